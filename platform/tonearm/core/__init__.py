@@ -1,0 +1,1 @@
+"""What every other layer stands on: errors, configs, registries, types, seeds, storage, statistics."""

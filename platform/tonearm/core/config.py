@@ -1,0 +1,217 @@
+"""Configurations: frozen dataclasses whose base class enforces the style, checks every value and hashes the whole.
+
+A config is data: it can be written as JSON and read back, its fields can be replaced by dotted path (what sweeps
+do), and its signature, a hash of *all* resolved values, is the identity of whatever was made from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, ClassVar, Self, dataclass_transform
+
+from tonearm.core.errors import ConfigError, TonearmError
+from tonearm.core.registry import Registry
+from tonearm.core.seeding import digest
+
+RUN_ONLY = {"run_only": True}
+"""Field metadata: the field cannot change a result (a number of threads, say) and stays out of the signature."""
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+class Config:
+    """Base of all configs. Subclasses become frozen, keyword-only dataclasses whose values are type-checked.
+
+    A family of interchangeable configs (all models, all representations) has a base class that sets ``registry``;
+    its members are declared with a ``kind``, which registers them and names them in JSON::
+
+        class ModelConfig(Config):
+            registry = Registry("model")
+
+        class TimeConfig(ModelConfig, kind="time"):
+            dropout: float = 0.0
+
+    Subclasses override :meth:`problems` for conditions between fields.
+    """
+
+    registry: ClassVar[Registry[type[Any]] | None] = None
+    kind: ClassVar[str] = ""
+
+    def __init_subclass__(cls, kind: str = "", **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+        if kind:
+            if cls.registry is None:
+                raise ConfigError(f"{cls.__name__} has a kind but no base class with a registry")
+            cls.kind = kind
+            cls.registry.add(kind, cls)
+
+    def __post_init__(self) -> None:
+        found = []
+        for name, expected in _types(type(self)).items():
+            problem = _type_problem(getattr(self, name), expected)
+            if problem:
+                found.append(f"{type(self).__name__}.{name}: {problem}")
+            elif isinstance(getattr(self, name), int) and expected is float:
+                object.__setattr__(self, name, float(getattr(self, name)))  # 1 and 1.0 are one identity
+        found = found or self.problems()
+        if found:
+            raise ConfigError(found)
+
+    def problems(self) -> list[str]:
+        """Sentences on what cannot work in this combination of values: what, why, the fix. Empty if all is well."""
+        return []
+
+    def to_dict(self, *, run_only: bool = True) -> dict[str, Any]:
+        """The values as JSON types, nested configs as dicts, with ``kind`` where there is one."""
+        out: dict[str, Any] = {"kind": self.kind} if self.kind else {}
+        for f in dataclasses.fields(self):  # type: ignore[arg-type]
+            if run_only or not f.metadata.get("run_only"):
+                out[f.name] = _plain(getattr(self, f.name), run_only)
+        return out
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`. Unknown keys are errors, all of them listed.
+
+        Raises
+        ------
+        ConfigError
+            On unknown keys, missing keys, values of a wrong type or combinations that cannot work.
+        """
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{cls.__name__}: expected a mapping of fields, got {values!r}")
+        rest = dict(values)
+        target: type[Any] = cls
+        kind = rest.pop("kind", None)
+        if kind is not None:
+            if cls.registry is None:
+                raise ConfigError(f"{cls.__name__} takes no kind, got {kind!r}")
+            target = cls.registry[kind]
+        expected = _types(target)
+        found = [_unknown_field(target, key) for key in rest if key not in expected]
+        built: dict[str, Any] = {}
+        for key, value in rest.items():
+            if key in expected:
+                try:
+                    built[key] = _rebuild(value, expected[key])
+                except ConfigError as error:
+                    found += [f"{key}: {p}" for p in error.problems]
+        if found:
+            raise ConfigError(found)
+        try:
+            return typing.cast(Self, target(**built))
+        except TypeError as error:
+            raise ConfigError(f"{target.__name__}: {error}") from None
+
+    def flatten(self, prefix: str = "") -> dict[str, Any]:
+        """All values by dotted path, e.g. ``{"optim.lr": 0.001}``; what MLflow shows as parameters."""
+        out: dict[str, Any] = {}
+        _flatten_into(out, prefix, self.to_dict())
+        return out
+
+    def replace(self, changes: Mapping[str, Any]) -> Self:
+        """A copy with fields replaced by dotted path, e.g. ``{"optim.lr": 1e-3, "feature.n_fft": 4096}``.
+
+        Raises
+        ------
+        ConfigError
+            If a path leads nowhere (with the close names), or a value does not fit.
+        """
+        own: dict[str, Any] = {}
+        nested: dict[str, dict[str, Any]] = {}
+        for path, value in changes.items():
+            head, _, rest = path.partition(".")
+            if head not in _types(type(self)):
+                raise ConfigError(_unknown_field(type(self), head))
+            if rest:
+                nested.setdefault(head, {})[rest] = value
+            else:
+                own[head] = value
+        for head, deeper in nested.items():
+            child = own.get(head, getattr(self, head))
+            if not isinstance(child, Config):
+                raise ConfigError(f"{type(self).__name__}.{head} has no fields of its own, got {sorted(deeper)}")
+            own[head] = child.replace(deeper)
+        return dataclasses.replace(self, **own)  # type: ignore[type-var]
+
+    def signature(self) -> str:
+        """16 hexadecimal characters that identify every resolved value but the run-only ones."""
+        return digest(type(self).__name__, self.to_dict(run_only=False))
+
+
+@cache
+def _types(cls: type[Any]) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+
+
+def _unknown_field(cls: type[Any], key: str) -> str:
+    close = difflib.get_close_matches(str(key), _types(cls), n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{cls.__name__} has no field {key!r}.{hint} Fields: {', '.join(_types(cls))}"
+
+
+def _type_problem(value: Any, expected: Any) -> str | None:
+    origin, args = typing.get_origin(expected), typing.get_args(expected)
+    if expected is Any:
+        return None
+    if origin in (typing.Union, types.UnionType):
+        if any(_type_problem(value, a) is None for a in args):
+            return None
+    elif origin is typing.Literal:
+        if value in args:
+            return None
+        return f"{value!r} is none of {', '.join(map(repr, args))}"
+    elif origin is tuple:
+        if isinstance(value, tuple):
+            kinds = args[:1] * len(value) if args[-1:] == (Ellipsis,) else args
+            if len(kinds) == len(value) and not any(_type_problem(v, k) for v, k in zip(value, kinds, strict=True)):
+                return None
+    elif expected is float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return None
+    elif expected is int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return None
+    elif isinstance(expected, type) and isinstance(value, expected):
+        return None
+    return f"{value!r} is a {type(value).__name__}, expected {getattr(expected, '__name__', None) or expected}"
+
+
+def _plain(value: Any, run_only: bool) -> Any:
+    if isinstance(value, Config):
+        return value.to_dict(run_only=run_only)
+    if isinstance(value, tuple):
+        return [_plain(v, run_only) for v in value]
+    return value
+
+
+def _rebuild(value: Any, expected: Any) -> Any:
+    if isinstance(expected, type) and issubclass(expected, Config):
+        return value if isinstance(value, Config) else expected.from_dict(value)
+    origin, args = typing.get_origin(expected), typing.get_args(expected)
+    if origin is tuple and isinstance(value, list):
+        kinds = args[:1] * len(value) if args[-1:] == (Ellipsis,) else args
+        return tuple(_rebuild(v, k) for v, k in zip(value, kinds, strict=False))
+    if origin in (typing.Union, types.UnionType) and value is not None:
+        for option in args:
+            try:
+                rebuilt = _rebuild(value, option)
+            except TonearmError:
+                continue
+            if _type_problem(rebuilt, option) is None:
+                return rebuilt
+    return value
+
+
+def _flatten_into(out: dict[str, Any], prefix: str, value: Any) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _flatten_into(out, f"{prefix}.{key}" if prefix else key, inner)
+    else:
+        out[prefix] = value

@@ -1,0 +1,44 @@
+"""Where things lie: everything Tonearm writes is below one home."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tonearm.core.storage import join
+
+
+def home() -> str:
+    """``TONEARM_HOME`` (a folder or any fsspec URI), by default ``./.tonearm``, made absolute if it is a folder."""
+    value = os.environ.get("TONEARM_HOME", ".tonearm")
+    return value if "://" in value else str(Path(value).absolute())
+
+
+def data_home(dataset: str) -> str:
+    """Manifests and rendered audio of one dataset."""
+    return join(home(), "data", dataset)
+
+
+def features_home() -> str:
+    """The feature stores, one folder a representation signature."""
+    return join(home(), "features")
+
+
+def trials_home() -> str:
+    """Trials, one folder a sweep."""
+    return join(home(), "trials")
+
+
+def reports_home() -> str:
+    """Plots and summaries for people."""
+    return join(home(), "reports")
+
+
+def tracking_uri() -> str:
+    """``MLFLOW_TRACKING_URI``, by default the SQLite file in the home."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{join(home(), 'mlflow.db')}"
+
+
+def artifacts_home() -> str:
+    """Where MLflow keeps artifacts when it is the local SQLite."""
+    return join(home(), "artifacts")

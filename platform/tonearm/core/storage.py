@@ -1,0 +1,94 @@
+"""Files at any fsspec URI. Written under a temporary name and renamed: a reader sees all of a file or none."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+def is_local(uri: str) -> bool:
+    """Whether the URI is a path on this machine."""
+    return "://" not in uri or uri.startswith("file://")
+
+
+def local_path(uri: str) -> Path:
+    """The path of a local URI."""
+    return Path(urlsplit(uri).path if uri.startswith("file://") else uri)
+
+
+def join(base: str, *parts: str) -> str:
+    """Join path parts to a URI or a path."""
+    return "/".join([base.rstrip("/") or "/", *(p.strip("/") for p in parts)])
+
+
+def _remote(uri: str) -> tuple[Any, str]:
+    import fsspec  # lazy: local files, which a bare training machine reads, need no fsspec
+
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    return filesystem, path
+
+
+def exists(uri: str) -> bool:
+    """Whether a file or folder is there."""
+    if is_local(uri):
+        return local_path(uri).exists()
+    filesystem, path = _remote(uri)
+    return bool(filesystem.exists(path))
+
+
+def read_bytes(uri: str) -> bytes:
+    """The whole content of a file."""
+    if is_local(uri):
+        return local_path(uri).read_bytes()
+    filesystem, path = _remote(uri)
+    data: bytes = filesystem.cat_file(path)
+    return data
+
+
+def write_bytes(uri: str, data: bytes) -> None:
+    """Write a file so that no reader ever sees a part of it; folders are made."""
+    if is_local(uri):
+        path = local_path(uri)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return
+    filesystem, path = _remote(uri)
+    filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+    temporary_path = f"{path}.{uuid.uuid4().hex}.tmp"
+    filesystem.pipe_file(temporary_path, data)
+    filesystem.mv(temporary_path, path)
+
+
+def list_files(uri: str, suffix: str = "") -> list[str]:
+    """The names (not paths) of the complete files in a folder, sorted; an absent folder holds none."""
+    if is_local(uri):
+        folder = local_path(uri)
+        names = [p.name for p in folder.iterdir() if p.is_file()] if folder.is_dir() else []
+    else:
+        filesystem, path = _remote(uri)
+        names = []
+        if filesystem.exists(path):
+            names = [e["name"].rsplit("/", 1)[-1] for e in filesystem.ls(path, detail=True) if e["type"] == "file"]
+    return sorted(n for n in names if n.endswith(suffix) and not n.endswith(".tmp"))
+
+
+def read_json(uri: str) -> Any:
+    """The value of a JSON file."""
+    return json.loads(read_bytes(uri))
+
+
+def write_json(uri: str, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_bytes(uri, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())

@@ -1,0 +1,72 @@
+"""The few values that cross layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Waveform:
+    """Decoded audio.
+
+    Attributes
+    ----------
+    samples
+        float32 of shape (channels, samples), nominally within -1..1.
+    sample_rate
+        Samples a second, Hz.
+    """
+
+    samples: FloatArray
+    sample_rate: int
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return float(self.samples.shape[-1] / self.sample_rate)
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The shape of one example as a network sees it: (channels, freq_bins, frames).
+
+    Token sequences are ``InputSpec(1, vocabulary, length)``; vectors and table rows ``(1, n, 1)``;
+    pictures ``(3, height, width)``.
+    """
+
+    channels: int
+    freq_bins: int
+    frames: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.channels, self.freq_bins, self.frames)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one track.
+
+    Attributes
+    ----------
+    labels
+        The class names, sorted, as the model knows them.
+    probabilities
+        float32 of shape (classes,), summing to 1 for a single-label task.
+    embedding
+        float32 of shape (dim,), unit length: the vector that neighbours are sought by.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: FloatArray
+    embedding: FloatArray
+
+    def top(self, k: int = 3) -> list[tuple[str, float]]:
+        """The ``k`` most probable labels with their probabilities, most probable first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(self.labels[i], float(self.probabilities[i])) for i in order]
