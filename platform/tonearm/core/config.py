@@ -145,7 +145,7 @@ class Config:
 
 
 @cache
-def _types(cls: type[Any]) -> dict[str, Any]:
+def _types(cls: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
 

@@ -64,11 +64,11 @@ def write_bytes(uri: str, data: bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         return
-    filesystem, path = _remote(uri)
-    filesystem.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
-    temporary_path = f"{path}.{uuid.uuid4().hex}.tmp"
-    filesystem.pipe_file(temporary_path, data)
-    filesystem.mv(temporary_path, path)
+    filesystem, remote = _remote(uri)
+    filesystem.makedirs(remote.rsplit("/", 1)[0], exist_ok=True)
+    partial = f"{remote}.{uuid.uuid4().hex}.tmp"
+    filesystem.pipe_file(partial, data)
+    filesystem.mv(partial, remote)
 
 
 def list_files(uri: str, suffix: str = "") -> list[str]:

@@ -1,0 +1,45 @@
+"""Channel layouts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from tonearm.core.errors import AudioError, ConfigError
+from tonearm.core.types import FloatArray
+
+Channels = Literal[1, 2, "mid_side"]
+
+
+def convert_channels(samples: FloatArray, channels: Channels) -> FloatArray:
+    """Convert decoded samples to the wanted layout.
+
+    Parameters
+    ----------
+    samples
+        float32 of shape (samples, source channels), as decoders interleave them.
+    channels
+        1: the mean of all channels. 2: left and right (mono is doubled). ``"mid_side"``: (L+R)/2 and (L-R)/2.
+
+    Returns
+    -------
+    float32 of shape (1 or 2, samples), C-contiguous.
+
+    Raises
+    ------
+    AudioError
+        ``too_many_channels`` if two channels are wanted of more than two.
+    """
+    if channels not in (1, 2, "mid_side"):
+        raise ConfigError(f"channels is {channels!r}: choose 1, 2 or 'mid_side'")
+    count = samples.shape[1]
+    if channels == 1:
+        mono = samples[:, 0] if count == 1 else samples.mean(axis=1, dtype=np.float32)
+        return np.ascontiguousarray(mono[None])
+    if count > 2:
+        raise AudioError("too_many_channels", f"{count} channels cannot be made into {channels!r}: give mono or stereo")
+    left, right = samples[:, 0], samples[:, -1]
+    if channels == 2:
+        return np.ascontiguousarray(np.stack([left, right]))
+    return np.ascontiguousarray(np.stack([(left + right) / 2, (left - right) / 2]).astype(np.float32))

@@ -1,0 +1,155 @@
+"""The one schema of a data set: a row a track."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tonearm.core import storage
+from tonearm.core.errors import DatasetError
+from tonearm.core.seeding import digest
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """One recording.
+
+    Attributes
+    ----------
+    track_id
+        Unique in the data set.
+    source
+        URI of the encoded audio.
+    content
+        blake2 digest of the encoded bytes: the identity that stored features are keyed by.
+    label
+        The class.
+    group
+        Never crosses splits; by default the artist.
+    split
+        ``train``, ``validation`` or ``test``; None before splitting.
+    year
+        Of the work.
+    latitude, longitude
+        Degrees.
+    """
+
+    track_id: str
+    source: str
+    content: str
+    label: str
+    group: str
+    split: Split | None = None
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
+    year: int | None = None
+    place: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    licence: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What a person would call it."""
+        return self.title or self.track_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reject:
+    """A track that was set aside: where, the countable reason, what was seen."""
+
+    track_id: str
+    source: str
+    stage: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A data set: its name, what its label means, its tracks sorted by id."""
+
+    name: str
+    label: str
+    tracks: tuple[Track, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        repeated = [i for i, n in Counter(t.track_id for t in self.tracks).items() if n > 1]
+        if repeated:
+            raise DatasetError(f"{self.name}: track ids occur twice: {', '.join(sorted(repeated)[:5])}")
+        object.__setattr__(self, "tracks", tuple(sorted(self.tracks, key=lambda t: t.track_id)))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, sorted."""
+        return tuple(sorted({t.label for t in self.tracks}))
+
+    def of(self, split: Split) -> tuple[Track, ...]:
+        """The tracks of one split."""
+        return tuple(t for t in self.tracks if t.split == split)
+
+    def signature(self) -> str:
+        """Identity of all that training sees of it: ids, contents, labels, groups and splits (not where files lie)."""
+        seen = [[t.track_id, t.content, t.label, t.group, t.split] for t in self.tracks]
+        return digest(self.name, self.label, seen)
+
+
+def save_manifest(uri: str, manifest: Manifest) -> None:
+    """Write a manifest as Parquet."""
+    _write_rows(uri, manifest.tracks, Track, {"name": manifest.name, "label": manifest.label})
+    storage.write_json(f"{uri}.notes.json", list(manifest.notes))
+
+
+def load_manifest(uri: str) -> Manifest:
+    """Read a manifest.
+
+    Raises
+    ------
+    DatasetError
+        If there is none.
+    """
+    if not storage.exists(uri):
+        raise DatasetError(f"no manifest at {uri}: make the data set first (python -m jobs.demo)")
+    rows, metadata = _read_rows(uri)
+    notes = storage.read_json(f"{uri}.notes.json") if storage.exists(f"{uri}.notes.json") else []
+    return Manifest(metadata["name"], metadata["label"], tuple(Track(**row) for row in rows), tuple(notes))
+
+
+def save_rejects(uri: str, rejects: Iterable[Reject]) -> None:
+    """Write a rejects table as Parquet."""
+    _write_rows(uri, sorted(rejects, key=lambda r: (r.stage, r.track_id)), Reject, {})
+
+
+def load_rejects(uri: str) -> list[Reject]:
+    """Read a rejects table; an absent one is empty."""
+    return [Reject(**row) for row in _read_rows(uri)[0]] if storage.exists(uri) else []
+
+
+def _write_rows(uri: str, rows: Sequence[Any], kind: type[Any], metadata: dict[str, str]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {"year": pa.int32(), "latitude": pa.float64(), "longitude": pa.float64()}
+    fields = [pa.field(f.name, types.get(f.name, pa.string())) for f in dataclasses.fields(kind)]
+    schema = pa.schema(fields, metadata=metadata)
+    table = pa.Table.from_pylist([dataclasses.asdict(r) for r in rows], schema=schema)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    storage.write_bytes(uri, buffer.getvalue())
+
+
+def _read_rows(uri: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(io.BytesIO(storage.read_bytes(uri)))
+    metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    return table.to_pylist(), metadata

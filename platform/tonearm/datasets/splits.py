@@ -1,0 +1,109 @@
+"""Splits: a pure function of ids, groups, labels and a seed. A group never crosses splits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tonearm.core.errors import DatasetError
+from tonearm.core.seeding import derive_seed
+from tonearm.datasets.manifest import SPLITS, Split, Track
+
+FRACTIONS: dict[Split, float] = {"train": 0.6, "validation": 0.2, "test": 0.2}
+ATTEMPTS = 400
+MISSING = 1000.0  # the cost of a class that a split lacks: more than any imbalance
+
+
+def split_by_group(
+    tracks: Sequence[Track],
+    seed: int = 0,
+    fractions: Mapping[Split, float] = FRACTIONS,
+) -> tuple[tuple[Track, ...], list[str]]:
+    """Assign splits, groups kept whole and classes balanced.
+
+    Groups are placed greedily in many seeded orders, large ones first, and the assignment nearest to the wanted
+    fractions of every class is kept. A class with fewer groups than splits cannot be kept apart by group: its tracks
+    are split one by one, which a note names, since a group may then occur on both sides.
+
+    Returns
+    -------
+    The tracks with their split (and group, where it had to be given up), sorted by id; and the notes.
+
+    Raises
+    ------
+    DatasetError
+        If a class cannot be in every split: it has fewer tracks than there are splits, or its groups hold too many
+        other classes. The message names the class.
+    """
+    ordered = sorted(tracks, key=lambda t: t.track_id)
+    ordered, notes = _dissolve(ordered, len(fractions))
+    classes = sorted({t.label for t in ordered})
+    groups = sorted({t.group for t in ordered})
+    counts = np.zeros((len(groups), len(classes)))
+    group_row = {g: i for i, g in enumerate(groups)}
+    for t in ordered:
+        counts[group_row[t.group], classes.index(t.label)] += 1
+    wanted = np.outer([fractions[s] for s in SPLITS], counts.sum(axis=0))
+
+    best, best_cost = np.zeros(len(groups), dtype=int), np.inf
+    rng = np.random.default_rng(derive_seed("splits", seed, [t.track_id for t in ordered]))
+    for _ in range(ATTEMPTS):
+        assignment = _place(counts, wanted, rng)
+        have = np.stack([counts[assignment == s].sum(axis=0) for s in range(len(SPLITS))])
+        cost = float(np.abs(have - wanted).sum() + MISSING * (have == 0).sum())
+        if cost < best_cost:
+            best, best_cost = assignment, cost
+    _require_every_class(counts, best, classes)
+    split_of = {g: SPLITS[s] for g, s in zip(groups, best, strict=True)}
+    return tuple(dataclasses.replace(t, split=split_of[t.group]) for t in ordered), notes
+
+
+def _dissolve(tracks: Sequence[Track], splits: int) -> tuple[list[Track], list[str]]:
+    """Make every track its own group in classes that have fewer groups than splits."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for t in tracks:
+        groups[t.label].add(t.group)
+    sizes = Counter(t.label for t in tracks)
+    small = sorted(label for label, members in groups.items() if len(members) < splits)
+    for label in small:
+        if sizes[label] < splits:
+            raise DatasetError(
+                f"class {label!r} has {sizes[label]} track(s), {splits} splits need at least {splits}: "
+                "add recordings or leave the class out"
+            )
+    notes = [
+        f"class {label!r} has {len(groups[label])} group(s), fewer than {splits} splits: split by track, so that "
+        "one group is on both sides and its score is flattered"
+        for label in small
+    ]
+    return [dataclasses.replace(t, group=f"track:{t.track_id}") if t.label in small else t for t in tracks], notes
+
+
+def _place(counts: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    sizes = counts.sum(axis=1)
+    order = np.argsort(-(sizes * rng.uniform(0.5, 1.5, len(sizes))), kind="stable")
+    have = np.zeros_like(wanted)
+    assignment = np.zeros(len(sizes), dtype=int)
+    for g in order:
+        # How much worse the class balance becomes when the group goes to each split.
+        change = (np.abs(have + counts[g] - wanted) - np.abs(have - wanted)) / np.maximum(wanted, 1e-9)
+        assignment[g] = int(np.argmin(change.sum(axis=1)))
+        have[assignment[g]] += counts[g]
+    return assignment
+
+
+def _require_every_class(counts: np.ndarray, assignment: np.ndarray, classes: Sequence[str]) -> None:
+    lacking = [
+        f"class {label!r} has no track in the {SPLITS[s]} split"
+        for s in range(len(SPLITS))
+        for c, label in enumerate(classes)
+        if counts[assignment == s, c].sum() == 0
+    ]
+    if lacking:
+        raise DatasetError(
+            f"{'; '.join(lacking)}: its groups cannot be spread over {len(SPLITS)} splits. "
+            "Add recordings by other artists, or leave the class out"
+        )
