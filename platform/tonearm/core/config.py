@@ -144,8 +144,12 @@ class Config:
         return digest(type(self).__name__, self.to_dict(run_only=False))
 
 
-@cache
 def _types(cls: Any) -> dict[str, Any]:
+    return _resolved_types(cls)
+
+
+@cache
+def _resolved_types(cls: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
 

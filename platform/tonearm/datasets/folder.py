@@ -54,6 +54,7 @@ def scan_folder(root: str, label: str = "folder") -> tuple[list[Track], list[Rej
         if label not in columns:
             raise DatasetError(f"LABEL {label!r} is no column of {folder / TABLE}: it has {', '.join(columns)}")
     tracks, rejects = [], []
+    first_with: dict[str, str] = {}
     for path in files:
         relative = path.relative_to(folder).as_posix()
         try:
@@ -62,7 +63,11 @@ def scan_folder(root: str, label: str = "folder") -> tuple[list[Track], list[Rej
             rejects.append(Reject(track_id=relative, source=str(path), stage="scan", reason="missing",
                                   detail=f"cannot be read: {error.strerror or error}"))  # fmt: skip
             continue
-        if track.label:
+        first = first_with.setdefault(track.content, relative)
+        if first != relative:  # one recording in two splits would be tested on what it was trained on
+            rejects.append(Reject(track_id=relative, source=str(path), stage="scan", reason="duplicate",
+                                  detail=f"the same bytes as {first}"))  # fmt: skip
+        elif track.label:
             tracks.append(track)
         else:
             rejects.append(Reject(track_id=relative, source=str(path), stage="scan", reason="no_label",

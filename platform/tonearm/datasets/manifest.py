@@ -64,13 +64,17 @@ class Track:
 
 @dataclass(frozen=True, kw_only=True)
 class Reject:
-    """A track that was set aside: where, the countable reason, what was seen."""
+    """A track that was set aside: where, the countable reason, what was seen.
+
+    ``key`` identifies the content that failed, so that a repaired file is tried again and a broken one is not.
+    """
 
     track_id: str
     source: str
     stage: str
     reason: str
     detail: str
+    key: str = ""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tonearm.audio.windows import ClipConfig
 from tonearm.core import storage
 from tonearm.core.errors import StoreError
 from tonearm.core.seeding import digest
@@ -41,6 +42,11 @@ class Stored:
     @property
     def frames(self) -> int:
         return int(self.values.shape[1])
+
+
+def track_key(content: str, clip: ClipConfig) -> str:
+    """What a track's stored features are keyed by: the content of its file, and which clip of it was taken."""
+    return digest(content, clip.to_dict())
 
 
 def store_uri(root: str, representation: Representation) -> str:

@@ -1,0 +1,70 @@
+"""Progress that a person can follow: one line that is rewritten on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+SECONDS_BETWEEN_LINES = 5.0  # where lines pile up, in a log file
+
+
+class StatusLine:
+    """A line that changes, among lines that stay."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stdout.isatty()
+        self._shown = time.monotonic()
+        self._open = False
+
+    def show(self, line: str, now: bool = False) -> None:
+        """Show how things stand; elsewhere than on a terminal at most every five seconds, or ``now``."""
+        if self._terminal:
+            print(f"\r\033[K{line}", end="", flush=True)
+            self._open = True
+        elif now or time.monotonic() - self._shown >= SECONDS_BETWEEN_LINES:
+            self._shown = time.monotonic()
+            print(line, flush=True)
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        print(f"\r\033[K{line}" if self._open else line, flush=True)
+        self._open = False
+
+    def close(self) -> None:
+        """End the line on a terminal."""
+        if self._open:
+            print(flush=True)
+            self._open = False
+
+
+class Progress:
+    """Counts work done and says how fast and how long still.
+
+    Parameters
+    ----------
+    what
+        The thing counted, in the plural: ``"tracks"``.
+    total
+        How many there are.
+    """
+
+    def __init__(self, what: str, total: int) -> None:
+        self.what, self.total, self.done = what, total, 0
+        self._started = time.monotonic()
+        self._line = StatusLine()
+
+    def add(self, count: int = 1, note: str = "") -> None:
+        """Count work as done; ``note`` is shown behind the figures."""
+        self.done += count
+        seconds = time.monotonic() - self._started
+        rate = self.done / seconds if seconds > 0 else 0.0
+        left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and self.done < self.total else ""
+        line = f"  {self.done}/{self.total} {self.what}, {rate:.1f}/s{left} {note}".rstrip()
+        self._line.show(line, now=self.done >= self.total)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._line.close()

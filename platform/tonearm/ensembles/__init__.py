@@ -1,0 +1,1 @@
+"""Ensembles: predictions combined, members selected, all saved as one bundle."""

@@ -1,0 +1,78 @@
+"""An ensemble as a folder that needs nothing else: ``ensemble.json`` and a bundle a member."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tonearm.core import storage
+from tonearm.core.errors import BundleError
+from tonearm.training.bundle import DESCRIPTION as MEMBER_DESCRIPTION
+from tonearm.training.bundle import WEIGHTS, Bundle, load_bundle, read_description
+
+FORMAT_VERSION = 1
+DESCRIPTION = "ensemble.json"
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Members with their weights; they share classes and clip.
+
+    Attributes
+    ----------
+    members
+        Bundles, in the order of their weights.
+    weights
+        Positive; only their ratios count.
+    facts
+        What is known of it: scores, data set, trials.
+    """
+
+    members: tuple[Bundle, ...]
+    weights: tuple[float, ...]
+    facts: dict[str, Any]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.members[0].classes
+
+
+def save_ensemble(uri: str, members: Sequence[str], weights: Sequence[float], facts: dict[str, Any]) -> None:
+    """Copy the members' bundles into one folder; the description, which makes it complete, comes last.
+
+    Parameters
+    ----------
+    members
+        URIs of single bundles.
+    """
+    names = []
+    for i, member in enumerate(members):
+        names.append(f"members/{i:02d}")
+        for file in (WEIGHTS, MEMBER_DESCRIPTION):
+            storage.write_bytes(storage.join(uri, names[-1], file), storage.read_bytes(storage.join(member, file)))
+    storage.write_json(
+        storage.join(uri, DESCRIPTION),
+        {"format": FORMAT_VERSION, "members": names, "weights": list(weights), "facts": facts},
+    )
+
+
+def load_ensemble(uri: str) -> Ensemble:
+    """Read an ensemble, or a single bundle as an ensemble of one.
+
+    Raises
+    ------
+    BundleError
+        If it is missing, damaged, of another format version, or its members do not fit together.
+    """
+    if not storage.exists(storage.join(uri, DESCRIPTION)):
+        single = load_bundle(uri)
+        return Ensemble((single,), (1.0,), {"metrics": single.metrics})
+    description = read_description(uri, DESCRIPTION, FORMAT_VERSION)
+    members = tuple(load_bundle(storage.join(uri, name)) for name in description["members"])
+    weights = tuple(float(w) for w in description["weights"])
+    if not members or len(members) != len(weights) or min(weights) <= 0:
+        raise BundleError(f"{uri}: {len(members)} members with weights {weights}: one positive weight a member")
+    if len({(m.classes, m.config.clip) for m in members}) > 1:
+        raise BundleError(f"{uri}: the members differ in classes or clip, so their answers cannot be combined")
+    return Ensemble(members, weights, dict(description["facts"]))

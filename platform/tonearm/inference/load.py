@@ -1,0 +1,36 @@
+"""Loading whatever was saved: a single model, an ensemble, a folder, a URI, or MLflow's registry."""
+
+from __future__ import annotations
+
+from tonearm.core.errors import BundleError
+from tonearm.ensembles.bundle import load_ensemble
+from tonearm.inference.classify import Classifier
+
+
+def load(uri: str) -> Classifier:
+    """Load a model to answer with.
+
+    Parameters
+    ----------
+    uri
+        A bundle's folder or fsspec URI, or MLflow's ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``.
+
+    Raises
+    ------
+    BundleError
+        If there is no model, or it is damaged.
+    TrackingError
+        If MLflow knows no such model.
+    """
+    return Classifier(load_ensemble(resolve(uri)))
+
+
+def resolve(uri: str) -> str:
+    """The folder or URI of a bundle, fetched from MLflow's registry if it is a ``models:/`` URI."""
+    if not uri:
+        raise BundleError("no model named: give a folder, a URI or models:/NAME@champion")
+    if uri.startswith("models:/"):
+        from tonearm.tracking.query import download_model  # lazy: folders need no MLflow
+
+        return download_model(uri)
+    return uri

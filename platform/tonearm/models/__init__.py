@@ -1,0 +1,46 @@
+"""Models by name. They know input shapes and numbers of outputs, never a data set."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from tonearm.core.types import InputSpec
+from tonearm.models.base import ModelConfig, Network
+from tonearm.models.simple import SimpleConfig
+from tonearm.models.time_freq import FreqConfig, TimeConfig
+
+__all__ = ["FreqConfig", "ModelConfig", "Network", "SimpleConfig", "TimeConfig", "count_parameters", "create"]
+
+
+def create(name: str, inputs: InputSpec, outputs: int, representation: str | None = None, **config: Any) -> Network:
+    """Build a model by name.
+
+    Parameters
+    ----------
+    name
+        A registered model: ``"simple"``, ``"time"``, ``"freq"``, ...
+    inputs
+        Shape of one example, (channels, freq_bins, frames).
+    outputs
+        Classes or target dimensions, at least 1.
+    representation
+        Picks the variant that the source used for it: ``"mel"``, ``"cqt"``, ``"chroma"``, ...
+    config
+        Fields of the model's config.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown name or field, or a shape that the model cannot work on; all problems at once.
+    """
+    values = ModelConfig.from_dict({"kind": name, **config})
+    if representation is not None:
+        values = values.for_representation(representation)
+    return values.build(inputs, outputs)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Numbers stored: weights, and four for each batch-normalised channel (scale, shift, mean, variance)."""
+    return sum(value.numel() for name, value in model.state_dict().items() if not name.endswith("num_batches_tracked"))

@@ -1,0 +1,208 @@
+"""Time and Freq: kernels as long as a good part of one axis (Whitell 2019), for rhythm and melody or for harmony.
+
+Freq is the transpose of Time, so one network serves both: it works *along* one axis (time for Time, frequency for
+Freq) and *across* the other.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tonearm.core.types import InputSpec
+from tonearm.models.base import Network
+from tonearm.models.blocks import (
+    Padding,
+    Pair,
+    PooledNetwork,
+    Separable,
+    Variant,
+    VariantConfig,
+    conv,
+    max_pool_same,
+    pad_same,
+    same_length,
+    valid_length,
+)
+
+Axis = Literal["time", "frequency"]
+SHORT_HEIGHT: tuple[Variant, ...] = ("chroma", "mfcc")
+
+#: Named choices of divisors, for sweeps. A kernel is the axis' length // divisor.
+DIVISORS: dict[str, tuple[int, ...]] = {
+    "4-96": (4, 8, 16, 32, 64, 96),  # Time in the thesis
+    "2-48": (2, 4, 8, 16, 32, 48),  # twice as long
+    "8-192": (8, 16, 32, 64, 128, 192),  # half as long
+    "6-64": (6, 8, 12, 24, 32, 64),  # Freq on mel in the thesis
+    "3-32": (3, 4, 6, 12, 16, 32),  # twice as long
+    "12-128": (12, 16, 24, 48, 64, 128),  # half as long
+    "4-48": (4, 5, 6, 12, 24, 48),  # Freq on cqt
+    "6-256": (6, 12, 32, 64, 128, 256),  # Freq on stft
+    "1-12": (1, 2, 3, 4, 6, 12),  # Freq on chroma and mfcc
+    "3-10": (3, 4, 5, 6, 7, 10),  # both on CIFAR
+}
+FREQ_DIVISORS: dict[Variant, str] = {
+    "stft": "6-256",
+    "stft_halved": "6-256",
+    "mel": "6-64",
+    "cqt": "4-48",
+    "chroma": "1-12",
+    "mfcc": "1-12",
+    "cifar": "3-10",
+}
+
+
+def parse_numbers(text: str) -> tuple[int, ...] | None:
+    """The positive whole numbers of a comma list such as ``"4,8,16"``, or None if it is no such list."""
+    parts = [p.strip() for p in text.split(",")]
+    return tuple(map(int, parts)) if all(p.isascii() and p.isdecimal() and int(p) > 0 for p in parts) else None
+
+
+class LongKernelConfig(VariantConfig):
+    """What Time and Freq have in common.
+
+    Attributes
+    ----------
+    divisors
+        The first layer's kernels are the axis' length // d for each divisor d: a name of :data:`DIVISORS`, a comma
+        list such as ``"4,8,16"``, or ``"auto"`` for the thesis' choice for the variant.
+    long_width
+        Channels of each long kernel.
+    widths
+        Channels of the separable layers, a comma list of at least two; the last one flattens the other axis.
+    separable_length
+        Kernel length of the separable layers; None for the thesis' (9; 3 for Freq on chroma and mfcc).
+    """
+
+    along: ClassVar[Axis]
+
+    divisors: str = "auto"
+    long_width: int = 2
+    widths: str = "16,32,64,128,256"
+    separable_length: int | None = None
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        if self.divisors != "auto" and self.divisors not in DIVISORS and parse_numbers(self.divisors) is None:
+            found.append(
+                f"divisors is {self.divisors!r}: choose auto, {', '.join(DIVISORS)}, or list positive whole numbers "
+                f'as in "4,8,16"'
+            )
+        if self.long_width < 1:
+            found.append(f"long_width is {self.long_width}: it must be at least 1")
+        if len(parse_numbers(self.widths) or ()) < 2:
+            found.append(f'widths is {self.widths!r}: list two or more positive whole numbers as in "16,32,64,128,256"')
+        if self.separable_length is not None and self.separable_length < 1:
+            found.append(f"separable_length is {self.separable_length}: it must be at least 1, or None")
+        return found
+
+    def plan(self, inputs: InputSpec) -> Plan:
+        """The strides, paddings and kernels for an input, possible or not."""
+        return Plan(self, inputs)
+
+    def shape_problems(self, inputs: InputSpec, outputs: int) -> list[str]:
+        return super().shape_problems(inputs, outputs) or self.plan(inputs).problems()
+
+    def network(self, inputs: InputSpec, outputs: int) -> Network:
+        return LongKernelNetwork(inputs.channels, outputs, self.plan(inputs), self.dropout)
+
+
+class TimeConfig(LongKernelConfig, kind="time"):
+    """Horizontal kernels: rhythm and melody."""
+
+    along: ClassVar[Axis] = "time"
+
+
+class FreqConfig(LongKernelConfig, kind="freq"):
+    """Vertical kernels: harmony and timbre."""
+
+    along: ClassVar[Axis] = "frequency"
+
+
+class Plan:
+    """All sizes of one network, from a config and an input shape."""
+
+    def __init__(self, config: LongKernelConfig, inputs: InputSpec) -> None:
+        variant = config.variant_for(inputs)
+        time = config.along == "time"
+        short_freq = not time and variant in SHORT_HEIGHT
+        self.along: Axis = config.along
+        self.across: Axis = "frequency" if time else "time"
+        self.length, self.breadth = (inputs.frames, inputs.freq_bins) if time else (inputs.freq_bins, inputs.frames)
+        name = config.divisors
+        if name == "auto":
+            name = "4-96" if time and variant != "cifar" else FREQ_DIVISORS[variant]
+        self.divisors = DIVISORS.get(name) or parse_numbers(name) or ()
+        self.kernels = tuple(self.length // d for d in self.divisors)
+        self.long_width = config.long_width
+        self.widths = parse_numbers(config.widths) or ()
+        self.stride = 1 if variant == "cifar" or short_freq else 2
+        self.separable_length = config.separable_length or (3 if short_freq else 9)
+        self.padding: Padding = "same" if variant == "cifar" or short_freq else "valid"
+        #: Pools shorten the other axis, but not a frequency axis that is short already: there they shorten time.
+        self.pool_along = time and variant in SHORT_HEIGHT
+        #: A pool follows each separable layer but the last two; the last one flattens the other axis.
+        self.pools = len(self.widths) - 2
+        self.flatten = self.breadth
+        for _ in range(0 if self.pool_along else self.pools):
+            self.flatten = same_length(self.flatten, 2)
+
+    def oriented(self, along: int, across: int = 1) -> Pair:
+        """A kernel or stride as (frequency, time)."""
+        return (across, along) if self.along == "time" else (along, across)
+
+    def problems(self) -> list[str]:
+        """Why no such network exists for this input; empty if one does."""
+        found = [
+            f"divisor {d} is larger than the {self.along} axis of {self.length}: no kernel is left; choose smaller "
+            f"divisors or a longer {self.along} axis"
+            for d, kernel in zip(self.divisors, self.kernels, strict=True)
+            if kernel < 1
+        ]
+        left = same_length(self.length, self.stride)
+        for layer in range(len(self.widths) - 1):
+            if self.padding == "valid":
+                if self.separable_length > left:
+                    found.append(
+                        f"kernel of {self.separable_length} is longer than the {self.along} axis of {self.length}: "
+                        f"{left} steps are left of it before separable layer {layer + 1}; give a longer "
+                        f"{self.along} axis, a smaller separable_length or fewer widths"
+                    )
+                    break
+                left = valid_length(left, self.separable_length)
+            if self.pool_along and layer < self.pools:
+                left = same_length(left, 2)
+        return found
+
+
+class LongKernelNetwork(PooledNetwork):
+    """Parallel long kernels, separable layers with pools between, a flattening layer, an average and a dense layer."""
+
+    def __init__(self, channels: int, outputs: int, plan: Plan, dropout: float) -> None:
+        super().__init__(plan.widths[-1], outputs, dropout)
+        self.plan = plan
+        width, stride = plan.long_width, plan.oriented(plan.stride)
+        self.long = nn.ModuleList(conv(channels, width, plan.oriented(k), stride) for k in plan.kernels)
+        self.long_norm = nn.BatchNorm2d(width * len(plan.kernels))
+        sizes = (width * len(plan.kernels), *plan.widths)
+        kernel = plan.oriented(plan.separable_length)
+        self.separable = nn.ModuleList(Separable(i, o, kernel, plan.padding) for i, o in pairwise(sizes[:-1]))
+        self.flatten = Separable(sizes[-2], sizes[-1], plan.oriented(1, plan.flatten), "valid")
+
+    def long_layer(self, x: Tensor) -> Tensor:
+        """The first layer's convolutions side by side, before its normalisation."""
+        plan, stride = self.plan, self.plan.oriented(self.plan.stride)
+        long = zip(self.long, plan.kernels, strict=True)
+        return torch.cat([layer(pad_same(x, plan.oriented(k), stride)) for layer, k in long], dim=1)
+
+    def features(self, x: Tensor) -> Tensor:
+        x = F.relu(self.long_norm(self.long_layer(x)), inplace=True)
+        pool = self.plan.oriented(2, 1) if self.plan.pool_along else self.plan.oriented(1, 2)
+        for i, layer in enumerate(self.separable):
+            x = layer(x)
+            x = F.relu(max_pool_same(x, pool, pool) if i < self.plan.pools else x, inplace=True)
+        return F.relu(self.flatten(x), inplace=True)

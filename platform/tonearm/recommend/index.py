@@ -1,0 +1,122 @@
+"""A searchable catalogue: unit vectors, what is known of each track, and Spotify's voyager for near neighbours.
+
+::
+
+    vectors.npy            float32 (tracks, dim), unit length
+    tracks.json            a row a track, in the order of the vectors
+    neighbours.voyager     the HNSW graph
+    catalogue.json         format version and counts; written last
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tonearm.core import storage
+from tonearm.core.errors import BundleError
+from tonearm.core.types import FloatArray
+from tonearm.datasets.manifest import Track
+from tonearm.training.bundle import read_description
+
+FORMAT_VERSION = 1
+DESCRIPTION = "catalogue.json"
+SHOWN = ("track_id", "title", "artist", "album", "label", "year", "place", "group", "split", "licence")
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A track with its cosine similarity (-1..1) to the query, and what is known of it."""
+
+    similarity: float
+    track: dict[str, Any]
+
+
+class CatalogueIndex:
+    """Nearest neighbours by cosine.
+
+    Parameters
+    ----------
+    vectors
+        float32 of shape (tracks, dim), unit length.
+    tracks
+        What is known of each, in the same order.
+    """
+
+    def __init__(self, vectors: FloatArray, tracks: Sequence[dict[str, Any]], graph: bytes | None = None) -> None:
+        import voyager
+
+        self.vectors, self.tracks = vectors, list(tracks)
+        if graph is not None:
+            self._graph = voyager.Index.load(io.BytesIO(graph))
+        else:
+            # Queries on a small catalogue may ask for all of it, so the graph is built wide.
+            self._graph = voyager.Index(
+                voyager.Space.Cosine, num_dimensions=vectors.shape[1], M=24, ef_construction=200, random_seed=1
+            )
+            self._graph.add_items(vectors, ids=list(range(len(vectors))), num_threads=1)  # one thread: reproducible
+
+    @classmethod
+    def build(cls, vectors: FloatArray, tracks: Sequence[Track]) -> CatalogueIndex:
+        """Index tracks by their embeddings, (tracks, dim)."""
+        if len(vectors) != len(tracks) or len(tracks) == 0:
+            raise BundleError(f"{len(vectors)} vectors for {len(tracks)} tracks: give one vector a track, at least one")
+        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        rows = [{k: v for k, v in asdict(t).items() if k in SHOWN and v is not None} for t in tracks]
+        return cls(unit.astype(np.float32), rows)
+
+    def search(self, vector: FloatArray, k: int = 5, exclude: str | None = None) -> list[Neighbour]:
+        """The ``k`` nearest tracks, nearest first.
+
+        Parameters
+        ----------
+        vector
+            (dim,), any length but zero.
+        exclude
+            A track id to leave out: the query itself, when it is in the catalogue.
+
+        Raises
+        ------
+        BundleError
+            If the vector is of another model.
+        """
+        if vector.shape != (self.vectors.shape[1],):
+            raise BundleError(
+                f"the query has shape {vector.shape}, the catalogue {self.vectors.shape[1]} dimensions: "
+                "use the model that it was made with"
+            )
+        wanted = min(len(self.tracks), k + (exclude is not None))
+        ids, distances = self._graph.query(vector, k=wanted, query_ef=min(len(self.tracks), max(100, 4 * wanted)))
+        found = [Neighbour(1.0 - float(d), self.tracks[int(i)]) for i, d in zip(ids, distances, strict=True)]
+        return [n for n in found if n.track["track_id"] != exclude][:k]
+
+    def save(self, uri: str) -> None:
+        """Write the catalogue to a folder or URI."""
+        vectors, graph = io.BytesIO(), io.BytesIO()
+        np.save(vectors, self.vectors, allow_pickle=False)
+        self._graph.save(graph)
+        storage.write_bytes(storage.join(uri, "vectors.npy"), vectors.getvalue())
+        storage.write_bytes(storage.join(uri, "neighbours.voyager"), graph.getvalue())
+        storage.write_json(storage.join(uri, "tracks.json"), self.tracks)
+        storage.write_json(storage.join(uri, DESCRIPTION), {"format": FORMAT_VERSION, "tracks": len(self.tracks)})
+
+    @classmethod
+    def load(cls, uri: str) -> CatalogueIndex:
+        """Read a catalogue.
+
+        Raises
+        ------
+        BundleError
+            If it is missing, damaged or of another format version.
+        """
+        read_description(uri, DESCRIPTION, FORMAT_VERSION)
+        try:
+            vectors = np.load(io.BytesIO(storage.read_bytes(storage.join(uri, "vectors.npy"))), allow_pickle=False)
+            graph = storage.read_bytes(storage.join(uri, "neighbours.voyager"))
+            return cls(vectors, storage.read_json(storage.join(uri, "tracks.json")), graph)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise BundleError(f"the catalogue at {uri} is damaged: {error}. Run the recommend job again") from error

@@ -1,0 +1,1 @@
+"""Training: one config, one loop, one bundle. No Ray, no MLflow."""
