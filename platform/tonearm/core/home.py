@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from tonearm.core.storage import join
@@ -29,9 +30,14 @@ def trials_home() -> str:
     return join(home(), "trials")
 
 
-def reports_home() -> str:
+def reports_home(dataset: str) -> str:
     """Plots and summaries for people."""
-    return join(home(), "reports")
+    return join(home(), "reports", dataset)
+
+
+def node_cache() -> str:
+    """Where a node keeps its copies of remote feature stores: a local folder, whatever the home is."""
+    return os.environ.get("TONEARM_CACHE") or str(Path(tempfile.gettempdir()) / "tonearm-cache")
 
 
 def tracking_uri() -> str:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from tonearm.core.errors import AudioError, DatasetError
-from tonearm.datasets.scores_render import Rendered, cut, read_notes, render, write_midi
+from tonearm.datasets.scores_render import Note, Rendered, cut, read_notes, render, write_midi
 
 __all__ = ["Piece", "Rendered", "candidates", "render", "to_midi", "wanted_per_repertoire"]
 
@@ -37,7 +37,7 @@ wanted_per_repertoire = 20
 
 CATALOGUE = Path(__file__).with_name("scores_catalogue.csv")
 CUT_SECONDS = 32.0  # a little more than is rendered
-MEASURES = 64  # enough for 32 s in nearly all scores; more are read where they were not
+QUARTERS = 96.0  # notes enough for 32 s at up to 180 a minute; all of the score is read where they are not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,24 +154,41 @@ def to_midi(pieces: Sequence[Piece]) -> dict[str, bytes | Exception]:
 
 
 def _first_seconds(source: str, suffix: str) -> bytes:
-    from music21 import converter
+    from music21 import converter, key, meter, repeat
 
     formats = {".abc": "abc", ".krn": "humdrum", ".mxl": "musicxml", ".xml": "musicxml"}
     # From the text, not the path: music21 keeps pickles of the files it parses in the temporary folder.
     score: Any = converter.parseData(source, format=formats[suffix])
-    notes = cut(read_notes(_midi(score.measures(0, MEASURES, indicesNotNumbers=True))), CUT_SECONDS)
-    if max((note.end for note in notes), default=0.0) < CUT_SECONDS:
-        notes = cut(read_notes(_midi(score)), CUT_SECONDS)
+    # The translation to MIDI stumbles over signatures that occur twice, and notes have their accidentals by now.
+    signatures = score.recurse().getElementsByClass((meter.TimeSignature, key.KeySignature))
+    score.remove(list(signatures), recurse=True)
+    beginning = _beginning(score)
+    try:
+        notes = _cut_notes(beginning)
+    except repeat.ExpanderException:
+        if beginning is score:
+            raise
+        notes = []  # a repeat that begins in one half and ends in the other: all of the score is needed
+    if beginning is not score and max((note.end for note in notes), default=0.0) < CUT_SECONDS:
+        notes = _cut_notes(score)
     if not notes:
         raise AudioError("silent", "the score holds no notes")
     return write_midi(notes)
 
 
-def _midi(score: Any) -> bytes:
+def _beginning(score: Any) -> Any:
+    """The first measures of a long score: translating all of it takes many times as long."""
+    from music21 import stream
+
+    starts = [float(measure.offset) for measure in score.parts[0].getElementsByClass(stream.Measure)]
+    wanted = sum(start < QUARTERS for start in starts)
+    return score.measures(0, wanted, indicesNotNumbers=True) if 0 < wanted < len(starts) else score
+
+
+def _cut_notes(score: Any) -> list[Note]:
     from music21.midi.translate import streamToMidiFile
 
-    midi: bytes = streamToMidiFile(score).writestr()
-    return midi
+    return cut(read_notes(streamToMidiFile(score).writestr()), CUT_SECONDS)
 
 
 def _tunes(text: str) -> dict[int, str]:

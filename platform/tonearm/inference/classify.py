@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 
@@ -32,7 +30,7 @@ class Classifier:
         self.ensemble = ensemble
         self.classes = ensemble.classes
         self.clip = ensemble.members[0].config.clip
-        self._features = {m.config.feature.store_name(): m.config.feature for m in ensemble.members}
+        self.features = {m.config.feature.store_name(): m.config.feature for m in ensemble.members}
 
     def predict(self, source: Source) -> Prediction:
         """Classify encoded audio.
@@ -48,14 +46,14 @@ class Classifier:
             If it is no usable audio, with the reason.
         """
         configs = [m.config for m in self.ensemble.members]
-        rate = next(iter(self._features.values())).sample_rate
+        rate = next(iter(self.features.values())).sample_rate
         shortest = max(c.min_seconds for c in configs)
         return self.predict_waveform(load_clip(source, self.clip, rate, min_seconds=shortest))
 
     def predict_waveform(self, waveform: Waveform) -> Prediction:
         """Classify a decoded clip."""
         # float16, as the store keeps them: the same numbers in serving as in training.
-        computed = extract(waveform, list(self._features.values()))
+        computed = extract(waveform, list(self.features.values()))
         return self.predict_stored({k: Stored(v.astype(np.float16), statistics(v)) for k, v in computed.items()})
 
     def predict_stored(self, stored: dict[str, Stored]) -> Prediction:
@@ -75,7 +73,3 @@ class Classifier:
             weighted_mean(probabilities, self.ensemble.weights),
             (joined / np.linalg.norm(joined)).astype(np.float32),
         )
-
-    def predict_many(self, items: Iterable[dict[str, Stored]]) -> list[Prediction]:
-        """Classify several clips from their representations."""
-        return [self.predict_stored(stored) for stored in items]

@@ -13,7 +13,7 @@ def train(tune_config: dict[str, Any]) -> None:
     Parameters
     ----------
     tune_config
-        Its ``"job"`` has ``config`` (a TrialConfig as a dict), ``folder``, ``manifest``, ``store`` and ``cache`` (URIs),
+        Its ``"job"`` has ``config`` (a TrialConfig as a dict), ``folder``, ``manifest``, ``store``, ``cache`` (URIs),
         ``experiment``, ``name``, ``parent`` (run id of the sweep), ``tags`` and ``classes``.
     """
     limit_threads(1)

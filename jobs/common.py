@@ -1,0 +1,83 @@
+"""What every job needs: Ray, an absolute home on a cluster, errors as one line, steps with their seconds."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from tonearm.core.errors import JobError, TonearmError
+from tonearm.core.threads import limit_threads, thread_environment
+
+OBJECT_STORE_BYTES = 256 * 2**20  # workers write their own files: only paths and figures travel
+
+
+def start_ray(num_cpus: int | None = None) -> None:
+    """Join the cluster that ``RAY_ADDRESS`` names (a submitted job has it), else start a private local one.
+
+    Raises
+    ------
+    JobError
+        On a cluster, if ``TONEARM_HOME`` is relative: it would lie in Ray's temporary folder and be lost.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    limit_threads(1)
+    import ray
+
+    if ray.is_initialized():
+        return
+    if os.environ.get("RAY_ADDRESS"):
+        home = os.environ.get("TONEARM_HOME", "")
+        if not (home.startswith("/") or "://" in home):
+            raise JobError(
+                f"TONEARM_HOME is {home or 'not set'!r} in a job on a cluster: set it to a folder or URI that all nodes "
+                "reach, e.g. python -m jobs.submit --home s3://bucket/tonearm -- jobs.sweep ..."
+            )
+        ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
+        return
+    ray.init(
+        num_cpus=num_cpus,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level="ERROR",
+        runtime_env={"env_vars": {**thread_environment(), "RAY_USAGE_STATS_ENABLED": "0"}},
+    )
+
+
+@contextmanager
+def cli_errors() -> Iterator[None]:
+    """Turn Tonearm's errors into a message and exit code 1; anything else is a bug and keeps its traceback."""
+    try:
+        yield
+    except TonearmError as error:
+        print(f"\nerror: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\nstopped; what is finished is kept, the same command goes on", file=sys.stderr, flush=True)
+        sys.exit(130)
+
+
+@dataclass
+class Steps:
+    """The steps of a job, announced as they begin, with the seconds each took."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Run one step."""
+        print(f"\n[{len(self.seconds) + 1}] {name}", flush=True)
+        started = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - started
+        print(f"  done in {self.seconds[name]:.1f} s", flush=True)
+
+
+def table(rows: list[tuple[str, ...]], indent: str = "  ") -> str:
+    """Rows as aligned columns."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
