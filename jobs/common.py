@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -24,6 +24,7 @@ def start_ray(num_cpus: int | None = None) -> None:
         On a cluster, if ``TONEARM_HOME`` is relative: it would lie in Ray's temporary folder and be lost.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach us as exceptions; the logs lie in /tmp/ray
     limit_threads(1)
     import ray
 
@@ -33,7 +34,7 @@ def start_ray(num_cpus: int | None = None) -> None:
         home = os.environ.get("TONEARM_HOME", "")
         if not (home.startswith("/") or "://" in home):
             raise JobError(
-                f"TONEARM_HOME is {home or 'not set'!r} in a job on a cluster: set it to a folder or URI that all nodes "
+                f"TONEARM_HOME is {home or 'not set'!r} in a job on a cluster: set a folder or URI that all nodes "
                 "reach, e.g. python -m jobs.submit --home s3://bucket/tonearm -- jobs.sweep ..."
             )
         ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
@@ -77,7 +78,7 @@ class Steps:
         print(f"  done in {self.seconds[name]:.1f} s", flush=True)
 
 
-def table(rows: list[tuple[str, ...]], indent: str = "  ") -> str:
+def table(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
     """Rows as aligned columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -131,7 +131,7 @@ def main(
     space: Annotated[str, typer.Option(help="extract what this search space needs")] = "demo",
     seed: Annotated[int, typer.Option(help="of the splits")] = 0,
     max_rejected: Annotated[
-        float, typer.Option(help="fail if a larger share of the tracks is unusable")
+        float, typer.Option(help="fail if a larger share is unusable")
     ] = MAX_REJECTED,
 ) -> None:
     """Extract features on Ray Data into the store under TONEARM_HOME; only what is missing is computed."""

@@ -23,7 +23,7 @@ K = 5
 
 
 def run(manifest: Manifest, model: str) -> dict[str, HitRate]:
-    """Hit rates of the test tracks' neighbours among all other tracks: by label, and by artist where one has several."""
+    """Hit rates of the test tracks among all others: by label, and by artist where a label has several."""
     index = load_recommender(model).index
     queries = [t.track_id for t in manifest.of("test")]
     rates = {manifest.label: hit_rate(index, "label", queries, K)}

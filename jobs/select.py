@@ -95,7 +95,7 @@ def run(sweep: Sweep, results: list[TrialResult]) -> Selection:
 
 def describe(selection: Selection, sweep: Sweep) -> None:
     """Print the selection for a person."""
-    chosen = ", ".join(f"{i:02d}" + (f" ×{w}" if w > 1 else "") for i, w in selection.members.items())
+    chosen = ", ".join(f"{i:02d}" + (f" x{w}" if w > 1 else "") for i, w in selection.members.items())
     print(f"  ensemble of trials {chosen}, chosen on validation; on {selection.ensemble.tracks} test tracks, once:")
     rows = [("", "F1 micro [95 %]", "F1 macro [95 %]")]
     rows.append(("ensemble", str(selection.ensemble.f1_micro), str(selection.ensemble.f1_macro)))

@@ -154,8 +154,8 @@ def test_outputs_and_gradients_equal_the_plain_transcription(
     plain = reference(model, freq_bins, frames, 7)
     for module in plain.modules():
         if isinstance(module, nn.BatchNorm2d):  # negative scales too: then order of pool and scale matters
-            nn.init.normal_(module.weight)
-            nn.init.normal_(module.bias)
+            nn.init.uniform_(module.weight, -1.5, 1.5)
+            nn.init.uniform_(module.bias, 0.1, 0.4)
     ours = create(model, InputSpec(1, freq_bins, frames), 7, representation="mel")
     ours.load_state_dict(plain.state_dict())
     x, target = torch.randn(batch, 1, freq_bins, frames), torch.arange(batch)

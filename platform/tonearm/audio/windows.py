@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from tonearm.audio.channels import Channels
@@ -27,7 +28,9 @@ class ClipConfig(Config):
     position: Literal["start", "middle"] = "middle"
 
     def problems(self) -> list[str]:
-        return [] if self.seconds > 0 else [f"clip.seconds is {self.seconds}: a clip needs a positive length"]
+        if 0 < self.seconds < math.inf:
+            return []
+        return [f"clip.seconds is {self.seconds}: a clip needs a positive, finite length"]
 
 
 def load_clip(

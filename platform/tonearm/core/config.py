@@ -56,8 +56,8 @@ class Config:
             problem = _type_problem(getattr(self, name), expected)
             if problem:
                 found.append(f"{type(self).__name__}.{name}: {problem}")
-            elif isinstance(getattr(self, name), int) and expected is float:
-                object.__setattr__(self, name, float(getattr(self, name)))  # 1 and 1.0 are one identity
+            else:
+                object.__setattr__(self, name, _one_identity(getattr(self, name), expected))
         found = found or self.problems()
         if found:
             raise ConfigError(found)
@@ -187,6 +187,18 @@ def _type_problem(value: Any, expected: Any) -> str | None:
     return f"{value!r} is a {type(value).__name__}, expected {getattr(expected, '__name__', None) or expected}"
 
 
+def _one_identity(value: Any, expected: Any) -> Any:
+    """1 and 1.0 are one identity where a float is expected, also in ``float | None`` and in tuples."""
+    origin, args = typing.get_origin(expected), typing.get_args(expected)
+    if isinstance(value, int) and not isinstance(value, bool):
+        union = origin in (typing.Union, types.UnionType)
+        return float(value) if expected is float or (union and float in args and int not in args) else value
+    if origin is tuple and isinstance(value, tuple):
+        kinds = args[:1] * len(value) if args[-1:] == (Ellipsis,) else args
+        return tuple(_one_identity(v, k) for v, k in zip(value, kinds, strict=True))
+    return value
+
+
 def _plain(value: Any, run_only: bool) -> Any:
     if isinstance(value, Config):
         return value.to_dict(run_only=run_only)
@@ -201,7 +213,9 @@ def _rebuild(value: Any, expected: Any) -> Any:
     origin, args = typing.get_origin(expected), typing.get_args(expected)
     if origin is tuple and isinstance(value, list):
         kinds = args[:1] * len(value) if args[-1:] == (Ellipsis,) else args
-        return tuple(_rebuild(v, k) for v, k in zip(value, kinds, strict=False))
+        if len(kinds) != len(value):
+            return tuple(value)  # which the type check refuses, with the value
+        return tuple(_rebuild(v, k) for v, k in zip(value, kinds, strict=True))
     if origin in (typing.Union, types.UnionType) and value is not None:
         for option in args:
             try:

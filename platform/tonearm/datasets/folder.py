@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -48,15 +50,18 @@ def scan_folder(root: str, label: str = "folder") -> tuple[list[Track], list[Rej
     files = sorted(_audio_files(folder))
     if not files:
         raise DatasetError(f"no audio below {root!r}: looked for {', '.join(AUDIO_SUFFIXES)}")
-    table = _read_table(folder / TABLE)
-    if table and label not in ("folder", "artist", "album", "genre"):
-        columns = next(iter(table.values()))
-        if label not in columns:
-            raise DatasetError(f"LABEL {label!r} is no column of {folder / TABLE}: it has {', '.join(columns)}")
+    table, columns = _read_table(folder / TABLE)
+    if table and label not in ("folder", "artist", "album", "genre") and label not in columns:
+        raise DatasetError(f"LABEL {label!r} is no column of {folder / TABLE}: it has {', '.join(columns)}")
     tracks, rejects = [], []
     first_with: dict[str, str] = {}
     for path in files:
         relative = path.relative_to(folder).as_posix()
+        if not _is_text(relative):
+            shown = os.fsencode(relative).decode("utf-8", "backslashreplace")
+            rejects.append(Reject(track_id=shown, source=shown, stage="scan", reason="bad_name",
+                                  detail="its name is not UTF-8: rename it"))  # fmt: skip
+            continue
         try:
             track = _track(path, relative, label, table)
         except OSError as error:
@@ -80,7 +85,17 @@ def scan_folder(root: str, label: str = "folder") -> tuple[list[Track], list[Rej
     return tracks, rejects
 
 
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes of another encoding, which Python keeps as surrogates
+        return False
+    return True
+
+
 def _track(path: Path, relative: str, label: str, table: Mapping[str, Mapping[str, str]]) -> Track:
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "no regular file")  # reading a pipe would wait for ever
     facts = {**read_tags(path), **table.get(relative, table.get(path.stem, {}))}
     value = path.parent.name if label == "folder" else facts.get(label, "")
     artist = facts.get("artist")
@@ -108,14 +123,14 @@ def _audio_files(folder: Path) -> Iterator[Path]:
                 yield Path(base) / name
 
 
-def _read_table(path: Path) -> dict[str, dict[str, str]]:
-    """Rows of the table by the file's relative path or stem; empty values are left out, so that tags fill them."""
+def _read_table(path: Path) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Rows by the file's relative path or stem, empty values left out, so that tags fill them; and the columns."""
     if not path.exists():
-        return {}
+        return {}, []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
+            columns = list(reader.fieldnames or [])
             rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path} cannot be read as a UTF-8 CSV table: {error}") from None
@@ -126,7 +141,7 @@ def _read_table(path: Path) -> dict[str, dict[str, str]]:
     for row in rows:
         identity = (row[key] or "").strip().removeprefix("./")
         found[identity] = {k: v.strip() for k, v in row.items() if k and isinstance(v, str) and v.strip()}
-    return found
+    return found, columns
 
 
 def _content(path: Path) -> str:
@@ -137,5 +152,5 @@ def _content(path: Path) -> str:
 def _number(text: str | None, kind: Callable[[float], T]) -> T | None:
     try:
         return kind(float(text)) if text else None
-    except ValueError:
+    except (ValueError, OverflowError):  # int of an infinity overflows
         return None

@@ -20,6 +20,7 @@ from __future__ import annotations
 import codecs
 import csv
 import importlib.util
+import io
 import re
 import zipfile
 from collections.abc import Callable, Sequence
@@ -125,26 +126,32 @@ def to_midi(pieces: Sequence[Piece]) -> dict[str, bytes | Exception]:
     Returns
     -------
     By ``piece_id``: the bytes of a MIDI file that begins with its first note, or the :class:`AudioError`
-    (``unparsable``, ``silent``) that a piece failed with. One bad piece does not keep the others from being made.
+    (``missing``, ``unparsable``, ``silent``) that a piece failed with: one bad piece keeps no other from being made.
 
     Raises
     ------
     DatasetError
-        If the pieces are of several files, or music21's corpus lacks the file.
+        If the pieces are of several files, or music21 is not installed.
     """
     files = {piece.collection for piece in pieces}
     if len(files) != 1:
         raise DatasetError(f"to_midi takes the pieces of one file, got {len(files)}: {', '.join(sorted(files)[:3])}")
     collection = files.pop()
-    text = _corpus_file(collection)
-    tunes = _tunes(text) if collection.endswith(".abc") else {}
+    suffix = Path(collection).suffix
+    path = _corpus() / collection
+    try:
+        text = _read(path)
+    except (OSError, zipfile.BadZipFile, StopIteration, UnicodeError) as error:
+        unread = AudioError("missing", f"music21's corpus has no readable file {collection!r} ({path}): {error}")
+        return {piece.piece_id: unread for piece in pieces}
+    tunes = _tunes(text) if suffix == ".abc" else {}
     out: dict[str, bytes | Exception] = {}
     for piece in pieces:
+        source = text if piece.number is None else tunes.get(piece.number)
         try:
-            if collection.endswith(".abc") and piece.number is not None and piece.number not in tunes:
-                raise AudioError("unparsable", f"{collection} holds no tune X:{piece.number}")
-            source = tunes[piece.number or min(tunes)] if tunes else text
-            out[piece.piece_id] = _first_seconds(source, Path(collection).suffix)
+            if source is None:
+                raise AudioError("missing", f"{collection} holds no tune X:{piece.number}")
+            out[piece.piece_id] = _first_seconds(source, suffix)
         except AudioError as error:
             out[piece.piece_id] = error
         except Exception as error:  # a parser of foreign files fails in every way there is; the piece is reported
@@ -194,31 +201,33 @@ def _cut_notes(score: Any) -> list[Note]:
 def _tunes(text: str) -> dict[int, str]:
     """The tunes of an ABC file by their X: number, the first where a number occurs twice."""
     tunes: dict[int, str] = {}
-    for part in re.split(r"(?m)^(?=X:)", text.replace("\r\n", "\n").replace("\r", "\n")):
+    for part in re.split(r"(?m)^(?=X:)", text):
         number = re.match(r"X: *(\d+)", part)
         if number:
-            # Quoted fingerings ("4" above a note) would be taken for chords to be played.
-            lines = (re.sub(r'"[^"]*"', "", line) if line[1:2] != ":" else line for line in part.split("\n"))
-            tunes.setdefault(int(number[1]), "\n".join(lines))
+            tunes.setdefault(int(number[1]), part)
     return tunes
 
 
-def _corpus_file(collection: str) -> str:
+def _corpus() -> Path:
     found = importlib.util.find_spec("music21")
     if found is None or found.origin is None:
         raise DatasetError("music21 is not installed: install the demo's packages (pip install 'tonearm[demo]')")
-    path = Path(found.origin).parent / "corpus" / collection
-    if not path.is_file():
-        raise DatasetError(f"music21's corpus has no file {collection!r}: this release lacks it (looked at {path})")
+    return Path(found.origin).parent / "corpus"
+
+
+def _read(path: Path) -> str:
+    """The text of a score: UTF-8, UTF-16 with its mark, or, of Humdrum and ABC, Latin-1."""
+    data = path.read_bytes()
     if path.suffix == ".mxl":
-        with zipfile.ZipFile(path) as archive:
-            name = next(n for n in archive.namelist() if not n.startswith("META-INF"))
-            return _text(archive.read(name), "utf-8")
-    return _text(path.read_bytes(), "utf-8" if path.suffix == ".xml" else "latin-1")
-
-
-def _text(data: bytes, encoding: str) -> str:
-    return data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else encoding)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            data = archive.read(next(name for name in archive.namelist() if not name.startswith("META-INF")))
+    if path.suffix in (".abc", ".krn"):
+        text = data.decode("latin-1").replace("\r\n", "\n").replace("\r", "\n")
+    else:
+        text = data.decode("utf-16" if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8")
+    if path.suffix == ".abc":  # quoted fingerings ("4" above a note) would be taken for chords to be played
+        return re.sub(r"(?m)^(?![A-Z]:).*$", lambda line: re.sub(r'"[^"]*"', "", line[0]), text)
+    return text
 
 
 def _piece(row: dict[str, str], where: str) -> Piece:

@@ -20,7 +20,8 @@ from tonearm.core.errors import AudioError, DatasetError
 
 SAMPLE_RATE = 22050  # Hz
 SOUNDFONT = "TimGM6mb.sf2"  # GPL-2.0, shipped inside the pretty_midi package
-PEAK = 10 ** (-1 / 20)  # -1 dBFS: volume must not give the label away
+LEVEL = 10 ** (-22 / 20)  # RMS: at equal peaks a lone fiddle tune is 5 dB louder than six slow voices, which tells them
+HIGHEST_PEAK = 10 ** (-1 / 20)  # -1 dBFS
 SHORTEST_MUSIC_SECONDS = 2.0
 INAUDIBLE_PEAK = 1e-4  # -80 dBFS
 TICKS_PER_BEAT = 960
@@ -45,7 +46,7 @@ class Rendered:
     Attributes
     ----------
     audio
-        FLAC bytes: mono, 22 050 Hz, 16 bit, peak at -1 dBFS.
+        FLAC bytes: mono, 22 050 Hz, 16 bit, RMS -22 dBFS (less where the peak would pass -1 dBFS).
     looped
         Whether the music was shorter than the audio and was repeated.
     seconds_of_music
@@ -66,11 +67,12 @@ def read_notes(midi: bytes) -> list[Note]:
         ``unrenderable`` if the bytes are no MIDI file.
     """
     import mido  # type: ignore[import-untyped]
+    from mido.midifiles.meta import KeySignatureError  # type: ignore[import-untyped]
 
     try:
         file = mido.MidiFile(file=io.BytesIO(midi), clip=True)
         messages = list(file)  # tracks merged, times in seconds since the message before
-    except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, LookupError) as error:
+    except (OSError, EOFError, ValueError, LookupError, TypeError, KeySignatureError) as error:
         raise AudioError("unrenderable", f"{len(midi)} bytes are no MIDI file: {error or 'it ends early'}") from None
     now = 0.0
     sounding: dict[tuple[int, int], list[tuple[float, int]]] = defaultdict(list)
@@ -164,8 +166,9 @@ def render(midi: bytes, seconds: float = 30.0) -> Rendered:
     peak = float(np.abs(samples).max())
     if peak < INAUDIBLE_PEAK:
         raise AudioError("silent", f"{len(notes)} notes gave a peak of {peak:.1e}, expected at least {INAUDIBLE_PEAK}")
+    gain = min(LEVEL / float(np.sqrt(np.mean(samples**2))), HIGHEST_PEAK / peak)
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples * (PEAK / peak), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    soundfile.write(buffer, samples * gain, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     return Rendered(buffer.getvalue(), looped, min(music, seconds))
 
 

@@ -14,6 +14,7 @@ from tonearm.datasets.manifest import SPLITS, Split, Track
 
 FRACTIONS: dict[Split, float] = {"train": 0.6, "validation": 0.2, "test": 0.2}
 ATTEMPTS = 400
+TIE_BREAK = 1e-6
 MISSING = 1000.0  # the cost of a class that a split lacks: more than any imbalance
 
 
@@ -50,8 +51,11 @@ def split_by_group(
 
     best, best_cost = np.zeros(len(groups), dtype=int), np.inf
     rng = np.random.default_rng(derive_seed("splits", seed, [t.track_id for t in ordered]))
-    for _ in range(ATTEMPTS):
-        assignment = _place(counts, wanted, rng)
+    for attempt in range(2 * ATTEMPTS):
+        if attempt >= ATTEMPTS and best_cost < MISSING:
+            break
+        # Many small groups of a class tie between splits: if the first in order gets them all, chance decides.
+        assignment = _place(counts, wanted, rng, TIE_BREAK if attempt >= ATTEMPTS else 0.0)
         have = np.stack([counts[assignment == s].sum(axis=0) for s in range(len(SPLITS))])
         cost = float(np.abs(have - wanted).sum() + MISSING * (have == 0).sum())
         if cost < best_cost:
@@ -82,7 +86,7 @@ def _dissolve(tracks: Sequence[Track], splits: int) -> tuple[list[Track], list[s
     return [dataclasses.replace(t, group=f"track:{t.track_id}") if t.label in small else t for t in tracks], notes
 
 
-def _place(counts: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _place(counts: np.ndarray, wanted: np.ndarray, rng: np.random.Generator, tie_break: float) -> np.ndarray:
     sizes = counts.sum(axis=1)
     order = np.argsort(-(sizes * rng.uniform(0.5, 1.5, len(sizes))), kind="stable")
     have = np.zeros_like(wanted)
@@ -90,7 +94,8 @@ def _place(counts: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> 
     for g in order:
         # How much worse the class balance becomes when the group goes to each split.
         change = (np.abs(have + counts[g] - wanted) - np.abs(have - wanted)) / np.maximum(wanted, 1e-9)
-        assignment[g] = int(np.argmin(change.sum(axis=1)))
+        cost = change.sum(axis=1)
+        assignment[g] = int(np.argmin(cost + rng.uniform(0, tie_break, len(cost)) if tie_break else cost))
         have[assignment[g]] += counts[g]
     return assignment
 

@@ -69,10 +69,14 @@ def load_ensemble(uri: str) -> Ensemble:
         single = load_bundle(uri)
         return Ensemble((single,), (1.0,), {"metrics": single.metrics})
     description = read_description(uri, DESCRIPTION, FORMAT_VERSION)
-    members = tuple(load_bundle(storage.join(uri, name)) for name in description["members"])
-    weights = tuple(float(w) for w in description["weights"])
+    try:
+        members = tuple(load_bundle(storage.join(uri, name)) for name in description["members"])
+        weights = tuple(float(w) for w in description["weights"])
+        facts = dict(description["facts"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"the ensemble at {uri} is damaged: {error!r}. Select it again") from error
     if not members or len(members) != len(weights) or min(weights) <= 0:
         raise BundleError(f"{uri}: {len(members)} members with weights {weights}: one positive weight a member")
     if len({(m.classes, m.config.clip) for m in members}) > 1:
         raise BundleError(f"{uri}: the members differ in classes or clip, so their answers cannot be combined")
-    return Ensemble(members, weights, dict(description["facts"]))
+    return Ensemble(members, weights, facts)

@@ -42,6 +42,8 @@ class Representation(Config):
                if getattr(self, name) < 1]  # fmt: skip
         if self.frames is not None and self.frames < 1:
             low.append(f"frames is {self.frames}: keep at least one frame, or None for all")
+        if self.n_fft % 2:
+            low.append(f"n_fft is {self.n_fft}: it must be even, so that the analysis can be centred")
         if not low and self.hop > self.n_fft:
             low.append(f"hop {self.hop} is longer than n_fft {self.n_fft}: samples between windows would be lost")
         return low

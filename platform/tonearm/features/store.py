@@ -118,7 +118,7 @@ class FeatureStore:
     Raises
     ------
     StoreError
-        If there is no store.
+        If there is no store, or an index in it is damaged.
     """
 
     def __init__(self, uri: str) -> None:
@@ -132,8 +132,12 @@ class FeatureStore:
         self._rows: dict[str, dict[str, Any]] = {}
         self._parts: dict[str, Float16Array] = {}
         for name in storage.list_files(storage.join(uri, "parts"), ".parquet"):
-            table = pq.read_table(io.BytesIO(storage.read_bytes(storage.join(uri, "parts", name))))
-            for row in table.to_pylist():
+            part = storage.join(uri, "parts", name)
+            try:
+                rows = pq.read_table(io.BytesIO(storage.read_bytes(part))).to_pylist()
+            except (OSError, ValueError) as error:  # pyarrow's errors are of these
+                raise StoreError(f"index {part} is damaged ({error}): delete it, then extract again") from None
+            for row in rows:
                 self._rows[row["key"]] = {**row, "part": name.removesuffix(".parquet")}
 
     def __len__(self) -> int:
@@ -178,7 +182,7 @@ class FeatureStore:
             uri = storage.join(self.uri, "parts", f"{part}.npy")
             try:
                 self._parts[part] = np.load(storage.local_path(uri), mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
                 raise StoreError(f"part {uri} is damaged ({error}): delete it and its .parquet, then extract") from None
         return self._parts[part]
 

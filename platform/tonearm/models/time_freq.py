@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tonearm.core.types import InputSpec
+from tonearm.models import fused
 from tonearm.models.base import Network
 from tonearm.models.blocks import (
     Padding,
@@ -200,9 +201,34 @@ class LongKernelNetwork(PooledNetwork):
         return torch.cat([layer(pad_same(x, plan.oriented(k), stride)) for layer, k in long], dim=1)
 
     def features(self, x: Tensor) -> Tensor:
+        plan = self.plan
+        along = x if plan.along == "time" else x.transpose(2, 3)
+        if not plan.pool_along and fused.usable(along, plan.stride, plan.separable_length):
+            maps: Tensor = fused.FusedTrunk.apply(along, self.fused_shape(), *self.trunk_parameters())
+            return F.relu(self.flatten.norm(self.flatten.pointwise(maps.unsqueeze(2))), inplace=True)
+        return self.plain_features(x)
+
+    def plain_features(self, x: Tensor) -> Tensor:
+        """The layers one after the other: on a GPU, and wherever else the fused execution does not apply."""
         x = F.relu(self.long_norm(self.long_layer(x)), inplace=True)
         pool = self.plan.oriented(2, 1) if self.plan.pool_along else self.plan.oriented(1, 2)
         for i, layer in enumerate(self.separable):
             x = layer(x)
             x = F.relu(max_pool_same(x, pool, pool) if i < self.plan.pools else x, inplace=True)
         return F.relu(self.flatten(x), inplace=True)
+
+    def fused_shape(self) -> fused.Shape:
+        """What the fused execution must know beside the weights."""
+        plan = self.plan
+        norms = (self.long_norm, *(layer.norm for layer in self.separable))
+        return fused.Shape(
+            kernels=plan.kernels, stride=plan.stride, separable=plan.separable_length, same=plan.padding == "same",
+            pools=plan.pools, norms=norms, batch_statistics=self.training,
+        )  # fmt: skip
+
+    def trunk_parameters(self) -> list[Tensor]:
+        """The weights that the fused execution covers, from the input on."""
+        found = [layer.weight for layer in self.long] + [self.long_norm.weight, self.long_norm.bias]
+        for layer in self.separable:
+            found += [layer.depthwise.weight, layer.pointwise.weight, layer.norm.weight, layer.norm.bias]
+        return [*found, self.flatten.depthwise.weight]

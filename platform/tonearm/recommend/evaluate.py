@@ -46,10 +46,15 @@ def hit_rate(index: CatalogueIndex, field: str, queries: Sequence[str], k: int =
     Raises
     ------
     ConfigError
-        If no query can be judged.
+        If no query can be judged, a query is not in the catalogue, or there are fewer than ``k`` other tracks.
     """
     rows = {t["track_id"]: (i, t.get(field)) for i, t in enumerate(index.tracks)}
     sizes = Counter(value for _, value in rows.values() if value is not None)
+    unknown = sorted(set(queries) - set(rows))
+    if unknown:
+        raise ConfigError(f"queries {unknown[:5]} are not in the catalogue: ask for tracks that it holds")
+    if not 1 <= k < len(index.tracks):
+        raise ConfigError(f"k is {k}: a query of {len(index.tracks)} tracks has 1 to {len(index.tracks) - 1} others")
     usable = [q for q in queries if rows[q][1] is not None and sizes[rows[q][1]] > 1]
     if not usable:
         raise ConfigError(f"no query shares its {field!r} with another track: nothing can be measured")

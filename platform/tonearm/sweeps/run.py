@@ -146,6 +146,9 @@ class _Follow(tune.Callback):
         self._writing: list[Future[None]] = []
         self._background = ThreadPoolExecutor(max_workers=1)
 
+    def __reduce__(self) -> tuple[type[_Follow], tuple[SweepPlan]]:
+        return (type(self), (self._plan,))  # Tune saves its callbacks for a restore that we do not use
+
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:

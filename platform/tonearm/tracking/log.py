@@ -37,6 +37,8 @@ def client() -> MlflowClient:
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     try:
+        mlflow.set_tracking_uri(uri)  # MLflow's own functions would else make a database in the current folder
+        mlflow.set_registry_uri(uri)
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     except (MlflowException, OSError) as error:
         raise TrackingError(f"MLflow at {uri} cannot be reached: {error}") from error

@@ -64,7 +64,7 @@ def download_model(uri: str) -> str:
 
     client()
     try:
-        folder = mlflow.artifacts.download_artifacts(artifact_uri=uri, tracking_uri=tracking_uri())
+        folder = mlflow.artifacts.download_artifacts(artifact_uri=uri)
     except (MlflowException, OSError) as error:
         raise TrackingError(f"the registry at {tracking_uri()} has no usable {uri}: {error}") from error
     bundle = Path(folder) / "artifacts" / "bundle"

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tonearm.core.home import tracking_uri
 from tonearm.tracking import names
 from tonearm.tracking.log import client
 
@@ -38,8 +37,7 @@ def register_champion(bundle: str, run_id: str, dataset: str, classes: Sequence[
 
     code = Path(__file__).with_name("pyfunc_model.py")
     outputs: list[ColSpec | TensorSpec] = [ColSpec("string", "label"), *(ColSpec("double", c) for c in classes)]
-    mlflow.set_tracking_uri(tracking_uri())
-    mlflow.set_registry_uri(tracking_uri())
+    api = client()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     with mlflow.start_run(run_id=run_id):
         info = mlflow.pyfunc.log_model(
@@ -50,7 +48,6 @@ def register_champion(bundle: str, run_id: str, dataset: str, classes: Sequence[
             input_example=pd.DataFrame({"audio": [example_audio()]}),
             pip_requirements=[f"tonearm=={__version__}"],
         )
-    api = client()
     name = names.model_name(dataset)
     if not api.search_registered_models(f"name = '{name}'"):
         api.create_registered_model(name, description=f"Tonearm's best ensemble on {dataset}")

@@ -81,9 +81,10 @@ def load_bundle(uri: str) -> Bundle:
         classes = tuple(description["classes"])
         network = build_network(config, len(classes))
         network.load_state_dict(load(storage.read_bytes(storage.join(uri, WEIGHTS))))
-    except (KeyError, ConfigError, OSError, SafetensorError, RuntimeError, ValueError) as error:
+        metrics = dict(description["metrics"])
+    except (KeyError, TypeError, ConfigError, OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise BundleError(f"the bundle at {uri} is damaged: {error}. Train or fetch it again") from error
-    return Bundle(config, classes, dict(description["metrics"]), network.eval())
+    return Bundle(config, classes, metrics, network.eval())
 
 
 def read_description(uri: str, name: str, version: int) -> dict[str, Any]:

@@ -89,8 +89,8 @@ class OptimConfig(Config):
             found.append(f"optim.batch_size is {self.batch_size}: batch normalisation needs at least 2")
         if self.epochs < 1 or self.patience < 1:
             found.append(f"optim.epochs {self.epochs} and optim.patience {self.patience} must be at least 1")
-        if self.weight_decay < 0:
-            found.append(f"optim.weight_decay is {self.weight_decay}: it must not be negative")
+        if not 0 <= self.weight_decay < 10:
+            found.append(f"optim.weight_decay is {self.weight_decay}: it must be at least 0 and below 10")
         return found
 
 

@@ -1,0 +1,22 @@
+"""What holds for every test: one thread a process, and a home of its own."""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # before anything numerical is imported, which reads it once
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def tonearm_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home that no other test shares, and no tracking server from outside."""
+    home = tmp_path / "tonearm-home"
+    monkeypatch.setenv("TONEARM_HOME", str(home))
+    monkeypatch.setenv("TONEARM_CACHE", str(tmp_path / "tonearm-cache"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return home
