@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -82,3 +83,21 @@ def table(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
     """Rows as aligned columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Check that nothing listens on a port.
+
+    Raises
+    ------
+    JobError
+        If it is in use.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left is free
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise JobError(
+                f"port {port} on {host} cannot be used ({error.strerror}): stop what uses it, or choose another with --port"
+            ) from None

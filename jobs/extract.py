@@ -130,9 +130,7 @@ def main(
     name: Annotated[str, typer.Option(help="what to call the data set; by default the folder's name")] = "",
     space: Annotated[str, typer.Option(help="extract what this search space needs")] = "demo",
     seed: Annotated[int, typer.Option(help="of the splits")] = 0,
-    max_rejected: Annotated[
-        float, typer.Option(help="fail if a larger share is unusable")
-    ] = MAX_REJECTED,
+    max_rejected: Annotated[float, typer.Option(help="fail if a larger share is unusable")] = MAX_REJECTED,
 ) -> None:
     """Extract features on Ray Data into the store under TONEARM_HOME; only what is missing is computed."""
     with cli_errors():

@@ -5,7 +5,7 @@ python -m jobs.select demo --dataset scores
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -25,7 +25,8 @@ from tonearm.recommend import CatalogueIndex
 from tonearm.sweeps.results import TrialResult, read_result
 from tonearm.tasks.single_label import confusion_matrix
 from tonearm.tracking import names
-from tonearm.tracking.query import champion_uri
+from tonearm.tracking.log import RunWriter
+from tonearm.tracking.query import champion_uri, is_champion
 from tonearm.tracking.register import register_champion
 from tonearm.training.evaluate import Scores, majority_scores, score
 from tonearm.training.plots import confusion_plot
@@ -44,9 +45,28 @@ class Selection:
     chance: float
     version: str
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Selection:
+        """The inverse of ``dataclasses.asdict``, by way of JSON."""
+        scores = {k: Scores.from_dict(values[k]) for k in ("ensemble", "single")}
+        return cls(**{**values, **scores, "members": {int(k): v for k, v in values["members"].items()}})
+
 
 def run(sweep: Sweep, results: list[TrialResult]) -> Selection:
-    """Select, score and promote."""
+    """Select, score and promote; what was selected and is still the champion is not selected again."""
+    record = storage.join(sweep.folder, "champion", "selection.json")
+    parent = open_parent(sweep)
+    if storage.exists(record) and is_champion(sweep.manifest.name, parent.run_id):
+        selection = Selection.from_dict(storage.read_json(record))
+    else:
+        selection = _select(sweep, results, parent)
+        storage.write_json(record, asdict(selection))
+    parent.end()
+    describe(selection, sweep)
+    return selection
+
+
+def _select(sweep: Sweep, results: list[TrialResult], parent: RunWriter) -> Selection:
     done = [r for r in results if r.best is not None]
     task = done[0].config.task
     validation = [r.folder.validation() for r in done]
@@ -76,7 +96,6 @@ def run(sweep: Sweep, results: list[TrialResult]) -> Selection:
     majority = majority_scores(task, train_target, target, len(classes))
 
     save_ensemble(bundle, uris, [float(w) for w in chosen.values()], {**facts, "test": ensemble.to_dict()})
-    parent = open_parent(sweep)
     figure = confusion_plot(confusion_matrix(target, probabilities.argmax(axis=1), len(classes)), classes,
                             f"{sweep.manifest.name}: ensemble on test")  # fmt: skip
     parent.figure("confusion_test.png", figure)
@@ -87,10 +106,7 @@ def run(sweep: Sweep, results: list[TrialResult]) -> Selection:
         **{f"test_majority_{k}": v for k, v in majority.items()},
     })  # fmt: skip
     version = register_champion(bundle, parent.run_id, sweep.manifest.name, classes)
-    parent.end()
-    selection = Selection(bundle, members, ensemble, single, majority, 1 / len(classes), version)
-    describe(selection, sweep)
-    return selection
+    return Selection(bundle, members, ensemble, single, majority, 1 / len(classes), version)
 
 
 def describe(selection: Selection, sweep: Sweep) -> None:

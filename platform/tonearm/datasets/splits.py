@@ -15,7 +15,6 @@ from tonearm.datasets.manifest import SPLITS, Split, Track
 FRACTIONS: dict[Split, float] = {"train": 0.6, "validation": 0.2, "test": 0.2}
 ATTEMPTS = 400
 TIE_BREAK = 1e-6
-MISSING = 1000.0  # the cost of a class that a split lacks: more than any imbalance
 
 
 def split_by_group(
@@ -49,15 +48,15 @@ def split_by_group(
         counts[group_row[t.group], classes.index(t.label)] += 1
     wanted = np.outer([fractions[s] for s in SPLITS], counts.sum(axis=0))
 
-    best, best_cost = np.zeros(len(groups), dtype=int), np.inf
+    best, best_cost = np.zeros(len(groups), dtype=int), (counts.size, np.inf)
     rng = np.random.default_rng(derive_seed("splits", seed, [t.track_id for t in ordered]))
     for attempt in range(2 * ATTEMPTS):
-        if attempt >= ATTEMPTS and best_cost < MISSING:
+        if attempt >= ATTEMPTS and best_cost[0] == 0:
             break
         # Many small groups of a class tie between splits: if the first in order gets them all, chance decides.
         assignment = _place(counts, wanted, rng, TIE_BREAK if attempt >= ATTEMPTS else 0.0)
         have = np.stack([counts[assignment == s].sum(axis=0) for s in range(len(SPLITS))])
-        cost = float(np.abs(have - wanted).sum() + MISSING * (have == 0).sum())
+        cost = (int((have == 0).sum()), float(np.abs(have - wanted).sum()))  # no imbalance outweighs a lacking class
         if cost < best_cost:
             best, best_cost = assignment, cost
     _require_every_class(counts, best, classes)

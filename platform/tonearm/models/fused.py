@@ -9,6 +9,7 @@ backward computes again, row by row in the cache, what lay between. See :mod:`to
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +23,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tonearm.core.errors import TrainingError
 from tonearm.models.blocks import same_length, same_padding
-from tonearm.models.kernels import SPAN, compiled
+from tonearm.models.kernels import LINE, SPAN, compiled
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Shape:
         A pool halves the other axis after so many of the separable layers.
     norms
         The batch normalisations, the first layer's and the separable ones'.
+    workspace
+        Where activations are kept; one a network.
     batch_statistics
         Whether to normalise by the batch, as in training, or by the running statistics.
     """
@@ -54,6 +58,7 @@ class Shape:
     same: bool
     pools: int
     norms: tuple[nn.BatchNorm2d, ...]
+    workspace: Workspace
     batch_statistics: bool
 
     @property
@@ -76,7 +81,7 @@ def usable(x: Tensor, stride: int, separable: int) -> bool:
         and x.dtype == torch.float32
         and not x.requires_grad
         and x.shape[0] > 0
-        and same_length(x.shape[-1], stride) + 3 * separable < SPAN  # a segment, the gap, and taps read beyond it
+        and same_length(x.shape[-1], stride) + 4 * (separable + LINE) < SPAN  # a segment, the gap, and taps read beyond it
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
         and _has_numba()
@@ -131,6 +136,35 @@ def _whole(matrix: Tensor) -> tuple[Any, Any]:
     """The columns, first and past the last, that each four rows of a full matrix use."""
     fours = len(matrix) // 4
     return np.zeros(fours, np.int64), np.full(fours, matrix.shape[1], np.int64)
+
+
+class Workspace:
+    """Memory for activations, kept from step to step: fresh pages cost more time than the arithmetic done on them.
+
+    What is taken and not given back (a forward pass without a backward one) is freed as any tensor is.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[Tensor] = []
+
+    def take(self, *shape: int) -> Tensor:
+        """An uninitialised tensor; the smallest free block that holds it, or a new one."""
+        cells = math.prod(shape)
+        fitting = [i for i, block in enumerate(self._free) if len(block) >= cells]
+        block = self._free.pop(min(fitting, key=lambda i: len(self._free[i]))) if fitting else torch.empty(cells)
+        return block[:cells].view(shape)
+
+    def give(self, *tensors: Tensor) -> None:
+        """Hand tensors back that nobody reads any more."""
+        for t in tensors:
+            whole = t.untyped_storage().nbytes() // t.element_size()
+            self._free.append(t.as_strided((whole,), (1,)))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Workspace:
+        return Workspace()
+
+    def __reduce__(self) -> tuple[type[Workspace], tuple[()]]:
+        return Workspace, ()
 
 
 class Taps:
@@ -217,7 +251,7 @@ class FusedTrunk(torch.autograd.Function):
         width, across = same_length(x.shape[3], shape.stride), x.shape[1]
 
         def fresh(channels: int) -> tuple[Tensor, Tensor]:
-            raw = torch.empty(batch, channels, across, width)
+            raw = shape.workspace.take(batch, channels, across, width)
             return raw, torch.zeros(batch, 2, channels, dtype=torch.float64)
 
         raw, sums = fresh(n_long * long[0].shape[0])
@@ -239,18 +273,22 @@ class FusedTrunk(torch.autograd.Function):
         if any(ctx.needs_input_grad):
             ctx.x, ctx.shape, ctx.taps, ctx.layers = x, shape, taps, layers
             ctx.save_for_backward(*parameters)
+        else:
+            shape.workspace.give(*(layer.raw for layer in layers))
         return out
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         kernels, shape, layers, batch = compiled(), ctx.shape, ctx.layers, ctx.x.shape[0]
+        if not layers:
+            raise TrainingError("a second backward pass through one forward pass: call the network again instead")
         n_long = len(shape.kernels)
         parameters = [p.detach() for p in ctx.saved_tensors]
         long, separable, flatten = parameters[:n_long], parameters[n_long + 2 : -1], parameters[-1]
 
         def fresh(layer: Normalised, across: int) -> tuple[Tensor, Tensor]:
             channels, width = layer.raw.shape[1], layer.raw.shape[3]
-            return torch.empty(batch, channels, across, width), torch.zeros(batch, 2, channels, dtype=torch.float64)
+            return shape.workspace.take(batch, channels, across, width), torch.zeros(batch, 2, channels, dtype=torch.float64)
 
         last, w = layers[-1], _rows(flatten)
         g, sums = fresh(last, last.raw.shape[2])
@@ -271,11 +309,14 @@ class FusedTrunk(torch.autograd.Function):
                        after.shift, back, g, dx, dwd, dwp, sums)  # fmt: skip
             dwp_sum, dwd_sum = dwp.sum(0)[: pointwise.shape[0], : pointwise.shape[1]], dwd.sum(0)[:, : shape.separable]
             found += [bias, weight, dwp_sum.reshape(pointwise.shape), dwd_sum.reshape(depthwise.shape)]
+            shape.workspace.give(g, after.raw)
             g = dx
         first, taps = layers[0], ctx.taps
         weight, bias, back = first.backward(sums)
         dw = torch.zeros(batch, taps.rows, taps.taps * taps.channels)
         over_batch(kernels.long_backward, batch, ctx.x, taps.starts, taps.stops, shape.stride, taps.left, first.raw,
                    first.scale, first.shift, back, g, dw)  # fmt: skip
+        shape.workspace.give(g, first.raw)
+        ctx.layers = ()  # a second backward pass would read memory given back
         found += [bias, weight, *reversed(taps.split(dw.sum(0), long))]
         return (None, None, *reversed(found))

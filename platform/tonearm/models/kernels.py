@@ -26,10 +26,18 @@ Array = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-SPAN = 1104  # cells of scratch a channel; no power of two, which would map all channels to the same cache lines
+SPAN = 1168  # cells of scratch a channel; no power of two, which would map all channels to the same cache lines
 BLOCK = 384  # cells of them worth filling: that much of 128 channels still fits the second-level cache
+LINE = 16  # cells of a cache line
 _STEP = np.uint64(SPAN)
 _ZERO = np.float32(0)
+
+
+def scratch(channels: int) -> Array:
+    """Zeros, beginning at a cache line: a vector that spans two lines costs twice."""
+    cells = np.zeros(channels * SPAN + LINE, np.float32)
+    skip = -(cells.ctypes.data // 4) % LINE
+    return cells[skip : skip + channels * SPAN]
 
 
 def multiply(w: Array, x: Array, y: Array, length: int, starts: Integers, stops: Integers) -> None:
@@ -126,14 +134,14 @@ def convolve_weights(x: Array, base: int, g: Array, at: int, count: int, dw: Arr
         dw[n, c, k + 2] += s2
 
 
-def emit(scratch: Array, rows: int, segment: int, y: Array, n: int, b0: int, sums: Doubles) -> None:
-    """The rows of scratch into y; adds their sums and sums of squares by channel."""
+def emit(source: Array, rows: int, segment: int, y: Array, n: int, b0: int, sums: Doubles) -> None:
+    """The rows of scratch ``source`` into y; adds their sums and sums of squares by channel."""
     for c in range(y.shape[1]):
         for r in range(rows):
             start = np.uint64(c * SPAN + r * segment)
             total = square = _ZERO
             for t in range(np.uint64(y.shape[3])):
-                v = scratch[start + t]
+                v = source[start + t]
                 y[n, c, b0 + r, t] = v
                 total, square = total + v, square + v * v
             sums[n, 0, c] += total
@@ -180,12 +188,12 @@ def tally(
         sums[n, 1, c] += product
 
 
-def clear(scratch: Array, base: int, channels: int, count: int) -> None:
+def clear(cells: Array, base: int, channels: int, count: int) -> None:
     """Zeros in the first cells of each channel of scratch."""
     for c in range(channels):
         start = np.uint64(base + c * SPAN)
         for t in range(np.uint64(count)):
-            scratch[start + t] = _ZERO
+            cells[start + t] = _ZERO
 
 
 def frame(x: Array, n: int, b: int, stride: int, left: int, width: int, phase: Array, columns: Array, at: int) -> None:
@@ -210,7 +218,7 @@ def long_forward(
 ) -> None:  # fmt: skip
     """The first layer for examples n0..n1: x (batch, across, channels, length), w (outputs, taps * channels)."""
     width, taps = y.shape[3], w.shape[1] // x.shape[2]
-    columns, out = np.zeros(w.shape[1] * SPAN, np.float32), np.zeros(w.shape[0] * SPAN, np.float32)
+    columns, out = scratch(w.shape[1]), scratch(w.shape[0])
     phase = np.zeros((stride, max(width + taps // stride, (left + x.shape[3]) // stride) + 1), np.float32)
     step = max(1, BLOCK // width)
     for n in range(n0, n1):
@@ -229,7 +237,7 @@ def long_backward(
 ) -> None:  # fmt: skip
     """The gradient dw (batch, outputs, taps * channels) of the first layer's weights."""
     width, taps = y.shape[3], dw.shape[2] // x.shape[2]
-    columns, dy = np.zeros(dw.shape[2] * SPAN, np.float32), np.zeros(dw.shape[1] * SPAN, np.float32)
+    columns, dy = scratch(dw.shape[2]), scratch(dw.shape[1])
     phase = np.zeros((stride, max(width + taps // stride, (left + x.shape[3]) // stride) + 1), np.float32)
     step = max(1, BLOCK // width)
     for n in range(n0, n1):
@@ -247,8 +255,8 @@ def separable_forward(
     starts: Integers, stops: Integers, y: Array, sums: Doubles,
 ) -> None:  # fmt: skip
     """A separable layer, from raw outputs x of the layer before to its own raw outputs y."""
-    row, middle = np.zeros(2 * SPAN, np.float32), np.zeros(wp.shape[1] * SPAN, np.float32)
-    out = np.zeros(wp.shape[0] * SPAN, np.float32)
+    row, middle = scratch(2), scratch(wp.shape[1])
+    out = scratch(wp.shape[0])
     step = max(1, BLOCK // segment)
     for n in range(n0, n1):
         for b0 in range(0, y.shape[2], step):
@@ -273,9 +281,9 @@ def separable_backward(
     ``wp`` is transposed here: (inputs, outputs); ``gap`` is the kernel's length less one. What lay between x and y is
     computed again rather than kept.
     """
-    inputs, spread = np.zeros((x.shape[1] + 1) * SPAN, np.float32), np.zeros(SPAN, np.float32)
-    dy, middle = np.zeros(wp.shape[1] * SPAN, np.float32), np.zeros(wp.shape[0] * SPAN, np.float32)
-    dmiddle = np.zeros((wp.shape[0] + 1) * SPAN, np.float32)
+    inputs, spread = scratch(x.shape[1] + 1), scratch(1)
+    dy, middle = scratch(wp.shape[1]), scratch(wp.shape[0])
+    dmiddle, front = scratch(wp.shape[0] + 1), -(-gap // LINE) * LINE
     step = max(1, BLOCK // segment)
     for n in range(n0, n1):
         for b0 in range(0, y.shape[2], step):
@@ -287,11 +295,11 @@ def separable_backward(
                 activate(x, n, c, b0, rows, pooled, scale[c], shift[c], left, segment, inputs, c * SPAN)
                 convolve(inputs, c * SPAN, wd, c, middle, c * SPAN, count)
             correlate(dy, middle, dwp[n], count, starts, stops)
-            clear(dmiddle, gap, wp.shape[0], SPAN - gap)
-            multiply(wp, dy, dmiddle[gap:], count, starts_t, stops_t)
+            clear(dmiddle, front, wp.shape[0], count)
+            multiply(wp, dy, dmiddle[front:], count, starts_t, stops_t)
             for c in range(x.shape[1]):
-                convolve_weights(inputs, c * SPAN, dmiddle, c * SPAN + gap, count, dwd, n, c)
-                convolve(dmiddle, c * SPAN, wd_reversed, c, spread, 0, count)
+                convolve_weights(inputs, c * SPAN, dmiddle, c * SPAN + front, count, dwd, n, c)
+                convolve(dmiddle, c * SPAN + front - gap, wd_reversed, c, spread, 0, count)
                 tally(x, n, c, b0, rows, pooled, scale[c], shift[c], left, segment, spread, dx, sums)
 
 
@@ -327,7 +335,7 @@ def flatten_backward(
 
 
 HELPERS = (
-    "multiply", "correlate", "activate", "convolve", "convolve_weights", "emit", "route", "tally", "clear", "frame",
+    "scratch", "multiply", "correlate", "activate", "convolve", "convolve_weights", "emit", "route", "tally", "clear", "frame",
 )  # fmt: skip
 LAYERS = (
     "long_forward", "long_backward", "separable_forward", "separable_backward", "flatten_forward", "flatten_backward",

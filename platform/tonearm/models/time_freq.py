@@ -185,7 +185,7 @@ class LongKernelNetwork(PooledNetwork):
 
     def __init__(self, channels: int, outputs: int, plan: Plan, dropout: float) -> None:
         super().__init__(plan.widths[-1], outputs, dropout)
-        self.plan = plan
+        self.plan, self.workspace = plan, fused.Workspace()
         width, stride = plan.long_width, plan.oriented(plan.stride)
         self.long = nn.ModuleList(conv(channels, width, plan.oriented(k), stride) for k in plan.kernels)
         self.long_norm = nn.BatchNorm2d(width * len(plan.kernels))
@@ -223,7 +223,7 @@ class LongKernelNetwork(PooledNetwork):
         norms = (self.long_norm, *(layer.norm for layer in self.separable))
         return fused.Shape(
             kernels=plan.kernels, stride=plan.stride, separable=plan.separable_length, same=plan.padding == "same",
-            pools=plan.pools, norms=norms, batch_statistics=self.training,
+            pools=plan.pools, norms=norms, workspace=self.workspace, batch_statistics=self.training,
         )  # fmt: skip
 
     def trunk_parameters(self) -> list[Tensor]:

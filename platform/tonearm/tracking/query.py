@@ -78,6 +78,17 @@ def champion_uri(dataset: str) -> str:
     return f"models:/{names.model_name(dataset)}@{names.CHAMPION}"
 
 
+def is_champion(dataset: str, run_id: str) -> bool:
+    """Whether the data set's champion came from this run."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        version = client().get_model_version_by_alias(names.model_name(dataset), names.CHAMPION)
+    except MlflowException:
+        return False  # no such model or alias yet
+    return bool(version.run_id == run_id)
+
+
 def last_promoted() -> str:
     """The registered model whose champion was promoted last.
 

@@ -25,6 +25,12 @@ class Scores:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Scores:
+        """The inverse of :meth:`to_dict`."""
+        intervals = {k: Interval(**values[k]) for k in ("f1_micro", "f1_macro")}
+        return cls(**{**values, **intervals})
+
 
 def score(task: Task, predictions: FloatArray, target: np.ndarray, groups: Sequence[str]) -> Scores:
     """Score track predictions.

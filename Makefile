@@ -1,0 +1,41 @@
+# make demo | demo AUDIO=~/Music LABEL=genre | test | lint | serve | mlflow | bench NAME=training
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export TONEARM_HOME ?= .tonearm
+LABEL ?= folder
+
+.PHONY: demo test lint serve mlflow bench install
+.DEFAULT_GOAL := demo
+
+install: $(VENV)/.installed
+
+# One thing is installed: this project, in place, with everything it needs at the versions that were tested.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the pinned dependencies into $(VENV); a few minutes the first time"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
+	@touch $@
+
+demo: install
+	@$(BIN)/python -m jobs.demo $(if $(AUDIO),--audio "$(AUDIO)" --label "$(LABEL)") $(ARGS)
+
+test: install
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy platform/tonearm jobs search_spaces serve
+	PYTHONPATH=platform $(BIN)/lint-imports
+
+serve: install
+	@$(BIN)/python -m jobs.serve $(ARGS)
+
+mlflow: install
+	@$(BIN)/python -m jobs.mlflow_ui $(ARGS)
+
+bench: install
+	@test -n "$(NAME)" || { echo "name a benchmark: make bench NAME=training, one of:"; ls tests/benchmarks/*.py | xargs -n1 basename -s .py | grep -v __init__; exit 2; }
+	@$(BIN)/python -m tests.benchmarks.$(NAME) $(ARGS)

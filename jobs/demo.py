@@ -1,0 +1,161 @@
+"""The whole way with one command: recordings, features, sweep, ensemble, recommender, an answer from the server.
+
+python -m jobs.demo
+python -m jobs.demo --audio ~/Music --label genre
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jobs import extract, recommend, select, serve, sweep
+from jobs.common import Steps, cli_errors, start_ray, table
+from search_spaces import SPACES
+from serve.settings import AppArgs
+from tonearm.core import home, storage
+from tonearm.core.seeding import digest
+from tonearm.datasets.manifest import Manifest, Track
+from tonearm.recommend.evaluate import HitRate
+from tonearm.sweeps import SearchSpace
+from tonearm.tracking.query import champion_uri
+
+SECONDS_A_TRACK = 0.06  # decoding and three spectrograms, one core; measured on 2 cores with 30 s MP3
+SECONDS_A_WINDOW = 0.012  # a training step, a 10 s window, one core
+ASHA_SHARE = 0.5  # of the epochs that a sweep without stopping would train
+FIXED_SECONDS = 60.0  # starting Ray, workers and the server; selecting and registering
+
+
+def estimate(tracks: int, space: SearchSpace, cores: int) -> float:
+    """About how many seconds the demo takes on recordings that lie ready."""
+    epochs = space.trials * space.base.optim.epochs * ASHA_SHARE
+    windows = tracks * (0.6 * space.base.window.train_per_track + 0.2 * space.base.window.per_track / 3)
+    return FIXED_SECONDS + (tracks * SECONDS_A_TRACK + epochs * windows * SECONDS_A_WINDOW) / cores
+
+
+def held_out(manifest: Manifest) -> Track:
+    """A test track, the same one every time."""
+    return min(manifest.of("test"), key=lambda t: digest("held-out", t.track_id))
+
+
+def ask(url: str, track: Track) -> dict[str, Any]:
+    """Send a track's audio to both endpoints, as any client would, and print the answers."""
+    import httpx
+
+    audio = storage.read_bytes(track.source)
+    upload = {"audio": (Path(track.source).name, io.BytesIO(audio), "application/octet-stream")}
+    answer = httpx.post(f"{url}/v1/classify", files=upload, timeout=60).raise_for_status().json()
+    upload = {"audio": (Path(track.source).name, io.BytesIO(audio), "application/octet-stream")}
+    found = httpx.post(f"{url}/v1/recommend", params={"k": 6}, files=upload, timeout=60).raise_for_status().json()
+    print(f"  asked with a clip held out from training: {track.name} ({track.artist or 'artist unknown'})")
+    print(table([("truth", track.label)]))
+    print(table([(f"answer {i}", p["label"], f"{p['probability']:.3f}")
+                 for i, p in enumerate(answer["probabilities"][:3], 1)]))  # fmt: skip
+    # The catalogue holds the clip itself, which is no recommendation.
+    others = [n for n in found["neighbours"] if n["track_id"] != track.track_id][:5]
+    rows = [("similarity", "neighbour", "artist", "label")]
+    rows += [(f"{n['similarity']:.3f}", n["title"] or n["track_id"], n["artist"] or "", n["label"]) for n in others]
+    print(table(rows))
+    return {"track": track.track_id, "truth": track.label, "answer": answer, "neighbours": others}
+
+
+def summarise(
+    manifest: Manifest, selection: select.Selection, rates: dict[str, HitRate], steps: Steps, answer: dict[str, Any]
+) -> None:
+    """Print and keep what a person wants to know at the end."""
+    label = rates[manifest.label]
+    print(f"\n=== {manifest.name}: {len(manifest.tracks)} tracks, {len(manifest.classes)} classes ({manifest.label})")
+    print(table([
+        ("test F1 micro", f"{selection.ensemble.f1_micro}", f"macro {selection.ensemble.f1_macro}"),
+        ("best single trial", f"{selection.single.f1_micro}", f"macro {selection.single.f1_macro}"),
+        ("majority class", f"{selection.majority['f1_micro']:.3f}", f"chance {selection.chance:.3f}"),
+        (f"any of {label.k} neighbours of own {manifest.label}", f"{label.at_least_one:.3f}",
+         f"chance {label.chance_at_least_one:.3f}"),
+    ]))  # fmt: skip
+    seconds = ", ".join(f"{name.split(':')[0]} {s:.0f}" for name, s in steps.seconds.items())
+    print(f"  seconds: {seconds}; in all {sum(steps.seconds.values()):.0f}")
+    for note in manifest.notes:
+        print(f"  note: {note}")
+    reports = home.reports_home(manifest.name)
+    storage.write_json(storage.join(reports, "summary.json"), {
+        "dataset": manifest.name, "tracks": len(manifest.tracks), "classes": list(manifest.classes),
+        "test": selection.ensemble.to_dict(), "best_single": selection.single.to_dict(),
+        "majority": selection.majority, "chance": selection.chance, "seconds": steps.seconds,
+        "hit_rate": {k: vars(v) for k, v in rates.items()}, "answer": answer, "notes": list(manifest.notes),
+    })  # fmt: skip
+    print(f"""  plots and summary  {reports}
+  MLflow database    {home.tracking_uri()}
+next:
+  make mlflow                            compare the trials in a browser
+  make serve                             the server stays up; ask it with curl (README)
+  make demo AUDIO=~/Music LABEL=genre    your own recordings""")
+
+
+def main(
+    audio: Annotated[str, typer.Option(help="folder with your recordings; without it scores are rendered")] = "",
+    label: Annotated[str, typer.Option(help="folder, artist, album, genre or a column of tracks.csv")] = "folder",
+    name: Annotated[str, typer.Option(help="what to call the data set; by default the folder's name")] = "",
+    space: Annotated[str, typer.Option(help="search space")] = "demo",
+    trials: Annotated[int, typer.Option(help="draw so many trials; 0: as the space says")] = 0,
+    epochs: Annotated[int, typer.Option(help="at most so many epochs a trial; 0: as the space says")] = 0,
+    seed: Annotated[int, typer.Option(help="of the splits")] = 0,
+    max_rejected: Annotated[float, typer.Option(help="fail if a larger share is unusable")] = extract.MAX_REJECTED,
+    port: Annotated[int, typer.Option(help="of the server; 0: any free one")] = 0,
+) -> None:
+    """From recordings to a served answer. What is finished is kept: a second run goes on, or recomputes nothing."""
+    with cli_errors():
+        run(audio, label, name, space, trials, epochs, seed, max_rejected, port)
+
+
+def run(
+    audio: str,
+    label: str,
+    name: str,
+    space_name: str,
+    trials: int,
+    epochs: int,
+    seed: int,
+    max_rejected: float,
+    port: int,
+) -> None:
+    """The six steps."""
+    space = sweep.resize(SPACES[space_name](), trials, epochs)
+    space.check()
+    steps, cores = Steps(), os.cpu_count() or 1
+    print(f"Tonearm demo on {cores} cores; everything is kept in {home.home()}")
+    start_ray()
+    with steps.step("Catalogue: recordings and their labels"):
+        catalogue = extract.make_catalogue("folder" if audio else "scores", audio, label, name)
+        seconds = estimate(len(catalogue.tracks), space, cores)
+        print(
+            f"  {len(catalogue.tracks)} recordings; about {seconds / 60:.0f} minutes from here if nothing is done yet"
+        )
+    with steps.step("Features: mel spectrograms at every window length of the sweep"):
+        manifest = extract.prepare(
+            catalogue, extract.features_of(space), space.base.clip, space.base.min_seconds, seed, max_rejected
+        )
+    planned = sweep.plan_sweep(space_name, space, manifest.name)
+    with steps.step(f"Sweep: {len(planned.configs)} trials on Ray Tune, logged to MLflow"):
+        results = sweep.run(planned, space)
+    with steps.step("Select: greedy ensemble on validation, scored once on test"):
+        selection = select.run(planned, results)
+    with steps.step("Recommend: neighbours in the champion's embedding"):
+        rates = recommend.run(manifest, champion_uri(manifest.name))
+    with steps.step("Serve: ask the champion over HTTP"):
+        url = serve.start(AppArgs(model=champion_uri(manifest.name)), port=port)
+        try:
+            answer = ask(url, held_out(manifest))
+        finally:
+            serve.stop()
+    import ray
+
+    ray.shutdown()
+    summarise(manifest, selection, rates, steps, answer)
+
+
+if __name__ == "__main__":
+    typer.run(main)

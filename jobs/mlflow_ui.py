@@ -1,0 +1,35 @@
+"""Open MLflow's pages on this machine only.
+
+    python -m jobs.mlflow_ui
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from jobs.common import cli_errors, require_free_port
+from tonearm.core import home
+from tonearm.tracking.log import client
+
+
+def main(
+    host: Annotated[str, typer.Option(help="loopback: MLflow asks nobody for a password")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="of the pages")] = 5000,
+) -> None:
+    """Show the experiments in a browser until Ctrl-C."""
+    with cli_errors():
+        require_free_port(host, port)
+        client()  # makes the database, or says why it cannot be reached
+        print(f"experiments of {home.tracking_uri()}: http://{host}:{port}  (Ctrl-C ends it)", flush=True)
+        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", home.tracking_uri(),
+                   "--default-artifact-root", home.artifacts_home(), "--host", host, "--port", str(port),
+                   "--workers", "1"]  # fmt: skip
+        sys.exit(subprocess.run(command, check=False).returncode)
+
+
+if __name__ == "__main__":
+    typer.run(main)
