@@ -99,5 +99,5 @@ def require_free_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise JobError(
-                f"port {port} on {host} cannot be used ({error.strerror}): stop what uses it, or choose another with --port"
+                f"port {port} on {host} is in use ({error.strerror}): stop what uses it, or choose another with --port"
             ) from None

@@ -127,7 +127,6 @@ def run(
     space.check()
     steps, cores = Steps(), os.cpu_count() or 1
     print(f"Tonearm demo on {cores} cores; everything is kept in {home.home()}")
-    start_ray()
     with steps.step("Catalogue: recordings and their labels"):
         catalogue = extract.make_catalogue("folder" if audio else "scores", audio, label, name)
         seconds = estimate(len(catalogue.tracks), space, cores)
@@ -135,6 +134,7 @@ def run(
             f"  {len(catalogue.tracks)} recordings; about {seconds / 60:.0f} minutes from here if nothing is done yet"
         )
     with steps.step("Features: mel spectrograms at every window length of the sweep"):
+        start_ray()
         manifest = extract.prepare(
             catalogue, extract.features_of(space), space.base.clip, space.base.min_seconds, seed, max_rejected
         )

@@ -67,6 +67,7 @@ def make_catalogue(dataset: str, audio: str = "", label: str = "folder", name: s
     if dataset == "scores":
         from tonearm.pipelines.render import make_scores
 
+        start_ray()
         made, rejects = make_scores(storage.join(home.data_home("scores"), "audio"))
         return Catalogue("scores", "repertoire", made, rejects)
     if dataset == "folder":
@@ -136,8 +137,8 @@ def main(
     with cli_errors():
         chosen = SPACES[space]()
         chosen.check()
-        start_ray()
         catalogue = make_catalogue(dataset, audio, label, name)
+        start_ray()
         base = chosen.base
         manifest = prepare(catalogue, features_of(chosen), base.clip, base.min_seconds, seed, max_rejected)
         print(f"data set {manifest.name}: {len(manifest.tracks)} tracks, signature {manifest.signature()}")

@@ -7,6 +7,7 @@ is ``ray job submit`` with :file:`infra/runtime_env.yaml`, ``TONEARM_HOME``, ``M
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
 import time
@@ -55,12 +56,20 @@ def submit(address: str, module: str, arguments: list[str], home: str, tracking_
     JobError
         If the cluster cannot be reached, or the job does not succeed.
     """
+    _use_token()
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobStatus, JobSubmissionClient
 
+    logging.getLogger("ray").setLevel(logging.WARNING)  # it lists every file that it does not upload
     if not (ROOT / (module.replace(".", "/") + ".py")).exists():
         raise ConfigError(f"{module!r} is no job: give a module such as jobs.sweep")
     try:
         client = JobSubmissionClient(address)
+    except AuthenticationError as error:
+        raise JobError(
+            f"the cluster at {address} wants its token: put it in ~/.ray/auth_token or RAY_AUTH_TOKEN "
+            f"({str(error).splitlines()[0]})"
+        ) from None
     except (ConnectionError, RuntimeError) as error:
         raise JobError(f"no Ray cluster answers at {address}: {error}") from None
     job = client.submit_job(
@@ -78,6 +87,13 @@ def submit(address: str, module: str, arguments: list[str], home: str, tracking_
         time.sleep(SECONDS_BETWEEN_LOOKS)
     if status != JobStatus.SUCCEEDED:
         raise JobError(f"{job} ended as {status}: {client.get_job_info(job).message or 'see its output above'}")
+
+
+def _use_token() -> None:
+    """Let Ray's client send the token that ``ray start`` made on this machine; Ray reads the mode when imported."""
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    if "RAY_AUTH_TOKEN" in os.environ or token.exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def main(

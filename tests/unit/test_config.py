@@ -78,7 +78,9 @@ def test_kind_chooses_the_member_of_a_family() -> None:
 
 
 def test_unknown_kind_is_refused_with_the_close_name() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown shape 'circel'. Did you mean 'circle'\? Known: circle, square"):
+    with pytest.raises(
+        UnknownNameError, match=r"unknown shape 'circel'. Did you mean 'circle'\? Known: circle, square"
+    ):
         Shape.from_dict({"kind": "circel"})
 
 

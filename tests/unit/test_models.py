@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.unit.reference_models import reference
-from tonearm.core.errors import ConfigError, UnknownNameError
+from tonearm.core.errors import ConfigError, TrainingError, UnknownNameError
 from tonearm.core.types import InputSpec
 from tonearm.models import ModelConfig, TimeConfig, count_parameters, create
 from tonearm.models.blocks import max_pool_same, pad_same, same_padding
@@ -145,36 +145,121 @@ def test_long_kernel_worked_by_hand() -> None:
         assert network.long_layer(x).flatten().tolist() == [12.0, 34.0, 50.0]
 
 
-@pytest.mark.parametrize("batch, freq_bins, frames", [(3, 256, 215), (2, 163, 139)])
+#: Share of a gradient; the plain float32 transcription itself strays from float64 by up to 1 % in Simple.
+ROUNDING = {"simple": 5e-2, "time": 1e-2, "freq": 1e-2}
+
+
+def with_signs(network: nn.Module) -> nn.Module:
+    """Negative scales too: then the order of scaling and pooling matters."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, -1.5, 1.5)
+            nn.init.uniform_(module.bias, 0.1, 0.4)
+    return network
+
+
+def assert_near(value: torch.Tensor | None, wanted: torch.Tensor | None, share: float, what: str) -> None:
+    """In root mean square: where two values are all but equal, rounding decides which one a pool lets through."""
+    assert value is not None and wanted is not None, what
+    difference = (value.double() - wanted.double()).norm()
+    assert float(difference) <= share * max(float(wanted.double().norm()), 1e-6), f"{what} is off by {difference}"
+
+
+@pytest.mark.parametrize("batch, freq_bins, frames", [(3, 256, 215), (2, 163, 201)])
 @pytest.mark.parametrize("model", REFERENCES)
 def test_outputs_and_gradients_equal_the_plain_transcription(
     model: str, batch: int, freq_bins: int, frames: int
 ) -> None:
     torch.manual_seed(5)
-    plain = reference(model, freq_bins, frames, 7)
-    for module in plain.modules():
-        if isinstance(module, nn.BatchNorm2d):  # negative scales too: then order of pool and scale matters
-            nn.init.uniform_(module.weight, -1.5, 1.5)
-            nn.init.uniform_(module.bias, 0.1, 0.4)
+    plain = with_signs(reference(model, freq_bins, frames, 7)).double()
     ours = create(model, InputSpec(1, freq_bins, frames), 7, representation="mel")
     ours.load_state_dict(plain.state_dict())
     x, target = torch.randn(batch, 1, freq_bins, frames), torch.arange(batch)
-    for network in (plain, ours):
-        nn.functional.cross_entropy(network.train()(x), target).backward()
+    nn.functional.cross_entropy(plain.train()(x.double()), target).backward()
+    nn.functional.cross_entropy(ours.train()(x), target).backward()
     wanted = dict(plain.named_parameters())
     for name, p in ours.named_parameters():
-        assert_near(p.grad, wanted[name].grad, 1e-3, f"gradient of {name}")
+        assert_near(p.grad, wanted[name].grad, ROUNDING[model], f"gradient of {name}")
     buffers = dict(plain.named_buffers())
     for name, b in ours.named_buffers():
-        assert_near(b, buffers[name], 1e-4, name)
+        assert_near(b, buffers[name], 1e-5, name)
     with torch.inference_mode():
-        assert_near(ours.eval()(x), plain.eval()(x), 1e-4, "logits")
+        torch.testing.assert_close(ours.eval()(x).double(), plain.eval()(x.double()), rtol=1e-4, atol=1e-5)
 
 
-def assert_near(value: torch.Tensor | None, wanted: torch.Tensor | None, share: float, what: str) -> None:
-    assert value is not None and wanted is not None, what
-    scale = float(wanted.abs().max())
-    assert float((value - wanted).abs().max()) <= share * max(scale, 1e-6), what
+SHAPES = {  # paddings, strides, pools and channels that mel does not have
+    "cifar": InputSpec(3, 32, 32),
+    "mfcc": InputSpec(2, 12, 190),
+    "cqt": InputSpec(2, 168, 131),
+    "stft_halved": InputSpec(1, 1024, 150),
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("variant", SHAPES)
+@pytest.mark.parametrize("model", ["time", "freq"])
+def test_both_executions_are_one_network(model: str, variant: str, training: bool) -> None:
+    torch.manual_seed(11)
+    fused, plain = (create(model, SHAPES[variant], 3, representation=variant, widths="7,10,13,9") for _ in range(2))
+    plain.load_state_dict(with_signs(fused).state_dict())
+    plain.features = plain.plain_features
+    x, target = torch.randn(3, *SHAPES[variant].shape), torch.arange(3)
+    with torch.inference_mode():  # memory kept from here must serve training too
+        fused.eval()(x)
+    outputs = [network.train(training)(x) for network in (fused, plain)]
+    torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+    for out in outputs:
+        nn.functional.cross_entropy(out, target).backward()
+    for (name, a), b in zip(fused.named_parameters(), plain.parameters(), strict=True):
+        assert_near(a.grad, b.grad, 2e-2, f"gradient of {name}")
+    for (name, a), b in zip(fused.named_buffers(), plain.buffers(), strict=True):
+        assert_near(a, b, 1e-5, name)
+
+
+def test_threads_change_nothing() -> None:
+    threads = torch.get_num_threads()
+    found = []
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            model = small("time").train()
+            torch.manual_seed(1)
+            x = torch.randn(3, *SMALL.shape)
+            model.trunk_output(x).square().sum().backward()
+            found.append([p.grad.clone() for p in model.trunk_parameters()])
+    finally:
+        torch.set_num_threads(threads)
+    for a, b in zip(*found, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_gradient_of_the_input_is_there_when_asked_for() -> None:
+    model = small("freq").eval()
+    x = torch.randn(2, *SMALL.shape, requires_grad=True)
+    model(x).sum().backward()
+    assert x.grad is not None and x.grad.abs().max() > 0
+
+
+def test_two_forward_passes_before_backward_do_not_mix() -> None:
+    model = small("time").eval()
+    x, y = torch.randn(2, 2, *SMALL.shape)
+    separate = [torch.autograd.grad(model(v).square().sum(), model.long[0].weight)[0] for v in (x, y)]
+    together = torch.autograd.grad(model(x).square().sum() + model(y).square().sum(), model.long[0].weight)[0]
+    torch.testing.assert_close(together, separate[0] + separate[1])
+
+
+def test_a_second_backward_pass_says_so() -> None:
+    loss = small("time")(torch.randn(2, *SMALL.shape)).sum()
+    loss.backward(retain_graph=True)
+    with pytest.raises(TrainingError, match="second backward pass"):
+        loss.backward()
+
+
+def test_a_diverged_network_is_seen_to_diverge() -> None:
+    model = small("time").train()
+    x = torch.randn(2, *SMALL.shape)
+    x[0, 0, 3, 4] = float("nan")
+    assert model(x).isnan().any()
 
 
 # --- ill-formed
@@ -199,17 +284,17 @@ def test_kernels_longer_than_the_axis() -> None:
     assert any("kernel of 9 is longer than the time axis of 20" in p for p in problems)
     with pytest.raises(ConfigError, match="freq: kernel of 9 is longer than the frequency axis of 64"):
         create("freq", InputSpec(1, 64, 215), 3, divisors="4,8")
-    with pytest.raises(ConfigError, match="kernel of 3 is longer than what is left, 2, of the frequency axis of 24"):
+    with pytest.raises(ConfigError, match="kernel of 3 is longer than what is left, 1, of the frequency axis of 24"):
         create("simple", InputSpec(1, 24, 215), 3, representation="mel")
 
 
-def test_every_shape_without_problems_builds_and_runs() -> None:
-    for name in REFERENCES:
-        config = ModelConfig.registry[name]()
-        edge = [s for s in range(1, 140) if not config.shape_problems(InputSpec(1, s, s), 2)]
-        assert edge == list(range(edge[0], 140)), name  # no holes
-        shortest = InputSpec(1, edge[0], edge[0])
-        assert config.build(shortest, 2).eval()(torch.randn(2, *shortest.shape)).shape == (2, 2)
+@pytest.mark.parametrize("model, variant, shortest", [("simple", "mel", 133), ("time", "mel", 96), ("freq", "mel", 65)])
+def test_the_shortest_shape_without_problems_builds_and_runs(model: str, variant: str, shortest: int) -> None:
+    config = ModelConfig.registry[model](variant=variant)
+    assert config.shape_problems(InputSpec(1, shortest - 1, shortest - 1), 2)
+    assert not config.shape_problems(InputSpec(1, shortest, shortest), 2)
+    network = config.build(InputSpec(1, shortest, shortest), 2).eval()
+    assert network(torch.randn(2, 1, shortest, shortest)).shape == (2, 2)
 
 
 def test_unknown_names() -> None:

@@ -9,22 +9,19 @@ backward computes again, row by row in the cache, what lay between. See :mod:`to
 from __future__ import annotations
 
 import importlib.util
-import math
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from tonearm.core.errors import TrainingError
 from tonearm.models.blocks import same_length, same_padding
+from tonearm.models.execution import Workspace, over_batch
 from tonearm.models.kernels import LINE, SPAN, compiled
 
 
@@ -71,17 +68,18 @@ class Shape:
         return 1 <= layer <= self.pools
 
 
-def usable(x: Tensor, stride: int, separable: int) -> bool:
+def usable(x: Tensor, weight: Tensor, stride: int, separable: int) -> bool:
     """Whether the fused execution applies: float32 on a CPU, no gradient of the input, an axis that fits the scratch.
 
     Elsewhere (a GPU, a machine without numba, autocast, tracing) the plain layers run.
     """
     return (
-        x.device.type == "cpu"
-        and x.dtype == torch.float32
+        x.device.type == weight.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.float32
         and not x.requires_grad
         and x.shape[0] > 0
-        and same_length(x.shape[-1], stride) + 4 * (separable + LINE) < SPAN  # a segment, the gap, and taps read beyond it
+        and same_length(x.shape[-1], stride) + 4 * (separable + LINE)
+        < SPAN  # a segment, the gap, and taps read beyond it
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
         and _has_numba()
@@ -91,24 +89,6 @@ def usable(x: Tensor, stride: int, separable: int) -> bool:
 @cache
 def _has_numba() -> bool:
     return importlib.util.find_spec("numba") is not None
-
-
-@cache
-def _workers(threads: int, process: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads)  # one a process: threads do not survive a fork
-
-
-def over_batch(kernel: Callable[..., None], batch: int, *arguments: Any) -> None:
-    """Call a kernel for all examples, shared among torch's threads."""
-    arrays = [a.numpy() if isinstance(a, Tensor) else a for a in arguments]
-    threads = min(torch.get_num_threads(), batch)
-    if threads == 1:
-        kernel(0, batch, *arrays)
-        return
-    edges = [batch * i // threads for i in range(threads + 1)]
-    pool = _workers(threads, os.getpid())
-    for job in [pool.submit(kernel, a, b, *arrays) for a, b in pairwise(edges)]:
-        job.result()
 
 
 def _padded(x: Tensor, *multiples: int) -> Tensor:
@@ -136,35 +116,6 @@ def _whole(matrix: Tensor) -> tuple[Any, Any]:
     """The columns, first and past the last, that each four rows of a full matrix use."""
     fours = len(matrix) // 4
     return np.zeros(fours, np.int64), np.full(fours, matrix.shape[1], np.int64)
-
-
-class Workspace:
-    """Memory for activations, kept from step to step: fresh pages cost more time than the arithmetic done on them.
-
-    What is taken and not given back (a forward pass without a backward one) is freed as any tensor is.
-    """
-
-    def __init__(self) -> None:
-        self._free: list[Tensor] = []
-
-    def take(self, *shape: int) -> Tensor:
-        """An uninitialised tensor; the smallest free block that holds it, or a new one."""
-        cells = math.prod(shape)
-        fitting = [i for i, block in enumerate(self._free) if len(block) >= cells]
-        block = self._free.pop(min(fitting, key=lambda i: len(self._free[i]))) if fitting else torch.empty(cells)
-        return block[:cells].view(shape)
-
-    def give(self, *tensors: Tensor) -> None:
-        """Hand tensors back that nobody reads any more."""
-        for t in tensors:
-            whole = t.untyped_storage().nbytes() // t.element_size()
-            self._free.append(t.as_strided((whole,), (1,)))
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Workspace:
-        return Workspace()
-
-    def __reduce__(self) -> tuple[type[Workspace], tuple[()]]:
-        return Workspace, ()
 
 
 class Taps:
@@ -278,6 +229,7 @@ class FusedTrunk(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         kernels, shape, layers, batch = compiled(), ctx.shape, ctx.layers, ctx.x.shape[0]
         if not layers:
@@ -288,7 +240,9 @@ class FusedTrunk(torch.autograd.Function):
 
         def fresh(layer: Normalised, across: int) -> tuple[Tensor, Tensor]:
             channels, width = layer.raw.shape[1], layer.raw.shape[3]
-            return shape.workspace.take(batch, channels, across, width), torch.zeros(batch, 2, channels, dtype=torch.float64)
+            return shape.workspace.take(batch, channels, across, width), torch.zeros(
+                batch, 2, channels, dtype=torch.float64
+            )
 
         last, w = layers[-1], _rows(flatten)
         g, sums = fresh(last, last.raw.shape[2])

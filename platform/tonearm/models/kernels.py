@@ -10,7 +10,8 @@ the distance of channels is constant and indices are unsigned, the compiler can 
 vectorises; arrays are indexed in full rather than sliced, as each slice would cost a reference count.
 
 ``scale`` and ``shift`` are a batch normalisation as x * scale + shift; comparisons are written so that NaN stays NaN.
-Sums and weight gradients are kept for each example and added up later: results do not depend on the threads.
+All is in one file since numba, which keeps machine code on disk, notices changes only in the file of the caller. Sums
+and weight gradients are kept for each example and added up later: results do not depend on the threads.
 """
 
 from __future__ import annotations
@@ -335,7 +336,8 @@ def flatten_backward(
 
 
 HELPERS = (
-    "scratch", "multiply", "correlate", "activate", "convolve", "convolve_weights", "emit", "route", "tally", "clear", "frame",
+    "scratch", "multiply", "correlate", "activate", "convolve", "convolve_weights", "emit", "route", "tally", "clear",
+    "frame",
 )  # fmt: skip
 LAYERS = (
     "long_forward", "long_backward", "separable_forward", "separable_backward", "flatten_forward", "flatten_backward",

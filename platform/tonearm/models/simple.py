@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -98,8 +99,10 @@ class SimpleNetwork(PooledNetwork):
         self.second = conv(widths[0], widths[1], KERNEL, (plan.second_stride,) * 2)
         self.second_norm = nn.BatchNorm2d(widths[1])
         self.separable = nn.ModuleList(Separable(i, o, KERNEL, plan.separable_padding) for i, o in pairwise(widths[1:]))
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # nearly twice as fast on a CPU
 
     def features(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
         x = self.first(pad_same(x, KERNEL, (self.plan.first_stride,) * 2))
         x = F.relu(self.first_norm(x), inplace=True)
         if self.plan.second_padding == "same":

@@ -7,7 +7,7 @@ Freq) and *across* the other.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,7 @@ from tonearm.models.blocks import (
     same_length,
     valid_length,
 )
+from tonearm.models.execution import Workspace
 
 Axis = Literal["time", "frequency"]
 SHORT_HEIGHT: tuple[Variant, ...] = ("chroma", "mfcc")
@@ -185,7 +186,7 @@ class LongKernelNetwork(PooledNetwork):
 
     def __init__(self, channels: int, outputs: int, plan: Plan, dropout: float) -> None:
         super().__init__(plan.widths[-1], outputs, dropout)
-        self.plan, self.workspace = plan, fused.Workspace()
+        self.plan, self.workspace = plan, Workspace()
         width, stride = plan.long_width, plan.oriented(plan.stride)
         self.long = nn.ModuleList(conv(channels, width, plan.oriented(k), stride) for k in plan.kernels)
         self.long_norm = nn.BatchNorm2d(width * len(plan.kernels))
@@ -203,10 +204,15 @@ class LongKernelNetwork(PooledNetwork):
     def features(self, x: Tensor) -> Tensor:
         plan = self.plan
         along = x if plan.along == "time" else x.transpose(2, 3)
-        if not plan.pool_along and fused.usable(along, plan.stride, plan.separable_length):
-            maps: Tensor = fused.FusedTrunk.apply(along, self.fused_shape(), *self.trunk_parameters())
-            return F.relu(self.flatten.norm(self.flatten.pointwise(maps.unsqueeze(2))), inplace=True)
-        return self.plain_features(x)
+        if plan.pool_along or not fused.usable(along, self.classifier.weight, plan.stride, plan.separable_length):
+            return self.plain_features(x)
+        maps = self.trunk_output(along).unsqueeze(2)
+        return F.relu(self.flatten.norm(self.flatten.pointwise(maps)), inplace=True)
+
+    def trunk_output(self, along: Tensor) -> Tensor:
+        """The fused execution up to the flattening layer's depthwise part: (batch, channels, along)."""
+        maps: Tensor = fused.FusedTrunk.apply(along, self.fused_shape(), *self.trunk_parameters())  # type: ignore[no-untyped-call]
+        return maps
 
     def plain_features(self, x: Tensor) -> Tensor:
         """The layers one after the other: on a GPU, and wherever else the fused execution does not apply."""
@@ -220,7 +226,7 @@ class LongKernelNetwork(PooledNetwork):
     def fused_shape(self) -> fused.Shape:
         """What the fused execution must know beside the weights."""
         plan = self.plan
-        norms = (self.long_norm, *(layer.norm for layer in self.separable))
+        norms = (self.long_norm, *(layer.norm for layer in self.separable_layers()))
         return fused.Shape(
             kernels=plan.kernels, stride=plan.stride, separable=plan.separable_length, same=plan.padding == "same",
             pools=plan.pools, norms=norms, workspace=self.workspace, batch_statistics=self.training,
@@ -228,7 +234,11 @@ class LongKernelNetwork(PooledNetwork):
 
     def trunk_parameters(self) -> list[Tensor]:
         """The weights that the fused execution covers, from the input on."""
-        found = [layer.weight for layer in self.long] + [self.long_norm.weight, self.long_norm.bias]
-        for layer in self.separable:
+        found = [cast(nn.Conv2d, layer).weight for layer in self.long] + [self.long_norm.weight, self.long_norm.bias]
+        for layer in self.separable_layers():
             found += [layer.depthwise.weight, layer.pointwise.weight, layer.norm.weight, layer.norm.bias]
         return [*found, self.flatten.depthwise.weight]
+
+    def separable_layers(self) -> list[Separable]:
+        """The separable layers but for the flattening one."""
+        return [cast(Separable, layer) for layer in self.separable]

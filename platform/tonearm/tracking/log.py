@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import tempfile
@@ -33,6 +34,8 @@ def client() -> MlflowClient:
     import mlflow
     from mlflow.exceptions import MlflowException
 
+    for logger in ("mlflow", "alembic"):  # they tell of every table they make
+        logging.getLogger(logger).setLevel(logging.WARNING)
     uri = home.tracking_uri()
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)

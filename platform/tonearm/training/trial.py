@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 
 from tonearm.core import storage
+from tonearm.core.errors import TrainingError
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
 from tonearm.training.batches import Batches
@@ -68,11 +70,20 @@ class TrialFolder:
         return TrialConfig.from_dict(storage.read_json(storage.join(self.uri, "config.json")))
 
     def state(self) -> dict[str, Any] | None:
-        """All that is needed to go on, with the history so far, or None before the first epoch is finished."""
+        """All that is needed to go on, with the history so far, or None before the first epoch is finished.
+
+        Raises
+        ------
+        TrainingError
+            If the file is damaged.
+        """
         path = storage.join(self.uri, "state.pt")
         if not storage.exists(path):
             return None
-        state: dict[str, Any] = torch.load(io.BytesIO(storage.read_bytes(path)), weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(io.BytesIO(storage.read_bytes(path)), weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise TrainingError(f"{path} is damaged ({error}): delete it, then the trial begins anew") from None
         return state
 
     def save(self, state: dict[str, Any], history: list[dict[str, Any]]) -> None:

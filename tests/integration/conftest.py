@@ -1,0 +1,89 @@
+"""Jobs as a user runs them: processes of their own, a private home and a private Ray folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.builders import CLASSES, encode, sounds_like
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 12.0  # a little more than one window of the demo's search space
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A home, a folder of recordings with some that are none, and the environment of the jobs."""
+
+    home: Path
+    music: Path
+    environment: dict[str, str]
+
+    def job(self, module: str, *arguments: str, check: bool = True, timeout: float = 300) -> str:
+        """Run ``python -m module arguments``; its output."""
+        done = subprocess.run(self.command(module, *arguments), cwd=ROOT, env=self.environment, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)  # fmt: skip
+        if check and done.returncode != 0:
+            pytest.fail(f"{module} {' '.join(arguments)} exited with {done.returncode}:\n{done.stdout[-5000:]}")
+        return done.stdout
+
+    def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a job in a process group of its own."""
+        return subprocess.Popen(self.command(module, *arguments), cwd=ROOT, env=self.environment, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
+
+    def command(self, module: str, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", module, *arguments]
+
+
+def write_music(folder: Path, per_class: int = 10) -> None:
+    """Recordings in a folder a class, and three files that are none."""
+    for label in CLASSES:
+        (folder / label).mkdir(parents=True)
+        for i in range(per_class):
+            (folder / label / f"{i}.ogg").write_bytes(
+                encode(sounds_like(label, 100 * CLASSES.index(label) + i, SECONDS), container="OGG")
+            )
+    whole = encode(sounds_like("flute", 7, SECONDS), container="FLAC")
+    (folder / "bass" / "text.mp3").write_text("this is no music")
+    (folder / "flute" / "empty.wav").write_bytes(b"")
+    (folder / "flute" / "truncated.flac").write_bytes(whole[: len(whole) // 10])
+
+
+def workplace(root: Path) -> Iterator[Workplace]:
+    ray_folder = tempfile.mkdtemp(prefix="tn", dir="/tmp")  # short: Ray's sockets lie there
+    environment = {
+        **os.environ,
+        "TONEARM_HOME": str(root / "home"),
+        "TONEARM_CACHE": str(root / "cache"),
+        "RAY_TMPDIR": ray_folder,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONUNBUFFERED": "1",
+        "COLUMNS": "120",
+    }
+    for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+        environment.pop(name, None)
+    write_music(root / "music")
+    yield Workplace(root / "home", root / "music", environment)
+    shutil.rmtree(ray_folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """A workplace that the tests of a module share, in their order."""
+    yield from workplace(tmp_path_factory.mktemp("place"))
+
+
+def kill_group(process: subprocess.Popen[str]) -> None:
+    """Kill a job and all that it started, at once, as a power cut would."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=30)

@@ -1,0 +1,108 @@
+"""Jobs submitted to a cluster: a private one, with its own ports, folder and token, that only this test stops."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.conftest import Workplace
+from tonearm.core.errors import ConfigError
+from tonearm.tracking import query
+
+pytestmark = pytest.mark.integration
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def cluster(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    gcs, dashboard, client = free_ports(3)
+    log = tmp_path_factory.mktemp("cluster") / "log"
+    place.environment["RAY_AUTH_MODE"] = "token"
+    place.environment["RAY_AUTH_TOKEN"] = "ab" * 32
+    command = [
+        str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", f"--port={gcs}",
+        f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1", f"--ray-client-server-port={client}",
+        f"--temp-dir={place.environment['RAY_TMPDIR']}", "--num-cpus=2", "--object-store-memory=200000000",
+        "--disable-usage-stats",
+    ]  # fmt: skip
+    with log.open("w") as output:
+        head = subprocess.Popen(command, env=place.environment, stdout=output, stderr=subprocess.STDOUT,
+                                start_new_session=True)  # fmt: skip
+    url = f"http://127.0.0.1:{dashboard}"
+    try:
+        deadline = time.monotonic() + 90
+        while True:
+            assert head.poll() is None and time.monotonic() < deadline, log.read_text()
+            try:
+                if httpx.get(f"{url}/api/version", headers={"Authorization": f"Bearer {'ab' * 32}"}).status_code == 200:
+                    break
+            except httpx.HTTPError:
+                time.sleep(0.5)
+        yield url
+    finally:
+        head.terminate()  # with --block it ends all that it started
+        try:
+            head.wait(timeout=40)
+        except subprocess.TimeoutExpired:
+            os.killpg(head.pid, 9)
+
+
+def test_extraction_and_sweep(place: Workplace, cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = ("--address", cluster)
+    extracted = place.job("jobs.submit", *address, "--", "jobs.extract", "--dataset", "folder", "--audio",
+                          str(place.music))  # fmt: skip
+    assert "data set music: 30 tracks" in extracted
+    swept = place.job("jobs.submit", *address, "--", "jobs.sweep", "demo", "--dataset", "music", "--trials", "2",
+                      "--epochs", "2")  # fmt: skip
+    assert "best on validation" in swept
+
+    monkeypatch.setenv("TONEARM_HOME", str(place.home))
+    from tonearm.tracking.log import client, commit
+
+    api = client()
+    runs = api.search_runs([api.get_experiment_by_name("music").experiment_id])
+    parent = next(r for r in runs if "mlflow.parentRunId" not in r.data.tags)
+    trials = query.trials_of("music", parent.info.run_id)
+    assert [t.status for t in trials] == ["FINISHED", "FINISHED"]
+    assert all("validation_f1_micro" in t.metrics for t in trials)
+    assert {t.tags["tonearm.commit"] for t in trials} == {commit()}, "the job did not know its commit"
+
+
+def test_failing_job_fails_here(place: Workplace, cluster: str) -> None:
+    done = subprocess.run(
+        place.command("jobs.submit", "--address", cluster, "--", "jobs.sweep", "demo", "--dataset", "absent"),
+        env=place.environment, cwd=Path(__file__).parents[2], text=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "no manifest" in done.stdout
+
+
+def test_no_cluster(place: Workplace) -> None:
+    port = free_ports(1)[0]
+    output = place.job("jobs.submit", "--address", f"http://127.0.0.1:{port}", "--", "jobs.sweep", check=False)
+    assert "no Ray cluster answers" in output
+
+
+def test_relative_home_is_refused() -> None:
+    from jobs.submit import runtime_env
+
+    with pytest.raises(ConfigError, match="give a folder or URI"):
+        runtime_env(".tonearm")

@@ -1,0 +1,294 @@
+"""Decoding, channels, clips, windows, the gate and tags."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import RATE, encode, music, tone
+from tonearm.audio import ClipConfig, decode, load_clip, window_starts
+from tonearm.audio.channels import convert_channels
+from tonearm.audio.checks import check_waveform
+from tonearm.audio.decode import describe
+from tonearm.audio.tags import read_tags
+from tonearm.core import storage
+from tonearm.core.errors import AudioError, ConfigError
+from tonearm.core.types import FloatArray, Waveform
+
+# Container, subtype, and the largest error of a decoded sample: half a step where a format is lossless.
+EXACT = [
+    ("WAV", "PCM_U8", 1 / 128), ("WAV", "PCM_16", 1 / 2**15), ("WAV", "PCM_24", 1 / 2**22), ("WAV", "PCM_32", 1 / 2**22),
+    ("WAV", "FLOAT", 0.0), ("WAV", "DOUBLE", 0.0), ("FLAC", "PCM_16", 1 / 2**15), ("FLAC", "PCM_24", 1 / 2**22),
+    ("AIFF", "PCM_16", 1 / 2**15),
+]  # fmt: skip
+LOSSY = [("OGG", "VORBIS", RATE), ("OGG", "OPUS", 48_000), ("MP3", "MPEG_LAYER_III", RATE)]
+
+
+def level(samples: FloatArray, frequency: float, rate: int) -> float:
+    """Amplitude of a sine of that frequency in the middle half of the samples."""
+    middle = samples[len(samples) // 4 : -len(samples) // 4].astype(np.float64)
+    time = np.arange(len(middle)) / rate
+    window = np.hanning(len(middle))
+    return float(2 * abs((middle * window * np.exp(-2j * np.pi * frequency * time)).sum()) / window.sum())
+
+
+def frequency_of(samples: FloatArray, rate: int) -> float:
+    """The strongest frequency, to about a hundredth of a bin."""
+    spectrum = np.log(np.abs(np.fft.rfft(samples * np.hanning(len(samples)))) + 1e-12)
+    peak = int(spectrum.argmax())
+    a, b, c = spectrum[peak - 1 : peak + 2]
+    return float((peak + 0.5 * (a - c) / (a - 2 * b + c)) * rate / len(samples))
+
+
+# --- decoding
+
+
+@pytest.mark.parametrize(("container", "subtype", "error"), EXACT)
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_lossless_formats_come_back_as_written(container: str, subtype: str, error: float, channels: int) -> None:
+    written = np.stack([tone(200 * (c + 1), 0.1, amplitude=0.3) for c in range(channels)], axis=1)
+    read = decode(encode(written, RATE, container, subtype), RATE)
+    assert read.samples.dtype == np.float32 and read.samples.flags.c_contiguous
+    assert read.samples.shape == (1, len(written)) and read.sample_rate == RATE
+    np.testing.assert_allclose(read.samples[0], written.mean(axis=1), atol=error + 1e-7)
+
+
+@pytest.mark.parametrize(("container", "subtype", "rate"), LOSSY)
+def test_lossy_formats_keep_length_frequency_and_amplitude(container: str, subtype: str, rate: int) -> None:
+    read = decode(encode(tone(440, 2.0, rate), rate, container, subtype), rate)
+    assert read.duration == pytest.approx(2.0, abs=0.1)  # MP3 and Opus may add a few frames of their codec
+    assert frequency_of(read.samples[0], rate) == pytest.approx(440, abs=0.5)
+    assert level(read.samples[0], 440, rate) == pytest.approx(0.5, rel=0.03)
+
+
+@pytest.mark.parametrize("place", ["bytes", "path", "text", "file", "memory"])
+def test_every_kind_of_source_decodes_alike(place: str, tmp_path: Path) -> None:
+    data = encode(tone(440, 0.2))
+    path = tmp_path / "a.wav"
+    path.write_bytes(data)
+    memory = f"memory://{uuid.uuid4().hex}/a.wav"
+    storage.write_bytes(memory, data)
+    source = {"bytes": data, "path": path, "text": str(path), "file": f"file://{path}", "memory": memory}[place]
+    assert np.array_equal(decode(source).samples, decode(data).samples)  # type: ignore[arg-type]
+
+
+def test_content_decides_and_not_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "really_flac.mp3"
+    path.write_bytes(encode(tone(440, 0.2), RATE, "FLAC"))
+    assert describe(path).format == "FLAC"
+    assert decode(path).duration == pytest.approx(0.2)
+
+
+def test_header_is_described() -> None:
+    about = describe(encode(np.zeros((4800, 2)), 48_000))
+    assert (about.duration, about.sample_rate, about.channels, about.format) == (0.1, 48_000, 2, "WAV")
+
+
+@pytest.mark.parametrize("source_rate", [8_000, 16_000, 22_050, 44_100, 48_000, 96_000])
+def test_resampling_keeps_frequency_amplitude_and_length(source_rate: int) -> None:
+    read = decode(encode(tone(997, 2.0, source_rate, 0.4), source_rate, subtype="FLOAT"), RATE)
+    assert abs(read.samples.shape[1] - 2 * RATE) <= 1
+    assert frequency_of(read.samples[0], RATE) == pytest.approx(997, abs=0.05)
+    assert level(read.samples[0], 997, RATE) == pytest.approx(0.4, rel=2e-3)
+
+
+def test_resampling_does_not_fold_what_is_too_high() -> None:
+    read = decode(encode(tone(15_000, 1.0, 44_100, 0.5), 44_100, subtype="FLOAT"), RATE)
+    assert np.abs(read.samples[0][1000:-1000]).max() < 1e-3
+
+
+def test_offset_and_duration_take_the_part_they_name() -> None:
+    ramp = np.linspace(-0.5, 0.5, 4 * RATE, dtype=np.float32)
+    data = encode(ramp, subtype="FLOAT")
+    part = decode(data, offset=1.0, duration=0.5).samples[0]
+    assert np.array_equal(part, ramp[RATE : RATE + RATE // 2])
+    assert np.array_equal(decode(data, offset=3.5, duration=9.0).samples[0], ramp[round(3.5 * RATE) :])
+    assert np.array_equal(decode(data, offset=3.5).samples[0], ramp[round(3.5 * RATE) :])
+
+
+def test_nothing_after_the_offset_is_an_error() -> None:
+    with pytest.raises(AudioError, match="holds no samples after 9 s") as caught:
+        decode(encode(tone(440, 0.5)), offset=9.0)
+    assert caught.value.reason == "empty"
+
+
+# --- channels
+
+
+@pytest.mark.parametrize("count", range(1, 7))
+def test_mono_is_the_mean_of_all_channels(count: int) -> None:
+    samples = np.random.default_rng(count).uniform(-1, 1, (500, count)).astype(np.float32)
+    read = decode(encode(samples, subtype="FLOAT"), channels=1)
+    np.testing.assert_allclose(read.samples, samples.mean(axis=1)[None], atol=1e-6)
+
+
+def test_two_channels_are_left_and_right_and_mono_is_doubled() -> None:
+    stereo = np.random.default_rng(0).uniform(-1, 1, (500, 2)).astype(np.float32)
+    assert np.array_equal(decode(encode(stereo, subtype="FLOAT"), channels=2).samples, stereo.T)
+    mono = decode(encode(stereo[:, 0], subtype="FLOAT"), channels=2).samples
+    assert np.array_equal(mono[0], mono[1]) and np.array_equal(mono[0], stereo[:, 0])
+
+
+def test_mid_and_side_give_back_left_and_right() -> None:
+    stereo = np.random.default_rng(0).uniform(-1, 1, (500, 2)).astype(np.float32)
+    mid, side = decode(encode(stereo, subtype="FLOAT"), channels="mid_side").samples
+    np.testing.assert_allclose(mid + side, stereo[:, 0], atol=1e-6)
+    np.testing.assert_allclose(mid - side, stereo[:, 1], atol=1e-6)
+    mono = decode(encode(stereo[:, 0], subtype="FLOAT"), channels="mid_side").samples
+    assert np.array_equal(mono[0], stereo[:, 0]) and not mono[1].any()
+
+
+@pytest.mark.parametrize("layout", [2, "mid_side"])
+def test_more_than_two_channels_have_no_sides(layout: object) -> None:
+    with pytest.raises(AudioError) as caught:
+        decode(encode(np.zeros((500, 3))), channels=layout)  # type: ignore[arg-type]
+    assert caught.value.reason == "too_many_channels"
+
+
+def test_other_layouts_are_refused() -> None:
+    with pytest.raises(ConfigError, match="choose 1, 2 or 'mid_side'"):
+        convert_channels(np.zeros((5, 2), dtype=np.float32), 3)  # type: ignore[arg-type]
+
+
+# --- clips and windows
+
+
+def test_middle_of_a_long_track_is_taken_and_a_short_one_whole() -> None:
+    ramp = np.linspace(-0.5, 0.5, 10 * RATE, dtype=np.float32)
+    data = encode(ramp, subtype="FLOAT")
+    clip = load_clip(data, ClipConfig(seconds=2.0))
+    assert clip.samples.shape == (1, 2 * RATE)
+    assert clip.samples[0, 0] == pytest.approx(ramp[4 * RATE], abs=1e-6)
+    assert load_clip(data, ClipConfig(seconds=2.0, position="start")).samples[0, 0] == ramp[0]
+    assert load_clip(data, ClipConfig(seconds=30.0)).duration == 10.0
+
+
+def test_short_recordings_are_refused() -> None:
+    with pytest.raises(AudioError, match=r"0.50 s of audio, at least 0.80 s") as caught:
+        load_clip(encode(tone(440, 0.5)), ClipConfig(), min_seconds=0.8)
+    assert caught.value.reason == "too_short"
+
+
+@given(frames=st.integers(1, 3000), share=st.floats(0, 1), count=st.integers(1, 12))
+def test_windows_lie_in_the_clip_and_reach_both_ends(frames: int, share: float, count: int) -> None:
+    window = max(1, round(frames * share))
+    starts = window_starts(frames, window, count)
+    assert len(starts) == count and starts == sorted(starts)
+    assert all(0 <= s <= frames - window for s in starts)
+    if count > 1:
+        assert (starts[0], starts[-1]) == (0, frames - window)
+        steps = np.diff(starts)
+        assert steps.max() - steps.min() <= 2
+    else:
+        assert starts == [(frames - window) // 2]
+
+
+@pytest.mark.parametrize(("frames", "window", "count"), [(10, 11, 1), (10, 5, 0), (0, 1, 1)])
+def test_windows_that_do_not_fit_are_refused(frames: int, window: int, count: int) -> None:
+    with pytest.raises(ConfigError, match="shorten the window"):
+        window_starts(frames, window, count)
+
+
+# --- the gate
+
+
+def checked(samples: FloatArray, min_seconds: float = 0.01) -> str:
+    """The reason that the gate gives, or ``"passed"``."""
+    waveform = Waveform(np.atleast_2d(samples).astype(np.float32), RATE)
+    try:
+        assert check_waveform(waveform, min_seconds) is waveform
+    except AudioError as error:
+        return error.reason
+    return "passed"
+
+
+def test_gate_lets_music_pass_and_names_what_is_wrong() -> None:
+    good = music(0.5)
+    bad, infinite, huge = good.copy(), good.copy(), good.copy()
+    bad[7], infinite[7], huge[7] = np.nan, -np.inf, 1e30
+    assert checked(good) == "passed"
+    assert checked(np.stack([good * 0, good])) == "passed"
+    assert checked(good * 32768) == "passed"
+    assert checked(bad) == "not_finite" and checked(infinite) == "not_finite"
+    assert checked(huge) == "too_loud"
+    assert checked(good * 0) == "silent" and checked(good * 0 + 0.5) == "silent"
+    assert checked(tone(440, amplitude=0.5e-4)) == "silent" and checked(tone(440, amplitude=2e-4)) == "passed"
+    assert checked(good, min_seconds=0.6) == "too_short"
+    assert checked(np.zeros((1, 0)), min_seconds=0.0) == "too_short"
+
+
+# --- tags
+
+CONTAINERS = {"flac": "FLAC", "ogg": "OGG", "mp3": "MP3", "wav": "WAV", "opus": "OGG"}
+
+
+def write_tagged(path: Path, tags: dict[str, str]) -> None:
+    import mutagen
+    from mutagen import id3
+
+    kind = path.suffix[1:]
+    rate, subtype = (48_000, "OPUS") if kind == "opus" else (RATE, None)
+    path.write_bytes(encode(tone(440, 0.3, rate), rate, CONTAINERS[kind], subtype))
+    if kind == "wav":  # no easy tags: ID3 frames in a chunk
+        file = mutagen.File(path)
+        file.add_tags()
+        frames = {"title": id3.TIT2, "artist": id3.TPE1, "album": id3.TALB, "genre": id3.TCON, "date": id3.TDRC}
+        for key, value in tags.items():
+            file.tags.add(frames[key](encoding=3, text=[value]))
+    else:
+        file = mutagen.File(path, easy=True)
+        if file.tags is None:
+            file.add_tags()
+        for key, value in tags.items():
+            file[key] = [value]
+    file.save()
+
+
+@pytest.mark.parametrize("kind", ["flac", "ogg", "mp3", "opus"])
+def test_tags_are_read_from_every_container(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{kind}"
+    write_tagged(path, {"title": "Für Elise", "artist": "Ludwig", "album": "Bagatellen", "genre": "Classical",
+                        "date": "1867-04-27"})  # fmt: skip
+    assert read_tags(path) == {
+        "title": "Für Elise", "artist": "Ludwig", "album": "Bagatellen", "genre": "Classical", "year": "1867",
+    }  # fmt: skip
+
+
+def test_absent_and_empty_tags_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.flac"
+    write_tagged(path, {"title": "  ", "artist": " Clara ", "date": "long ago"})
+    assert read_tags(path) == {"artist": "Clara"}
+
+
+def test_files_without_tags_have_none(tmp_path: Path) -> None:
+    plain, text = tmp_path / "a.wav", tmp_path / "b.mp3"
+    plain.write_bytes(encode(tone(440, 0.1)))
+    text.write_bytes(b"no audio at all")
+    assert read_tags(plain) == {} and read_tags(text) == {} and read_tags(tmp_path / "absent.mp3") == {}
+    assert read_tags("memory://somewhere/a.mp3") == {}
+
+
+def test_tags_of_wav_files_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    write_tagged(path, {"title": "Lied", "artist": "Fanny", "genre": "Art song", "date": "1846"})
+    assert read_tags(path) == {"title": "Lied", "artist": "Fanny", "genre": "Art song", "year": "1846"}
+
+
+@pytest.mark.parametrize("kind", ["flac", "ogg", "mp3", "opus", "wav"])
+def test_damaged_files_have_tags_or_none_but_never_fail(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{kind}"
+    write_tagged(path, {"title": "Lied", "artist": "Fanny"})
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for i in range(60):
+        damaged = bytearray(whole[: int(len(whole) * rng.uniform(0, 1))] if i % 2 else whole)
+        for place in rng.integers(0, max(1, min(len(damaged), 400)), 12):
+            if damaged:
+                damaged[place] = int(rng.integers(0, 256))
+        path.write_bytes(bytes(damaged))
+        assert set(read_tags(path)) <= {"title", "artist", "album", "genre", "year"}

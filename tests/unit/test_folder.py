@@ -1,0 +1,127 @@
+"""A folder of recordings: labels by folder, tags or table, and what is set aside."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.builders import encode, tone
+from tests.unit.test_audio import write_tagged
+from tonearm.datasets.folder import scan_folder
+from tonearm.datasets.manifest import Manifest, load_manifest, save_manifest
+
+
+@pytest.fixture
+def music_folder(tmp_path: Path) -> Path:
+    """Two artists' folders; the first file of each is tagged."""
+    root = tmp_path / "music"
+    for i, name in enumerate(["Björk/a.flac", "Björk/b.flac", "Ella/c.ogg", "Ella/live/d.ogg"]):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_tagged(path, {"title": f"Title {i}", "genre": "rock"} if i % 2 else {})
+    for i, name in enumerate(["Björk/a.flac", "Ella/c.ogg"]):
+        tags = {"title": f"T{i}", "artist": f"Artist {i}", "album": f"Album {i}", "genre": "jazz", "date": "1994-05"}
+        write_tagged(root / name, tags)
+    (root / "Björk" / "cover.jpg").write_bytes(b"no audio")
+    (root / ".hidden.flac").write_bytes(b"hidden")
+    return root
+
+
+def table(root: Path, text: str, encoding: str = "utf-8") -> None:
+    (root / "tracks.csv").write_text(text, encoding)
+
+
+def test_folders_are_labels(music_folder: Path) -> None:
+    tracks, rejects = scan_folder(str(music_folder))
+    assert rejects == []
+    assert [(t.track_id, t.label) for t in tracks] == [
+        ("Björk/a.flac", "Björk"), ("Björk/b.flac", "Björk"), ("Ella/c.ogg", "Ella"), ("Ella/live/d.ogg", "live"),
+    ]  # fmt: skip
+    first = tracks[0]
+    assert (first.title, first.artist, first.album, first.year) == ("T0", "Artist 0", "Album 0", 1994)
+    assert first.group == "artist:Artist 0" and tracks[1].group == "track:Björk/b.flac"
+    assert Path(first.source).is_absolute() and len(first.content) == 32
+
+
+def test_tags_are_labels_and_untagged_files_are_set_aside(music_folder: Path) -> None:
+    tracks, rejects = scan_folder(str(music_folder), "genre")
+    assert [t.label for t in tracks] == ["jazz", "rock", "jazz", "rock"] and rejects == []
+    tracks, rejects = scan_folder(str(music_folder), "artist")
+    assert [t.label for t in tracks] == ["Artist 0", "Artist 1"]
+    assert [(r.track_id, r.stage, r.reason) for r in rejects] == [
+        ("Björk/b.flac", "scan", "no_label"), ("Ella/live/d.ogg", "scan", "no_label"),
+    ]  # fmt: skip
+
+
+def test_table_wins_over_tags_and_tags_fill_its_gaps(music_folder: Path) -> None:
+    table(music_folder, "path,genre,artist,year,latitude,mood\n./Björk/a.flac,blues,Someone,1901,64.1,sad\nElla/c.ogg,,,,,\n")
+    tracks, _ = scan_folder(str(music_folder), "genre")
+    by_id = {t.track_id: t for t in tracks}
+    first = by_id["Björk/a.flac"]
+    assert (first.label, first.artist, first.year, first.latitude, first.title) == ("blues", "Someone", 1901, 64.1, "T0")
+    assert first.group == "artist:Someone"
+    assert by_id["Ella/c.ogg"].label == "jazz" and by_id["Ella/c.ogg"].artist == "Artist 1"
+    assert [(t.track_id, t.label) for t in scan_folder(str(music_folder), "mood")[0]] == [("Björk/a.flac", "sad")]
+
+
+def test_column_may_be_empty_in_the_first_row(music_folder: Path) -> None:
+    table(music_folder, "path,mood\nBjörk/a.flac,\nElla/c.ogg,calm\n")
+    tracks, rejects = scan_folder(str(music_folder), "mood")
+    assert [(t.track_id, t.label) for t in tracks] == [("Ella/c.ogg", "calm")] and len(rejects) == 3
+
+
+@pytest.mark.parametrize("header", ["file", "filename", "track_id"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_table_finds_its_files_by_other_columns_and_stems(music_folder: Path, header: str, encoding: str) -> None:
+    table(music_folder, f"{header},mood\na,sad\nd,calm\nabsent,angry\n", encoding)
+    assert [t.label for t in scan_folder(str(music_folder), "mood")[0]] == ["sad", "calm"]
+
+
+def test_the_same_bytes_are_one_track(music_folder: Path) -> None:
+    (music_folder / "Ella" / "again.flac").write_bytes((music_folder / "Björk" / "a.flac").read_bytes())
+    tracks, rejects = scan_folder(str(music_folder))
+    assert len(tracks) == 4
+    assert [(r.track_id, r.reason, r.detail) for r in rejects] == [
+        ("Ella/again.flac", "duplicate", "the same bytes as Björk/a.flac")
+    ]
+
+
+def test_content_is_the_identity_and_not_the_place(music_folder: Path) -> None:
+    before = {t.content for t in scan_folder(str(music_folder))[0]}
+    music_folder.rename(music_folder.with_name("moved"))
+    assert {t.content for t in scan_folder(str(music_folder.with_name("moved")))[0]} == before
+    assert len(before) == 4
+
+
+def test_files_that_cannot_be_read_are_set_aside(music_folder: Path) -> None:
+    (music_folder / "dangling.mp3").symlink_to(music_folder / "absent.mp3")
+    (music_folder / "folder.wav").mkdir()
+    os.mkfifo(music_folder / "pipe.wav")
+    Path(os.fsdecode(os.fsencode(music_folder) + b"/caf\xe9.wav")).write_bytes(encode(tone(440, 0.1)))
+    tracks, rejects = scan_folder(str(music_folder))
+    assert len(tracks) == 4
+    reasons = {r.track_id: r.reason for r in rejects}
+    assert reasons == {"dangling.mp3": "missing", "pipe.wav": "missing", "caf\\xe9.wav": "bad_name"}
+
+
+@pytest.mark.parametrize("name", ["日本語.wav", "new\nline.wav", "a'b\"c.wav", "-rf.wav", "UPPER.WAV", "e\u0301.wav", "🎵.wav"])
+def test_odd_names_go_through_to_the_manifest_and_back(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "music" / "läbel"
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(encode(tone(440, 0.1)))
+    tracks, rejects = scan_folder(str(tmp_path / "music"))
+    assert rejects == [] and [t.track_id for t in tracks] == [f"läbel/{name}"]
+    uri = str(tmp_path / "m.parquet")
+    save_manifest(uri, Manifest("folder", "folder", tuple(tracks)))
+    assert load_manifest(uri).tracks == tuple(tracks)
+
+
+@pytest.mark.parametrize(
+    ("year", "wanted"), [("1959", 1959), ("1959.0", 1959), ("", None), ("long ago", None), ("inf", None), ("nan", None)]
+)
+def test_year_is_a_number_or_absent(year: str, wanted: int | None, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(encode(tone(440, 0.1)))
+    table(tmp_path, f"path,mood,year\na.wav,calm,{year}\n")
+    assert scan_folder(str(tmp_path), "mood")[0][0].year == wanted

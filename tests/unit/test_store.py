@@ -1,0 +1,163 @@
+"""Stored features: what is written is read, what is incomplete is not, what is damaged is named."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.builders import toy_spectrogram
+from tonearm.audio.windows import ClipConfig
+from tonearm.core import storage
+from tonearm.core.errors import StoreError
+from tonearm.core.types import FloatArray
+from tonearm.features import Mel
+from tonearm.features.scaling import statistics
+from tonearm.features.store import FeatureStore, copy_to_node, prepare_store, store_uri, track_key, write_part
+
+FEATURE = Mel(n_mels=32, n_fft=512, hop=256)
+KEYS = ["key-c", "key-a", "key-b"]
+
+
+def arrays() -> list[FloatArray]:
+    return [toy_spectrogram("bass", i, frames=40 + 7 * i) for i in range(3)]
+
+
+@pytest.fixture
+def uri(tmp_path: Path) -> str:
+    uri = prepare_store(str(tmp_path / "features"), FEATURE)
+    write_part(uri, KEYS, arrays())
+    return uri
+
+
+def only_part(uri: str, suffix: str) -> Path:
+    (path,) = (Path(uri) / "parts").glob(f"*{suffix}")
+    return path
+
+
+def test_stored_values_come_back_within_half_precision(uri: str) -> None:
+    store = FeatureStore(uri)
+    assert len(store) == 3 and store.representation == FEATURE
+    for key, values in zip(KEYS, arrays(), strict=True):
+        stored = store.read(key)
+        assert key in store and store.frames(key) == stored.frames == values.shape[1]
+        assert stored.values.dtype == np.float16 and stored.values.shape == values.shape
+        np.testing.assert_allclose(stored.values, values, rtol=2**-11)
+
+
+def test_statistics_are_exact_and_not_those_of_half_precision(uri: str) -> None:
+    store = FeatureStore(uri)
+    for key, values in zip(KEYS, arrays(), strict=True):
+        wanted, got = statistics(values), store.read(key).stats
+        assert (got.mean, got.deviation) == (wanted.mean, wanted.deviation)
+        assert np.array_equal(got.frame_mean, wanted.frame_mean)
+        assert np.array_equal(got.frame_deviation, wanted.frame_deviation)
+
+
+def test_values_stay_on_disk_and_are_read_only(uri: str) -> None:
+    values = FeatureStore(uri).read("key-a").values
+    base = values
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    assert isinstance(base, np.memmap)
+    with pytest.raises(ValueError, match="read-only"):
+        values[0, 0] = 1
+
+
+def test_parts_are_added_and_the_store_opened_again(uri: str) -> None:
+    assert FeatureStore(uri).missing(["key-d", "key-a", "key-e"]) == ["key-d", "key-e"]
+    write_part(uri, ["key-d"], [toy_spectrogram("flute", 9)])
+    prepare_store(str(Path(uri).parent), FEATURE)
+    store = FeatureStore(uri)
+    assert len(store) == 4 and store.missing(["key-d", "key-a"]) == []
+    np.testing.assert_allclose(store.read("key-d").values, toy_spectrogram("flute", 9), rtol=2**-11)
+
+
+def test_written_bytes_are_counted(tmp_path: Path) -> None:
+    uri = prepare_store(str(tmp_path), FEATURE)
+    written = write_part(uri, KEYS, arrays())
+    assert written == sum(p.stat().st_size for p in (Path(uri) / "parts").iterdir())
+
+
+def test_part_without_its_index_is_not_read(uri: str) -> None:
+    only_part(uri, ".parquet").unlink()
+    store = FeatureStore(uri)
+    assert len(store) == 0 and store.missing(KEYS) == KEYS
+
+
+def test_killed_write_leaves_nothing_that_is_read(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed_before_the_index(path: str, data: bytes, write: object = storage.write_bytes) -> None:
+        if path.endswith(".parquet"):
+            raise KeyboardInterrupt
+        write(path, data)  # type: ignore[operator]
+
+    monkeypatch.setattr(storage, "write_bytes", killed_before_the_index)
+    with pytest.raises(KeyboardInterrupt):
+        write_part(uri, ["key-d"], [toy_spectrogram("flute", 9)])
+    assert FeatureStore(uri).missing(["key-d", "key-a"]) == ["key-d"]
+
+
+def test_unknown_key_is_named(uri: str) -> None:
+    for reader in (FeatureStore(uri).read, FeatureStore(uri).frames):
+        with pytest.raises(StoreError, match=r"track key nothing is not in the store .*mel-"):
+            reader("nothing")
+
+
+def test_absent_store_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"no feature store at .*jobs\.extract"):
+        FeatureStore(str(tmp_path / "absent"))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text", "absent"])
+def test_damaged_part_is_an_error_with_its_path(uri: str, damage: str) -> None:
+    part = only_part(uri, ".npy")
+    if damage == "absent":
+        part.unlink()
+    else:
+        data = part.read_bytes()
+        part.write_bytes({"truncated": data[: len(data) // 2], "empty": b"", "text": b"not an array"}[damage])
+    with pytest.raises(StoreError, match=f"{part.name}.*delete it"):
+        FeatureStore(uri).read("key-a")
+
+
+def test_pickled_part_is_refused(uri: str) -> None:
+    with only_part(uri, ".npy").open("wb") as file:
+        np.save(file, np.array([{"any": "object"}], dtype=object), allow_pickle=True)
+    with pytest.raises(StoreError, match="damaged"):
+        FeatureStore(uri).read("key-a")
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "text"])
+def test_damaged_index_is_an_error_with_its_path(uri: str, damage: str) -> None:
+    index = only_part(uri, ".parquet")
+    data = index.read_bytes()
+    index.write_bytes({"truncated": data[: len(data) // 2], "empty": b"", "text": b"no table"}[damage])
+    with pytest.raises(StoreError, match=f"{index.name}.*delete it"):
+        FeatureStore(uri)
+
+
+def test_remote_store_is_copied_once_and_completed(tmp_path: Path) -> None:
+    remote = prepare_store(f"memory://{uuid.uuid4().hex}/features", FEATURE)
+    write_part(remote, KEYS, arrays())
+    local = copy_to_node(remote, str(tmp_path / "cache"))
+    np.testing.assert_allclose(FeatureStore(local).read("key-b").values, arrays()[2], rtol=2**-11)
+    before = {p: p.stat().st_mtime_ns for p in Path(local).rglob("*") if p.is_file()}
+    write_part(remote, ["key-d"], [toy_spectrogram("flute", 9)])
+    assert copy_to_node(remote, str(tmp_path / "cache")) == local
+    assert "key-d" in FeatureStore(local)
+    assert all(p.stat().st_mtime_ns == t for p, t in before.items())
+
+
+def test_local_store_is_used_where_it_lies(uri: str, tmp_path: Path) -> None:
+    assert copy_to_node(uri, str(tmp_path / "cache")) == uri
+    assert copy_to_node(f"file://{uri}", str(tmp_path / "cache")) == uri
+    assert store_uri(str(Path(uri).parent), FEATURE) == uri
+
+
+def test_track_key_is_of_content_and_clip() -> None:
+    clip = ClipConfig()
+    others = [ClipConfig(seconds=20), ClipConfig(position="start")]
+    assert track_key("c", clip) == track_key("c", ClipConfig(seconds=30))
+    assert len({track_key("c", clip), track_key("d", clip), *(track_key("c", o) for o in others)}) == 4
