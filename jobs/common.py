@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -25,7 +26,8 @@ def start_ray(num_cpus: int | None = None) -> None:
         On a cluster, if ``TONEARM_HOME`` is relative: it would lie in Ray's temporary folder and be lost.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach us as exceptions; the logs lie in /tmp/ray
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach us as exceptions; Ray keeps logs in /tmp/ray
+    logging.getLogger("ray").setLevel(logging.ERROR)
     limit_threads(1)
     import ray
 
@@ -40,14 +42,30 @@ def start_ray(num_cpus: int | None = None) -> None:
             )
         ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
         return
-    ray.init(
-        num_cpus=num_cpus,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level="ERROR",
-        runtime_env={"env_vars": {**thread_environment(), "RAY_USAGE_STATS_ENABLED": "0"}},
-    )
+    with _native_stderr_closed():
+        ray.init(
+            num_cpus=num_cpus,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env={"env_vars": {**thread_environment(), "RAY_USAGE_STATS_ENABLED": "0"}},
+        )
+
+
+@contextmanager
+def _native_stderr_closed() -> Iterator[None]:
+    """Hold back what Ray's C++ core prints at its start (that it read its log level); exceptions are unaffected."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ def demo() -> SearchSpace:
             feature=Mel(n_mels=256),
             model=TimeConfig(),
             task=SingleLabel(),
-            window=WindowConfig(frames=215, train_per_track=2, per_track=3),
+            window=WindowConfig(frames=215, train_per_track=4, per_track=3),
             optim=OptimConfig(epochs=18, schedule="cosine"),
         ),
         over={
@@ -31,7 +31,8 @@ def demo() -> SearchSpace:
                 SimpleConfig(),
             ),
             "feature.n_fft": Choice(1024, 2048, 4096),
-            "optim.lr": LogUniform(1e-3, 1e-2),
+            "feature.normalisation": Choice("frame", "track"),  # costs no extraction: it is applied on reading
+            "optim.lr": LogUniform(1e-3, 5e-3),
             "optim.batch_size": Choice(8, 16),
         },
         trials=10,

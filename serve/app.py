@@ -1,0 +1,33 @@
+"""The only place where the application is put together: ``serve run serve.app:build model=...``."""
+
+from __future__ import annotations
+
+from ray import serve
+from ray.serve import Application
+
+from serve.deployments import Listener
+from serve.ingress import Ingress
+from serve.settings import AppArgs
+from tonearm.core.threads import thread_environment
+
+
+def build(args: AppArgs) -> Application:
+    """The application: an ingress before so many copies of the model.
+
+    Parameters
+    ----------
+    args
+        Checked before anything starts.
+    """
+    threads = {"env_vars": thread_environment()}
+    listener = serve.deployment(
+        Listener,
+        name="Listener",
+        num_replicas=args.replicas,
+        max_ongoing_requests=4,  # decoding is work, not waiting: more at once only queue in the replica
+        ray_actor_options={"num_cpus": args.cpus, "runtime_env": threads},
+    )
+    ingress = serve.deployment(
+        Ingress, name="Ingress", max_ongoing_requests=64, ray_actor_options={"num_cpus": 0.1, "runtime_env": threads}
+    )
+    return ingress.bind(listener.bind(args.model, args.max_seconds), args.model_dump())

@@ -1,0 +1,78 @@
+"""The worker that listens: a plain class, made a deployment in :mod:`serve.app`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from tonearm.core.threads import limit_threads
+
+
+class Listener:
+    """Holds a model and its catalogue in memory and answers for encoded audio.
+
+    What is wrong with a recording comes back as a value, ``{"problem": reason, "detail": ...}``: an exception would
+    reach the ingress wrapped in Ray's own, with a traceback.
+    """
+
+    def __init__(self, model: str, max_seconds: float) -> None:
+        limit_threads(1)
+        import torch
+
+        torch.set_num_threads(1)
+        from tonearm.inference import load_recommender
+
+        self._recommender = load_recommender(model)
+        self._model, self._max_seconds = model, max_seconds
+        self._warm_up()
+
+    def health(self) -> dict[str, Any]:
+        """What is served."""
+        from tonearm import __version__
+
+        return {
+            "status": "ok",
+            "model": self._model,
+            "classes": list(self._recommender.classifier.classes),
+            "tracks": len(self._recommender.index.tracks),
+            "version": __version__,
+        }
+
+    def answer(self, audio: bytes, neighbours: int = 0) -> dict[str, Any]:
+        """Classify encoded audio and find so many neighbours."""
+        from tonearm.audio.decode import describe
+        from tonearm.core.errors import AudioError
+
+        started = time.perf_counter()
+        try:
+            length = describe(audio).duration
+            if length > self._max_seconds:
+                return {
+                    "problem": "too_long",
+                    "detail": f"the recording lasts {length:.0f} s, at most {self._max_seconds:.0f} s are accepted: "
+                    "send a part of it",
+                }
+            prediction, found = self._recommender.recommend(audio, max(1, neighbours))
+        except AudioError as error:
+            return {"problem": error.reason, "detail": error.detail}
+        ranked = prediction.top(len(prediction.labels))
+        answer: dict[str, Any] = {
+            "label": ranked[0][0],
+            "probabilities": [{"label": label, "probability": p} for label, p in ranked],
+            "model": self._model,
+            "seconds": time.perf_counter() - started,
+        }
+        if neighbours:
+            answer["neighbours"] = [{**n.track, "similarity": n.similarity} for n in found]
+        return answer
+
+    def _warm_up(self) -> None:
+        """Filters and compiled loops are made at the first call; it should not be a user's."""
+        import numpy as np
+
+        from tonearm.core.types import Waveform
+
+        classifier = self._recommender.classifier
+        rate = next(iter(classifier.features.values())).sample_rate
+        noise = np.random.default_rng(0).normal(0, 0.1, (1, round(classifier.clip.seconds * rate)))
+        classifier.predict_waveform(Waveform(noise.astype(np.float32), rate))

@@ -1,0 +1,168 @@
+"""HTTP: uploads in, JSON out. Every failure is JSON too, with a code and a sentence; never a traceback.
+
+Annotations here are objects, not text (no ``from __future__ import annotations``): FastAPI reads them after Ray has
+sent the class to its replica, where names of this module can no longer be looked up and every request answers 422.
+"""
+
+import logging
+import uuid
+from typing import Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from ray import serve
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+
+from serve.schemas import Classification, Health, Problem, Recommendation
+from serve.settings import AppArgs
+
+FIELD = "audio"
+MULTIPART_OVERHEAD = 64 * 1024  # bytes that a form's boundaries and headers may add to the file
+MOST_NEIGHBOURS = 50
+
+#: Status of what the gate for audio finds; anything else that is wrong with a recording is 422.
+STATUS = {"empty": 400, "undecodable": 415, "bad_header": 415, "too_long": 413}
+
+logger = logging.getLogger("ray.serve")
+PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 413, 415, 422, 500)}
+UPLOAD = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {FIELD: {"type": "string", "format": "binary"}},
+                    "required": [FIELD],
+                }
+            },
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+
+api = FastAPI(
+    title="Tonearm",
+    description="Send a recording (MP3, OGG, Opus, FLAC, WAV, AIFF) and learn what it is and what sounds like it.",
+)
+
+
+class Refusal(Exception):
+    """A request that is answered with a problem."""
+
+    def __init__(self, status: int, error: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status, self.error, self.detail = status, error, detail
+
+
+def problem(status: int, error: str, detail: str) -> JSONResponse:
+    """The body of a failure."""
+    return JSONResponse({"error": error, "detail": detail}, status_code=status)
+
+
+@api.exception_handler(Refusal)
+async def refused(request: Request, refusal: Refusal) -> JSONResponse:
+    return problem(refusal.status, refusal.error, refusal.detail)
+
+
+@api.exception_handler(RequestValidationError)
+async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return problem(422, "invalid", f"{where}: {first['msg']} (got {first.get('input')!r})")
+
+
+@api.exception_handler(HTTPException)
+async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
+    return problem(error.status_code, code, f"{request.method} {request.url.path}: {error.detail}; see /docs")
+
+
+@api.exception_handler(Exception)
+async def unexpected(request: Request, error: Exception) -> JSONResponse:
+    reference = uuid.uuid4().hex[:12]
+    logger.exception("request failed, reference %s", reference, exc_info=error)
+    return problem(500, "internal", f"this is our fault; the log has it under {reference}")
+
+
+async def read_upload(request: Request, limit: int) -> bytes:
+    """The audio of a request: the form field ``audio``, or the whole body; never more than the limit is held.
+
+    Raises
+    ------
+    Refusal
+        400 if there is no audio, 413 if it is over the limit.
+    """
+    form = request.headers.get("content-type", "").startswith("multipart/form-data")
+    allowed = limit + (MULTIPART_OVERHEAD if form else 0)
+    too_large = Refusal(413, "too_large", f"the upload is over the limit of {limit} bytes: send a shorter recording")
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > allowed:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > allowed:
+            raise too_large
+    if not form:
+        audio = bytes(body)
+    else:
+        audio = await _form_field(request, bytes(body))
+        if len(audio) > limit:
+            raise too_large
+    if not audio:
+        raise Refusal(400, "empty", f"no bytes were sent: upload a recording, e.g. curl -F {FIELD}=@song.mp3 URL")
+    return audio
+
+
+async def _form_field(request: Request, body: bytes) -> bytes:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    try:
+        form = await Request(request.scope, receive).form(max_files=1, max_fields=8)
+    except (MultiPartException, HTTPException) as error:
+        detail = getattr(error, "message", None) or getattr(error, "detail", "")
+        raise Refusal(400, "bad_form", f"the form cannot be read ({detail}): use curl -F {FIELD}=@song.mp3") from None
+    try:
+        upload = form.get(FIELD)
+        if not isinstance(upload, UploadFile):
+            raise Refusal(400, "no_audio", f"the form has no file {FIELD!r}: use curl -F {FIELD}=@song.mp3")
+        return await upload.read()
+    finally:
+        await form.close()
+
+
+@serve.ingress(api)
+class Ingress:
+    """Takes requests, passes bytes to the listener, gives back its answers."""
+
+    def __init__(self, listener: Any, args: dict[str, Any]) -> None:
+        self._listener = listener
+        self._args = AppArgs(**args)
+
+    @api.get("/healthz")
+    async def healthz(self) -> Health:
+        """Whether the model is there, and which."""
+        return Health(**await self._listener.health.remote())
+
+    @api.post("/v1/classify", responses=PROBLEMS, openapi_extra=UPLOAD)
+    async def classify(self, request: Request) -> Classification:
+        """Which class a recording belongs to."""
+        return Classification(**await self._answer(request, 0))
+
+    @api.post("/v1/recommend", responses=PROBLEMS, openapi_extra=UPLOAD)
+    async def recommend(self, request: Request, k: int = Query(5, ge=1, le=MOST_NEIGHBOURS)) -> Recommendation:
+        """Which tracks of the catalogue sound like a recording."""
+        return Recommendation(**await self._answer(request, k))
+
+    async def _answer(self, request: Request, neighbours: int) -> dict[str, Any]:
+        audio = await read_upload(request, self._args.max_upload_bytes)
+        answer: dict[str, Any] = await self._listener.answer.remote(audio, neighbours)
+        if "problem" in answer:
+            reason = answer["problem"]
+            raise Refusal(STATUS.get(reason, 422), reason, answer["detail"])
+        return answer

@@ -1,0 +1,17 @@
+"""What a deployment can be told; unknown keys are errors."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class AppArgs(BaseModel):
+    """Arguments of :func:`serve.app.build`, from a YAML file or from a job."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(min_length=1, description="bundle folder or URI, or models:/tonearm-scores@champion")
+    max_upload_bytes: int = Field(50 * 2**20, gt=0, description="larger uploads are refused with 413")
+    max_seconds: float = Field(900.0, gt=0, description="longer recordings are refused with 413")
+    replicas: int = Field(1, ge=1, description="copies of the model")
+    cpus: float = Field(0.5, gt=0, description="CPU share that Ray reserves for a copy")
