@@ -68,7 +68,9 @@ def test_the_checker_sees_every_way_of_importing(source: str) -> None:
     assert uses(source, "ray.tune")
 
 
-@pytest.mark.parametrize("source", ["import ray", "from raytune import tune", "tune = 'ray.tune'", "from .ray import tune"])
+@pytest.mark.parametrize(
+    "source", ["import ray", "from raytune import tune", "tune = 'ray.tune'", "from .ray import tune"]
+)
 def test_the_checker_leaves_other_code_alone(source: str) -> None:
     assert not uses(source, "ray.tune")
 

@@ -63,7 +63,7 @@ def forbidden_hosts() -> list[str]:
     parts = [
         ("pypi", "org"), ("files.pythonhosted", "org"), ("pythonhosted", "org"), ("registry.npmjs", "org"),
         ("registry.yarnpkg", "com"), ("conda.anaconda", "org"), ("repo.anaconda", "com"), ("download.pytorch", "org"),
-        ("crates", "io"), ("rubygems", "org"), ("proxy.golang", "org"), ("repo1.maven", "org"), ("repo.maven", "apache"),
+        ("crates", "io"), ("rubygems", "org"), ("proxy.golang", "org"), ("repo1.maven", "org"),
         ("ghcr", "io"), ("quay", "io"), ("gcr", "io"), ("registry-1.docker", "io"), ("registry.hub.docker", "com"),
         ("nvcr", "io"), ("deb.debian", "org"), ("archive.ubuntu", "com"), ("unpkg", "com"), ("cdn.jsdelivr", "net"),
         ("cdnjs.cloudflare", "com"), ("huggingface", "co"), ("raw.githubusercontent", "com"),

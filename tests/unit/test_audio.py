@@ -22,9 +22,9 @@ from tonearm.core.types import FloatArray, Waveform
 
 # Container, subtype, and the largest error of a decoded sample: half a step where a format is lossless.
 EXACT = [
-    ("WAV", "PCM_U8", 1 / 128), ("WAV", "PCM_16", 1 / 2**15), ("WAV", "PCM_24", 1 / 2**22), ("WAV", "PCM_32", 1 / 2**22),
-    ("WAV", "FLOAT", 0.0), ("WAV", "DOUBLE", 0.0), ("FLAC", "PCM_16", 1 / 2**15), ("FLAC", "PCM_24", 1 / 2**22),
-    ("AIFF", "PCM_16", 1 / 2**15),
+    ("WAV", "PCM_U8", 1 / 128), ("WAV", "PCM_16", 1 / 2**15), ("WAV", "PCM_24", 1 / 2**22),
+    ("WAV", "PCM_32", 1 / 2**22), ("WAV", "FLOAT", 0.0), ("WAV", "DOUBLE", 0.0),
+    ("FLAC", "PCM_16", 1 / 2**15), ("FLAC", "PCM_24", 1 / 2**22), ("AIFF", "PCM_16", 1 / 2**15),
 ]  # fmt: skip
 LOSSY = [("OGG", "VORBIS", RATE), ("OGG", "OPUS", 48_000), ("MP3", "MPEG_LAYER_III", RATE)]
 

@@ -32,7 +32,7 @@ def test_registry_lists_names_sorted_and_finds_them() -> None:
 
 def test_unknown_name_is_refused_with_the_known_ones() -> None:
     registry: Registry[int] = Registry("number")
-    with pytest.raises(UnknownNameError, match="unknown number 'one'. Known: none"):
+    with pytest.raises(UnknownNameError, match=r"unknown number 'one'. Known: none"):
         registry["one"]
     registry.add("one", 1)
     with pytest.raises(UnknownNameError, match=r"'oen'. Did you mean 'one'\? Known: one"):

@@ -74,7 +74,7 @@ def test_ids_must_be_unique() -> None:
 
 
 def test_absent_manifest_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no manifest at .* make the data set first"):
+    with pytest.raises(DatasetError, match=r"no manifest at .* make the data set first"):
         load_manifest(str(tmp_path / "absent.parquet"))
 
 
@@ -95,12 +95,15 @@ def test_small_classes_are_left_out_and_named() -> None:
     tracks = [track(f"{c}{i}", c) for c, n in (("big", 10), ("large", 12), ("small", 9), ("one", 1)) for i in range(n)]
     kept, notes = drop_small_classes(tracks)
     assert Counter(t.label for t in kept) == {"big": 10, "large": 12}
-    assert notes == ["class 'one' left out: 1 of the needed 10 tracks", "class 'small' left out: 9 of the needed 10 tracks"]
+    assert notes == [
+        "class 'one' left out: 1 of the needed 10 tracks",
+        "class 'small' left out: 9 of the needed 10 tracks",
+    ]
 
 
 @pytest.mark.parametrize("sizes", [{"a": 30, "b": 9}, {"a": 9, "b": 9}, {}])
 def test_fewer_than_two_classes_are_refused_with_the_counts(sizes: dict[str, int]) -> None:
-    with pytest.raises(DatasetError, match="two are needed; found (a \\(|no labelled track)"):
+    with pytest.raises(DatasetError, match=r"two are needed; found (a \(|no labelled track)"):
         drop_small_classes([track(f"{c}{i}", c) for c, n in sizes.items() for i in range(n)])
 
 

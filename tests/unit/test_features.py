@@ -10,7 +10,8 @@ from tests.builders import RATE, music, tone
 from tonearm.core.errors import AudioError, ConfigError, UnknownNameError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features import Mel, Representation, extract, resolve
-from tonearm.features.scaling import SMALLEST_DEVIATION, Normalisation, normalise, statistics
+from tonearm.features.base import Normalisation
+from tonearm.features.scaling import SMALLEST_DEVIATION, normalise, statistics
 from tonearm.features.spectral import hann, power_to_db
 
 TOLERANCE = 0.02  # dB
@@ -147,7 +148,7 @@ def test_engine_refuses_what_does_not_fit() -> None:
     with pytest.raises(AudioError) as caught:
         extract(waveform(music(0.2, 44_100), 44_100), ["mel"])
     assert caught.value.reason == "wrong_rate"
-    with pytest.raises(UnknownNameError, match="unknown representation 'mell'. Did you mean 'mel'"):
+    with pytest.raises(UnknownNameError, match=r"unknown representation 'mell'. Did you mean 'mel'"):
         extract(mono, ["mell"])
     with pytest.raises(ConfigError, match="abacus"):
         extract(mono, ["mel"], device="abacus")

@@ -56,11 +56,13 @@ def test_tags_are_labels_and_untagged_files_are_set_aside(music_folder: Path) ->
 
 
 def test_table_wins_over_tags_and_tags_fill_its_gaps(music_folder: Path) -> None:
-    table(music_folder, "path,genre,artist,year,latitude,mood\n./Björk/a.flac,blues,Someone,1901,64.1,sad\nElla/c.ogg,,,,,\n")
+    rows = "./Björk/a.flac,blues,Someone,1901,64.1,sad\nElla/c.ogg,,,,,\n"
+    table(music_folder, f"path,genre,artist,year,latitude,mood\n{rows}")
     tracks, _ = scan_folder(str(music_folder), "genre")
     by_id = {t.track_id: t for t in tracks}
     first = by_id["Björk/a.flac"]
-    assert (first.label, first.artist, first.year, first.latitude, first.title) == ("blues", "Someone", 1901, 64.1, "T0")
+    assert (first.label, first.artist, first.title) == ("blues", "Someone", "T0")
+    assert (first.year, first.latitude) == (1901, 64.1)
     assert first.group == "artist:Someone"
     assert by_id["Ella/c.ogg"].label == "jazz" and by_id["Ella/c.ogg"].artist == "Artist 1"
     assert [(t.track_id, t.label) for t in scan_folder(str(music_folder), "mood")[0]] == [("Björk/a.flac", "sad")]
@@ -106,7 +108,10 @@ def test_files_that_cannot_be_read_are_set_aside(music_folder: Path) -> None:
     assert reasons == {"dangling.mp3": "missing", "pipe.wav": "missing", "caf\\xe9.wav": "bad_name"}
 
 
-@pytest.mark.parametrize("name", ["日本語.wav", "new\nline.wav", "a'b\"c.wav", "-rf.wav", "UPPER.WAV", "e\u0301.wav", "🎵.wav"])
+ODD_NAMES = ["日本語.wav", "new\nline.wav", "a'b\"c.wav", "-rf.wav", "UPPER.WAV", "e\u0301.wav", "🎵.wav"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
 def test_odd_names_go_through_to_the_manifest_and_back(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "music" / "läbel"
     folder.mkdir(parents=True)

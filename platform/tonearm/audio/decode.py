@@ -108,8 +108,10 @@ def _open(source: Source) -> Iterator[Any]:
         file = soundfile.SoundFile(handle)
     except OSError as error:
         raise AudioError("missing", f"{_name(source)} cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # an unknown protocol, a name with a zero byte
+        raise AudioError("missing", f"{_name(source)!r} cannot be opened: {error}") from None
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise AudioError("undecodable", f"{_name(source)} is no audio that libsndfile reads: {error}") from None
+        raise AudioError("undecodable", f"{_name(source)} is no audio that libsndfile reads: {_reason(error)}") from None
     with file:
         if not (SAMPLE_RATES[0] <= file.samplerate <= SAMPLE_RATES[1] and 1 <= file.channels <= MAX_CHANNELS):
             raise AudioError(
@@ -118,6 +120,14 @@ def _open(source: Source) -> Iterator[Any]:
                 f"{SAMPLE_RATES[0]}-{SAMPLE_RATES[1]} Hz and at most {MAX_CHANNELS} channels",
             )
         yield file
+
+
+class _Nameless(io.BufferedReader):
+    """A file whose name soundfile does not see: it would take one that ends in ``.raw`` for headerless samples."""
+
+    @property
+    def name(self) -> str:
+        return ""
 
 
 def _handle(source: Source) -> Any:
@@ -135,7 +145,12 @@ def _handle(source: Source) -> Any:
         raise AudioError("empty", f"{path} has no bytes")
     if path.is_dir():
         raise AudioError("undecodable", f"{path} is a folder, no audio file")
-    return path.open("rb")  # a handle, not the name: libsndfile would trust an extension such as .raw
+    return _Nameless(io.FileIO(path))
+
+
+def _reason(error: Exception) -> str:
+    """libsndfile's own words, without the handle that soundfile puts before them."""
+    return str(getattr(error, "error_string", error))
 
 
 def _name(source: Source) -> str:

@@ -118,5 +118,5 @@ class CatalogueIndex:
             vectors = np.load(io.BytesIO(storage.read_bytes(storage.join(uri, "vectors.npy"))), allow_pickle=False)
             graph = storage.read_bytes(storage.join(uri, "neighbours.voyager"))
             return cls(vectors, storage.read_json(storage.join(uri, "tracks.json")), graph)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, EOFError, ValueError, RuntimeError) as error:
             raise BundleError(f"the catalogue at {uri} is damaged: {error}. Run the recommend job again") from error

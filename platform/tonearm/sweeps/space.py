@@ -125,12 +125,20 @@ class SearchSpace:
                 found.append(f"{path}: {problem}")
                 continue
             for value in domain.extremes():
-                try:
-                    self.base.replace({path: value})
-                except ConfigError as error:
-                    found += [f"{path} = {_brief(value)}: {p}" for p in error.problems]
+                found += [f"{path} = {_brief(value)}: {p}" for p in self._problems_of(path, value)]
         if found:
             raise ConfigError(found)
+
+    def _problems_of(self, path: str, value: Any) -> list[str]:
+        """What a value does to the base, or to each of the options of a field that brings the value's field."""
+        above = next((p for p in self.over if path.startswith(f"{p}.")), None)
+        found: dict[str, None] = {}
+        for option in self.over[above].extremes() if above else [None]:
+            try:
+                self.base.replace({above: option, path: value} if above else {path: value})
+            except ConfigError as error:
+                found |= dict.fromkeys(error.problems)
+        return list(found)
 
     def sample(self, dataset: DatasetRef | None = None) -> list[TrialConfig]:
         """Draw the trials, the same ones every time.

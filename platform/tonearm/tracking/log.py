@@ -33,6 +33,7 @@ def client() -> MlflowClient:
     """
     import mlflow
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     for logger in ("mlflow", "alembic"):  # they tell of every table they make
         logging.getLogger(logger).setLevel(logging.WARNING)
@@ -43,7 +44,7 @@ def client() -> MlflowClient:
         mlflow.set_tracking_uri(uri)  # MLflow's own functions would else make a database in the current folder
         mlflow.set_registry_uri(uri)
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-    except (MlflowException, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         raise TrackingError(f"MLflow at {uri} cannot be reached: {error}") from error
 
 

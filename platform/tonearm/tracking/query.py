@@ -67,10 +67,11 @@ def download_model(uri: str) -> str:
         folder = mlflow.artifacts.download_artifacts(artifact_uri=uri)
     except (MlflowException, OSError) as error:
         raise TrackingError(f"the registry at {tracking_uri()} has no usable {uri}: {error}") from error
-    bundle = Path(folder) / "artifacts" / "bundle"
-    if not bundle.is_dir():
-        raise TrackingError(f"{uri} was not logged by Tonearm: {bundle} is not there")
-    return str(bundle)
+    # MLflow keeps a folder under its own name; the model's description knows which one "bundle" is.
+    kept = mlflow.models.Model.load(folder).flavors.get("python_function", {}).get("artifacts", {}).get("bundle")
+    if not kept or not (Path(folder) / kept["path"]).is_dir():
+        raise TrackingError(f"{uri} was not logged by Tonearm: it has no artifact named bundle")
+    return str(Path(folder) / kept["path"])
 
 
 def champion_uri(dataset: str) -> str:

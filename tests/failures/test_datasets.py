@@ -1,0 +1,104 @@
+"""Data sets that cannot be built say what is wrong and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.builders import encode, tone, track
+from tonearm.core.errors import DatasetError
+from tonearm.datasets.folder import scan_folder
+from tonearm.datasets.labels import drop_small_classes
+from tonearm.datasets.splits import split_by_group
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two labelled recordings."""
+    for i, name in enumerate(["a/one.wav", "b/two.wav"]):
+        path = tmp_path / "music" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(encode(tone(440 * (i + 1), 0.1)))
+    return tmp_path / "music"
+
+
+def message(folder: Path, label: str = "folder") -> str:
+    with pytest.raises(DatasetError) as caught:
+        scan_folder(str(folder), label)
+    return str(caught.value)
+
+
+def test_folder_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "file.wav").write_bytes(b"x")
+    assert "is no folder: give the folder that holds your recordings" in message(tmp_path / "absent")
+    assert "is no folder" in message(tmp_path / "file.wav")
+
+
+def test_folder_without_audio(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "notes.txt").write_text("no audio")
+    (tmp_path / "x.wav").mkdir()
+    assert f"no audio below {str(tmp_path)!r}: looked for .mp3, .ogg" in message(tmp_path)
+
+
+def test_files_without_any_label(folder: Path) -> None:
+    text = message(folder, "genre")
+    assert "none of 2 audio files" in text and "has a label 'genre'" in text and "LABEL=folder" in text
+
+
+def test_label_that_nothing_has(folder: Path) -> None:
+    assert "has a label 'mood'" in message(folder, "mood")
+
+
+def test_table_without_a_path_column(folder: Path) -> None:
+    (folder / "tracks.csv").write_text("name,mood\none,calm\n")
+    text = message(folder, "mood")
+    assert "tracks.csv needs a column path (or file, filename, track_id), has ['name', 'mood']" in text
+
+
+def test_table_without_the_label(folder: Path) -> None:
+    (folder / "tracks.csv").write_text("path,mood\na/one.wav,calm\n")
+    text = message(folder, "tempo")
+    assert "LABEL 'tempo' is no column of" in text and "it has path, mood" in text
+
+
+def test_table_that_names_other_files(folder: Path) -> None:
+    (folder / "tracks.csv").write_text("path,mood\nelse.wav,calm\n")
+    assert "none of 2 audio files" in message(folder, "mood")
+
+
+@pytest.mark.parametrize(
+    "data", ["path,mood\na/one.wav,ruhig schön\n".encode("latin-1"), b"\xff\xfep\x00a\x00t\x00h\x00"]
+)
+def test_table_that_is_not_utf8(folder: Path, data: bytes) -> None:
+    (folder / "tracks.csv").write_bytes(data)
+    assert "cannot be read as a UTF-8 CSV table" in message(folder, "mood")
+
+
+@pytest.mark.parametrize("data", [b"", b"\n\n"])
+def test_table_that_is_empty(folder: Path, data: bytes) -> None:
+    (folder / "tracks.csv").write_bytes(data)
+    assert "needs a column path" in message(folder, "mood")
+
+
+def test_table_with_ragged_rows_is_read(folder: Path) -> None:
+    (folder / "tracks.csv").write_text('path,mood\na/one.wav\nb/two.wav,calm,and,more\n"",\n')
+    tracks, rejects = scan_folder(str(folder), "mood")
+    assert [(t.track_id, t.label) for t in tracks] == [("b/two.wav", "calm")]
+    assert [r.track_id for r in rejects] == ["a/one.wav"]
+
+
+def test_one_class_only() -> None:
+    with pytest.raises(DatasetError, match=r"1 class\(es\) with at least 10 tracks, two are needed; found a \(30\)"):
+        drop_small_classes([track(f"t{i}", "a") for i in range(30)])
+
+
+def test_fewer_tracks_than_splits() -> None:
+    with pytest.raises(DatasetError, match=r"class 'a' has 1 track\(s\), 3 splits need at least 3: add recordings"):
+        split_by_group([track("t", "a"), *(track(f"b{i}", "b") for i in range(5))])
+
+
+def test_one_track_of_each_class() -> None:
+    with pytest.raises(DatasetError, match="class 'a' has 1"):
+        split_by_group([track("x", "a"), track("y", "b")])

@@ -1,0 +1,155 @@
+"""Ensembles: combining, greedy selection, and the folder that holds them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import CLASSES, tiny_config
+from tonearm.core.errors import BundleError, ConfigError
+from tonearm.core.types import FloatArray
+from tonearm.ensembles.bundle import load_ensemble, save_ensemble
+from tonearm.ensembles.combine import weighted_mean
+from tonearm.ensembles.select import select_greedily
+from tonearm.tasks import SingleLabel
+from tonearm.training.bundle import Bundle, build_network, save_bundle
+
+# --- combine
+
+
+def test_weighted_mean_is_by_ratios() -> None:
+    a, b = np.full((2, 3), 0.2, dtype=np.float32), np.full((2, 3), 0.8, dtype=np.float32)
+    np.testing.assert_allclose(weighted_mean([a, b], [1, 2]), 0.6, atol=1e-6)
+    assert np.array_equal(weighted_mean([a, b], [1, 2]), weighted_mean([a, b], [10, 20]))
+    assert weighted_mean([a], [7]).dtype == np.float32 and np.array_equal(weighted_mean([a], [7]), a)
+
+
+# --- select
+
+
+def one_hot(answers: list[int], confidence: float = 0.9) -> FloatArray:
+    out = np.full((len(answers), 3), (1 - confidence) / 2, dtype=np.float32)
+    out[np.arange(len(answers)), answers] = confidence
+    return out
+
+
+def mean_of(predictions: list[FloatArray], chosen: dict[int, int]) -> FloatArray:
+    return weighted_mean([predictions[i] for i in chosen], [float(w) for w in chosen.values()])
+
+
+def test_complementary_pair_is_found() -> None:
+    # Two models are sure of one half each and unsure in the other; more would only dilute them.
+    target = np.array([0, 0, 1, 1, 2, 2])
+    first, second = one_hot([0, 0, 1, 2, 0, 0]), one_hot([1, 2, 0, 1, 2, 2])
+    first[3:], second[:3] = one_hot([2, 0, 0], 0.4), one_hot([1, 2, 0], 0.4)
+    wrong = one_hot([1, 1, 2, 2, 0, 0], 0.8)
+    predictions, task = [wrong, first, wrong, wrong, second, wrong], SingleLabel()
+    chosen = select_greedily(predictions, target, task)
+    assert {1, 4} <= set(chosen)
+    assert chosen[1] + chosen[4] > 0.8 * sum(chosen.values())
+    singles = [task.metrics(p, target)["f1_micro"] for p in predictions]
+    assert max(singles) == 0.5 and task.metrics(mean_of(predictions, chosen), target)["f1_micro"] == 1.0
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(seed=st.integers(0, 10_000), models=st.integers(1, 7), bags=st.integers(1, 8), rounds=st.integers(1, 6))
+def test_selection_is_as_good_as_what_every_bag_holds(seed: int, models: int, bags: int, rounds: int) -> None:
+    rng, task = np.random.default_rng(seed), SingleLabel()
+    target = rng.integers(0, 3, 20)
+    predictions = [rng.dirichlet(np.ones(3), 20).astype(np.float32) for _ in range(models)]
+    chosen = select_greedily(predictions, target, task, bags, rounds)
+    assert chosen and sum(chosen.values()) <= bags * rounds and list(chosen) == sorted(chosen)
+    # Of any half of the models the best is at worst the middle one; the loss of a mean is at most the mean loss.
+    losses = sorted(task.metrics(p, target)["log_loss"] for p in predictions)
+    assert task.metrics(mean_of(predictions, chosen), target)["log_loss"] <= losses[models // 2] + 1e-5
+    assert chosen == select_greedily(predictions, target, task, bags, rounds)
+
+
+def test_selection_of_one_model_is_that_model() -> None:
+    chosen = select_greedily([one_hot([0, 1, 2])], np.array([0, 1, 2]), SingleLabel())
+    assert set(chosen) == {0}
+
+
+def test_models_that_hardly_any_bag_chose_are_left_out() -> None:
+    rng, task = np.random.default_rng(0), SingleLabel()
+    target = rng.integers(0, 3, 30)
+    predictions = [rng.dirichlet(np.ones(3), 30).astype(np.float32) for _ in range(25)]
+    chosen = select_greedily(predictions, target, task)
+    assert min(chosen.values()) >= 0.02 * sum(chosen.values())
+    assert chosen != select_greedily(predictions, target, task, seed=1)
+
+
+def test_selection_from_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="ensemble of no models"):
+        select_greedily([], np.array([0]), SingleLabel())
+
+
+# --- bundle
+
+
+def member(tmp_path: Path, seed: int, classes: tuple[str, ...] = CLASSES, changes: dict[str, Any] | None = None) -> str:
+    uri = str(tmp_path / f"member{seed}")
+    torch.manual_seed(seed)
+    config = tiny_config({"seed": seed, **(changes or {})})
+    save_bundle(uri, Bundle(config, classes, {"validation_f1_micro": 0.5}, build_network(config, len(classes))))
+    return uri
+
+
+def test_ensemble_needs_nothing_but_its_folder(tmp_path: Path) -> None:
+    members = [member(tmp_path, 0), member(tmp_path, 1)]
+    save_ensemble(str(tmp_path / "ensemble"), members, [2.0, 1.0], {"dataset": "toy"})
+    for uri in members:
+        shutil.rmtree(uri)
+    moved = str((tmp_path / "ensemble").rename(tmp_path / "elsewhere"))
+    ensemble = load_ensemble(moved)
+    assert ensemble.weights == (2.0, 1.0) and ensemble.classes == CLASSES and ensemble.facts == {"dataset": "toy"}
+    assert [m.config.seed for m in ensemble.members] == [0, 1]
+    assert not any(m.network.training for m in ensemble.members)
+
+
+def test_single_bundle_is_an_ensemble_of_one(tmp_path: Path) -> None:
+    ensemble = load_ensemble(member(tmp_path, 3))
+    assert len(ensemble.members) == 1 and ensemble.weights == (1.0,)
+    assert ensemble.facts == {"metrics": {"validation_f1_micro": 0.5}}
+
+
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [1.0, -1.0], []])
+def test_every_member_needs_a_positive_weight(tmp_path: Path, weights: list[float]) -> None:
+    uri = str(tmp_path / "ensemble")
+    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1)], weights, {})
+    with pytest.raises(BundleError, match="one positive weight a member"):
+        load_ensemble(uri)
+
+
+@pytest.mark.parametrize("difference", ["classes", "clip"])
+def test_members_must_share_classes_and_clip(tmp_path: Path, difference: str) -> None:
+    other = (
+        member(tmp_path, 1, ("x", "y"))
+        if difference == "classes"
+        else member(tmp_path, 1, changes={"clip.seconds": 3.0})
+    )
+    uri = str(tmp_path / "ensemble")
+    save_ensemble(uri, [member(tmp_path, 0), other], [1.0, 1.0], {})
+    with pytest.raises(BundleError, match="differ in classes or clip"):
+        load_ensemble(uri)
+
+
+@pytest.mark.parametrize("change", [{"format": 7}, {"members": "absent"}, {"weights": "absent"}, {"members": 3},
+                                    {"members": [1]}, {"weights": ["x", "y"]}, {"facts": "absent"},
+                                    {"members": ["members/00", "members/07"]}], ids=str)  # fmt: skip
+def test_damaged_ensemble_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    uri = str(tmp_path / "ensemble")
+    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1)], [1.0, 1.0], {})
+    path = Path(uri) / "ensemble.json"
+    values = {**json.loads(path.read_text()), **change}
+    path.write_text(json.dumps({k: v for k, v in values.items() if v != "absent"}))
+    with pytest.raises(BundleError, match=r"damaged|format version 7|no model at"):
+        load_ensemble(uri)

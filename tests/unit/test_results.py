@@ -1,0 +1,81 @@
+"""What became of trials: read from their folders, and completed in MLflow as often as it takes, without Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.builders import tiny_config, toy_batches
+from tonearm.sweeps.report import sweep_plot
+from tonearm.sweeps.results import ENDING, ERROR, TrialResult, finish_run, read_result
+from tonearm.tracking import names
+from tonearm.tracking.log import RunWriter, client
+from tonearm.tracking.query import trials_of
+from tonearm.training.trial import TrialFolder, run_trial
+
+
+@pytest.fixture(scope="module")
+def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(autouse=True)
+def database(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One database for the module: making one takes seconds."""
+    monkeypatch.setenv("TONEARM_HOME", str(one_home))
+    monkeypatch.chdir(one_home)
+
+
+def trial(tmp_path: Path, epochs: int = 2) -> TrialFolder:
+    config, folder = tiny_config({"optim.epochs": 2}), TrialFolder(str(tmp_path / "trial"))
+    running = run_trial(config, toy_batches(tmp_path / "features", config), folder)
+    for _ in range(epochs):
+        next(running)
+    if epochs == 2:
+        assert list(running) == []  # it then marks itself as ended
+    return folder
+
+
+def result_of(folder: TrialFolder, error: str = "") -> TrialResult:
+    return read_result(0, "00-abc", tiny_config({"optim.epochs": 2}), folder, error)
+
+
+def test_result_is_read_from_the_folder(tmp_path: Path) -> None:
+    result = result_of(trial(tmp_path))
+    assert result.ending == "completed" and result.best == result.history[-1]["best"] and len(result.history) == 2
+    nothing = result_of(TrialFolder(str(tmp_path / "absent")), "the reason")
+    assert (nothing.ending, nothing.best, nothing.history, nothing.error) == ("failed", None, [], "the reason")
+
+
+def test_run_is_completed_once_with_what_was_not_logged(tmp_path: Path) -> None:
+    parent = RunWriter.open("results", "sweep").run_id
+    result = result_of(trial(tmp_path))
+    begun = RunWriter.open("results", result.name, parent)  # the trial logged its first epoch, then its worker died
+    begun.metrics({"validation_f1_micro": result.history[0]["validation_f1_micro"]}, 1)
+    for _ in range(2):
+        finish_run(result, "results", parent, {names.TRIAL: "0"})
+    (found,) = trials_of("results", parent)
+    assert (found.run_id, found.status, found.tags[ENDING]) == (begun.run_id, "FINISHED", "completed")
+    history = client().get_metric_history(found.run_id, "validation_f1_micro")
+    assert [m.step for m in history] == [1, 2]
+    assert found.metrics["best_f1_micro"] == result.best and found.metrics["epochs"] == 2.0
+    kept = {f.path for folder in ("", "bundle", "predictions") for f in client().list_artifacts(found.run_id, folder)}
+    assert kept >= {"learning_curves.png", "confusion_validation.png", "predictions/validation.parquet",
+                    "bundle/bundle.json", "bundle/weights.safetensors"}  # fmt: skip
+
+
+def test_failed_trial_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
+    parent = RunWriter.open("failures", "sweep").run_id
+    finish_run(result_of(trial(tmp_path, epochs=1), "TrainingError: the loss is nan"), "failures", parent, {})
+    (found,) = trials_of("failures", parent)
+    assert found.status == "FAILED" and found.tags[ERROR] == "TrainingError: the loss is nan"
+    assert found.metrics["epochs"] == 1.0
+
+
+def test_sweep_plot_shows_trials_with_an_epoch(tmp_path: Path) -> None:
+    results = [result_of(trial(tmp_path)), result_of(TrialFolder(str(tmp_path / "absent")))]
+    figure = sweep_plot(results, "a sweep")
+    assert len(figure.axes[0].lines) == 1
+    figure.savefig(tmp_path / "sweep.png")
+    assert (tmp_path / "sweep.png").stat().st_size > 1000
