@@ -40,7 +40,7 @@ def start_ray(num_cpus: int | None = None) -> None:
                 f"TONEARM_HOME is {home or 'not set'!r} in a job on a cluster: set a folder or URI that all nodes "
                 "reach, e.g. python -m jobs.submit --home s3://bucket/tonearm -- jobs.sweep ..."
             )
-        ray.init(address="auto", log_to_driver=False, logging_level="ERROR")
+        ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
         return
     with _native_stderr_closed():
         ray.init(
@@ -48,7 +48,7 @@ def start_ray(num_cpus: int | None = None) -> None:
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             runtime_env={"env_vars": {**thread_environment(), "RAY_USAGE_STATS_ENABLED": "0"}},
         )
 

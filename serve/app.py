@@ -30,4 +30,7 @@ def build(args: AppArgs) -> Application:
     ingress = serve.deployment(
         Ingress, name="Ingress", max_ongoing_requests=64, ray_actor_options={"num_cpus": 0.1, "runtime_env": threads}
     )
-    return ingress.bind(listener.bind(args.model, args.max_seconds), args.model_dump())
+    application: Application = ingress.bind(  # type: ignore[attr-defined]
+        listener.bind(args.model, args.max_seconds), args.model_dump()
+    )
+    return application

@@ -11,7 +11,7 @@ class AppArgs(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = Field(min_length=1, description="bundle folder or URI, or models:/tonearm-scores@champion")
-    max_upload_bytes: int = Field(50 * 2**20, gt=0, description="larger uploads are refused with 413")
-    max_seconds: float = Field(900.0, gt=0, description="longer recordings are refused with 413")
-    replicas: int = Field(1, ge=1, description="copies of the model")
-    cpus: float = Field(0.5, gt=0, description="CPU share that Ray reserves for a copy")
+    max_upload_bytes: int = Field(default=50 * 2**20, gt=0, description="larger uploads are refused with 413")
+    max_seconds: float = Field(default=900.0, gt=0, description="longer recordings are refused with 413")
+    replicas: int = Field(default=1, ge=1, description="copies of the model")
+    cpus: float = Field(default=0.5, gt=0, description="CPU share that Ray reserves for a copy")

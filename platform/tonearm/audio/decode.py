@@ -111,7 +111,7 @@ def _open(source: Source) -> Iterator[Any]:
     except ValueError as error:  # an unknown protocol, a name with a zero byte
         raise AudioError("missing", f"{_name(source)!r} cannot be opened: {error}") from None
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise AudioError("undecodable", f"{_name(source)} is no audio that libsndfile reads: {_reason(error)}") from None
+        raise AudioError("undecodable", f"{_name(source)} is no audio libsndfile reads: {_reason(error)}") from None
     with file:
         if not (SAMPLE_RATES[0] <= file.samplerate <= SAMPLE_RATES[1] and 1 <= file.channels <= MAX_CHANNELS):
             raise AudioError(

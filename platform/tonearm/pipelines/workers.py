@@ -37,7 +37,8 @@ def map_on_workers(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False  # we show our own, which knows the work
     context.print_on_execution_start = False
-    workers = max(1, min(int(ray.cluster_resources().get("CPU", 1)), -(-len(items) // batch_size)))
+    cluster: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    workers = max(1, min(int(cluster["CPU"]), -(-len(items) // batch_size)))
     dataset = ray.data.from_items(list(items), override_num_blocks=-(-len(items) // batch_size)).map_batches(
         worker,
         fn_constructor_kwargs=arguments,
