@@ -22,6 +22,7 @@ from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.report import sweep_plot
 from tonearm.sweeps.results import TrialResult
 from tonearm.sweeps.run import SweepPlan, run_sweep
+from tonearm.sweeps.space import settings
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
 from tonearm.training.config import DatasetRef, TrialConfig
@@ -70,7 +71,7 @@ def run(sweep: Sweep, space: SearchSpace, cpus: float = 1.0, gpus: float = 0.0) 
     parent = open_parent(sweep)
     plan = SweepPlan(
         sweep.configs, space.scheduler, sweep.folder, sweep.manifest_uri, home.features_home(), home.node_cache(),
-        sweep.manifest.name, parent.run_id, cpus, gpus,
+        sweep.manifest.name, parent.run_id, tuple(space.over), cpus, gpus,
     )  # fmt: skip
     results = run_sweep(plan)
     figure = sweep_plot(results, f"{sweep.manifest.name}: {sweep.run_name}")
@@ -104,10 +105,8 @@ def save_figure(uri: str, figure: object) -> None:
 
 def _dry_run(name: str, space: SearchSpace) -> None:
     configs = space.sample()
-    rows = [("trial", "model", "n_fft", "lr", "batch", "stored as")]
-    for i, c in enumerate(configs):
-        rows.append((f"{i:02d}", c.model.kind, str(c.feature.n_fft), f"{c.optim.lr:g}", str(c.optim.batch_size),
-                     c.feature.store_name()))  # fmt: skip
+    rows = [("trial", *space.over, "stored as")]
+    rows += [(f"{i:02d}", *settings(c, space.over), c.feature.store_name()) for i, c in enumerate(configs)]
     distinct = {c.feature.store_name(): c for c in configs}
     shapes = [c.feature.input_spec(c.clip.seconds) for c in distinct.values()]
     size = sum(s.freq_bins * s.frames * 2 for s in shapes)

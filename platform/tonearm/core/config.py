@@ -114,6 +114,25 @@ class Config:
         _flatten_into(out, prefix, self.to_dict())
         return out
 
+    def brief(self) -> str:
+        """For people: the kind, and the fields that are not at their defaults, e.g. ``time(divisors=2-48)``."""
+        changed = [
+            f"{f.name}={_plain(getattr(self, f.name), True)}"
+            for f in dataclasses.fields(self)  # type: ignore[arg-type]
+            if f.default is dataclasses.MISSING or getattr(self, f.name) != f.default
+        ]
+        name = self.kind or type(self).__name__
+        return f"{name}({', '.join(changed)})" if changed else name
+
+    def at(self, path: str) -> Any:
+        """The value of a field by dotted path."""
+        value: Any = self
+        for name in path.split("."):
+            if not isinstance(value, Config) or name not in _types(type(value)):
+                raise ConfigError(_unknown_field(type(value), name))
+            value = getattr(value, name)
+        return value
+
     def replace(self, changes: Mapping[str, Any]) -> Self:
         """A copy with fields replaced by dotted path, e.g. ``{"optim.lr": 1e-3, "feature.n_fft": 4096}``.
 

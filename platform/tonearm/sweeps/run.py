@@ -16,7 +16,7 @@ from tonearm.core.progress import StatusLine
 from tonearm.datasets.manifest import load_manifest
 from tonearm.features.store import store_uri
 from tonearm.sweeps.results import TrialResult, finish_run, read_result
-from tonearm.sweeps.space import Asha
+from tonearm.sweeps.space import Asha, settings
 from tonearm.sweeps.trainable import train
 from tonearm.tracking import names
 from tonearm.training.config import TrialConfig
@@ -37,6 +37,8 @@ class SweepPlan:
         URIs: of the trials, the manifest, the feature stores; a folder on each node for copies of remote stores.
     experiment, parent
         MLflow's experiment and the sweep's run id.
+    varied
+        The fields that the sweep varies, for people.
     cpus, gpus
         Of each trial; a GPU may be shared by fractions.
     """
@@ -49,6 +51,7 @@ class SweepPlan:
     cache: str
     experiment: str
     parent: str
+    varied: Sequence[str]
     cpus: float = 1.0
     gpus: float = 0.0
 
@@ -185,7 +188,7 @@ class _Follow(tune.Callback):
     def _end(self, index: int, error: str = "") -> None:
         result = self._plan.result(index, error)
         self._results[index] = result
-        self._line.say(f"  {describe(result)}")
+        self._line.say(f"  {describe(result, self._plan.varied)}")
         arguments = (result, self._plan.experiment, self._plan.parent, self._plan.tags(index))
         self._writing.append(self._background.submit(finish_run, *arguments))
 
@@ -196,17 +199,14 @@ class _Follow(tune.Callback):
         return self._plan.configs[self._index(trial)]
 
 
-def describe(result: TrialResult) -> str:
-    """A trial in one line."""
-    config = result.config
-    settings = (
-        f"trial {result.index:02d} {config.model.kind:6} n_fft {config.feature.n_fft:4} lr {config.optim.lr:<8g} "
-        f"batch {config.optim.batch_size:2}"
-    )
+def describe(result: TrialResult, varied: Sequence[str]) -> str:
+    """A trial in one line: what distinguishes it, and what it came to."""
+    named = zip(varied, settings(result.config, varied), strict=True)
+    line = f"trial {result.index:02d}: " + ", ".join(f"{path.rsplit('.', 1)[-1]} {value}" for path, value in named)
     if result.best is None:
-        return f"{settings}: failed: {result.error.strip().splitlines()[-1] if result.error else 'no epoch finished'}"
+        return f"{line}: failed: {result.error.strip().splitlines()[-1] if result.error else 'no epoch finished'}"
     seconds = sum(h["epoch_seconds"] for h in result.history)
     return (
-        f"{settings}: {config.task.primary} {result.best:.3f} in {len(result.history)} epochs, {seconds:.0f} s, "
-        f"{result.ending}"
+        f"{line}: {result.config.task.primary} {result.best:.3f}, {result.ending} after {len(result.history)} epochs, "
+        f"{seconds:.0f} s"
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tonearm.core.config import Config
 from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import derive_seed, digest
 from tonearm.training.config import DatasetRef, TrialConfig
@@ -177,4 +178,10 @@ class SearchSpace:
 
 
 def _brief(value: Any) -> str:
-    return value.kind if hasattr(value, "kind") else repr(value)
+    return value.brief() if isinstance(value, Config) else repr(value)
+
+
+def settings(config: TrialConfig, varied: Iterable[str]) -> list[str]:
+    """The values of the fields that a sweep varies, as people read them."""
+    values = [config.at(path) for path in varied]
+    return [v.brief() if isinstance(v, Config) else f"{v:g}" if isinstance(v, float) else str(v) for v in values]
