@@ -98,6 +98,7 @@ def run_sweep(plan: SweepPlan) -> list[TrialResult]:
 
 def _tune(plan: SweepPlan, follow: _Follow) -> None:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # MLflow and the trial's folder keep the figures
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C must end the job, not pass for the end of the sweep
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the older reporter is silent at verbose=0; we show our own progress
     classes = list(load_manifest(plan.manifest).classes)
     jobs: list[dict[str, Any]] = [
