@@ -5,10 +5,12 @@ python -m jobs.select demo --dataset scores
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import numpy as np
+import torch
 import typer
 
 from jobs.common import cli_errors, table
@@ -78,6 +80,7 @@ def _select(sweep: Sweep, results: list[TrialResult], parent: RunWriter) -> Sele
                              "members": {done[i].name: w for i, w in chosen.items()}}  # fmt: skip
     save_ensemble(bundle, uris, [float(w) for w in chosen.values()], facts)
 
+    torch.set_num_threads(os.cpu_count() or 1)  # the sweep is over: this process has the machine to itself
     classifier = load(bundle)
     tracks = list(sweep.manifest.tracks)
     predictions = predict_tracks(classifier, tracks, home.features_home(), home.node_cache())

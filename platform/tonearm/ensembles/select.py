@@ -13,7 +13,7 @@ from tonearm.core.types import FloatArray
 from tonearm.ensembles.combine import weighted_mean
 from tonearm.tasks.base import Task
 
-SMALLEST_SHARE = 0.03
+SMALLEST_SHARE = 0.05
 
 
 def select_greedily(
