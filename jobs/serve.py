@@ -6,11 +6,14 @@ python -m jobs.serve --model models:/tonearm-scores@champion --port 8000
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import signal
 import socket
 import sys
 import threading
+import time
 from typing import Annotated
 
 import typer
@@ -23,6 +26,7 @@ from tonearm.tracking.query import last_promoted
 
 APPLICATION = "tonearm"
 DEFAULT_PORT = 8000
+SECONDS_OF_FAREWELL = 1.0
 
 
 def start(args: AppArgs, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> str:
@@ -51,16 +55,22 @@ def start(args: AppArgs, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> s
         serve.run(build(args), name=APPLICATION, route_prefix="/", blocking=False)
     except RuntimeError as error:  # Serve's word for a deployment that failed; the cause is in its message
         reason = next((line for line in str(error).splitlines() if "Error" in line), str(error))
-        serve.shutdown()
+        stop()
         raise JobError(f"the model {args.model} could not be served: {reason.strip()}") from error
     return f"http://{host}:{port}"
 
 
 def stop() -> None:
-    """Take down what :func:`start` deployed."""
+    """Take down what :func:`start` deployed.
+
+    Ray tells every driver that Serve's controller was killed in the middle of its last task, which is how Serve ends;
+    a user would take it for a failure, so what is printed meanwhile is not shown.
+    """
     from ray import serve
 
-    serve.shutdown()
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        serve.shutdown()  # type: ignore[no-untyped-call]
+        time.sleep(SECONDS_OF_FAREWELL)
 
 
 def _any_port(host: str) -> int:

@@ -31,6 +31,7 @@ def build(args: AppArgs) -> Application:
         Ingress, name="Ingress", max_ongoing_requests=64, ray_actor_options={"num_cpus": 0.1, "runtime_env": threads}
     )
     application: Application = ingress.bind(  # type: ignore[attr-defined]
-        listener.bind(args.model, args.max_seconds), args.model_dump()
+        listener.bind(args.model, args.max_seconds),
+        args.model_dump(),  # type: ignore[attr-defined]
     )
     return application

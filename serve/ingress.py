@@ -50,7 +50,7 @@ api = FastAPI(
 )
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """A request that is answered with a problem."""
 
     def __init__(self, status: int, error: str, detail: str) -> None:
@@ -63,8 +63,8 @@ def problem(status: int, error: str, detail: str) -> JSONResponse:
     return JSONResponse({"error": error, "detail": detail}, status_code=status)
 
 
-@api.exception_handler(Refusal)
-async def refused(request: Request, refusal: Refusal) -> JSONResponse:
+@api.exception_handler(RefusedError)
+async def refused(request: Request, refusal: RefusedError) -> JSONResponse:
     return problem(refusal.status, refusal.error, refusal.detail)
 
 
@@ -93,12 +93,12 @@ async def read_upload(request: Request, limit: int) -> bytes:
 
     Raises
     ------
-    Refusal
+    RefusedError
         400 if there is no audio, 413 if it is over the limit.
     """
     form = request.headers.get("content-type", "").startswith("multipart/form-data")
     allowed = limit + (MULTIPART_OVERHEAD if form else 0)
-    too_large = Refusal(413, "too_large", f"the upload is over the limit of {limit} bytes: send a shorter recording")
+    too_large = RefusedError(413, "too_large", f"the upload is over the limit of {limit} bytes: send less audio")
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > allowed:
         raise too_large
@@ -114,7 +114,7 @@ async def read_upload(request: Request, limit: int) -> bytes:
         if len(audio) > limit:
             raise too_large
     if not audio:
-        raise Refusal(400, "empty", f"no bytes were sent: upload a recording, e.g. curl -F {FIELD}=@song.mp3 URL")
+        raise RefusedError(400, "empty", f"no bytes were sent: upload a recording, e.g. curl -F {FIELD}=@song.mp3 URL")
     return audio
 
 
@@ -126,11 +126,11 @@ async def _form_field(request: Request, body: bytes) -> bytes:
         form = await Request(request.scope, receive).form(max_files=1, max_fields=8)
     except (MultiPartException, HTTPException) as error:
         detail = getattr(error, "message", None) or getattr(error, "detail", "")
-        raise Refusal(400, "bad_form", f"the form cannot be read ({detail}): use curl -F {FIELD}=@song.mp3") from None
+        raise RefusedError(400, "bad_form", f"the form is broken ({detail}): use curl -F {FIELD}=@song.mp3") from None
     try:
         upload = form.get(FIELD)
         if not isinstance(upload, UploadFile):
-            raise Refusal(400, "no_audio", f"the form has no file {FIELD!r}: use curl -F {FIELD}=@song.mp3")
+            raise RefusedError(400, "no_audio", f"the form has no file {FIELD!r}: use curl -F {FIELD}=@song.mp3")
         return await upload.read()
     finally:
         await form.close()
@@ -164,5 +164,5 @@ class Ingress:
         answer: dict[str, Any] = await self._listener.answer.remote(audio, neighbours)
         if "problem" in answer:
             reason = answer["problem"]
-            raise Refusal(STATUS.get(reason, 422), reason, answer["detail"])
+            raise RefusedError(STATUS.get(reason, 422), reason, answer["detail"])
         return answer

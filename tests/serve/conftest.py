@@ -1,0 +1,65 @@
+"""A real server on a tiny model: untrained weights speak the same protocol as trained ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serve.settings import AppArgs
+from tests.builders import CLASSES, sounds_like, tiny_config, track
+from tonearm.core.types import Waveform
+from tonearm.ensembles.bundle import save_ensemble
+from tonearm.inference import load
+from tonearm.inference.recommend import CATALOGUE
+from tonearm.recommend import CatalogueIndex
+from tonearm.training.bundle import Bundle, build_network, save_bundle
+
+LIMIT_BYTES, LIMIT_SECONDS = 300_000, 20.0
+
+
+def write_model(folder: Path) -> str:
+    """An ensemble of one untrained network with a catalogue of nine tracks."""
+    config = tiny_config()
+    single, bundle = str(folder / "single"), str(folder / "bundle")
+    save_bundle(single, Bundle(config, CLASSES, {}, build_network(config, len(CLASSES)).eval()))
+    save_ensemble(bundle, [single], [1.0], {})
+    classifier = load(bundle)
+    tracks, vectors = [], []
+    for label in CLASSES:
+        for i in range(3):
+            tracks.append(dataclasses.replace(track(f"{label}{i}", label), title=f"{label} {i}", artist="somebody"))
+            waveform = Waveform(sounds_like(label, i)[None], 22050)
+            vectors.append(classifier.predict_waveform(waveform).embedding)
+    CatalogueIndex.build(np.stack(vectors), tracks).save(f"{bundle}/{CATALOGUE}")
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def server(model: str) -> Iterator[str]:
+    """The URL of the server, on a private Ray of this session."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    from jobs.serve import start, stop
+
+    folder = tempfile.mkdtemp(prefix="tn", dir="/tmp")  # short: Ray's sockets lie there
+    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False,
+             _temp_dir=folder)  # fmt: skip
+    try:
+        yield start(AppArgs(model=model, max_upload_bytes=LIMIT_BYTES, max_seconds=LIMIT_SECONDS), port=0)
+    finally:
+        stop()
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
