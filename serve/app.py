@@ -30,8 +30,7 @@ def build(args: AppArgs) -> Application:
     ingress = serve.deployment(
         Ingress, name="Ingress", max_ongoing_requests=64, ray_actor_options={"num_cpus": 0.1, "runtime_env": threads}
     )
-    application: Application = ingress.bind(  # type: ignore[attr-defined]
-        listener.bind(args.model, args.max_seconds),
-        args.model_dump(),  # type: ignore[attr-defined]
-    )
+    # Ray's stubs lose the type of a deployment that is made by calling the decorator.
+    listening = listener.bind(args.model, args.max_seconds)  # type: ignore[attr-defined]
+    application: Application = ingress.bind(listening, args.model_dump())  # type: ignore[attr-defined]
     return application
