@@ -1,6 +1,8 @@
-"""The only place where the application is put together: ``serve run serve.app:build model=...``."""
+"""The only place where the application is put together: ``serve run serve.app:build model=...``.
 
-from __future__ import annotations
+Annotations here are objects, not text (no ``from __future__ import annotations``): Ray reads the builder's to make
+:class:`AppArgs` of what a YAML file or a command line says, and would otherwise hand over a plain dict.
+"""
 
 from ray import serve
 from ray.serve import Application

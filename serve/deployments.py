@@ -49,7 +49,7 @@ class Listener:
             if length > self._max_seconds:
                 return {
                     "problem": "too_long",
-                    "detail": f"the recording lasts {length:.0f} s, at most {self._max_seconds:.0f} s are accepted: "
+                    "detail": f"the recording lasts {length:.1f} s, at most {self._max_seconds:g} s are accepted: "
                     "send a part of it",
                 }
             prediction, found = self._recommender.recommend(audio, max(1, neighbours))

@@ -6,6 +6,7 @@ sent the class to its replica, where names of this module can no longer be looke
 
 import logging
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Query, Request
@@ -15,13 +16,14 @@ from ray import serve
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Receive
 
 from serve.schemas import Classification, Health, Problem, Recommendation
-from serve.settings import AppArgs
+from serve.settings import MOST_NEIGHBOURS, AppArgs
 
 FIELD = "audio"
 MULTIPART_OVERHEAD = 64 * 1024  # bytes that a form's boundaries and headers may add to the file
-MOST_NEIGHBOURS = 50
 
 #: Status of what the gate for audio finds; anything else that is wrong with a recording is 422.
 STATUS = {"empty": 400, "undecodable": 415, "bad_header": 415, "too_long": 413}
@@ -58,9 +60,9 @@ class RefusedError(Exception):
         self.status, self.error, self.detail = status, error, detail
 
 
-def problem(status: int, error: str, detail: str) -> JSONResponse:
-    """The body of a failure."""
-    return JSONResponse({"error": error, "detail": detail}, status_code=status)
+def problem(status: int, error: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The answer to a failure."""
+    return JSONResponse({"error": error, "detail": detail}, status_code=status, headers=headers)
 
 
 @api.exception_handler(RefusedError)
@@ -78,7 +80,14 @@ async def invalid(request: Request, error: RequestValidationError) -> JSONRespon
 @api.exception_handler(HTTPException)
 async def http_error(request: Request, error: HTTPException) -> JSONResponse:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
-    return problem(error.status_code, code, f"{request.method} {request.url.path}: {error.detail}; see /docs")
+    detail = f"{request.method} {request.url.path}: {error.detail}; see /docs"
+    return problem(error.status_code, code, detail, error.headers)  # the headers of a 405 say what is allowed
+
+
+@api.exception_handler(ClientDisconnect)
+async def left(request: Request, error: ClientDisconnect) -> JSONResponse:
+    # Nobody reads this; it keeps a connection that broke out of the log of our own faults.
+    return problem(400, "disconnected", "the upload ended before it was whole: send it again")
 
 
 @api.exception_handler(Exception)
@@ -89,41 +98,45 @@ async def unexpected(request: Request, error: Exception) -> JSONResponse:
 
 
 async def read_upload(request: Request, limit: int) -> bytes:
-    """The audio of a request: the form field ``audio``, or the whole body; never more than the limit is held.
+    """The audio of a request: the form field ``audio``, or the whole body.
+
+    Reading ends at the limit, whatever was declared; a form's file waits on disk until all of it is known to be wanted.
 
     Raises
     ------
     RefusedError
         400 if there is no audio, 413 if it is over the limit.
     """
-    form = request.headers.get("content-type", "").startswith("multipart/form-data")
+    form = request.headers.get("content-type", "").lower().startswith("multipart/form-data")
     allowed = limit + (MULTIPART_OVERHEAD if form else 0)
     too_large = RefusedError(413, "too_large", f"the upload is over the limit of {limit} bytes: send less audio")
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > allowed:
         raise too_large
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > allowed:
-            raise too_large
-    if not form:
-        audio = bytes(body)
-    else:
-        audio = await _form_field(request, bytes(body))
-        if len(audio) > limit:
-            raise too_large
+    counted = Request(request.scope, _ending_at(allowed, request.receive, too_large))
+    audio = await _form_field(counted, limit, too_large) if form else await counted.body()
     if not audio:
         raise RefusedError(400, "empty", f"no bytes were sent: upload a recording, e.g. curl -F {FIELD}=@song.mp3 URL")
     return audio
 
 
-async def _form_field(request: Request, body: bytes) -> bytes:
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
+def _ending_at(allowed: int, receive: Receive, too_large: RefusedError) -> Receive:
+    read = 0
 
+    async def counted() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > allowed:
+            raise too_large
+        return message
+
+    return counted
+
+
+async def _form_field(request: Request, limit: int, too_large: RefusedError) -> bytes:
     try:
-        form = await Request(request.scope, receive).form(max_files=1, max_fields=8)
+        form = await request.form(max_files=1, max_fields=8)
     except (MultiPartException, HTTPException) as error:
         detail = getattr(error, "message", None) or getattr(error, "detail", "")
         raise RefusedError(400, "bad_form", f"the form is broken ({detail}): use curl -F {FIELD}=@song.mp3") from None
@@ -131,6 +144,8 @@ async def _form_field(request: Request, body: bytes) -> bytes:
         upload = form.get(FIELD)
         if not isinstance(upload, UploadFile):
             raise RefusedError(400, "no_audio", f"the form has no file {FIELD!r}: use curl -F {FIELD}=@song.mp3")
+        if (upload.size or 0) > limit:
+            raise too_large
         return await upload.read()
     finally:
         await form.close()
@@ -155,9 +170,11 @@ class Ingress:
         return Classification(**await self._answer(request, 0))
 
     @api.post("/v1/recommend", responses=PROBLEMS, openapi_extra=UPLOAD)
-    async def recommend(self, request: Request, k: int = Query(5, ge=1, le=MOST_NEIGHBOURS)) -> Recommendation:
+    async def recommend(
+        self, request: Request, k: int | None = Query(None, ge=1, le=MOST_NEIGHBOURS, description="how many")
+    ) -> Recommendation:
         """Which tracks of the catalogue sound like a recording."""
-        return Recommendation(**await self._answer(request, k))
+        return Recommendation(**await self._answer(request, k or self._args.neighbours))
 
     async def _answer(self, request: Request, neighbours: int) -> dict[str, Any]:
         audio = await read_upload(request, self._args.max_upload_bytes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+MOST_NEIGHBOURS = 50
+
 
 class AppArgs(BaseModel):
     """Arguments of :func:`serve.app.build`, from a YAML file or from a job."""
@@ -13,5 +15,6 @@ class AppArgs(BaseModel):
     model: str = Field(min_length=1, description="bundle folder or URI, or models:/tonearm-scores@champion")
     max_upload_bytes: int = Field(default=50 * 2**20, gt=0, description="larger uploads are refused with 413")
     max_seconds: float = Field(default=900.0, gt=0, description="longer recordings are refused with 413")
+    neighbours: int = Field(default=5, ge=1, le=MOST_NEIGHBOURS, description="given to who does not ask for a number")
     replicas: int = Field(default=1, ge=1, description="copies of the model")
     cpus: float = Field(default=0.5, gt=0, description="CPU share that Ray reserves for a copy")

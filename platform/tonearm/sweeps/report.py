@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def sweep_plot(results: Sequence[TrialResult], title: str) -> Figure:
     """All trials: their learning curves, and their best scores by model and learning rate."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import FixedLocator, NullFormatter
 
     shown = [r for r in results if r.history]
     primary = shown[0].config.task.primary
@@ -37,7 +37,7 @@ def sweep_plot(results: Sequence[TrialResult], title: str) -> Figure:
     left.xaxis.get_major_locator().set_params(integer=True)
     right.set(xlabel="learning rate", ylabel=f"best validation {primary}", ylim=(0, 1), xscale="log",
               title="best epoch (larger dots: longer windows)")  # fmt: skip
-    right.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    right.xaxis.set_major_locator(FixedLocator([d * 10.0**e for e in range(-8, 2) for d in (1, 2, 5)]))
     right.xaxis.set_major_formatter("{x:g}")
     right.xaxis.set_minor_formatter(NullFormatter())
     right.legend(loc="lower right")
