@@ -5,6 +5,7 @@ python -m jobs.mlflow_ui
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import Annotated
@@ -28,7 +29,9 @@ def main(
         command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", home.tracking_uri(),
                    "--default-artifact-root", home.artifacts_home(), "--host", host, "--port", str(port),
                    "--workers", "1"]  # fmt: skip
-        sys.exit(subprocess.run(command, check=False).returncode)
+        # MLflow's workers for evaluating language models would be six more processes that nobody here uses.
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        sys.exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
 if __name__ == "__main__":

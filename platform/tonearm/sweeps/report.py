@@ -37,7 +37,7 @@ def sweep_plot(results: Sequence[TrialResult], title: str) -> Figure:
     left.xaxis.get_major_locator().set_params(integer=True)
     right.set(xlabel="learning rate", ylabel=f"best validation {primary}", ylim=(0, 1), xscale="log",
               title="best epoch (larger dots: longer windows)")  # fmt: skip
-    right.xaxis.set_major_locator(FixedLocator([d * 10.0**e for e in range(-8, 2) for d in (1, 2, 5)]))
+    right.xaxis.set_major_locator(FixedLocator([d * 10.0**e for e in range(-8, 2) for d in (1, 1.5, 2, 3, 5, 7)]))
     right.xaxis.set_major_formatter("{x:g}")
     right.xaxis.set_minor_formatter(NullFormatter())
     right.legend(loc="lower right")

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def learning_curves(history: Sequence[dict[str, Any]], primary: str, title: str) -> Figure:
-    """Losses and the primary metric by epoch, the best epoch marked."""
+    """Losses and the primary metric by epoch, the epoch whose model was kept marked."""
     from matplotlib.figure import Figure
 
     epochs = [h["epoch"] for h in history]
     scores = [h[f"validation_{primary}"] for h in history]
-    best = int(np.argmax(scores))
+    best = max(i for i, h in enumerate(history) if h["improved"])
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(epochs, [h["train_loss"] for h in history], "o-", label="training loss")

@@ -107,7 +107,8 @@ def run_trial(config: TrialConfig, batches: Batches, folder: TrialFolder) -> Ite
 
     Yields
     ------
-    The metrics of each epoch, with ``epoch``, ``best`` (the best primary metric so far) and ``replayed``.
+    The metrics of each epoch, with ``epoch``, ``best`` (the best primary metric so far), ``improved`` (whether
+    this epoch's model is the one to keep) and ``replayed``.
     Everything is on disk before an epoch is yielded.
     """
     ended = folder.ended()
@@ -127,7 +128,13 @@ def run_trial(config: TrialConfig, batches: Batches, folder: TrialFolder) -> Ite
             scores = {k: v for k, v in report.metrics.items() if k.startswith("validation_")}
             save_bundle(folder.bundle_uri, Bundle(config, batches.classes, {**scores, "epoch": report.epoch}, model))
             write_predictions(storage.join(folder.uri, "validation.parquet"), batches, report.predictions)
-        metrics = {"epoch": report.epoch, **report.metrics, "best": best, "replayed": False}
+        metrics = {
+            "epoch": report.epoch,
+            **report.metrics,
+            "best": best,
+            "improved": report.improved,
+            "replayed": False,
+        }
         history = [*history, metrics]
         folder.save(report.state, history)
         yield metrics
