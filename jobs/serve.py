@@ -14,19 +14,21 @@ import socket
 import sys
 import threading
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from jobs.common import cli_errors, require_free_port, start_ray
-from serve.settings import AppArgs
-from tonearm.core.errors import JobError
+from serve.settings import INGRESS_CPUS, AppArgs
+from tonearm.core.errors import ConfigError, JobError
 from tonearm.tracking import names
 from tonearm.tracking.query import last_promoted
 
 APPLICATION = "tonearm"
 DEFAULT_PORT = 8000
 SECONDS_OF_FAREWELL = 1.0
+SECONDS_TO_ANSWER = 60.0  # of a deployment that Serve already calls running
 
 
 def start(args: AppArgs, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> str:
@@ -34,6 +36,8 @@ def start(args: AppArgs, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> s
 
     Raises
     ------
+    BundleError, TrackingError
+        If the model cannot be loaded: found here in seconds, where Serve would try three times and not say why.
     JobError
         If the port is in use, or the application does not become healthy.
     """
@@ -42,9 +46,11 @@ def start(args: AppArgs, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> s
     from ray import serve
 
     from serve.app import build
+    from tonearm.inference import load_recommender
 
     port = port or _any_port(host)
     require_free_port(host, port)
+    load_recommender(args.model)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
         serve.start(
@@ -53,11 +59,36 @@ def start(args: AppArgs, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> s
             logging_config={"log_level": "WARNING", "enable_access_log": False},
         )
         serve.run(build(args), name=APPLICATION, route_prefix="/", blocking=False)
+        _wait_until_healthy(f"http://{host}:{port}", args.model)
     except RuntimeError as error:  # Serve's word for a deployment that failed; the cause is in its message
         reason = next((line for line in str(error).splitlines() if "Error" in line), str(error))
         stop()
         raise JobError(f"the model {args.model} could not be served: {reason.strip()}") from error
+    except JobError:
+        stop()
+        raise
     return f"http://{host}:{port}"
+
+
+def _wait_until_healthy(url: str, model: str) -> None:
+    import httpx
+
+    seen = "no answer"
+    deadline = time.monotonic() + SECONDS_TO_ANSWER
+    while time.monotonic() < deadline:
+        try:
+            answer = httpx.get(f"{url}/healthz", timeout=5)
+        except httpx.HTTPError as error:
+            seen = repr(error)
+        else:
+            if answer.status_code == 200 and answer.json()["model"] == model:
+                return
+            seen = f"{answer.status_code} {answer.text[:200]}"
+        time.sleep(0.1)
+    raise JobError(
+        f"{model} was deployed, but {url}/healthz says {seen}: if Serve was already running on this cluster, it keeps "
+        "its own host and port; shut it down first or use those"
+    )
 
 
 def stop() -> None:
@@ -84,17 +115,52 @@ def default_model() -> str:
     return f"models:/{os.environ.get('TONEARM_MODEL') or last_promoted()}@{names.CHAMPION}"
 
 
+def settings(**values: Any) -> AppArgs:
+    """Checked settings.
+
+    Raises
+    ------
+    ConfigError
+        If a value cannot be; all of them are listed.
+    """
+    try:
+        return AppArgs(**values)
+    except ValidationError as error:
+        raise ConfigError(f"{e['loc'][0]}: {e['msg']}, got {e['input']!r}" for e in error.errors()) from None
+
+
+def require_cpus(args: AppArgs) -> None:
+    """Check that a local Ray has the CPUs that the copies reserve; Serve would wait for them for ever.
+
+    Raises
+    ------
+    JobError
+        If it has not. A cluster is not asked: it may grow.
+    """
+    import ray
+
+    available = float(ray.cluster_resources().get("CPU", 0.0))
+    needed = args.replicas * args.cpus + INGRESS_CPUS
+    if not os.environ.get("RAY_ADDRESS") and needed > available:
+        raise JobError(
+            f"{args.replicas} replicas of {args.cpus:g} CPUs and the ingress of {INGRESS_CPUS:g} need {needed:g} CPUs, "
+            f"this machine has {available:g}: choose fewer with --replicas"
+        )
+
+
 def main(
     model: Annotated[str, typer.Option(help="folder, URI or models:/NAME@ALIAS; by default the last champion")] = "",
     host: Annotated[str, typer.Option(help="loopback: the server asks nobody for a password")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="HTTP port; 0: any free one", envvar="TONEARM_PORT")] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option(help="HTTP port; 0: any free one", envvar="TONEARM_PORT", min=0, max=65535)
+    ] = DEFAULT_PORT,
     replicas: Annotated[int, typer.Option(help="copies of the model")] = 1,
     max_upload_mib: Annotated[float, typer.Option(help="larger uploads are refused")] = 50.0,
     max_seconds: Annotated[float, typer.Option(help="longer recordings are refused")] = 900.0,
 ) -> None:
     """Answer POST /v1/classify, POST /v1/recommend and GET /healthz until Ctrl-C."""
     with cli_errors():
-        args = AppArgs(
+        args = settings(
             model=model or default_model(),
             replicas=replicas,
             max_upload_bytes=int(max_upload_mib * 2**20),
@@ -104,6 +170,7 @@ def main(
             require_free_port(host, port)  # before Ray starts, which takes seconds
         print(f"loading {args.model} ...", flush=True)
         start_ray()
+        require_cpus(args)
         url = start(args, host, port)
         print(f"""serving {args.model} at {url}  (Ctrl-C ends it; {url}/docs describes it)
   curl -F audio=@song.mp3 {url}/v1/classify

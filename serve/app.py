@@ -9,7 +9,7 @@ from ray.serve import Application
 
 from serve.deployments import Listener
 from serve.ingress import Ingress
-from serve.settings import AppArgs
+from serve.settings import INGRESS_CPUS, AppArgs
 from tonearm.core.threads import thread_environment
 
 
@@ -30,7 +30,10 @@ def build(args: AppArgs) -> Application:
         ray_actor_options={"num_cpus": args.cpus, "runtime_env": threads},
     )
     ingress = serve.deployment(
-        Ingress, name="Ingress", max_ongoing_requests=64, ray_actor_options={"num_cpus": 0.1, "runtime_env": threads}
+        Ingress,
+        name="Ingress",
+        max_ongoing_requests=64,
+        ray_actor_options={"num_cpus": INGRESS_CPUS, "runtime_env": threads},
     )
     # Ray's stubs lose the type of a deployment that is made by calling the decorator.
     listening = listener.bind(args.model, args.max_seconds)  # type: ignore[attr-defined]

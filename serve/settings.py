@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 MOST_NEIGHBOURS = 50
+INGRESS_CPUS = 0.1  # share that Ray reserves for the ingress, which waits more than it works
 
 
 class AppArgs(BaseModel):
