@@ -44,6 +44,7 @@ def start_ray(num_cpus: int | None = None) -> None:
         return
     with _native_stderr_closed():
         ray.init(
+            address="local",  # private: never a cluster that somebody runs on this machine
             num_cpus=num_cpus,
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
@@ -117,5 +118,5 @@ def require_free_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise JobError(
-                f"port {port} on {host} is in use ({error.strerror}): stop what uses it, or choose another with --port"
+                f"port {port} on {host} is in use or not ours ({error.strerror}): choose another with --port"
             ) from None

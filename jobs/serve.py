@@ -139,7 +139,7 @@ def require_cpus(args: AppArgs) -> None:
     """
     import ray
 
-    available = float(ray.cluster_resources().get("CPU", 0.0))
+    available = float(ray.cluster_resources().get("CPU", 0.0))  # type: ignore[no-untyped-call]
     needed = args.replicas * args.cpus + INGRESS_CPUS
     if not os.environ.get("RAY_ADDRESS") and needed > available:
         raise JobError(

@@ -21,7 +21,7 @@ from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
 from tonearm.training.bundle import Bundle, build_network, save_bundle
 
-LIMIT_BYTES, LIMIT_SECONDS = 300_000, 20.0
+LIMIT_BYTES, LIMIT_SECONDS, NEIGHBOURS = 300_000, 20.0, 4
 
 
 def write_model(folder: Path) -> str:
@@ -55,11 +55,27 @@ def server(model: str) -> Iterator[str]:
     from jobs.serve import start, stop
 
     folder = tempfile.mkdtemp(prefix="tn", dir="/tmp")  # short: Ray's sockets lie there
-    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False,
+    ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=100 * 2**20, log_to_driver=False,
              _temp_dir=folder)  # fmt: skip
     try:
-        yield start(AppArgs(model=model, max_upload_bytes=LIMIT_BYTES, max_seconds=LIMIT_SECONDS), port=0)
+        yield start(
+            AppArgs(model=model, max_upload_bytes=LIMIT_BYTES, max_seconds=LIMIT_SECONDS, neighbours=NEIGHBOURS), port=0
+        )
     finally:
         stop()
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def broken(server: str, model: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a second application, whose catalogue is of another model: it loads, and fails at every request."""
+    from ray import serve
+
+    from serve.app import build
+
+    folder = str(tmp_path_factory.mktemp("broken") / "bundle")
+    shutil.copytree(model, folder)
+    CatalogueIndex.build(np.eye(3, 5, dtype=np.float32), [track(f"t{i}") for i in range(3)]).save(f"{folder}/catalogue")
+    serve.run(build(AppArgs(model=folder)), name="broken", route_prefix="/broken")
+    return f"{server}/broken"

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.builders import CLASSES, encode, music, sounds_like
+from tests.serve.conftest import NEIGHBOURS
 from tonearm.inference import load_recommender
 
 pytestmark = pytest.mark.integration
@@ -22,7 +23,7 @@ def post(url: str, path: str, audio: bytes, **more: Any) -> httpx.Response:
 def test_answer_is_that_of_the_library(server: str, model: str, container: str) -> None:
     audio = encode(music(3.0), container=container)
     prediction, neighbours = load_recommender(model).recommend(audio, 5)
-    answer = post(server, "/v1/recommend", audio).raise_for_status().json()
+    answer = post(server, "/v1/recommend", audio, params={"k": 5}).raise_for_status().json()
     told = {p["label"]: p["probability"] for p in answer["probabilities"]}
     for label, probability in zip(prediction.labels, prediction.probabilities, strict=True):
         assert told[label] == pytest.approx(float(probability), abs=1e-5)
@@ -46,9 +47,11 @@ def test_raw_body_answers_as_a_form_does(server: str) -> None:
     assert raw.raise_for_status().json()["probabilities"] == post(server, "/v1/classify", audio).json()["probabilities"]
 
 
-@pytest.mark.parametrize("k, given", [(1, 1), (5, 5), (50, 9)])
-def test_as_many_neighbours_as_asked_for(server: str, k: int, given: int) -> None:
-    answer = post(server, "/v1/recommend", encode(music()), params={"k": k}).raise_for_status().json()
+@pytest.mark.parametrize("k, given", [(None, NEIGHBOURS), (1, 1), (5, 5), (50, 9)])
+def test_as_many_neighbours_as_asked_for(server: str, k: int | None, given: int) -> None:
+    answer = (
+        post(server, "/v1/recommend", encode(music()), params={} if k is None else {"k": k}).raise_for_status().json()
+    )
     similarities = [n["similarity"] for n in answer["neighbours"]]
     assert len(similarities) == given
     assert similarities == sorted(similarities, reverse=True)

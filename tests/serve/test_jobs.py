@@ -16,11 +16,13 @@ from pydantic import ValidationError
 from starlette.requests import Request
 
 from jobs.common import require_free_port
+from jobs.serve import require_cpus, settings, start
 from serve.ingress import unexpected
 from serve.settings import AppArgs
-from tonearm.core.errors import JobError
+from tonearm.core.errors import BundleError, ConfigError, JobError
 
 ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "serve" / "config").glob("*.yaml"))
 
 
 def test_port_in_use() -> None:
@@ -39,13 +41,48 @@ def test_nothing_promoted_yet() -> None:
     assert "no model has been promoted yet" in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "serve" / "config").glob("*.yaml")), ids=lambda p: p.name)
-def test_shipped_configs(path: Path) -> None:
-    config = yaml.safe_load(path.read_text())
-    for application in config["applications"]:
-        assert application["import_path"] == "serve.app:build"
-        AppArgs(**application["args"])
-    assert config["http_options"]["host"] == "127.0.0.1"
+def test_start_on_a_port_in_use(model: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(JobError, match="in use"):
+            start(AppArgs(model=model), port=taken.getsockname()[1])
+
+
+def test_model_that_is_not_there_is_found_before_anything_is_deployed(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no-such-model"):
+        start(AppArgs(model=str(tmp_path / "no-such-model")), port=0)
+
+
+@pytest.mark.integration
+def test_more_replicas_than_cpus(server: str, model: str) -> None:
+    require_cpus(settings(model=model, replicas=3))
+    with pytest.raises(JobError, match=r"4 replicas .* need 2\.1 CPUs, this machine has 2: .*--replicas"):
+        require_cpus(settings(model=model, replicas=4))
+
+
+def test_all_impossible_settings_are_listed() -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(model="m", replicas=0, max_seconds=-1.0)
+    assert len(caught.value.problems) == 2
+    assert any("replicas" in p and "got 0" in p for p in caught.value.problems)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
+def test_shipped_configs_build(path: Path) -> None:
+    """As ``serve run`` goes about it; the builder is called through Ray, which reads its annotations."""
+    from ray._common.utils import import_attr
+    from ray.serve._private.api import call_user_app_builder_with_args_if_necessary
+    from ray.serve.schema import ServeDeploySchema
+
+    config = ServeDeploySchema.model_validate(yaml.safe_load(path.read_text()))
+    assert config.http_options.host == "127.0.0.1"
+    for application in config.applications:
+        builder = import_attr(application.import_path)
+        built = call_user_app_builder_with_args_if_necessary(builder, application.args)
+        assert type(built).__name__ == "Application"
+        with pytest.raises(ValidationError, match="max_minutes"):
+            call_user_app_builder_with_args_if_necessary(builder, {**application.args, "max_minutes": 3})
 
 
 def test_unknown_settings_are_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Iterator
 
 import httpx
@@ -71,8 +73,21 @@ def test_bad_number_of_neighbours(server: str, k: str) -> None:
 
 def test_wrong_address(server: str) -> None:
     check(httpx.get(f"{server}/v2/classify", timeout=30), 404, "not_found")
-    check(httpx.get(f"{server}/v1/classify", timeout=30), 405, "method_not_allowed")
+    wrong_method = httpx.get(f"{server}/v1/classify", timeout=30)
+    check(wrong_method, 405, "method_not_allowed")
+    assert wrong_method.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/v1/classify", "/v1/recommend"])
+def test_our_own_fault_is_told_by_a_reference(broken: str, path: str) -> None:
+    answer = httpx.post(f"{broken}{path}", files={"audio": ("clip", FLAC)}, timeout=30)
+    check(answer, 500, "internal")
+    assert re.search(r"\b[0-9a-f]{12}\b", answer.json()["detail"])
+    assert "dimensions" not in answer.text  # what went wrong is for the log
 
 
 def test_server_goes_on_afterwards(server: str) -> None:
+    host, port = server.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as leaving:  # a client that hangs up in the middle of its upload
+        leaving.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nRIFF")
     assert httpx.post(f"{server}/v1/classify", files={"audio": ("clip", FLAC)}, timeout=30).status_code == 200

@@ -40,7 +40,8 @@ def load_recommender(uri: str) -> Recommender:
         If it has none.
     """
     folder = resolve(uri)
+    classifier = load(folder)
     catalogue = storage.join(folder, CATALOGUE)
     if not storage.exists(storage.join(catalogue, DESCRIPTION)):
         raise BundleError(f"the model {uri} has no catalogue to recommend from: run the recommend job on it")
-    return Recommender(load(folder), CatalogueIndex.load(catalogue))
+    return Recommender(classifier, CatalogueIndex.load(catalogue))
