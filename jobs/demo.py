@@ -25,7 +25,7 @@ from tonearm.sweeps import SearchSpace
 from tonearm.tracking.query import champion_uri
 
 SECONDS_A_TRACK = 0.06  # decoding and three spectrograms, one core; measured on 2 cores with 30 s MP3
-SECONDS_A_WINDOW = 0.012  # a training step, a 10 s window, one core
+SECONDS_A_WINDOW = 0.015  # a training step, a 10 s window, one core
 ASHA_SHARE = 0.5  # of the epochs that a sweep without stopping would train
 FIXED_SECONDS = 60.0  # starting Ray, workers and the server; selecting and registering
 
