@@ -73,7 +73,11 @@ def run(sweep: Sweep, space: SearchSpace, cpus: float = 1.0, gpus: float = 0.0) 
         sweep.configs, space.scheduler, sweep.folder, sweep.manifest_uri, home.features_home(), home.node_cache(),
         sweep.manifest.name, parent.run_id, tuple(space.over), cpus, gpus,
     )  # fmt: skip
-    results = run_sweep(plan)
+    try:
+        results = run_sweep(plan)
+    except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
+        parent.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
     figure = sweep_plot(results, f"{sweep.manifest.name}: {sweep.run_name}")
     parent.figure("sweep.png", figure)
     save_figure(storage.join(home.reports_home(sweep.manifest.name), "sweep.png"), figure)
