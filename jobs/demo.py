@@ -135,7 +135,7 @@ def run(
         )
     with steps.step("Features: mel spectrograms at every window length of the sweep"):
         start_ray()
-        manifest = extract.prepare(
+        manifest, _ = extract.prepare(
             catalogue, extract.features_of(space), space.base.clip, space.base.min_seconds, seed, max_rejected
         )
     planned = sweep.plan_sweep(space_name, space, manifest.name)

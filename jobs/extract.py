@@ -1,7 +1,9 @@
 """From recordings to a data set that can be trained on: catalogue, features, rejects, splits.
 
 python -m jobs.extract --dataset scores --space demo
-python -m jobs.extract --dataset folder --audio ~/Music --label genre --space demo
+python -m jobs.extract --dataset folder --audio ~/Music --label genre --features mel,cqt,chroma
+python -m jobs.extract --dataset folder --audio ~/Music --features 'mel(n_mels=128),waveform' --out s3://bucket/music
+python -m jobs.extract --dataset folder --audio ~/Music --features mel --position all --tail pad     # whole tracks
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.common import cli_errors, start_ray, table
+from jobs.extraction_report import show_report
 from search_spaces import SPACES
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
@@ -34,7 +37,11 @@ from tonearm.datasets.manifest import (
 )
 from tonearm.datasets.splits import split_by_group
 from tonearm.features import Representation
+from tonearm.features.names import NAMED, parse_features
 from tonearm.sweeps import SearchSpace
+
+if TYPE_CHECKING:
+    from tonearm.pipelines.extract import ExtractionReport
 
 MAX_REJECTED = 0.2
 
@@ -85,24 +92,33 @@ def prepare(
     min_seconds: float,
     seed: int = 0,
     max_rejected: float = MAX_REJECTED,
-) -> Manifest:
-    """Extract what is missing, set aside what cannot be used, split, and write the manifest."""
+    device: str = "cpu",
+    descriptors: bool = False,
+) -> tuple[Manifest, ExtractionReport]:
+    """Extract what is missing, set aside what cannot be used, split, and write the manifest last."""
     from tonearm.pipelines.extract import extract_features
 
     tracks, notes = drop_small_classes(catalogue.tracks)
+    known = load_rejects(catalogue.rejects_uri)
     report = extract_features(
-        tracks, features, clip, home.features_home(), min_seconds, load_rejects(catalogue.rejects_uri), max_rejected
+        tracks, features, clip, home.features_home(), min_seconds, known, max_rejected, device, descriptors
     )
     rejects = [*catalogue.rejects, *report.rejects]
     save_rejects(catalogue.rejects_uri, rejects)
     unusable = {r.track_id for r in report.rejects}
     usable, more_notes = drop_small_classes([t for t in tracks if t.track_id not in unusable])
-    split, split_notes = split_by_group(usable, seed)
+    split, split_notes = split_by_group(usable, seed, together=report.duplicates)
+    if report.duplicates:
+        split_notes.append(
+            f"{len(report.duplicates)} recording(s) occur more than once, e.g. {' = '.join(report.duplicates[0])}: "
+            "each is kept in one split"
+        )
     manifest = Manifest(catalogue.name, catalogue.label, split, (*notes, *more_notes, *split_notes))
     save_manifest(catalogue.manifest_uri, manifest)
-    print(f"  {report.extracted} tracks extracted now ({report.bytes / 2**20:.0f} MiB), {report.stored} were there")
+    written = sum(report.bytes.values()) / 2**20
+    print(f"  {report.extracted} tracks extracted now ({written:.0f} MiB), {report.stored} were there")
     _describe(manifest, rejects, catalogue.rejects_uri)
-    return manifest
+    return manifest, report
 
 
 def features_of(space: SearchSpace) -> list[Representation]:
@@ -129,18 +145,40 @@ def main(
     audio: Annotated[str, typer.Option(help="folder: where the recordings are")] = "",
     label: Annotated[str, typer.Option(help="folder, artist, album, genre or a column of tracks.csv")] = "folder",
     name: Annotated[str, typer.Option(help="what to call the data set; by default the folder's name")] = "",
-    space: Annotated[str, typer.Option(help="extract what this search space needs")] = "demo",
+    features: Annotated[
+        str, typer.Option(help=f"representations: {', '.join(NAMED)}; with fields as in 'mel(n_mels=128,hop=512)'")
+    ] = "",
+    space: Annotated[str, typer.Option(help="without --features: extract what this search space needs")] = "demo",
+    out: Annotated[str, typer.Option(help="folder or URI for everything that is made; default TONEARM_HOME")] = "",
+    seconds: Annotated[float, typer.Option(help="with --features: length of a clip")] = 30.0,
+    position: Annotated[str, typer.Option(help="with --features: start, middle or all (the whole track)")] = "middle",
+    hop: Annotated[float, typer.Option(help="--position all: seconds between clips; 0: no overlap")] = 0.0,
+    tail: Annotated[str, typer.Option(help="a clip that the track ends in: drop, pad or wrap")] = "drop",
+    min_seconds: Annotated[float, typer.Option(help="with --features: shorter tracks are set aside")] = 1.0,
+    device: Annotated[str, typer.Option(help="cpu, or cuda: CPU workers decode, GPU workers compute")] = "cpu",
+    descriptors: Annotated[bool, typer.Option(help="tempo, key, loudness ... of each track, too")] = False,
     seed: Annotated[int, typer.Option(help="of the splits")] = 0,
     max_rejected: Annotated[float, typer.Option(help="fail if a larger share is unusable")] = MAX_REJECTED,
 ) -> None:
-    """Extract features on Ray Data into the store under TONEARM_HOME; only what is missing is computed."""
+    """Extract features on Ray Data into a store; only what is missing is computed, and a killed job goes on."""
     with cli_errors():
-        chosen = SPACES[space]()
-        chosen.check()
+        if out:
+            os.environ["TONEARM_HOME"] = out  # one home for features, manifest and report
+        if features:
+            wanted = parse_features(features)
+            clip = ClipConfig.from_dict(
+                {"seconds": seconds, "position": position, "hop": hop or None, "tail": tail}
+            )  # fmt: skip
+        else:
+            chosen = SPACES[space]()
+            chosen.check()
+            wanted, clip, min_seconds = features_of(chosen), chosen.base.clip, chosen.base.min_seconds
         catalogue = make_catalogue(dataset, audio, label, name)
         start_ray()
-        base = chosen.base
-        manifest = prepare(catalogue, features_of(chosen), base.clip, base.min_seconds, seed, max_rejected)
+        manifest, report = prepare(
+            catalogue, wanted, clip, min_seconds, seed, max_rejected, device, descriptors
+        )  # fmt: skip
+        show_report(manifest, wanted, clip, report)
         print(f"data set {manifest.name}: {len(manifest.tracks)} tracks, signature {manifest.signature()}")
 
 

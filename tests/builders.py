@@ -16,7 +16,9 @@ from tonearm.core.seeding import derive_seed, digest
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Split, Track
 from tonearm.features import Mel
-from tonearm.features.store import FeatureStore, prepare_store, track_key, write_part
+from tonearm.features.scaling import statistics
+from tonearm.features.shards import PartWriter
+from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.models.simple import SimpleConfig
 from tonearm.tasks import SingleLabel
 from tonearm.training.batches import Batches
@@ -109,6 +111,14 @@ def toy_spectrogram(label: str, seed: int, bands: int = 32, frames: int = 60) ->
     first = 3 + 9 * CLASSES.index(label)
     values[first : first + 6] += 25
     return values.astype(np.float32)
+
+
+def write_part(uri: str, keys: Sequence[str], arrays: Sequence[FloatArray]) -> int:
+    """One part of a store, a clip a track; returns the bytes written."""
+    writer = PartWriter(uri)
+    for key, values in zip(keys, arrays, strict=True):
+        writer.add_values(key, values, statistics(values))
+    return writer.close()
 
 
 def toy_batches(root: Path, config: TrialConfig, tracks: Sequence[Track] | None = None) -> Batches:

@@ -14,14 +14,16 @@ import pytest
 
 from tests.builders import RATE, encode, music, tone
 from tonearm.audio import ClipConfig, decode, load_clip
+from tonearm.audio.checks import check_waveform
 from tonearm.audio.decode import describe
 from tonearm.core.errors import AudioError
+from tonearm.core.types import Waveform
 from tonearm.datasets.folder import scan_folder
 from tonearm.features import Mel, extract
 
 REASONS = {
     "empty", "missing", "undecodable", "bad_header", "too_many_channels", "too_short", "not_finite", "too_loud",
-    "silent",
+    "silent", "clipped",
 }  # fmt: skip
 SECONDS = 3.0
 
@@ -89,6 +91,9 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
     "silence": (lambda: encode(np.zeros(3 * RATE)), "silent"),
     "nearly silence": (lambda: encode(tone(440, SECONDS, amplitude=3e-5), subtype="FLOAT"), "silent"),
     "constant": (lambda: encode(np.full(3 * RATE, 0.7)), "silent"),
+    "clipped": (lambda: encode(np.sign(music(SECONDS))), "clipped"),
+    "clipped at another rate": (lambda: encode(np.sign(tone(50, SECONDS, 44_100)), 44_100), "clipped"),
+    "clipped in float": (lambda: encode(2 * np.sign(tone(440, SECONDS)), subtype="FLOAT"), "clipped"),
     "rate of nothing": (lambda: patched(WAV, 24, "<I", 0), "bad_header"),
     "rate of one": (lambda: patched(WAV, 24, "<I", 1), "bad_header"),
     "rate of the largest": (lambda: patched(WAV, 24, "<I", 2**31 - 1), "bad_header"),
@@ -112,7 +117,9 @@ def test_broken_file_has_the_same_reason_as_its_bytes(name: str, tmp_path: Path)
     for suffix in (".wav", ".mp3", ".raw"):
         path = tmp_path / f"song{suffix}"
         path.write_bytes(make())
+        opened = len(list(Path("/dev/fd").iterdir()))
         assert outcome(path) == outcome(make())
+        assert len(list(Path("/dev/fd").iterdir())) == opened  # a job of a million files would run out of them
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -120,8 +127,9 @@ def test_broken_files_do_not_stop_a_scan(name: str, tmp_path: Path) -> None:
     make, _ = BROKEN[name]
     for suffix in (".wav", ".mp3", ".ogg", ".flac", ".m4a", ".aiff"):
         (tmp_path / f"a{suffix}").write_bytes(make() + suffix.encode() * bool(make()))
+    (tmp_path / "good.wav").write_bytes(WAV)
     tracks, rejects = scan_folder(str(tmp_path))
-    assert len(tracks) + len(rejects) == 6
+    assert len(tracks) + len(rejects) == 7 and "good.wav" in [Path(t.source).name for t in tracks]
 
 
 # --- what is right is decoded
@@ -136,7 +144,9 @@ SOUND: dict[str, Callable[[], bytes]] = {
     "six channels": lambda: encode(np.stack([music(SECONDS, seed=i) for i in range(6)], axis=1)),
     "eight channels": lambda: encode(np.stack([music(SECONDS, seed=i) for i in range(8)], axis=1), container="FLAC"),
     "opposite channels": lambda: encode(np.stack([music(SECONDS), 0.9 * -music(SECONDS)], axis=1)),
-    "clipped": lambda: encode(np.sign(music(SECONDS))),
+    "clipped here and there": lambda: encode(np.clip(4 * music(SECONDS), -1, 1)),
+    "soft square wave": lambda: encode(np.sign(music(SECONDS)) * 0.9),
+    "square wave scaled as integers": lambda: encode(np.sign(music(SECONDS)) * 32_768, subtype="FLOAT"),
     "rubbish behind": lambda: WAV + b"rubbish" * 100,
     "header that claims more": lambda: patched(patched(WAV, 4, "<I", 2**31), 40, "<I", 2**31),
     "streamed": lambda: patched(patched(WAV, 4, "<I", 2**32 - 1), 40, "<I", 2**32 - 1),
@@ -206,6 +216,47 @@ def test_damaged_audio_never_raises_anything_else(name: str) -> None:
         seen.add(outcome(bytes(damaged)))
     assert seen <= REASONS | {"decoded"}
     assert name == "mp3" or "decoded" in seen - {"undecodable"}  # the damage was not so great that all is lost
+
+
+# --- the gate, which all samples pass
+
+
+def checked(samples: np.ndarray, min_seconds: float = 0.01) -> str:
+    """The reason that the gate gives, or ``"passed"``."""
+    waveform = Waveform(np.atleast_2d(samples).astype(np.float32), RATE)
+    try:
+        assert check_waveform(waveform, min_seconds) is waveform
+    except AudioError as error:
+        return error.reason
+    return "passed"
+
+
+def test_gate_lets_music_pass_and_names_what_is_wrong() -> None:
+    good = music(0.5)
+    bad, infinite, huge = good.copy(), good.copy(), good.copy()
+    bad[7], infinite[7], huge[7] = np.nan, -np.inf, 1e30
+    assert checked(good) == "passed"
+    assert checked(np.stack([good * 0, good])) == "passed"
+    assert checked(good * 32768) == "passed"
+    assert checked(bad) == "not_finite" and checked(infinite) == "not_finite"
+    assert checked(huge) == "too_loud"
+    assert checked(good * 0) == "silent" and checked(good * 0 + 0.5) == "silent"
+    assert checked(tone(440, amplitude=0.5e-4)) == "silent" and checked(tone(440, amplitude=2e-4)) == "passed"
+    assert checked(good, min_seconds=0.6) == "too_short"
+    assert checked(np.zeros((1, 0)), min_seconds=0.0) == "too_short"
+    square = np.sign(tone(440, 0.5))
+    assert checked(square) == checked(np.where(np.arange(len(square)) % 16 < 9, square, 0.1)) == "clipped"
+    assert checked(np.where(np.arange(len(square)) % 16 < 8, square, 0.1)) == "passed"
+    assert checked(0.97 * square) == "passed" and checked(3 * square) == "passed"
+
+
+@pytest.mark.parametrize(
+    "samples", [np.zeros(RATE, np.float32), np.ones((1, RATE)), np.ones((1, RATE), np.int16), np.float32(1)]
+)
+def test_gate_refuses_what_is_no_array_of_float32_samples(samples: np.ndarray) -> None:
+    with pytest.raises(AudioError, match=r"not float32 \(channels, samples\)") as caught:
+        check_waveform(Waveform(samples, RATE), 0.0)
+    assert caught.value.reason == "wrong_type"
 
 
 # --- places

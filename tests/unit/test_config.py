@@ -207,7 +207,7 @@ def candidates(value: Any, expected: Any) -> list[Any]:
         return [value + "x", "4,8,16", "8,16,32"]
     if isinstance(value, tuple):
         return [(*value, *value[:1]), value[:-1]]
-    return [7, 1000.0, "4,8", True]  # of an optional field that is None
+    return [7, 400, 1000.0, "4,8", True]  # of an optional field that is None
 
 
 def changed(config: TrialConfig) -> dict[str, TrialConfig]:
@@ -223,9 +223,11 @@ def changed(config: TrialConfig) -> dict[str, TrialConfig]:
                 continue
             if f.metadata.get("run_only"):
                 continue
+            # Legal only with several clips a track; the base of the comparison differs in position alone.
+            beside = {"clip.position": "all"} if path == "clip.hop" else {}
             for other in candidates(value, hints[f.name]):
                 try:
-                    out[path] = config.replace({path: other})
+                    out[path] = config.replace({path: other, **beside})
                 except ConfigError:
                     continue
                 break

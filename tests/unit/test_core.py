@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+import time
 import uuid
 from pathlib import Path
 
@@ -87,7 +89,8 @@ def test_seeds_fit_every_generator() -> None:
 
 
 @pytest.fixture(params=["local", "file", "memory"])
-def base(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def base(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where temporary files for remote places lie
     return {"local": str(tmp_path), "file": f"file://{tmp_path}", "memory": f"memory://{uuid.uuid4().hex}"}[
         request.param
     ]
@@ -120,19 +123,6 @@ def test_failing_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monk
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["x.bin"]
 
 
-def test_failing_write_of_a_remote_file_leaves_the_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    import fsspec
-
-    filesystem = fsspec.filesystem("memory")
-    uri = f"memory://{uuid.uuid4().hex}/x.bin"
-    storage.write_bytes(uri, b"old")
-    monkeypatch.setattr(type(filesystem), "mv", lambda *_, **__: (_ for _ in ()).throw(OSError("connection lost")))
-    with pytest.raises(OSError, match="connection lost"):
-        storage.write_bytes(uri, b"new")
-    assert storage.read_bytes(uri) == b"old"
-    assert storage.list_files(uri.rsplit("/", 1)[0]) == ["x.bin"]
-
-
 def test_readers_never_see_a_part_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, seen = tmp_path / "x.bin", []
     storage.write_bytes(str(path), b"old")
@@ -140,6 +130,76 @@ def test_readers_never_see_a_part_of_a_file(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "fsync", lambda fd: (seen.append(path.read_bytes()), sync(fd)))
     storage.write_bytes(str(path), b"new")
     assert seen == [b"old"] and path.read_bytes() == b"new"
+
+
+def test_published_file_is_there_whole_and_its_temporary_one_gone(base: str) -> None:
+    folder = storage.join(base, "deep/er")
+    uri = storage.join(folder, "x.bin")
+    storage.write_bytes(uri, b"old")
+    first, second = storage.temporary_file(uri), storage.temporary_file(uri)
+    assert first != second and not first.exists() and first.parent.is_dir()
+    first.write_bytes(b"new" * 100_000)
+    second.write_bytes(b"never published")
+    assert storage.list_files(folder) == ["x.bin"] and storage.read_bytes(uri) == b"old"
+    storage.publish(first, uri)
+    assert storage.list_files(folder) == ["x.bin"] and storage.read_bytes(uri) == b"new" * 100_000
+    assert not first.exists() and second.exists()
+
+
+def test_failing_publication_leaves_the_old_file_at_any_uri(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("connection lost")
+
+    uri = storage.join(base, "a", "x.bin")
+    storage.write_bytes(uri, b"old")
+    path = storage.temporary_file(uri)
+    path.write_bytes(b"new")
+    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "mv", fail)
+    with pytest.raises(OSError, match="connection lost"):
+        storage.publish(path, uri)
+    with pytest.raises(OSError, match="connection lost"):
+        storage.write_bytes(uri, b"new")
+    assert storage.read_bytes(uri) == b"old" and path.read_bytes() == b"new"
+    assert storage.list_files(storage.join(base, "a")) == ["x.bin"]
+
+
+def test_fetched_file_is_a_copy_and_an_absent_one_leaves_nothing(base: str, tmp_path: Path) -> None:
+    uri, path = storage.join(base, "there", "x.bin"), tmp_path / "here" / "y.bin"
+    with pytest.raises(FileNotFoundError):
+        storage.fetch(uri, path)
+    assert list(path.parent.iterdir()) == []
+    storage.write_bytes(uri, b"x" * 300_000)
+    storage.fetch(uri, path)
+    storage.fetch(uri, path)
+    assert path.read_bytes() == storage.read_bytes(uri) == b"x" * 300_000
+    assert list(path.parent.iterdir()) == [path] and list(tmp_path.glob("*.tmp")) == []
+
+
+def test_sizes_are_known_or_minus_one(base: str) -> None:
+    storage.write_bytes(storage.join(base, "x.bin"), b"12345")
+    storage.write_bytes(storage.join(base, "empty"), b"")
+    assert storage.size(storage.join(base, "x.bin")) == 5 and storage.size(storage.join(base, "empty")) == 0
+    assert storage.size(storage.join(base, "absent")) == storage.size("nothing://a/b") == storage.size("a\0b") == -1
+
+
+def test_only_old_temporary_files_are_stale(tmp_path: Path) -> None:
+    names = [".a.npy.1.tmp", ".b.npy.2.tmp", "c.tmp", ".d", "e.npy", "deeper/.f.tmp"]
+    for name in names:
+        storage.write_bytes(str(tmp_path / name), b"x")
+        os.utime(tmp_path / name, (0, time.time() - 90_000))
+    os.utime(tmp_path / ".b.npy.2.tmp", (0, time.time() - 80_000))
+    assert storage.remove_stale(str(tmp_path)) == 1
+    assert not (tmp_path / names[0]).exists() and all((tmp_path / n).exists() for n in names[1:])
+    assert storage.remove_stale(f"file://{tmp_path}", 70_000) == 1 and not (tmp_path / names[1]).exists()
+    assert storage.remove_stale(str(tmp_path / "absent")) == storage.remove_stale(f"memory://{uuid.uuid4().hex}") == 0
+
+
+def test_temporary_file_that_is_published_meanwhile_is_not_stale(tmp_path: Path) -> None:
+    (tmp_path / ".a.npy.1.tmp").symlink_to(tmp_path / "gone")  # seen in the folder, no longer there
+    assert storage.remove_stale(str(tmp_path)) == 0
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,11 @@ def test_absent_manifest_says_what_to_do(tmp_path: Path) -> None:
 
 def test_rejects_come_back_sorted_and_absent_ones_are_none(tmp_path: Path) -> None:
     uri = str(tmp_path / "rejects.parquet")
-    rejects = [Reject(track_id=i, source="s", stage="scan", reason="silent", detail="é", key="k") for i in "ba"]
+    rejects = [
+        Reject(track_id="b", source="s", stage="scan", reason="silent", detail="é", key="k", bytes=2**40),
+        Reject(track_id="a", source="s", stage="scan", reason="silent", detail="é"),
+    ]
+    assert rejects[1].bytes == -1
     assert load_rejects(uri) == []
     save_rejects(uri, rejects)
     assert load_rejects(uri) == rejects[::-1]
@@ -194,3 +198,49 @@ def test_classes_that_cannot_be_spread_are_refused_by_name() -> None:
     triples = ["123", "124", "134", "234"]
     with pytest.raises(DatasetError, match=r"class '\d{3}' has no track in the \w+ split.*cannot be spread"):
         split_by_group([track(f"{c}-{a}", c, f"artist{a}") for c in triples for a in c])
+
+
+# --- recordings that occur twice
+
+
+@given(sizes=CLASS_SIZES, seed=st.integers(0, 99), data=st.data())
+@settings(max_examples=12, deadline=None)
+def test_tracks_that_belong_together_share_a_split(sizes: list[list[int]], seed: int, data: st.DataObject) -> None:
+    tracks = tracks_of([[*groups, 1, 1, 1] for groups in sizes])
+    ids = st.sampled_from([*[t.track_id for t in tracks if t.label == "class0"][-3:], "unknown", "stranger"])
+    together = data.draw(st.lists(st.lists(ids, max_size=3), max_size=3))
+    done, _ = split_by_group(tracks, seed, together=together)
+    split_of = {t.track_id: t.split for t in done}
+    assert all(len({split_of[i] for i in ids if i in split_of}) <= 1 for ids in together)
+    splits_of = defaultdict(set)
+    for t in tracks:
+        splits_of[t.group].add(split_of[t.track_id])
+    assert all(len(splits) == 1 for splits in splits_of.values())  # and their groups stay whole
+    assert {(t.label, t.split) for t in done} == {(t.label, s) for t in tracks for s in SPLITS}
+    again = [list(reversed(ids)) for ids in reversed(together)]
+    assert split_by_group(tracks[::-1], seed, together=again)[0] == done
+
+
+def test_joined_groups_take_the_first_name_of_the_chain() -> None:
+    tracks = [track(f"{a}{i}", "jazz", f"artist:{a}") for a in "abcdefgh" for i in range(2)]
+    done, notes = split_by_group(tracks, together=[["c0", "d1"], ["unknown", "e0"], ["d0", "b1"], [], ["f0"]])
+    group_of = {t.track_id: t.group for t in done}
+    assert notes == [] and {g: sum(v == g for v in group_of.values()) for g in set(group_of.values())} == {
+        "artist:b": 6, **{f"artist:{a}": 2 for a in "aefgh"}
+    }  # fmt: skip
+    assert len({t.split for t in done if t.track_id[0] in "bcd"}) == 1
+    assert split_by_group(tracks, together=[["a0", "a1"]]) == split_by_group(tracks)
+
+
+def test_duplicates_stay_together_where_groups_were_given_up() -> None:
+    tracks = [*tracks_of([[2] * 6]), *(track(f"solo{i}", "solo", "one artist") for i in range(8))]
+    done, notes = split_by_group(tracks, together=[["solo1", "solo6"], ["solo2", tracks[0].track_id]])
+    split_of = {t.track_id: t.split for t in done}
+    assert len(notes) == 1 and split_of["solo1"] == split_of["solo6"]
+    assert len({split_of[t.track_id] for t in tracks if t.group == tracks[0].group} | {split_of["solo2"]}) == 1
+
+
+def test_class_of_one_recording_over_and_over_is_refused_by_name() -> None:
+    copies = [track(f"c{i}", "copies") for i in range(4)]
+    with pytest.raises(DatasetError, match=r"class 'copies' has no track in the \w+ split"):
+        split_by_group([*tracks_of([[2] * 6]), *copies], together=[["c0", "c1"], ["c1", "c2"], ["c3", "c0"]])

@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.builders import CLASSES, encode, sounds_like, tiny_config, tone, write_recordings
-from tonearm.audio.windows import load_clip
+from tests.builders import CLASSES, encode, sounds_like, tiny_config, tone, write_part, write_recordings
+from tonearm.audio.windows import load_clip, load_clips
 from tonearm.core import storage
 from tonearm.core.errors import AudioError, BundleError, StoreError
 from tonearm.datasets.manifest import Track
 from tonearm.ensembles.bundle import save_ensemble
 from tonearm.features import extract
-from tonearm.features.store import FeatureStore, prepare_store, track_key, write_part
+from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.inference import Classifier, load, load_recommender, predict_tracks
 from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
-from tonearm.training.batches import Batches
+from tonearm.training.batches import Batches, clip_windows
 from tonearm.training.config import TrialConfig
 from tonearm.training.trial import TrialFolder, run_trial
 
@@ -148,6 +148,27 @@ def test_models_load_from_any_uri(trained: Trained, tmp_path: Path) -> None:
     for uri in ("", str(tmp_path / "nowhere")):
         with pytest.raises(BundleError, match=r"no model (named|at)"):
             load(uri)
+
+
+def test_model_of_whole_tracks_answers_alike_from_audio_and_features(trained: Trained, tmp_path: Path) -> None:
+    config = CONFIGS[0].replace({"clip.seconds": 0.7, "clip.position": "all", "clip.hop": 0.4, "clip.tail": "pad",
+                                 "optim.epochs": 1})  # fmt: skip
+    uri, layout = prepare_store(str(tmp_path / "features"), config.feature), config.feature.layout
+    for t in trained.tracks:
+        clips = [c[layout] for c in load_clips(t.source, config.clip, [layout], config.min_seconds)]
+        arrays = [extract(c, [config.feature])[config.feature.store_name()] for c in clips]
+        write_part(uri, [track_key(t.content, config.clip)] * len(clips), arrays)
+    folder, batches = TrialFolder(str(tmp_path / "trial")), Batches(config, trained.tracks, CLASSES, FeatureStore(uri))
+    list(run_trial(config, batches, folder))
+    classifier, first = load(folder.bundle_uri), trained.tracks[0]
+    assert [len(batches.stored(t)) for t in trained.tracks] == [3] * len(trained.tracks)
+    assert clip_windows(batches.stored(first), config).shape == (3 * config.window.per_track, *config.inputs.shape)
+    chosen = trained.tracks[::4]
+    for track, stored in zip(chosen, predict_tracks(classifier, chosen, str(tmp_path / "features"), ""), strict=True):
+        np.testing.assert_allclose(classifier.predict(track.source).probabilities, stored.probabilities, atol=1e-5)
+    (name,) = classifier.features
+    alone = classifier.predict_stored({name: batches.stored(first)[:1]})
+    assert np.abs(alone.probabilities - classifier.predict(first.source).probabilities).max() > 1e-4
 
 
 # --- neighbours

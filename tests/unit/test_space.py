@@ -58,7 +58,7 @@ def test_all_problems_are_found_at_once() -> None:
         "optim.batch_size = 2.0: OptimConfig.batch_size: 2.0 is a float, expected int",
         "model.dropout = 1.5: dropout is 1.5",
         "feature.n_fft: has no options",
-        "feature.hop = 4096: hop 4096 is longer than n_fft 512",
+        "feature.hop = 4096: hop 4096 is longer than the window 512",
         "window.frames: ranges from 9.0 to 9.0",
         "seed = 'one': TrialConfig.seed: 'one' is a str, expected int",
     ):

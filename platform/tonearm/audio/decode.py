@@ -1,28 +1,31 @@
-"""The one decoder: libsndfile (MP3, OGG Vorbis, Opus, FLAC, WAV, AIFF) and soxr's HQ resampling."""
+"""The one decoder: libsndfile (MP3, OGG Vorbis, Opus, FLAC, WAV, AIFF), FFmpeg (M4A, AAC); resampling by soxr HQ."""
 
 from __future__ import annotations
 
 import io
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tonearm.audio.aac import SNIFFED_BYTES, AacFile, demuxer_for
 from tonearm.audio.channels import Channels, convert_channels
-from tonearm.core.errors import AudioError
+from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.storage import is_local, local_path
-from tonearm.core.types import Waveform
+from tonearm.core.types import FloatArray, Waveform
 
 Source = bytes | str | os.PathLike[str]
 
-#: What libsndfile decodes, by file name; a folder scan looks for these. The content decides, not the name.
+#: What is decoded, by file name; a folder scan looks for these. The content decides, not the name.
 AUDIO_SUFFIXES = (".mp3", ".ogg", ".oga", ".opus", ".flac", ".wav", ".aif", ".aiff", ".m4a", ".aac")
 MAX_CHANNELS = 8
 SAMPLE_RATES = (1_000, 768_000)  # Hz; outside it a header lies
 LONGEST_DECODE_SECONDS = 3600.0  # the most that is held in memory at once
+BLOCK_SAMPLES = 2**17  # a channel: 1 MiB of stereo; after each block libsndfile seeks, which costs MP3 a frame or two
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,12 @@ def describe(source: Source) -> AudioInfo:
     AudioError
         ``empty``, ``missing``, ``undecodable``, ``bad_header``.
     """
-    with _open(source) as file:
-        return AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels, file.format)
+    with open_audio(source) as file:
+        return file.info
+
+
+Layout = tuple[int, Channels]
+"""A wanted form of the samples: sample rate in Hz, channels."""
 
 
 def decode(
@@ -65,7 +72,8 @@ def decode(
     channels
         1 (the mean of all), 2, or ``"mid_side"``.
     offset, duration
-        Seconds to skip and to keep (None: to the end, at most an hour). Only that part is held in memory.
+        Seconds to skip and to keep (None: to the end, at most an hour). Only that part is held in memory, and only
+        in the wanted form: a file of eight channels at 768 kHz takes no more than its mono at 22 050 Hz.
 
     Returns
     -------
@@ -77,41 +85,124 @@ def decode(
     AudioError
         With reason ``empty``, ``missing``, ``undecodable``, ``bad_header`` or ``too_many_channels``.
     """
-    import soundfile
-    import soxr
+    layout = (sample_rate, channels)
+    return decode_layouts(source, [layout], offset, duration)[layout]
 
-    with _open(source) as file:
-        rate = file.samplerate
-        start = round(offset * rate)
-        count = round(min(LONGEST_DECODE_SECONDS, LONGEST_DECODE_SECONDS if duration is None else duration) * rate)
+
+def decode_layouts(
+    source: Source, layouts: Sequence[Layout], offset: float = 0.0, duration: float | None = None
+) -> dict[Layout, Waveform]:
+    """Decode audio once and give it in several forms; parameters and errors are those of :func:`decode`."""
+    if not (0 <= offset < math.inf) or not (duration is None or duration > 0):
+        raise ConfigError(f"offset {offset} s and duration {duration} s must be at least 0 and above 0")
+    with open_audio(source) as file:
+        return file.read(layouts, offset, duration)
+
+
+class AudioFile:
+    """An open recording, of which several parts can be read. Made by :func:`open_audio`.
+
+    Attributes
+    ----------
+    info
+        What the header says.
+    """
+
+    def __init__(self, file: Any, name: str) -> None:
+        self._file, self._name = file, name
+        self.info = AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels, file.format)
+
+    def read(
+        self, layouts: Sequence[Layout], offset: float = 0.0, duration: float | None = None
+    ) -> dict[Layout, Waveform]:
+        """A part of the recording, as :func:`decode` gives it, in each wanted form.
+
+        It is read block by block, and each block is brought into the wanted form before the next one is read.
+        """
+        rate = self.info.sample_rate
+        seconds = min(LONGEST_DECODE_SECONDS, LONGEST_DECODE_SECONDS if duration is None else duration)
+        converters = {layout: _Converter(rate, *layout) for layout in dict.fromkeys(layouts)}
+        for block in self._blocks(round(offset * rate), round(seconds * rate), offset):
+            for converter in converters.values():
+                converter.add(block)
+        return {layout: Waveform(c.finish(), layout[0]) for layout, c in converters.items()}
+
+    def _blocks(self, start: int, count: int, offset: float) -> Iterator[FloatArray]:
+        import soundfile
+
+        # Some headers claim more than there is, and some streams do not know; what counts is what comes.
+        left = min(count, max(0, self._file.frames - start))
         try:
-            if start:
-                file.seek(min(start, file.frames))
-            samples = file.read(min(count, max(0, file.frames - start)), dtype="float32", always_2d=True)
+            if self._file.tell() != start and left:
+                self._file.seek(start)
+            buffer = np.empty((min(BLOCK_SAMPLES, left), self.info.channels), dtype=np.float32)
+            nothing = True
+            while left > 0:
+                block = self._file.read(min(BLOCK_SAMPLES, left), dtype="float32", always_2d=True, out=buffer[:left])
+                if len(block) == 0:
+                    break
+                nothing = False
+                left -= len(block)
+                yield block
         except (soundfile.SoundFileError, RuntimeError) as error:
-            raise AudioError("undecodable", f"{_name(source)}: decoding failed after the header: {error}") from None
-    if samples.shape[0] == 0:
-        raise AudioError("empty", f"{_name(source)} holds no samples after {offset:g} s")
-    out = convert_channels(samples, channels)
-    if rate != sample_rate:
-        out = np.stack([soxr.resample(channel, rate, sample_rate, quality="HQ") for channel in out])
-    return Waveform(np.ascontiguousarray(out, dtype=np.float32), sample_rate)
+            raise AudioError("undecodable", f"{self._name}: decoding failed after the header: {error}") from None
+        if nothing:
+            raise AudioError("empty", f"{self._name} holds no samples after {offset:g} s")
+
+
+class _Converter:
+    """Blocks of one recording into one wanted form."""
+
+    def __init__(self, rate: int, sample_rate: int, channels: Channels) -> None:
+        import soxr
+
+        self._channels = channels
+        self._parts: list[FloatArray] = []
+        self._resampler: Any = None
+        if rate != sample_rate:
+            self._resampler = soxr.ResampleStream(rate, sample_rate, 1 if channels == 1 else 2, "float32", "HQ")
+
+    def add(self, block: FloatArray) -> None:
+        """Convert a block (samples, source channels), which may be overwritten afterwards."""
+        samples = convert_channels(block, self._channels)
+        self._parts.append(self._resample(samples, last=False) if self._resampler else samples)
+
+    def finish(self) -> FloatArray:
+        """All samples, (channels, samples)."""
+        if self._resampler:
+            nothing = np.empty((1 if self._channels == 1 else 2, 0), dtype=np.float32)
+            self._parts.append(self._resample(nothing, last=True))
+        return np.ascontiguousarray(np.concatenate(self._parts, axis=1))
+
+    def _resample(self, samples: FloatArray, last: bool) -> FloatArray:
+        if self._channels == 1:  # a flat array goes through soxr without being taken apart
+            flat: FloatArray = self._resampler.resample_chunk(samples[0], last=last)
+            return flat[None]
+        pair: FloatArray = self._resampler.resample_chunk(np.ascontiguousarray(samples.T), last=last)
+        return pair.T
 
 
 @contextmanager
-def _open(source: Source) -> Iterator[Any]:
+def open_audio(source: Source) -> Iterator[AudioFile]:
+    """Open a recording; errors as :func:`describe` has them."""
     import soundfile
 
     handle: Any = None
     try:
         handle = _handle(source)
-        file = soundfile.SoundFile(handle)
+        demuxer = demuxer_for(_head(handle))
+        if demuxer:
+            file: Any = AacFile(os.fdopen(handle, "rb") if isinstance(handle, int) else handle, demuxer)
+        else:
+            file = soundfile.SoundFile(handle, closefd=True)
     except OSError as error:
         raise AudioError("missing", f"{_name(source)} cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # an unknown protocol, a name with a zero byte
         raise AudioError("missing", f"{_name(source)!r} cannot be opened: {error}") from None
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise AudioError("undecodable", f"{_name(source)} is no audio libsndfile reads: {_reason(error)}") from None
+        if "SF_INFO" in str(error):  # libsndfile's words for a header without a rate or without channels
+            raise AudioError("bad_header", f"{_name(source)} claims a rate or a number of channels of 0") from None
+        raise AudioError("undecodable", f"{_name(source)} is no audio that can be read: {_reason(error)}") from None
     with file:
         if not (SAMPLE_RATES[0] <= file.samplerate <= SAMPLE_RATES[1] and 1 <= file.channels <= MAX_CHANNELS):
             raise AudioError(
@@ -119,18 +210,14 @@ def _open(source: Source) -> Iterator[Any]:
                 f"{_name(source)} claims {file.samplerate} Hz and {file.channels} channels: expected "
                 f"{SAMPLE_RATES[0]}-{SAMPLE_RATES[1]} Hz and at most {MAX_CHANNELS} channels",
             )
-        yield file
-
-
-class _Nameless(io.BufferedReader):
-    """A file whose name soundfile does not see: it would take one that ends in ``.raw`` for headerless samples."""
-
-    @property
-    def name(self) -> str:
-        return ""
+        yield AudioFile(file, _name(source))
 
 
 def _handle(source: Source) -> Any:
+    """What libsndfile reads from: a file object, or the descriptor of a local file, which it reads without Python.
+
+    Not the name: it would take one that ends in ``.raw`` for headerless samples.
+    """
     if isinstance(source, bytes):
         if not source:
             raise AudioError("empty", "the file has no bytes")
@@ -145,7 +232,15 @@ def _handle(source: Source) -> Any:
         raise AudioError("empty", f"{path} has no bytes")
     if path.is_dir():
         raise AudioError("undecodable", f"{path} is a folder, no audio file")
-    return _Nameless(io.FileIO(path))
+    return os.open(path, os.O_RDONLY)
+
+
+def _head(handle: Any) -> bytes:
+    if isinstance(handle, int):
+        return os.pread(handle, SNIFFED_BYTES, 0)
+    head = bytes(handle.read(SNIFFED_BYTES))
+    handle.seek(0)
+    return head
 
 
 def _reason(error: Exception) -> str:

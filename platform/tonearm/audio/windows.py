@@ -1,16 +1,22 @@
-"""Which part of a recording is used: one clip of a track, and windows of that clip."""
+"""Which parts of a recording are used: one clip of a track or many over the whole of it, and windows of a clip."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import Literal
+
+import numpy as np
 
 from tonearm.audio.channels import Channels
 from tonearm.audio.checks import check_waveform
-from tonearm.audio.decode import Source, decode, describe
+from tonearm.audio.decode import AudioFile, Layout, Source, open_audio
 from tonearm.core.config import Config
-from tonearm.core.errors import ConfigError
+from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import Waveform
+
+Tail = Literal["drop", "pad", "wrap"]
+LEFT_OUT = ("silent", "clipped", "too_short")  # of a clip among others of its track: a rest in the music is no fault
 
 
 class ClipConfig(Config):
@@ -19,18 +25,61 @@ class ClipConfig(Config):
     Attributes
     ----------
     seconds
-        Length of the clip; shorter tracks are used whole.
+        Length of a clip.
     position
-        Where a longer track is cut: ``"start"``, or ``"middle"``, which skips fade-ins and spoken openings.
+        Where a longer track is cut: ``"start"``; ``"middle"``, which skips fade-ins and spoken openings; or ``"all"``:
+        the whole track, in clips one after the other.
+    hop
+        ``"all"``: seconds from the start of one clip to the next; None is ``seconds``, no overlap.
+    tail
+        What becomes of a clip that the track ends in: ``"drop"`` it (a track shorter than one clip is used as it is),
+        ``"pad"`` it with zeros, or ``"wrap"`` around to the track's beginning.
     """
 
     seconds: float = 30.0
-    position: Literal["start", "middle"] = "middle"
+    position: Literal["start", "middle", "all"] = "middle"
+    hop: float | None = None
+    tail: Tail = "drop"
 
     def problems(self) -> list[str]:
-        if 0 < self.seconds < math.inf:
-            return []
-        return [f"clip.seconds is {self.seconds}: a clip needs a positive, finite length"]
+        found = []
+        if not 0 < self.seconds < math.inf:
+            found.append(f"clip.seconds is {self.seconds}: a clip needs a positive, finite length")
+        if self.hop is not None and self.position != "all":
+            found.append(f"clip.hop is {self.hop} but clip.position is {self.position!r}: only 'all' has several clips")
+        elif self.hop is not None and not 0 < self.hop < math.inf:
+            found.append(f"clip.hop is {self.hop}: it must be positive, or None for no overlap")
+        return found
+
+
+def tile(length: int, window: int, hop: int, tail: Tail) -> list[int]:
+    """First positions of windows over a whole.
+
+    Parameters
+    ----------
+    length
+        Of the whole, in any unit (samples, frames, milliseconds).
+    window, hop
+        Length of a window, and from one start to the next, > 0.
+    tail
+        ``"drop"``: only windows that fit, but one at 0 if the whole is shorter than a window. ``"pad"``, ``"wrap"``:
+        as many as are needed to cover the whole; the last one reaches beyond its end.
+
+    Raises
+    ------
+    ConfigError
+        If a length is not positive.
+    """
+    if min(length, window, hop) < 1:
+        raise ConfigError(f"windows of {window} every {hop} over {length}: all three must be at least 1")
+    fitting = max(0, (length - window) // hop + 1)
+    starts = [i * hop for i in range(fitting)] or [0]
+    covered = starts[-1] + window
+    if tail != "drop" and covered < length:
+        more = -(-(length - covered) // hop)
+        # With a hop longer than the window, a start may lie beyond the end: nothing is left to cover then.
+        starts += [s for s in (starts[-1] + i * hop for i in range(1, more + 1)) if s < length]
+    return starts
 
 
 def load_clip(
@@ -40,17 +89,80 @@ def load_clip(
     channels: Channels = 1,
     min_seconds: float = 1.0,
 ) -> Waveform:
-    """Decode the clip of a track and pass it through the gate; extraction and serving both come this way.
+    """The first clip of a track in one layout, as :func:`load_clips` gives it."""
+    layout = (sample_rate, channels)
+    return next(load_clips(source, clip, [layout], min_seconds))[layout]
+
+
+def load_clips(
+    source: Source, clip: ClipConfig, layouts: Sequence[Layout], min_seconds: float = 1.0
+) -> Iterator[dict[Layout, Waveform]]:
+    """Decode the clips of a track and pass them through the gate; extraction and serving both come this way.
+
+    One clip is in memory at a time, however long the track.
+
+    Parameters
+    ----------
+    source
+        Encoded bytes, a path or a URI.
+    clip
+        Which parts.
+    layouts
+        The wanted (sample rate, channels).
+    min_seconds
+        The least audio that a track must have, and each clip of it unless its tail is filled up.
+
+    Yields
+    ------
+    dict
+        For each clip its waveform in each layout. Of several clips, the silent ones are left out.
 
     Raises
     ------
     AudioError
-        Whatever :func:`tonearm.audio.decode.decode` and :func:`tonearm.audio.checks.check_waveform` find.
+        Whatever :func:`tonearm.audio.decode.decode` and :func:`tonearm.audio.checks.check_waveform` find; for several
+        clips, if none of them can be used.
     """
-    offset = 0.0
+    refused: AudioError | None = None
+    usable = 0
+    with open_audio(source) as file:
+        starts = _starts(clip, file.info.duration)
+        for start in starts:
+            waveforms = file.read(layouts, start, clip.seconds)
+            try:
+                for waveform in waveforms.values():
+                    # What was recorded is checked, not what it is filled up with; a tail may be as short as it is.
+                    check_waveform(waveform, min_seconds if start == 0 or clip.tail == "drop" else 0.0)
+            except AudioError as error:
+                if clip.position != "all" or error.reason not in LEFT_OUT:
+                    raise
+                refused = refused or error
+                continue
+            usable += 1
+            yield waveforms if clip.tail == "drop" else {k: _fill(w, clip, file, k) for k, w in waveforms.items()}
+    if refused and not usable:
+        raise refused
+
+
+def _starts(clip: ClipConfig, duration: float) -> list[float]:
+    if clip.position == "start":
+        return [0.0]
     if clip.position == "middle":
-        offset = max(0.0, (describe(source).duration - clip.seconds) / 2)
-    return check_waveform(decode(source, sample_rate, channels, offset, clip.seconds), min_seconds)
+        return [max(0.0, (duration - clip.seconds) / 2)]
+    length, window, hop = (max(1, round(1000 * s)) for s in (duration, clip.seconds, clip.hop or clip.seconds))
+    return [milliseconds / 1000 for milliseconds in tile(length, window, hop, clip.tail)]
+
+
+def _fill(waveform: Waveform, clip: ClipConfig, file: AudioFile, layout: Layout) -> Waveform:
+    wanted = round(clip.seconds * waveform.sample_rate)
+    samples = waveform.samples[:, :wanted]
+    missing = wanted - samples.shape[1]
+    if missing and clip.tail == "pad":
+        samples = np.pad(samples, ((0, 0), (0, missing)))
+    elif missing:
+        whole = file.read([layout], 0.0, missing / waveform.sample_rate + 0.01)[layout].samples
+        samples = np.concatenate([samples, np.resize(whole.T, (missing, len(whole))).T], axis=1)
+    return Waveform(np.ascontiguousarray(samples), waveform.sample_rate)
 
 
 def window_starts(frames: int, window: int, count: int) -> list[int]:

@@ -51,16 +51,20 @@ class Progress:
 
     def __init__(self, what: str, total: int) -> None:
         self.what, self.total, self.done = what, total, 0
-        self._started = time.monotonic()
+        self._first: tuple[float, int] | None = None
         self._line = StatusLine()
 
     def add(self, count: int = 1, note: str = "") -> None:
         """Count work as done; ``note`` is shown behind the figures."""
         self.done += count
-        seconds = time.monotonic() - self._started
-        rate = self.done / seconds if seconds > 0 else 0.0
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (now, self.done)  # workers take seconds to start: the rate counts from the first answer
+        seconds, done = now - self._first[0], self.done - self._first[1]
+        rate = done / seconds if seconds > 1 else 0.0
+        speed = f", {rate:.1f}/s" if rate > 0 else ""
         left = f", {(self.total - self.done) / rate:.0f} s left" if rate > 0 and self.done < self.total else ""
-        line = f"  {self.done}/{self.total} {self.what}, {rate:.1f}/s{left} {note}".rstrip()
+        line = f"  {self.done}/{self.total} {self.what}{speed}{left} {note}".rstrip()
         self._line.show(line, now=self.done >= self.total)
 
     def __enter__(self) -> Progress:

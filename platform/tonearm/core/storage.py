@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -40,6 +43,17 @@ def exists(uri: str) -> bool:
     return bool(filesystem.exists(path))
 
 
+def size(uri: str) -> int:
+    """Bytes of a file; -1 if that cannot be found out."""
+    try:
+        if is_local(uri):
+            return local_path(uri).stat().st_size
+        filesystem, path = _remote(uri)
+        return int(filesystem.size(path))
+    except (OSError, ValueError, TypeError):
+        return -1
+
+
 def read_bytes(uri: str) -> bytes:
     """The whole content of a file."""
     if is_local(uri):
@@ -69,6 +83,58 @@ def write_bytes(uri: str, data: bytes) -> None:
     partial = f"{remote}.{uuid.uuid4().hex}.tmp"
     filesystem.pipe_file(partial, data)
     filesystem.mv(partial, remote)
+
+
+def temporary_file(uri: str) -> Path:
+    """A new path on this machine to write a large file to, which :func:`publish` then puts at ``uri``."""
+    if is_local(uri):
+        path = local_path(uri)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    return Path(tempfile.gettempdir()) / f"tonearm-{uuid.uuid4().hex}.tmp"
+
+
+def publish(path: Path, uri: str) -> None:
+    """Put a finished file from :func:`temporary_file` at its place, whole or not at all; the path is gone then."""
+    if is_local(uri):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        path.replace(local_path(uri))
+        return
+    filesystem, remote = _remote(uri)
+    filesystem.makedirs(remote.rsplit("/", 1)[0], exist_ok=True)
+    partial = f"{remote}.{uuid.uuid4().hex}.tmp"
+    filesystem.put_file(str(path), partial)
+    filesystem.mv(partial, remote)
+    path.unlink()
+
+
+def fetch(uri: str, path: Path) -> None:
+    """Copy a file to this machine, without holding it in memory; no reader ever sees a part of it."""
+    temporary = temporary_file(str(path))
+    try:
+        if is_local(uri):
+            shutil.copyfile(local_path(uri), temporary)
+        else:
+            filesystem, remote = _remote(uri)
+            filesystem.get_file(remote, str(temporary))
+        publish(temporary, str(path))
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_stale(uri: str, seconds: float = 86_400.0) -> int:
+    """Remove what writers that were killed left in a local folder more than ``seconds`` ago; returns how many files.
+
+    Elsewhere than on local disks partial uploads are the storage's own to expire.
+    """
+    folder = local_path(uri) if is_local(uri) else None
+    stale = []
+    if folder is not None and folder.is_dir():
+        stale = [p for p in folder.glob(".*.tmp") if time.time() - p.stat().st_mtime > seconds]
+    for path in stale:
+        path.unlink(missing_ok=True)
+    return len(stale)
 
 
 def list_files(uri: str, suffix: str = "") -> list[str]:

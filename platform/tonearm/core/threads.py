@@ -1,10 +1,12 @@
-"""One thread a worker: several workers that each start a thread a core make everything 2-3 times slower."""
+"""What a worker process must set before it works: one thread each, and memory that is kept."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 
+#: Several workers that each start a thread a core make everything 2-3 times slower.
 #: Read by OpenMP, OpenBLAS, MKL and numba once, when they are first imported.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -21,3 +23,20 @@ def limit_threads(threads: int = 1) -> None:
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(threads)
+
+
+def keep_memory() -> None:
+    """Let the C library keep freed memory for the next array instead of giving it back; does nothing elsewhere.
+
+    A pass over a clip allocates some tens of megabytes in arrays of a few. Given back and asked for again, each page
+    is mapped and zeroed anew, which took 40 % of the time of a pass on a virtual machine.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # no glibc
+        return
+    mallopt(M_MMAP_THRESHOLD, 32 * 2**20)  # the most that glibc takes
+    mallopt(M_TRIM_THRESHOLD, 256 * 2**20)
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h

@@ -68,14 +68,19 @@ def scan_folder(root: str, label: str = "folder") -> tuple[list[Track], list[Rej
             rejects.append(Reject(track_id=relative, source=str(path), stage="scan", reason="missing",
                                   detail=f"cannot be read: {error.strerror or error}"))  # fmt: skip
             continue
+        size = path.stat().st_size
+        if size == 0:
+            rejects.append(Reject(track_id=relative, source=str(path), stage="scan", reason="empty", bytes=0,
+                                  detail="the file has no bytes"))  # fmt: skip
+            continue
         first = first_with.setdefault(track.content, relative)
         if first != relative:  # one recording in two splits would be tested on what it was trained on
-            rejects.append(Reject(track_id=relative, source=str(path), stage="scan", reason="duplicate",
+            rejects.append(Reject(track_id=relative, source=str(path), stage="scan", reason="duplicate", bytes=size,
                                   detail=f"the same bytes as {first}"))  # fmt: skip
         elif track.label:
             tracks.append(track)
         else:
-            rejects.append(Reject(track_id=relative, source=str(path), stage="scan", reason="no_label",
+            rejects.append(Reject(track_id=relative, source=str(path), stage="scan", reason="no_label", bytes=size,
                                   detail=f"neither {TABLE} nor its tags give it a {label!r}"))  # fmt: skip
     if not tracks:
         raise DatasetError(

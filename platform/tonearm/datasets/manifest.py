@@ -67,6 +67,7 @@ class Reject:
     """A track that was set aside: where, the countable reason, what was seen.
 
     ``key`` identifies the content that failed, so that a repaired file is tried again and a broken one is not.
+    ``bytes`` is the size of the file, -1 where it is not known.
     """
 
     track_id: str
@@ -75,6 +76,7 @@ class Reject:
     reason: str
     detail: str
     key: str = ""
+    bytes: int = -1
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def _write_rows(uri: str, rows: Sequence[Any], kind: type[Any], metadata: dict[s
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"year": pa.int32(), "latitude": pa.float64(), "longitude": pa.float64()}
+    types = {"bytes": pa.int64(), "year": pa.int32(), "latitude": pa.float64(), "longitude": pa.float64()}
     fields = [pa.field(f.name, types.get(f.name, pa.string())) for f in dataclasses.fields(kind)]
     schema = pa.schema(fields, metadata=metadata)
     table = pa.Table.from_pylist([dataclasses.asdict(r) for r in rows], schema=schema)

@@ -21,12 +21,19 @@ def split_by_group(
     tracks: Sequence[Track],
     seed: int = 0,
     fractions: Mapping[Split, float] = FRACTIONS,
+    together: Sequence[Sequence[str]] = (),
 ) -> tuple[tuple[Track, ...], list[str]]:
     """Assign splits, groups kept whole and classes balanced.
 
     Groups are placed greedily in many seeded orders, large ones first, and the assignment nearest to the wanted
     fractions of every class is kept. A class with fewer groups than splits cannot be kept apart by group: its tracks
     are split one by one, which a note names, since a group may then occur on both sides.
+
+    Parameters
+    ----------
+    together
+        Track ids that must share a split whatever their groups: a recording that occurs twice. Their groups are
+        joined under the first name of them.
 
     Returns
     -------
@@ -40,6 +47,7 @@ def split_by_group(
     """
     ordered = sorted(tracks, key=lambda t: t.track_id)
     ordered, notes = _dissolve(ordered, len(fractions))
+    ordered = _join(ordered, together)
     classes = sorted({t.label for t in ordered})
     groups = sorted({t.group for t in ordered})
     counts = np.zeros((len(groups), len(classes)))
@@ -83,6 +91,16 @@ def _dissolve(tracks: Sequence[Track], splits: int) -> tuple[list[Track], list[s
         for label in small
     ]
     return [dataclasses.replace(t, group=f"track:{t.track_id}") if t.label in small else t for t in tracks], notes
+
+
+def _join(tracks: Sequence[Track], together: Sequence[Sequence[str]]) -> list[Track]:
+    """Join the groups of tracks that must share a split."""
+    group_of = {t.track_id: t.group for t in tracks}
+    name = {g: g for g in group_of.values()}
+    for ids in together:
+        joined = {name[group_of[i]] for i in ids if i in group_of}
+        name = {g: min(joined) if n in joined else n for g, n in name.items()}
+    return [dataclasses.replace(t, group=name[t.group]) for t in tracks]
 
 
 def _place(counts: np.ndarray, wanted: np.ndarray, rng: np.random.Generator, tie_break: float) -> np.ndarray:

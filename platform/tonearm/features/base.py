@@ -5,12 +5,18 @@ from __future__ import annotations
 import math
 from typing import ClassVar, Literal
 
+from tonearm.audio.channels import Channels
+from tonearm.audio.decode import Layout
 from tonearm.core.config import Config
 from tonearm.core.registry import Registry
 from tonearm.core.seeding import digest
-from tonearm.core.types import FloatArray, InputSpec, Waveform
+from tonearm.core.types import InputSpec
+from tonearm.features.recipe import Recipe, Spectrum
 
 Normalisation = Literal["frame", "track", "none"]
+Unit = Literal["dB", "amplitude", "ratio", "cepstrum"]
+
+DEFINITION = 2  # raise it when stored values of the same config change: other stores are then made
 
 
 class Representation(Config):
@@ -20,33 +26,45 @@ class Representation(Config):
     ----------
     sample_rate
         Hz that the waveform must have.
-    n_fft, hop
-        Window length and step in samples. A longer window resolves harmony, a shorter one attacks.
+    channels
+        1 (the mean of all channels), 2 (left and right) or ``"mid_side"``; two channels make two planes.
+    hop
+        Samples from one frame to the next.
     frames
         Frames kept, from the first; None keeps all. The thesis kept 643 of 30 s.
     normalisation
         Applied on reading, never stored: ``"frame"`` (zero mean and unit deviation per frame across frequency, the
-        original), ``"track"`` (over the whole track) or ``"none"``.
+        original), ``"track"`` (over the whole clip) or ``"none"``.
     """
 
     registry: ClassVar[Registry[type[Representation]]] = Registry("representation")
+    unit: ClassVar[Unit] = "dB"
 
     sample_rate: int = 22050
-    n_fft: int = 4096
+    channels: Channels = 1
     hop: int = 1024
     frames: int | None = 643
     normalisation: Normalisation = "frame"
 
     def problems(self) -> list[str]:
-        low = [f"{name} is {getattr(self, name)}: it must be positive" for name in ("sample_rate", "n_fft", "hop")
-               if getattr(self, name) < 1]  # fmt: skip
+        found = [
+            f"{name} is {getattr(self, name)}: it must be positive"
+            for name in ("sample_rate", "hop")
+            if getattr(self, name) < 1
+        ]
         if self.frames is not None and self.frames < 1:
-            low.append(f"frames is {self.frames}: keep at least one frame, or None for all")
-        if self.n_fft % 2:
-            low.append(f"n_fft is {self.n_fft}: it must be even, so that the analysis can be centred")
-        if not low and self.hop > self.n_fft:
-            low.append(f"hop {self.hop} is longer than n_fft {self.n_fft}: samples between windows would be lost")
-        return low
+            found.append(f"frames is {self.frames}: keep at least one frame, or None for all")
+        return found
+
+    @property
+    def layout(self) -> Layout:
+        """The form of the samples that it is computed of: sample rate and channels."""
+        return (self.sample_rate, self.channels)
+
+    @property
+    def planes(self) -> int:
+        """Channels of the representation: 1 or 2."""
+        return 1 if self.channels == 1 else 2
 
     @property
     def freq_bins(self) -> int:
@@ -64,13 +82,48 @@ class Representation(Config):
     def input_spec(self, seconds: float) -> InputSpec:
         """The shape that a clip of so many seconds has."""
         frames = self.frames_in(seconds)
-        return InputSpec(1, self.freq_bins, min(frames, self.frames) if self.frames else frames)
+        return InputSpec(self.planes, self.freq_bins, min(frames, self.frames) if self.frames else frames)
 
-    def compute(self, waveform: Waveform) -> FloatArray:
-        """The representation of a mono waveform at :attr:`sample_rate`: float32 of shape (freq_bins, frames)."""
+    def frequencies(self) -> list[float]:
+        """The centre of each row in Hz, for axes; empty where rows are no frequencies."""
+        return []
+
+    def recipe(self) -> Recipe:
+        """How it is computed."""
         raise TypeError(f"{type(self).__name__} must say how it is computed")
 
     def store_name(self) -> str:
         """Name of its store: kind and a hash of all that changes a stored value (normalisation does not)."""
         values = {k: v for k, v in self.to_dict(run_only=False).items() if k != "normalisation"}
-        return f"{self.kind}-{digest(values)}"
+        return f"{self.kind}-{digest(DEFINITION, values)}"
+
+
+class FourierRepresentation(Representation):
+    """Base of what is made of a short-time Fourier transform.
+
+    Attributes
+    ----------
+    n_fft
+        Samples a transform, even. A longer window resolves harmony, a shorter one attacks.
+    win_length
+        Length of the Hann window, centred in ``n_fft``; None is ``n_fft``.
+    """
+
+    n_fft: int = 4096
+    win_length: int | None = None
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        window = self.n_fft if self.win_length is None else self.win_length
+        if self.n_fft < 2 or self.n_fft % 2:
+            found.append(f"n_fft is {self.n_fft}: it must be even and positive, so that the analysis can be centred")
+        elif not 2 <= window <= self.n_fft:
+            found.append(f"win_length is {window}: it must be within 2 and n_fft, {self.n_fft}")
+        elif self.hop > window:
+            found.append(f"hop {self.hop} is longer than the window {window}: samples between windows would be lost")
+        return found
+
+    @property
+    def analysis(self) -> Spectrum:
+        """The transform that it shares with others."""
+        return Spectrum(self.n_fft, self.win_length or self.n_fft, self.hop)

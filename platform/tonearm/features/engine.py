@@ -1,23 +1,47 @@
-"""The one feature engine: extraction, training and serving all compute representations here."""
+"""The one feature engine: extraction, training and serving all compute representations here.
+
+Any set of representations goes through in one pass: a transform that several need is made once, and so are its bands
+and its decibels.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from tonearm.core.errors import AudioError, ConfigError
+import numpy as np
+
+from tonearm.audio.decode import Layout
+from tonearm.core.errors import AudioError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features.base import Representation
+from tonearm.features.constant_q import constant_q_power
+from tonearm.features.names import resolve
+from tonearm.features.recipe import ConstantQ, MelBands, Recipe, Spectrum
+from tonearm.features.scaling import Statistics, statistics
+from tonearm.features.spectral import fourier_power, power_to_db
 
 
-def resolve(feature: str | Representation) -> Representation:
-    """A representation's config from its name or from itself.
+@dataclass(frozen=True)
+class Computed:
+    """One representation of one waveform.
 
-    Raises
-    ------
-    UnknownNameError
-        For a name that is none, with the known ones.
+    Attributes
+    ----------
+    values
+        float32 of shape (freq_bins, frames), or (2, freq_bins, frames) for two planes; not normalised.
+    whole
+        The same before rows were cut; what the statistics are taken of.
     """
-    return feature if isinstance(feature, Representation) else Representation.registry[feature]()
+
+    values: FloatArray
+    whole: FloatArray
+
+    def statistics(self) -> Statistics:
+        """What normalisation needs."""
+        return statistics(self.whole)
 
 
 def extract(waveform: Waveform, features: Sequence[str | Representation], device: str = "cpu") -> dict[str, FloatArray]:
@@ -26,30 +50,138 @@ def extract(waveform: Waveform, features: Sequence[str | Representation], device
     Parameters
     ----------
     waveform
-        Mono, at the sample rate of the representations.
+        At the sample rate of the representations, with their channels.
     features
         Names (``"mel"``) or configs; a config's key in the answer is its ``store_name()``, a name's is the name.
     device
-        ``"cpu"``.
+        ``"cpu"``, or a torch device (``"cuda"``), where :func:`tonearm.features.batched.extract_batch` computes.
 
     Returns
     -------
     dict
-        To float32 arrays of shape (freq_bins, frames), in decibels, not normalised.
+        To float32 arrays of shape (freq_bins, frames), or (2, freq_bins, frames) for two planes; in decibels (chroma,
+        mfcc and waveform as they are), not normalised.
 
     Raises
     ------
     AudioError
-        ``not_mono`` or ``wrong_rate`` if the waveform does not fit the representation.
+        ``wrong_channels``, ``wrong_rate`` or ``too_short`` if the waveform does not fit a representation.
     """
-    if device != "cpu":
-        raise ConfigError(f"device {device!r} computes no representations: use 'cpu'")
-    out = {}
-    for feature in features:
-        config = resolve(feature)
-        if waveform.samples.shape[0] != 1:
-            raise AudioError("not_mono", f"{waveform.samples.shape[0]} channels, {config.kind} takes one")
-        if waveform.sample_rate != config.sample_rate:
-            raise AudioError("wrong_rate", f"{waveform.sample_rate} Hz, {config.kind} takes {config.sample_rate} Hz")
-        out[feature if isinstance(feature, str) else config.store_name()] = config.compute(waveform)
-    return out
+    configs = [resolve(f) for f in features]
+    if device == "cpu":
+        computed = compute(waveform, configs)
+    else:
+        from tonearm.features.batched import extract_batch
+
+        for config in configs:
+            check_fits(waveform, config)
+        computed = extract_batch([{c.layout: waveform for c in configs}], configs, device)[0]
+    names = [f if isinstance(f, str) else f.store_name() for f in features]
+    return {name: c.values for name, c in zip(names, computed, strict=True)}
+
+
+def compute(waveform: Waveform, features: Sequence[Representation]) -> list[Computed]:
+    """Compute representations of one waveform on the CPU, in their order; what several need is made once."""
+    for config in features:
+        check_fits(waveform, config)
+    planes = [_Pass(samples, features) for samples in waveform.samples]
+    kept: dict[Hashable, FloatArray] = {}
+    return [_finish(config, planes, kept) for config in features]
+
+
+def compute_layouts(waveforms: Mapping[Layout, Waveform], features: Sequence[Representation]) -> list[Computed]:
+    """:func:`compute` for representations of several sample rates or channels, each from its layout's waveform."""
+    by_layout: dict[Layout, list[int]] = defaultdict(list)
+    for i, config in enumerate(features):
+        by_layout[config.layout].append(i)
+    found: dict[int, Computed] = {}
+    for layout, indices in by_layout.items():
+        found |= zip(indices, compute(waveforms[layout], [features[i] for i in indices]), strict=True)
+    return [found[i] for i in range(len(features))]
+
+
+def check_fits(waveform: Waveform, config: Representation) -> None:
+    """Check that a representation can be computed of a waveform.
+
+    Raises
+    ------
+    AudioError
+        ``wrong_channels``, ``wrong_rate`` or ``too_short``.
+    """
+    channels, length = waveform.samples.shape
+    if channels != config.planes:
+        raise AudioError("wrong_channels", f"{channels} channels, {config.kind} takes {config.planes}")
+    if waveform.sample_rate != config.sample_rate:
+        raise AudioError("wrong_rate", f"{waveform.sample_rate} Hz, {config.kind} takes {config.sample_rate} Hz")
+    if length < 1:
+        raise AudioError("too_short", f"no samples: {config.kind} needs at least one")
+
+
+def frames_of(samples: int, config: Representation) -> tuple[int, int]:
+    """Frames that so many samples have, and how many of them are kept."""
+    total = 1 + samples // config.hop if config.recipe().analysis else samples
+    return total, min(total, config.frames) if config.frames else total
+
+
+class _Pass:
+    """The transforms of one channel, each made once for all representations that need it."""
+
+    def __init__(self, samples: FloatArray, features: Sequence[Representation]) -> None:
+        self.samples = samples
+        self._power: dict[Hashable, FloatArray] = {}
+        self._uses: dict[Hashable, set[Hashable]] = defaultdict(set)
+        fourier: dict[Spectrum, tuple[int, set[MelBands | None]]] = {}
+        constant_q: dict[ConstantQ, int] = {}
+        for config in features:
+            recipe = config.recipe()
+            total, kept = frames_of(len(samples), config)
+            frames = total if recipe.scale == "power_db_all" else kept
+            self._uses[recipe.analysis, recipe.bands].add((recipe.scale, frames))
+            if isinstance(recipe.analysis, Spectrum):
+                most, wanted = fourier.get(recipe.analysis, (0, set()))
+                fourier[recipe.analysis] = (max(most, frames), wanted | {recipe.bands})
+            elif recipe.analysis:
+                constant_q[recipe.analysis] = max(constant_q.get(recipe.analysis, 0), frames)
+        for spectrum, (frames, wanted) in fourier.items():
+            for bands, power in fourier_power(samples, spectrum, frames, wanted).items():
+                self._power[spectrum, bands] = power
+        for analysis, frames in constant_q.items():
+            self._power[analysis, None] = constant_q_power(samples, analysis, frames)
+
+    def is_last_use(self, recipe: Recipe) -> bool:
+        """Whether nothing else will be made of this power, so that it may be overwritten."""
+        return len(self._uses[recipe.analysis, recipe.bands]) == 1
+
+    def power(self, recipe: Recipe) -> FloatArray:
+        """Power of shape (rows, frames), of at least as many frames as are used."""
+        return self.samples[None] if recipe.analysis is None else self._power[recipe.analysis, recipe.bands]
+
+
+def _finish(config: Representation, planes: Sequence[_Pass], kept: dict[Hashable, FloatArray]) -> Computed:
+    recipe = config.recipe()
+    total, frames = frames_of(len(planes[0].samples), config)
+    used = total if recipe.scale == "power_db_all" else frames
+
+    def once(key: Hashable, make: Callable[[], FloatArray]) -> FloatArray:
+        return kept[key] if key in kept else kept.setdefault(key, make())
+
+    def scaled() -> FloatArray:
+        power = [plane.power(recipe) for plane in planes]
+        stacked = power[0][None] if len(power) == 1 else np.stack(power)
+        if recipe.scale == "amplitude":
+            return np.sqrt(stacked[..., :used])
+        if recipe.scale == "none":
+            return np.array(stacked[..., :used])
+        return power_to_db(stacked, used, overwrite=planes[0].is_last_use(recipe))
+
+    scale: Any = "power_db" if recipe.scale == "power_db_all" else recipe.scale
+    values = once((recipe.analysis, recipe.bands, scale, used), scaled)
+    if recipe.fold:
+        values = np.matmul(recipe.fold.matrix(), values)
+    values = values[:, :, :frames]
+    if recipe.peak:
+        highest = values.max(axis=1, keepdims=True)
+        highest[highest < np.finfo(np.float32).tiny] = 1
+        values = values / highest
+    whole = values[0] if len(planes) == 1 else values
+    return Computed(whole[..., : recipe.rows, :] if recipe.rows else whole, whole)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tonearm.core.types import FloatArray, Waveform
-from tonearm.features.base import Representation
-from tonearm.features.spectral import banded_power, mel_filters, power_to_db
+from typing import ClassVar
+
+from tonearm.features.base import FourierRepresentation, Unit
+from tonearm.features.recipe import Cosines, MelBands, Recipe
 
 
-class Mel(Representation, kind="mel"):
-    """Mel spectrogram in dB (Whitell 2019: 256 bands, n_fft 4096, hop 1024, 22 050 Hz; Slaney scale and norm).
+class MelRepresentation(FourierRepresentation):
+    """Base of what is made of mel bands (Slaney's scale and norm).
 
     Attributes
     ----------
@@ -34,13 +35,52 @@ class Mel(Representation, kind="mel"):
         return found
 
     @property
+    def bands(self) -> MelBands:
+        """The bands that it shares with others."""
+        return MelBands(self.sample_rate, self.n_fft, self.n_mels, self.fmin, self.fmax)
+
+
+class Mel(MelRepresentation, kind="mel"):
+    """Mel spectrogram in dB (Whitell 2019: 256 bands, n_fft 4096, hop 1024, 22 050 Hz)."""
+
+    @property
     def freq_bins(self) -> int:
         return self.n_mels
 
-    def compute(self, waveform: Waveform) -> FloatArray:
-        samples = waveform.samples[0]
-        frames = 1 + samples.shape[0] // self.hop
-        kept = min(frames, self.frames) if self.frames else frames
-        filters = mel_filters(self.sample_rate, self.n_fft, self.n_mels, self.fmin, self.fmax)
-        # Cut first, then decibels: top_db counts from the maximum of the kept frames, as in the thesis.
-        return power_to_db(banded_power(samples, self.n_fft, self.hop, filters, kept))
+    def frequencies(self) -> list[float]:
+        import librosa
+
+        top = self.fmax if self.fmax is not None else self.sample_rate / 2
+        return [float(f) for f in librosa.mel_frequencies(self.n_mels + 2, fmin=self.fmin, fmax=top)[1:-1]]
+
+    def recipe(self) -> Recipe:
+        return Recipe(self.analysis, self.bands, "power_db")
+
+
+class Mfcc(MelRepresentation, kind="mfcc"):
+    """Mel-frequency cepstral coefficients without the first, which is the level (Whitell 2019: 13, so 12 rows).
+
+    Decibels count from the maximum of all frames and the cut comes last, as in the original.
+
+    Attributes
+    ----------
+    n_mfcc
+        Coefficients, the dropped one included.
+    """
+
+    unit: ClassVar[Unit] = "cepstrum"
+
+    n_mfcc: int = 13
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        if not 2 <= self.n_mfcc <= self.n_mels:
+            found.append(f"n_mfcc {self.n_mfcc} must be within 2 and n_mels, {self.n_mels}")
+        return found
+
+    @property
+    def freq_bins(self) -> int:
+        return self.n_mfcc - 1
+
+    def recipe(self) -> Recipe:
+        return Recipe(self.analysis, self.bands, "power_db_all", Cosines(self.n_mels, 1, self.n_mfcc))

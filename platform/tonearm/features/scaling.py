@@ -9,12 +9,21 @@ import numpy as np
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Normalisation
 
-SMALLEST_DEVIATION = 1e-3  # dB: a constant frame (digital silence) is centred, not blown up
+SMALLEST_DEVIATION = 1e-3  # in the representation's unit: a constant frame (digital silence) is centred, not blown up
+ROWS_A_BLOCK = 64  # so that the float64 copies stay in the cache
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean and deviation in the representation's unit: per frame, float32 of shape (frames,), and of the whole."""
+    """Mean and deviation in the representation's unit, of all rows.
+
+    Attributes
+    ----------
+    frame_mean, frame_deviation
+        float32 of shape (frames,), or (2, frames) for two planes; empty for a waveform, whose frames are samples.
+    mean, deviation
+        Of the whole clip.
+    """
 
     frame_mean: FloatArray
     frame_deviation: FloatArray
@@ -23,13 +32,27 @@ class Statistics:
 
 
 def statistics(values: FloatArray) -> Statistics:
-    """Statistics of a representation of shape (freq_bins, frames), computed in float64."""
-    wide = values.astype(np.float64)
+    """Statistics of a representation of shape (freq_bins, frames) or (2, freq_bins, frames), summed in float64."""
+    rows = values.shape[-2]
+    # Sums of squares about a value near the mean lose nothing to cancellation.
+    centre = float(values[..., :1, :].mean(dtype=np.float64))
+    total = np.zeros((*values.shape[:-2], values.shape[-1]))
+    squares = np.zeros_like(total)
+    for start in range(0, rows, ROWS_A_BLOCK):
+        block = values[..., start : start + ROWS_A_BLOCK, :].astype(np.float64)
+        block -= centre
+        total += block.sum(axis=-2)
+        np.multiply(block, block, out=block)
+        squares += block.sum(axis=-2)
+    mean = float(total.mean()) / rows
+    deviation = float(np.sqrt(max(0.0, float(squares.mean()) / rows - mean**2)))
+    if rows == 1:
+        nothing = np.empty(0, dtype=np.float32)
+        return Statistics(nothing, nothing, mean + centre, deviation)
+    frame_mean = total / rows
+    frame_deviation = np.sqrt(np.maximum(0.0, squares / rows - frame_mean**2))
     return Statistics(
-        wide.mean(axis=0).astype(np.float32),
-        wide.std(axis=0).astype(np.float32),
-        float(wide.mean()),
-        float(wide.std()),
+        (frame_mean + centre).astype(np.float32), frame_deviation.astype(np.float32), mean + centre, deviation
     )
 
 
@@ -39,7 +62,7 @@ def normalise(values: FloatArray, stats: Statistics, how: Normalisation, start: 
     Parameters
     ----------
     values
-        float32 of shape (freq_bins, window), the frames from ``start`` on.
+        float32 of shape (freq_bins, window) or (2, freq_bins, window), the frames from ``start`` on.
     stats
         Of the whole clip: a window is normalised by what its clip has.
     how
@@ -50,6 +73,7 @@ def normalise(values: FloatArray, stats: Statistics, how: Normalisation, start: 
     if how == "track":
         scaled = (values - np.float32(stats.mean)) / np.float32(max(stats.deviation, SMALLEST_DEVIATION))
         return scaled.astype(np.float32, copy=False)
-    part = slice(start, start + values.shape[1])
-    scaled = (values - stats.frame_mean[part]) / np.maximum(stats.frame_deviation[part], SMALLEST_DEVIATION)
+    part = slice(start, start + values.shape[-1])
+    mean, deviation = stats.frame_mean[..., None, part], stats.frame_deviation[..., None, part]
+    scaled = (values - mean) / np.maximum(deviation, np.float32(SMALLEST_DEVIATION))
     return scaled.astype(np.float32, copy=False)

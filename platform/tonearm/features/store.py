@@ -1,10 +1,12 @@
-"""Stored features: float16 ``.npy`` parts that are read memory-mapped, and a Parquet index beside each.
+"""Stored features: float16 ``.npy`` shards that are read memory-mapped, and Parquet for what is looked up.
 
 Layout of one store, a folder named by :meth:`Representation.store_name`::
 
-    representation.json          the config
-    parts/<id>.npy               float16 (tracks, freq_bins, frames), unnormalised, zeros after a track's end
-    parts/<id>.parquet           a row a track: key, row, frames, mean, deviation, and both per frame
+    representation.json      the config
+    parts/<id>.npy           float16, unnormalised: clip after clip, each (planes, freq_bins, frames) in C order
+    parts/<id>.frames.npy    float32 (2, n): mean and deviation of every frame of every clip
+    parts/<id>.parquet       a row a clip: key, clip, frames, its places in both, mean and deviation of the whole
+    index.parquet            the rows of all parts together, so that opening reads one file
 
 A part is complete when its Parquet file is there, which is written last; whatever else lies there is not read. So a
 job killed at any moment loses only the parts it was writing, and an added track adds a part.
@@ -27,25 +29,33 @@ from tonearm.core.errors import StoreError
 from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Representation
-from tonearm.features.scaling import Statistics, statistics
+from tonearm.features.scaling import Statistics
 
 Float16Array = npt.NDArray[np.float16]
+
+INDEX = "index.parquet"
 
 
 @dataclass(frozen=True)
 class Stored:
-    """One track's stored representation: memory-mapped float16 of shape (freq_bins, frames), and its statistics."""
+    """One clip's stored representation, and the statistics that normalise it.
+
+    Attributes
+    ----------
+    values
+        Memory-mapped float16 of shape (freq_bins, frames), or (2, freq_bins, frames) for two planes.
+    """
 
     values: Float16Array
     stats: Statistics
 
     @property
     def frames(self) -> int:
-        return int(self.values.shape[1])
+        return int(self.values.shape[-1])
 
 
 def track_key(content: str, clip: ClipConfig) -> str:
-    """What a track's stored features are keyed by: the content of its file, and which clip of it was taken."""
+    """What a track's stored features are keyed by: the content of its file, and which clips of it were taken."""
     return digest(content, clip.to_dict())
 
 
@@ -55,60 +65,16 @@ def store_uri(root: str, representation: Representation) -> str:
 
 
 def prepare_store(root: str, representation: Representation) -> str:
-    """Make the store's description, once; returns its folder."""
+    """Make the store's description, once; returns its folder. What writers that were killed left is cleared."""
     uri = store_uri(root, representation)
     if not storage.exists(storage.join(uri, "representation.json")):
         storage.write_json(storage.join(uri, "representation.json"), representation.to_dict())
+    storage.remove_stale(storage.join(uri, "parts"))
     return uri
 
 
-def write_part(uri: str, keys: Sequence[str], arrays: Sequence[FloatArray]) -> int:
-    """Write one part of a store; called by the worker that computed it.
-
-    Parameters
-    ----------
-    uri
-        The store's folder.
-    keys
-        One key a track.
-    arrays
-        float32 of shape (freq_bins, frames) each; frames may differ.
-
-    Returns
-    -------
-    Bytes written.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    frames = max(a.shape[1] for a in arrays)
-    block = np.zeros((len(arrays), arrays[0].shape[0], frames), dtype=np.float16)
-    stats = []
-    for row, array in enumerate(arrays):
-        block[row, :, : array.shape[1]] = array
-        stats.append(statistics(array))
-    table = pa.table(
-        {
-            "key": list(keys),
-            "row": list(range(len(keys))),
-            "frames": [a.shape[1] for a in arrays],
-            "mean": [s.mean for s in stats],
-            "deviation": [s.deviation for s in stats],
-            "frame_mean": [s.frame_mean.tobytes() for s in stats],
-            "frame_deviation": [s.frame_deviation.tobytes() for s in stats],
-        }
-    )
-    part = storage.join(uri, "parts", digest(sorted(keys)))
-    payload, index = io.BytesIO(), io.BytesIO()
-    np.save(payload, block, allow_pickle=False)
-    pq.write_table(table, index)
-    storage.write_bytes(f"{part}.npy", payload.getvalue())
-    storage.write_bytes(f"{part}.parquet", index.getvalue())
-    return len(payload.getvalue()) + len(index.getvalue())
-
-
 class FeatureStore:
-    """Reader of one store. Opening reads the indexes; values stay on disk until they are used.
+    """Reader of one store. Opening reads the index; values stay on disk until they are used.
 
     Parameters
     ----------
@@ -122,23 +88,24 @@ class FeatureStore:
     """
 
     def __init__(self, uri: str) -> None:
-        import pyarrow.parquet as pq
-
         self.uri = uri
         description = storage.join(uri, "representation.json")
         if not storage.exists(description):
             raise StoreError(f"no feature store at {uri}: extract the features first (python -m jobs.extract --help)")
         self.representation = Representation.from_dict(storage.read_json(description))
-        self._rows: dict[str, dict[str, Any]] = {}
-        self._parts: dict[str, Float16Array] = {}
-        for name in storage.list_files(storage.join(uri, "parts"), ".parquet"):
-            part = storage.join(uri, "parts", name)
-            try:
-                rows = pq.read_table(io.BytesIO(storage.read_bytes(part))).to_pylist()
-            except (OSError, ValueError) as error:  # pyarrow's errors are of these
-                raise StoreError(f"index {part} is damaged ({error}): delete it, then extract again") from None
-            for row in rows:
-                self._rows[row["key"]] = {**row, "part": name.removesuffix(".parquet")}
+        self._shape = (self.representation.planes, self.representation.freq_bins)
+        self._parts: dict[str, tuple[Float16Array, FloatArray]] = {}
+        rows = read_index(uri)
+        self._part = rows.column("part").to_pylist()
+        self._column = {
+            name: rows.column(name).to_numpy()
+            for name in ("frames", "offset", "frame_offset", "mean", "deviation")
+        }  # fmt: skip
+        # A part may be there twice, if two jobs extracted the same track: the last one counts, whole.
+        first: dict[tuple[str, str], list[int]] = {}
+        for row, (key, part) in enumerate(zip(rows.column("key").to_pylist(), self._part, strict=True)):
+            first.setdefault((key, part), []).append(row)
+        self._rows = {key: indices for (key, _), indices in first.items()}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -150,41 +117,128 @@ class FeatureStore:
         """Those of the keys that are not stored, in order."""
         return [k for k in keys if k not in self._rows]
 
-    def frames(self, key: str) -> int:
-        """Frames of a track."""
-        return int(self._row(key)["frames"])
+    def clips(self, key: str) -> int:
+        """Clips of a track: one, unless the whole track was taken."""
+        return len(self._of(key))
 
-    def read(self, key: str) -> Stored:
-        """One track: a memory-mapped view, no copy.
+    def frames(self, key: str, clip: int = 0) -> int:
+        """Frames of a clip."""
+        return int(self._column["frames"][self._of(key)[clip]])
+
+    def read(self, key: str, clip: int = 0) -> Stored:
+        """One clip: a memory-mapped view, no copy.
 
         Raises
         ------
         StoreError
             If the key is not there, or its part is damaged.
         """
-        row = self._row(key)
-        values = self._part(row["part"])[row["row"], :, : row["frames"]]
-        stats = Statistics(
-            np.frombuffer(row["frame_mean"], dtype=np.float32),
-            np.frombuffer(row["frame_deviation"], dtype=np.float32),
-            row["mean"],
-            row["deviation"],
-        )
-        return Stored(values, stats)
+        row = self._of(key)[clip]
+        values, per_frame = self._open(self._part[row])
+        planes, bins = self._shape
+        frames, offset, at = (int(self._column[c][row]) for c in ("frames", "offset", "frame_offset"))
+        block = values[offset : offset + planes * bins * frames].reshape(planes, bins, frames)
+        noted = per_frame[:, at : at + (planes * frames if bins > 1 else 0)].reshape(2, planes, -1)
+        if planes == 1:
+            block, noted = block[0], noted[:, 0]
+        mean, deviation = (float(self._column[c][row]) for c in ("mean", "deviation"))
+        return Stored(block, Statistics(noted[0], noted[1], mean, deviation))
 
-    def _row(self, key: str) -> dict[str, Any]:
+    def read_clips(self, key: str) -> list[Stored]:
+        """All clips of a track, as :meth:`read` gives them."""
+        return [self.read(key, clip) for clip in range(self.clips(key))]
+
+    def read_windows(
+        self, places: Sequence[tuple[str, int, int]], frames: int, out: Float16Array | None = None
+    ) -> Float16Array:
+        """Copy windows out of the store, as training reads them.
+
+        Parameters
+        ----------
+        places
+            Key, clip and first frame of each window.
+        frames
+            Frames a window.
+        out
+            Where to write: float16 of shape (windows, planes, freq_bins, frames); None makes a new array.
+        """
+        if out is None:
+            out = np.empty((len(places), *self._shape, frames), dtype=np.float16)
+        for i, (key, clip, start) in enumerate(places):
+            row = self._of(key)[clip]
+            values, _ = self._open(self._part[row])
+            there, offset = int(self._column["frames"][row]), int(self._column["offset"][row])
+            if start < 0 or start + frames > there:
+                raise StoreError(f"{frames} frames from {start} on are not in the {there} of clip {clip} of {key}")
+            size = self._shape[0] * self._shape[1] * there
+            block = values[offset : offset + size].reshape(*self._shape, there)
+            out[i] = block[..., start : start + frames]
+        return out
+
+    def _of(self, key: str) -> list[int]:
         if key not in self._rows:
             raise StoreError(f"track key {key} is not in the store {self.uri}: extract it first")
         return self._rows[key]
 
-    def _part(self, part: str) -> Float16Array:
+    def _open(self, part: str) -> tuple[Float16Array, FloatArray]:
         if part not in self._parts:
-            uri = storage.join(self.uri, "parts", f"{part}.npy")
-            try:
-                self._parts[part] = np.load(storage.local_path(uri), mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
-                raise StoreError(f"part {uri} is damaged ({error}): delete it and its .parquet, then extract") from None
+            self._parts[part] = (self._map(f"{part}.npy"), self._map(f"{part}.frames.npy"))
         return self._parts[part]
+
+    def _map(self, name: str) -> Any:
+        uri = storage.join(self.uri, "parts", name)
+        try:
+            mapped = np.load(storage.local_path(uri), mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise StoreError(f"part {uri} is damaged ({error}): delete it and its .parquet, then extract") from None
+        return mapped.view(np.ndarray)  # a plain array over the mapping: slicing a memmap object is ten times slower
+
+
+def read_index(uri: str) -> Any:
+    """The rows of all complete parts: the common index, as far as its parts are still there, and what it lacks."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = [n.removesuffix(".parquet") for n in storage.list_files(storage.join(uri, "parts"), ".parquet")]
+    tables = []
+    known: set[str] = set()
+    if storage.exists(storage.join(uri, INDEX)):
+        common = _read_table(storage.join(uri, INDEX))
+        common = common.filter(pc.is_in(common.column("part"), pa.array(parts, pa.string())))
+        known = set(common.column("part").unique().to_pylist())
+        tables.append(common)
+    for part in parts:
+        if part not in known:
+            rows = _read_table(storage.join(uri, "parts", f"{part}.parquet"))
+            tables.append(rows.append_column("part", pa.array([part] * len(rows), pa.string())))
+    return pa.concat_tables(tables) if tables else index_schema().empty_table()
+
+
+def index_schema() -> Any:
+    """Columns of the index."""
+    import pyarrow as pa
+
+    counts = [pa.field(n, pa.int64()) for n in ("clip", "frames", "offset", "frame_offset")]
+    means = [pa.field(n, pa.float64()) for n in ("mean", "deviation")]
+    return pa.schema([pa.field("key", pa.string()), *counts, *means, pa.field("part", pa.string())])
+
+
+def write_index(uri: str) -> None:
+    """Write the common index of all complete parts; a job does so when it has ended."""
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(read_index(uri), buffer)
+    storage.write_bytes(storage.join(uri, INDEX), buffer.getvalue())
+
+
+def _read_table(uri: str) -> Any:
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(io.BytesIO(storage.read_bytes(uri)))
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these
+        raise StoreError(f"index {uri} is damaged ({error}): delete it, then extract again") from None
 
 
 def copy_to_node(uri: str, cache: str) -> str:
@@ -200,13 +254,12 @@ def copy_to_node(uri: str, cache: str) -> str:
     if storage.is_local(uri):
         return str(storage.local_path(uri))
     target = Path(cache) / uri.rsplit("/", 1)[-1]
-    for name in ["representation.json"]:
-        if not (target / name).exists():
-            storage.write_bytes(str(target / name), storage.read_bytes(storage.join(uri, name)))
+    if not (target / "representation.json").exists():
+        storage.fetch(storage.join(uri, "representation.json"), target / "representation.json")
     parts = storage.join(uri, "parts")
     for name in storage.list_files(parts, ".parquet"):
         stem = name.removesuffix(".parquet")
-        for file in (f"{stem}.npy", name):  # the index last, as in the original
+        for file in (f"{stem}.npy", f"{stem}.frames.npy", name):  # the index last, as in the original
             if not (target / "parts" / file).exists():
-                storage.write_bytes(str(target / "parts" / file), storage.read_bytes(storage.join(parts, file)))
+                storage.fetch(storage.join(parts, file), target / "parts" / file)
     return str(target)

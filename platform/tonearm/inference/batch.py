@@ -31,7 +31,7 @@ def predict_tracks(classifier: Classifier, tracks: Sequence[Track], features: st
     }
     return [
         classifier.predict_stored(
-            {name: store.read(track_key(t.content, classifier.clip)) for name, store in stores.items()}
+            {name: store.read_clips(track_key(t.content, classifier.clip)) for name, store in stores.items()}
         )
         for t in tracks
     ]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 
-from tonearm.audio.decode import Source
-from tonearm.audio.windows import load_clip
+from tonearm.audio.decode import Layout, Source
+from tonearm.audio.windows import load_clips
 from tonearm.core.types import Prediction, Waveform
 from tonearm.ensembles.bundle import Ensemble
 from tonearm.ensembles.combine import weighted_mean
-from tonearm.features.engine import extract
-from tonearm.features.scaling import statistics
+from tonearm.features.engine import compute_layouts
 from tonearm.features.store import Stored
 from tonearm.training.batches import clip_windows
 from tonearm.training.bundle import embed_windows
@@ -45,19 +46,29 @@ class Classifier:
         AudioError
             If it is no usable audio, with the reason.
         """
-        configs = [m.config for m in self.ensemble.members]
-        rate = next(iter(self.features.values())).sample_rate
-        shortest = max(c.min_seconds for c in configs)
-        return self.predict_waveform(load_clip(source, self.clip, rate, min_seconds=shortest))
+        layouts = list(dict.fromkeys(f.layout for f in self.features.values()))
+        shortest = max(m.config.min_seconds for m in self.ensemble.members)
+        stored: dict[str, list[Stored]] = {name: [] for name in self.features}
+        for waveforms in load_clips(source, self.clip, layouts, shortest):
+            for name, clip in self._as_stored(waveforms).items():
+                stored[name].append(clip)
+        return self.predict_stored(stored)
 
     def predict_waveform(self, waveform: Waveform) -> Prediction:
-        """Classify a decoded clip."""
-        # float16, as the store keeps them: the same numbers in serving as in training.
-        computed = extract(waveform, list(self.features.values()))
-        return self.predict_stored({k: Stored(v.astype(np.float16), statistics(v)) for k, v in computed.items()})
+        """Classify a decoded clip, which must have the layout that all members take."""
+        stored = self._as_stored({f.layout: waveform for f in self.features.values()})
+        return self.predict_stored({name: [clip] for name, clip in stored.items()})
 
-    def predict_stored(self, stored: dict[str, Stored]) -> Prediction:
-        """Classify a clip from its representations, by store name; each is computed once for all members."""
+    def _as_stored(self, waveforms: Mapping[Layout, Waveform]) -> dict[str, Stored]:
+        # float16, as the store keeps them: the same numbers in serving as in training.
+        computed = compute_layouts(waveforms, list(self.features.values()))
+        return {
+            name: Stored(c.values.astype(np.float16), c.statistics())
+            for name, c in zip(self.features, computed, strict=True)
+        }
+
+    def predict_stored(self, stored: Mapping[str, Sequence[Stored]]) -> Prediction:
+        """Classify a track from its clips' representations, by store name; each is computed once for all members."""
         probabilities, embeddings = [], []
         for member, weight in zip(self.ensemble.members, self.ensemble.weights, strict=True):
             config = member.config

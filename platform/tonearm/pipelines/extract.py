@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import tempfile
 import time
+import uuid
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tonearm.audio.windows import ClipConfig, load_clip
-from tonearm.core.errors import AudioError, ConfigError, JobError
+from tonearm.audio.fingerprint import duplicate_groups, find_duplicates
+from tonearm.audio.windows import ClipConfig
+from tonearm.core.errors import ConfigError, JobError
 from tonearm.core.progress import Progress
-from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.features.base import Representation
-from tonearm.features.engine import extract
-from tonearm.features.store import FeatureStore, prepare_store, store_uri, track_key, write_part
-from tonearm.pipelines.workers import map_on_workers
+from tonearm.features.store import FeatureStore, prepare_store, track_key, write_index
+from tonearm.features.table import DESCRIPTORS, FINGERPRINTS, read_rows
+from tonearm.pipelines.extractor import Analyst, Decoder, Extractor
+from tonearm.pipelines.workers import Stage, run_stages
 
 TRACKS_A_PART = 16  # 16 x 256 x 643 float16 = 5 MB a file
+TRACKS_DECODED_AT_ONCE = 4  # where decoded audio travels to a GPU
+#: Reasons that may be gone the next time; other rejects are not tried again while their content is the same.
+PASSING = ("missing", "out_of_memory", "kills_worker", "unexpected_error")
 
 
 @dataclass(frozen=True)
@@ -35,54 +45,45 @@ class ExtractionReport:
     stored
         Tracks whose features were there already.
     seconds
-        Wall-clock time.
+        Wall-clock time; start-up of Ray's workers included.
+    working_seconds
+        From the first answer of a worker to the last.
+    audio_seconds
+        Length of the audio that was decoded now.
+    decode_seconds, compute_seconds
+        CPU time of the workers; writing counts as computing.
     bytes
-        Written now.
+        Written now, by store and table.
+    duplicates
+        Groups of track ids that hold the same recording.
     """
 
     rejects: tuple[Reject, ...]
     extracted: int
     stored: int
     seconds: float
-    bytes: int
+    working_seconds: float = 0.0
+    audio_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    compute_seconds: float = 0.0
+    bytes: Mapping[str, int] = field(default_factory=dict)
+    duplicates: tuple[tuple[str, ...], ...] = ()
 
     @property
     def reasons(self) -> Counter[str]:
         """Rejects by reason."""
         return Counter(r.reason for r in self.rejects)
 
+    @property
+    def tracks_per_core_second(self) -> float:
+        """Tracks a second of CPU time; 0 if nothing was extracted."""
+        spent = self.decode_seconds + self.compute_seconds
+        return self.extracted / spent if spent else 0.0
 
-class Extractor:
-    """A worker: decodes tracks, computes what their stores lack, writes one part a store."""
-
-    def __init__(self, features: list[dict[str, object]], clip: dict[str, object], root: str, seconds: float) -> None:
-        self.features = {f.store_name(): f for f in map(Representation.from_dict, features)}
-        self.clip = ClipConfig.from_dict(clip)
-        self.root, self.seconds = root, seconds
-
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[object]]:
-        parts: dict[str, dict[str, FloatArray]] = {name: {} for name in self.features}
-        out: dict[str, list[object]] = {"key": [], "reason": [], "detail": [], "bytes": []}
-        for source, key, lacking in zip(batch["source"], batch["key"], batch["lacking"], strict=True):
-            reason = detail = ""
-            try:
-                wanted = [self.features[name] for name in str(lacking).split()]
-                waveform = load_clip(str(source), self.clip, wanted[0].sample_rate, min_seconds=self.seconds)
-                for name, values in extract(waveform, wanted).items():
-                    parts[name][str(key)] = values
-            except AudioError as error:
-                reason, detail = error.reason, error.detail
-            except MemoryError as error:
-                reason, detail = "out_of_memory", str(error) or "the decoded clip does not fit into memory"
-            for column, value in zip(out, (str(key), reason, detail, 0), strict=True):
-                out[column].append(value)
-        written = 0
-        for name, arrays in parts.items():
-            if arrays:
-                uri = store_uri(self.root, self.features[name])
-                written += write_part(uri, list(arrays), list(arrays.values()))
-        out["bytes"][0] = written
-        return out
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of audio a second of wall-clock time; 0 if nothing was extracted."""
+        return self.audio_seconds / self.seconds if self.extracted else 0.0
 
 
 def extract_features(
@@ -93,6 +94,8 @@ def extract_features(
     min_seconds: float,
     known_rejects: Sequence[Reject] = (),
     max_rejected: float = 0.2,
+    device: str = "cpu",
+    descriptors: bool = False,
 ) -> ExtractionReport:
     """Extract the representations that the stores below ``root`` lack.
 
@@ -112,6 +115,10 @@ def extract_features(
         Of an earlier run: the same content is not tried again.
     max_rejected
         Share of the tracks above which the job fails.
+    device
+        ``"cpu"``: one kind of worker does it all. ``"cuda"``: CPU workers decode, GPU workers compute batches.
+    descriptors
+        Whether to describe each track for people, too (tempo, key, loudness, ...).
 
     Raises
     ------
@@ -122,47 +129,90 @@ def extract_features(
         raise ConfigError("no representations to extract: name at least one")
     started = time.monotonic()
     distinct = {f.store_name(): f for f in features}
-    stores = {name: FeatureStore(prepare_store(root, f)) for name, f in distinct.items()}
+    uris = {name: prepare_store(root, f) for name, f in distinct.items()}
     by_key: dict[str, list[Track]] = {}
     for t in tracks:
         by_key.setdefault(track_key(t.content, clip), []).append(t)
-    failed = {r.key: (r.reason, r.detail) for r in known_rejects if r.key in by_key}
+    failed = {r.key: r for r in known_rejects if r.key in by_key and r.reason not in PASSING}
+    there = {name: set(FeatureStore(uri).missing(by_key)) for name, uri in uris.items()}
+    for table in (FINGERPRINTS, DESCRIPTORS) if descriptors else (FINGERPRINTS,):
+        there[table] = set(by_key) - set(read_rows(root, table, by_key))
     items = []
     for key, same in by_key.items():
-        lacking = " ".join(name for name, store in stores.items() if key not in store)
+        lacking = " ".join(name for name, missing in there.items() if key in missing)
         if lacking and key not in failed:
             items.append({"source": same[0].source, "key": key, "lacking": lacking})
-    written = 0
+    totals: Counter[str] = Counter()
+    written: Counter[str] = Counter()
+    first = last = time.monotonic()
     if items:
-        arguments = {
+        job = {
             "features": [f.to_dict() for f in distinct.values()],
             "clip": clip.to_dict(),
             "root": root,
-            "seconds": min_seconds,
+            "min_seconds": min_seconds,
+            "attempts": uuid.uuid4().hex,
         }
         with Progress("tracks extracted", len(items)) as progress:
-            for row in map_on_workers(items, Extractor, arguments, batch_size=TRACKS_A_PART):
-                written += row["bytes"]
-                progress.add()
+            for n, row in enumerate(_answers(items, job, device)):
+                last = time.monotonic()
+                first = last if n == 0 else first
+                written.update(json.loads(row["written"]))
+                totals.update({name: row[name] for name in ("audio", "decode", "compute")})
                 if row["reason"]:
-                    failed[row["key"]] = (row["reason"], row["detail"])
-    rejects = [
-        Reject(track_id=t.track_id, source=t.source, stage="extract", reason=reason, detail=detail, key=key)
-        for key, (reason, detail) in failed.items()
-        for t in by_key[key]
-    ]
+                    source = by_key[row["key"]][0].source
+                    failed[row["key"]] = Reject(track_id="", source=source, stage="extract", reason=row["reason"],
+                                                detail=row["detail"], key=row["key"], bytes=row["size"])  # fmt: skip
+                progress.add(note=f"({len(failed)} set aside)" if failed else "")
+        shutil.rmtree(Path(tempfile.gettempdir()) / f"tonearm-attempts-{job['attempts']}", ignore_errors=True)
+        for uri in uris.values():
+            write_index(uri)
+    rejects = sorted(
+        (
+            Reject(track_id=t.track_id, source=t.source, stage="extract", reason=r.reason, detail=r.detail, key=key,
+                   bytes=r.bytes)
+            for key, r in failed.items()
+            for t in by_key[key]
+        ),
+        key=lambda r: r.track_id,
+    )  # fmt: skip
     report = ExtractionReport(
-        tuple(sorted(rejects, key=lambda r: r.track_id)),
-        len(items),
-        len(by_key) - len({i["key"] for i in items} | set(failed)),
-        time.monotonic() - started,
-        written,
+        rejects=tuple(rejects),
+        extracted=len(items),
+        stored=len(by_key) - len({i["key"] for i in items} | set(failed)),
+        seconds=time.monotonic() - started,
+        working_seconds=last - first,
+        audio_seconds=float(totals["audio"]),
+        decode_seconds=float(totals["decode"]),
+        compute_seconds=float(totals["compute"]),
+        bytes=dict(written),
+        duplicates=_duplicates(root, by_key),
     )
     if tracks and len(rejects) > max_rejected * len(tracks):
         reasons = ", ".join(f"{reason} {n}" for reason, n in report.reasons.most_common())
-        first = report.rejects[0]
         raise JobError(
             f"{len(rejects)} of {len(tracks)} tracks cannot be used ({reasons}), more than {max_rejected:.0%}; "
-            f"e.g. {first.track_id}: {first.detail}. Repair or remove them, or raise --max-rejected"
+            f"e.g. {rejects[0].track_id}: {rejects[0].detail}. Repair or remove them, or raise --max-rejected"
         )
     return report
+
+
+def _answers(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:
+    if device == "cpu":
+        return run_stages(items, [Stage(Extractor, job, TRACKS_A_PART)])
+    gpus = 1.0 if device.startswith("cuda") else 0.0
+    decode = Stage(Decoder, job, TRACKS_DECODED_AT_ONCE)
+    return run_stages(items, [decode, Stage(Analyst, {**job, "device": device}, TRACKS_A_PART, gpus)])
+
+
+def _duplicates(root: str, by_key: Mapping[str, Sequence[Track]]) -> tuple[tuple[str, ...], ...]:
+    """Groups of tracks with the same recording: by their bytes, or by what they sound like."""
+    prints = {
+        key: np.frombuffer(row["fingerprint"], dtype=np.uint32)
+        for key, row in read_rows(root, FINGERPRINTS, by_key).items()
+    }
+    alike = duplicate_groups(find_duplicates(prints))
+    groups = [[t.track_id for key in keys for t in by_key[key]] for keys in alike]
+    found = {key for keys in alike for key in keys}
+    groups += [[t.track_id for t in same] for key, same in by_key.items() if len(same) > 1 and key not in found]
+    return tuple(sorted(tuple(sorted(g)) for g in groups))

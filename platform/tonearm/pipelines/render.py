@@ -15,7 +15,7 @@ from tonearm.core.progress import Progress
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.scores import Piece, candidates, render, to_midi, wanted_per_repertoire
-from tonearm.pipelines.workers import map_on_workers
+from tonearm.pipelines.workers import Stage, run_stages
 
 RECIPE = 1  # raise it when rendering changes: everything is then made again
 
@@ -102,7 +102,7 @@ def _render(folder: str, pieces: Iterable[Piece]) -> None:
     # Neighbours in the catalogue take about equally long; dealt out, no worker is left with the long ones.
     items = [{"piece_id": p.piece_id} for p in sorted(missing, key=lambda p: digest(p.piece_id))]
     with Progress("pieces rendered", len(items)) as progress:
-        for _ in map_on_workers(items, Renderer, {"folder": folder}, batch_size=4):
+        for _ in run_stages(items, [Stage(Renderer, {"folder": folder}, batch_size=4)]):
             progress.add()
 
 

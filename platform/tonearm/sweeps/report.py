@@ -27,7 +27,7 @@ def sweep_plot(results: Sequence[TrialResult], title: str) -> Figure:
         scores = [h[f"validation_{primary}"] for h in r.history]
         left.plot(epochs, scores, "o-", markersize=3, color=colours[r.config.model.kind], alpha=0.8)
         left.annotate(f"{r.index:02d}", (epochs[-1], scores[-1]), fontsize=7, xytext=(3, 0), textcoords="offset points")
-        size = 30 + 60 * (r.config.feature.n_fft / 4096)
+        size = 30 + 60 * (getattr(r.config.feature, "n_fft", 4096) / 4096)
         right.scatter(r.config.optim.lr, r.best, s=size, color=colours[r.config.model.kind], alpha=0.8)
         right.annotate(f"{r.index:02d}", (r.config.optim.lr, r.best or 0.0), fontsize=7, xytext=(5, 3),
                        textcoords="offset points")  # fmt: skip

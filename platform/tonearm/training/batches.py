@@ -12,6 +12,7 @@ from tonearm.audio.windows import window_starts
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Split, Track
+from tonearm.features.augment import apply_gain, augment, draw_gains, step_seed
 from tonearm.features.scaling import normalise
 from tonearm.features.store import FeatureStore, Stored, track_key
 from tonearm.training.config import TrialConfig
@@ -19,23 +20,41 @@ from tonearm.training.config import TrialConfig
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows float32 (batch, 1, freq_bins, frames), targets (batch,), and which tracks they are of."""
+    """Windows float32 (batch, planes, freq_bins, frames), targets (batch,), and which tracks they are of.
+
+    Where mixup is on, example i is ``mix`` of track i and ``1 - mix`` of one whose target is ``mixed_targets[i]``.
+    """
 
     inputs: torch.Tensor
     targets: torch.Tensor
     track_ids: list[str]
+    mixed_targets: torch.Tensor | None = None
+    mix: float = 1.0
 
 
-def read_window(stored: Stored, start: int, config: TrialConfig) -> FloatArray:
-    """One normalised window, float32 of shape (freq_bins, frames)."""
-    values = stored.values[:, start : start + config.window.frames].astype(np.float32)
-    return normalise(values, stored.stats, config.feature.normalisation, start)
+def read_window(stored: Stored, start: int, config: TrialConfig, gain: float = 0.0) -> FloatArray:
+    """One normalised window, float32 of shape (planes, freq_bins, frames).
+
+    ``gain`` in dB is applied before normalisation.
+    """
+    values = stored.values[..., start : start + config.window.frames].astype(np.float32)
+    if gain:
+        values = apply_gain(values, gain, config.feature.unit)
+    return normalise(values, stored.stats, config.feature.normalisation, start).reshape(config.inputs.shape)
 
 
-def clip_windows(stored: Stored, config: TrialConfig) -> FloatArray:
-    """The windows that stand for a track in evaluation: float32 (windows, 1, freq_bins, frames)."""
-    starts = window_starts(stored.frames, config.window.frames, config.window.per_track)
-    return np.stack([read_window(stored, s, config)[None] for s in starts])
+def clip_windows(clips: Sequence[Stored], config: TrialConfig) -> FloatArray:
+    """The windows that stand for a track in evaluation: float32 (windows, planes, freq_bins, frames).
+
+    Each of its clips gives ``window.per_track``, evenly spread.
+    """
+    return np.stack(
+        [
+            read_window(stored, start, config)
+            for stored in clips
+            for start in window_starts(stored.frames, config.window.frames, config.window.per_track)
+        ]
+    )
 
 
 class Batches:
@@ -66,9 +85,9 @@ class Batches:
         """The tracks of a split, sorted by id."""
         return self._tracks.get(split, [])
 
-    def stored(self, track: Track) -> Stored:
-        """A track's stored representation."""
-        return self.store.read(track_key(track.content, self.config.clip))
+    def stored(self, track: Track) -> list[Stored]:
+        """A track's stored representation: one clip, or all of them if the config takes whole tracks."""
+        return self.store.read_clips(track_key(track.content, self.config.clip))
 
     def targets(self, split: Split) -> np.ndarray:
         """The targets of a split's tracks, in their order."""
@@ -80,25 +99,26 @@ class Batches:
         return len(self._starts_of_batches())
 
     def train(self, epoch: int) -> Iterator[Batch]:
-        """The training batches of an epoch, shuffled."""
+        """The training batches of an epoch, shuffled and augmented as the config says."""
         rng = np.random.default_rng(derive_seed("batches", self.config.seed, epoch))
         tracks, targets = self.tracks("train"), self.targets("train")
         order = rng.permutation(np.repeat(np.arange(len(tracks)), self.config.window.train_per_track))
-        for start in self._starts_of_batches():
+        for step, start in enumerate(self._starts_of_batches()):
             chosen = order[start : start + self.config.optim.batch_size]
+            seed = step_seed(self.config.seed, epoch, step)
+            gains = draw_gains(self.config.augment, len(chosen), seed)
             windows = []
-            for i in chosen:
-                stored = self.stored(tracks[i])
+            for i, gain in zip(chosen, gains, strict=True):
+                clips = self.stored(tracks[i])
+                stored = clips[int(rng.integers(len(clips)))] if len(clips) > 1 else clips[0]
                 first = int(rng.integers(0, stored.frames - self.config.window.frames + 1))
-                windows.append(read_window(stored, first, self.config)[None])
-            yield Batch(
-                torch.from_numpy(np.stack(windows)),
-                torch.from_numpy(targets[chosen]),
-                [tracks[i].track_id for i in chosen],
-            )
+                windows.append(read_window(stored, first, self.config, gain))
+            inputs, mix = augment(torch.from_numpy(np.stack(windows)), self.config.augment, seed)
+            truth, ids = torch.from_numpy(targets[chosen]), [tracks[i].track_id for i in chosen]
+            yield Batch(inputs, truth, ids, truth[mix.partners], mix.weight) if mix else Batch(inputs, truth, ids)
 
     def windows(self, split: Split) -> Iterator[torch.Tensor]:
-        """For each track of a split its evaluation windows, float32 (windows, 1, freq_bins, frames)."""
+        """For each track of a split its evaluation windows, float32 (windows, planes, freq_bins, frames)."""
         for t in self.tracks(split):
             yield torch.from_numpy(clip_windows(self.stored(t), self.config))
 

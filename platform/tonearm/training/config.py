@@ -7,6 +7,7 @@ from typing import Literal
 from tonearm.audio.windows import ClipConfig
 from tonearm.core.config import Config
 from tonearm.core.types import InputSpec
+from tonearm.features.augment import AugmentConfig
 from tonearm.features.base import Representation
 from tonearm.models.base import ModelConfig
 from tonearm.tasks.base import Task
@@ -104,6 +105,7 @@ class TrialConfig(Config):
     clip: ClipConfig = ClipConfig()
     window: WindowConfig = WindowConfig()
     optim: OptimConfig = OptimConfig()
+    augment: AugmentConfig = AugmentConfig()
     seed: int = 0
 
     def problems(self) -> list[str]:
@@ -113,12 +115,13 @@ class TrialConfig(Config):
                 f"window.frames {self.window.frames} is longer than the {clip.frames} frames of a clip of "
                 f"{self.clip.seconds:g} s at hop {self.feature.hop}: shorten the window or lengthen the clip"
             ]
-        return self.model.for_representation(self.feature.kind).shape_problems(self.inputs, 2)
+        shapes = self.model.for_representation(self.feature.kind).shape_problems(self.inputs, 2)
+        return [*shapes, *self.augment.problems_with(self.inputs, self.feature.unit)]
 
     @property
     def inputs(self) -> InputSpec:
         """The shape of one window."""
-        return InputSpec(1, self.feature.freq_bins, self.window.frames)
+        return InputSpec(self.feature.planes, self.feature.freq_bins, self.window.frames)
 
     @property
     def min_seconds(self) -> float:

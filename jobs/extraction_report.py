@@ -1,0 +1,62 @@
+"""What an extraction came to, for people: figures, what was set aside, and a page of spectrograms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jobs.common import table
+from tonearm.audio.windows import ClipConfig
+from tonearm.core import home, storage
+from tonearm.datasets.manifest import Manifest
+from tonearm.features import Representation
+from tonearm.features.names import display_name
+from tonearm.features.pictures import spectrogram_page
+from tonearm.features.store import FeatureStore, copy_to_node, store_uri, track_key
+from tonearm.features.table import DESCRIPTORS, FINGERPRINTS
+
+if TYPE_CHECKING:
+    from tonearm.pipelines.extract import ExtractionReport
+
+TRACKS_SHOWN = 4
+DUPLICATES_SHOWN = 5
+
+
+def show_report(
+    manifest: Manifest, features: Sequence[Representation], clip: ClipConfig, report: ExtractionReport
+) -> None:
+    """Print the report and write ``extraction.json`` and ``extraction.png`` to the data set's reports."""
+    names = {f.store_name(): display_name(f) for f in features}
+    stores = {
+        names[f.store_name()]: FeatureStore(copy_to_node(store_uri(home.features_home(), f), home.node_cache()))
+        for f in features
+    }
+    rows = [
+        ("tracks", f"{report.extracted} extracted now, {report.stored} were there, {len(report.rejects)} set aside"),
+        ("audio", f"{report.audio_seconds / 3600:.2f} h in {report.seconds:.0f} s, start-up included: "
+                  f"{report.real_time_factor:.0f} x real time"),
+        ("speed", f"{report.tracks_per_core_second:.1f} tracks/s/core (CPU time: decode {report.decode_seconds:.1f} s, "
+                  f"compute and write {report.compute_seconds:.1f} s)"),
+    ]  # fmt: skip
+    names |= {FINGERPRINTS: "fingerprints", DESCRIPTORS: "descriptors"}
+    rows += [(f"wrote {names.get(n, n)}", f"{size / 2**20:.1f} MiB") for n, size in sorted(report.bytes.items())]
+    rows += [(f"set aside: {reason}", str(n)) for reason, n in report.reasons.most_common()]
+    rows += [("same recording", " = ".join(group)) for group in report.duplicates[:DUPLICATES_SHOWN]]
+    if len(report.duplicates) > DUPLICATES_SHOWN:
+        rows.append(("same recording", f"and {len(report.duplicates) - DUPLICATES_SHOWN} more groups, see the report"))
+    print(table(rows))
+    where = home.reports_home(manifest.name)
+    storage.write_json(storage.join(where, "extraction.json"), {
+        "dataset": manifest.name, "features": {f.store_name(): f.to_dict() for f in features},
+        "clip": clip.to_dict(), "extracted": report.extracted, "stored": report.stored, "seconds": report.seconds,
+        "audio_hours": report.audio_seconds / 3600, "tracks_per_core_second": report.tracks_per_core_second,
+        "real_time_factor": report.real_time_factor, "decode_cpu_seconds": report.decode_seconds,
+        "compute_cpu_seconds": report.compute_seconds, "bytes": dict(report.bytes),
+        "rejects": dict(report.reasons), "duplicates": [list(g) for g in report.duplicates],
+    })  # fmt: skip
+    step = max(1, len(manifest.tracks) // TRACKS_SHOWN)
+    shown = [
+        (track_key(t.content, clip), f"{t.name} ({t.label})") for t in manifest.tracks[step // 2 :: step][:TRACKS_SHOWN]
+    ]
+    storage.write_bytes(storage.join(where, "extraction.png"), spectrogram_page(stores, shown))
+    print(f"  report and spectrograms to look at: {where}/extraction.json, extraction.png")

@@ -1,0 +1,212 @@
+"""The same recipes on batches with torch, for a GPU: batched transforms and matrix products.
+
+Clips of different lengths share a batch: each is padded with zeros, which a centred analysis does anyway, and frames
+beyond a clip's own end count for nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from tonearm.audio.decode import Layout
+from tonearm.core.errors import ConfigError
+from tonearm.core.types import FloatArray, Waveform
+from tonearm.features.base import Representation
+from tonearm.features.constant_q import halve_rate, octaves
+from tonearm.features.engine import Computed, check_fits, frames_of
+from tonearm.features.recipe import AMIN_POWER, TOP_DB, ConstantQ, MelBands, Recipe, Spectrum
+from tonearm.features.spectral import window
+
+LOW_PASS_REACH = 1400  # samples on either side of an impulse within which soxr's low pass answers in float32
+WEAKEST_TAP = 1e-6  # -120 dB: weaker ones cost time and change less than float32 does
+FRAMED_SAMPLES = 2**26  # at most so many samples are laid out in frames at once: 256 MiB
+
+
+def extract_batch(
+    clips: Sequence[Mapping[Layout, Waveform]], features: Sequence[Representation], device: str = "cuda"
+) -> list[list[Computed]]:
+    """Compute representations of many clips at once.
+
+    Parameters
+    ----------
+    clips
+        Of each the waveform in every layout that the representations need.
+    features
+        What to compute of each; what several need is made once.
+    device
+        Of torch: ``"cuda"``, ``"cuda:1"``, ``"cpu"``.
+
+    Returns
+    -------
+    list
+        For each clip what :func:`tonearm.features.engine.compute` gives, within 0.02 dB (``cqt`` 0.05).
+
+    Raises
+    ------
+    ConfigError
+        If there is no such device.
+    AudioError
+        If a waveform does not fit a representation.
+    """
+    place = _device(device)
+    for clip in clips:
+        for config in features:
+            check_fits(clip[config.layout], config)
+    if not clips or not features:
+        return [[] for _ in clips]
+    found: list[list[Computed | None]] = [[None] * len(features) for _ in clips]
+    by_layout: dict[Layout, list[int]] = defaultdict(list)
+    for i, config in enumerate(features):
+        by_layout[config.layout].append(i)
+    with torch.inference_mode(), _full_precision():
+        for layout, indices in by_layout.items():
+            batch = _Batch([clip[layout] for clip in clips], place)
+            for i in indices:
+                for row, computed in zip(found, batch.compute(features[i]), strict=True):
+                    row[i] = computed
+    return [[c for c in row if c is not None] for row in found]
+
+
+class _full_precision:  # noqa: N801  reads as the statement it is
+    """Matrix products in float32: TF32 would cost some tenths of a decibel."""
+
+    def __enter__(self) -> None:
+        self._was = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+
+    def __exit__(self, *error: object) -> None:
+        torch.set_float32_matmul_precision(self._was)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        place = torch.device(name)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device {name!r} computes no representations here ({str(error).splitlines()[0]}): use 'cpu' or a GPU "
+            "that torch.cuda.is_available() finds"
+        ) from None
+    return place
+
+
+class _Batch:
+    """Clips of one layout, and the transforms that were made of them."""
+
+    def __init__(self, waveforms: Sequence[Waveform], device: torch.device) -> None:
+        self.lengths = [w.samples.shape[1] for w in waveforms]
+        longest = max(self.lengths)
+        padded = np.zeros((len(waveforms), waveforms[0].samples.shape[0], longest), dtype=np.float32)
+        for row, waveform in zip(padded, waveforms, strict=True):
+            row[:, : waveform.samples.shape[1]] = waveform.samples
+        self.samples = torch.from_numpy(padded).to(device)
+        self._kept: dict[Hashable, torch.Tensor] = {}
+
+    def compute(self, config: Representation) -> list[Computed]:
+        """One representation of every clip."""
+        import torchaudio.functional as AF
+
+        recipe = config.recipe()
+        counts = [frames_of(n, config) for n in self.lengths]
+        used = [total if recipe.scale == "power_db_all" else kept for total, kept in counts]
+        values = self._power(recipe)[..., : max(used)]
+        if min(used) < max(used):  # what lies beyond a clip's end must not count in its maximum
+            beyond = torch.arange(max(used), device=values.device) >= torch.tensor(used, device=values.device)[:, None]
+            values = values.masked_fill(beyond[:, None, None], 0.0)
+        if recipe.scale in ("power_db", "power_db_all"):
+            values = AF.amplitude_to_DB(values, 10.0, AMIN_POWER, 0.0, TOP_DB)
+        elif recipe.scale == "amplitude":
+            values = values.sqrt()
+        if recipe.fold:
+            values = torch.matmul(torch.from_numpy(recipe.fold.matrix()).to(values.device), values)
+        if recipe.peak:
+            highest = values.amax(dim=2, keepdim=True)
+            values = values / torch.where(highest < torch.finfo(torch.float32).tiny, 1.0, highest)
+        out = []
+        for clip, (_, kept) in zip(values.cpu().numpy(), counts, strict=True):
+            whole: FloatArray = (clip[0] if clip.shape[0] == 1 else clip)[..., :kept]
+            out.append(Computed(whole[..., : recipe.rows, :] if recipe.rows else whole, whole))
+        return out
+
+    def _power(self, recipe: Recipe) -> torch.Tensor:
+        if recipe.analysis is None:
+            return self.samples[:, :, None]
+        key = (recipe.analysis, recipe.bands)
+        if key not in self._kept:
+            self._kept[key] = self._transform(recipe.analysis, recipe.bands)
+        return self._kept[key]
+
+    def _transform(self, analysis: Spectrum | ConstantQ, bands: MelBands | None) -> torch.Tensor:
+        if isinstance(analysis, ConstantQ):
+            return _constant_q_power(self.samples, self.lengths, analysis)
+        if bands is None:
+            return _fourier_power(self.samples, analysis)
+        whole = self._kept.setdefault((analysis, None), _fourier_power(self.samples, analysis))
+        return torch.matmul(torch.from_numpy(bands.matrix()).to(whole.device), whole)
+
+
+def _fourier_power(samples: torch.Tensor, analysis: Spectrum) -> torch.Tensor:
+    import torchaudio.functional as AF
+
+    hann = torch.from_numpy(window(analysis)).to(samples.device)
+    power: torch.Tensor = AF.spectrogram(
+        samples, 0, hann, analysis.n_fft, analysis.hop, analysis.n_fft, 2.0, False, pad_mode="constant"
+    )
+    return power
+
+
+def _constant_q_power(samples: torch.Tensor, lengths: Sequence[int], analysis: ConstantQ) -> torch.Tensor:
+    """Power (clips, planes, n_bins, frames); the recipe of :mod:`tonearm.features.constant_q`, with its kernels."""
+    clips, planes, length = samples.shape
+    flat = samples.reshape(clips * planes, length)
+    frames = 1 + length // analysis.hop
+    ends = torch.tensor(lengths, device=samples.device).repeat_interleave(planes)[:, None]
+    out = torch.empty((clips * planes, analysis.n_bins, frames), device=samples.device)
+    for octave in octaves(analysis):
+        for _ in range(octave.halvings):
+            ends = (ends + 1) // 2
+            flat = _halve_rate(flat)
+            # A clip that is alone ends here; padded, the filter would ring on.
+            flat = flat.masked_fill(torch.arange(flat.shape[1], device=flat.device) >= ends, 0.0)
+        kernel = torch.from_numpy(octave.kernel).to(flat.device)
+        n_fft, width = kernel.shape[0], kernel.shape[1] // 2
+        needed = (frames - 1) * octave.hop + n_fft
+        after = max(n_fft // 2, needed - flat.shape[1] - n_fft // 2)
+        framed = torch.nn.functional.pad(flat, (n_fft // 2, after)).unfold(1, n_fft, octave.hop)
+        block = max(1, FRAMED_SAMPLES // (n_fft * len(flat)))
+        for start in range(0, frames, block):
+            parts = framed[:, start : min(frames, start + block)].matmul(kernel).square()
+            power = parts[..., :width] + parts[..., width:]
+            out[:, octave.bins, start : start + block] = power.transpose(1, 2)
+    return out.reshape(clips, planes, analysis.n_bins, frames)
+
+
+@lru_cache(maxsize=1)
+def _low_pass() -> FloatArray:
+    """The impulse response of soxr's HQ halving, so that both executions hear the same: float32 of odd length."""
+    middle = 2 * LOW_PASS_REACH
+    response = np.zeros(2 * LOW_PASS_REACH + 1, dtype=np.float32)
+    for odd in (0, 1):  # every other sample of the response is heard; an impulse one later gives the others
+        impulse = np.zeros(4 * LOW_PASS_REACH, dtype=np.float32)
+        impulse[middle + odd] = 1.0
+        heard = halve_rate(impulse)
+        lag = 2 * np.arange(len(heard)) - (middle + odd)
+        inside = np.abs(lag) <= LOW_PASS_REACH
+        response[lag[inside] + LOW_PASS_REACH] = heard[inside]
+    return response
+
+
+def _halve_rate(samples: torch.Tensor) -> torch.Tensor:
+    """:func:`tonearm.features.constant_q.halve_rate` of a batch (rows, samples)."""
+    taps = _low_pass()
+    strong = np.flatnonzero(np.abs(taps) > WEAKEST_TAP * np.abs(taps).max())
+    reach = int(max(LOW_PASS_REACH - strong[0], strong[-1] - LOW_PASS_REACH))
+    kernel = torch.from_numpy(taps[LOW_PASS_REACH - reach : LOW_PASS_REACH + reach + 1][::-1].copy())
+    padded = torch.nn.functional.pad(samples, (reach, reach))
+    filtered = torch.nn.functional.conv1d(padded[:, None], kernel.to(samples.device)[None, None], stride=2)
+    return filtered[:, 0]

@@ -1,0 +1,127 @@
+"""The constant-Q transform as matrix products, an octave at a time (Schörkhuber & Klapuri 2010, as librosa has it).
+
+Each octave's wavelets act on a signal that was halved in rate as often as there are octaves above it, so they are all
+equally short: at 24 bins an octave from C1 to B7 and 22 050 Hz, seven products of (frames, 512) by (512, 48).
+The wavelets are librosa's, made sparse in frequency as librosa does, then taken back into time, so that a frame of
+samples is multiplied once instead of being transformed and then multiplied.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from tonearm.core.types import FloatArray
+from tonearm.features.recipe import ConstantQ
+
+HANN_BANDWIDTH = 1.50018310546875  # bins, librosa's equivalent noise bandwidth of the Hann window
+SPARSITY = 0.01  # share of each wavelet's magnitude that librosa drops
+FRAMED_SAMPLES = 2**20  # at most so many samples are laid out in frames at once
+
+
+@dataclass(frozen=True)
+class Octave:
+    """One octave of wavelets.
+
+    Attributes
+    ----------
+    halvings
+        How often the signal's rate is halved, since the octave above.
+    hop
+        Samples between frames at that rate.
+    kernel
+        float32 of shape (n_fft, 2 x bins): real parts, then imaginary parts.
+    bins
+        Which rows of the whole transform these are.
+    """
+
+    halvings: int
+    hop: int
+    kernel: FloatArray
+    bins: slice
+
+
+def relative_bandwidth(bins_per_octave: int) -> float:
+    """Bandwidth of a wavelet over its centre frequency, in equal temperament."""
+    squared = 2.0 ** (2 / bins_per_octave)
+    return float((squared - 1) / (squared + 1))
+
+
+@lru_cache(maxsize=16)
+def octaves(analysis: ConstantQ) -> tuple[Octave, ...]:
+    """The wavelets of a transform, the highest octave first."""
+    import librosa
+
+    per_octave, n_bins = analysis.bins_per_octave, analysis.n_bins
+    frequencies = analysis.fmin * 2.0 ** (np.arange(n_bins) / per_octave)
+    alpha = relative_bandwidth(per_octave)
+    count = math.ceil(n_bins / per_octave)
+    cutoff = frequencies[-1] * (1 + 0.5 * HANN_BANDWIDTH * alpha)
+    halvings = _early_halvings(analysis.sample_rate / 2, cutoff, analysis.hop, count)
+    rate, hop = analysis.sample_rate / 2**halvings, analysis.hop // 2**halvings
+    found, top_rate = [], rate
+    for i in range(count):
+        bins = slice(max(0, n_bins - per_octave * (i + 1)), n_bins - per_octave * i)
+        # librosa gives the lowest, incomplete octave whole and trims it; the wavelets kept are the same.
+        basis, lengths = librosa.filters.wavelet(freqs=frequencies[bins], sr=rate, norm=1, gamma=0, alpha=alpha)
+        n_fft = basis.shape[1]
+        spectra = np.fft.fft(basis * (lengths[:, None] / n_fft), axis=1)[:, : n_fft // 2 + 1]
+        sparse = librosa.util.sparsify_rows(spectra, quantile=SPARSITY, dtype=np.complex64).toarray()
+        # Halving the rate halves the energy of a frame, and the longer wavelets of low bins sum more of it.
+        at_top = alpha**-1 * top_rate / frequencies[bins]
+        scale = np.sqrt(top_rate / rate) * np.sqrt(analysis.sample_rate / rate) / np.sqrt(at_top)
+        kernel = np.fft.fft(sparse.astype(np.complex128), n=n_fft, axis=1).T * scale
+        found.append(Octave(halvings, hop, np.concatenate([kernel.real, kernel.imag], axis=1).astype(np.float32), bins))
+        halvings = 0
+        if hop % 2 == 0 and i + 1 < count:
+            halvings, hop, rate = 1, hop // 2, rate / 2
+    return tuple(found)
+
+
+def constant_q_power(samples: FloatArray, analysis: ConstantQ, frames: int) -> FloatArray:
+    """The power of each bin in each frame.
+
+    Parameters
+    ----------
+    samples
+        float32 of shape (samples,), at the analysis' rate.
+    frames
+        Frames wanted, at most ``1 + samples // hop``; centred, zeros outside.
+
+    Returns
+    -------
+    float32 of shape (n_bins, frames).
+    """
+    out = np.empty((analysis.n_bins, frames), dtype=np.float32)
+    for octave in octaves(analysis):
+        for _ in range(octave.halvings):
+            samples = halve_rate(samples)
+        n_fft, width = octave.kernel.shape[0], octave.kernel.shape[1] // 2
+        needed = (frames - 1) * octave.hop + n_fft
+        padded = np.pad(samples, (n_fft // 2, max(n_fft // 2, needed - len(samples) - n_fft // 2)))
+        framed = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[:: octave.hop]
+        block = max(32, FRAMED_SAMPLES // n_fft)
+        for start in range(0, frames, block):
+            parts = np.ascontiguousarray(framed[start : min(frames, start + block)]) @ octave.kernel
+            np.square(parts, out=parts)
+            np.add(parts[:, :width].T, parts[:, width:].T, out=out[octave.bins, start : start + block])
+    return out
+
+
+def halve_rate(samples: FloatArray) -> FloatArray:
+    """Every other sample after soxr's HQ low pass, as librosa does; ceil(n / 2) samples of n. Not scaled."""
+    import soxr
+
+    half: FloatArray = soxr.resample(samples, 2, 1, quality="HQ")
+    wanted = -(-len(samples) // 2)
+    return half[:wanted] if len(half) >= wanted else np.pad(half, (0, wanted - len(half)))
+
+
+def _early_halvings(nyquist: float, cutoff: float, hop: int, count: int) -> int:
+    """Octaves above the highest wavelet that are never looked at; the rate can be halved before the first octave."""
+    unused = max(0, math.ceil(math.log2(nyquist / cutoff)) - 2)
+    twos = (hop & -hop).bit_length() - 1
+    return min(unused, max(0, twos - count + 1))

@@ -1,0 +1,40 @@
+"""The samples themselves."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from tonearm.features.base import Normalisation, Representation, Unit
+from tonearm.features.recipe import Recipe
+
+
+class RawWaveform(Representation, kind="waveform"):
+    """One row a channel, a frame a sample; what networks on waveforms take."""
+
+    unit: ClassVar[Unit] = "amplitude"
+
+    hop: int = 1
+    frames: int | None = None
+    normalisation: Normalisation = "track"
+
+    def problems(self) -> list[str]:
+        found = super().problems()
+        if self.hop != 1:
+            found.append(f"hop is {self.hop}: a waveform has a frame a sample; lower the sample_rate instead")
+        if self.normalisation == "frame":
+            found.append("normalisation 'frame' would make every single sample zero: use 'track' or 'none'")
+        return found
+
+    @property
+    def freq_bins(self) -> int:
+        return 1
+
+    def frames_in(self, seconds: float) -> int:
+        return math.floor(seconds * self.sample_rate + 1e-6)
+
+    def seconds_of(self, frames: int) -> float:
+        return frames / self.sample_rate
+
+    def recipe(self) -> Recipe:
+        return Recipe(None)

@@ -1,0 +1,148 @@
+"""Decoding inside an extraction: the clips of a batch of tracks, and what went wrong with which file."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tonearm.audio.decode import Layout
+from tonearm.audio.windows import ClipConfig, load_clips
+from tonearm.core import storage
+from tonearm.core.errors import AudioError
+from tonearm.core.types import Waveform
+from tonearm.features.base import Representation
+from tonearm.features.table import DESCRIPTORS, FINGERPRINTS
+
+FACTS_LAYOUT: Layout = (22050, 1)  # what fingerprints and descriptors are made of, where nothing else is decoded
+MOST_ATTEMPTS = 2
+#: Columns of the answer, a row a track; ``written`` holds the bytes of the whole batch, in its first row.
+ANSWER = ("key", "reason", "detail", "size", "audio", "decode", "compute", "written")
+
+Clip = dict[Layout, Waveform]
+Columns = dict[str, list[Any]]
+
+
+class Job:
+    """What all workers of one extraction know; made of plain values, which travel.
+
+    Parameters
+    ----------
+    features, clip
+        As dicts.
+    root
+        Of the stores.
+    min_seconds
+        The least audio of a clip.
+    attempts
+        Name of this run: a file that kills its worker again and again is given up.
+    """
+
+    def __init__(
+        self, features: list[dict[str, Any]], clip: dict[str, Any], root: str, min_seconds: float, attempts: str
+    ) -> None:
+        self.features = {f.store_name(): f for f in map(Representation.from_dict, features)}
+        self.clip = ClipConfig.from_dict(clip)
+        self.root, self.min_seconds = root, min_seconds
+        self._attempts = Path(tempfile.gettempdir()) / f"tonearm-attempts-{attempts}"
+
+    def wanted(self, lacking: Sequence[str]) -> list[Representation]:
+        """The representations among what a track lacks."""
+        return [self.features[name] for name in lacking if name in self.features]
+
+    def layouts(self, lacking: Sequence[str]) -> list[Layout]:
+        """What must be decoded, the layout that facts are made of first."""
+        layouts = list(dict.fromkeys(f.layout for f in self.wanted(lacking)))
+        if {FINGERPRINTS, DESCRIPTORS} & set(lacking):
+            mono = [layout for layout in layouts if layout[1] == 1]
+            layouts = list(dict.fromkeys([FACTS_LAYOUT if FACTS_LAYOUT in layouts or not mono else mono[0], *layouts]))
+        return layouts
+
+    @contextmanager
+    def attempt(self, key: str) -> Iterator[None]:
+        """Note that a track is being decoded, so that one that kills its worker is known when that is restarted.
+
+        Raises
+        ------
+        AudioError
+            ``kills_worker`` at the third attempt.
+        """
+        self._attempts.mkdir(exist_ok=True)
+        mark = self._attempts / key
+        before = mark.stat().st_size if mark.exists() else 0
+        if before >= MOST_ATTEMPTS:
+            raise AudioError("kills_worker", f"the worker died {before} times while this file was being decoded")
+        with mark.open("ab") as file:
+            file.write(b".")
+        try:
+            yield
+        finally:  # which a process that is killed never comes to
+            mark.unlink(missing_ok=True)
+
+
+class Hearing:
+    """One batch of tracks being decoded: a row of the answer for each, with what went wrong and what it took."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.rows: list[dict[str, Any]] = []
+
+    def tracks(self, batch: Mapping[str, Any]) -> Iterator[tuple[str, list[str], Iterator[Clip]]]:
+        """Key, what is lacking, and the clips of each track."""
+        for source, key, lacking in zip(batch["source"], batch["key"], batch["lacking"], strict=True):
+            self.rows.append(
+                {"key": str(key), "reason": "", "detail": "", "size": -1, "audio": 0.0, "decode": 0.0, "compute": 0.0}
+            )
+            yield str(key), str(lacking).split(), self._clips(str(source), str(lacking).split())
+
+    def _clips(self, source: str, lacking: list[str]) -> Iterator[Clip]:
+        row = self.rows[-1]
+        layouts = self.job.layouts(lacking)
+        with self.job.attempt(row["key"]):
+            clips = load_clips(source, self.job.clip, layouts, self.job.min_seconds)
+            while True:
+                started = time.process_time()
+                clip = next(clips, None)
+                row["decode"] += time.process_time() - started
+                if clip is None:
+                    return
+                row["audio"] += next(iter(clip.values())).duration
+                yield clip
+
+    @contextmanager
+    def rejecting(self, source: str) -> Iterator[dict[str, Any]]:
+        """Whatever a file does, the job goes on: the failure becomes the reason in the row, which is given.
+
+        The row's ``ok`` says afterwards whether the track is whole.
+        """
+        row = self.rows[-1]
+        row["ok"] = False
+        try:
+            yield row
+            row["ok"] = True
+            return
+        except AudioError as error:
+            row["reason"], row["detail"] = error.reason, error.detail
+        except MemoryError as error:
+            row["reason"] = "out_of_memory"
+            row["detail"] = str(error) or "the decoded clip does not fit into memory"
+        except OSError as error:
+            if storage.size(source) >= 0:
+                raise  # not the file but our own disk: full, or gone
+            row["reason"], row["detail"] = "missing", f"{source} cannot be read: {error.strerror or error}"
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            row["reason"] = "unexpected_error"
+            row["detail"] = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        row["size"] = storage.size(source)
+
+    def answer(self, written: Mapping[str, int]) -> Columns:
+        """The rows as columns, what was written noted in the first."""
+        out: Columns = {name: [r[name] for r in self.rows] for name in ANSWER[:-1]}
+        out["written"] = [json.dumps(written), *["{}"] * (len(self.rows) - 1)]
+        return out
