@@ -64,10 +64,8 @@ class AacFile:
         self.frames = round(seconds * self.samplerate) if seconds else sum(len(b) for b in self._decoded())
         self.seek(0)
 
-    def __enter__(self) -> AacFile:
-        return self
-
     def __exit__(self, *error: object) -> None:
+        """Close both."""
         self._container.close()
         self._handle.close()
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ AUDIO_SUFFIXES = (".mp3", ".ogg", ".oga", ".opus", ".flac", ".wav", ".aif", ".ai
 MAX_CHANNELS = 8
 SAMPLE_RATES = (1_000, 768_000)  # Hz; outside it a header lies
 LONGEST_DECODE_SECONDS = 3600.0  # the most that is held in memory at once
-BLOCK_SAMPLES = 2**17  # a channel: 1 MiB of stereo; after each block libsndfile seeks, which costs MP3 a frame or two
+BLOCK_SAMPLES = 2**15  # a channel: 256 KiB of stereo stay in the cache while they are mixed and resampled
 
 
 @dataclass(frozen=True)
@@ -108,9 +109,22 @@ class AudioFile:
         What the header says.
     """
 
-    def __init__(self, file: Any, name: str) -> None:
-        self._file, self._name = file, name
-        self.info = AudioInfo(file.frames / file.samplerate, file.samplerate, file.channels, file.format)
+    def __init__(self, source: Source) -> None:
+        self._source, self._name = source, _name(source)
+        self._file = _decoder(source)
+        rate, channels = self._file.samplerate, self._file.channels
+        if not (SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1] and 1 <= channels <= MAX_CHANNELS):
+            self.close()
+            raise AudioError(
+                "bad_header",
+                f"{self._name} claims {rate} Hz and {channels} channels: expected "
+                f"{SAMPLE_RATES[0]}-{SAMPLE_RATES[1]} Hz and at most {MAX_CHANNELS} channels",
+            )
+        self.info = AudioInfo(self._file.frames / rate, rate, channels, self._file.format)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.__exit__()
 
     def read(
         self, layouts: Sequence[Layout], offset: float = 0.0, duration: float | None = None
@@ -133,7 +147,11 @@ class AudioFile:
         # Some headers claim more than there is, and some streams do not know; what counts is what comes.
         left = min(count, max(0, self._file.frames - start))
         try:
-            if self._file.tell() != start and left:
+            if left and self._file.tell() != start:
+                if self._file.tell() and self.info.format == "OGG":
+                    # libsndfile 1.2 lands beside the place when it seeks in Vorbis that was read before.
+                    self.close()
+                    self._file = _decoder(self._source)
                 self._file.seek(start)
             buffer = np.empty((min(BLOCK_SAMPLES, left), self.info.channels), dtype=np.float32)
             nothing = True
@@ -185,16 +203,23 @@ class _Converter:
 @contextmanager
 def open_audio(source: Source) -> Iterator[AudioFile]:
     """Open a recording; errors as :func:`describe` has them."""
+    file = AudioFile(source)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def _decoder(source: Source) -> Any:
+    """libsndfile's decoder, or FFmpeg's for what that does not read."""
     import soundfile
 
-    handle: Any = None
     try:
         handle = _handle(source)
         demuxer = demuxer_for(_head(handle))
         if demuxer:
-            file: Any = AacFile(os.fdopen(handle, "rb") if isinstance(handle, int) else handle, demuxer)
-        else:
-            file = soundfile.SoundFile(handle, closefd=True)
+            return AacFile(os.fdopen(handle, "rb") if isinstance(handle, int) else handle, demuxer)
+        return _sequential()(handle, closefd=True)
     except OSError as error:
         raise AudioError("missing", f"{_name(source)} cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # an unknown protocol, a name with a zero byte
@@ -203,14 +228,21 @@ def open_audio(source: Source) -> Iterator[AudioFile]:
         if "SF_INFO" in str(error):  # libsndfile's words for a header without a rate or without channels
             raise AudioError("bad_header", f"{_name(source)} claims a rate or a number of channels of 0") from None
         raise AudioError("undecodable", f"{_name(source)} is no audio that can be read: {_reason(error)}") from None
-    with file:
-        if not (SAMPLE_RATES[0] <= file.samplerate <= SAMPLE_RATES[1] and 1 <= file.channels <= MAX_CHANNELS):
-            raise AudioError(
-                "bad_header",
-                f"{_name(source)} claims {file.samplerate} Hz and {file.channels} channels: expected "
-                f"{SAMPLE_RATES[0]}-{SAMPLE_RATES[1]} Hz and at most {MAX_CHANNELS} channels",
-            )
-        yield AudioFile(file, _name(source))
+
+
+@lru_cache(maxsize=1)
+def _sequential() -> Any:
+    """soundfile's class without the seek that it makes after every read.
+
+    That seek costs MP3 a frame or two each time, and makes the last block of Opus wrong if it is short.
+    """
+    import soundfile
+
+    class SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
+        def seekable(self) -> bool:
+            return False
+
+    return SequentialFile
 
 
 def _handle(source: Source) -> Any:

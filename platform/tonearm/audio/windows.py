@@ -16,7 +16,8 @@ from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import Waveform
 
 Tail = Literal["drop", "pad", "wrap"]
-LEFT_OUT = ("silent", "clipped", "too_short")  # of a clip among others of its track: a rest in the music is no fault
+#: Reasons for which one clip among others of its track is left out: a rest in the music, an end that came early.
+LEFT_OUT = ("silent", "clipped", "too_short", "empty")
 
 
 class ClipConfig(Config):
@@ -115,7 +116,7 @@ def load_clips(
     Yields
     ------
     dict
-        For each clip its waveform in each layout. Of several clips, the silent ones are left out.
+        For each clip its waveform in each layout. Of several clips, silent, clipped and too short ones are left out.
 
     Raises
     ------
@@ -128,11 +129,12 @@ def load_clips(
     with open_audio(source) as file:
         starts = _starts(clip, file.info.duration)
         for start in starts:
-            waveforms = file.read(layouts, start, clip.seconds)
+            a_tail = clip.position == "all" and clip.tail != "drop" and start > 0
             try:
+                waveforms = file.read(layouts, start, clip.seconds)
                 for waveform in waveforms.values():
                     # What was recorded is checked, not what it is filled up with; a tail may be as short as it is.
-                    check_waveform(waveform, min_seconds if start == 0 or clip.tail == "drop" else 0.0)
+                    check_waveform(waveform, 0.0 if a_tail else min_seconds)
             except AudioError as error:
                 if clip.position != "all" or error.reason not in LEFT_OUT:
                     raise

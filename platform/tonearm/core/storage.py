@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -50,7 +51,7 @@ def size(uri: str) -> int:
             return local_path(uri).stat().st_size
         filesystem, path = _remote(uri)
         return int(filesystem.size(path))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, ImportError):  # the last: no driver for such URIs here
         return -1
 
 
@@ -129,12 +130,13 @@ def remove_stale(uri: str, seconds: float = 86_400.0) -> int:
     Elsewhere than on local disks partial uploads are the storage's own to expire.
     """
     folder = local_path(uri) if is_local(uri) else None
-    stale = []
-    if folder is not None and folder.is_dir():
-        stale = [p for p in folder.glob(".*.tmp") if time.time() - p.stat().st_mtime > seconds]
-    for path in stale:
-        path.unlink(missing_ok=True)
-    return len(stale)
+    removed = 0
+    for path in folder.glob(".*.tmp") if folder is not None and folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):  # published meanwhile, or removed by another
+            if time.time() - path.stat().st_mtime > seconds:
+                path.unlink()
+                removed += 1
+    return removed
 
 
 def list_files(uri: str, suffix: str = "") -> list[str]:

@@ -63,12 +63,11 @@ def scan_folder(root: str, label: str = "folder") -> tuple[list[Track], list[Rej
                                   detail="its name is not UTF-8: rename it"))  # fmt: skip
             continue
         try:
-            track = _track(path, relative, label, table)
+            track, size = _track(path, relative, label, table), path.stat().st_size
         except OSError as error:
             rejects.append(Reject(track_id=relative, source=str(path), stage="scan", reason="missing",
                                   detail=f"cannot be read: {error.strerror or error}"))  # fmt: skip
             continue
-        size = path.stat().st_size
         if size == 0:
             rejects.append(Reject(track_id=relative, source=str(path), stage="scan", reason="empty", bytes=0,
                                   detail="the file has no bytes"))  # fmt: skip
@@ -82,6 +81,11 @@ def scan_folder(root: str, label: str = "folder") -> tuple[list[Track], list[Rej
         else:
             rejects.append(Reject(track_id=relative, source=str(path), stage="scan", reason="no_label", bytes=size,
                                   detail=f"neither {TABLE} nor its tags give it a {label!r}"))  # fmt: skip
+    if not tracks and rejects and all(r.reason != "no_label" for r in rejects):
+        raise DatasetError(
+            f"none of {len(files)} audio files below {root!r} can be used; e.g. {rejects[0].track_id}: "
+            f"{rejects[0].reason}, {rejects[0].detail}"
+        )
     if not tracks:
         raise DatasetError(
             f"none of {len(files)} audio files below {root!r} has a label {label!r}: use LABEL=folder, tag the files, "

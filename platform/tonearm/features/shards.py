@@ -48,17 +48,17 @@ class PartWriter:
         AudioError
             ``too_loud`` if a value is beyond what float16 holds, ``not_finite`` if one is not finite.
         """
-        self.add_values(key, computed.values, computed.statistics())
+        _check_range(computed.values)  # before the statistics, which would warn of an infinity
+        self._append(key, computed.values, computed.statistics())
 
     def add_values(self, key: str, values: FloatArray, stats: Statistics) -> None:
         """:meth:`add` for values of shape (freq_bins, frames) or (2, freq_bins, frames) and their statistics."""
+        _check_range(values)
+        self._append(key, values, stats)
+
+    def _append(self, key: str, values: FloatArray, stats: Statistics) -> None:
         import torch  # converts to half precision seven times faster than numpy
 
-        low, high = float(values.min()), float(values.max())
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise AudioError("not_finite", "a computed feature is not finite")
-        if max(-low, high) > LARGEST:
-            raise AudioError("too_loud", f"a value is {max(-low, high):.3g}, beyond the {LARGEST:g} that float16 holds")
         half = torch.from_numpy(np.ascontiguousarray(values)).to(torch.float16).numpy()
         clip = sum(1 for row in self._rows if row["key"] == key)
         self._file.write(half.data)
@@ -117,3 +117,11 @@ class PartWriter:
         """Leave no trace."""
         self._file.close()
         self._path.unlink(missing_ok=True)
+
+
+def _check_range(values: FloatArray) -> None:
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise AudioError("not_finite", "a computed feature is not finite")
+    if max(-low, high) > LARGEST:
+        raise AudioError("too_loud", f"a value is {max(-low, high):.3g}, beyond the {LARGEST:g} that float16 holds")

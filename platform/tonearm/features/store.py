@@ -101,6 +101,12 @@ class FeatureStore:
             name: rows.column(name).to_numpy()
             for name in ("frames", "offset", "frame_offset", "mean", "deviation")
         }  # fmt: skip
+        planes, bins = self._shape
+        ends = self._column["offset"] + planes * bins * self._column["frames"]
+        noted = self._column["frame_offset"] + (planes * self._column["frames"] if bins > 1 else 0)
+        self._ends: dict[str, tuple[int, int]] = {}  # the last row of a part says how long its files are
+        for part, end, frame_end in zip(self._part, ends.tolist(), noted.tolist(), strict=True):
+            self._ends[part] = max(self._ends.get(part, (0, 0)), (end, frame_end))
         # A part may be there twice, if two jobs extracted the same track: the last one counts, whole.
         first: dict[tuple[str, str], list[int]] = {}
         for row, (key, part) in enumerate(zip(rows.column("key").to_pylist(), self._part, strict=True)):
@@ -123,7 +129,7 @@ class FeatureStore:
 
     def frames(self, key: str, clip: int = 0) -> int:
         """Frames of a clip."""
-        return int(self._column["frames"][self._of(key)[clip]])
+        return int(self._column["frames"][self._row(key, clip)])
 
     def read(self, key: str, clip: int = 0) -> Stored:
         """One clip: a memory-mapped view, no copy.
@@ -133,7 +139,7 @@ class FeatureStore:
         StoreError
             If the key is not there, or its part is damaged.
         """
-        row = self._of(key)[clip]
+        row = self._row(key, clip)
         values, per_frame = self._open(self._part[row])
         planes, bins = self._shape
         frames, offset, at = (int(self._column[c][row]) for c in ("frames", "offset", "frame_offset"))
@@ -165,7 +171,7 @@ class FeatureStore:
         if out is None:
             out = np.empty((len(places), *self._shape, frames), dtype=np.float16)
         for i, (key, clip, start) in enumerate(places):
-            row = self._of(key)[clip]
+            row = self._row(key, clip)
             values, _ = self._open(self._part[row])
             there, offset = int(self._column["frames"][row]), int(self._column["offset"][row])
             if start < 0 or start + frames > there:
@@ -175,6 +181,12 @@ class FeatureStore:
             out[i] = block[..., start : start + frames]
         return out
 
+    def _row(self, key: str, clip: int) -> int:
+        rows = self._of(key)
+        if not 0 <= clip < len(rows):
+            raise StoreError(f"track key {key} has {len(rows)} clip(s) in the store {self.uri}, none is number {clip}")
+        return rows[clip]
+
     def _of(self, key: str) -> list[int]:
         if key not in self._rows:
             raise StoreError(f"track key {key} is not in the store {self.uri}: extract it first")
@@ -182,15 +194,24 @@ class FeatureStore:
 
     def _open(self, part: str) -> tuple[Float16Array, FloatArray]:
         if part not in self._parts:
-            self._parts[part] = (self._map(f"{part}.npy"), self._map(f"{part}.frames.npy"))
+            values, per_frame = self._ends[part]
+            self._parts[part] = (
+                self._map(f"{part}.npy", np.float16, (values,)),
+                self._map(f"{part}.frames.npy", np.float32, (2, per_frame)),
+            )
         return self._parts[part]
 
-    def _map(self, name: str) -> Any:
+    def _map(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> Any:
         uri = storage.join(self.uri, "parts", name)
         try:
             mapped = np.load(storage.local_path(uri), mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise StoreError(f"part {uri} is damaged ({error}): delete it and its .parquet, then extract") from None
+        if mapped.dtype != dtype or mapped.shape != shape:
+            raise StoreError(
+                f"part {uri} is damaged: it holds {mapped.dtype} {mapped.shape}, its index says {np.dtype(dtype)} "
+                f"{shape}: delete it and its .parquet, then extract"
+            )
         return mapped.view(np.ndarray)  # a plain array over the mapping: slicing a memmap object is ten times slower
 
 
