@@ -207,7 +207,7 @@ def candidates(value: Any, expected: Any) -> list[Any]:
         return [value + "x", "4,8,16", "8,16,32"]
     if isinstance(value, tuple):
         return [(*value, *value[:1]), value[:-1]]
-    return [7, 400, 1000.0, "4,8", True]  # of an optional field that is None
+    return [7, 2048, 1000.0, "4,8", True]  # of an optional field that is None
 
 
 def changed(config: TrialConfig) -> dict[str, TrialConfig]:

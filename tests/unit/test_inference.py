@@ -162,7 +162,10 @@ def test_model_of_whole_tracks_answers_alike_from_audio_and_features(trained: Tr
     list(run_trial(config, batches, folder))
     classifier, first = load(folder.bundle_uri), trained.tracks[0]
     assert [len(batches.stored(t)) for t in trained.tracks] == [3] * len(trained.tracks)
-    assert clip_windows(batches.stored(first), config).shape == (3 * config.window.per_track, *config.inputs.shape)
+    assert clip_windows(batches.stored(first), config, batches.scaling).shape == (
+        3 * config.window.per_track,
+        *config.inputs.shape,
+    )
     chosen = trained.tracks[::4]
     for track, stored in zip(chosen, predict_tracks(classifier, chosen, str(tmp_path / "features"), ""), strict=True):
         np.testing.assert_allclose(classifier.predict(track.source).probabilities, stored.probabilities, atol=1e-5)

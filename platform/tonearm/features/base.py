@@ -13,7 +13,7 @@ from tonearm.core.seeding import digest
 from tonearm.core.types import InputSpec
 from tonearm.features.recipe import Recipe, Spectrum
 
-Normalisation = Literal["frame", "track", "none"]
+Normalisation = Literal["frame", "track", "training", "none"]
 Unit = Literal["dB", "amplitude", "ratio", "cepstrum"]
 
 DEFINITION = 2  # raise it when stored values of the same config change: other stores are then made
@@ -34,7 +34,8 @@ class Representation(Config):
         Frames kept, from the first; None keeps all. The thesis kept 643 of 30 s.
     normalisation
         Applied on reading, never stored: ``"frame"`` (zero mean and unit deviation per frame across frequency, the
-        original), ``"track"`` (over the whole clip) or ``"none"``.
+        original), ``"track"`` (over the whole clip), ``"training"`` (by mean and deviation of the training split,
+        which the bundle keeps: levels between tracks stay) or ``"none"``.
     """
 
     registry: ClassVar[Registry[type[Representation]]] = Registry("representation")

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from tonearm.core.errors import ConfigError
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Normalisation
+
+FloatVector = npt.NDArray[np.float64]
 
 SMALLEST_DEVIATION = 1e-3  # in the representation's unit: a constant frame (digital silence) is centred, not blown up
 ROWS_A_BLOCK = 64  # so that the float64 copies stay in the cache
@@ -29,6 +33,22 @@ class Statistics:
     frame_deviation: FloatArray
     mean: float
     deviation: float
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and deviation of all values of a training split, in the representation's unit."""
+
+    mean: float
+    deviation: float
+
+
+def pool_statistics(means: FloatVector, deviations: FloatVector, sizes: FloatVector) -> Scaling:
+    """Mean and deviation of many clips together, from those of each and how many values it has."""
+    weights = np.asarray(sizes, dtype=np.float64) / np.sum(sizes)
+    mean = float(np.dot(weights, means))
+    square = float(np.dot(weights, np.square(deviations) + np.square(means)))
+    return Scaling(mean, float(np.sqrt(max(0.0, square - mean**2))))
 
 
 def statistics(values: FloatArray) -> Statistics:
@@ -56,7 +76,9 @@ def statistics(values: FloatArray) -> Statistics:
     )
 
 
-def normalise(values: FloatArray, stats: Statistics, how: Normalisation, start: int = 0) -> FloatArray:
+def normalise(
+    values: FloatArray, stats: Statistics, how: Normalisation, start: int = 0, training: Scaling | None = None
+) -> FloatArray:
     """Normalise a window of a representation.
 
     Parameters
@@ -66,12 +88,22 @@ def normalise(values: FloatArray, stats: Statistics, how: Normalisation, start: 
     stats
         Of the whole clip: a window is normalised by what its clip has.
     how
-        ``"frame"``, ``"track"`` or ``"none"``.
+        ``"frame"``, ``"track"``, ``"training"`` or ``"none"``.
+    training
+        Of the training split, for ``"training"``.
+
+    Raises
+    ------
+    ConfigError
+        If they are needed and not given.
     """
     if how == "none":
         return values
-    if how == "track":
-        scaled = (values - np.float32(stats.mean)) / np.float32(max(stats.deviation, SMALLEST_DEVIATION))
+    if how != "frame":
+        if how == "training" and training is None:
+            raise ConfigError("normalisation 'training' needs the training split's statistics, which a bundle holds")
+        whole = training if how == "training" and training else stats
+        scaled = (values - np.float32(whole.mean)) / np.float32(max(whole.deviation, SMALLEST_DEVIATION))
         return scaled.astype(np.float32, copy=False)
     part = slice(start, start + values.shape[-1])
     mean, deviation = stats.frame_mean[..., None, part], stats.frame_deviation[..., None, part]

@@ -29,7 +29,7 @@ from tonearm.core.errors import StoreError
 from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Representation
-from tonearm.features.scaling import Statistics
+from tonearm.features.scaling import Scaling, Statistics, pool_statistics
 
 Float16Array = npt.NDArray[np.float16]
 
@@ -153,6 +153,13 @@ class FeatureStore:
     def read_clips(self, key: str) -> list[Stored]:
         """All clips of a track, as :meth:`read` gives them."""
         return [self.read(key, clip) for clip in range(self.clips(key))]
+
+    def scaling(self, keys: Iterable[str]) -> Scaling:
+        """Mean and deviation of all values of these tracks, as stored statistics give them: nothing is read."""
+        rows = [row for key in keys for row in self._of(key)]
+        if not rows:
+            raise StoreError(f"no tracks to take statistics of in {self.uri}")
+        return pool_statistics(*(self._column[c][rows].astype(np.float64) for c in ("mean", "deviation", "frames")))
 
     def read_windows(
         self, places: Sequence[tuple[str, int, int]], frames: int, out: Float16Array | None = None

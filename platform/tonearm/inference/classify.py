@@ -72,7 +72,7 @@ class Classifier:
         probabilities, embeddings = [], []
         for member, weight in zip(self.ensemble.members, self.ensemble.weights, strict=True):
             config = member.config
-            windows = torch.from_numpy(clip_windows(stored[config.feature.store_name()], config))
+            windows = torch.from_numpy(clip_windows(stored[config.feature.store_name()], config, member.scaling))
             with torch.inference_mode():
                 logits = member.network(windows).numpy()
             probabilities.append(config.task.pool(logits))

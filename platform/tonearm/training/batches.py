@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Split, Track
 from tonearm.features.augment import apply_gain, augment, draw_gains, step_seed
-from tonearm.features.scaling import normalise
+from tonearm.features.scaling import Scaling, normalise
 from tonearm.features.store import FeatureStore, Stored, track_key
 from tonearm.training.config import TrialConfig
 
@@ -32,25 +33,28 @@ class Batch:
     mix: float = 1.0
 
 
-def read_window(stored: Stored, start: int, config: TrialConfig, gain: float = 0.0) -> FloatArray:
+def read_window(
+    stored: Stored, start: int, config: TrialConfig, scaling: Scaling | None, gain: float = 0.0
+) -> FloatArray:
     """One normalised window, float32 of shape (planes, freq_bins, frames).
 
-    ``gain`` in dB is applied before normalisation.
+    ``scaling`` is the training split's; ``gain`` in dB is applied before normalisation.
     """
     values = stored.values[..., start : start + config.window.frames].astype(np.float32)
     if gain:
         values = apply_gain(values, gain, config.feature.unit)
-    return normalise(values, stored.stats, config.feature.normalisation, start).reshape(config.inputs.shape)
+    scaled = normalise(values, stored.stats, config.feature.normalisation, start, scaling)
+    return scaled.reshape(config.inputs.shape)
 
 
-def clip_windows(clips: Sequence[Stored], config: TrialConfig) -> FloatArray:
+def clip_windows(clips: Sequence[Stored], config: TrialConfig, scaling: Scaling | None) -> FloatArray:
     """The windows that stand for a track in evaluation: float32 (windows, planes, freq_bins, frames).
 
     Each of its clips gives ``window.per_track``, evenly spread.
     """
     return np.stack(
         [
-            read_window(stored, start, config)
+            read_window(stored, start, config, scaling)
             for stored in clips
             for start in window_starts(stored.frames, config.window.frames, config.window.per_track)
         ]
@@ -89,6 +93,11 @@ class Batches:
         """A track's stored representation: one clip, or all of them if the config takes whole tracks."""
         return self.store.read_clips(track_key(track.content, self.config.clip))
 
+    @cached_property
+    def scaling(self) -> Scaling:
+        """Mean and deviation of the training split, which the bundle keeps."""
+        return self.store.scaling(track_key(t.content, self.config.clip) for t in self.tracks("train"))
+
     def targets(self, split: Split) -> np.ndarray:
         """The targets of a split's tracks, in their order."""
         return self.config.task.encode([t.label for t in self.tracks(split)], self.classes)
@@ -112,7 +121,7 @@ class Batches:
                 clips = self.stored(tracks[i])
                 stored = clips[int(rng.integers(len(clips)))] if len(clips) > 1 else clips[0]
                 first = int(rng.integers(0, stored.frames - self.config.window.frames + 1))
-                windows.append(read_window(stored, first, self.config, gain))
+                windows.append(read_window(stored, first, self.config, self.scaling, gain))
             inputs, mix = augment(torch.from_numpy(np.stack(windows)), self.config.augment, seed)
             truth, ids = torch.from_numpy(targets[chosen]), [tracks[i].track_id for i in chosen]
             yield Batch(inputs, truth, ids, truth[mix.partners], mix.weight) if mix else Batch(inputs, truth, ids)
@@ -120,7 +129,7 @@ class Batches:
     def windows(self, split: Split) -> Iterator[torch.Tensor]:
         """For each track of a split its evaluation windows, float32 (windows, planes, freq_bins, frames)."""
         for t in self.tracks(split):
-            yield torch.from_numpy(clip_windows(self.stored(t), self.config))
+            yield torch.from_numpy(clip_windows(self.stored(t), self.config, self.scaling))
 
     def _starts_of_batches(self) -> list[int]:
         examples = len(self.tracks("train")) * self.config.window.train_per_track

@@ -6,17 +6,18 @@ Load is the inverse of save. Nothing is pickled, so a bundle may come from anybo
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
 from tonearm.core import storage
 from tonearm.core.errors import BundleError, ConfigError
+from tonearm.features.scaling import Scaling
 from tonearm.models.base import Network
 from tonearm.training.config import TrialConfig
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: scaling
 DESCRIPTION = "bundle.json"
 WEIGHTS = "weights.safetensors"
 
@@ -35,12 +36,15 @@ class Bundle:
         Validation metrics of the epoch that was kept.
     network
         In evaluation mode.
+    scaling
+        Mean and deviation of the training split, for representations that are normalised by them.
     """
 
     config: TrialConfig
     classes: tuple[str, ...]
     metrics: dict[str, float]
     network: Network
+    scaling: Scaling | None = None
 
 
 def build_network(config: TrialConfig, outputs: int) -> Network:
@@ -60,6 +64,7 @@ def save_bundle(uri: str, bundle: Bundle) -> None:
         "config": bundle.config.to_dict(),
         "classes": list(bundle.classes),
         "metrics": bundle.metrics,
+        "scaling": asdict(bundle.scaling) if bundle.scaling else None,
     }
     storage.write_json(storage.join(uri, DESCRIPTION), description)
 
@@ -82,9 +87,11 @@ def load_bundle(uri: str) -> Bundle:
         network = build_network(config, len(classes))
         network.load_state_dict(load(storage.read_bytes(storage.join(uri, WEIGHTS))))
         metrics = dict(description["metrics"])
+        noted = description["scaling"]
+        scaling = Scaling(float(noted["mean"]), float(noted["deviation"])) if noted else None
     except (KeyError, TypeError, ConfigError, OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise BundleError(f"the bundle at {uri} is damaged: {error}. Train or fetch it again") from error
-    return Bundle(config, classes, metrics, network.eval())
+    return Bundle(config, classes, metrics, network.eval(), scaling)
 
 
 def read_description(uri: str, name: str, version: int) -> dict[str, Any]:

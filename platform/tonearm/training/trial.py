@@ -126,7 +126,8 @@ def run_trial(config: TrialConfig, batches: Batches, folder: TrialFolder) -> Ite
         if report.improved:
             best = report.metrics[f"validation_{config.task.primary}"]
             scores = {k: v for k, v in report.metrics.items() if k.startswith("validation_")}
-            save_bundle(folder.bundle_uri, Bundle(config, batches.classes, {**scores, "epoch": report.epoch}, model))
+            kept = {**scores, "epoch": report.epoch}
+            save_bundle(folder.bundle_uri, Bundle(config, batches.classes, kept, model, batches.scaling))
             write_predictions(storage.join(folder.uri, "validation.parquet"), batches, report.predictions)
         metrics = {
             "epoch": report.epoch,
