@@ -46,7 +46,7 @@ class AacFile:
         self._errors: tuple[type[Exception], ...] = (av.FFmpegError, EOFError)
         self._handle = handle
         try:
-            self._container = av.open(handle, format=demuxer)
+            self._container = av.open(handle, format=demuxer, metadata_errors="ignore")
             streams = self._container.streams.audio
             if not streams:
                 raise RuntimeError("it holds no audio stream")

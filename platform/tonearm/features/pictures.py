@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,11 +43,14 @@ def spectrogram_page(stores: Mapping[str, FeatureStore], tracks: Sequence[tuple[
             values = store.read(key).values.astype(np.float32)
             _draw(figure, axis, values, config)
             axis.set_title(f"{name}\n" if row == 0 else "", fontsize=10, fontweight="bold")
-            axis.text(0.0, 1.02, title if column == 0 else "", transform=axis.transAxes, fontsize=8)
+            shown = title if column == 0 else ""
+            axis.text(0.0, 1.02, shown, transform=axis.transAxes, fontsize=8, parse_math=False)
             if row == len(tracks) - 1:
                 axis.set_xlabel("seconds", fontsize=8)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a title in a script that the font lacks shows boxes
+        figure.savefig(buffer, format="png", dpi=90)
     return buffer.getvalue()
 
 

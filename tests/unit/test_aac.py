@@ -1,0 +1,110 @@
+"""M4A and AAC, which FFmpeg decodes, beside the same music as WAV."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.builders import encode, music
+from tonearm.audio.aac import demuxer_for
+from tonearm.audio.decode import decode, describe
+from tonearm.core.errors import AudioError
+from tonearm.core.types import FloatArray
+
+RATE, SECONDS = 44_100, 3.0
+KINDS = {"m4a": ("ipod", "aac"), "alac": ("mp4", "alac"), "adts": ("adts", "aac")}
+
+
+def stereo() -> FloatArray:
+    return np.stack([music(SECONDS, RATE, seed=1), music(SECONDS, RATE, seed=2)])
+
+
+def write(kind: str, samples: FloatArray) -> bytes:
+    """Samples (2, n) in one of the containers."""
+    container, codec = KINDS[kind]
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as out:
+        stream = out.add_stream(codec, rate=RATE, layout="stereo")
+        integers = codec == "alac"
+        values = (samples * 32767).astype(np.int16) if integers else samples
+        for start in range(0, samples.shape[1], 1024):
+            block = np.ascontiguousarray(values[:, start : start + 1024])
+            frame = av.AudioFrame.from_ndarray(block, format="s16p" if integers else "fltp", layout="stereo")
+            frame.sample_rate, frame.pts = RATE, start
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, bytes]:
+    return {kind: write(kind, stereo()) for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_music_comes_back(kind: str, files: dict[str, bytes], tmp_path: Path) -> None:
+    info = describe(files[kind])
+    assert (info.sample_rate, info.channels) == (RATE, 2)
+    assert info.duration == pytest.approx(SECONDS, abs=0.1)
+    found, wanted = decode(files[kind], RATE, 2).samples, stereo()
+    lag = 1024 if kind == "adts" else 0  # a raw stream does not say what its encoder put in front
+    length = min(found.shape[1] - lag, wanted.shape[1])
+    error = found[:, lag : lag + length] - wanted[:, :length]
+    assert np.sqrt((error**2).mean()) < (1e-4 if kind == "alac" else 0.1 * np.sqrt((wanted**2).mean()))
+    path = tmp_path / "song.mp3"  # the content decides, not the name
+    path.write_bytes(files[kind])
+    assert np.array_equal(decode(path, RATE, 2).samples, found)
+    assert decode(path).samples.shape[0] == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_part_is_that_part(kind: str, files: dict[str, bytes]) -> None:
+    whole = decode(files[kind], RATE, 2).samples
+    for offset, seconds in [(0.0, 0.5), (1.25, 1.0), (2.5, 9.0)]:
+        part = decode(files[kind], RATE, 2, offset, seconds).samples
+        start = round(offset * RATE)
+        wanted = whole[:, start : start + round(seconds * RATE)]
+        assert part.shape == wanted.shape
+        # AAC synthesises noise of its own where the encoder asks for it, and not the same each time.
+        assert np.abs(part - wanted).max() < (1e-6 if kind == "alac" else 0.02)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.0005, 0.01, 0.3, 0.7, 0.95, 0.999])
+def test_truncated_files_are_refused_or_decoded_as_far_as_they_go(
+    kind: str, share: float, files: dict[str, bytes]
+) -> None:
+    data = files[kind]
+    try:
+        seconds = decode(data[: max(1, round(share * len(data)))]).duration
+    except AudioError as error:
+        assert error.reason in ("undecodable", "empty") and error.detail
+        assert kind != "adts" or share < 0.3
+    else:
+        assert seconds <= SECONDS + 0.1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_files_raise_nothing_else(kind: str, files: dict[str, bytes]) -> None:
+    rng = np.random.default_rng(3)
+    for i in range(25):
+        damaged = bytearray(files[kind])
+        for place in rng.integers(0, 300 if i % 2 else len(damaged), 1 + i):
+            damaged[place] = int(rng.integers(0, 256))
+        try:
+            assert decode(bytes(damaged)).samples.dtype == np.float32
+        except AudioError as error:
+            assert error.reason in ("undecodable", "empty", "bad_header", "too_many_channels")
+
+
+def test_other_containers_are_not_tried() -> None:
+    assert demuxer_for(b"\x00\x00\x00\x20ftypM4A ") == "mp4"
+    assert demuxer_for(b"\xff\xf1\x50\x80") == "aac" and demuxer_for(b"\xff\xfb\x90\x00") is None  # the last is MP3
+    for head in (b"", b"\xff", b"RIFF\0\0\0\0WAVE", b"#EXTM3U\nhttp://", b"\x1aE\xdf\xa3", b"concat:a|b"):
+        assert demuxer_for(head) is None
+    for container in ("WAV", "FLAC", "OGG", "MP3", "AIFF"):
+        assert demuxer_for(encode(music(0.5), container=container)[:12]) is None
