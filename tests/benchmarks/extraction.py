@@ -91,7 +91,7 @@ def main() -> int:
     arguments = parser.parse_args()
     if os.environ.get("OMP_NUM_THREADS") != "1":  # read once, when the libraries are imported: start anew
         command = [sys.executable, "-m", "tests.benchmarks.extraction", *sys.argv[1:]]
-        os.execve(sys.executable, command, {**os.environ, **thread_environment()})
+        os.execve(sys.executable, command, {**os.environ, **thread_environment(), "RAY_BACKEND_LOG_LEVEL": "fatal"})
     warnings.simplefilter("ignore")
     keep_memory()
     gates: dict[str, bool] = {}

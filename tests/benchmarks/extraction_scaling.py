@@ -84,10 +84,13 @@ def _ray_rate(folder: Path, paths: Sequence[Path], tracks: int) -> tuple[float, 
     peak, stop = [0], threading.Event()
 
     def watch() -> None:
-        from ray._private.internal_api import get_state_from_address, node_stats  # noqa: F401
+        import ray
+        from ray._private.internal_api import node_stats
 
+        node = ray.nodes()[0]
         while not stop.wait(0.2):
-            peak.append(node_stats().store_stats.object_store_bytes_used)
+            stats = node_stats(node["NodeManagerAddress"], node["NodeManagerPort"])
+            peak.append(stats.store_stats.object_store_bytes_used)
 
     watcher = threading.Thread(target=watch)
     watcher.start()

@@ -187,7 +187,7 @@ def _type_problem(value: Any, expected: Any) -> str | None:
         if any(_type_problem(value, a) is None for a in args):
             return None
     elif origin is typing.Literal:
-        if value in args:
+        if any(value == a and type(value) is type(a) for a in args):  # True and 1.0 are equal to 1, but not it
             return None
         return f"{value!r} is none of {', '.join(map(repr, args))}"
     elif origin is tuple:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from tonearm.audio.channels import Channels
 from tonearm.audio.decode import Layout
 from tonearm.core.config import Config
+from tonearm.core.errors import ConfigError
 from tonearm.core.registry import Registry
 from tonearm.core.seeding import digest
 from tonearm.core.types import InputSpec
@@ -17,6 +18,11 @@ Normalisation = Literal["frame", "track", "training", "none"]
 Unit = Literal["dB", "amplitude", "ratio", "cepstrum"]
 
 DEFINITION = 2  # raise it when stored values of the same config change: other stores are then made
+
+
+def samples_in(seconds: float, sample_rate: int) -> int:
+    """Whole samples in so many seconds; a count that was divided by the rate comes back as it was."""
+    return math.floor(seconds * sample_rate * (1 + 1e-15) + 1e-6)
 
 
 class Representation(Config):
@@ -47,6 +53,14 @@ class Representation(Config):
     frames: int | None = 643
     normalisation: Normalisation = "frame"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.normalisation == "frame" and self.freq_bins == 1:
+            raise ConfigError(
+                f"{self.kind} has a single row, which normalisation 'frame' would make zero: use 'track', 'training' "
+                "or 'none'"
+            )
+
     def problems(self) -> list[str]:
         found = [
             f"{name} is {getattr(self, name)}: it must be positive"
@@ -74,7 +88,7 @@ class Representation(Config):
 
     def frames_in(self, seconds: float) -> int:
         """Frames of a centred analysis of so many seconds, before any cut."""
-        return 1 + math.floor(seconds * self.sample_rate / self.hop + 1e-9)
+        return 1 + samples_in(seconds, self.sample_rate) // self.hop
 
     def seconds_of(self, frames: int) -> float:
         """The least audio, in seconds, that has so many frames."""

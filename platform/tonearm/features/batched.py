@@ -17,12 +17,12 @@ from tonearm.audio.decode import Layout
 from tonearm.core.errors import ConfigError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features.base import Representation
-from tonearm.features.constant_q import halve_rate, octaves
+from tonearm.features.constant_q import lower_rate, octaves
 from tonearm.features.engine import Computed, check_fits, frames_of
 from tonearm.features.recipe import AMIN_POWER, TOP_DB, ConstantQ, MelBands, Recipe, Spectrum
 from tonearm.features.spectral import window
 
-LOW_PASS_REACH = 1400  # samples on either side of an impulse within which soxr's low pass answers in float32
+LOW_PASS_REACH = 700  # samples after decimation, on either side, within which soxr's low pass answers in float32
 WEAKEST_TAP = 1e-6  # -120 dB: weaker ones cost time and change less than float32 does
 FRAMED_SAMPLES = 2**26  # at most so many samples are laid out in frames at once: 256 MiB
 
@@ -86,6 +86,8 @@ class _full_precision:  # noqa: N801  reads as the statement it is
 def _device(name: str) -> torch.device:
     try:
         place = torch.device(name)
+        if place.type == "meta":
+            raise RuntimeError("it only knows shapes")
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
@@ -168,9 +170,9 @@ def _constant_q_power(samples: torch.Tensor, lengths: Sequence[int], analysis: C
     ends = torch.tensor(lengths, device=samples.device).repeat_interleave(planes)[:, None]
     out = torch.empty((clips * planes, analysis.n_bins, frames), device=samples.device)
     for octave in octaves(analysis):
-        for _ in range(octave.halvings):
-            ends = (ends + 1) // 2
-            flat = _halve_rate(flat)
+        if octave.decimation > 1:
+            ends = -(-ends // octave.decimation)
+            flat = _lower_rate(flat, octave.decimation)
             # A clip that is alone ends here; padded, the filter would ring on.
             flat = flat.masked_fill(torch.arange(flat.shape[1], device=flat.device) >= ends, 0.0)
         kernel = torch.from_numpy(octave.kernel).to(flat.device)
@@ -186,27 +188,26 @@ def _constant_q_power(samples: torch.Tensor, lengths: Sequence[int], analysis: C
     return out.reshape(clips, planes, analysis.n_bins, frames)
 
 
-@lru_cache(maxsize=1)
-def _low_pass() -> FloatArray:
-    """The impulse response of soxr's HQ halving, so that both executions hear the same: float32 of odd length."""
-    middle = 2 * LOW_PASS_REACH
-    response = np.zeros(2 * LOW_PASS_REACH + 1, dtype=np.float32)
-    for odd in (0, 1):  # every other sample of the response is heard; an impulse one later gives the others
-        impulse = np.zeros(4 * LOW_PASS_REACH, dtype=np.float32)
-        impulse[middle + odd] = 1.0
-        heard = halve_rate(impulse)
-        lag = 2 * np.arange(len(heard)) - (middle + odd)
-        inside = np.abs(lag) <= LOW_PASS_REACH
-        response[lag[inside] + LOW_PASS_REACH] = heard[inside]
-    return response
+@lru_cache(maxsize=8)
+def _low_pass(decimation: int) -> FloatArray:
+    """The impulse response of soxr's HQ low pass, so that both executions hear the same: float32 of odd length."""
+    reach = LOW_PASS_REACH * decimation
+    response = np.zeros(2 * reach + 1, dtype=np.float32)
+    for late in range(decimation):  # one sample of so many is heard; impulses one later give the others
+        impulse = np.zeros(4 * reach, dtype=np.float32)
+        impulse[2 * reach + late] = 1.0
+        heard = lower_rate(impulse, decimation)
+        lag = decimation * np.arange(len(heard)) - (2 * reach + late)
+        inside = np.abs(lag) <= reach
+        response[lag[inside] + reach] = heard[inside]
+    strong = np.abs(np.flatnonzero(np.abs(response) > WEAKEST_TAP * np.abs(response).max()) - reach).max()
+    return response[reach - strong : reach + strong + 1]
 
 
-def _halve_rate(samples: torch.Tensor) -> torch.Tensor:
-    """:func:`tonearm.features.constant_q.halve_rate` of a batch (rows, samples)."""
-    taps = _low_pass()
-    strong = np.flatnonzero(np.abs(taps) > WEAKEST_TAP * np.abs(taps).max())
-    reach = int(max(LOW_PASS_REACH - strong[0], strong[-1] - LOW_PASS_REACH))
-    kernel = torch.from_numpy(taps[LOW_PASS_REACH - reach : LOW_PASS_REACH + reach + 1][::-1].copy())
+def _lower_rate(samples: torch.Tensor, decimation: int) -> torch.Tensor:
+    """:func:`tonearm.features.constant_q.lower_rate` of a batch (rows, samples)."""
+    taps = _low_pass(decimation)
+    reach = len(taps) // 2
+    kernel = torch.from_numpy(taps[::-1].copy()).to(samples.device)
     padded = torch.nn.functional.pad(samples, (reach, reach))
-    filtered = torch.nn.functional.conv1d(padded[:, None], kernel.to(samples.device)[None, None], stride=2)
-    return filtered[:, 0]
+    return torch.nn.functional.conv1d(padded[:, None], kernel[None, None], stride=decimation)[:, 0]

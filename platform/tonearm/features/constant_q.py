@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from tonearm.core.types import FloatArray
 from tonearm.features.recipe import ConstantQ
 
 HANN_BANDWIDTH = 1.50018310546875  # bins, librosa's equivalent noise bandwidth of the Hann window
 SPARSITY = 0.01  # share of each wavelet's magnitude that librosa drops
+FRAMES_A_BLOCK = 128
 FRAMED_SAMPLES = 2**20  # at most so many samples are laid out in frames at once
 
 
@@ -28,8 +30,8 @@ class Octave:
 
     Attributes
     ----------
-    halvings
-        How often the signal's rate is halved, since the octave above.
+    decimation
+        By what power of two the signal's rate is lowered, since the octave above.
     hop
         Samples between frames at that rate.
     kernel
@@ -38,7 +40,7 @@ class Octave:
         Which rows of the whole transform these are.
     """
 
-    halvings: int
+    decimation: int
     hop: int
     kernel: FloatArray
     bins: slice
@@ -56,28 +58,37 @@ def octaves(analysis: ConstantQ) -> tuple[Octave, ...]:
     import librosa
 
     per_octave, n_bins = analysis.bins_per_octave, analysis.n_bins
-    frequencies = analysis.fmin * 2.0 ** (np.arange(n_bins) / per_octave)
-    alpha = relative_bandwidth(per_octave)
+    frequencies = librosa.interval_frequencies(
+        n_bins, fmin=analysis.fmin, intervals="equal", bins_per_octave=per_octave, sort=True
+    )
+    alpha = _bandwidths(frequencies, per_octave)
     count = math.ceil(n_bins / per_octave)
-    cutoff = frequencies[-1] * (1 + 0.5 * HANN_BANDWIDTH * alpha)
-    halvings = _early_halvings(analysis.sample_rate / 2, cutoff, analysis.hop, count)
-    rate, hop = analysis.sample_rate / 2**halvings, analysis.hop // 2**halvings
+    cutoff = float((frequencies * (1 + 0.5 * HANN_BANDWIDTH * alpha)).max())
+    decimation = _early_decimation(analysis.sample_rate / 2, cutoff, analysis.hop, count)
+    rate, hop = analysis.sample_rate / decimation, analysis.hop // decimation
     found, top_rate = [], rate
     for i in range(count):
         bins = slice(max(0, n_bins - per_octave * (i + 1)), n_bins - per_octave * i)
         # librosa gives the lowest, incomplete octave whole and trims it; the wavelets kept are the same.
-        basis, lengths = librosa.filters.wavelet(freqs=frequencies[bins], sr=rate, norm=1, gamma=0, alpha=alpha)
+        basis, lengths = librosa.filters.wavelet(
+            freqs=frequencies[bins], sr=rate, norm=1, gamma=0,
+            alpha=alpha[bins],  # type: ignore[arg-type]
+        )  # fmt: skip
         n_fft = basis.shape[1]
-        spectra = np.fft.fft(basis * (lengths[:, None] / n_fft), axis=1)[:, : n_fft // 2 + 1]
+        basis = basis.astype(np.complex64)  # librosa's precision: it can decide whether a coefficient is dropped
+        basis *= lengths[:, None] / n_fft
+        spectra = librosa.get_fftlib().fft(basis, axis=1)[:, : n_fft // 2 + 1]
         sparse = librosa.util.sparsify_rows(spectra, quantile=SPARSITY, dtype=np.complex64).toarray()
         # Halving the rate halves the energy of a frame, and the longer wavelets of low bins sum more of it.
-        at_top = alpha**-1 * top_rate / frequencies[bins]
+        at_top = top_rate / (alpha[bins] * frequencies[bins])
         scale = np.sqrt(top_rate / rate) * np.sqrt(analysis.sample_rate / rate) / np.sqrt(at_top)
         kernel = np.fft.fft(sparse.astype(np.complex128), n=n_fft, axis=1).T * scale
-        found.append(Octave(halvings, hop, np.concatenate([kernel.real, kernel.imag], axis=1).astype(np.float32), bins))
-        halvings = 0
+        found.append(
+            Octave(decimation, hop, np.concatenate([kernel.real, kernel.imag], axis=1).astype(np.float32), bins)
+        )
+        decimation = 1
         if hop % 2 == 0 and i + 1 < count:
-            halvings, hop, rate = 1, hop // 2, rate / 2
+            decimation, hop, rate = 2, hop // 2, rate / 2
     return tuple(found)
 
 
@@ -97,31 +108,53 @@ def constant_q_power(samples: FloatArray, analysis: ConstantQ, frames: int) -> F
     """
     out = np.empty((analysis.n_bins, frames), dtype=np.float32)
     for octave in octaves(analysis):
-        for _ in range(octave.halvings):
-            samples = halve_rate(samples)
+        samples = lower_rate(samples, octave.decimation)
         n_fft, width = octave.kernel.shape[0], octave.kernel.shape[1] // 2
-        needed = (frames - 1) * octave.hop + n_fft
+        # Whole blocks only: a product of other shape rounds otherwise, and a value must not depend on what is computed
+        # beside it.
+        block = max(8, min(FRAMES_A_BLOCK, FRAMED_SAMPLES // n_fft))
+        laid_out = -(-frames // block) * block
+        needed = (laid_out - 1) * octave.hop + n_fft
         padded = np.pad(samples, (n_fft // 2, max(n_fft // 2, needed - len(samples) - n_fft // 2)))
         framed = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[:: octave.hop]
-        block = max(32, FRAMED_SAMPLES // n_fft)
         for start in range(0, frames, block):
-            parts = np.ascontiguousarray(framed[start : min(frames, start + block)]) @ octave.kernel
+            parts = np.ascontiguousarray(framed[start : start + block]) @ octave.kernel
             np.square(parts, out=parts)
-            np.add(parts[:, :width].T, parts[:, width:].T, out=out[octave.bins, start : start + block])
+            kept = out[octave.bins, start : start + block]
+            np.add(parts[: kept.shape[1], :width].T, parts[: kept.shape[1], width:].T, out=kept)
     return out
 
 
-def halve_rate(samples: FloatArray) -> FloatArray:
-    """Every other sample after soxr's HQ low pass, as librosa does; ceil(n / 2) samples of n. Not scaled."""
+def lower_rate(samples: FloatArray, decimation: int) -> FloatArray:
+    """One sample of ``decimation`` after soxr's HQ low pass, as librosa does; ceil(n / decimation). Not scaled."""
     import soxr
 
-    half: FloatArray = soxr.resample(samples, 2, 1, quality="HQ")
-    wanted = -(-len(samples) // 2)
-    return half[:wanted] if len(half) >= wanted else np.pad(half, (0, wanted - len(half)))
+    if decimation == 1:
+        return samples
+    fewer: FloatArray = soxr.resample(samples, decimation, 1, quality="HQ")
+    wanted = -(-len(samples) // decimation)
+    return fewer[:wanted] if len(fewer) >= wanted else np.pad(fewer, (0, wanted - len(fewer)))
 
 
-def _early_halvings(nyquist: float, cutoff: float, hop: int, count: int) -> int:
-    """Octaves above the highest wavelet that are never looked at; the rate can be halved before the first octave."""
+def _bandwidths(frequencies: npt.NDArray[np.float64], bins_per_octave: int) -> npt.NDArray[np.float64]:
+    """Relative bandwidth of each wavelet, from its neighbours as librosa does it.
+
+    It is :func:`relative_bandwidth` but for the last digit, which can decide whether a wavelet has a sample more.
+    """
+    if len(frequencies) == 1:
+        return np.array([relative_bandwidth(bins_per_octave)])
+    logarithms = np.log2(frequencies)
+    density = np.empty(len(frequencies))
+    density[0] = 1 / (logarithms[1] - logarithms[0])
+    density[-1] = 1 / (logarithms[-1] - logarithms[-2])
+    density[1:-1] = 2 / (logarithms[2:] - logarithms[:-2])
+    squared = 2.0 ** (2 / density)
+    bandwidths: npt.NDArray[np.float64] = (squared - 1) / (squared + 1)
+    return bandwidths
+
+
+def _early_decimation(nyquist: float, cutoff: float, hop: int, count: int) -> int:
+    """Octaves above the highest wavelet that are never looked at; the rate can be lowered before the first octave."""
     unused = max(0, math.ceil(math.log2(nyquist / cutoff)) - 2)
     twos = (hop & -hop).bit_length() - 1
-    return min(unused, max(0, twos - count + 1))
+    return int(2 ** min(unused, max(0, twos - count + 1)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 from tonearm.features.base import Representation, Unit
@@ -30,11 +31,11 @@ class ConstantQRepresentation(Representation):
         found = super().problems()
         if found:
             return found
-        if min(self.n_bins, self.bins_per_octave) < 1 or self.fmin <= 0:
+        if min(self.n_bins, self.bins_per_octave) < 1 or not 0 < self.fmin < math.inf:
             return [
                 f"fmin {self.fmin} Hz, n_bins {self.n_bins} and bins_per_octave {self.bins_per_octave} must be positive"
             ]
-        highest = self.fmin * 2 ** ((self.n_bins - 1) / self.bins_per_octave)
+        highest = self.fmin * 2 ** min(100.0, (self.n_bins - 1) / self.bins_per_octave)  # beyond any rate
         cutoff = highest * (1 + 0.5 * HANN_BANDWIDTH * relative_bandwidth(self.bins_per_octave))
         if cutoff > self.sample_rate / 2:
             found.append(

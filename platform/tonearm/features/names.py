@@ -34,6 +34,9 @@ NAMED: dict[str, Representation] = {
 }
 
 
+LONGEST = 1000  # characters of changed fields
+
+
 def resolve(feature: str | Representation) -> Representation:
     """A representation from its name, from its name with changed fields, or from itself.
 
@@ -60,12 +63,14 @@ def resolve(feature: str | Representation) -> Representation:
     if not match or not match.group(3):
         return NAMED[name]
     try:
-        call = ast.parse(f"f({match.group(3)})", mode="eval").body
-        if not isinstance(call, ast.Call) or call.args:
+        call = ast.parse(f"f({match.group(3)})"[:LONGEST], mode="eval").body
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or call.args:
             raise ValueError("fields are written name=value")
         changes = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError) as error:
-        raise ConfigError(f"{feature!r} cannot be read ({error}): write e.g. mel(n_mels=128, hop=512)") from None
+        if len(changes) < len(call.keywords):
+            raise ValueError("a field is given twice")
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+        raise ConfigError(f"{feature[:80]!r} cannot be read ({error}): write e.g. mel(n_mels=128, hop=512)") from None
     return NAMED[name].replace(changes)
 
 
@@ -82,7 +87,14 @@ def parse_features(text: str) -> list[Representation]:
     ConfigError
         As :func:`resolve`; or if there is none.
     """
-    parts = [p for p in re.split(r",(?![^(]*\))", text) if p.strip()]
+    depth, parts = 0, [""]
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    parts = [p for p in parts if p.strip()]
     if not parts:
         raise ConfigError(f"no representation in {text!r}: name at least one of {', '.join(NAMED)}")
     return list(dict.fromkeys(resolve(p) for p in parts))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar
 
-from tonearm.features.base import Normalisation, Representation, Unit
+from tonearm.features.base import Normalisation, Representation, Unit, samples_in
 from tonearm.features.recipe import Recipe
 
 
@@ -22,8 +21,6 @@ class RawWaveform(Representation, kind="waveform"):
         found = super().problems()
         if self.hop != 1:
             found.append(f"hop is {self.hop}: a waveform has a frame a sample; lower the sample_rate instead")
-        if self.normalisation == "frame":
-            found.append("normalisation 'frame' would make every single sample zero: use 'track' or 'none'")
         return found
 
     @property
@@ -31,7 +28,7 @@ class RawWaveform(Representation, kind="waveform"):
         return 1
 
     def frames_in(self, seconds: float) -> int:
-        return math.floor(seconds * self.sample_rate + 1e-6)
+        return samples_in(seconds, self.sample_rate)
 
     def seconds_of(self, frames: int) -> float:
         return frames / self.sample_rate
