@@ -10,6 +10,7 @@ import numpy as np
 from tonearm.core.types import FloatArray
 
 SNIFFED_BYTES = 12
+LONGEST_COUNTED_SECONDS = 2 * 3600  # some seconds of CPU time; what a raw stream has beyond it is not heard
 
 
 def demuxer_for(head: bytes) -> str | None:
@@ -60,8 +61,7 @@ class AacFile:
         seconds = 0.0
         if self._stream.duration and demuxer == "mp4":
             seconds = float(self._stream.duration * self._stream.time_base)
-        # A raw stream does not know its length: count it, decoding once, since nothing else is exact.
-        self.frames = round(seconds * self.samplerate) if seconds else sum(len(b) for b in self._decoded())
+        self.frames = round(seconds * self.samplerate) if seconds else self._count()
         self.seek(0)
 
     def __exit__(self, *error: object) -> None:
@@ -101,10 +101,21 @@ class AacFile:
         self._next += count
         return out[:count]
 
+    def _count(self) -> int:
+        """A raw stream does not know its length: decode it once, up to what a stranger may make us do."""
+        count = 0
+        for block in self._decoded():
+            count += len(block)
+            if count > LONGEST_COUNTED_SECONDS * self.samplerate:
+                break
+        return count
+
     def _decoded(self, first: int = 0) -> Iterator[FloatArray]:
         place = 0
         try:
             for frame in self._container.decode(self._stream):
+                if (frame.sample_rate, len(frame.layout.channels)) != (self.samplerate, self.channels):
+                    raise RuntimeError("its rate or its channels change on the way")
                 samples = frame.to_ndarray()
                 if not frame.format.is_planar:
                     samples = samples.reshape(-1, self.channels).T

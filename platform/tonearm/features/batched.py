@@ -22,7 +22,7 @@ from tonearm.features.engine import Computed, check_fits, frames_of
 from tonearm.features.recipe import AMIN_POWER, TOP_DB, ConstantQ, MelBands, Recipe, Spectrum
 from tonearm.features.spectral import window
 
-LOW_PASS_REACH = 700  # samples after decimation, on either side, within which soxr's low pass answers in float32
+LOW_PASS_REACH = 1400  # samples on either side of an impulse within which soxr's low pass answers in float32
 WEAKEST_TAP = 1e-6  # -120 dB: weaker ones cost time and change less than float32 does
 FRAMED_SAMPLES = 2**26  # at most so many samples are laid out in frames at once: 256 MiB
 
@@ -101,12 +101,9 @@ class _Batch:
     """Clips of one layout, and the transforms that were made of them."""
 
     def __init__(self, waveforms: Sequence[Waveform], device: torch.device) -> None:
-        self.lengths = [w.samples.shape[1] for w in waveforms]
-        longest = max(self.lengths)
-        padded = np.zeros((len(waveforms), waveforms[0].samples.shape[0], longest), dtype=np.float32)
-        for row, waveform in zip(padded, waveforms, strict=True):
-            row[:, : waveform.samples.shape[1]] = waveform.samples
-        self.samples = torch.from_numpy(padded).to(device)
+        self._arrays = [w.samples for w in waveforms]
+        self.lengths = [samples.shape[1] for samples in self._arrays]
+        self.samples = _pad(self._arrays).to(device)
         self._kept: dict[Hashable, torch.Tensor] = {}
 
     def compute(self, config: Representation) -> list[Computed]:
@@ -145,11 +142,29 @@ class _Batch:
 
     def _transform(self, analysis: Spectrum | ConstantQ, bands: MelBands | None) -> torch.Tensor:
         if isinstance(analysis, ConstantQ):
-            return _constant_q_power(self.samples, self.lengths, analysis)
+            return self._constant_q(analysis)
         if bands is None:
             return _fourier_power(self.samples, analysis)
         whole = self._kept.setdefault((analysis, None), _fourier_power(self.samples, analysis))
         return torch.matmul(torch.from_numpy(bands.matrix()).to(whole.device), whole)
+
+    def _constant_q(self, analysis: ConstantQ) -> torch.Tensor:
+        frames = 1 + self.samples.shape[2] // analysis.hop
+        early = octaves(analysis)[0].decimation
+        if early == 1:
+            return _constant_q_power(self.samples, self.lengths, analysis, frames)
+        # Of low transforms alone. soxr's filters for more than halving change with the place, so soxr does it itself.
+        lowered = [np.stack([lower_rate(c, early) for c in clip]) for clip in self._arrays]
+        samples = _pad(lowered).to(self.samples.device)
+        return _constant_q_power(samples, [clip.shape[1] for clip in lowered], analysis, frames)
+
+
+def _pad(clips: Sequence[FloatArray]) -> torch.Tensor:
+    """Clips (planes, samples) of different lengths as one tensor (clips, planes, samples), zeros behind their ends."""
+    padded = np.zeros((len(clips), clips[0].shape[0], max(c.shape[1] for c in clips)), dtype=np.float32)
+    for row, clip in zip(padded, clips, strict=True):
+        row[:, : clip.shape[1]] = clip
+    return torch.from_numpy(padded)
 
 
 def _fourier_power(samples: torch.Tensor, analysis: Spectrum) -> torch.Tensor:
@@ -162,17 +177,16 @@ def _fourier_power(samples: torch.Tensor, analysis: Spectrum) -> torch.Tensor:
     return power
 
 
-def _constant_q_power(samples: torch.Tensor, lengths: Sequence[int], analysis: ConstantQ) -> torch.Tensor:
+def _constant_q_power(samples: torch.Tensor, lengths: Sequence[int], analysis: ConstantQ, frames: int) -> torch.Tensor:
     """Power (clips, planes, n_bins, frames); the recipe of :mod:`tonearm.features.constant_q`, with its kernels."""
     clips, planes, length = samples.shape
     flat = samples.reshape(clips * planes, length)
-    frames = 1 + length // analysis.hop
     ends = torch.tensor(lengths, device=samples.device).repeat_interleave(planes)[:, None]
     out = torch.empty((clips * planes, analysis.n_bins, frames), device=samples.device)
-    for octave in octaves(analysis):
-        if octave.decimation > 1:
-            ends = -(-ends // octave.decimation)
-            flat = _lower_rate(flat, octave.decimation)
+    for i, octave in enumerate(octaves(analysis)):
+        if i and octave.decimation == 2:  # the first octave's was done before
+            ends = (ends + 1) // 2
+            flat = _halve_rate(flat)
             # A clip that is alone ends here; padded, the filter would ring on.
             flat = flat.masked_fill(torch.arange(flat.shape[1], device=flat.device) >= ends, 0.0)
         kernel = torch.from_numpy(octave.kernel).to(flat.device)
@@ -188,26 +202,25 @@ def _constant_q_power(samples: torch.Tensor, lengths: Sequence[int], analysis: C
     return out.reshape(clips, planes, analysis.n_bins, frames)
 
 
-@lru_cache(maxsize=8)
-def _low_pass(decimation: int) -> FloatArray:
-    """The impulse response of soxr's HQ low pass, so that both executions hear the same: float32 of odd length."""
-    reach = LOW_PASS_REACH * decimation
-    response = np.zeros(2 * reach + 1, dtype=np.float32)
-    for late in range(decimation):  # one sample of so many is heard; impulses one later give the others
-        impulse = np.zeros(4 * reach, dtype=np.float32)
-        impulse[2 * reach + late] = 1.0
-        heard = lower_rate(impulse, decimation)
-        lag = decimation * np.arange(len(heard)) - (2 * reach + late)
-        inside = np.abs(lag) <= reach
-        response[lag[inside] + reach] = heard[inside]
-    strong = np.abs(np.flatnonzero(np.abs(response) > WEAKEST_TAP * np.abs(response).max()) - reach).max()
-    return response[reach - strong : reach + strong + 1]
+@lru_cache(maxsize=1)
+def _low_pass() -> FloatArray:
+    """The impulse response of soxr's HQ halving, so that both executions hear the same: float32 of odd length."""
+    response = np.zeros(2 * LOW_PASS_REACH + 1, dtype=np.float32)
+    for late in (0, 1):  # every other sample of it is heard; an impulse one sample later gives the others
+        impulse = np.zeros(4 * LOW_PASS_REACH, dtype=np.float32)
+        impulse[2 * LOW_PASS_REACH + late] = 1.0
+        heard = lower_rate(impulse, 2)
+        lag = 2 * np.arange(len(heard)) - (2 * LOW_PASS_REACH + late)
+        inside = np.abs(lag) <= LOW_PASS_REACH
+        response[lag[inside] + LOW_PASS_REACH] = heard[inside]
+    places = np.flatnonzero(np.abs(response) > WEAKEST_TAP * np.abs(response).max())
+    reach = int(np.abs(places - LOW_PASS_REACH).max())
+    return response[LOW_PASS_REACH - reach : LOW_PASS_REACH + reach + 1]
 
 
-def _lower_rate(samples: torch.Tensor, decimation: int) -> torch.Tensor:
-    """:func:`tonearm.features.constant_q.lower_rate` of a batch (rows, samples)."""
-    taps = _low_pass(decimation)
-    reach = len(taps) // 2
+def _halve_rate(samples: torch.Tensor) -> torch.Tensor:
+    """:func:`tonearm.features.constant_q.lower_rate` by two, of a batch (rows, samples)."""
+    taps = _low_pass()
     kernel = torch.from_numpy(taps[::-1].copy()).to(samples.device)
-    padded = torch.nn.functional.pad(samples, (reach, reach))
-    return torch.nn.functional.conv1d(padded[:, None], kernel[None, None], stride=decimation)[:, 0]
+    padded = torch.nn.functional.pad(samples, (len(taps) // 2, len(taps) // 2))
+    return torch.nn.functional.conv1d(padded[:, None], kernel[None, None], stride=2)[:, 0]

@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 
 from tonearm.core import storage
-from tonearm.core.errors import AudioError
 from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.engine import Computed
-from tonearm.features.scaling import Statistics
+from tonearm.features.scaling import Float16Array, Statistics, half_precision
 from tonearm.features.store import index_schema
 
 HEADER_BYTES = 128  # of a one-dimensional .npy, whatever its length
-LARGEST = 65504.0  # of float16
 
 
 class PartWriter:
@@ -34,6 +32,7 @@ class PartWriter:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self._rows: list[dict[str, Any]] = []
+        self._digests: list[str] = []  # a part is named by what it holds: two that differ never share a name
         self._per_frame: list[FloatArray] = []
         self._path: Path = storage.temporary_file(storage.join(uri, "parts", "values.npy"))
         self._file = self._path.open("w+b")
@@ -48,25 +47,22 @@ class PartWriter:
         AudioError
             ``too_loud`` if a value is beyond what float16 holds, ``not_finite`` if one is not finite.
         """
-        _check_range(computed.values)  # before the statistics, which would warn of an infinity
-        self._append(key, computed.values, computed.statistics())
+        half = half_precision(computed.values)  # before the statistics, which would warn of an infinity
+        self._append(key, half, computed.statistics())
 
     def add_values(self, key: str, values: FloatArray, stats: Statistics) -> None:
         """:meth:`add` for values of shape (freq_bins, frames) or (2, freq_bins, frames) and their statistics."""
-        _check_range(values)
-        self._append(key, values, stats)
+        self._append(key, half_precision(values), stats)
 
-    def _append(self, key: str, values: FloatArray, stats: Statistics) -> None:
-        import torch  # converts to half precision seven times faster than numpy
-
-        half = torch.from_numpy(np.ascontiguousarray(values)).to(torch.float16).numpy()
-        clip = sum(1 for row in self._rows if row["key"] == key)
+    def _append(self, key: str, half: Float16Array, stats: Statistics) -> None:
+        clip = self._rows[-1]["clip"] + 1 if self._rows and self._rows[-1]["key"] == key else 0
         self._file.write(half.data)
+        self._digests.append(digest(key, clip, half.tobytes()))
         self._rows.append(
             {
                 "key": key,
                 "clip": clip,
-                "frames": values.shape[-1],
+                "frames": half.shape[-1],
                 "offset": self._offset,
                 "frame_offset": self._frame_offset,
                 "mean": stats.mean,
@@ -83,6 +79,7 @@ class PartWriter:
             row = self._rows.pop()
             self._offset, self._frame_offset = row["offset"], row["frame_offset"]
             self._per_frame.pop()
+            self._digests.pop()
         self._file.seek(HEADER_BYTES + 2 * self._offset)
         self._file.truncate()
 
@@ -103,7 +100,7 @@ class PartWriter:
         self._file.write(header.getvalue())
         self._file.close()
         size = self._path.stat().st_size
-        part = storage.join(self.uri, "parts", digest(sorted({r["key"] for r in self._rows})))
+        part = storage.join(self.uri, "parts", digest(self._digests))
         per_frame, index = io.BytesIO(), io.BytesIO()
         np.save(per_frame, np.concatenate(self._per_frame, axis=1), allow_pickle=False)
         schema = index_schema()
@@ -117,11 +114,3 @@ class PartWriter:
         """Leave no trace."""
         self._file.close()
         self._path.unlink(missing_ok=True)
-
-
-def _check_range(values: FloatArray) -> None:
-    low, high = float(values.min()), float(values.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise AudioError("not_finite", "a computed feature is not finite")
-    if max(-low, high) > LARGEST:
-        raise AudioError("too_loud", f"a value is {max(-low, high):.3g}, beyond the {LARGEST:g} that float16 holds")

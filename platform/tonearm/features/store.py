@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import storage
@@ -29,9 +28,7 @@ from tonearm.core.errors import StoreError
 from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Representation
-from tonearm.features.scaling import Scaling, Statistics, pool_statistics
-
-Float16Array = npt.NDArray[np.float16]
+from tonearm.features.scaling import Float16Array, Scaling, Statistics, pool_statistics
 
 INDEX = "index.parquet"
 

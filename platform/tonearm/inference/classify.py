@@ -13,6 +13,7 @@ from tonearm.core.types import Prediction, Waveform
 from tonearm.ensembles.bundle import Ensemble
 from tonearm.ensembles.combine import weighted_mean
 from tonearm.features.engine import compute_layouts
+from tonearm.features.scaling import half_precision
 from tonearm.features.store import Stored
 from tonearm.training.batches import clip_windows
 from tonearm.training.bundle import embed_windows
@@ -63,7 +64,7 @@ class Classifier:
         # float16, as the store keeps them: the same numbers in serving as in training.
         computed = compute_layouts(waveforms, list(self.features.values()))
         return {
-            name: Stored(c.values.astype(np.float16), c.statistics())
+            name: Stored(half_precision(c.values), c.statistics())
             for name, c in zip(self.features, computed, strict=True)
         }
 
