@@ -96,15 +96,14 @@ def prepare(
     descriptors: bool = False,
 ) -> tuple[Manifest, ExtractionReport]:
     """Extract what is missing, set aside what cannot be used, split, and write the manifest last."""
-    from tonearm.pipelines.extract import extract_features
+    from tonearm.pipelines.extract import extract_features, require_usable
 
     tracks, notes = drop_small_classes(catalogue.tracks)
     known = load_rejects(catalogue.rejects_uri)
-    report = extract_features(
-        tracks, features, clip, home.features_home(), min_seconds, known, max_rejected, device, descriptors
-    )
+    report = extract_features(tracks, features, clip, home.features_home(), min_seconds, known, device, descriptors)
     rejects = [*catalogue.rejects, *report.rejects]
     save_rejects(catalogue.rejects_uri, rejects)
+    require_usable(report, tracks, max_rejected, catalogue.rejects_uri)
     unusable = {r.track_id for r in report.rejects}
     usable, more_notes = drop_small_classes([t for t in tracks if t.track_id not in unusable])
     split, split_notes = split_by_group(usable, seed, together=report.duplicates)
@@ -125,6 +124,29 @@ def features_of(space: SearchSpace) -> list[Representation]:
     """The distinct representations that a space's trials need."""
     distinct = {c.feature.store_name(): c.feature for c in space.sample()}
     return [distinct[name] for name in sorted(distinct)]
+
+
+def _request(
+    features: str, space: str, clip: dict[str, object], min_seconds: float | None
+) -> tuple[list[Representation], ClipConfig, float]:
+    """Representations, clips and least length: of the options, or of a search space; never half of each."""
+    if features:
+        if space:
+            raise ConfigError(f"--features {features} and --space {space} exclude each other: leave one out")
+        config, least = ClipConfig.from_dict(clip), 1.0 if min_seconds is None else min_seconds
+        if not 0 < least <= config.seconds:
+            raise ConfigError(
+                f"--min-seconds is {least:g}: it must be above 0 and at most a clip's {config.seconds:g} s"
+            )
+        return parse_features(features), config, least
+    if clip or min_seconds is not None:
+        options = ", ".join(
+            f"--{name.replace('_', '-')}" for name in [*clip, *(["min_seconds"] if min_seconds else [])]
+        )
+        raise ConfigError(f"{options}: a search space says this itself; give them with --features")
+    chosen = SPACES[space or "demo"]()
+    chosen.check()
+    return features_of(chosen), chosen.base.clip, chosen.base.min_seconds
 
 
 def _describe(manifest: Manifest, rejects: Sequence[Reject], where: str) -> None:
@@ -148,13 +170,15 @@ def main(
     features: Annotated[
         str, typer.Option(help=f"representations: {', '.join(NAMED)}; with fields as in 'mel(n_mels=128,hop=512)'")
     ] = "",
-    space: Annotated[str, typer.Option(help="without --features: extract what this search space needs")] = "demo",
+    space: Annotated[str, typer.Option(help="instead: what this search space needs, demo by default")] = "",
     out: Annotated[str, typer.Option(help="folder or URI for everything that is made; default TONEARM_HOME")] = "",
-    seconds: Annotated[float, typer.Option(help="with --features: length of a clip")] = 30.0,
-    position: Annotated[str, typer.Option(help="with --features: start, middle or all (the whole track)")] = "middle",
-    hop: Annotated[float, typer.Option(help="--position all: seconds between clips; 0: no overlap")] = 0.0,
-    tail: Annotated[str, typer.Option(help="a clip that the track ends in: drop, pad or wrap")] = "drop",
-    min_seconds: Annotated[float, typer.Option(help="with --features: shorter tracks are set aside")] = 1.0,
+    seconds: Annotated[float | None, typer.Option(help="with --features: length of a clip; 30")] = None,
+    position: Annotated[str | None, typer.Option(help="start, middle (default) or all (the whole track)")] = None,
+    hop: Annotated[
+        float | None, typer.Option(help="--position all: seconds between clips; by default no overlap")
+    ] = None,
+    tail: Annotated[str | None, typer.Option(help="a clip that the track ends in: drop (default), pad, wrap")] = None,
+    min_seconds: Annotated[float | None, typer.Option(help="shorter tracks are set aside; 1")] = None,
     device: Annotated[str, typer.Option(help="cpu, or cuda: CPU workers decode, GPU workers compute")] = "cpu",
     descriptors: Annotated[bool, typer.Option(help="tempo, key, loudness ... of each track, too")] = False,
     seed: Annotated[int, typer.Option(help="of the splits")] = 0,
@@ -164,19 +188,14 @@ def main(
     with cli_errors():
         if out:
             os.environ["TONEARM_HOME"] = out  # one home for features, manifest and report
-        if features:
-            wanted = parse_features(features)
-            clip = ClipConfig.from_dict(
-                {"seconds": seconds, "position": position, "hop": hop or None, "tail": tail}
-            )  # fmt: skip
-        else:
-            chosen = SPACES[space]()
-            chosen.check()
-            wanted, clip, min_seconds = features_of(chosen), chosen.base.clip, chosen.base.min_seconds
+        given = {"seconds": seconds, "position": position, "hop": hop, "tail": tail}
+        wanted, clip, least = _request(features, space, {k: v for k, v in given.items() if v is not None}, min_seconds)
+        if not 0 <= max_rejected <= 1:
+            raise ConfigError(f"--max-rejected is {max_rejected}: a share is within 0 and 1")
         catalogue = make_catalogue(dataset, audio, label, name)
         start_ray()
         manifest, report = prepare(
-            catalogue, wanted, clip, min_seconds, seed, max_rejected, device, descriptors
+            catalogue, wanted, clip, least, seed, max_rejected, device, descriptors
         )  # fmt: skip
         show_report(manifest, wanted, clip, report)
         print(f"data set {manifest.name}: {len(manifest.tracks)} tracks, signature {manifest.signature()}")

@@ -27,10 +27,6 @@ def show_report(
 ) -> None:
     """Print the report and write ``extraction.json`` and ``extraction.png`` to the data set's reports."""
     names = {f.store_name(): display_name(f) for f in features}
-    stores = {
-        names[f.store_name()]: FeatureStore(copy_to_node(store_uri(home.features_home(), f), home.node_cache()))
-        for f in features
-    }
     rows = [
         ("tracks", f"{report.extracted} extracted now, {report.stored} were there, {len(report.rejects)} set aside"),
         ("audio", f"{report.audio_seconds / 3600:.2f} h in {report.seconds:.0f} s, start-up included: "
@@ -58,5 +54,9 @@ def show_report(
     shown = [
         (track_key(t.content, clip), f"{t.name} ({t.label})") for t in manifest.tracks[step // 2 :: step][:TRACKS_SHOWN]
     ]
+    keys, root, cache = [key for key, _ in shown], home.features_home(), home.node_cache()
+    stores = {
+        names[f.store_name()]: FeatureStore(copy_to_node(store_uri(root, f), cache, keys)) for f in features
+    }  # fmt: skip
     storage.write_bytes(storage.join(where, "extraction.png"), spectrogram_page(stores, shown))
     print(f"  report and spectrograms to look at: {where}/extraction.json, extraction.png")

@@ -51,7 +51,10 @@ def _job(folder: Path, paths: Sequence[Path], tracks: int, name: str) -> tuple[d
     job = {"features": [f.to_dict() for f in features], "clip": ClipConfig().to_dict(), "root": root,
            "min_seconds": 1.0, "attempts": uuid.uuid4().hex}  # fmt: skip
     lacking = " ".join([*(f.store_name() for f in features), FINGERPRINTS])
-    items = [{"source": str(paths[i % len(paths)]), "key": f"{name}{i:05}", "lacking": lacking} for i in range(tracks)]
+    items = [
+        {"source": str(paths[i % len(paths)]), "key": f"{name}{i:05}", "lacking": lacking, "stamp": ""}
+        for i in range(tracks)
+    ]
     return job, items
 
 
@@ -63,7 +66,7 @@ def _steady_rate(times: list[float], sizes: list[int]) -> float:
 def _pool_rate(folder: Path, paths: Sequence[Path], tracks: int, workers: int) -> float:
     job, items = _job(folder, paths, tracks, f"pool{workers}")
     batches = [
-        {k: [i[k] for i in items[s : s + BATCH]] for k in ("source", "key", "lacking")}
+        {k: [i[k] for i in items[s : s + BATCH]] for k in ("source", "key", "lacking", "stamp")}
         for s in range(0, tracks, BATCH)
     ]  # fmt: skip
     times, sizes = [], []

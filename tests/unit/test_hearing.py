@@ -12,6 +12,7 @@ import pytest
 
 from tests.builders import encode, music
 from tonearm.audio.windows import ClipConfig
+from tonearm.core import storage
 from tonearm.core.errors import AudioError
 from tonearm.features import Mel, Stft
 from tonearm.features.store import FeatureStore, prepare_store
@@ -38,7 +39,9 @@ def batch(tmp_path: Path) -> dict[str, list[str]]:
     for name, data in songs.items():
         (tmp_path / name).write_bytes(data)
     lacking = " ".join([*(f.store_name() for f in FEATURES), *FACTS])
-    return {"source": [str(tmp_path / n) for n in songs], "key": list(songs), "lacking": [lacking] * len(songs)}
+    sources = [str(tmp_path / n) for n in songs]
+    return {"source": sources, "key": list(songs), "lacking": [lacking] * len(songs),
+            "stamp": [storage.stamp(s) for s in sources]}  # fmt: skip
 
 
 def stores(arguments: dict[str, Any]) -> list[FeatureStore]:
@@ -118,6 +121,14 @@ def test_a_file_that_kills_its_worker_is_given_up(arguments: dict[str, Any], bat
         attempt.__enter__()  # and never left: the process died
     answer = Extractor(**arguments)(batch)
     assert answer["reason"] == ["kills_worker", "undecodable", ""]
+    assert all(store.missing(batch["key"]) == ["good0", "bad"] for store in stores(arguments))
+
+
+def test_a_file_that_is_written_to_meanwhile_is_not_stored(
+    arguments: dict[str, Any], batch: dict[str, list[str]]
+) -> None:
+    Path(batch["source"][0]).write_bytes(encode(music(4.0, seed=9)))
+    assert Extractor(**arguments)(batch)["reason"] == ["changed", "undecodable", ""]
     assert all(store.missing(batch["key"]) == ["good0", "bad"] for store in stores(arguments))
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from tonearm.core.types import FloatArray
 
-SNIFFED_BYTES = 12
 LONGEST_COUNTED_SECONDS = 2 * 3600  # some seconds of CPU time; what a raw stream has beyond it is not heard
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -13,17 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from tonearm.audio.aac import SNIFFED_BYTES, AacFile, demuxer_for
+from tonearm.audio.aac import AacFile, demuxer_for
 from tonearm.audio.channels import Channels, convert_channels
+from tonearm.audio.sources import Source, head_of, is_known, name_of, open_handle, raise_error_of
 from tonearm.core.errors import AudioError, ConfigError
-from tonearm.core.storage import is_local, local_path
 from tonearm.core.types import FloatArray, Waveform
-
-Source = bytes | str | os.PathLike[str]
 
 #: What is decoded, by file name; a folder scan looks for these. The content decides, not the name.
 AUDIO_SUFFIXES = (".mp3", ".ogg", ".oga", ".opus", ".flac", ".wav", ".aif", ".aiff", ".m4a", ".aac")
 MAX_CHANNELS = 8
+LONGEST_CLAIM_SECONDS = 12 * 3600.0  # a longer file's length is counted before it is believed
 SAMPLE_RATES = (1_000, 768_000)  # Hz; outside it a header lies
 LONGEST_DECODE_SECONDS = 3600.0  # the most that is held in memory at once
 BLOCK_SAMPLES = 2**15  # a channel: 256 KiB of stereo stay in the cache while they are mixed and resampled
@@ -110,8 +108,8 @@ class AudioFile:
     """
 
     def __init__(self, source: Source) -> None:
-        self._source, self._name = source, _name(source)
-        self._file = _decoder(source)
+        self._source, self._name = source, name_of(source)
+        self._file, self._handle = _decoder(source)
         rate, channels = self._file.samplerate, self._file.channels
         if not (SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1] and 1 <= channels <= MAX_CHANNELS):
             self.close()
@@ -120,11 +118,32 @@ class AudioFile:
                 f"{self._name} claims {rate} Hz and {channels} channels: expected "
                 f"{SAMPLE_RATES[0]}-{SAMPLE_RATES[1]} Hz and at most {MAX_CHANNELS} channels",
             )
-        self.info = AudioInfo(self._file.frames / rate, rate, channels, self._file.format)
+        self._frames = self._file.frames
+        if self._frames > LONGEST_CLAIM_SECONDS * rate:  # a stream that does not know its length, or a lie
+            self._frames = self._count()
+        self.info = AudioInfo(self._frames / rate, rate, channels, self._file.format)
 
     def close(self) -> None:
         """Close the file."""
         self._file.__exit__()
+
+    def _reopen(self) -> None:
+        self.close()
+        self._file, self._handle = _decoder(self._source)
+
+    def _count(self) -> int:
+        """Samples that there really are, by decoding them."""
+        import soundfile
+
+        count, buffer = 0, np.empty((BLOCK_SAMPLES, self._file.channels), dtype=np.float32)
+        try:
+            while read := len(self._file.read(BLOCK_SAMPLES, dtype="float32", always_2d=True, out=buffer)):
+                count += read
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            if not count:
+                raise AudioError("undecodable", f"{self._name}: decoding failed at once: {error}") from None
+        self._reopen()
+        return count
 
     def read(
         self, layouts: Sequence[Layout], offset: float = 0.0, duration: float | None = None
@@ -145,24 +164,25 @@ class AudioFile:
         import soundfile
 
         # Some headers claim more than there is, and some streams do not know; what counts is what comes.
-        left = min(count, max(0, self._file.frames - start))
+        left = min(count, max(0, self._frames - start))
         try:
             if left and self._file.tell() != start:
                 if self._file.tell() and self.info.format == "OGG":
                     # libsndfile 1.2 lands beside the place when it seeks in Vorbis that was read before.
-                    self.close()
-                    self._file = _decoder(self._source)
+                    self._reopen()
                 self._file.seek(start)
             buffer = np.empty((min(BLOCK_SAMPLES, left), self.info.channels), dtype=np.float32)
             nothing = True
             while left > 0:
                 block = self._file.read(min(BLOCK_SAMPLES, left), dtype="float32", always_2d=True, out=buffer[:left])
+                raise_error_of(self._handle, self._name)
                 if len(block) == 0:
                     break
                 nothing = False
                 left -= len(block)
                 yield block
         except (soundfile.SoundFileError, RuntimeError) as error:
+            raise_error_of(self._handle, self._name)
             raise AudioError("undecodable", f"{self._name}: decoding failed after the header: {error}") from None
         if nothing:
             raise AudioError("empty", f"{self._name} holds no samples after {offset:g} s")
@@ -210,24 +230,31 @@ def open_audio(source: Source) -> Iterator[AudioFile]:
         file.close()
 
 
-def _decoder(source: Source) -> Any:
-    """libsndfile's decoder, or FFmpeg's for what that does not read."""
+def _decoder(source: Source) -> tuple[Any, Any]:
+    """libsndfile's decoder, or FFmpeg's for what that does not read; and what it reads from."""
     import soundfile
 
+    handle: Any = None
     try:
-        handle = _handle(source)
-        demuxer = demuxer_for(_head(handle))
+        handle = open_handle(source)
+        head = head_of(handle)
+        demuxer = demuxer_for(head)
         if demuxer:
-            return AacFile(os.fdopen(handle, "rb") if isinstance(handle, int) else handle, demuxer)
-        return _sequential()(handle, closefd=True)
+            return AacFile(os.fdopen(handle, "rb") if isinstance(handle, int) else handle, demuxer), handle
+        if not is_known(head):
+            if isinstance(handle, int):
+                os.close(handle)
+            raise RuntimeError(f"it begins as none of the known formats: {head[:4]!r}")
+        return _sequential()(handle, closefd=True), handle
     except OSError as error:
-        raise AudioError("missing", f"{_name(source)} cannot be read: {error.strerror or error}") from None
+        raise AudioError("missing", f"{name_of(source)} cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # an unknown protocol, a name with a zero byte
-        raise AudioError("missing", f"{_name(source)!r} cannot be opened: {error}") from None
+        raise AudioError("missing", f"{name_of(source)!r} cannot be opened: {error}") from None
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+        raise_error_of(handle, name_of(source))
         if "SF_INFO" in str(error):  # libsndfile's words for a header without a rate or without channels
-            raise AudioError("bad_header", f"{_name(source)} claims a rate or a number of channels of 0") from None
-        raise AudioError("undecodable", f"{_name(source)} is no audio that can be read: {_reason(error)}") from None
+            raise AudioError("bad_header", f"{name_of(source)} claims a rate or a number of channels of 0") from None
+        raise AudioError("undecodable", f"{name_of(source)} is no audio that can be read: {_reason(error)}") from None
 
 
 @lru_cache(maxsize=1)
@@ -245,40 +272,6 @@ def _sequential() -> Any:
     return SequentialFile
 
 
-def _handle(source: Source) -> Any:
-    """What libsndfile reads from: a file object, or the descriptor of a local file, which it reads without Python.
-
-    Not the name: it would take one that ends in ``.raw`` for headerless samples.
-    """
-    if isinstance(source, bytes):
-        if not source:
-            raise AudioError("empty", "the file has no bytes")
-        return io.BytesIO(source)
-    uri = os.fspath(source)
-    if not is_local(uri):
-        import fsspec
-
-        return fsspec.open(uri, "rb").open()
-    path = local_path(uri)
-    if path.stat().st_size == 0:  # raises OSError where it is missing, which the caller names
-        raise AudioError("empty", f"{path} has no bytes")
-    if path.is_dir():
-        raise AudioError("undecodable", f"{path} is a folder, no audio file")
-    return os.open(path, os.O_RDONLY)
-
-
-def _head(handle: Any) -> bytes:
-    if isinstance(handle, int):
-        return os.pread(handle, SNIFFED_BYTES, 0)
-    head = bytes(handle.read(SNIFFED_BYTES))
-    handle.seek(0)
-    return head
-
-
 def _reason(error: Exception) -> str:
     """libsndfile's own words, without the handle that soundfile puts before them."""
     return str(getattr(error, "error_string", error))
-
-
-def _name(source: Source) -> str:
-    return f"{len(source)} bytes" if isinstance(source, bytes) else os.fspath(source)

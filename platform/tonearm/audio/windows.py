@@ -10,7 +10,8 @@ import numpy as np
 
 from tonearm.audio.channels import Channels
 from tonearm.audio.checks import check_waveform
-from tonearm.audio.decode import AudioFile, Layout, Source, open_audio
+from tonearm.audio.decode import LONGEST_DECODE_SECONDS, AudioFile, Layout, open_audio
+from tonearm.audio.sources import Source
 from tonearm.core.config import Config
 from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import Waveform
@@ -44,8 +45,10 @@ class ClipConfig(Config):
 
     def problems(self) -> list[str]:
         found = []
-        if not 0 < self.seconds < math.inf:
-            found.append(f"clip.seconds is {self.seconds}: a clip needs a positive, finite length")
+        if not 0 < self.seconds <= LONGEST_DECODE_SECONDS:
+            found.append(
+                f"clip.seconds is {self.seconds}: a clip is longer than 0 s and at most {LONGEST_DECODE_SECONDS:g} s"
+            )
         if self.hop is not None and self.position != "all":
             found.append(f"clip.hop is {self.hop} but clip.position is {self.position!r}: only 'all' has several clips")
         elif self.hop is not None and not 0 < self.hop < math.inf:
@@ -96,7 +99,11 @@ def load_clip(
 
 
 def load_clips(
-    source: Source, clip: ClipConfig, layouts: Sequence[Layout], min_seconds: float = 1.0
+    source: Source,
+    clip: ClipConfig,
+    layouts: Sequence[Layout],
+    min_seconds: float = 1.0,
+    beside: Sequence[Layout] = (),
 ) -> Iterator[dict[Layout, Waveform]]:
     """Decode the clips of a track and pass them through the gate; extraction and serving both come this way.
 
@@ -113,10 +120,14 @@ def load_clips(
     min_seconds
         The least audio that a track must have, and each clip of it unless its tail is filled up.
 
+    beside
+        Layouts that are wanted too, but which nothing is refused for.
+
     Yields
     ------
     dict
-        For each clip its waveform in each layout. Of several clips, silent, clipped and too short ones are left out.
+        For each clip its waveform in each layout. Of several clips, silent, clipped and too short ones are left out, in
+        the layouts that are so: what a layout gives does not depend on what else is wanted.
 
     Raises
     ------
@@ -124,26 +135,33 @@ def load_clips(
         Whatever :func:`tonearm.audio.decode.decode` and :func:`tonearm.audio.checks.check_waveform` find; for several
         clips, if none of them can be used.
     """
-    refused: AudioError | None = None
-    usable = 0
+    refused: dict[Layout, AudioError] = {}
+    usable: set[Layout] = set()
     with open_audio(source) as file:
         starts = _starts(clip, file.info.duration)
         for start in starts:
             a_tail = clip.position == "all" and clip.tail != "drop" and start > 0
             try:
-                waveforms = file.read(layouts, start, clip.seconds)
-                for waveform in waveforms.values():
-                    # What was recorded is checked, not what it is filled up with; a tail may be as short as it is.
-                    check_waveform(waveform, 0.0 if a_tail else min_seconds)
+                waveforms = file.read([*layouts, *beside], start, clip.seconds)
             except AudioError as error:
-                if clip.position != "all" or error.reason not in LEFT_OUT:
+                if start == 0 or clip.position != "all" or error.reason not in LEFT_OUT:
                     raise
-                refused = refused or error
                 continue
-            usable += 1
-            yield waveforms if clip.tail == "drop" else {k: _fill(w, clip, file, k) for k, w in waveforms.items()}
-    if refused and not usable:
-        raise refused
+            for layout in dict.fromkeys(layouts):
+                try:
+                    # What was recorded is checked, not what it is filled up with; a tail may be as short as it is.
+                    check_waveform(waveforms[layout], 0.0 if a_tail else min_seconds)
+                    usable.add(layout)
+                except AudioError as error:
+                    if clip.position != "all" or error.reason not in LEFT_OUT:
+                        raise
+                    refused.setdefault(layout, error)
+                    del waveforms[layout]
+            if any(layout in waveforms for layout in layouts):
+                yield waveforms if clip.tail == "drop" else {k: _fill(w, clip, file, k) for k, w in waveforms.items()}
+    for layout, first in refused.items():
+        if layout not in usable:
+            raise first
 
 
 def _starts(clip: ClipConfig, duration: float) -> list[float]:

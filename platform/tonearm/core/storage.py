@@ -41,6 +41,7 @@ def exists(uri: str) -> bool:
     if is_local(uri):
         return local_path(uri).exists()
     filesystem, path = _remote(uri)
+    filesystem.invalidate_cache()  # workers write beside us: an old listing would hide what they wrote
     return bool(filesystem.exists(path))
 
 
@@ -53,6 +54,15 @@ def size(uri: str) -> int:
         return int(filesystem.size(path))
     except (OSError, ValueError, TypeError, ImportError):  # the last: no driver for such URIs here
         return -1
+
+
+def stamp(uri: str) -> str:
+    """What changes when a local file is written to: its size and its time; empty for files elsewhere."""
+    try:
+        status = local_path(uri).stat() if is_local(uri) else None
+    except (OSError, ValueError):
+        return ""
+    return f"{status.st_size}-{status.st_mtime_ns}" if status else ""
 
 
 def read_bytes(uri: str) -> bytes:
@@ -146,6 +156,7 @@ def list_files(uri: str, suffix: str = "") -> list[str]:
         names = [p.name for p in folder.iterdir() if p.is_file()] if folder.is_dir() else []
     else:
         filesystem, path = _remote(uri)
+        filesystem.invalidate_cache()
         names = []
         if filesystem.exists(path):
             names = [e["name"].rsplit("/", 1)[-1] for e in filesystem.ls(path, detail=True) if e["type"] == "file"]

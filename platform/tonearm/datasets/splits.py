@@ -14,6 +14,7 @@ from tonearm.datasets.manifest import SPLITS, Split, Track
 
 FRACTIONS: dict[Split, float] = {"train": 0.6, "validation": 0.2, "test": 0.2}
 ATTEMPTS = 400
+FEWEST_ATTEMPTS, GROUPS_FOR_ALL = 4, 1000  # many groups balance by themselves, and each attempt takes longer
 TIE_BREAK = 1e-6
 
 
@@ -46,8 +47,9 @@ def split_by_group(
         other classes. The message names the class.
     """
     ordered = sorted(tracks, key=lambda t: t.track_id)
-    ordered, notes = _dissolve(ordered, len(fractions))
     ordered = _join(ordered, together)
+    ordered, notes = _dissolve(ordered, len(fractions), {i: min(ids) for ids in together for i in ids})
+    ordered = _join(ordered, together)  # a recording may be in a class that was dissolved and in one that was not
     classes = sorted({t.label for t in ordered})
     groups = sorted({t.group for t in ordered})
     counts = np.zeros((len(groups), len(classes)))
@@ -58,11 +60,12 @@ def split_by_group(
 
     best, best_cost = np.zeros(len(groups), dtype=int), (counts.size, np.inf)
     rng = np.random.default_rng(derive_seed("splits", seed, [t.track_id for t in ordered]))
-    for attempt in range(2 * ATTEMPTS):
-        if attempt >= ATTEMPTS and best_cost[0] == 0:
+    attempts = max(FEWEST_ATTEMPTS, min(ATTEMPTS, ATTEMPTS * GROUPS_FOR_ALL // max(1, len(groups))))
+    for attempt in range(2 * attempts):
+        if attempt >= attempts and best_cost[0] == 0:
             break
         # Many small groups of a class tie between splits: if the first in order gets them all, chance decides.
-        assignment = _place(counts, wanted, rng, TIE_BREAK if attempt >= ATTEMPTS else 0.0)
+        assignment = _place(counts, wanted, rng, TIE_BREAK if attempt >= attempts else 0.0)
         have = np.stack([counts[assignment == s].sum(axis=0) for s in range(len(SPLITS))])
         cost = (int((have == 0).sum()), float(np.abs(have - wanted).sum()))  # no imbalance outweighs a lacking class
         if cost < best_cost:
@@ -72,8 +75,11 @@ def split_by_group(
     return tuple(dataclasses.replace(t, split=split_of[t.group]) for t in ordered), notes
 
 
-def _dissolve(tracks: Sequence[Track], splits: int) -> tuple[list[Track], list[str]]:
-    """Make every track its own group in classes that have fewer groups than splits."""
+def _dissolve(tracks: Sequence[Track], splits: int, first: Mapping[str, str]) -> tuple[list[Track], list[str]]:
+    """Make every track its own group in classes that have fewer groups than splits.
+
+    ``first`` names the first id of a recording that occurs more than once.
+    """
     groups: dict[str, set[str]] = defaultdict(set)
     for t in tracks:
         groups[t.label].add(t.group)
@@ -90,17 +96,25 @@ def _dissolve(tracks: Sequence[Track], splits: int) -> tuple[list[Track], list[s
         "one group is on both sides and its score is flattered"
         for label in small
     ]
-    return [dataclasses.replace(t, group=f"track:{t.track_id}") if t.label in small else t for t in tracks], notes
+    alone = {t.track_id: f"track:{first.get(t.track_id, t.track_id)}" for t in tracks}
+    return [dataclasses.replace(t, group=alone[t.track_id]) if t.label in small else t for t in tracks], notes
 
 
 def _join(tracks: Sequence[Track], together: Sequence[Sequence[str]]) -> list[Track]:
     """Join the groups of tracks that must share a split."""
     group_of = {t.track_id: t.group for t in tracks}
-    name = {g: g for g in group_of.values()}
+    parent = {g: g for g in group_of.values()}
+
+    def root(group: str) -> str:
+        while parent[group] != group:
+            group = parent[group]
+        return group
+
     for ids in together:
-        joined = {name[group_of[i]] for i in ids if i in group_of}
-        name = {g: min(joined) if n in joined else n for g, n in name.items()}
-    return [dataclasses.replace(t, group=name[t.group]) for t in tracks]
+        roots = sorted({root(group_of[i]) for i in ids if i in group_of})
+        for other in roots[1:]:
+            parent[other] = roots[0]
+    return [dataclasses.replace(t, group=root(t.group)) for t in tracks]
 
 
 def _place(counts: np.ndarray, wanted: np.ndarray, rng: np.random.Generator, tie_break: float) -> np.ndarray:

@@ -94,10 +94,14 @@ class Representation(Config):
         """The least audio, in seconds, that has so many frames."""
         return (frames - 1) * self.hop / self.sample_rate
 
+    def frames_kept(self, seconds: float) -> int:
+        """Frames of so many seconds, after the cut."""
+        frames = self.frames_in(seconds)
+        return min(frames, self.frames) if self.frames else frames
+
     def input_spec(self, seconds: float) -> InputSpec:
         """The shape that a clip of so many seconds has."""
-        frames = self.frames_in(seconds)
-        return InputSpec(self.planes, self.freq_bins, min(frames, self.frames) if self.frames else frames)
+        return InputSpec(self.planes, self.freq_bins, self.frames_kept(seconds))
 
     def frequencies(self) -> list[float]:
         """The centre of each row in Hz, for axes; empty where rows are no frequencies."""

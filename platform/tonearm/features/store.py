@@ -266,7 +266,7 @@ def _read_table(uri: str) -> Any:
         raise StoreError(f"index {uri} is damaged ({error}): delete it, then extract again") from None
 
 
-def copy_to_node(uri: str, cache: str) -> str:
+def copy_to_node(uri: str, cache: str, keys: Iterable[str] | None = None) -> str:
     """A local copy of a remote store, made once a node and shared by all its trials; a local one is used as it is.
 
     Parameters
@@ -275,14 +275,24 @@ def copy_to_node(uri: str, cache: str) -> str:
         The store, at any URI.
     cache
         A local folder.
+    keys
+        Copy only the parts that hold these tracks; None copies all.
     """
     if storage.is_local(uri):
         return str(storage.local_path(uri))
-    target = Path(cache) / uri.rsplit("/", 1)[-1]
+    target = Path(cache) / f"{uri.rsplit('/', 1)[-1]}-{digest(uri)}"
     if not (target / "representation.json").exists():
         storage.fetch(storage.join(uri, "representation.json"), target / "representation.json")
     parts = storage.join(uri, "parts")
-    for name in storage.list_files(parts, ".parquet"):
+    names = storage.list_files(parts, ".parquet")
+    if keys is not None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        rows = read_index(uri)
+        of_keys = rows.filter(pc.is_in(rows.column("key"), pa.array(list(keys), pa.string())))
+        names = [f"{part}.parquet" for part in of_keys.column("part").unique().to_pylist()]
+    for name in names:
         stem = name.removesuffix(".parquet")
         for file in (f"{stem}.npy", f"{stem}.frames.npy", name):  # the index last, as in the original
             if not (target / "parts" / file).exists():

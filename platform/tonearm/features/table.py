@@ -47,15 +47,24 @@ def read_rows(root: str, table: str, keys: Iterable[str] | None = None) -> dict[
     StoreError
         If a file of it is damaged.
     """
+    wanted = None if keys is None else set(keys)
+    return {k: row for k, row in _read(root, table).items() if wanted is None or k in wanted}
+
+
+def _read(root: str, table: str, columns: list[str] | None = None) -> dict[str, dict[str, Any]]:
     import pyarrow.parquet as pq
 
-    wanted = None if keys is None else set(keys)
     found: dict[str, dict[str, Any]] = {}
     for name in storage.list_files(storage.join(root, table), ".parquet"):
         uri = storage.join(root, table, name)
         try:
-            rows = pq.read_table(io.BytesIO(storage.read_bytes(uri))).to_pylist()
+            rows = pq.read_table(io.BytesIO(storage.read_bytes(uri)), columns=columns).to_pylist()
         except (OSError, ValueError) as error:
             raise StoreError(f"table {uri} is damaged ({error}): delete it, then extract again") from None
-        found |= {r["track_key"]: r for r in rows if wanted is None or r["track_key"] in wanted}
+        found |= {r["track_key"]: r for r in rows}
     return found
+
+
+def read_keys(root: str, table: str) -> set[str]:
+    """The track keys that a table has rows of; nothing else is read."""
+    return set(_read(root, table, ["track_key"]))

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from tonearm.audio.decode import Layout, Source
+from tonearm.audio.decode import Layout
+from tonearm.audio.sources import Source
 from tonearm.audio.windows import load_clips
 from tonearm.core.types import Prediction, Waveform
 from tonearm.ensembles.bundle import Ensemble

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tonearm.audio.decode import Source
+from tonearm.audio.sources import Source
 from tonearm.core import storage
 from tonearm.core.errors import BundleError
 from tonearm.core.types import Prediction

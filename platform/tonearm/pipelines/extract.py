@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 import time
@@ -17,19 +18,21 @@ import numpy as np
 
 from tonearm.audio.fingerprint import duplicate_groups, find_duplicates
 from tonearm.audio.windows import ClipConfig
+from tonearm.core import storage
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.core.progress import Progress
+from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.features.base import Representation
 from tonearm.features.store import FeatureStore, prepare_store, track_key, write_index
-from tonearm.features.table import DESCRIPTORS, FINGERPRINTS, read_rows
+from tonearm.features.table import DESCRIPTORS, FINGERPRINTS, read_keys, read_rows
 from tonearm.pipelines.extractor import Analyst, Decoder, Extractor
 from tonearm.pipelines.workers import Stage, run_stages
 
 TRACKS_A_PART = 16  # 16 x 256 x 643 float16 = 5 MB a file
-TRACKS_DECODED_AT_ONCE = 4  # where decoded audio travels to a GPU
+TRACKS_DECODED_AT_ONCE = 1  # where decoded audio travels to a GPU
 #: Reasons that may be gone the next time; other rejects are not tried again while their content is the same.
-PASSING = ("missing", "out_of_memory", "kills_worker", "unexpected_error")
+PASSING = ("missing", "changed", "out_of_memory", "kills_worker", "unexpected_error")
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,6 @@ def extract_features(
     root: str,
     min_seconds: float,
     known_rejects: Sequence[Reject] = (),
-    max_rejected: float = 0.2,
     device: str = "cpu",
     descriptors: bool = False,
 ) -> ExtractionReport:
@@ -113,8 +115,6 @@ def extract_features(
         Shorter tracks are rejected as ``too_short``.
     known_rejects
         Of an earlier run: the same content is not tried again.
-    max_rejected
-        Share of the tracks above which the job fails.
     device
         ``"cpu"``: one kind of worker does it all. ``"cuda"``: CPU workers decode, GPU workers compute batches.
     descriptors
@@ -122,26 +122,44 @@ def extract_features(
 
     Raises
     ------
-    JobError
-        If more than ``max_rejected`` of the tracks cannot be used; the message counts the reasons.
+    ConfigError
+        If there is nothing to extract, or no such device.
     """
     if not features:
         raise ConfigError("no representations to extract: name at least one")
+    if not re.fullmatch(r"cpu(:0)?|cuda(:\d+)?", device):
+        raise ConfigError(f"device {device!r} is none: use cpu or cuda")
     started = time.monotonic()
     distinct = {f.store_name(): f for f in features}
     uris = {name: prepare_store(root, f) for name, f in distinct.items()}
     by_key: dict[str, list[Track]] = {}
     for t in tracks:
         by_key.setdefault(track_key(t.content, clip), []).append(t)
-    failed = {r.key: r for r in known_rejects if r.key in by_key and r.reason not in PASSING}
-    there = {name: set(FeatureStore(uri).missing(by_key)) for name, uri in uris.items()}
+    # A reject holds for what was asked for: other representations, or another least length, may well be had.
+    request = digest(sorted(distinct), min_seconds)
+    known = {r.key: r for r in known_rejects if r.reason not in PASSING}
+    failed = {key: known[digest(key, request)] for key in by_key if digest(key, request) in known}
+    lacking_of: dict[str, list[str]] = {key: [] for key in by_key}
+    for name, uri in uris.items():
+        store, least = FeatureStore(uri), distinct[name].frames_kept(min_seconds)
+        for key, lacking in lacking_of.items():
+            if key not in store:
+                lacking.append(name)
+            elif store.frames(key) < least and key not in failed:
+                failed[key] = Reject(
+                    track_id="", source=by_key[key][0].source, stage="extract", reason="too_short",
+                    detail=f"{store.frames(key)} frames of {distinct[name].kind}, {min_seconds:g} s have {least}",
+                )  # fmt: skip
     for table in (FINGERPRINTS, DESCRIPTORS) if descriptors else (FINGERPRINTS,):
-        there[table] = set(by_key) - set(read_rows(root, table, by_key))
-    items = []
-    for key, same in by_key.items():
-        lacking = " ".join(name for name, missing in there.items() if key in missing)
-        if lacking and key not in failed:
-            items.append({"source": same[0].source, "key": key, "lacking": lacking})
+        described = read_keys(root, table)
+        for key, lacking in lacking_of.items():
+            if key not in described:
+                lacking.append(table)
+    items = [
+        {"source": same.source, "key": key, "lacking": " ".join(lacking_of[key]), "stamp": storage.stamp(same.source)}
+        for key, (same, *_) in by_key.items()
+        if lacking_of[key] and key not in failed
+    ]
     totals: Counter[str] = Counter()
     written: Counter[str] = Counter()
     first = last = time.monotonic()
@@ -162,15 +180,15 @@ def extract_features(
                 if row["reason"]:
                     source = by_key[row["key"]][0].source
                     failed[row["key"]] = Reject(track_id="", source=source, stage="extract", reason=row["reason"],
-                                                detail=row["detail"], key=row["key"], bytes=row["size"])  # fmt: skip
+                                                detail=row["detail"], bytes=row["size"])  # fmt: skip
                 progress.add(note=f"({len(failed)} set aside)" if failed else "")
         shutil.rmtree(Path(tempfile.gettempdir()) / f"tonearm-attempts-{job['attempts']}", ignore_errors=True)
         for uri in uris.values():
             write_index(uri)
     rejects = sorted(
         (
-            Reject(track_id=t.track_id, source=t.source, stage="extract", reason=r.reason, detail=r.detail, key=key,
-                   bytes=r.bytes)
+            Reject(track_id=t.track_id, source=t.source, stage="extract", reason=r.reason, detail=r.detail,
+                   key=digest(key, request), bytes=r.bytes)
             for key, r in failed.items()
             for t in by_key[key]
         ),
@@ -178,7 +196,7 @@ def extract_features(
     )  # fmt: skip
     report = ExtractionReport(
         rejects=tuple(rejects),
-        extracted=len(items),
+        extracted=len([i for i in items if i["key"] not in failed]),
         stored=len(by_key) - len({i["key"] for i in items} | set(failed)),
         seconds=time.monotonic() - started,
         working_seconds=last - first,
@@ -188,13 +206,32 @@ def extract_features(
         bytes=dict(written),
         duplicates=_duplicates(root, by_key),
     )
+    return report
+
+
+def require_usable(report: ExtractionReport, tracks: Sequence[Track], max_rejected: float, where: str) -> None:
+    """Check that enough tracks are left.
+
+    Parameters
+    ----------
+    max_rejected
+        Share of the tracks above which the job fails.
+    where
+        The table of rejects, for the message.
+
+    Raises
+    ------
+    JobError
+        If more of them cannot be used; the message counts the reasons.
+    """
+    rejects = report.rejects
     if tracks and len(rejects) > max_rejected * len(tracks):
         reasons = ", ".join(f"{reason} {n}" for reason, n in report.reasons.most_common())
         raise JobError(
             f"{len(rejects)} of {len(tracks)} tracks cannot be used ({reasons}), more than {max_rejected:.0%}; "
-            f"e.g. {rejects[0].track_id}: {rejects[0].detail}. Repair or remove them, or raise --max-rejected"
+            f"e.g. {rejects[0].track_id}: {rejects[0].detail}. All are listed in {where}: repair or remove them, or "
+            "raise --max-rejected"
         )
-    return report
 
 
 def _answers(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:

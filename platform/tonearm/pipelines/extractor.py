@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import itertools
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,9 @@ from tonearm.features.engine import Computed, compute_layouts
 from tonearm.features.shards import PartWriter
 from tonearm.features.store import store_uri
 from tonearm.features.table import DESCRIPTORS, FINGERPRINTS, write_rows
-from tonearm.pipelines.hearing import ANSWER, Clip, Columns, Hearing, Job
+from tonearm.pipelines.hearing import ANSWER, FACTS_LAYOUT, Clip, Columns, Hearing, Job
+
+CLIPS_AT_ONCE = 32  # on a GPU: a batch of stft, in and between, takes some gigabytes
 
 
 class Results:
@@ -30,16 +34,25 @@ class Results:
         self._fingerprints: dict[str, list[Any]] = {}
         self._descriptors: dict[str, dict[str, Any]] = {}
 
-    def add_facts(self, key: str, lacking: Sequence[str], waveform: Waveform) -> None:
-        """Fingerprint a clip, and describe a track by its first one."""
+    def add_facts(self, key: str, lacking: Sequence[str], clip: Clip) -> None:
+        """Fingerprint a clip, and describe a track by its first one. No fact is a reason to refuse a track."""
+        waveform = clip.get(FACTS_LAYOUT)
+        if waveform is None:
+            return
         if FINGERPRINTS in lacking:
             from tonearm.audio.fingerprint import fingerprint
 
-            self._fingerprints.setdefault(key, []).append(fingerprint(waveform))
+            finite = bool(np.isfinite(waveform.samples).all())
+            prints = fingerprint(waveform) if finite else np.empty(0, dtype=np.uint32)
+            self._fingerprints.setdefault(key, []).append(prints)
         if DESCRIPTORS in lacking and key not in self._descriptors:
-            from tonearm.features.descriptors import describe_music
+            from tonearm.features.descriptors import Descriptors, describe_music
 
-            self._descriptors[key] = describe_music(waveform).to_dict()
+            try:
+                described = describe_music(waveform).to_dict()
+            except AudioError:  # too short or not finite as mono: nothing can be said of it
+                described = dict.fromkeys(f.name for f in dataclasses.fields(Descriptors))
+            self._descriptors[key] = described
 
     def add(self, key: str, features: Sequence[Representation], computed: Sequence[Computed]) -> None:
         """Write a clip's representations."""
@@ -86,12 +99,16 @@ class Extractor:
                 with hearing.rejecting(str(source)) as row:
                     for clip in clips:
                         started = time.process_time()
-                        results.add(key, features, compute_layouts(clip, features))
-                        results.add_facts(key, lacking, next(iter(clip.values())))
+                        heard = [f for f in features if f.layout in clip]
+                        results.add(key, heard, compute_layouts(clip, heard))
+                        results.add_facts(key, lacking, clip)
                         row["compute"] += time.process_time() - started
                 if not row["ok"]:
                     results.drop(key)
-            return hearing.answer(results.close())
+            started = time.process_time()
+            written = results.close()
+            hearing.rows[0]["compute"] += time.process_time() - started
+            return hearing.answer(written)
         except BaseException:
             results.discard()
             raise
@@ -123,42 +140,60 @@ class Analyst:
         self.job, self.device = Job(**job), device
 
     def __call__(self, batch: Mapping[str, Any]) -> Columns:
-        from tonearm.features.batched import extract_batch
-
         results = Results(self.job)
-        seconds = np.array(batch["compute"], dtype=np.float64)
-        clips = [
-            (i, str(key), str(lacking).split(), clip)
-            for i, (key, lacking, packed) in enumerate(zip(batch["key"], batch["lacking"], batch["clips"], strict=True))
-            for clip in _unpack(packed)
-        ]
+        answer = {name: list(batch[name]) for name in ANSWER}
         try:
-            by_need: dict[str, list[int]] = {}
-            for n, (_, _, lacking, _) in enumerate(clips):
-                by_need.setdefault(" ".join(lacking), []).append(n)
-            computed: dict[int, list[Computed]] = {}
-            for need, indices in by_need.items():
-                started = time.process_time()
+            for (_, need), run in itertools.groupby(self._clips(batch), key=lambda c: (tuple(c[3]), c[2])):
                 features = self.job.wanted(need.split())
-                many = extract_batch([clips[n][3] for n in indices], features, self.device)
-                computed |= zip(indices, many, strict=True)
-                seconds[[clips[n][0] for n in indices]] += (time.process_time() - started) / len(indices)
-            answer = {name: list(batch[name]) for name in ANSWER}
-            answer["compute"] = seconds.tolist()
-            for n, (i, key, lacking, clip) in enumerate(clips):
-                if answer["reason"][i]:
-                    continue
-                try:
-                    results.add(key, self.job.wanted(lacking), computed[n])
-                    results.add_facts(key, lacking, next(iter(clip.values())))
-                except AudioError as error:
-                    answer["reason"][i], answer["detail"][i] = error.reason, error.detail
-                    results.drop(key)
+                while some := list(itertools.islice(run, CLIPS_AT_ONCE)):
+                    heard = [f for f in features if f.layout in some[0][3]]
+                    started = time.process_time()
+                    many = self._compute([clip for *_, clip in some], heard)
+                    for (i, key, lacking, clip), computed in zip(some, many, strict=True):
+                        self._add(results, answer, i, key, lacking.split(), clip, heard, computed)
+                        answer["compute"][i] += (time.process_time() - started) / len(some)
+                        started = time.process_time()
             answer["written"] = [json.dumps(results.close()), *["{}"] * (len(answer["key"]) - 1)]
             return answer
         except BaseException:
             results.discard()
             raise
+
+    def _clips(self, batch: Mapping[str, Any]) -> Iterator[tuple[int, str, str, Clip]]:
+        """Row, key, what is lacking, and clip, in order."""
+        for i, packed in enumerate(batch["clips"]):
+            for clip in _unpack(packed):
+                yield i, str(batch["key"][i]), str(batch["lacking"][i]), clip
+
+    def _compute(self, clips: list[Clip], features: list[Representation]) -> list[list[Computed] | None]:
+        """Representations of the clips; None for one that is too large for the device even alone."""
+        import torch
+
+        from tonearm.features.batched import extract_batch
+
+        try:
+            return list(extract_batch(clips, features, self.device))
+        except torch.cuda.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            if len(clips) == 1:
+                return [None]
+            half = len(clips) // 2
+            return self._compute(clips[:half], features) + self._compute(clips[half:], features)
+
+    def _add(
+        self, results: Results, answer: Columns, row: int, key: str, lacking: list[str], clip: Clip,
+        features: list[Representation], computed: list[Computed] | None,
+    ) -> None:  # fmt: skip
+        if answer["reason"][row]:
+            return
+        try:
+            if computed is None:
+                raise AudioError("out_of_memory", "a clip does not fit into the memory of the GPU")
+            results.add(key, features, computed)
+            results.add_facts(key, lacking, clip)
+        except AudioError as error:
+            answer["reason"][row], answer["detail"][row] = error.reason, error.detail
+            results.drop(key)
 
 
 def _pack(clips: Sequence[Clip]) -> bytes:

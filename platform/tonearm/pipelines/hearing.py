@@ -19,7 +19,7 @@ from tonearm.core.types import Waveform
 from tonearm.features.base import Representation
 from tonearm.features.table import DESCRIPTORS, FINGERPRINTS
 
-FACTS_LAYOUT: Layout = (22050, 1)  # what fingerprints and descriptors are made of, where nothing else is decoded
+FACTS_LAYOUT: Layout = (22050, 1)  # what fingerprints and descriptors are made of
 MOST_ATTEMPTS = 2
 #: Columns of the answer, a row a track; ``written`` holds the bytes of the whole batch, in its first row.
 ANSWER = ("key", "reason", "detail", "size", "audio", "decode", "compute", "written")
@@ -56,12 +56,12 @@ class Job:
         return [self.features[name] for name in lacking if name in self.features]
 
     def layouts(self, lacking: Sequence[str]) -> list[Layout]:
-        """What must be decoded, the layout that facts are made of first."""
-        layouts = list(dict.fromkeys(f.layout for f in self.wanted(lacking)))
-        if {FINGERPRINTS, DESCRIPTORS} & set(lacking):
-            mono = [layout for layout in layouts if layout[1] == 1]
-            layouts = list(dict.fromkeys([FACTS_LAYOUT if FACTS_LAYOUT in layouts or not mono else mono[0], *layouts]))
-        return layouts
+        """What the representations among these are made of."""
+        return list(dict.fromkeys(f.layout for f in self.wanted(lacking)))
+
+    def facts_layout(self, lacking: Sequence[str]) -> list[Layout]:
+        """What facts are made of, if any are lacking: always the same, whatever else is extracted."""
+        return [FACTS_LAYOUT] if {FINGERPRINTS, DESCRIPTORS} & set(lacking) else []
 
     @contextmanager
     def attempt(self, key: str) -> Iterator[None]:
@@ -94,25 +94,29 @@ class Hearing:
 
     def tracks(self, batch: Mapping[str, Any]) -> Iterator[tuple[str, list[str], Iterator[Clip]]]:
         """Key, what is lacking, and the clips of each track."""
-        for source, key, lacking in zip(batch["source"], batch["key"], batch["lacking"], strict=True):
+        columns = (batch[name] for name in ("source", "key", "lacking", "stamp"))
+        for source, key, lacking, stamp in zip(*columns, strict=True):
             self.rows.append(
                 {"key": str(key), "reason": "", "detail": "", "size": -1, "audio": 0.0, "decode": 0.0, "compute": 0.0}
             )
-            yield str(key), str(lacking).split(), self._clips(str(source), str(lacking).split())
+            yield str(key), str(lacking).split(), self._clips(str(source), str(lacking).split(), str(stamp))
 
-    def _clips(self, source: str, lacking: list[str]) -> Iterator[Clip]:
+    def _clips(self, source: str, lacking: list[str], stamp: str) -> Iterator[Clip]:
         row = self.rows[-1]
-        layouts = self.job.layouts(lacking)
+        layouts, beside = self.job.layouts(lacking), self.job.facts_layout(lacking)
+        gated = layouts or beside  # where facts alone are lacking, they are what the file is refused for
         with self.job.attempt(row["key"]):
-            clips = load_clips(source, self.job.clip, layouts, self.job.min_seconds)
+            clips = load_clips(source, self.job.clip, gated, self.job.min_seconds, beside)
             while True:
                 started = time.process_time()
                 clip = next(clips, None)
                 row["decode"] += time.process_time() - started
                 if clip is None:
-                    return
+                    break
                 row["audio"] += next(iter(clip.values())).duration
                 yield clip
+            if stamp and storage.stamp(source) != stamp:
+                raise AudioError("changed", f"{source} was written to while it was being extracted: run again")
 
     @contextmanager
     def rejecting(self, source: str) -> Iterator[dict[str, Any]]:

@@ -89,6 +89,8 @@ def load_bundle(uri: str) -> Bundle:
         metrics = dict(description["metrics"])
         noted = description["scaling"]
         scaling = Scaling(float(noted["mean"]), float(noted["deviation"])) if noted else None
+        if config.feature.normalisation == "training" and scaling is None:
+            raise ValueError("it lacks the training split's mean and deviation, which its normalisation needs")
     except (KeyError, TypeError, ConfigError, OSError, SafetensorError, RuntimeError, ValueError) as error:
         raise BundleError(f"the bundle at {uri} is damaged: {error}. Train or fetch it again") from error
     return Bundle(config, classes, metrics, network.eval(), scaling)
