@@ -16,6 +16,7 @@ from tonearm.ensembles.combine import weighted_mean
 from tonearm.features.engine import compute_layouts
 from tonearm.features.scaling import half_precision
 from tonearm.features.store import Stored
+from tonearm.models.base import in_chunks
 from tonearm.training.batches import clip_windows
 from tonearm.training.bundle import embed_windows
 
@@ -76,7 +77,7 @@ class Classifier:
             config = member.config
             windows = torch.from_numpy(clip_windows(stored[config.feature.store_name()], config, member.scaling))
             with torch.inference_mode():
-                logits = member.network(windows).numpy()
+                logits = in_chunks(member.network, windows).numpy()
             probabilities.append(config.task.pool(logits))
             embedding = torch.nn.functional.normalize(embed_windows(member.network, windows), dim=0).numpy()
             embeddings.append(embedding * np.sqrt(weight))  # so that cosines average by weight

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 from tonearm.core.config import Config
 from tonearm.core.errors import ConfigError
 from tonearm.core.registry import Registry
 from tonearm.core.types import InputSpec
+
+WINDOWS_AT_ONCE = 64  # a whole track of an hour has hundreds, whose activations would take gigabytes
+
+
+def in_chunks(call: Callable[[Tensor], Tensor], windows: Tensor) -> Tensor:
+    """What ``call`` gives for windows (windows, ...), some at a time; for evaluation, where they are independent."""
+    return torch.cat([call(part) for part in torch.split(windows, WINDOWS_AT_ONCE)])
 
 
 class Network(nn.Module, ABC):

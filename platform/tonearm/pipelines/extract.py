@@ -9,7 +9,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,27 +139,11 @@ def extract_features(
     request = digest(sorted(distinct), min_seconds)
     known = {r.key: r for r in known_rejects if r.reason not in PASSING}
     failed = {key: known[digest(key, request)] for key in by_key if digest(key, request) in known}
-    lacking_of: dict[str, list[str]] = {key: [] for key in by_key}
-    for name, uri in uris.items():
-        store, least = FeatureStore(uri), distinct[name].frames_kept(min_seconds)
-        for key, lacking in lacking_of.items():
-            if key not in store:
-                lacking.append(name)
-            elif store.frames(key) < least and key not in failed:
-                failed[key] = Reject(
-                    track_id="", source=by_key[key][0].source, stage="extract", reason="too_short",
-                    detail=f"{store.frames(key)} frames of {distinct[name].kind}, {min_seconds:g} s have {least}",
-                )  # fmt: skip
-    for table in (FINGERPRINTS, DESCRIPTORS) if descriptors else (FINGERPRINTS,):
-        described = read_keys(root, table)
-        for key, lacking in lacking_of.items():
-            if key not in described:
-                lacking.append(table)
-    items = [
-        {"source": same.source, "key": key, "lacking": " ".join(lacking_of[key]), "stamp": storage.stamp(same.source)}
-        for key, (same, *_) in by_key.items()
-        if lacking_of[key] and key not in failed
-    ]
+    stores = {name: FeatureStore(uri) for name, uri in uris.items()}
+    failed |= _too_short(stores, by_key, min_seconds)
+    tables = (FINGERPRINTS, DESCRIPTORS) if descriptors else (FINGERPRINTS,)
+    usable = {key: same for key, same in by_key.items() if key not in failed}
+    items = _items(stores, {table: read_keys(root, table) for table in tables}, usable)
     totals: Counter[str] = Counter()
     written: Counter[str] = Counter()
     first = last = time.monotonic()
@@ -194,7 +178,7 @@ def extract_features(
         ),
         key=lambda r: r.track_id,
     )  # fmt: skip
-    report = ExtractionReport(
+    return ExtractionReport(
         rejects=tuple(rejects),
         extracted=len([i for i in items if i["key"] not in failed]),
         stored=len(by_key) - len({i["key"] for i in items} | set(failed)),
@@ -206,7 +190,37 @@ def extract_features(
         bytes=dict(written),
         duplicates=_duplicates(root, by_key),
     )
-    return report
+
+
+def _too_short(
+    stores: Mapping[str, FeatureStore], by_key: Mapping[str, Sequence[Track]], min_seconds: float
+) -> dict[str, Reject]:
+    """Tracks that were stored for a request that was content with less."""
+    found = {}
+    for store in stores.values():
+        feature = store.representation
+        least = feature.frames_kept(min_seconds)
+        for key, tracks in by_key.items():
+            if key in store and store.frames(key) < least:
+                found[key] = Reject(
+                    track_id="", source=tracks[0].source, stage="extract", reason="too_short",
+                    detail=f"{store.frames(key)} frames of {feature.kind}; {min_seconds:g} s have {least}",
+                )  # fmt: skip
+    return found
+
+
+def _items(
+    stores: Mapping[str, FeatureStore], tables: Mapping[str, set[str]], by_key: Mapping[str, Sequence[Track]]
+) -> list[dict[str, str]]:
+    """What workers are given: a row for each track that a store or a table lacks."""
+    items = []
+    places: dict[str, Container[object]] = {**stores, **tables}
+    for key, (track, *_) in by_key.items():
+        lacking = [name for name, there in places.items() if key not in there]
+        if lacking:
+            stamp = storage.stamp(track.source)
+            items.append({"source": track.source, "key": key, "lacking": " ".join(lacking), "stamp": stamp})
+    return items
 
 
 def require_usable(report: ExtractionReport, tracks: Sequence[Track], max_rejected: float, where: str) -> None:

@@ -14,7 +14,7 @@ import torch
 from tonearm.core import storage
 from tonearm.core.errors import BundleError, ConfigError
 from tonearm.features.scaling import Scaling
-from tonearm.models.base import Network
+from tonearm.models.base import Network, in_chunks
 from tonearm.training.config import TrialConfig
 
 FORMAT_VERSION = 2  # 2: scaling
@@ -114,4 +114,4 @@ def read_description(uri: str, name: str, version: int) -> dict[str, Any]:
 def embed_windows(network: Network, windows: torch.Tensor) -> torch.Tensor:
     """The mean embedding (dim,) of a track's windows, each of unit length first, so that loud windows do not rule."""
     with torch.inference_mode():
-        return torch.nn.functional.normalize(network.embed(windows), dim=1).mean(dim=0)
+        return torch.nn.functional.normalize(in_chunks(network.embed, windows), dim=1).mean(dim=0)

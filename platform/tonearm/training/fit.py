@@ -15,7 +15,7 @@ import torch
 from tonearm.core.errors import TrainingError
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
-from tonearm.models.base import Network
+from tonearm.models.base import Network, in_chunks
 from tonearm.tasks.base import Task
 from tonearm.training.batches import Batch, Batches
 from tonearm.training.config import OptimConfig
@@ -53,7 +53,7 @@ def predict_split(model: Network, task: Task, windows: Iterator[torch.Tensor]) -
     """Track predictions (tracks, outputs) from each track's windows."""
     model.eval()
     with torch.inference_mode():
-        return np.stack([task.pool(model(w).numpy()) for w in windows])
+        return np.stack([task.pool(in_chunks(model, w).numpy()) for w in windows])
 
 
 def fit(
