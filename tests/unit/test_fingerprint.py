@@ -258,3 +258,11 @@ def test_groups_are_connected_components() -> None:
     ]  # fmt: skip
     assert duplicate_groups([]) == []
     assert find_duplicates({}) == []
+
+
+def test_a_shared_phrase_is_not_a_shared_recording() -> None:
+    phrase = music(5.0, seed=900)
+    songs = {name: fingerprint(Waveform(np.concatenate([music(15.0, seed=seed), phrase])[None], RATE))
+             for name, seed in (("a", 901), ("b", 902))}  # fmt: skip
+    assert find_duplicates(songs) == []
+    assert [(m.first, m.second) for m in find_duplicates({**songs, "c": songs["a"][130:]})] == [("a", "c")]

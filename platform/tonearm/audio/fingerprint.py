@@ -45,6 +45,8 @@ BLOCK_FRAMES = 64  # transformed at once: they stay in the cache until they are 
 #: re-encoded ones in 0.19 at most (an MP3 of 16 kbit/s cut elsewhere); between them lie a cover of a song (0.34) and
 #: two arrangements that share their stems (0.27), which are other recordings. At 8 kbit/s half of the copies are lost.
 MOST_ERRORS = 0.25
+#: And at least so much of what sounds in the shorter one: two folk songs on one synthesised piano may share a phrase.
+LEAST_SHARE = 0.5
 LEAST_OVERLAP = 65  # frames that sound in both, 3 s: the length that the paper's threshold is derived for
 #: A sub-fingerprint is paired with so many of the next equal ones. What is more common than that (a loop, a jingle, an
 #: often copied track) is paired only with its neighbours in the index, so that the work grows linearly with it.
@@ -234,11 +236,12 @@ def _candidates(tracks: list[Fingerprint]) -> list[tuple[int, int, int]]:
 
 def _error_rate(first: Fingerprint, second: Fingerprint, offset: int) -> float:
     """The share of bits that differ where ``second`` starts ``offset`` frames into ``first``; 1 without an overlap."""
+    shortest = min(np.count_nonzero(first), np.count_nonzero(second))
     first, second = first[max(0, offset) :], second[max(0, -offset) :]
     frames = min(len(first), len(second))
     first, second = first[:frames], second[:frames]
     sound = (first != 0) & (second != 0)
     count = int(np.count_nonzero(sound))
-    if count < LEAST_OVERLAP:
+    if count < max(LEAST_OVERLAP, LEAST_SHARE * shortest):
         return 1.0
     return float(np.bitwise_count((first ^ second)[sound]).sum(dtype=np.int64)) / (32 * count)
