@@ -18,6 +18,7 @@ from tonearm.audio.checks import LOUDEST_PEAK, SILENCE_PEAK
 from tonearm.core.errors import AudioError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features.loudness import measure_loudness
+from tonearm.features.onsets import pick_onsets
 from tonearm.features.recipe import MelBands, Spectrum
 from tonearm.features.spectral import fourier_power
 
@@ -149,12 +150,11 @@ def describe_music(waveform: Waveform) -> Descriptors:
     onset_strength[:FIRST_ONSET] = 0
     if onset_strength.max() - np.median(onset_strength) < LEAST_ONSET:
         onset_strength = np.zeros_like(onset_strength)
-    onsets = librosa.onset.onset_detect(onset_envelope=onset_strength, sr=RATE, hop_length=HOP)
     key, mode, key_strength = _key(frames.partials)
     return Descriptors(
         tempo=_tempo(onset_strength, waveform.duration), key=key, mode=mode, key_strength=key_strength,
         loudness=loudness.integrated, energy=energy, brightness=_brightness(frames),
-        dynamic_range=loudness.range, onset_rate=len(onsets) / waveform.duration,
+        dynamic_range=loudness.range, onset_rate=len(pick_onsets(onset_strength)) / waveform.duration,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import shutil
@@ -249,6 +250,8 @@ def require_usable(report: ExtractionReport, tracks: Sequence[Track], max_reject
 
 
 def _answers(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:
+    # librosa compiles at import. Here first: workers compiling at once break its cache for whoever calls it (onsets.py).
+    importlib.import_module("librosa.util.utils")
     if device == "cpu":
         return run_stages(items, [Stage(Extractor, job, TRACKS_A_PART)])
     gpus = 1.0 if device.startswith("cuda") else 0.0
