@@ -250,7 +250,7 @@ def require_usable(report: ExtractionReport, tracks: Sequence[Track], max_reject
 
 
 def _answers(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:
-    # librosa compiles at import. Here first: workers compiling at once break its cache for whoever calls it (onsets.py).
+    # librosa compiles at import. Here first: workers that compile at the same time break its cache (see onsets.py).
     importlib.import_module("librosa.util.utils")
     if device == "cpu":
         return run_stages(items, [Stage(Extractor, job, TRACKS_A_PART)])
