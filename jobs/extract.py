@@ -194,9 +194,7 @@ def main(
             raise ConfigError(f"--max-rejected is {max_rejected}: a share is within 0 and 1")
         catalogue = make_catalogue(dataset, audio, label, name)
         start_ray()
-        manifest, report = prepare(
-            catalogue, wanted, clip, least, seed, max_rejected, device, descriptors
-        )  # fmt: skip
+        manifest, report = prepare(catalogue, wanted, clip, least, seed, max_rejected, device, descriptors)
         show_report(manifest, wanted, clip, report)
         print(f"data set {manifest.name}: {len(manifest.tracks)} tracks, signature {manifest.signature()}")
 

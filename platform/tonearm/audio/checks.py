@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tonearm.core.errors import AudioError
-from tonearm.core.types import Waveform
+from tonearm.core.types import FloatArray, Waveform
 
 SILENCE_PEAK = 1e-4  # -80 dBFS: below the noise floor of 14-bit audio
 LOUDEST_PEAK = 1e6  # +120 dBFS: far above any mis-scaled integers; the power of much more overflows float32
@@ -24,18 +24,8 @@ def check_waveform(waveform: Waveform, min_seconds: float) -> Waveform:
         ``silent`` (the peak, any constant offset apart, under -80 dBFS), ``clipped`` (more than half of the samples
         are at full scale).
     """
-    samples = waveform.samples
-    if samples.dtype != np.float32 or samples.ndim != 2:
-        raise AudioError("wrong_type", f"{samples.dtype} of shape {samples.shape}, not float32 (channels, samples)")
-    if waveform.duration < min_seconds or samples.shape[-1] == 0:
-        raise AudioError("too_short", f"{waveform.duration:.2f} s of audio, at least {min_seconds:.2f} s are needed")
-    low, high = samples.min(axis=-1), samples.max(axis=-1)  # NaN and infinity reach these two
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        bad = int((~np.isfinite(samples)).sum())
-        raise AudioError("not_finite", f"{bad} of {samples.size} samples are NaN or infinite")
+    samples, (low, high) = waveform.samples, check_samples(waveform, min_seconds)
     loudest = float(max(-low.min(), high.max()))
-    if loudest > LOUDEST_PEAK:
-        raise AudioError("too_loud", f"a sample is {loudest:.1e} times full scale: these are no audio samples")
     swing = float((high - low).max()) / 2
     if swing < SILENCE_PEAK:
         raise AudioError("silent", f"the peak is {swing:.1e}, below {SILENCE_PEAK:.0e} of full scale")
@@ -44,3 +34,30 @@ def check_waveform(waveform: Waveform, min_seconds: float) -> Waveform:
         if share > MOST_CLIPPED:
             raise AudioError("clipped", f"{share:.0%} of the samples are at full scale: the recording is overdriven")
     return waveform
+
+
+def check_samples(waveform: Waveform, min_seconds: float) -> tuple[FloatArray, FloatArray]:
+    """The part of the gate that silence and overdriven recordings pass too: whether these are samples at all.
+
+    Returns
+    -------
+    The least and the greatest sample of each channel.
+
+    Raises
+    ------
+    AudioError
+        ``wrong_type``, ``too_short``, ``not_finite``, ``too_loud``, as :func:`check_waveform` has them.
+    """
+    samples = waveform.samples
+    if samples.dtype != np.float32 or samples.ndim != 2:
+        raise AudioError("wrong_type", f"{samples.dtype} of shape {samples.shape}, not float32 (channels, samples)")
+    if waveform.duration < min_seconds or samples.size == 0:
+        raise AudioError("too_short", f"{waveform.duration:.2f} s of audio, at least {min_seconds:.2f} s are needed")
+    low, high = samples.min(axis=-1), samples.max(axis=-1)  # NaN and infinity reach these two
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        bad = int((~np.isfinite(samples)).sum())
+        raise AudioError("not_finite", f"{bad} of {samples.size} samples are NaN or infinite")
+    loudest = float(max(-low.min(), high.max()))
+    if loudest > LOUDEST_PEAK:
+        raise AudioError("too_loud", f"a sample is {loudest:.1e} times full scale: these are no audio samples")
+    return low, high

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 from tonearm.core.errors import ConfigError, UnknownNameError
 
 T = TypeVar("T")
+
+
+def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for a name that is none of the known ones, with the closest of them."""
+    known = list(known)
+    close = difflib.get_close_matches(str(name), known, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return UnknownNameError(f"unknown {what} {name!r}.{hint} Known: {', '.join(known) or 'none'}")
 
 
 class Registry(Generic[T]):
@@ -41,11 +49,7 @@ class Registry(Generic[T]):
         try:
             return self._items[name]
         except KeyError:
-            close = difflib.get_close_matches(str(name), self._items, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise UnknownNameError(
-                f"unknown {self.what} {name!r}.{hint} Known: {', '.join(sorted(self._items)) or 'none'}"
-            ) from None
+            raise unknown_name(self.what, name, sorted(self._items)) from None
 
     def __contains__(self, name: object) -> bool:
         return name in self._items

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -76,24 +77,15 @@ def read_bytes(uri: str) -> bytes:
 
 def write_bytes(uri: str, data: bytes) -> None:
     """Write a file so that no reader ever sees a part of it; folders are made."""
-    if is_local(uri):
-        path = local_path(uri)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    if not is_local(uri):
+        _upload(uri, lambda filesystem, partial: filesystem.pipe_file(partial, data))
         return
-    filesystem, remote = _remote(uri)
-    filesystem.makedirs(remote.rsplit("/", 1)[0], exist_ok=True)
-    partial = f"{remote}.{uuid.uuid4().hex}.tmp"
-    filesystem.pipe_file(partial, data)
-    filesystem.mv(partial, remote)
+    temporary = temporary_file(uri)
+    try:
+        temporary.write_bytes(data)
+        publish(temporary, uri)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def temporary_file(uri: str) -> Path:
@@ -112,12 +104,17 @@ def publish(path: Path, uri: str) -> None:
             os.fsync(file.fileno())
         path.replace(local_path(uri))
         return
+    _upload(uri, lambda filesystem, partial: filesystem.put_file(str(path), partial))
+    path.unlink()
+
+
+def _upload(uri: str, send: Callable[[Any, str], None]) -> None:
+    """Send a file under another name, then rename it, so that no reader ever sees a part of it."""
     filesystem, remote = _remote(uri)
     filesystem.makedirs(remote.rsplit("/", 1)[0], exist_ok=True)
     partial = f"{remote}.{uuid.uuid4().hex}.tmp"
-    filesystem.put_file(str(path), partial)
+    send(filesystem, partial)
     filesystem.mv(partial, remote)
-    path.unlink()
 
 
 def fetch(uri: str, path: Path) -> None:

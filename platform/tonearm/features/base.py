@@ -86,9 +86,13 @@ class Representation(Config):
         """Rows of the representation."""
         raise TypeError(f"{type(self).__name__} must say how many rows it has")
 
+    def frames_from(self, samples: int) -> int:
+        """Frames of a centred analysis of so many samples, before any cut."""
+        return 1 + samples // self.hop
+
     def frames_in(self, seconds: float) -> int:
-        """Frames of a centred analysis of so many seconds, before any cut."""
-        return 1 + samples_in(seconds, self.sample_rate) // self.hop
+        """Frames of so many seconds, before any cut."""
+        return self.frames_from(samples_in(seconds, self.sample_rate))
 
     def seconds_of(self, frames: int) -> float:
         """The least audio, in seconds, that has so many frames."""
@@ -96,7 +100,10 @@ class Representation(Config):
 
     def frames_kept(self, seconds: float) -> int:
         """Frames of so many seconds, after the cut."""
-        frames = self.frames_in(seconds)
+        return self.cut(self.frames_in(seconds))
+
+    def cut(self, frames: int) -> int:
+        """Frames kept of so many."""
         return min(frames, self.frames) if self.frames else frames
 
     def input_spec(self, seconds: float) -> InputSpec:

@@ -119,8 +119,8 @@ def check_fits(waveform: Waveform, config: Representation) -> None:
 
 def frames_of(samples: int, config: Representation) -> tuple[int, int]:
     """Frames that so many samples have, and how many of them are kept."""
-    total = 1 + samples // config.hop if config.recipe().analysis else samples
-    return total, min(total, config.frames) if config.frames else total
+    total = config.frames_from(samples)
+    return total, config.cut(total)
 
 
 class _Pass:

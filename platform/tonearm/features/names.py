@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 
-from tonearm.core.errors import ConfigError, UnknownNameError
+from tonearm.core.errors import ConfigError
+from tonearm.core.registry import unknown_name
 from tonearm.features.base import Representation
 from tonearm.features.cqt import Chroma, Cqt
 from tonearm.features.mel import Mel, Mfcc
@@ -57,9 +57,7 @@ def resolve(feature: str | Representation) -> Representation:
     match = re.fullmatch(r"\s*(\w+)\s*(\((.*)\))?\s*", feature, re.DOTALL)
     name = match.group(1) if match else feature
     if name not in NAMED:
-        close = difflib.get_close_matches(name, NAMED, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise UnknownNameError(f"unknown representation {name!r}.{hint} Known: {', '.join(NAMED)}")
+        raise unknown_name("representation", name, NAMED)
     if not match or not match.group(3):
         return NAMED[name]
     try:

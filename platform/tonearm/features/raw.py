@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from tonearm.features.base import Normalisation, Representation, Unit, samples_in
+from tonearm.features.base import Normalisation, Representation, Unit
 from tonearm.features.recipe import Recipe
 
 
@@ -27,8 +27,8 @@ class RawWaveform(Representation, kind="waveform"):
     def freq_bins(self) -> int:
         return 1
 
-    def frames_in(self, seconds: float) -> int:
-        return samples_in(seconds, self.sample_rate)
+    def frames_from(self, samples: int) -> int:
+        return samples
 
     def seconds_of(self, frames: int) -> float:
         return frames / self.sample_rate
