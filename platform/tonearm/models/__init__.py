@@ -6,15 +6,14 @@ from typing import Any
 
 from torch import nn
 
-from tonearm.core.types import InputSpec
-from tonearm.models.base import ModelConfig, Network
+from tonearm.models.base import ModelConfig, Network, Specs
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.time_freq import FreqConfig, TimeConfig
 
 __all__ = ["FreqConfig", "ModelConfig", "Network", "SimpleConfig", "TimeConfig", "count_parameters", "create"]
 
 
-def create(name: str, inputs: InputSpec, outputs: int, representation: str | None = None, **config: Any) -> Network:
+def create(name: str, inputs: Specs, outputs: int, representation: str | None = None, **config: Any) -> Network:
     """Build a model by name.
 
     Parameters
@@ -22,7 +21,8 @@ def create(name: str, inputs: InputSpec, outputs: int, representation: str | Non
     name
         A registered model: ``"simple"``, ``"time"``, ``"freq"``, ...
     inputs
-        Shape of one example, (channels, freq_bins, frames).
+        Shape of one example, (channels, freq_bins, frames): tokens are ``InputSpec(1, vocabulary, length)``, vectors
+        and tables ``(1, n, 1)``, pictures ``(3, height, width)``. A dict of them for a model with several inputs.
     outputs
         Classes or target dimensions, at least 1.
     representation

@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from tonearm.core.config import Config
-from tonearm.core.errors import ConfigError
+from tonearm.core.errors import ConfigError, TrainingError
 from tonearm.core.registry import Registry
 from tonearm.core.types import InputSpec
+
+#: What a network takes: one batch, or, where it has several inputs, a batch of each by name.
+Inputs = Tensor | Mapping[str, Tensor]
+#: The shapes of one example of them.
+Specs = InputSpec | Mapping[str, InputSpec]
 
 WINDOWS_AT_ONCE = 64  # a whole track of an hour has hundreds, whose activations would take gigabytes
 
 
-def in_chunks(call: Callable[[Tensor], Tensor], windows: Tensor) -> Tensor:
+def in_chunks(call: Callable[[Inputs], Tensor], windows: Inputs) -> Tensor:
     """What ``call`` gives for windows (windows, ...), some at a time; for evaluation, where they are independent."""
-    return torch.cat([call(part) for part in torch.split(windows, WINDOWS_AT_ONCE)])
+    if isinstance(windows, Tensor):
+        return torch.cat([call(part) for part in torch.split(windows, WINDOWS_AT_ONCE)])
+    parts = {name: torch.split(values, WINDOWS_AT_ONCE) for name, values in windows.items()}
+    count = len(next(iter(parts.values())))
+    return torch.cat([call({name: split[i] for name, split in parts.items()}) for i in range(count)])
+
+
+def one_input(x: Inputs) -> Tensor:
+    """The single batch that most networks take.
+
+    Raises
+    ------
+    TrainingError
+        If several were given.
+    """
+    if not isinstance(x, Tensor):
+        raise TrainingError(f"this network takes one input, it was given {len(x)}: {', '.join(sorted(x))}")
+    return x
 
 
 class Network(nn.Module, ABC):
@@ -34,13 +56,14 @@ class Network(nn.Module, ABC):
     embedding_dim: int
 
     @abstractmethod
-    def embed(self, x: Tensor) -> Tensor:
+    def embed(self, x: Inputs) -> Tensor:
         """The vector before the last layer.
 
         Parameters
         ----------
         x
-            float32 of shape (batch, channels, freq_bins, frames).
+            float32 of shape (batch, channels, freq_bins, frames); of networks with several inputs one such batch by
+            name.
 
         Returns
         -------
@@ -49,8 +72,8 @@ class Network(nn.Module, ABC):
         """
 
     @abstractmethod
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits of shape (batch, outputs) for ``x`` of shape (batch, channels, freq_bins, frames)."""
+    def forward(self, x: Inputs) -> Tensor:
+        """Logits of shape (batch, outputs) for ``x`` as :meth:`embed` takes it."""
 
 
 class ModelConfig(Config):
@@ -82,19 +105,67 @@ class ModelConfig(Config):
             found.append(f"{outputs} outputs: a model needs at least one class or target")
         return found
 
-    def build(self, inputs: InputSpec, outputs: int) -> Network:
+    def problems_with(self, inputs: Specs, outputs: int) -> list[str]:
+        """Like :meth:`shape_problems`, for whatever a model takes: one input, or several by name."""
+        if isinstance(inputs, InputSpec):
+            return self.shape_problems(inputs, outputs)
+        return [f"it takes one input, it was given {len(inputs)}: {', '.join(sorted(inputs))}"]
+
+    def build(self, inputs: Specs, outputs: int) -> Network:
         """A network with fresh weights (seed torch first for the same ones again).
 
         Raises
         ------
         ConfigError
-            With all of :meth:`shape_problems`.
+            With all of :meth:`problems_with`.
         """
-        found = self.shape_problems(inputs, outputs)
+        found = self.problems_with(inputs, outputs)
         if found:
             raise ConfigError([f"{self.kind or type(self).__name__}: {p}" for p in found])
+        return self.assemble(inputs, outputs)
+
+    def assemble(self, inputs: Specs, outputs: int) -> Network:
+        """The network for shapes already found to be possible."""
+        if not isinstance(inputs, InputSpec):
+            raise TypeError(f"{type(self).__name__} takes one input")
         return self.network(inputs, outputs)
 
     def network(self, inputs: InputSpec, outputs: int) -> Network:
-        """The network for a shape already found to be possible; what a model's config defines."""
+        """The network of a model with one input; what its config defines."""
+        raise TypeError(f"{type(self).__name__} must say what network it builds")
+
+
+class SeveralInputsConfig(ModelConfig):
+    """Base of the configs of models with several inputs, each known by a name.
+
+    Such a model defines :meth:`input_problems` and :meth:`joined_network` in place of :meth:`shape_problems` and
+    :meth:`network`.
+    """
+
+    needed: ClassVar[tuple[str, ...]] = ()
+    optional: ClassVar[tuple[str, ...]] = ()
+
+    def problems_with(self, inputs: Specs, outputs: int) -> list[str]:
+        names = ", ".join(self.needed) + (f"; optional: {', '.join(self.optional)}" if self.optional else "")
+        if isinstance(inputs, InputSpec):
+            return [f"it takes several inputs by name ({names}), it was given a single one of shape {inputs.shape}"]
+        found = [f"it lacks the input {name!r}: give all of {names}" for name in self.needed if name not in inputs]
+        found += [f"it knows no input {name!r}: its inputs are {names}"
+                  for name in sorted(set(inputs) - {*self.needed, *self.optional})]  # fmt: skip
+        return found or self.input_problems(inputs, outputs)
+
+    def input_problems(self, inputs: Mapping[str, InputSpec], outputs: int) -> list[str]:
+        """Sentences on why it cannot work on inputs of these shapes; all the needed ones are there."""
+        found = []
+        for name in sorted(inputs):
+            found += [f"{name}: {p}" for p in self.shape_problems(inputs[name], 1)]
+        return [*found, *([] if outputs >= 1 else [f"{outputs} outputs: a model needs at least one class or target"])]
+
+    def assemble(self, inputs: Specs, outputs: int) -> Network:
+        if isinstance(inputs, InputSpec):
+            raise TypeError(f"{type(self).__name__} takes several inputs")
+        return self.joined_network(inputs, outputs)
+
+    def joined_network(self, inputs: Mapping[str, InputSpec], outputs: int) -> Network:
+        """The network; what the model's config defines."""
         raise TypeError(f"{type(self).__name__} must say what network it builds")

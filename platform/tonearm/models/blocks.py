@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tonearm.core.errors import ConfigError
 from tonearm.core.types import InputSpec
-from tonearm.models.base import ModelConfig, Network
+from tonearm.models.base import Inputs, ModelConfig, Network, one_input
 
 Pair = tuple[int, int]
 Padding = Literal["same", "valid"]
@@ -131,9 +131,9 @@ class PooledNetwork(Network):
         """Feature maps of shape (batch, embedding_dim, ..., ...)."""
         raise TypeError(f"{type(self).__name__} must say what it averages")
 
-    def embed(self, x: Tensor) -> Tensor:
-        return self.features(x).mean(dim=(2, 3))
+    def embed(self, x: Inputs) -> Tensor:
+        return self.features(one_input(x)).mean(dim=(2, 3))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Inputs) -> Tensor:
         logits: Tensor = self.classifier(self.dropout(self.embed(x)))
         return logits
