@@ -1,0 +1,101 @@
+"""What every registered model must do; a new one is tested by existing (and by its line in model_examples)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from tests.unit.model_examples import EXAMPLES, Example, take
+from tonearm.core.errors import ConfigError
+from tonearm.core.types import InputSpec
+from tonearm.models import ModelConfig, count_parameters
+
+NAMES = sorted(ModelConfig.registry)
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def example(name: str) -> Example:
+    assert name in EXAMPLES, f"the model {name!r} has no example: add it to tests/unit/model_examples.py"
+    return EXAMPLES[name]
+
+
+def test_logits_and_embedding_have_the_promised_shapes(name: str, example: Example) -> None:
+    model = example.build(name)
+    assert model(example.batch(3)).shape == (3, example.outputs)
+    assert model.embed(example.batch(3)).shape == (3, model.embedding_dim)
+
+
+def test_gradient_reaches_every_parameter_that_learns(name: str, example: Example) -> None:
+    model = example.build(name).train()
+    nn.functional.cross_entropy(model(example.batch(4)), torch.tensor([0, 1, 2, 3])).backward()
+    learning = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    assert learning
+    for parameter_name, p in learning.items():
+        assert p.grad is not None, parameter_name
+        assert p.grad.isfinite().all() and p.grad.abs().max() > 0, parameter_name
+
+
+def test_what_is_frozen_stays_in_training(name: str, example: Example) -> None:
+    model = example.build(name).train()
+    before = {n: v.clone() for n, v in model.state_dict().items()}
+    learning = {n for n, p in model.named_parameters() if p.requires_grad}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    nn.functional.cross_entropy(model(example.batch(4)), torch.tensor([0, 1, 2, 3])).backward()
+    optimizer.step()
+    frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
+    for n, value in model.state_dict().items():
+        if n in frozen or any(n.rsplit(".", 1)[0] == f.rsplit(".", 1)[0] for f in frozen):  # its running figures too
+            assert torch.equal(value, before[n]), n
+    assert learning
+
+
+def test_evaluation_is_deterministic_and_ignores_the_rest_of_the_batch(name: str, example: Example) -> None:
+    model = example.build(name).eval()
+    x = example.batch(3)
+    with torch.inference_mode():
+        assert torch.equal(model(x), model(x))
+        torch.testing.assert_close(model(x)[1:2], model(take(x, slice(1, 2))), rtol=1e-4, atol=1e-5)
+
+
+def test_weights_carry_over_by_state_dict(name: str, example: Example) -> None:
+    one, other = example.build(name), example.build(name)
+    one.train()(example.batch(4))  # moves the running statistics too
+    other.load_state_dict(one.state_dict())
+    x = example.batch(2, seed=1)
+    assert torch.equal(one.eval()(x), other.eval()(x))
+
+
+def test_same_seed_same_weights(name: str, example: Example) -> None:
+    for a, b in zip(example.build(name).parameters(), example.build(name).parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_config_round_trips(name: str, example: Example) -> None:
+    config = ModelConfig.registry[name].from_dict({"kind": name, **example.fields})
+    assert ModelConfig.from_dict(config.to_dict()) == config
+
+
+def test_parameters_are_counted(name: str, example: Example) -> None:
+    assert count_parameters(example.build(name)) > 0
+
+
+def test_zero_outputs_and_empty_inputs_are_refused_together(name: str, example: Example) -> None:
+    config = ModelConfig.registry[name].from_dict({"kind": name, **example.fields})
+    empty = InputSpec(1, 0, 110)
+    specs = empty if isinstance(example.specs, InputSpec) else dict.fromkeys(example.specs, empty)
+    with pytest.raises(ConfigError) as error:
+        config.build(specs, 0)
+    assert "0 outputs" in str(error.value) and "freq_bins is 0" in str(error.value)
+
+
+def test_the_wrong_number_of_inputs_is_refused(name: str, example: Example) -> None:
+    config = ModelConfig.registry[name].from_dict({"kind": name, **example.fields})
+    single = isinstance(example.specs, InputSpec)
+    with pytest.raises(ConfigError, match="it takes one input" if single else "it takes several inputs"):
+        config.build({"left": InputSpec(1, 163, 139)} if single else InputSpec(1, 163, 139), 5)
