@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -49,15 +50,38 @@ class InputSpec:
 
 
 @dataclass(frozen=True)
+class Truth:
+    """What is known of some tracks; a task makes its targets of it.
+
+    Attributes
+    ----------
+    labels
+        Of each track, its labels: one for a class, any number for genres or playlists.
+    groups
+        Of each track, what never crosses splits; by default the artist.
+    values
+        Further facts by name, each of shape (tracks,) or (tracks, dim); NaN where unknown.
+    """
+
+    labels: Sequence[tuple[str, ...]]
+    groups: Sequence[str] = ()
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What a model says of one track.
 
     Attributes
     ----------
     labels
-        The class names, sorted, as the model knows them.
+        What the outputs stand for: class names, sorted, or the names of regression targets.
     probabilities
-        float32 of shape (classes,), summing to 1 for a single-label task.
+        float32 of shape (outputs,): probabilities that sum to 1 for a single-label task, one fitness or probability a
+        class for several labels, the values themselves for a regression.
     embedding
         float32 of shape (dim,), unit length: the vector that neighbours are sought by.
     """

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from tonearm.core import storage
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
+from tonearm.datasets.facts import Facts, load_facts, save_facts
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -26,11 +27,13 @@ class Track:
     track_id
         Unique in the data set.
     source
-        URI of the encoded audio.
+        URI of the encoded audio; "" for a track that is known by its facts alone.
     content
         blake2 digest of the encoded bytes: the identity that stored features are keyed by.
     label
-        The class.
+        The class; of a track with several labels the first.
+    labels
+        All of its labels: genres, playlists. None given: the one label.
     group
         Never crosses splits; by default the artist.
     split
@@ -46,6 +49,7 @@ class Track:
     content: str
     label: str
     group: str
+    labels: tuple[str, ...] = ()
     split: Split | None = None
     title: str | None = None
     artist: str | None = None
@@ -55,6 +59,11 @@ class Track:
     latitude: float | None = None
     longitude: float | None = None
     licence: str | None = None
+
+    @property
+    def all_labels(self) -> tuple[str, ...]:
+        """Its labels, or its one label, or none."""
+        return self.labels or ((self.label,) if self.label else ())
 
     @property
     def name(self) -> str:
@@ -81,12 +90,13 @@ class Reject:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A data set: its name, what its label means, its tracks sorted by id."""
+    """A data set: its name, what its label means, its tracks sorted by id, and what else is known of them."""
 
     name: str
     label: str
     tracks: tuple[Track, ...]
     notes: tuple[str, ...] = field(default=())
+    facts: Facts = field(default_factory=Facts)
 
     def __post_init__(self) -> None:
         repeated = [i for i, n in Counter(t.track_id for t in self.tracks).items() if n > 1]
@@ -96,23 +106,31 @@ class Manifest:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The labels, sorted."""
-        return tuple(sorted({t.label for t in self.tracks}))
+        """All labels, sorted."""
+        return tuple(sorted({label for t in self.tracks for label in t.all_labels}))
 
     def of(self, split: Split) -> tuple[Track, ...]:
         """The tracks of one split."""
         return tuple(t for t in self.tracks if t.split == split)
 
     def signature(self) -> str:
-        """Identity of all that training sees of it: ids, contents, labels, groups and splits (not where files lie)."""
-        seen = [[t.track_id, t.content, t.label, t.group, t.split] for t in self.tracks]
-        return digest(self.name, self.label, seen)
+        """Identity of all that training sees: ids, contents, labels, groups, splits, facts (not where files lie)."""
+        seen = [[t.track_id, t.content, t.label, *t.labels, t.group, t.split] for t in self.tracks]
+        return digest(self.name, self.label, seen, *([self.facts.signature()] if len(self.facts) else []))
 
 
 def save_manifest(uri: str, manifest: Manifest) -> None:
     """Write a manifest as Parquet."""
-    _write_rows(uri, manifest.tracks, Track, {"name": manifest.name, "label": manifest.label})
     storage.write_json(f"{uri}.notes.json", list(manifest.notes))
+    known = manifest.facts.signature() if len(manifest.facts) else ""
+    if known:
+        save_facts(_facts_uri(uri, known), manifest.facts)
+    metadata = {"name": manifest.name, "label": manifest.label, "facts": known}
+    _write_rows(uri, manifest.tracks, Track, metadata)  # last: it names the facts that belong to it
+
+
+def _facts_uri(uri: str, signature: str) -> str:
+    return f"{uri.removesuffix('.parquet')}.facts-{signature}.parquet"
 
 
 def load_manifest(uri: str) -> Manifest:
@@ -127,7 +145,10 @@ def load_manifest(uri: str) -> Manifest:
         raise DatasetError(f"no manifest at {uri}: make the data set first (python -m jobs.demo)")
     rows, metadata = _read_rows(uri)
     notes = storage.read_json(f"{uri}.notes.json") if storage.exists(f"{uri}.notes.json") else []
-    return Manifest(metadata["name"], metadata["label"], tuple(Track(**row) for row in rows), tuple(notes))
+    tracks = tuple(Track(**{**row, "labels": tuple(row.get("labels") or ())}) for row in rows)
+    known = metadata.get("facts", "")
+    facts = load_facts(_facts_uri(uri, known)) if known else Facts()
+    return Manifest(metadata["name"], metadata["label"], tracks, tuple(notes), facts)
 
 
 def save_rejects(uri: str, rejects: Iterable[Reject]) -> None:
@@ -144,7 +165,13 @@ def _write_rows(uri: str, rows: Sequence[Any], kind: type[Any], metadata: dict[s
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"bytes": pa.int64(), "year": pa.int32(), "latitude": pa.float64(), "longitude": pa.float64()}
+    types = {
+        "bytes": pa.int64(),
+        "year": pa.int32(),
+        "latitude": pa.float64(),
+        "longitude": pa.float64(),
+        "labels": pa.list_(pa.string()),
+    }
     fields = [pa.field(f.name, types.get(f.name, pa.string())) for f in dataclasses.fields(kind)]
     schema = pa.schema(fields, metadata=metadata)
     table = pa.Table.from_pylist([dataclasses.asdict(r) for r in rows], schema=schema)

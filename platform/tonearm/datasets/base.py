@@ -1,0 +1,68 @@
+"""What every data set answers: which tracks there are, what is known of them, and how its source split them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from tonearm.core.config import Config
+from tonearm.core.registry import Registry
+from tonearm.datasets.facts import Facts
+from tonearm.datasets.manifest import Reject, Track
+
+Splitting = Literal["published", "group", "stratified"]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The labelled tracks of a data set, before features are extracted and splits are made.
+
+    Attributes
+    ----------
+    name
+        Of the data set: lower-case letters, digits and hyphens.
+    label
+        What the labels mean: ``genre``, ``playlist``, ...
+    tracks
+        Those with a published split carry it.
+    rejects
+        What was set aside, with the reason.
+    facts
+        What else is known of the tracks.
+    notes
+        What a person should know of how it was made: rows left out, joins that failed, with counts.
+    """
+
+    name: str
+    label: str
+    tracks: Sequence[Track]
+    rejects: Sequence[Reject] = ()
+    facts: Facts = field(default_factory=Facts)
+    notes: tuple[str, ...] = ()
+
+
+class DatasetConfig(Config):
+    """Base of all data sets: where the files lie and what is read of them. Declared with a ``kind``, as models are.
+
+    Attributes
+    ----------
+    root
+        Local folder that holds the data set's files.
+    """
+
+    registry: ClassVar[Registry[type[DatasetConfig]]] = Registry("data set")
+    has_audio: ClassVar[bool] = True
+    splitting: ClassVar[Splitting] = "group"
+
+    root: str = ""
+
+    def catalogue(self) -> Catalogue:
+        """Read the data set's tables and list its tracks; nothing is decoded.
+
+        Raises
+        ------
+        DatasetError
+            If files or columns are missing (all that are, each with where it was sought), or a row is ill-formed.
+        """
+        raise TypeError(f"{type(self).__name__} must say what it holds")

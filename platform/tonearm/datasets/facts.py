@@ -1,0 +1,154 @@
+"""What is known of tracks beyond their row in the manifest: columns of numbers, vectors, tokens or texts."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tonearm.core import storage
+from tonearm.core.errors import DatasetError
+from tonearm.core.seeding import digest
+
+
+class Facts:
+    """A table with a row a track.
+
+    Parameters
+    ----------
+    track_ids
+        Of the rows, in any order; each once.
+    columns
+        By name, arrays with a row a track: numbers (tracks,) or vectors (tracks, dim), where NaN says "unknown";
+        tokens, whole numbers (tracks, length); texts (tracks,), where "" says "unknown".
+
+    Raises
+    ------
+    DatasetError
+        If an id occurs twice, or a column has another number of rows.
+    """
+
+    def __init__(self, track_ids: Sequence[str] = (), columns: Mapping[str, Any] | None = None) -> None:
+        self._row = {track_id: i for i, track_id in enumerate(track_ids)}
+        if len(self._row) != len(track_ids):
+            raise DatasetError(f"facts: {len(track_ids)} rows for {len(self._row)} track ids: each track has one row")
+        self._columns: dict[str, np.ndarray] = {}
+        for name, values in sorted((columns or {}).items()):
+            array = np.asarray(values)
+            if array.ndim not in (1, 2) or len(array) != len(track_ids):
+                raise DatasetError(
+                    f"facts: column {name!r} has the shape {array.shape}, expected ({len(track_ids)},) or "
+                    f"({len(track_ids)}, dim)"
+                )
+            if array.dtype.kind == "f":
+                array = array.astype(np.float64)
+            elif array.dtype.kind in "iub":
+                array = array.astype(np.int64)
+            else:
+                array = np.array([str(v) for v in array], dtype=object)
+            self._columns[name] = array
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __contains__(self, column: object) -> bool:
+        return column in self._columns
+
+    @property
+    def track_ids(self) -> list[str]:
+        return list(self._row)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names, sorted."""
+        return list(self._columns)
+
+    def of(self, track_ids: Iterable[str], column: str) -> np.ndarray:
+        """The values of a column for these tracks, in their order: (tracks,) or (tracks, dim).
+
+        Raises
+        ------
+        DatasetError
+            If there is no such column, or a track has no row.
+        """
+        if column not in self._columns:
+            raise DatasetError(f"no fact {column!r} is known of these tracks: there are {', '.join(self) or 'none'}")
+        wanted = list(track_ids)
+        missing = [i for i in wanted if i not in self._row]
+        if missing:
+            raise DatasetError(f"facts: {len(missing)} tracks have no row, e.g. {missing[0]!r}")
+        return self._columns[column][[self._row[i] for i in wanted]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Facts) and self.signature() == other.signature()
+
+    def __hash__(self) -> int:
+        return hash(self.signature())
+
+    def joined(self, other: Facts) -> Facts:
+        """Both tables' columns for the tracks that both know; a column of both is the other's."""
+        ids = [i for i in self._row if i in other._row]
+        columns = {name: table.of(ids, name) for table in (self, other) for name in table}
+        return Facts(ids, columns)
+
+    def signature(self) -> str:
+        """Identity of all values, whatever the order of the rows."""
+        ids = sorted(self._row)
+        parts: list[Any] = [ids]
+        for name in self:
+            values = self.of(ids, name)
+            parts += [name, list(values.shape), values.tolist() if values.dtype == object else values.tobytes()]
+        return digest(*parts)
+
+
+def save_facts(uri: str, facts: Facts) -> None:
+    """Write facts as Parquet, a row a track; vectors are lists of one length."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrays: dict[str, Any] = {"track_id": pa.array(facts.track_ids, pa.string())}
+    for name in facts:
+        values = facts.of(facts.track_ids, name)
+        if values.ndim == 2:
+            arrays[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+        else:
+            arrays[name] = pa.array(values.tolist(), pa.string()) if values.dtype == object else pa.array(values)
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(arrays), buffer)
+    storage.write_bytes(uri, buffer.getvalue())
+
+
+def load_facts(uri: str) -> Facts:
+    """The inverse of :func:`save_facts`.
+
+    Raises
+    ------
+    DatasetError
+        If there are none at ``uri``, or the file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not storage.exists(uri):
+        raise DatasetError(f"no facts at {uri}")
+    try:
+        table = pq.read_table(io.BytesIO(storage.read_bytes(uri)))
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these
+        raise DatasetError(f"{uri} is damaged ({error}): make the data set again") from None
+    columns: dict[str, Any] = {}
+    for name in table.column_names:
+        values = table.column(name).combine_chunks()
+        if pa.types.is_fixed_size_list(values.type):
+            flat = values.values.to_numpy(zero_copy_only=False)
+            columns[name] = flat.reshape(len(values), values.type.list_size)
+        elif pa.types.is_string(values.type):
+            columns[name] = np.array(values.to_pylist(), dtype=object)
+        else:
+            columns[name] = values.to_numpy(zero_copy_only=False)
+    ids = columns.pop("track_id")
+    return Facts(ids.tolist(), columns)

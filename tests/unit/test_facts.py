@@ -1,0 +1,81 @@
+"""Facts: a column is looked up by track, survives the file, and is part of a manifest's identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.builders import track
+from tonearm.core.errors import DatasetError
+from tonearm.datasets.facts import Facts, load_facts, save_facts
+from tonearm.datasets.manifest import Manifest, load_manifest, save_manifest
+
+FACTS = Facts(
+    ["b", "a"],
+    {
+        "tempo": [120.0, float("nan")],
+        "vector": np.array([[1.0, 2.0], [3.0, 4.0]], dtype=np.float32),
+        "words": np.array([[0, 7], [3, 2]], dtype=np.int32),
+        "picture": ["b.png", ""],
+    },
+)
+
+
+def test_values_are_found_by_track_in_the_order_asked_for() -> None:
+    assert FACTS.of(["a", "b", "a"], "words").tolist() == [[3, 2], [0, 7], [3, 2]]
+    assert FACTS.of(["b"], "tempo").tolist() == [120.0] and np.isnan(FACTS.of(["a"], "tempo")[0])
+    assert FACTS.of(["b", "a"], "picture").tolist() == ["b.png", ""]
+
+
+def test_what_is_not_there_is_named() -> None:
+    with pytest.raises(DatasetError, match=r"no fact 'energy'.*picture, tempo, vector, words"):
+        FACTS.of(["a"], "energy")
+    with pytest.raises(DatasetError, match=r"1 tracks have no row, e.g. 'c'"):
+        FACTS.of(["a", "c"], "tempo")
+    with pytest.raises(DatasetError, match="2 rows for 1 track ids"):
+        Facts(["a", "a"], {})
+    with pytest.raises(DatasetError, match="'tempo' has the shape"):
+        Facts(["a", "b"], {"tempo": [1.0]})
+
+
+def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:
+    uri = str(tmp_path / "facts.parquet")
+    save_facts(uri, FACTS)
+    read = load_facts(uri)
+    assert read.signature() == FACTS.signature() and read.columns == FACTS.columns
+    assert read.of(["a", "b"], "vector").tolist() == [[3.0, 4.0], [1.0, 2.0]]
+    assert np.isnan(read.of(["a"], "tempo")[0]) and read.of(["a"], "picture").tolist() == [""]
+    Path(uri).write_bytes(b"PAR1")
+    with pytest.raises(DatasetError, match="is damaged"):
+        load_facts(uri)
+
+
+def test_the_order_of_rows_is_no_identity_but_every_value_is() -> None:
+    turned = Facts(["a", "b"], {name: FACTS.of(["a", "b"], name) for name in FACTS})
+    assert turned.signature() == FACTS.signature()
+    for name in FACTS:
+        columns = {n: FACTS.of(["a", "b"], n) for n in FACTS}
+        columns[name] = columns[name][::-1]
+        assert Facts(["a", "b"], columns).signature() != FACTS.signature()
+
+
+def test_joined_tables_keep_the_tracks_that_both_know() -> None:
+    joined = FACTS.joined(Facts(["c", "a"], {"energy": [0.1, 0.2], "tempo": [1.0, 90.0]}))
+    assert joined.track_ids == ["a"] and joined.of(["a"], "tempo").tolist() == [90.0]
+    assert joined.columns == ["energy", "picture", "tempo", "vector", "words"]
+
+
+def test_a_manifest_keeps_its_facts_and_its_labels(tmp_path: Path) -> None:
+    tracks = (track("a", "jazz", labels=("jazz", "blues")), track("b", "rock"))
+    manifest = Manifest("m", "genre", tracks, facts=FACTS)
+    uri = str(tmp_path / "manifest.parquet")
+    save_manifest(uri, manifest)
+    read = load_manifest(uri)
+    assert read.tracks == tracks and read.classes == ("blues", "jazz", "rock")
+    assert read.signature() == manifest.signature() != Manifest("m", "genre", tracks).signature()
+    save_manifest(uri, Manifest("m", "genre", tracks))
+    assert len(load_manifest(uri).facts) == 0
+    one_label = (track("a", "jazz"), track("b", "rock"))
+    assert Manifest("m", "genre", one_label).signature() != Manifest("m", "genre", tracks).signature()
