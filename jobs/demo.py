@@ -15,6 +15,7 @@ import typer
 
 from jobs import extract, recommend, select, serve, sweep
 from jobs.common import Steps, cli_errors, start_ray, table
+from jobs.datasets import MAX_REJECTED, choose_dataset, make_catalogue, prepare
 from search_spaces import SPACES
 from serve.settings import AppArgs
 from tonearm.core import home, storage
@@ -23,6 +24,7 @@ from tonearm.datasets.manifest import Manifest, Track
 from tonearm.recommend.evaluate import HitRate
 from tonearm.sweeps import SearchSpace
 from tonearm.tracking.query import champion_uri
+from tonearm.training.evaluate import Scores
 
 SECONDS_A_TRACK = 0.06  # decoding and three spectrograms, one core; measured on 2 cores with 30 s MP3
 SECONDS_A_WINDOW = 0.015  # a training step, a 10 s window, one core
@@ -68,11 +70,18 @@ def summarise(
 ) -> None:
     """Print and keep what a person wants to know at the end."""
     label = rates[manifest.label]
+    first, *others = selection.ensemble.intervals
+    chance = "" if selection.chance is None else f"chance {selection.chance:.3f}"
+
+    def row(name: str, scores: Scores) -> tuple[str, ...]:
+        rest = ", ".join(f"{select.metric_name(m)} {select.with_ends(scores.intervals[m])}" for m in others)
+        return name, select.with_ends(scores.intervals[first]), rest
+
     print(f"\n=== {manifest.name}: {len(manifest.tracks)} tracks, {len(manifest.classes)} classes ({manifest.label})")
     print(table([
-        ("test F1 micro", f"{selection.ensemble.f1_micro}", f"macro {selection.ensemble.f1_macro}"),
-        ("best single trial", f"{selection.single.f1_micro}", f"macro {selection.single.f1_macro}"),
-        ("majority class", f"{selection.majority['f1_micro']:.3f}", f"chance {selection.chance:.3f}"),
+        row(f"test {select.metric_name(first)}", selection.ensemble),
+        row("best single trial", selection.single),
+        (selection.trivial_name, select.rounded(selection.trivial[first]), chance),
         (f"any of {label.k} neighbours of own {manifest.label}", f"{label.at_least_one:.3f}",
          f"chance {label.chance_at_least_one:.3f}"),
     ]))  # fmt: skip
@@ -84,7 +93,7 @@ def summarise(
     storage.write_json(storage.join(reports, "summary.json"), {
         "dataset": manifest.name, "tracks": len(manifest.tracks), "classes": list(manifest.classes),
         "test": selection.ensemble.to_dict(), "best_single": selection.single.to_dict(),
-        "majority": selection.majority, "chance": selection.chance, "seconds": steps.seconds,
+        "trivial": selection.trivial, "chance": selection.chance, "seconds": steps.seconds,
         "hit_rate": {k: vars(v) for k, v in rates.items()}, "answer": answer, "notes": list(manifest.notes),
     })  # fmt: skip
     print(f"""  plots and summary  {reports}
@@ -103,7 +112,7 @@ def main(
     trials: Annotated[int, typer.Option(help="draw so many trials; 0: as the space says")] = 0,
     epochs: Annotated[int, typer.Option(help="at most so many epochs a trial; 0: as the space says")] = 0,
     seed: Annotated[int, typer.Option(help="of the splits")] = 0,
-    max_rejected: Annotated[float, typer.Option(help="fail if a larger share is unusable")] = extract.MAX_REJECTED,
+    max_rejected: Annotated[float, typer.Option(help="fail if a larger share is unusable")] = MAX_REJECTED,
     port: Annotated[int, typer.Option(help="of the server; 0: any free one")] = 0,
 ) -> None:
     """From recordings to a served answer. What is finished is kept: a second run goes on, or recomputes nothing."""
@@ -128,14 +137,15 @@ def run(
     steps, cores = Steps(), os.cpu_count() or 1
     print(f"Tonearm demo on {cores} cores; everything is kept in {home.home()}")
     with steps.step("Catalogue: recordings and their labels"):
-        catalogue = extract.make_catalogue("folder" if audio else "scores", audio, label, name)
+        data = choose_dataset("folder", audio, {"label": label}) if audio else choose_dataset("scores")
+        catalogue = make_catalogue(data, name)
         seconds = estimate(len(catalogue.tracks), space, cores)
         print(
             f"  {len(catalogue.tracks)} recordings; about {seconds / 60:.0f} minutes from here if nothing is done yet"
         )
     with steps.step("Features: mel spectrograms at every window length of the sweep"):
         start_ray()
-        manifest, _ = extract.prepare(
+        manifest, _ = prepare(
             catalogue, extract.features_of(space), space.base.clip, space.base.min_seconds, seed, max_rejected
         )
     planned = sweep.plan_sweep(space_name, space, manifest.name)

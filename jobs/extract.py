@@ -9,120 +9,25 @@ python -m jobs.extract --dataset folder --audio ~/Music --features mel --positio
 from __future__ import annotations
 
 import os
-import re
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from jobs.common import cli_errors, start_ray, table
+from jobs.common import cli_errors, start_ray
+from jobs.datasets import MAX_REJECTED, choose_dataset, make_catalogue, parse_fields, prepare
 from jobs.extraction_report import show_report
 from search_spaces import SPACES
 from tonearm.audio.windows import ClipConfig
-from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError
-from tonearm.datasets.folder import scan_folder
-from tonearm.datasets.labels import drop_small_classes
-from tonearm.datasets.manifest import (
-    SPLITS,
-    Manifest,
-    Reject,
-    Track,
-    load_rejects,
-    save_manifest,
-    save_rejects,
-)
-from tonearm.datasets.splits import split_by_group
+from tonearm.datasets import DatasetConfig
 from tonearm.features import Representation
 from tonearm.features.names import NAMED, parse_features
 from tonearm.sweeps import SearchSpace
 
-if TYPE_CHECKING:
-    from tonearm.pipelines.extract import ExtractionReport
-
-MAX_REJECTED = 0.2
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """The labelled recordings of a data set, before features and splits."""
-
-    name: str
-    label: str
-    tracks: list[Track]
-    rejects: list[Reject]
-
-    @property
-    def manifest_uri(self) -> str:
-        return storage.join(home.data_home(self.name), "manifest.parquet")
-
-    @property
-    def rejects_uri(self) -> str:
-        return storage.join(home.data_home(self.name), "rejects.parquet")
-
-
-def dataset_name(audio: str) -> str:
-    """A data set's name from its folder's: lower-case letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", Path(audio).resolve().name.lower()).strip("-") or "folder"
-
-
-def make_catalogue(dataset: str, audio: str = "", label: str = "folder", name: str = "") -> Catalogue:
-    """List the recordings of a data set; ``scores`` is rendered first, where it is not yet."""
-    if dataset == "scores":
-        from tonearm.pipelines.render import make_scores
-
-        start_ray()
-        made, rejects = make_scores(storage.join(home.data_home("scores"), "audio"))
-        return Catalogue("scores", "repertoire", made, rejects)
-    if dataset == "folder":
-        if not audio:
-            raise ConfigError("data set folder needs the folder of your recordings: --audio PATH")
-        tracks, rejects = scan_folder(os.path.expanduser(audio), label)  # noqa: PTH111  a URI must stay as it is
-        return Catalogue(name or dataset_name(audio), label, tracks, rejects)
-    raise ConfigError(f"unknown data set {dataset!r}: choose scores or folder")
-
-
-def prepare(
-    catalogue: Catalogue,
-    features: Sequence[Representation],
-    clip: ClipConfig,
-    min_seconds: float,
-    seed: int = 0,
-    max_rejected: float = MAX_REJECTED,
-    device: str = "cpu",
-    descriptors: bool = False,
-) -> tuple[Manifest, ExtractionReport]:
-    """Extract what is missing, set aside what cannot be used, split, and write the manifest last."""
-    from tonearm.pipelines.extract import extract_features, require_usable
-
-    tracks, notes = drop_small_classes(catalogue.tracks)
-    known = load_rejects(catalogue.rejects_uri)
-    report = extract_features(tracks, features, clip, home.features_home(), min_seconds, known, device, descriptors)
-    rejects = [*catalogue.rejects, *report.rejects]
-    save_rejects(catalogue.rejects_uri, rejects)
-    require_usable(report, tracks, max_rejected, catalogue.rejects_uri)
-    unusable = {r.track_id for r in report.rejects}
-    usable, more_notes = drop_small_classes([t for t in tracks if t.track_id not in unusable])
-    split, split_notes = split_by_group(usable, seed, together=report.duplicates)
-    if report.duplicates:
-        split_notes.append(
-            f"{len(report.duplicates)} recording(s) occur more than once, e.g. {' = '.join(report.duplicates[0])}: "
-            "each is kept in one split"
-        )
-    manifest = Manifest(catalogue.name, catalogue.label, split, (*notes, *more_notes, *split_notes))
-    save_manifest(catalogue.manifest_uri, manifest)
-    written = sum(report.bytes.values()) / 2**20
-    print(f"  {report.extracted} tracks extracted now ({written:.0f} MiB), {report.stored} were there")
-    _describe(manifest, rejects, catalogue.rejects_uri)
-    return manifest, report
-
 
 def features_of(space: SearchSpace) -> list[Representation]:
     """The distinct representations that a space's trials need."""
-    distinct = {c.feature.store_name(): c.feature for c in space.sample()}
+    distinct = {r.store_name(): r for c in space.sample() for r in c.representations.values()}
     return [distinct[name] for name in sorted(distinct)]
 
 
@@ -149,23 +54,11 @@ def _request(
     return features_of(chosen), chosen.base.clip, chosen.base.min_seconds
 
 
-def _describe(manifest: Manifest, rejects: Sequence[Reject], where: str) -> None:
-    counts = Counter((t.label, t.split) for t in manifest.tracks)
-    groups = {c: len({t.group for t in manifest.tracks if t.label == c}) for c in manifest.classes}
-    rows = [(manifest.label, "groups", *SPLITS)]
-    rows += [(c, str(groups[c]), *(str(counts[c, s]) for s in SPLITS)) for c in manifest.classes]
-    print(table(rows))
-    for note in manifest.notes:
-        print(f"  note: {note}")
-    if rejects:
-        reasons = ", ".join(f"{reason} {n}" for reason, n in Counter(r.reason for r in rejects).most_common())
-        print(f"  set aside: {len(rejects)} ({reasons}); listed in {where}")
-
-
 def main(
-    dataset: Annotated[str, typer.Option(help="scores (made from music21's scores) or folder (your recordings)")],
-    audio: Annotated[str, typer.Option(help="folder: where the recordings are")] = "",
-    label: Annotated[str, typer.Option(help="folder, artist, album, genre or a column of tracks.csv")] = "folder",
+    dataset: Annotated[str, typer.Option(help=f"one of {', '.join(DatasetConfig.registry)}; folder: your recordings")],
+    audio: Annotated[str, typer.Option(help="folder of the recordings, or of the data set's files")] = "",
+    label: Annotated[str, typer.Option(help="folder: folder, artist, album, genre or a column of tracks.csv")] = "",
+    option: Annotated[list[str] | None, typer.Option(help="another field of the data set, as in subset=medium")] = None,
     name: Annotated[str, typer.Option(help="what to call the data set; by default the folder's name")] = "",
     features: Annotated[
         str, typer.Option(help=f"representations: {', '.join(NAMED)}; with fields as in 'mel(n_mels=128,hop=512)'")
@@ -192,10 +85,14 @@ def main(
         wanted, clip, least = _request(features, space, {k: v for k, v in given.items() if v is not None}, min_seconds)
         if not 0 <= max_rejected <= 1:
             raise ConfigError(f"--max-rejected is {max_rejected}: a share is within 0 and 1")
-        catalogue = make_catalogue(dataset, audio, label, name)
+        data = choose_dataset(dataset, audio, {"label": label, **parse_fields(option or [])})
+        if not data.has_audio:
+            raise ConfigError(f"data set {dataset} has no audio to extract features of: python -m jobs.train uses it")
+        catalogue = make_catalogue(data, name)
         start_ray()
         manifest, report = prepare(catalogue, wanted, clip, least, seed, max_rejected, device, descriptors)
-        show_report(manifest, wanted, clip, report)
+        if report:
+            show_report(manifest, wanted, clip, report)
         print(f"data set {manifest.name}: {len(manifest.tracks)} tracks, signature {manifest.signature()}")
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from jobs.common import cli_errors, table
-from jobs.sweep import manifest_uri
+from jobs.datasets import manifest_uri
 from tonearm.core.errors import ConfigError
 from tonearm.core.threads import limit_threads
 from tonearm.datasets.manifest import Manifest, load_manifest

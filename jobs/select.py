@@ -18,6 +18,7 @@ from jobs.sweep import Sweep, best_trial, open_parent, plan_sweep, resize, save_
 from search_spaces import SPACES
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
+from tonearm.core.statistics import Interval
 from tonearm.core.threads import limit_threads
 from tonearm.ensembles.bundle import save_ensemble
 from tonearm.ensembles.select import select_greedily
@@ -25,26 +26,40 @@ from tonearm.inference import load, predict_tracks
 from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
 from tonearm.sweeps.results import TrialResult, read_result
-from tonearm.tasks.single_label import confusion_matrix
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
 from tonearm.tracking.query import champion_uri, is_champion
 from tonearm.tracking.register import register_champion
-from tonearm.training.evaluate import Scores, majority_scores, score
-from tonearm.training.plots import confusion_plot
+from tonearm.training.batches import truth_of
+from tonearm.training.evaluate import Scores, score, trivial_scores
+from tonearm.training.examples import usable
 from tonearm.training.trial import TrialFolder
+
+SHORT_NAMES = {"f1", "mae", "mse", "r2", "roc", "auc"}
+SMALL = 0.02
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The chosen ensemble and its scores on test, beside the best single trial, the majority class and chance."""
+    """The chosen ensemble and its scores on test, beside the best single trial, what needs no model, and chance.
+
+    Attributes
+    ----------
+    members
+        How often each trial was chosen, by its index.
+    trivial, trivial_name
+        Metrics of what needs no model, and what that is: ``"majority class"``.
+    chance
+        The primary metric of guessing; None where guessing has no meaning.
+    """
 
     bundle: str
     members: dict[int, int]
     ensemble: Scores
     single: Scores
-    majority: dict[str, float]
-    chance: float
+    trivial: dict[str, float]
+    trivial_name: str
+    chance: float | None
     version: str
 
     @classmethod
@@ -87,44 +102,63 @@ def _select(sweep: Sweep, results: list[TrialResult], parent: RunWriter) -> Sele
     CatalogueIndex.build(np.stack([p.embedding for p in predictions]), tracks).save(storage.join(bundle, CATALOGUE))
 
     classes = classifier.classes
-    test = [i for i, t in enumerate(tracks) if t.split == "test"]
-    target = task.encode([tracks[i].label for i in test], classes)
+    judged = usable(task, done[0].config.feature, sweep.manifest)
+    kept = {t.track_id for t in judged.of("test")}
+    test = [i for i, t in enumerate(tracks) if t.track_id in kept]
+    target = task.encode(truth_of([tracks[i] for i in test], judged.facts), classes)
     groups = [tracks[i].group for i in test]
     probabilities = np.stack([predictions[i].probabilities for i in test])
     ensemble = score(task, probabilities, target, groups)
     single_tracks = predict_tracks(load(best_trial(results).folder.bundle_uri), [tracks[i] for i in test],
                                    home.features_home(), home.node_cache())  # fmt: skip
     single = score(task, np.stack([p.probabilities for p in single_tracks]), target, groups)
-    train_target = task.encode([t.label for t in sweep.manifest.of("train")], classes)
-    majority = majority_scores(task, train_target, target, len(classes))
+    train_target = task.encode(truth_of(judged.of("train"), judged.facts), classes)
+    trivial = trivial_scores(task, train_target, target, len(classes), groups)
 
     save_ensemble(bundle, uris, [float(w) for w in chosen.values()], {**facts, "test": ensemble.to_dict()})
-    figure = confusion_plot(confusion_matrix(target, probabilities.argmax(axis=1), len(classes)), classes,
-                            f"{sweep.manifest.name}: ensemble on test")  # fmt: skip
-    parent.figure("confusion_test.png", figure)
-    save_figure(storage.join(home.reports_home(sweep.manifest.name), "confusion_test.png"), figure)
+    title = f"{sweep.manifest.name}: ensemble on test"
+    for plot, figure in task.figures(probabilities, target, classes, title).items():
+        parent.figure(f"{plot}_test.png", figure)
+        save_figure(storage.join(home.reports_home(sweep.manifest.name), f"{plot}_test.png"), figure)
     parent.metrics({
         **{f"test_{k}": v for k, v in ensemble.metrics.items()},
         **{f"test_single_{k}": v for k, v in single.metrics.items()},
-        **{f"test_majority_{k}": v for k, v in majority.items()},
+        **{f"test_trivial_{k}": v for k, v in trivial.items()},
     })  # fmt: skip
     version = register_champion(bundle, parent.run_id, sweep.manifest.name, classes)
-    return Selection(bundle, members, ensemble, single, majority, 1 / len(classes), version)
+    chance = task.chance(len(classes))
+    return Selection(bundle, members, ensemble, single, trivial, task.trivial_name, chance, version)
 
 
 def describe(selection: Selection, sweep: Sweep) -> None:
     """Print the selection for a person."""
     chosen = ", ".join(f"{i:02d}" + (f" x{w}" if w > 1 else "") for i, w in selection.members.items())
     print(f"  ensemble of trials {chosen}, chosen on validation; on {selection.ensemble.tracks} test tracks, once:")
-    rows = [("", "F1 micro [95 %]", "F1 macro [95 %]")]
-    rows.append(("ensemble", str(selection.ensemble.f1_micro), str(selection.ensemble.f1_macro)))
-    rows.append(("best single trial", str(selection.single.f1_micro), str(selection.single.f1_macro)))
-    majority = selection.majority
-    rows.append(("majority class", f"{majority['f1_micro']:.3f}", f"{majority['f1_macro']:.3f}"))
-    rows.append(("chance", f"{selection.chance:.3f}", ""))
+    headline = list(selection.ensemble.intervals)
+    rows: list[tuple[str, ...]] = [("", *(f"{metric_name(metric)} [95 %]" for metric in headline))]
+    for name, scores in (("ensemble", selection.ensemble), ("best single trial", selection.single)):
+        rows.append((name, *(with_ends(scores.intervals[metric]) for metric in headline)))
+    rows.append((selection.trivial_name, *(rounded(selection.trivial[metric]) for metric in headline)))
+    if selection.chance is not None:
+        rows.append(("chance", rounded(selection.chance), *[""] * (len(headline) - 1)))
     print(table(rows))
     name = names.model_name(sweep.manifest.name)
     print(f"  registered as {name} version {selection.version}: {champion_uri(sweep.manifest.name)}")
+
+
+def metric_name(metric: str) -> str:
+    """A metric's name for people: ``F1 micro``, ``mean cosine``."""
+    return " ".join(w.upper() if w in SHORT_NAMES else w for w in metric.split("_"))
+
+
+def rounded(value: float) -> str:
+    """A figure to three decimals, a small one (an error, as a rule) to five."""
+    return f"{value:.3f}" if value == 0 or abs(value) >= SMALL else f"{value:.5f}"
+
+
+def with_ends(value: Interval) -> str:
+    """An estimate with the ends of its interval."""
+    return f"{rounded(value.value)} [{rounded(value.low)}, {rounded(value.high)}]"
 
 
 def finished_results(sweep: Sweep) -> list[TrialResult]:

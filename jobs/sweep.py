@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from jobs.common import cli_errors, start_ray, table
+from jobs.datasets import manifest_uri
 from search_spaces import SPACES
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError
@@ -42,11 +43,6 @@ class Sweep:
     @property
     def run_name(self) -> str:
         return f"{self.space}-{self.signature}"
-
-
-def manifest_uri(dataset: str) -> str:
-    """Where a data set's manifest lies."""
-    return storage.join(home.data_home(dataset), "manifest.parquet")
 
 
 def plan_sweep(space_name: str, space: SearchSpace, dataset: str) -> Sweep:
@@ -110,9 +106,9 @@ def save_figure(uri: str, figure: object) -> None:
 def _dry_run(name: str, space: SearchSpace) -> None:
     configs = space.sample()
     rows = [("trial", *space.over, "stored as")]
-    rows += [(f"{i:02d}", *settings(c, space.over), c.feature.store_name()) for i, c in enumerate(configs)]
-    distinct = {c.feature.store_name(): c for c in configs}
-    shapes = [c.feature.input_spec(c.clip.seconds) for c in distinct.values()]
+    rows += [(f"{i:02d}", *settings(c, space.over), c.representation.store_name()) for i, c in enumerate(configs)]
+    distinct = {c.representation.store_name(): c for c in configs}
+    shapes = [c.representation.input_spec(c.clip.seconds) for c in distinct.values()]
     size = sum(s.freq_bins * s.frames * 2 for s in shapes)
     print(f"{name}: {len(configs)} trials of at most {space.base.optim.epochs} epochs")
     print(table(rows))

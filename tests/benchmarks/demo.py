@@ -59,9 +59,9 @@ def main() -> None:
         "seconds": seconds,
         "steps": summary["seconds"],
         "peak_pss_gib": peak / 2**30,
-        "test_f1_micro": summary["test"]["f1_micro"],
-        "test_f1_macro": summary["test"]["f1_macro"],
-        "majority": summary["majority"]["f1_micro"],
+        "test_f1_micro": summary["test"]["intervals"]["f1_micro"],
+        "test_f1_macro": summary["test"]["intervals"]["f1_macro"],
+        "majority": summary["trivial"]["f1_micro"],
         "chance": summary["chance"],
     }
     print(json.dumps(figures))

@@ -33,7 +33,8 @@ def test_summary(place: Workplace, output: str) -> None:
     summary = json.loads((place.home / "reports" / "music" / "summary.json").read_text())
     assert summary["tracks"] == 30
     assert set(summary["seconds"]) and len(summary["seconds"]) == 6
-    assert 0 <= summary["test"]["f1_micro"]["low"] <= summary["test"]["f1_micro"]["value"] <= 1
+    f1 = summary["test"]["intervals"]["f1_micro"]
+    assert 0 <= f1["low"] <= f1["value"] <= 1
     assert len(summary["answer"]["neighbours"]) == 5
     for plot in ("sweep.png", "confusion_test.png"):
         assert (place.home / "reports" / "music" / plot).read_bytes()[:4] == b"\x89PNG"
@@ -81,7 +82,7 @@ def test_second_run_recomputes_nothing(place: Workplace, output: str) -> None:
     assert "0 tracks extracted now" in again
     assert files(place.home) == before
     first = json.loads((place.home / "reports" / "music" / "summary.json").read_text())
-    assert f"{first['test']['f1_micro']['value']:.3f}" in output
+    assert f"{first['test']['intervals']['f1_micro']['value']:.3f}" in output
 
 
 def test_added_file_is_extracted_alone(place: Workplace, output: str) -> None:

@@ -24,12 +24,15 @@ class Example:
     ----------
     tokens
         Whether the input holds whole numbers below ``freq_bins``.
+    unused
+        Parameters that only other inputs than the example's reach: their gradient has tests of its own.
     """
 
     specs: Specs = SPECTROGRAM
     fields: Mapping[str, Any] = field(default_factory=dict)
     tokens: bool = False
     outputs: int = 5
+    unused: tuple[str, ...] = ()
 
     def build(self, name: str) -> Network:
         """The network, with the same weights every time."""
@@ -51,9 +54,46 @@ def take(x: Inputs, part: slice) -> Inputs:
     return x[part] if isinstance(x, Tensor) else {name: values[part] for name, values in x.items()}
 
 
+SMALL_MEMBER = {"divisors": "2,3", "widths": "4,6", "separable_length": 3}
+SMALL_BLOCKS = {"widths": "2,3", "hidden": "8,6"}
+SMALL_TOWER = {
+    "vector": "9,7", "each": 6, "pair": "8,7,5", "coordinate": 4, "location": "6", "year": "5", "joined": "12,9,8",
+}  # fmt: skip
+VECTORS = ("mel_time", "mel_freq", "cqt_time", "cqt_freq", "chroma", "mfcc", "lyrics", "albums")
+
 #: A model that is registered and not here fails the contract test: give it its line.
 EXAMPLES: dict[str, Example] = {
     "simple": Example(),
     "time": Example(),
     "freq": Example(),
+    "rnn": Example(InputSpec(1, 7, 9), {"widths": "6,6,4"}),
+    "large_rnn": Example(InputSpec(2, 7, 9), {"widths": "4,5,6"}),
+    "lyrics": Example(InputSpec(1, 11, 8), {"widths": "4,5,6", "word_dim": 3}, tokens=True),
+    "albums": Example(InputSpec(3, 64, 64), {"width_mult": 0.2}),
+    "playlist_cnn": Example(InputSpec(1, 16, 40), {"channels": 4}),
+    "temporal_pooling": Example(InputSpec(1, 8, 109), {"widths": "5,6,7,8", "hidden": "9,7"}),
+    "tabular_mlp": Example(InputSpec(1, 14, 1), {"hidden": "12,10", "embedding": "periodic"}),
+    "artist_table": Example(InputSpec(1, 9, 1), unused=("scale", "bias")),
+    "time_freq": Example(
+        InputSpec(1, 20, 24),
+        {"time": SMALL_MEMBER, "freq": SMALL_MEMBER, "hidden": "32,24"},
+    ),
+    "genre_ensemble": Example(
+        {
+            "stft_halved": InputSpec(1, 24, 24),
+            "mel": InputSpec(1, 20, 24),
+            "cqt": InputSpec(1, 18, 24),
+            "chroma": InputSpec(1, 6, 24),
+            "mfcc": InputSpec(1, 5, 24),
+        },
+        {"time": SMALL_MEMBER, "freq": SMALL_MEMBER, "rnn": {"widths": "5"}, "hidden": "32,24,16"},
+    ),
+    "recommendation": Example(
+        {n: InputSpec(1, 11, 1) for n in VECTORS} | {n: InputSpec(1, 1, 1) for n in ("latitude", "longitude", "year")},
+        SMALL_TOWER,
+    ),
+    "wav1d": Example(InputSpec(2, 1, 2000), {**SMALL_BLOCKS, "stride": 2}),
+    "wav2d": Example(InputSpec(2, 1, 40 * 330 + 7), {**SMALL_BLOCKS, "rows": 40, "stride": 2}),
+    "spec2d": Example(InputSpec(2, 24, 70), {"widths": "4,4,4,4,5,5,5", "hidden": "16,12,10"}),
+    "spec3d": Example(InputSpec(2, 24, 20 * 24 + 3), {"widths": "4,4,4,5,5,5", "hidden": "16,12,10", "slices": 20}),
 }

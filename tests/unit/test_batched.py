@@ -16,15 +16,17 @@ from tests.builders import RATE, music, tone
 from tonearm.audio.decode import Layout
 from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import FloatArray, Waveform
-from tonearm.features import Chroma, Cqt, Mel, Mfcc, RawWaveform, Representation, Stft, StftHalved, extract
+from tonearm.features import Chroma, Contrast, Cqt, Mel, Mfcc, RawWaveform, Representation, Stft, StftHalved, extract
 from tonearm.features.batched import extract_batch
 from tonearm.features.constant_q import constant_q_power
 from tonearm.features.engine import Computed, compute_layouts
+from tonearm.features.spectral import fourier_power
 
 Clip = Mapping[Layout, Waveform]
 MONO: Layout = (RATE, 1)
-SIX = (Stft(), StftHalved(), Mel(), Mfcc(), Cqt(), Chroma())
+SPECTRAL = (Stft(), StftHalved(), Mel(), Mfcc(), Cqt(), Chroma(), Contrast())
 HEARD = 1e-4  # 80 dB below the loudest: chroma of fainter frames divides float32's rounding by itself
+DEEPEST = 3e-5  # 90 dB below the loudest bin of its frame: a valley below that is float32's rounding
 
 needs_cuda = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="torch.cuda.is_available() finds no GPU: cuda is not compared with cpu"
@@ -62,11 +64,18 @@ CLIPS: list[Clip] = [{MONO: waveform(samples)} for samples in SOUNDS.values()]
 
 
 def tolerance(config: Representation) -> float:
-    return {"cqt": 0.05, "chroma": 0.01, "waveform": 0.0}.get(config.kind, 0.02)
+    return {"cqt": 0.05, "chroma": 0.01, "contrast": 1e-3, "waveform": 0.0}.get(config.kind, 0.02)
 
 
 def heard(clip: Clip, config: Representation) -> Any:
-    """For chroma the frames that are not next to nothing; else all."""
+    """For chroma the frames that are not next to nothing, for contrast the valleys that are not; else all."""
+    if isinstance(config, Contrast):
+        frames = config.frames_kept(clip[config.layout].duration)
+        planes = clip[config.layout].samples
+        amplitude = np.sqrt([fourier_power(p, config.analysis, frames, [None])[None] for p in planes])
+        valleys = [np.sort(amplitude[:, bins], axis=1)[:, :n].mean(axis=1) for bins, n in config.bands.slices()]
+        deep = np.stack(valleys, axis=1) >= DEEPEST * amplitude.max(axis=1, keepdims=True)
+        return deep if config.planes == 2 else deep[0]
     if not isinstance(config, Chroma):
         return slice(None)
     frames = 1 + clip[config.layout].samples.shape[1] // config.hop
@@ -89,15 +98,15 @@ def assert_close(
 
 
 def test_a_batch_of_different_lengths_is_what_the_cpu_gives() -> None:
-    configs = [*SIX, RawWaveform()]
+    configs = [*SPECTRAL, RawWaveform()]
     assert_close(extract_batch(CLIPS, configs, "cpu"), CLIPS, configs)
 
 
 @pytest.mark.parametrize("name", SOUNDS)
 def test_one_clip_alone_is_the_same_as_in_a_batch(name: str) -> None:
     index = list(SOUNDS).index(name)
-    in_batch, (alone,) = extract_batch(CLIPS, SIX, "cpu")[index], extract_batch([CLIPS[index]], SIX, "cpu")
-    for config, one, other in zip(SIX, in_batch, alone, strict=True):
+    in_batch, (alone,) = extract_batch(CLIPS, SPECTRAL, "cpu")[index], extract_batch([CLIPS[index]], SPECTRAL, "cpu")
+    for config, one, other in zip(SPECTRAL, in_batch, alone, strict=True):
         difference = np.abs(one.whole - other.whole)[..., heard(CLIPS[index], config)]
         assert difference.max(initial=0) <= 0.25 * tolerance(config), config
 
@@ -107,7 +116,7 @@ def test_cuts_layouts_and_planes_share_a_batch() -> None:
     configs: list[Representation] = [
         Mel(), Mel(frames=20), Mfcc(frames=20), Cqt(frames=20), Chroma(frames=None),
         Mel(sample_rate=44_100, channels="mid_side", n_fft=2048, hop=512, n_mels=64, win_length=1801),
-        Stft(sample_rate=44_100, channels="mid_side", frames=30),
+        Stft(sample_rate=44_100, channels="mid_side", frames=30), Contrast(sample_rate=44_100, channels="mid_side"),
         Cqt(sample_rate=44_100, channels="mid_side", hop=512), Chroma(sample_rate=44_100, channels="mid_side"),
         RawWaveform(sample_rate=44_100, channels="mid_side", frames=999),
     ]  # fmt: skip
@@ -126,16 +135,21 @@ def test_cuts_layouts_and_planes_share_a_batch() -> None:
 
 
 @given(
-    st.sampled_from([Stft, Mel, Mfcc]), st.integers(64, 2048), st.floats(0.1, 1.0), st.floats(0.1, 1.0),
+    st.sampled_from([Stft, Mel, Mfcc, Contrast]), st.integers(64, 2048), st.floats(0.1, 1.0), st.floats(0.1, 1.0),
     st.none() | st.integers(1, 40), st.lists(st.integers(1, 40_000), min_size=1, max_size=3),
 )  # fmt: skip
 @settings(max_examples=15, deadline=None, derandomize=True)
 def test_any_fourier_settings(
-    kind: type[Stft | Mel | Mfcc], half: int, part: float, step: float, frames: int | None, lengths: list[int]
+    kind: type[Stft | Mel | Mfcc | Contrast],
+    half: int,
+    part: float,
+    step: float,
+    frames: int | None,
+    lengths: list[int],
 ) -> None:
     win_length = max(16, round(2 * half * part))
     fields: dict[str, Any] = {"n_fft": 2 * half, "win_length": win_length, "frames": frames}
-    fields |= {"hop": max(16, round(win_length * step))} | ({} if kind is Stft else {"n_mels": min(64, half)})
+    fields |= {"hop": max(16, round(win_length * step))} | ({"n_mels": min(64, half)} if kind in (Mel, Mfcc) else {})
     config = kind(**fields)
     clips: list[Clip] = [{MONO: waveform(music(2.0, seed=n)[:n])} for n in lengths]
     assert_close(extract_batch(clips, [config], "cpu"), clips, [config])
@@ -163,7 +177,7 @@ def test_ends_are_heard_alike_where_the_rate_is_lowered_early() -> None:
 
 
 def test_nothing_gives_nothing() -> None:
-    assert extract_batch([], SIX, "cpu") == []
+    assert extract_batch([], SPECTRAL, "cpu") == []
     assert extract_batch(CLIPS[:2], [], "cpu") == [[], []]
 
 
@@ -211,7 +225,7 @@ def test_the_precision_of_others_is_left_alone() -> None:
 
 @needs_cuda
 def test_a_gpu_gives_what_the_cpu_gives() -> None:
-    configs = [*SIX, RawWaveform(), Cqt(hop=512, n_bins=79, fmin=65.4)]
+    configs = [*SPECTRAL, RawWaveform(), Cqt(hop=512, n_bins=79, fmin=65.4)]
     assert_close(extract_batch(CLIPS, configs, "cuda"), CLIPS, configs)
     audio = CLIPS[-1][MONO]
     out, wanted = extract(audio, ["mel", "cqt"], device="cuda"), extract(audio, ["mel", "cqt"])

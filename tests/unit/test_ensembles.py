@@ -19,7 +19,7 @@ from tonearm.core.types import FloatArray
 from tonearm.ensembles.bundle import load_ensemble, save_ensemble
 from tonearm.ensembles.combine import weighted_mean
 from tonearm.ensembles.select import select_greedily
-from tonearm.tasks import SingleLabel
+from tonearm.tasks import Embedding, MultiLabel, Regression, SingleLabel
 from tonearm.training.bundle import Bundle, build_network, save_bundle
 
 # --- combine
@@ -71,6 +71,24 @@ def test_selection_is_as_good_as_what_every_bag_holds(seed: int, models: int, ba
     losses = sorted(task.metrics(p, target)["log_loss"] for p in predictions)
     assert task.metrics(mean_of(predictions, chosen), target)["log_loss"] <= losses[models // 2] + 1e-5
     assert chosen == select_greedily(predictions, target, task, bags, rounds)
+
+
+def test_selection_goes_by_the_smooth_metric_of_any_task() -> None:
+    target = np.array([[0.2], [0.5], [0.9]], dtype=np.float32)
+    near, low, high = target + 0.05, target - 0.2, target + 0.2
+    chosen = select_greedily([target + 0.6, low, high], target, Regression(target="energy"), bags=30)
+    assert {1, 2} <= set(chosen)  # their errors cancel
+    assert set(select_greedily([near, target + 0.6], target, Regression(target="energy"), bags=30)) >= {0}
+    several = (np.random.default_rng(0).random((30, 4)) < 0.4).astype(np.float32)
+    good, bad = 0.1 + 0.8 * several, 0.9 - 0.8 * several
+    weights = select_greedily([bad, good, bad, good], several, MultiLabel())
+    assert weights.get(1, 0) + weights.get(3, 0) > 0.7 * sum(weights.values())
+
+
+def test_vectors_are_selected_by_direction() -> None:
+    target = np.eye(3, dtype=np.float32)
+    weights = select_greedily([target, target[::-1].copy(), target], target, Embedding(target="artist"))
+    assert set(weights) == {0, 2}
 
 
 def test_selection_of_one_model_is_that_model() -> None:

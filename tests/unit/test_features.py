@@ -19,13 +19,13 @@ from tonearm.audio.channels import Channels
 from tonearm.audio.decode import Layout
 from tonearm.core.errors import AudioError, ConfigError, UnknownNameError
 from tonearm.core.types import FloatArray, Waveform
-from tonearm.features import Chroma, Cqt, Mel, Mfcc, RawWaveform, Representation, Stft, StftHalved, extract
+from tonearm.features import Chroma, Contrast, Cqt, Mel, Mfcc, RawWaveform, Representation, Stft, StftHalved, extract
 from tonearm.features.base import Normalisation
 from tonearm.features.engine import Computed, compute, compute_layouts, frames_of
 from tonearm.features.scaling import SMALLEST_DEVIATION, normalise, statistics
 
-KINDS = sorted(Representation.registry)
-SIX = (Stft(), StftHalved(), Mel(), Mfcc(), Cqt(), Chroma())
+KINDS = sorted(k for k in Representation.registry if issubclass(Representation.registry[k], Representation))
+SPECTRAL = (Stft(), StftHalved(), Mel(), Mfcc(), Cqt(), Chroma(), Contrast())
 
 
 def waveform(samples: npt.ArrayLike, rate: int = RATE) -> Waveform:
@@ -43,7 +43,7 @@ def of_kind(kind: str, **fields: Any) -> Representation:
 
 
 def test_the_kinds_are_those_of_the_systems() -> None:
-    assert KINDS == ["chroma", "cqt", "mel", "mfcc", "stft", "stft_halved", "waveform"]
+    assert KINDS == ["chroma", "contrast", "cqt", "mel", "mfcc", "stft", "stft_halved", "waveform"]
 
 
 @pytest.mark.parametrize("channels", [1, 2, "mid_side"])
@@ -82,6 +82,7 @@ def test_rows_are_where_they_say() -> None:
         np.array(StftHalved().frequencies()), librosa.fft_frequencies(sr=RATE, n_fft=4096)[:1024]
     )
     np.testing.assert_allclose(np.array(Mel().frequencies()), librosa.mel_frequencies(258, fmin=0, fmax=RATE / 2)[1:-1])
+    np.testing.assert_allclose(Contrast().frequencies()[:3], [100, 200 * 2**0.5, 400 * 2**0.5])
     octaves = np.arange(168) / 24
     np.testing.assert_allclose(np.array(Cqt().frequencies()), 440 * 2 ** (octaves - 3.75), rtol=1e-12)
     assert not any(of_kind(kind).frequencies() for kind in ("chroma", "mfcc", "waveform"))
@@ -93,6 +94,7 @@ def test_store_name_sees_every_field_but_normalisation(kind: str) -> None:
     others: dict[str, Any] = {
         "sample_rate": 44_100, "channels": 2, "hop": 500, "frames": 7, "n_fft": 8192, "win_length": 3000, "n_mels": 99,
         "fmin": 40.0, "fmax": 9000.0, "n_mfcc": 9, "n_bins": 150, "bins_per_octave": 36, "n_chroma": 6,
+        "n_bands": 5, "quantile": 0.1,
     }  # fmt: skip
     fields = {f.name for f in dataclasses.fields(config)} - {"normalisation"}
     changed = [config.replace({name: others[name]}) for name in fields if (kind, name) != ("waveform", "hop")]
@@ -112,10 +114,10 @@ def assert_same(found: Sequence[Computed], wanted: Sequence[Computed]) -> None:
 @pytest.mark.parametrize("seconds", [0.7, 31.0])
 def test_all_at_once_is_each_alone(seconds: float) -> None:
     audio = waveform(music(seconds, seed=4))
-    alone = [compute(audio, [config])[0] for config in SIX]
-    assert_same(compute(audio, SIX), alone)
-    assert_same(compute(audio, SIX[::-1]), alone[::-1])
-    assert_same(compute(audio, SIX + SIX), alone + alone)
+    alone = [compute(audio, [config])[0] for config in SPECTRAL]
+    assert_same(compute(audio, SPECTRAL), alone)
+    assert_same(compute(audio, SPECTRAL[::-1]), alone[::-1])
+    assert_same(compute(audio, SPECTRAL + SPECTRAL), alone + alone)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -126,7 +128,7 @@ def test_differently_cut_neighbours_change_nothing(kind: str) -> None:
     alone = [compute(audio, [config])[0] for config in configs]
     assert_same(compute(audio, configs), alone)
     assert_same(compute(audio, configs[::-1]), alone[::-1])
-    assert_same(compute(audio, [*configs, *SIX])[:5], alone)
+    assert_same(compute(audio, [*configs, *SPECTRAL])[:5], alone)
 
 
 @pytest.mark.parametrize("config", [Stft(), Mel(), Cqt()], ids=lambda c: c.kind)

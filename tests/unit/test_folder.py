@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.builders import encode, tone
 from tests.unit.test_audio import write_tagged
-from tonearm.datasets.folder import scan_folder
+from tonearm.core.errors import ConfigError, DatasetError
+from tonearm.datasets import DatasetConfig
+from tonearm.datasets.folder import FolderConfig, scan_folder
 from tonearm.datasets.manifest import Manifest, load_manifest, save_manifest
 
 
@@ -130,3 +133,60 @@ def test_year_is_a_number_or_absent(year: str, wanted: int | None, tmp_path: Pat
     (tmp_path / "a.wav").write_bytes(encode(tone(440, 0.1)))
     table(tmp_path, f"path,mood,year\na.wav,calm,{year}\n")
     assert scan_folder(str(tmp_path), "mood")[0][0].year == wanted
+
+
+# --- the data set
+
+
+def test_a_catalogue_is_the_scan_and_is_called_after_the_folder(music_folder: Path) -> None:
+    config = DatasetConfig.from_dict({"kind": "folder", "root": str(music_folder), "label": "artist"})
+    catalogue = config.catalogue()
+    assert (catalogue.name, catalogue.label) == ("music", "artist")
+    assert (list(catalogue.tracks), list(catalogue.rejects)) == scan_folder(str(music_folder), "artist")
+    assert len(catalogue.facts) == 0
+
+
+def test_numbers_in_the_table_become_facts(music_folder: Path) -> None:
+    rows = "Björk/a.flac,sad,120.5,3,1994,,x\nElla/c.ogg,calm,,4,nan,,2\nd,calm,90,5,,,3\nabsent,calm,1,2,3,,4\n"
+    table(music_folder, f"path,mood,tempo,rating,year,empty,mixed\n{rows}")
+    catalogue = FolderConfig(root=str(music_folder), label="mood").catalogue()
+    ids = ["Björk/a.flac", "Ella/c.ogg", "Ella/live/d.ogg"]
+    assert [t.track_id for t in catalogue.tracks] == ids and catalogue.facts.columns == ["rating", "tempo", "year"]
+    np.testing.assert_array_equal(catalogue.facts.of(ids, "tempo"), [120.5, np.nan, 90.0])
+    np.testing.assert_array_equal(catalogue.facts.of(ids, "rating"), [3.0, 4.0, 5.0])
+    np.testing.assert_array_equal(catalogue.facts.of(ids, "year"), [1994.0, np.nan, np.nan])
+
+
+def test_the_label_is_no_fact(music_folder: Path) -> None:
+    table(music_folder, "path,decade,tempo\nBjörk/a.flac,1990,100\nElla/c.ogg,1950,90\n")
+    assert FolderConfig(root=str(music_folder), label="decade").catalogue().facts.columns == ["tempo"]
+
+
+def test_tracks_of_a_regression_need_no_label(music_folder: Path) -> None:
+    table(music_folder, "path,tempo\nBjörk/a.flac,100\n")
+    catalogue = FolderConfig(root=str(music_folder), label="").catalogue()
+    assert [t.label for t in catalogue.tracks] == [""] * 4 and catalogue.rejects == []
+    assert np.isnan(catalogue.facts.of(["Björk/b.flac"], "tempo")).all()
+
+
+def test_several_labels_are_separated_and_sorted(music_folder: Path) -> None:
+    table(music_folder, "path,moods\nBjörk/a.flac,sad| calm |sad\nElla/c.ogg,calm\nd,|\n")
+    config = FolderConfig(root=str(music_folder), label="moods", separator="|")
+    catalogue = config.catalogue()
+    assert [(t.label, t.labels) for t in catalogue.tracks] == [("calm", ("calm", "sad")), ("calm", ())]
+    assert {r.track_id: r.reason for r in catalogue.rejects} == {
+        "Björk/b.flac": "no_label", "Ella/live/d.ogg": "no_label",
+    }  # fmt: skip
+    whole = FolderConfig(root=str(music_folder), label="moods").catalogue()
+    assert [t.label for t in whole.tracks] == ["sad| calm |sad", "calm", "|"]
+
+
+def test_a_separator_of_folder_names_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"separator is '\|', but label 'folder' has one value"):
+        FolderConfig(separator="|")
+
+
+def test_no_root_is_not_the_present_folder(music_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(music_folder)
+    with pytest.raises(DatasetError, match="'' is no folder"):
+        FolderConfig().catalogue()

@@ -20,7 +20,8 @@ from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.inference import Classifier, load, load_recommender, predict_tracks
 from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
-from tonearm.training.batches import Batches, clip_windows
+from tonearm.training.batches import Batches
+from tonearm.training.readers import clip_windows
 from tonearm.training.config import TrialConfig
 from tonearm.training.trial import TrialFolder, run_trial
 
@@ -162,7 +163,7 @@ def test_model_of_whole_tracks_answers_alike_from_audio_and_features(trained: Tr
     list(run_trial(config, batches, folder))
     classifier, first = load(folder.bundle_uri), trained.tracks[0]
     assert [len(batches.stored(t)) for t in trained.tracks] == [3] * len(trained.tracks)
-    assert clip_windows(batches.stored(first), config, batches.scaling).shape == (
+    assert clip_windows(batches.stored(first), config, config.representation, batches.scaling).shape == (
         3 * config.window.per_track,
         *config.inputs.shape,
     )
@@ -171,7 +172,8 @@ def test_model_of_whole_tracks_answers_alike_from_audio_and_features(trained: Tr
         np.testing.assert_allclose(classifier.predict(track.source).probabilities, stored.probabilities, atol=1e-5)
     (name,) = classifier.features
     alone = classifier.predict_stored({name: batches.stored(first)[:1]})
-    assert np.abs(alone.probabilities - classifier.predict(first.source).probabilities).max() > 1e-4
+    apart = np.log(alone.probabilities) - np.log(classifier.predict(first.source).probabilities)
+    assert np.abs(apart).max() > 1e-2  # on the scale of logits: probabilities of such easy classes are near 0 and 1
 
 
 # --- neighbours

@@ -34,7 +34,8 @@ def test_logits_and_embedding_have_the_promised_shapes(name: str, example: Examp
 def test_gradient_reaches_every_parameter_that_learns(name: str, example: Example) -> None:
     model = example.build(name).train()
     nn.functional.cross_entropy(model(example.batch(4)), torch.tensor([0, 1, 2, 3])).backward()
-    learning = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    assert set(example.unused) <= dict(model.named_parameters()).keys()
+    learning = {n: p for n, p in model.named_parameters() if p.requires_grad and n not in example.unused}
     assert learning
     for parameter_name, p in learning.items():
         assert p.grad is not None, parameter_name

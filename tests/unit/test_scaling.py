@@ -10,7 +10,7 @@ import pytest
 from tests.builders import CLASSES, tiny_config, toy_batches
 from tonearm.core.errors import ConfigError, StoreError
 from tonearm.features.scaling import Scaling, normalise, pool_statistics, statistics
-from tonearm.training.batches import clip_windows
+from tonearm.training.readers import clip_windows
 from tonearm.training.bundle import load_bundle
 from tonearm.training.trial import TrialFolder, run_trial
 
@@ -32,7 +32,7 @@ def test_only_training_tracks_count(tmp_path: Path) -> None:
     assert batches.scaling.mean == pytest.approx(np.concatenate(values).mean(), abs=1e-3)
     assert batches.scaling.deviation == pytest.approx(np.concatenate(values).std(), abs=1e-3)
     with pytest.raises(StoreError, match="no tracks"):
-        batches.store.scaling([])
+        batches.listening().store.scaling([])
 
 
 def test_windows_are_scaled_by_it_and_levels_between_tracks_stay(tmp_path: Path) -> None:
@@ -51,11 +51,11 @@ def test_bundle_keeps_it(tmp_path: Path) -> None:
     bundle = load_bundle(folder.bundle_uri)
     assert bundle.scaling == batches.scaling and bundle.classes == CLASSES
     track = batches.tracks("validation")[0]
-    from_bundle = clip_windows(batches.stored(track), bundle.config, bundle.scaling)
-    assert np.array_equal(from_bundle, clip_windows(batches.stored(track), CONFIG, batches.scaling))
+    from_bundle = clip_windows(batches.stored(track), bundle.config, bundle.config.representation, bundle.scaling)
+    assert np.array_equal(from_bundle, clip_windows(batches.stored(track), CONFIG, CONFIG.representation, batches.scaling))
 
 
 def test_it_is_an_error_to_lack_it(tmp_path: Path) -> None:
     batches = toy_batches(tmp_path, CONFIG)
     with pytest.raises(ConfigError, match="training split"):
-        clip_windows(batches.stored(batches.tracks("validation")[0]), CONFIG, None)
+        clip_windows(batches.stored(batches.tracks("validation")[0]), CONFIG, CONFIG.representation, None)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from tonearm.core import storage
 from tonearm.core.errors import AudioError, DatasetError
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import SPLITS, Track
@@ -19,6 +20,7 @@ from tonearm.datasets.scores import (
     CATALOGUE,
     CUT_SECONDS,
     Piece,
+    ScoresConfig,
     candidates,
     read_catalogue,
     render,
@@ -226,3 +228,58 @@ def test_bad_midi_is_an_error_with_a_reason(midi: bytes, reason: str) -> None:
     with pytest.raises(AudioError) as caught:
         render(midi)
     assert caught.value.reason == reason
+
+
+# --- the data set
+
+
+def write_rendered(folder: Path, failed: str = "") -> list[Piece]:
+    """What rendering leaves behind: of every repertoire the wanted pieces, and a spare for the failed one."""
+    written = []
+    for repertoire in REPERTOIRES:
+        pieces = of(repertoire)
+        spare = any(p.piece_id == failed for p in pieces[:wanted_per_repertoire])
+        written += pieces[: wanted_per_repertoire + spare]
+    for piece in written:
+        made = {"recipe": "r", "content": f"bytes of {piece.piece_id}", "looped": False}
+        if piece.piece_id == failed:
+            made = {"recipe": "r", "reason": "silent", "detail": "no notes"}
+        storage.write_json(str(folder / f"{piece.piece_id}.json"), made)
+    return written
+
+
+def test_rendered_pieces_are_listed(tmp_path: Path) -> None:
+    written = write_rendered(tmp_path)
+    catalogue = ScoresConfig(root=str(tmp_path)).catalogue()
+    assert (catalogue.name, catalogue.label, list(catalogue.rejects)) == ("scores", "repertoire", [])
+    assert {t.track_id for t in catalogue.tracks} == {p.piece_id for p in written} and len(written) == 160
+    piece = PIECES["bach-bwv80-8"]
+    track = next(t for t in catalogue.tracks if t.track_id == piece.piece_id)
+    assert track == Track(
+        track_id=piece.piece_id, source=f"{tmp_path}/bach-bwv80-8.flac", content="bytes of bach-bwv80-8",
+        label="Bach chorales", group=piece.group, title=piece.title, artist=piece.artist, year=piece.year,
+        place=piece.place, latitude=piece.latitude, longitude=piece.longitude, licence=piece.licence,
+    )  # fmt: skip
+
+
+def test_a_piece_that_failed_is_rejected_and_a_spare_takes_its_place(tmp_path: Path) -> None:
+    pieces = of("Trecento")
+    write_rendered(tmp_path, failed=pieces[3].piece_id)
+    catalogue = ScoresConfig(root=str(tmp_path)).catalogue()
+    assert [(r.track_id, r.stage, r.reason, r.detail) for r in catalogue.rejects] == [
+        (pieces[3].piece_id, "render", "silent", "no notes")
+    ]
+    ids = {t.track_id for t in catalogue.tracks if t.label == "Trecento"}
+    assert len(ids) == wanted_per_repertoire and pieces[wanted_per_repertoire].piece_id in ids
+
+
+def test_pieces_that_are_not_rendered_say_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TONEARM_HOME", str(tmp_path))
+    with pytest.raises(DatasetError, match=r"160 pieces are not rendered in .*data/scores/audio: run python -m jobs"):
+        ScoresConfig().catalogue()
+    folder = tmp_path / "data" / "scores" / "audio"
+    write_rendered(folder)
+    assert len(ScoresConfig().catalogue().tracks) == 160
+    (folder / f"{of('Trecento')[0].piece_id}.json").unlink()
+    with pytest.raises(DatasetError, match="1 pieces are not rendered"):
+        ScoresConfig().catalogue()

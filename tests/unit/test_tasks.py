@@ -1,4 +1,4 @@
-"""Tasks against scikit-learn, pooling of windows, and scores with their intervals."""
+"""Single label against scikit-learn, pooling of windows, and scores with their intervals."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from sklearn import metrics as sklearn_metrics
+from sklearn.utils.class_weight import compute_class_weight
 
-from tonearm.core.errors import DatasetError
-from tonearm.core.types import FloatArray
-from tonearm.tasks import SingleLabel, Task
-from tonearm.tasks.aggregate import Pooling, pool_probabilities, softmax
+from tonearm.core.statistics import Interval, bootstrap_interval
+from tonearm.core.types import FloatArray, Truth
+from tonearm.tasks import SingleLabel
+from tonearm.tasks.aggregate import Pooling, pool_directions, pool_fitness, pool_probabilities, pool_values, softmax
 from tonearm.tasks.single_label import confusion_matrix, f1_of_each_class
-from tonearm.training.evaluate import majority_scores, score
+from tonearm.training.evaluate import score, trivial_scores
 
 
 def predictions(seed: int, tracks: int, classes: int) -> tuple[FloatArray, np.ndarray]:
@@ -36,6 +37,11 @@ def test_metrics_equal_scikit_learn(seed: int, tracks: int, classes: int) -> Non
             "balanced_accuracy": sklearn_metrics.balanced_accuracy_score(target, predicted),
             "log_loss": sklearn_metrics.log_loss(target, probabilities, labels=range(classes)),
         }
+        for k in (3, 5):
+            if k < classes:
+                wanted[f"top_{k}"] = sklearn_metrics.top_k_accuracy_score(
+                    target, probabilities, k=k, labels=range(classes)
+                )
     assert ours == pytest.approx(wanted, abs=1e-5)
 
 
@@ -53,15 +59,62 @@ def test_certain_and_wrong_costs_much_but_not_everything() -> None:
 
 def test_loss_is_cross_entropy_and_labels_are_indices() -> None:
     logits = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-    target = torch.from_numpy(SingleLabel().encode(["a", "c"], ["a", "b", "c"]))
+    target = torch.from_numpy(SingleLabel().encode(Truth([("a",), ("c",)]), ["a", "b", "c"]))
     assert target.tolist() == [0, 2]
     wanted = -torch.log_softmax(logits, dim=1)[[0, 1], [0, 2]].mean()
     assert torch.isclose(SingleLabel().loss(logits, target), wanted)
 
 
-def test_labels_that_are_no_classes_are_named() -> None:
-    with pytest.raises(DatasetError, match=r"\['polka'\] are none of the classes \['a', 'b'\]"):
-        SingleLabel().encode(["a", "polka"], ["a", "b"])
+def test_the_first_of_several_labels_is_the_class() -> None:
+    assert SingleLabel().encode(Truth([("b", "a"), ("a", "b")]), ["a", "b"]).tolist() == [1, 0]
+
+
+def test_balanced_weights_are_those_of_scikit_learn() -> None:
+    target, task = np.array([0, 0, 0, 0, 2, 2, 3]), SingleLabel(class_weights="balanced")
+    weights = task.weights(target, 5)
+    assert weights is not None and weights[[1, 4]].tolist() == [1, 1]  # no training track has these classes
+    wanted = compute_class_weight("balanced", classes=np.array([0, 2, 3]), y=target)
+    np.testing.assert_allclose(weights[[0, 2, 3]], wanted, rtol=1e-6)
+    assert SingleLabel().weights(target, 5) is None
+
+
+def test_weighted_loss_is_the_weighted_mean() -> None:
+    logits, target = torch.tensor([[2.0, 0.0], [1.0, 0.5], [0.0, 3.0]]), torch.tensor([0, 1, 1])
+    weights = torch.tensor([1.0, 4.0])
+    each = -torch.log_softmax(logits, dim=1)[[0, 1, 2], target]
+    wanted = (each[0] + 4 * each[1] + 4 * each[2]) / 9
+    assert torch.isclose(SingleLabel(class_weights="balanced").loss(logits, target, weights), wanted)
+
+
+def test_smoothed_labels_are_spread_evenly() -> None:
+    logits, target = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([1])
+    spread = torch.tensor([0.1, 0.8, 0.1])  # 0.3 of the target over three classes
+    wanted = -(spread * torch.log_softmax(logits, dim=1)).sum()
+    assert torch.isclose(SingleLabel(label_smoothing=0.3).loss(logits, target), wanted)
+
+
+def test_top_k_is_reported_only_where_there_are_more_classes() -> None:
+    found = {n: set(SingleLabel().metrics(*predictions(0, 9, n))) for n in (3, 4, 5, 6)}
+    assert not {"top_3", "top_5"} & found[3]
+    assert all("top_3" in found[n] and "top_5" not in found[n] for n in (4, 5))
+    assert {"top_3", "top_5"} <= found[6]
+
+
+def test_figures_of_each_class_equal_scikit_learn() -> None:
+    probabilities, target = predictions(1, 50, 4)
+    ours = SingleLabel().by_class(probabilities, target, "abcd")
+    precision, recall, f1, tracks = sklearn_metrics.precision_recall_fscore_support(
+        target, probabilities.argmax(axis=1), labels=range(4), zero_division=0
+    )
+    for i, name in enumerate("abcd"):
+        wanted = {"precision": precision[i], "recall": recall[i], "f1": f1[i], "tracks": tracks[i]}
+        assert ours[name] == pytest.approx(wanted)
+
+
+def test_people_read_names() -> None:
+    columns = SingleLabel().readable(np.array([[0.2, 0.8], [0.9, 0.1]], dtype=np.float32), np.array([0, 0]), "ab")
+    assert columns == {"label": ["a", "a"], "predicted": ["b", "a"]}
+    assert SingleLabel().strata(np.array([1, 0])).tolist() == [1, 0] and SingleLabel().chance(8) == 0.125
 
 
 def test_better_is_by_the_primary_metric_then_by_the_loss() -> None:
@@ -99,10 +152,21 @@ def test_softmax_takes_any_size() -> None:
     assert softmax(np.array([1e4, 0.0], dtype=np.float32)).tolist() == [1.0, 0.0]
 
 
-@pytest.mark.parametrize("kind", sorted(Task.registry))
-def test_every_task_says_what_is_best(kind: str) -> None:
-    task = Task.registry[kind]()
-    assert task.primary and isinstance(task.maximise, bool)
+def test_fitness_pools_class_by_class() -> None:
+    each = 1 / (1 + np.exp(-LOGITS.astype(np.float64)))
+    np.testing.assert_allclose(pool_fitness(LOGITS, "mean_probability"), each.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(pool_fitness(LOGITS, "mean_logit"), 1 / (1 + np.exp(-LOGITS.mean(axis=0))), atol=1e-6)
+    np.testing.assert_allclose(pool_fitness(LOGITS, "vote"), [1, 1, 1], atol=1e-6)  # 0.5 speaks for a class
+    np.testing.assert_allclose(pool_fitness(LOGITS, "vote", 0.72), [1 / 3, 2 / 3, 0], atol=1e-6)
+    assert pool_fitness(np.array([[1e4, -1e4]], dtype=np.float32), "mean_probability").tolist() == [1, 0]
+
+
+def test_values_pool_by_mean_or_median_and_directions_by_their_mean() -> None:
+    values = np.array([[1.0], [2.0], [9.0]], dtype=np.float32)
+    assert pool_values(values, "mean").tolist() == [4] and pool_values(values, "median").tolist() == [2]
+    vectors = np.array([[5.0, 0.0], [0.0, 0.1]], dtype=np.float32)  # however long, each counts once
+    np.testing.assert_allclose(pool_directions(vectors), [0.5**0.5] * 2, rtol=1e-6)
+    assert pool_directions(np.zeros((2, 3), dtype=np.float32)).tolist() == [0, 0, 0]
 
 
 # --- scores
@@ -112,10 +176,34 @@ def test_scores_have_intervals_over_groups() -> None:
     probabilities, target = predictions(0, 60, 3)
     scores = score(SingleLabel(), probabilities, target, [str(i // 4) for i in range(60)])
     assert scores.tracks == 60
-    assert scores.f1_micro.low < scores.f1_micro.value < scores.f1_micro.high
-    assert scores.f1_micro.value == scores.metrics["f1_micro"] == scores.to_dict()["metrics"]["f1_micro"]
+    f1 = scores.intervals["f1_micro"]
+    assert f1.low < f1.value < f1.high
+    assert f1.value == scores.metrics["f1_micro"] == scores.to_dict()["metrics"]["f1_micro"]
+
+
+def test_intervals_equal_a_bootstrap_of_each_metric_by_itself() -> None:
+    probabilities, target = predictions(3, 30, 3)
+    groups = [str(i // 3) for i in range(30)]
+    task = SingleLabel()
+    scores = score(task, probabilities, target, groups)
+    for name in task.headline:
+        wanted = bootstrap_interval(lambda i, name=name: task.metrics(probabilities[i], target[i])[name], groups)
+        assert scores.intervals[name] == wanted
+
+
+@pytest.mark.parametrize("tracks, draws", [(10, 2000), (500_000, 800), (2_000_000, 400)])
+def test_large_data_is_resampled_less_often(monkeypatch: pytest.MonkeyPatch, tracks: int, draws: int) -> None:
+    seen = []
+
+    def count(statistic: object, groups: object, resamples: int) -> Interval:
+        seen.append(resamples)
+        return Interval(0, 0, 0)
+
+    monkeypatch.setattr("tonearm.training.evaluate.bootstrap_interval", count)
+    score(SingleLabel(), np.ones((tracks, 1), dtype=np.float32), np.zeros(tracks, dtype=np.int64), ["a"] * tracks)
+    assert seen == [draws, draws]
 
 
 def test_majority_answers_the_most_frequent_training_class() -> None:
-    scores = majority_scores(SingleLabel(), np.array([2, 2, 0]), np.array([0, 2, 2, 1]), 3)
+    scores = trivial_scores(SingleLabel(), np.array([2, 2, 0]), np.array([0, 2, 2, 1]), 3)
     assert scores["f1_micro"] == 0.5 and scores["balanced_accuracy"] == pytest.approx(1 / 3)

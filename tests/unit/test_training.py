@@ -18,7 +18,7 @@ from tonearm.training.batches import Batches
 from tonearm.training.bundle import build_network
 from tonearm.training.config import OptimConfig, TrialConfig
 from tonearm.training.fit import EpochReport, fit
-from tonearm.training.optim import learning_rate
+from tonearm.training.optim import Schedule
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def without_seconds(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_batches_have_the_promised_shapes(batches: Batches) -> None:
     got = list(batches.train(1))
     assert [b.inputs.shape for b in got] == [(8, 1, 32, 40)] * 4 + [(4, 1, 32, 40)]
-    assert len(got) == batches.steps_per_epoch
+    assert len(got) == batches.steps(8)
     assert all(b.inputs.dtype == torch.float32 and b.targets.dtype == torch.int64 for b in got)
     label_of = {t.track_id: t.label for t in toy_tracks()}
     assert all(CLASSES[c] == label_of[i] for b in got for c, i in zip(b.targets.tolist(), b.track_ids, strict=True))
@@ -71,12 +71,18 @@ def test_order_depends_on_seed_and_epoch_alone(features: Path, batches: Batches)
 def test_a_batch_of_one_is_left_out(features: Path) -> None:
     got = list(toy_batches(features, tiny_config({"optim.batch_size": 5})).train(1))
     assert [len(b.track_ids) for b in got] == [5] * 7  # 36 windows: one is left
-    assert toy_batches(features, tiny_config({"optim.batch_size": 5})).steps_per_epoch == 7
+    assert toy_batches(features, tiny_config()).steps(5) == 7
+
+
+def test_a_batch_of_one_is_kept_where_a_network_can_learn_from_it(batches: Batches) -> None:
+    assert [len(b.track_ids) for b in batches.train(1, 5, least=1)] == [5] * 7 + [1] and batches.steps(5, least=1) == 8
+    assert [len(b.track_ids) for b in batches.train(1, 16, least=5)] == [16] * 2 and batches.steps(16, least=5) == 2
 
 
 def test_evaluation_windows_are_normalised_and_evenly_spread(features: Path) -> None:
     batches = toy_batches(features, tiny_config({"window.per_track": 3}))
-    windows = list(batches.windows("validation"))
+    ((together, each),) = batches.evaluation("validation")
+    windows = together.reshape(-1, each, *together.shape[1:])
     assert len(windows) == len(batches.tracks("validation")) == 9
     assert all(w.shape == (3, 1, 32, 40) for w in windows)
     np.testing.assert_allclose(windows[0].mean(dim=2), 0, atol=2e-3)  # float16 values, float32 statistics
@@ -119,7 +125,7 @@ def test_states_are_snapshots(features: Path) -> None:
     assert any(not torch.equal(v, got[-1].state["model"][k]) for k, v in first.state["model"].items())
 
 
-class NeverBetter(SingleLabel, kind="never_better"):
+class NeverBetter(SingleLabel):
     """Only the first epoch counts as better."""
 
     def better(self, candidate: dict[str, float], incumbent: dict[str, float] | None) -> bool:
@@ -134,11 +140,11 @@ def test_loop_stops_after_patience_and_stays_stopped(features: Path) -> None:
     assert list(reports(batches, config, got[-1].state)) == []
 
 
-class Exploding(SingleLabel, kind="exploding"):
+class Exploding(SingleLabel):
     """The loss of the third step is no number."""
 
-    def loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        value = super().loss(logits, target)
+    def loss(self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        value = super().loss(logits, target, weights)
         steps.append(float(value.detach()))
         return value * (math.nan if len(steps) == 7 else 1.0)
 
@@ -157,14 +163,14 @@ def test_non_finite_loss_names_step_rate_and_tracks(features: Path) -> None:
 
 
 def test_cosine_falls_from_the_rate_to_zero() -> None:
-    config = OptimConfig(lr=0.2, schedule="cosine")
-    rates = [learning_rate(config, s, 100) for s in range(101)]
+    cosine = Schedule(OptimConfig(lr=0.2, schedule="cosine", epochs=10))
+    rates = [cosine.rate(0.2, s, 10) for s in range(101)]
     assert rates[0] == 0.2 and rates[50] == pytest.approx(0.1) and rates[100] == pytest.approx(0, abs=1e-12)
     assert rates == sorted(rates, reverse=True)
-    assert {learning_rate(OptimConfig(lr=0.2), s, 100) for s in (0, 50, 100)} == {0.2}
+    assert {Schedule(OptimConfig(lr=0.2, epochs=10)).rate(0.2, s, 10) for s in (0, 50, 100)} == {0.2}
 
 
 def test_rate_is_reported(features: Path) -> None:
     config = tiny_config({"optim.schedule": "cosine", "optim.epochs": 2})
     got = [r.metrics["lr"] for r in reports(toy_batches(features, config), config)]
-    assert got == [pytest.approx(learning_rate(config.optim, s, 10)) for s in (4, 9)]
+    assert got == [pytest.approx(5e-3 * 0.5 * (1 + math.cos(math.pi * step / 10))) for step in (4, 9)]

@@ -92,6 +92,8 @@ class Config:
             if cls.registry is None:
                 raise ConfigError(f"{cls.__name__} takes no kind, got {kind!r}")
             target = cls.registry[kind]
+            if not issubclass(target, cls):
+                raise ConfigError(f"{kind!r} is a {target.__name__}, here a {cls.__name__} is needed")
         expected = _types(target)
         found = [_unknown_field(target, key) for key in rest if key not in expected]
         built: dict[str, Any] = {}

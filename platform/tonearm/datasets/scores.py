@@ -23,15 +23,19 @@ import importlib.util
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from tonearm.core import home, storage
 from tonearm.core.errors import AudioError, DatasetError
+from tonearm.datasets.base import Catalogue, DatasetConfig
+from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.scores_render import Note, Rendered, cut, read_notes, render, write_midi
 
-__all__ = ["Piece", "Rendered", "candidates", "render", "to_midi", "wanted_per_repertoire"]
+__all__ = ["Piece", "Rendered", "ScoresConfig", "candidates", "render", "to_midi", "wanted_per_repertoire"]
 
 wanted_per_repertoire = 20
 """Pieces wanted of each repertoire; the further rows are spares, taken in order where one fails."""
@@ -85,6 +89,47 @@ class Piece:
     work: str
     group: str
     licence: str
+
+
+class ScoresConfig(DatasetConfig, kind="scores"):
+    """The pieces that were rendered below ``root``, a folder or any URI; "" is where ``jobs.extract`` renders them."""
+
+    def catalogue(self) -> Catalogue:
+        """The wanted pieces of each repertoire; those that could not be rendered are rejected, spares in their place.
+
+        Raises
+        ------
+        DatasetError
+            If pieces are not rendered yet.
+        """
+        folder = self.root or storage.join(home.data_home("scores"), "audio")
+        there = set(storage.list_files(folder, ".json"))
+        have: Counter[str] = Counter()
+        tracks, rejects, lacking = [], [], 0
+        for piece in candidates():
+            if have[piece.repertoire] == wanted_per_repertoire:
+                continue
+            have[piece.repertoire] += 1
+            if f"{piece.piece_id}.json" not in there:
+                lacking += 1
+                continue
+            made = storage.read_json(storage.join(folder, f"{piece.piece_id}.json"))
+            if "reason" in made:
+                have[piece.repertoire] -= 1
+                rejects.append(Reject(track_id=piece.piece_id, source=piece.collection, stage="render",
+                                      reason=made["reason"], detail=made["detail"]))  # fmt: skip
+            else:
+                tracks.append(_track(piece, storage.join(folder, f"{piece.piece_id}.flac"), made["content"]))
+        if lacking:
+            raise DatasetError(
+                f"{lacking} pieces are not rendered in {folder}: run python -m jobs.extract --dataset scores first"
+            )
+        return Catalogue("scores", "repertoire", tracks, rejects)
+
+
+def _track(piece: Piece, source: str, content: str) -> Track:
+    known = {f.name: getattr(piece, f.name) for f in fields(Track) if hasattr(piece, f.name)}
+    return Track(track_id=piece.piece_id, source=source, content=content, label=piece.repertoire, **known)
 
 
 def candidates() -> list[Piece]:

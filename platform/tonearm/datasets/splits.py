@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import derive_seed
+from tonearm.datasets.balance import (
+    count_groups,
+    first_names,
+    has_several_labels,
+    join_groups,
+    place_groups,
+)
 from tonearm.datasets.manifest import SPLITS, Split, Track
 
 FRACTIONS: dict[Split, float] = {"train": 0.6, "validation": 0.2, "test": 0.2}
-ATTEMPTS = 400
-FEWEST_ATTEMPTS, GROUPS_FOR_ALL = 4, 1000  # many groups balance by themselves, and each attempt takes longer
-TIE_BREAK = 1e-6
 
 
 def split_by_group(
@@ -26,12 +29,17 @@ def split_by_group(
 ) -> tuple[tuple[Track, ...], list[str]]:
     """Assign splits, groups kept whole and classes balanced.
 
-    Groups are placed greedily in many seeded orders, large ones first, and the assignment nearest to the wanted
-    fractions of every class is kept. A class with fewer groups than splits cannot be kept apart by group: its tracks
-    are split one by one, which a note names, since a group may then occur on both sides.
+    A class with fewer groups than splits cannot be kept apart by group: its tracks are split one by one, which a
+    note names, since a group may then occur on both sides. Where tracks have several labels, all of them are
+    balanced, groups always stay whole, and a note names the labels that a split lacks. Where they have none, as in
+    regression, the numbers of tracks are balanced.
 
     Parameters
     ----------
+    seed
+        Of the choice between placements that are equally good.
+    fractions
+        Wanted shares of the three splits, positive, sum 1.
     together
         Track ids that must share a split whatever their groups: a recording that occurs twice. Their groups are
         joined under the first name of them.
@@ -43,103 +51,120 @@ def split_by_group(
     Raises
     ------
     DatasetError
-        If a class cannot be in every split: it has fewer tracks than there are splits, or its groups hold too many
-        other classes. The message names the class.
+        If a class of singly labelled tracks cannot be in every split: it has fewer tracks than there are splits, or
+        its groups hold too many other classes. The message names the class. Or if a split would be empty, or the
+        fractions are no shares.
     """
     ordered = sorted(tracks, key=lambda t: t.track_id)
-    ordered = _join(ordered, together)
-    ordered, notes = _dissolve(ordered, len(fractions), {i: min(ids) for ids in together for i in ids})
-    ordered = _join(ordered, together)  # a recording may be in a class that was dissolved and in one that was not
-    classes = sorted({t.label for t in ordered})
-    groups = sorted({t.group for t in ordered})
-    counts = np.zeros((len(groups), len(classes)))
-    group_row = {g: i for i, g in enumerate(groups)}
-    for t in ordered:
-        counts[group_row[t.group], classes.index(t.label)] += 1
-    wanted = np.outer([fractions[s] for s in SPLITS], counts.sum(axis=0))
-
-    best, best_cost = np.zeros(len(groups), dtype=int), (counts.size, np.inf)
-    rng = np.random.default_rng(derive_seed("splits", seed, [t.track_id for t in ordered]))
-    attempts = max(FEWEST_ATTEMPTS, min(ATTEMPTS, ATTEMPTS * GROUPS_FOR_ALL // max(1, len(groups))))
-    for attempt in range(2 * attempts):
-        if attempt >= attempts and best_cost[0] == 0:
-            break
-        # Many small groups of a class tie between splits: if the first in order gets them all, chance decides.
-        assignment = _place(counts, wanted, rng, TIE_BREAK if attempt >= attempts else 0.0)
-        have = np.stack([counts[assignment == s].sum(axis=0) for s in range(len(SPLITS))])
-        cost = (int((have == 0).sum()), float(np.abs(have - wanted).sum()))  # no imbalance outweighs a lacking class
-        if cost < best_cost:
-            best, best_cost = assignment, cost
-    _require_every_class(counts, best, classes)
-    split_of = {g: SPLITS[s] for g, s in zip(groups, best, strict=True)}
-    return tuple(dataclasses.replace(t, split=split_of[t.group]) for t in ordered), notes
+    ids = [t.track_id for t in ordered]
+    groups = join_groups(ids, [t.group for t in ordered], together)
+    notes: list[str] = []
+    if not has_several_labels(ordered):
+        groups, notes = _dissolve(ordered, groups, first_names(together))
+        groups = join_groups(ids, groups, together)  # one recording may be in a class that was dissolved and one not
+    split_of, more_notes = _split(ordered, groups, fractions, derive_seed("splits", seed, ids))
+    done = (dataclasses.replace(t, split=split_of[g], group=g) for t, g in zip(ordered, groups, strict=True))
+    return tuple(done), [*notes, *more_notes]
 
 
-def _dissolve(tracks: Sequence[Track], splits: int, first: Mapping[str, str]) -> tuple[list[Track], list[str]]:
+def stratified_split(
+    tracks: Sequence[Track],
+    seed: int = 0,
+    fractions: Mapping[Split, float] = FRACTIONS,
+    together: Sequence[Sequence[str]] = (),
+) -> tuple[tuple[Track, ...], list[str]]:
+    """Assign splits track by track, classes balanced and groups ignored: for data that has none.
+
+    Takes, returns and raises what :func:`split_by_group` does; the tracks' groups stay as they are.
+    """
+    ordered = sorted(tracks, key=lambda t: t.track_id)
+    ids = [t.track_id for t in ordered]
+    if not has_several_labels(ordered):
+        _require_enough(Counter(t.label for t in ordered))
+    units = join_groups(ids, ids, together)
+    split_of, notes = _split(ordered, units, fractions, derive_seed("stratified", seed, ids))
+    done = (dataclasses.replace(t, split=split_of[u]) for t, u in zip(ordered, units, strict=True))
+    return tuple(done), notes
+
+
+def _split(
+    tracks: Sequence[Track], groups: Sequence[str], fractions: Mapping[Split, float], seed: int
+) -> tuple[dict[str, Split], list[str]]:
+    if set(fractions) != set(SPLITS) or min(fractions.values()) <= 0 or not math.isclose(sum(fractions.values()), 1):
+        raise DatasetError(
+            f"fractions are {dict(fractions)}: give {', '.join(SPLITS)} a share each, positive, which sum to 1"
+        )
+    counts = count_groups(tracks, groups)
+    placement = place_groups(counts, [fractions[s] for s in SPLITS], seed)
+    lacking = {
+        label: [SPLITS[s] for s in range(len(SPLITS)) if not placement.have[s, c]]
+        for c, label in enumerate(counts.classes)
+    }
+    if has_several_labels(tracks):
+        notes = [
+            f"label {label!r} ({total:.0f} tracks) does not occur in {' and '.join(splits)}: too few groups have it"
+            for (label, splits), total in zip(lacking.items(), counts.totals, strict=True)
+            if splits
+        ]
+    else:
+        notes = []
+        _refuse(lacking)
+    empty = [SPLITS[s] for s in range(len(SPLITS)) if not placement.sizes[s]]
+    if empty:
+        raise DatasetError(
+            f"{len(counts.groups)} group(s) cannot fill {len(SPLITS)} splits: no track is left for "
+            f"{', '.join(empty)}. Add recordings by other artists"
+        )
+    return {g: SPLITS[s] for g, s in zip(counts.groups, placement.bins, strict=True)}, notes
+
+
+def _refuse(lacking: Mapping[str, Sequence[Split]]) -> None:
+    told = [
+        f"class {label!r} has no track in the {s} split" for s in SPLITS for label in lacking if s in lacking[label]
+    ]
+    if told:
+        raise DatasetError(
+            f"{'; '.join(told)}: its groups cannot be spread over {len(SPLITS)} splits. "
+            "Add recordings by other artists, or leave the class out"
+        )
+
+
+def _called(label: str) -> str:
+    return f"class {label!r}" if label else "the set of unlabelled tracks"
+
+
+def _require_enough(sizes: Mapping[str, int]) -> None:
+    splits = len(SPLITS)
+    for label, size in sorted(sizes.items()):
+        if size < splits:
+            raise DatasetError(
+                f"{_called(label)} has {size} track(s), {splits} splits need at least {splits}: "
+                "add recordings or leave the class out"
+            )
+
+
+def _dissolve(
+    tracks: Sequence[Track], groups: Sequence[str], first: Mapping[str, str]
+) -> tuple[tuple[str, ...], list[str]]:
     """Make every track its own group in classes that have fewer groups than splits.
 
     ``first`` names the first id of a recording that occurs more than once.
     """
-    groups: dict[str, set[str]] = defaultdict(set)
-    for t in tracks:
-        groups[t.label].add(t.group)
+    members: dict[str, set[str]] = defaultdict(set)
+    for t, group in zip(tracks, groups, strict=True):
+        members[t.label].add(group)
+    small = sorted(label for label, names in members.items() if len(names) < len(SPLITS))
+    if not small:
+        return tuple(groups), []
     sizes = Counter(t.label for t in tracks)
-    small = sorted(label for label, members in groups.items() if len(members) < splits)
-    for label in small:
-        if sizes[label] < splits:
-            raise DatasetError(
-                f"class {label!r} has {sizes[label]} track(s), {splits} splits need at least {splits}: "
-                "add recordings or leave the class out"
-            )
+    _require_enough({label: sizes[label] for label in small})
     notes = [
-        f"class {label!r} has {len(groups[label])} group(s), fewer than {splits} splits: split by track, so that "
+        f"{_called(label)} has {len(members[label])} group(s), fewer than {len(SPLITS)} splits: split by track, so that "
         "one group is on both sides and its score is flattered"
         for label in small
     ]
-    alone = {t.track_id: f"track:{first.get(t.track_id, t.track_id)}" for t in tracks}
-    return [dataclasses.replace(t, group=alone[t.track_id]) if t.label in small else t for t in tracks], notes
-
-
-def _join(tracks: Sequence[Track], together: Sequence[Sequence[str]]) -> list[Track]:
-    """Join the groups of tracks that must share a split."""
-    group_of = {t.track_id: t.group for t in tracks}
-    parent = {g: g for g in group_of.values()}
-
-    def root(group: str) -> str:
-        while parent[group] != group:
-            group = parent[group]
-        return group
-
-    for ids in together:
-        roots = sorted({root(group_of[i]) for i in ids if i in group_of})
-        for other in roots[1:]:
-            parent[other] = roots[0]
-    return [dataclasses.replace(t, group=root(t.group)) for t in tracks]
-
-
-def _place(counts: np.ndarray, wanted: np.ndarray, rng: np.random.Generator, tie_break: float) -> np.ndarray:
-    sizes = counts.sum(axis=1)
-    order = np.argsort(-(sizes * rng.uniform(0.5, 1.5, len(sizes))), kind="stable")
-    have = np.zeros_like(wanted)
-    assignment = np.zeros(len(sizes), dtype=int)
-    for g in order:
-        # How much worse the class balance becomes when the group goes to each split.
-        change = (np.abs(have + counts[g] - wanted) - np.abs(have - wanted)) / np.maximum(wanted, 1e-9)
-        cost = change.sum(axis=1)
-        assignment[g] = int(np.argmin(cost + rng.uniform(0, tie_break, len(cost)) if tie_break else cost))
-        have[assignment[g]] += counts[g]
-    return assignment
-
-
-def _require_every_class(counts: np.ndarray, assignment: np.ndarray, classes: Sequence[str]) -> None:
-    lacking = [
-        f"class {label!r} has no track in the {SPLITS[s]} split"
-        for s in range(len(SPLITS))
-        for c, label in enumerate(classes)
-        if counts[assignment == s, c].sum() == 0
-    ]
-    if lacking:
-        raise DatasetError(
-            f"{'; '.join(lacking)}: its groups cannot be spread over {len(SPLITS)} splits. "
-            "Add recordings by other artists, or leave the class out"
-        )
+    alone = set(small)
+    return tuple(
+        f"track:{first.get(t.track_id, t.track_id)}" if t.label in alone else group
+        for t, group in zip(tracks, groups, strict=True)
+    ), notes

@@ -1,6 +1,7 @@
 """Representations of audio: one config and one definition each, one engine for training and serving."""
 
 from tonearm.features.base import Representation
+from tonearm.features.contrast import Contrast
 from tonearm.features.cqt import Chroma, Cqt
 from tonearm.features.engine import extract
 from tonearm.features.mel import Mel, Mfcc
@@ -8,4 +9,16 @@ from tonearm.features.names import resolve
 from tonearm.features.raw import RawWaveform
 from tonearm.features.stft import Stft, StftHalved
 
-__all__ = ["Chroma", "Cqt", "Mel", "Mfcc", "RawWaveform", "Representation", "Stft", "StftHalved", "extract", "resolve"]
+__all__ = [
+    "Chroma",
+    "Contrast",
+    "Cqt",
+    "Mel",
+    "Mfcc",
+    "RawWaveform",
+    "Representation",
+    "Stft",
+    "StftHalved",
+    "extract",
+    "resolve",
+]

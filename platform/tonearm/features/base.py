@@ -25,8 +25,27 @@ def samples_in(seconds: float, sample_rate: int) -> int:
     return math.floor(seconds * sample_rate * (1 + 1e-15) + 1e-6)
 
 
-class Representation(Config):
-    """Base of all representations; its shape is known without audio.
+class Feature(Config):
+    """Base of all that a network may be fed: representations of audio, and facts of a track."""
+
+    registry: ClassVar[Registry[type[Feature]]] = Registry("representation")
+
+    @property
+    def variant(self) -> str:
+        """The name by which a model picks the values that its source used on this input."""
+        return self.kind
+
+    def parts(self) -> dict[str, Feature]:
+        """The inputs that it consists of by name; a single one has the name ""."""
+        return {"": self}
+
+    def example_spec(self, frames: int) -> InputSpec:
+        """The shape of one example; ``frames`` is the length of a window, where there are windows."""
+        raise TypeError(f"{type(self).__name__} must say what shape its examples have")
+
+
+class Representation(Feature):
+    """Base of all representations of audio; its shape is known without audio.
 
     Attributes
     ----------
@@ -44,7 +63,6 @@ class Representation(Config):
         which the bundle keeps: levels between tracks stay) or ``"none"``.
     """
 
-    registry: ClassVar[Registry[type[Representation]]] = Registry("representation")
     unit: ClassVar[Unit] = "dB"
 
     sample_rate: int = 22050
@@ -109,6 +127,9 @@ class Representation(Config):
     def input_spec(self, seconds: float) -> InputSpec:
         """The shape that a clip of so many seconds has."""
         return InputSpec(self.planes, self.freq_bins, self.frames_kept(seconds))
+
+    def example_spec(self, frames: int) -> InputSpec:
+        return InputSpec(self.planes, self.freq_bins, frames)
 
     def frequencies(self) -> list[float]:
         """The centre of each row in Hz, for axes; empty where rows are no frequencies."""

@@ -19,7 +19,7 @@ from tonearm.core.types import FloatArray, Waveform
 from tonearm.features.base import Representation
 from tonearm.features.constant_q import lower_rate, octaves
 from tonearm.features.engine import Computed, check_fits, frames_of
-from tonearm.features.recipe import AMIN_POWER, TOP_DB, ConstantQ, MelBands, Recipe, Spectrum
+from tonearm.features.recipe import AMIN_POWER, TOP_DB, ConstantQ, ContrastBands, MelBands, Recipe, Spectrum
 from tonearm.features.spectral import window
 
 LOW_PASS_REACH = 1400  # samples on either side of an impulse within which soxr's low pass answers in float32
@@ -121,6 +121,8 @@ class _Batch:
             values = AF.amplitude_to_DB(values, 10.0, AMIN_POWER, 0.0, TOP_DB)
         elif recipe.scale == "amplitude":
             values = values.sqrt()
+        if recipe.contrast:
+            values = _contrast(values, recipe.contrast)
         if recipe.fold:
             values = torch.matmul(torch.from_numpy(recipe.fold.matrix()).to(values.device), values)
         if recipe.peak:
@@ -175,6 +177,18 @@ def _fourier_power(samples: torch.Tensor, analysis: Spectrum) -> torch.Tensor:
         samples, 0, hann, analysis.n_fft, analysis.hop, analysis.n_fft, 2.0, False, pad_mode="constant"
     )
     return power
+
+
+def _contrast(amplitude: torch.Tensor, bands: ContrastBands) -> torch.Tensor:
+    """:func:`tonearm.features.spectral.contrast_db` of (clips, planes, 1 + n_fft // 2, frames), each with its floor."""
+    import torchaudio.functional as AF
+
+    def of(largest: bool) -> torch.Tensor:
+        means = [amplitude[:, :, bins].topk(n, 2, largest, sorted=False).values.mean(2) for bins, n in bands.slices()]
+        db: torch.Tensor = AF.amplitude_to_DB(torch.stack(means, dim=2), 10.0, AMIN_POWER, 0.0, TOP_DB)
+        return db
+
+    return of(largest=True) - of(largest=False)
 
 
 def _constant_q_power(samples: torch.Tensor, lengths: Sequence[int], analysis: ConstantQ, frames: int) -> torch.Tensor:

@@ -21,7 +21,7 @@ from tonearm.features.constant_q import constant_q_power
 from tonearm.features.names import resolve
 from tonearm.features.recipe import ConstantQ, MelBands, Recipe, Spectrum
 from tonearm.features.scaling import Statistics, statistics
-from tonearm.features.spectral import fourier_power, power_to_db
+from tonearm.features.spectral import contrast_db, fourier_power, power_to_db
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,8 @@ def _finish(config: Representation, planes: Sequence[_Pass], kept: dict[Hashable
 
     scale: Any = "power_db" if recipe.scale == "power_db_all" else recipe.scale
     values = once((recipe.analysis, recipe.bands, scale, used), scaled)
+    if recipe.contrast:
+        values = contrast_db(values, recipe.contrast)
     if recipe.fold:
         values = np.matmul(recipe.fold.matrix(), values)
     values = values[:, :, :frames]

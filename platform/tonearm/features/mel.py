@@ -83,4 +83,4 @@ class Mfcc(MelRepresentation, kind="mfcc"):
         return self.n_mfcc - 1
 
     def recipe(self) -> Recipe:
-        return Recipe(self.analysis, self.bands, "power_db_all", Cosines(self.n_mels, 1, self.n_mfcc))
+        return Recipe(self.analysis, self.bands, "power_db_all", fold=Cosines(self.n_mels, 1, self.n_mfcc))

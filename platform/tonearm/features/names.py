@@ -8,6 +8,7 @@ import re
 from tonearm.core.errors import ConfigError
 from tonearm.core.registry import unknown_name
 from tonearm.features.base import Representation
+from tonearm.features.contrast import Contrast
 from tonearm.features.cqt import Chroma, Cqt
 from tonearm.features.mel import Mel, Mfcc
 from tonearm.features.raw import RawWaveform
@@ -23,6 +24,7 @@ NAMED: dict[str, Representation] = {
     "cqt": Cqt(),
     "chroma": Chroma(),
     "mfcc": Mfcc(),
+    "contrast": Contrast(),
     "waveform": RawWaveform(),
     "waveform_mid_side": RawWaveform(channels="mid_side"),
     # Danceability networks: 24 bands, hop 256, 2584 frames of 30 s, mid and side. Window: ours.

@@ -1,14 +1,16 @@
 """What a representation is, as data: two executions (numpy in ``engine``, torch in ``batched``) read the same recipe.
 
 The steps, in order: an analysis gives the power of each bin in each frame; ``bands`` sum it; then decibels or
-amplitudes; ``fold`` is a matrix product over rows; frames are cut; ``peak`` divides each frame by its maximum; the
-statistics for normalisation are taken; ``rows`` are kept.
+amplitudes; ``contrast`` compares the strongest with the weakest of them, or ``fold`` is a matrix product over rows;
+frames are cut; ``peak`` divides each frame by its maximum; the statistics for normalisation are taken; ``rows`` are
+kept.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -86,6 +88,32 @@ class PitchClasses:
 
 
 @dataclass(frozen=True)
+class ContrastBands:
+    """Octaves from ``fmin`` (Hz) on and what is below it, as librosa's ``spectral_contrast`` bounds them."""
+
+    sample_rate: int
+    n_fft: int
+    fmin: float
+    n_bands: int
+    quantile: float
+
+    def slices(self) -> list[tuple[slice, int]]:
+        """Of each of the 1 + n_bands bands its bins, and how many of them are its peaks, and its valleys.
+
+        A band begins with the last bin below it, which the one before does not have, and the highest has all the rest.
+        """
+        bins = np.fft.rfftfreq(self.n_fft, 1.0 / self.sample_rate)
+        edges = [0.0, *(self.fmin * 2.0**i for i in range(self.n_bands + 1))]
+        found = []
+        for i, (low, high) in enumerate(pairwise(edges)):
+            first = int(np.searchsorted(bins, low, "left")) - (i > 0)
+            end = len(bins) if i == self.n_bands else int(np.searchsorted(bins, high, "right"))
+            last = end if i == self.n_bands else end - 1
+            found.append((slice(first, last), min(last - first, max(1, round(self.quantile * (end - first))))))
+        return found
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How values come of a waveform.
 
@@ -98,6 +126,8 @@ class Recipe:
     scale
         ``"power_db"``: 10 log10(power), at least 80 dB below the maximum of the frames that are kept.
         ``"power_db_all"``: the same, of all frames, kept or not. ``"amplitude"``: the square root.
+    contrast
+        Bands, in each of which strong and weak amplitudes are compared; the outcome is in decibels.
     fold
         A matrix over the rows.
     peak
@@ -109,6 +139,7 @@ class Recipe:
     analysis: Spectrum | ConstantQ | None
     bands: MelBands | None = None
     scale: Literal["power_db", "power_db_all", "amplitude", "none"] = "none"
+    contrast: ContrastBands | None = None
     fold: Cosines | PitchClasses | None = None
     peak: bool = False
     rows: int | None = None

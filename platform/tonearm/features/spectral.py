@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from tonearm.core.types import FloatArray
-from tonearm.features.recipe import AMIN_POWER, TOP_DB, MelBands, Spectrum
+from tonearm.features.recipe import AMIN_POWER, TOP_DB, ContrastBands, MelBands, Spectrum
 
 BLOCK = 64  # frames a block: 64 x 4096 float32 stay in the cache
 SAMPLES_A_BLOCK = 2**15
@@ -101,3 +101,27 @@ def power_to_db(power: FloatArray, frames: int | None = None, overwrite: bool = 
         np.log10(part, out=part)
         part *= np.float32(10)
     return db.reshape(power.shape)[..., :frames]
+
+
+def contrast_db(amplitude: FloatArray, bands: ContrastBands) -> FloatArray:
+    """Spectral contrast: the mean of the strongest bins of each band over that of the weakest, in decibels.
+
+    Parameters
+    ----------
+    amplitude
+        float32 of shape (planes, 1 + n_fft // 2, frames).
+
+    Returns
+    -------
+    float32 of shape (planes, 1 + n_bands, frames).
+    """
+    planes, _, frames = amplitude.shape
+    valleys = np.empty((planes, 1 + bands.n_bands, frames), dtype=np.float32)
+    peaks = np.empty_like(valleys)
+    for row, (bins, count) in enumerate(bands.slices()):
+        # Sorting where a frame's bins lie side by side takes a fifth of the time of a partition across rows.
+        ordered = np.sort(np.ascontiguousarray(amplitude[:, bins].swapaxes(1, 2)), axis=2)
+        valleys[:, row] = ordered[..., :count].mean(axis=2)
+        peaks[:, row] = ordered[..., -count:].mean(axis=2)
+    contrast: FloatArray = power_to_db(peaks) - power_to_db(valleys)
+    return contrast

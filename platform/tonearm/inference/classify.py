@@ -17,8 +17,8 @@ from tonearm.features.engine import compute_layouts
 from tonearm.features.scaling import half_precision
 from tonearm.features.store import Stored
 from tonearm.models.base import in_chunks
-from tonearm.training.batches import clip_windows
 from tonearm.training.bundle import embed_windows
+from tonearm.training.readers import clip_windows
 
 
 class Classifier:
@@ -34,7 +34,7 @@ class Classifier:
         self.ensemble = ensemble
         self.classes = ensemble.classes
         self.clip = ensemble.members[0].config.clip
-        self.features = {m.config.feature.store_name(): m.config.feature for m in ensemble.members}
+        self.features = {m.config.representation.store_name(): m.config.representation for m in ensemble.members}
 
     def predict(self, source: Source) -> Prediction:
         """Classify encoded audio.
@@ -74,8 +74,8 @@ class Classifier:
         """Classify a track from its clips' representations, by store name; each is computed once for all members."""
         probabilities, embeddings = [], []
         for member, weight in zip(self.ensemble.members, self.ensemble.weights, strict=True):
-            config = member.config
-            windows = torch.from_numpy(clip_windows(stored[config.feature.store_name()], config, member.scaling))
+            config, feature = member.config, member.config.representation
+            windows = torch.from_numpy(clip_windows(stored[feature.store_name()], config, feature, member.scaling))
             with torch.inference_mode():
                 logits = in_chunks(member.network, windows).numpy()
             probabilities.append(config.task.pool(logits))

@@ -6,11 +6,44 @@ from typing import Any
 
 from torch import nn
 
+from tonearm.models.albums import AlbumsConfig
+from tonearm.models.artist_table import ArtistTableConfig
 from tonearm.models.base import ModelConfig, Network, Specs
+from tonearm.models.danceability import Spec2dConfig, Spec3dConfig, Wav1dConfig, Wav2dConfig
+from tonearm.models.lyrics import LyricsConfig
+from tonearm.models.playlist import PlaylistCnnConfig
+from tonearm.models.recurrent import LargeRnnConfig, RnnConfig
 from tonearm.models.simple import SimpleConfig
+from tonearm.models.stacked import GenreEnsembleConfig, TimeFreqConfig
+from tonearm.models.tabular import TabularMlpConfig
+from tonearm.models.temporal_pooling import TemporalPoolingConfig
 from tonearm.models.time_freq import FreqConfig, TimeConfig
+from tonearm.models.tower import RecommendationConfig
 
-__all__ = ["FreqConfig", "ModelConfig", "Network", "SimpleConfig", "TimeConfig", "count_parameters", "create"]
+__all__ = [
+    "AlbumsConfig",
+    "ArtistTableConfig",
+    "FreqConfig",
+    "GenreEnsembleConfig",
+    "LargeRnnConfig",
+    "LyricsConfig",
+    "ModelConfig",
+    "Network",
+    "PlaylistCnnConfig",
+    "RecommendationConfig",
+    "RnnConfig",
+    "SimpleConfig",
+    "Spec2dConfig",
+    "Spec3dConfig",
+    "TabularMlpConfig",
+    "TemporalPoolingConfig",
+    "TimeConfig",
+    "TimeFreqConfig",
+    "Wav1dConfig",
+    "Wav2dConfig",
+    "count_parameters",
+    "create",
+]
 
 
 def create(name: str, inputs: Specs, outputs: int, representation: str | None = None, **config: Any) -> Network:

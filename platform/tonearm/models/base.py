@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import ClassVar, Self
 
 import torch
@@ -44,6 +44,23 @@ def one_input(x: Inputs) -> Tensor:
     return x
 
 
+def inputs_by_name(x: Inputs, names: Collection[str]) -> Mapping[str, Tensor]:
+    """The batches of a network with several inputs, all of ``names`` among them.
+
+    Raises
+    ------
+    TrainingError
+        If a single batch was given, or a name is missing.
+    """
+    wanted = ", ".join(names)
+    if isinstance(x, Tensor):
+        raise TrainingError(f"this network takes several inputs by name ({wanted}), it was given a single batch")
+    missing = sorted(set(names) - set(x))
+    if missing:
+        raise TrainingError(f"the batch lacks {', '.join(missing)}: this network takes {wanted}")
+    return x
+
+
 class Network(nn.Module, ABC):
     """A model's network. It never knows a data set: it sees an input shape and a number of outputs.
 
@@ -74,6 +91,10 @@ class Network(nn.Module, ABC):
     @abstractmethod
     def forward(self, x: Inputs) -> Tensor:
         """Logits of shape (batch, outputs) for ``x`` as :meth:`embed` takes it."""
+
+    def penalty(self) -> Tensor | None:
+        """What a model's own regularisation adds to the loss (a scalar), or None; it depends on the weights alone."""
+        return None
 
 
 class ModelConfig(Config):

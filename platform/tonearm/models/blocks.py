@@ -1,13 +1,13 @@
-"""Parts that the convolutional models share: TensorFlow's paddings, separable convolutions, named variants."""
+"""Parts that models share: checks of fields, TensorFlow's paddings, separable convolutions, named variants."""
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tonearm.core.errors import ConfigError
+from tonearm.core.errors import ConfigError, TrainingError
 from tonearm.core.types import InputSpec
 from tonearm.models.base import Inputs, ModelConfig, Network, one_input
 
@@ -15,9 +15,71 @@ Pair = tuple[int, int]
 Padding = Literal["same", "valid"]
 Variant = Literal["stft", "stft_halved", "mel", "cqt", "chroma", "mfcc", "cifar"]
 VARIANTS: tuple[Variant, ...] = ("stft", "stft_halved", "mel", "cqt", "chroma", "mfcc", "cifar")
+Layer = TypeVar("Layer", bound=nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)
 
 
-class VariantConfig(ModelConfig):
+def parse_numbers(text: str) -> tuple[int, ...] | None:
+    """The positive whole numbers of a comma list such as ``"4,8,16"``, or None if it is no such list."""
+    parts = [p.strip() for p in text.split(",")]
+    return tuple(map(int, parts)) if all(p.isascii() and p.isdecimal() and int(p) > 0 for p in parts) else None
+
+
+def list_problems(name: str, text: str, like: str) -> list[str]:
+    """What is wrong with a field that must be a comma list of positive whole numbers."""
+    wrong = parse_numbers(text) is None
+    return [f'{name} is {text!r}: list positive whole numbers as in "{like}"'] if wrong else []
+
+
+def least_problems(least: int, **values: int) -> list[str]:
+    """What is wrong with fields that must be at least so much."""
+    return [f"{name} is {value}: it must be at least {least}" for name, value in values.items() if value < least]
+
+
+def share_problems(name: str, value: float) -> list[str]:
+    """What is wrong with a field that is a share to drop."""
+    return [] if 0 <= value < 1 else [f"{name} is {value}: it must be at least 0 and below 1"]
+
+
+def vector_problems(inputs: InputSpec, what: str) -> list[str]:
+    """What is wrong with an input that must be a vector, (1, n, 1)."""
+    if inputs.channels == inputs.frames == 1:
+        return []
+    return [f"the input's shape is {inputs.shape}: {what} has the shape (1, n, 1), one channel and one frame"]
+
+
+def checked_ids(x: Tensor, least: int, most: int, what: str, fix: str) -> Tensor:
+    """Whole numbers within ``least`` and ``most`` as int64, from integers or from floats that are whole.
+
+    Raises
+    ------
+    TrainingError
+        With the first value that is none of them: a GPU that looks one up in a table ends the process.
+    """
+    fits = (x >= least) & (x <= most)
+    if x.is_floating_point():
+        fits &= x == x.round()
+    if not bool(fits.all()):
+        value = x[~fits][0].item()
+        raise TrainingError(f"{what} is {value}: ids are whole numbers within {least} and {most}; {fix}")
+    return x.long()
+
+
+class DropoutConfig(ModelConfig):
+    """A model that ends in dropout and one dense layer.
+
+    Attributes
+    ----------
+    dropout
+        Share of the embedding set to zero before the last layer in training, 0 <= dropout < 1.
+    """
+
+    dropout: float = 0.0
+
+    def problems(self) -> list[str]:
+        return [*super().problems(), *share_problems("dropout", self.dropout)]
+
+
+class VariantConfig(DropoutConfig):
     """A convolutional model whose source used other strides, paddings and pools for each representation.
 
     Attributes
@@ -25,17 +87,9 @@ class VariantConfig(ModelConfig):
     variant
         Whose values to use; ``"auto"`` takes those of the representation, or, where none is named, ``cifar``'s for
         pictures (3 channels), ``chroma``'s for fewer than 32 rows and ``mel``'s for the rest.
-    dropout
-        Share of the embedding set to zero before the last layer in training, 0 <= dropout < 1.
     """
 
     variant: Literal["auto", "stft", "stft_halved", "mel", "cqt", "chroma", "mfcc", "cifar"] = "auto"
-    dropout: float = 0.0
-
-    def problems(self) -> list[str]:
-        if not 0 <= self.dropout < 1:
-            return [f"dropout is {self.dropout}: it must be at least 0 and below 1"]
-        return []
 
     def for_representation(self, kind: str) -> Self:
         if self.variant != "auto":
@@ -84,11 +138,17 @@ def max_pool_same(x: Tensor, kernel: Pair, stride: Pair) -> Tensor:
     return F.max_pool2d(pad_same(x, kernel, stride, float("-inf")), kernel, stride)
 
 
-def conv(inputs: int, outputs: int, kernel: Pair, stride: Pair = (1, 1), groups: int = 1) -> nn.Conv2d:
-    """A bias-free convolution with He initialisation (He et al. 2015, *Delving Deep into Rectifiers*)."""
-    layer = nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False)
-    nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
+def he(layer: Layer, before: Literal["relu", "tanh"] = "relu") -> Layer:
+    """The layer with the initialisation of He et al. 2015 (*Delving Deep into Rectifiers*), its bias at zero."""
+    nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity=before)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
     return layer
+
+
+def conv(inputs: int, outputs: int, kernel: Pair, stride: Pair = (1, 1), groups: int = 1) -> nn.Conv2d:
+    """A bias-free convolution with He initialisation."""
+    return he(nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False))
 
 
 class Separable(nn.Module):

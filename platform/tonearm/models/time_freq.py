@@ -26,6 +26,7 @@ from tonearm.models.blocks import (
     conv,
     max_pool_same,
     pad_same,
+    parse_numbers,
     same_length,
     valid_length,
 )
@@ -56,12 +57,6 @@ FREQ_DIVISORS: dict[Variant, str] = {
     "mfcc": "1-12",
     "cifar": "3-10",
 }
-
-
-def parse_numbers(text: str) -> tuple[int, ...] | None:
-    """The positive whole numbers of a comma list such as ``"4,8,16"``, or None if it is no such list."""
-    parts = [p.strip() for p in text.split(",")]
-    return tuple(map(int, parts)) if all(p.isascii() and p.isdecimal() and int(p) > 0 for p in parts) else None
 
 
 class LongKernelConfig(VariantConfig):

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tonearm.core import storage
-from tonearm.tasks.single_label import confusion_matrix
 from tonearm.tracking.log import RunWriter
 from tonearm.training.bundle import DESCRIPTION, WEIGHTS
 from tonearm.training.config import TrialConfig
-from tonearm.training.plots import confusion_plot, learning_curves
+from tonearm.training.plots import learning_curves
 from tonearm.training.trial import TrialFolder
 
 ENDING = "tonearm.ending"
@@ -55,8 +54,8 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
     if run.tags().get(ENDING) == result.ending != "failed":
         run.end()
         return
-    primary = result.config.task.primary
-    logged = run.steps(f"validation_{primary}")
+    task = result.config.task
+    logged = run.steps(f"validation_{task.primary}")
     for metrics in result.history:
         if metrics["epoch"] not in logged:
             run.metrics({k: v for k, v in metrics.items() if k not in ("epoch", "replayed")}, metrics["epoch"])
@@ -64,13 +63,14 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
         run.tag(ERROR, result.error[-5000:])
     if result.history:
         validation = result.folder.validation()
-        predicted = validation.probabilities.argmax(axis=1)
-        matrix = confusion_matrix(validation.target, predicted, len(validation.classes))
-        run.figure("learning_curves.png", learning_curves(result.history, primary, result.name))
-        run.figure("confusion_validation.png", confusion_plot(matrix, validation.classes, f"{result.name}, validation"))
+        curves = learning_curves(result.history, task.primary, result.name, task.maximise)
+        run.figure("learning_curves.png", curves)
+        predictions, target, title = validation.probabilities, validation.target, f"{result.name}, validation"
+        for name, figure in task.figures(predictions, target, validation.classes, title).items():
+            run.figure(f"{name}_validation.png", figure)
         run.file(storage.join(result.folder.uri, "validation.parquet"), "predictions")
         for file in (WEIGHTS, DESCRIPTION):
             run.file(storage.join(result.folder.bundle_uri, file), "bundle")
-        run.metrics({f"best_{primary}": result.best or 0.0, "epochs": float(len(result.history))})
+        run.metrics({f"best_{task.primary}": result.best or 0.0, "epochs": float(len(result.history))})
     run.tag(ENDING, result.ending)  # last: it says that all above is there
     run.end("FAILED" if result.ending == "failed" else "FINISHED")

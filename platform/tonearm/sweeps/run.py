@@ -13,8 +13,6 @@ from ray import tune
 from tonearm.core import storage
 from tonearm.core.errors import JobError
 from tonearm.core.progress import StatusLine
-from tonearm.datasets.manifest import load_manifest
-from tonearm.features.store import store_uri
 from tonearm.sweeps.results import TrialResult, finish_run, read_result
 from tonearm.sweeps.space import Asha, settings
 from tonearm.sweeps.trainable import train
@@ -69,7 +67,7 @@ class SweepPlan:
         return {
             names.TRIAL: str(index),
             names.DATA: config.dataset.data_signature,
-            names.FEATURE: config.feature.store_name(),
+            names.FEATURE: config.representation.store_name(),
             names.CONFIG: config.signature(),
             names.SEED: str(config.seed),
         }
@@ -100,20 +98,18 @@ def _tune(plan: SweepPlan, follow: _Follow) -> None:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # MLflow and the trial's folder keep the figures
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C must end the job, not pass for the end of the sweep
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the older reporter is silent at verbose=0; we show our own progress
-    classes = list(load_manifest(plan.manifest).classes)
     jobs: list[dict[str, Any]] = [
         {
             "index": i,
             "config": config.to_dict(),
             "folder": plan.trial(i).uri,
             "manifest": plan.manifest,
-            "store": store_uri(plan.features, config.feature),
+            "features": plan.features,
             "cache": plan.cache,
             "experiment": plan.experiment,
             "name": plan.name(i),
             "parent": plan.parent,
             "tags": plan.tags(i),
-            "classes": classes,
         }
         for i, config in enumerate(plan.configs)  # ended ones too: they replay, so that ASHA knows their rungs
     ]
@@ -124,7 +120,7 @@ def _tune(plan: SweepPlan, follow: _Follow) -> None:
         mode="max" if task.maximise else "min",
         grace_period=plan.scheduler.grace,
         reduction_factor=plan.scheduler.reduction,
-        max_t=max(c.optim.epochs for c in plan.configs),
+        max_t=max(c.optim.most_epochs for c in plan.configs),
     )
     tuner = tune.Tuner(
         tune.with_resources(train, {"cpu": plan.cpus, "gpu": plan.gpus}),
@@ -161,14 +157,14 @@ class _Follow(tune.Callback):
         config, primary = self._config(trial), self._plan.configs[0].task.primary
         self._line.show(
             f"  {len(self._results)}/{len(self._plan.configs)} trials ended; trial {self._index(trial):02d} "
-            f"{config.model.kind} epoch {result['epoch']}/{config.optim.epochs}: {primary} "
+            f"{config.model.kind} epoch {result['epoch']}/{config.optim.most_epochs}: {primary} "
             f"{result[f'validation_{primary}']:.3f}, best {result['best']:.3f}"
         )
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial ended by itself or was stopped by the scheduler."""
         folder = self._plan.trial(self._index(trial))
-        folder.end("completed" if len(folder.history()) >= self._config(trial).optim.epochs else "stopped")
+        folder.end("completed" if len(folder.history()) >= self._config(trial).optim.most_epochs else "stopped")
         self._end(self._index(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

@@ -13,8 +13,8 @@ def train(tune_config: dict[str, Any]) -> None:
     Parameters
     ----------
     tune_config
-        Its ``"job"`` has ``config`` (a TrialConfig as a dict), ``folder``, ``manifest``, ``store``, ``cache`` (URIs),
-        ``experiment``, ``name``, ``parent`` (run id of the sweep), ``tags`` and ``classes``.
+        Its ``"job"`` has ``config`` (a TrialConfig as a dict), ``folder``, ``manifest``, ``features``, ``cache``
+        (URIs), ``experiment``, ``name``, ``parent`` (run id of the sweep) and ``tags``.
     """
     limit_threads(1)
     # Imported here, in the worker and after the limit, which numerical libraries read once.
@@ -22,19 +22,18 @@ def train(tune_config: dict[str, Any]) -> None:
     from ray import tune
 
     from tonearm.datasets.manifest import load_manifest
-    from tonearm.features.store import FeatureStore, copy_to_node
     from tonearm.tracking.log import RunWriter
-    from tonearm.training.batches import Batches
     from tonearm.training.config import TrialConfig
+    from tonearm.training.examples import make_examples, usable
     from tonearm.training.trial import TrialFolder, run_trial
 
     torch.set_num_threads(1)
     job = tune_config["job"]
     config = TrialConfig.from_dict(job["config"])
-    store = FeatureStore(copy_to_node(job["store"], job["cache"]))
-    batches = Batches(config, load_manifest(job["manifest"]).tracks, job["classes"], store)
+    manifest = usable(config.task, config.feature, load_manifest(job["manifest"]))
+    examples = make_examples(config, manifest, job["features"], job["cache"])
     run = RunWriter.open(job["experiment"], job["name"], job["parent"], config.flatten(), job["tags"])
-    for metrics in run_trial(config, batches, TrialFolder(job["folder"])):
+    for metrics in run_trial(config, examples, TrialFolder(job["folder"])):
         if not metrics["replayed"]:
             run.metrics({k: v for k, v in metrics.items() if k not in ("epoch", "replayed")}, metrics["epoch"])
         tune.report(dict(metrics))

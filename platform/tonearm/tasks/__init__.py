@@ -1,6 +1,12 @@
-"""Tasks: what is learnt from a label. Loss, metrics, decoding, and windows pooled to tracks."""
+"""Tasks: what is learnt from a label or a fact. Loss, metrics, decoding, and windows pooled to tracks."""
 
 from tonearm.tasks.base import Task
+from tonearm.tasks.embedding import Embedding
+from tonearm.tasks.multi_label import MultiLabel
+from tonearm.tasks.playlists import Playlists
+from tonearm.tasks.regression import Regression
+from tonearm.tasks.relations import Relations
 from tonearm.tasks.single_label import SingleLabel
+from tonearm.tasks.tabular import Tabular
 
-__all__ = ["SingleLabel", "Task"]
+__all__ = ["Embedding", "MultiLabel", "Playlists", "Regression", "Relations", "SingleLabel", "Tabular", "Task"]

@@ -1,14 +1,16 @@
-"""Windows pooled to tracks: evaluation and serving call the same function."""
+"""Windows pooled to tracks: evaluation and serving call the same functions."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 import numpy as np
+from scipy.special import expit
 
 from tonearm.core.types import FloatArray
 
 Pooling = Literal["mean_probability", "mean_logit", "vote"]
+ValuePooling = Literal["mean", "median"]
 
 
 def softmax(logits: FloatArray) -> FloatArray:
@@ -16,6 +18,19 @@ def softmax(logits: FloatArray) -> FloatArray:
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probabilities: FloatArray = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
     return probabilities
+
+
+def sigmoid(logits: FloatArray) -> FloatArray:
+    """1 / (1 + exp(-x)) of each value."""
+    fitness: FloatArray = expit(np.asarray(logits, dtype=np.float32))
+    return fitness
+
+
+def share_of_windows_won(logits: FloatArray) -> FloatArray:
+    """Of each class, the share of windows whose largest logit is its own: (..., windows, classes) to (..., classes)."""
+    winners = np.eye(logits.shape[-1], dtype=np.float32)[logits.argmax(axis=-1)]
+    share: FloatArray = winners.mean(axis=-2)
+    return share
 
 
 def pool_probabilities(logits: FloatArray, how: Pooling) -> FloatArray:
@@ -35,8 +50,46 @@ def pool_probabilities(logits: FloatArray, how: Pooling) -> FloatArray:
     if how == "mean_logit":
         return softmax(logits.mean(axis=-2))
     if how == "vote":
-        winners = np.eye(logits.shape[-1], dtype=np.float32)[logits.argmax(axis=-1)]
-        share: FloatArray = winners.mean(axis=-2)
-        return share
+        return share_of_windows_won(logits)
     pooled: FloatArray = softmax(logits).mean(axis=-2)
     return pooled
+
+
+def pool_fitness(logits: FloatArray, how: Pooling, threshold: float = 0.5) -> FloatArray:
+    """Of each class by itself, how well tracks fit, from the logits of their windows.
+
+    Parameters
+    ----------
+    logits
+        float32 of shape (..., windows, classes).
+    how
+        ``"mean_probability"`` (of the windows' sigmoids), ``"mean_logit"`` (the sigmoid of the mean), or ``"vote"``
+        (the share of windows whose sigmoid is at least ``threshold``).
+
+    Returns
+    -------
+    float32 of shape (..., classes), each within 0..1.
+    """
+    if how == "mean_logit":
+        return sigmoid(logits.mean(axis=-2))
+    fitness = sigmoid(logits)
+    pooled: FloatArray = (fitness >= threshold).astype(np.float32).mean(axis=-2) if how == "vote" else fitness.mean(-2)
+    return pooled
+
+
+def pool_values(values: FloatArray, how: ValuePooling) -> FloatArray:
+    """The mean or the median of windows' values: (..., windows, outputs) to (..., outputs)."""
+    pooled: FloatArray = (np.median if how == "median" else np.mean)(values, axis=-2).astype(np.float32)
+    return pooled
+
+
+def unit_length(vectors: np.ndarray) -> FloatArray:
+    """Vectors (..., dim) divided by their length; zeros stay zeros."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    unit: FloatArray = (vectors / np.maximum(length, np.finfo(np.float32).tiny)).astype(np.float32)
+    return unit
+
+
+def pool_directions(vectors: FloatArray) -> FloatArray:
+    """The mean direction of windows' vectors, each counted at unit length: (..., windows, dim) to (..., dim)."""
+    return unit_length(unit_length(vectors).mean(axis=-2))

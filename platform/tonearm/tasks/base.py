@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -30,17 +30,31 @@ class Task(Config):
         ensembles are selected by it.
     headline
         The metrics that a report gives with an interval.
+    needs_classes
+        Whether a label of few tracks is left out of the data set.
+    trivial_name
+        What :meth:`trivial` answers, for reports: ``"majority class"``.
     """
 
     registry: ClassVar[Registry[type[Task]]] = Registry("task")
+    needs_classes: ClassVar[bool] = False
     primary: ClassVar[str]
     maximise: ClassVar[bool]
     smooth: ClassVar[str]
     headline: ClassVar[tuple[str, ...]]
+    trivial_name: ClassVar[str]
 
     def names(self, truth: Truth, classes: Sequence[str]) -> tuple[str, ...]:
         """What the outputs stand for; by default the sorted classes of the data set."""
         return tuple(classes)
+
+    def answers(self, names: Sequence[str]) -> tuple[str, ...]:
+        """What the numbers of a prediction stand for; by default each is an output of the network."""
+        return tuple(names)
+
+    def known(self, truth: Truth) -> np.ndarray:
+        """Which tracks have what they are judged by, bool (tracks,); by default those that have a label."""
+        return np.array([bool(labels) for labels in truth.labels], dtype=bool)
 
     def encode(self, truth: Truth, names: Sequence[str]) -> np.ndarray:
         """Targets (tracks, ...) given the outputs' names.
@@ -70,6 +84,26 @@ class Task(Config):
         """Figures of merit of track predictions; ``groups`` names each track's artist, where that matters."""
         raise TypeError(f"{type(self).__name__} must define its metrics")
 
+    def some_metrics(
+        self, wanted: Collection[str], predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        """The wanted ones of :meth:`metrics`. Tasks with dear metrics compute no others: a bootstrap and the selection
+        of an ensemble ask thousands of times."""
+        found = self.metrics(predictions, target, groups)
+        return {name: found[name] for name in wanted}
+
+    def window_metrics(self, window_logits: Sequence[FloatArray], target: np.ndarray) -> dict[str, float]:
+        """Figures of single windows, each judged by its track's target, named ``window_...``; by default none.
+
+        Parameters
+        ----------
+        window_logits
+            Of each track, logits (windows, outputs).
+        target
+            Of the tracks, as :meth:`encode` gives it.
+        """
+        return {}
+
     def by_class(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
     ) -> dict[str, dict[str, float]]:
@@ -79,6 +113,10 @@ class Task(Config):
     def trivial(self, target: np.ndarray, outputs: int) -> FloatArray:
         """What needs no model: one prediction (outputs,) for every track, from the training split's targets."""
         raise TypeError(f"{type(self).__name__} must define what needs no model")
+
+    def chance(self, outputs: int) -> float | None:
+        """The primary metric of guessing classes at random; None where guessing has no meaning."""
+        return None
 
     def strata(self, target: np.ndarray) -> np.ndarray:
         """One whole number a track, by which balanced sampling draws evenly; all zero where there are no classes."""

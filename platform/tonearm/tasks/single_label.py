@@ -3,41 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
-from tonearm.core.errors import DatasetError
-from tonearm.core.types import FloatArray
+from tonearm.core.types import FloatArray, Truth
 from tonearm.tasks.aggregate import Pooling, pool_probabilities
 from tonearm.tasks.base import Task
+from tonearm.tasks.labels import label_indices
+from tonearm.tasks.plots import bar_plot, confusion_plot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SMALLEST_PROBABILITY = 1e-7
+MOST_CLASSES_IN_A_MATRIX = 40
 
 
 class SingleLabel(Task, kind="single_label"):
     """Figure of merit: F1 micro (which is accuracy, with one label a track), as in the thesis.
 
+    Of a track with several labels the first is its class.
+
     Attributes
     ----------
     pooling
         How the windows of a track pool.
+    class_weights
+        ``"balanced"``: the loss of a class counts by tracks / (classes x its tracks) of the training split, so that
+        all classes weigh the same; a batch's loss is the weighted mean.
+    label_smoothing
+        This share of each target is spread evenly over all classes (Szegedy et al. 2016), within 0..1.
     """
 
     primary: ClassVar[str] = "f1_micro"
     maximise: ClassVar[bool] = True
+    needs_classes: ClassVar[bool] = True
+    smooth: ClassVar[str] = "log_loss"
+    headline: ClassVar[tuple[str, ...]] = ("f1_micro", "f1_macro")
+    trivial_name: ClassVar[str] = "majority class"
 
     pooling: Pooling = "mean_probability"
+    class_weights: Literal["none", "balanced"] = "none"
+    label_smoothing: float = 0.0
 
-    def loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.cross_entropy(logits, target)
+    def problems(self) -> list[str]:
+        if not 0 <= self.label_smoothing < 1:
+            return [f"task.label_smoothing is {self.label_smoothing}: it must be at least 0 and below 1"]
+        return []
+
+    def encode(self, truth: Truth, names: Sequence[str]) -> np.ndarray:
+        return np.array([indices[0] for indices in label_indices(truth, names)], dtype=np.int64)
+
+    def weights(self, target: np.ndarray, outputs: int) -> torch.Tensor | None:
+        if self.class_weights == "none":
+            return None
+        counts = np.bincount(target, minlength=outputs)
+        occurs = counts > 0
+        weights = np.ones(outputs)  # a class without training tracks: its weight meets no target
+        weights[occurs] = len(target) / (occurs.sum() * counts[occurs])
+        return torch.from_numpy(weights.astype(np.float32))
+
+    def loss(self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(logits, target, weight=weights, label_smoothing=self.label_smoothing)
 
     def pool(self, logits: FloatArray) -> FloatArray:
         return pool_probabilities(logits, self.pooling)
 
-    def metrics(self, predictions: FloatArray, target: np.ndarray) -> dict[str, float]:
-        """F1 micro and macro, balanced accuracy, log loss (nats).
+    def metrics(
+        self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        """F1 micro and macro, balanced accuracy, log loss (nats), and top 3 and 5 where there are more classes.
 
         Parameters
         ----------
@@ -47,22 +84,61 @@ class SingleLabel(Task, kind="single_label"):
             Class indices (tracks,).
         """
         confusion = confusion_matrix(target, predictions.argmax(axis=1), predictions.shape[1])
-        own = np.clip(predictions[np.arange(len(target)), target], SMALLEST_PROBABILITY, 1.0)
+        own = predictions[np.arange(len(target)), target]
         present = confusion.sum(axis=1) > 0
         recall = np.diag(confusion)[present] / confusion.sum(axis=1)[present]
+        # Classes that come before the own one: of equal probabilities the first class wins, as in argmax.
+        equal_before = (predictions == own[:, None]) & (np.arange(predictions.shape[1]) < target[:, None])
+        place = ((predictions > own[:, None]) | equal_before).sum(axis=1)
         return {
             "f1_micro": float(np.trace(confusion) / confusion.sum()),
             "f1_macro": float(f1_of_each_class(confusion).mean()),
             "balanced_accuracy": float(recall.mean()),
-            "log_loss": float(-np.log(own).mean()),
+            "log_loss": float(-np.log(np.clip(own, SMALLEST_PROBABILITY, 1.0)).mean()),
+            **{f"top_{k}": float((place < k).mean()) for k in (3, 5) if k < predictions.shape[1]},
         }
 
-    def encode(self, labels: Sequence[str], classes: Sequence[str]) -> np.ndarray:
-        index = {c: i for i, c in enumerate(classes)}
-        unknown = sorted(set(labels) - set(classes))
-        if unknown:
-            raise DatasetError(f"labels {unknown} are none of the classes {list(classes)}")
-        return np.array([index[label] for label in labels], dtype=np.int64)
+    def by_class(
+        self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
+    ) -> dict[str, dict[str, float]]:
+        """Precision, recall and F1 of each class (0 where nothing was answered or true), and its tracks."""
+        confusion = confusion_matrix(target, predictions.argmax(axis=1), len(names))
+        hits, answered, true = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
+        return {
+            name: {
+                "precision": float(hits[i] / max(answered[i], 1)),
+                "recall": float(hits[i] / max(true[i], 1)),
+                "f1": float(2 * hits[i] / max(answered[i] + true[i], 1)),
+                "tracks": float(true[i]),
+            }
+            for i, name in enumerate(names)
+        }
+
+    def trivial(self, target: np.ndarray, outputs: int) -> FloatArray:
+        """Always the training split's most frequent class."""
+        majority = np.bincount(target, minlength=outputs).argmax()
+        certain: FloatArray = np.eye(outputs, dtype=np.float32)[majority]
+        return certain
+
+    def chance(self, outputs: int) -> float | None:
+        return 1 / outputs
+
+    def strata(self, target: np.ndarray) -> np.ndarray:
+        """The class."""
+        return target
+
+    def readable(self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]) -> dict[str, list[Any]]:
+        return {"label": [names[i] for i in target], "predicted": [names[i] for i in predictions.argmax(axis=1)]}
+
+    def figures(
+        self, predictions: FloatArray, target: np.ndarray, names: Sequence[str], title: str
+    ) -> dict[str, Figure]:
+        """The confusion matrix, or the F1 of each class where a matrix would be too large to read."""
+        if len(names) > MOST_CLASSES_IN_A_MATRIX:
+            f1 = {name: figures["f1"] for name, figures in self.by_class(predictions, target, names).items()}
+            return {"f1_by_class": bar_plot(f1, "F1", title)}
+        confusion = confusion_matrix(target, predictions.argmax(axis=1), len(names))
+        return {"confusion": confusion_plot(confusion, names, title)}
 
 
 def confusion_matrix(target: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

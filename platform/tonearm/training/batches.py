@@ -1,68 +1,80 @@
-"""From stored features to batches: windows are read memory-mapped, converted and normalised one by one."""
+"""From a data set to batches: what the loop trains on and what it is judged by."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import torch
 
-from tonearm.audio.windows import window_starts
+from tonearm.core.errors import TrainingError
 from tonearm.core.seeding import derive_seed
-from tonearm.core.types import FloatArray
+from tonearm.core.types import Truth
+from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Split, Track
-from tonearm.features.augment import apply_gain, augment, draw_gains, step_seed
-from tonearm.features.scaling import Scaling, Statistics, normalise
-from tonearm.features.store import FeatureStore, Stored, track_key
+from tonearm.features.augment import augment, draw_gains, step_seed
+from tonearm.features.base import Representation
+from tonearm.features.scaling import Scaling
+from tonearm.features.store import FeatureStore, Stored
+from tonearm.models.base import WINDOWS_AT_ONCE, Inputs
 from tonearm.training.config import TrialConfig
+from tonearm.training.readers import AnyScaling, Place, Reader, StoreReader, make_reader
+
+__all__ = ["Batch", "Batches", "Examples", "truth_of"]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows float32 (batch, planes, freq_bins, frames), targets (batch,), and which tracks they are of.
+    """Examples, targets (batch, ...), and which tracks they are of.
 
     Where mixup is on, example i is ``mix`` of track i and ``1 - mix`` of one whose target is ``mixed_targets[i]``.
     """
 
-    inputs: torch.Tensor
+    inputs: Inputs
     targets: torch.Tensor
-    track_ids: list[str]
+    track_ids: Sequence[str]
     mixed_targets: torch.Tensor | None = None
     mix: float = 1.0
 
 
-def read_window(stored: Stored, start: int, config: TrialConfig, scaling: Scaling | None) -> FloatArray:
-    """One normalised window of a clip, float32 of shape (planes, freq_bins, frames)."""
-    values = stored.values[..., start : start + config.window.frames].astype(np.float32)
-    return scale_window(values.reshape(config.inputs.shape), stored.stats, start, config, scaling)
+class Examples(Protocol):
+    """What the loop and a trial need of a data set."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the network's outputs stand for."""
+
+    @property
+    def scalings(self) -> dict[str, AnyScaling]:
+        """What the training split scales each input by, which the bundle keeps."""
+
+    def ids(self, split: Split) -> list[str]:
+        """The tracks of a split, in the order of :meth:`evaluation`."""
+
+    def steps(self, batch_size: int, least: int) -> int:
+        """Batches an epoch; a last one with fewer than ``least`` examples is left out."""
+
+    def train(self, epoch: int, batch_size: int, least: int) -> Iterator[Batch]:
+        """The training batches of an epoch, a function of seed and epoch alone."""
+
+    def evaluation(self, split: Split) -> Iterator[tuple[Inputs, int]]:
+        """The windows of all tracks of a split, in their order, and how many each of these tracks has."""
+
+    def targets(self, split: Split) -> np.ndarray:
+        """The targets of a split's tracks."""
+
+    def groups(self, split: Split) -> list[str]:
+        """The groups of a split's tracks."""
 
 
-def scale_window(
-    values: FloatArray, stats: Statistics, start: int, config: TrialConfig, scaling: Scaling | None, gain: float = 0.0
-) -> FloatArray:
-    """Normalise a window, float32 of shape (planes, freq_bins, frames), the frames of its clip from ``start`` on.
-
-    ``scaling`` is the training split's; ``gain`` in dB is applied before normalisation.
-    """
-    if gain:
-        values = apply_gain(values, gain, config.feature.unit)
-    return normalise(values, stats, config.feature.normalisation, start, scaling)
-
-
-def clip_windows(clips: Sequence[Stored], config: TrialConfig, scaling: Scaling | None) -> FloatArray:
-    """The windows that stand for a track in evaluation: float32 (windows, planes, freq_bins, frames).
-
-    Each of its clips gives ``window.per_track``, evenly spread.
-    """
-    return np.stack(
-        [
-            read_window(stored, start, config, scaling)
-            for stored in clips
-            for start in window_starts(stored.frames, config.window.frames, config.window.per_track)
-        ]
-    )
+def truth_of(tracks: Sequence[Track], facts: Facts | None = None) -> Truth:
+    """What a task makes targets of."""
+    ids = [t.track_id for t in tracks]
+    values = {name: facts.of(ids, name) for name in facts} if facts is not None and len(facts) else {}
+    return Truth([t.all_labels for t in tracks], [t.group for t in tracks], values)
 
 
 class Batches:
@@ -77,73 +89,125 @@ class Batches:
         Of the trial.
     tracks
         All tracks, with splits.
-    classes
-        Sorted class names.
-    store
-        Holds the config's representation of every track.
+    names
+        What the network's outputs stand for: see :meth:`Task.names`.
+    stores
+        Of the representation, or of each of them by its input's name; none where nothing is heard.
+    facts
+        Of the tracks.
     """
 
-    def __init__(self, config: TrialConfig, tracks: Sequence[Track], classes: Sequence[str], store: FeatureStore):
-        self.config, self.classes, self.store = config, tuple(classes), store
+    def __init__(
+        self,
+        config: TrialConfig,
+        tracks: Sequence[Track],
+        names: Sequence[str],
+        stores: FeatureStore | Mapping[str, FeatureStore] | None = None,
+        facts: Facts | None = None,
+    ) -> None:
+        self.config, self._names, self.facts = config, tuple(names), facts if facts is not None else Facts()
         self._tracks: dict[str, list[Track]] = {}
         for t in sorted(tracks, key=lambda t: t.track_id):
             self._tracks.setdefault(t.split or "", []).append(t)
+        by_name = {"": stores} if isinstance(stores, FeatureStore) else dict(stores or {})
+        train = self.tracks("train")
+        self.readers: dict[str, Reader] = {
+            name: make_reader(feature, config, train, by_name.get(name), self.facts)
+            for name, feature in config.feature.parts().items()
+        }
+        self._heard = next((r for r in self.readers.values() if isinstance(r, StoreReader)), None)
+        self._targets: dict[str, np.ndarray] = {}
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self._names
+
+    def ids(self, split: Split) -> list[str]:
+        return [t.track_id for t in self.tracks(split)]
 
     def tracks(self, split: Split) -> list[Track]:
         """The tracks of a split, sorted by id."""
         return self._tracks.get(split, [])
 
     def stored(self, track: Track) -> list[Stored]:
-        """A track's stored representation: one clip, or all of them if the config takes whole tracks."""
-        return self.store.read_clips(track_key(track.content, self.config.clip))
+        """A track's clips of the one representation."""
+        return self.listening().stored(track)
+
+    @property
+    def scalings(self) -> dict[str, AnyScaling]:
+        return {name: reader.scaling for name, reader in self.readers.items()}
 
     @cached_property
     def scaling(self) -> Scaling:
-        """Mean and deviation of the training split, which the bundle keeps."""
-        return self.store.scaling(track_key(t.content, self.config.clip) for t in self.tracks("train"))
+        """Mean and deviation of the training split, of the one representation."""
+        return self.listening().scaling
 
     def targets(self, split: Split) -> np.ndarray:
-        """The targets of a split's tracks, in their order."""
-        return self.config.task.encode([t.label for t in self.tracks(split)], self.classes)
+        if split not in self._targets:
+            self._targets[split] = self.config.task.encode(truth_of(self.tracks(split), self.facts), self.classes)
+        return self._targets[split]
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimiser steps an epoch."""
-        return len(self._starts_of_batches())
+    def groups(self, split: Split) -> list[str]:
+        return [t.group for t in self.tracks(split)]
 
-    def train(self, epoch: int) -> Iterator[Batch]:
-        """The training batches of an epoch, shuffled and augmented as the config says."""
-        rng = np.random.default_rng(derive_seed("batches", self.config.seed, epoch))
+    def steps(self, batch_size: int, least: int = 2) -> int:
+        return len(self._starts(batch_size, least))
+
+    def train(self, epoch: int, batch_size: int = 0, least: int = 2) -> Iterator[Batch]:
+        config, size = self.config, batch_size or self.config.optim.batch_size
+        rng = np.random.default_rng(derive_seed("batches", config.seed, epoch))
         tracks, targets = self.tracks("train"), self.targets("train")
-        order = rng.permutation(np.repeat(np.arange(len(tracks)), self.config.window.train_per_track))
-        for step, start in enumerate(self._starts_of_batches()):
-            chosen = order[start : start + self.config.optim.batch_size]
-            seed = step_seed(self.config.seed, epoch, step)
-            gains = draw_gains(self.config.augment, len(chosen), seed)
-            places = [self._place(tracks[i], rng) for i in chosen]
-            # torch converts to float32 several times faster than numpy.
-            read = torch.from_numpy(self.store.read_windows(places, self.config.window.frames)).float().numpy()
-            windows = [
-                scale_window(values, self.store.read(key, clip).stats, first, self.config, self.scaling, gain)
-                for values, (key, clip, first), gain in zip(read, places, gains, strict=True)
-            ]
-            inputs, mix = augment(torch.from_numpy(np.stack(windows)), self.config.augment, seed)
-            truth, ids = torch.from_numpy(targets[chosen]), [tracks[i].track_id for i in chosen]
-            yield Batch(inputs, truth, ids, truth[mix.partners], mix.weight) if mix else Batch(inputs, truth, ids)
+        order = self._order(rng)
+        for step, start in enumerate(self._starts(size, least)):
+            chosen = order[start : start + size]
+            seed = step_seed(config.seed, epoch, step)
+            gains = draw_gains(config.augment, len(chosen), seed)
+            of = [tracks[i] for i in chosen]
+            places = [self._heard.draw(t, rng) if self._heard else Place() for t in of]
+            inputs = {name: reader.read(of, places, gains, seed) for name, reader in self.readers.items()}
+            truth, ids = torch.from_numpy(targets[chosen]), [t.track_id for t in of]
+            if not isinstance(config.feature, Representation):
+                yield Batch(inputs.get("", inputs), truth, ids)
+                continue
+            augmented, mix = augment(inputs[""], config.augment, seed)
+            yield Batch(augmented, truth, ids, truth[mix.partners], mix.weight) if mix else Batch(augmented, truth, ids)
 
-    def _place(self, track: Track, rng: np.random.Generator) -> tuple[str, int, int]:
-        """Key, clip and first frame of a random window of a track."""
-        key = track_key(track.content, self.config.clip)
-        clips = self.store.clips(key)
-        clip = int(rng.integers(clips)) if clips > 1 else 0
-        return key, clip, int(rng.integers(0, self.store.frames(key, clip) - self.config.window.frames + 1))
+    def evaluation(self, split: Split) -> Iterator[tuple[Inputs, int]]:
+        waiting: list[dict[str, torch.Tensor]] = []
+        for track in self.tracks(split):
+            own = {name: reader.windows(track) for name, reader in self.readers.items()}
+            if waiting and (_windows(own) != _windows(waiting[0]) or len(waiting) * _windows(own) >= WINDOWS_AT_ONCE):
+                yield _joined(waiting)
+                waiting = []
+            waiting.append(own)
+        if waiting:
+            yield _joined(waiting)
 
-    def windows(self, split: Split) -> Iterator[torch.Tensor]:
-        """For each track of a split its evaluation windows, float32 (windows, planes, freq_bins, frames)."""
-        for t in self.tracks(split):
-            yield torch.from_numpy(clip_windows(self.stored(t), self.config, self.scaling))
+    def _order(self, rng: np.random.Generator) -> np.ndarray:
+        """Indices of the training tracks, one an example of the epoch."""
+        repeated = np.repeat(np.arange(len(self.tracks("train"))), self.config.window.train_per_track)
+        if self.config.optim.sampling == "all":
+            return rng.permutation(repeated)
+        strata = self.config.task.strata(self.targets("train"))
+        names, index, counts = np.unique(strata, return_inverse=True, return_counts=True)
+        share = 1.0 / (len(names) * counts[index])
+        return rng.choice(len(strata), size=len(repeated), p=share / share.sum())
 
-    def _starts_of_batches(self) -> list[int]:
+    def _starts(self, size: int, least: int) -> list[int]:
         examples = len(self.tracks("train")) * self.config.window.train_per_track
-        starts = range(0, examples, self.config.optim.batch_size)
-        return [s for s in starts if examples - s >= 2]  # batch normalisation cannot learn from a single example
+        return [s for s in range(0, examples, size) if examples - s >= least]
+
+    def listening(self) -> StoreReader:
+        """The reader of the one representation (of several, the first by which windows are drawn)."""
+        if self._heard is None:
+            raise TrainingError(f"an input of kind {self.config.feature.kind!r} is not stored as a representation")
+        return self._heard
+
+
+def _windows(own: Mapping[str, torch.Tensor]) -> int:
+    return len(next(iter(own.values())))
+
+
+def _joined(waiting: Sequence[Mapping[str, torch.Tensor]]) -> tuple[Inputs, int]:
+    together = {name: torch.cat([own[name] for own in waiting]) for name in waiting[0]}
+    return (together.get("", together)), _windows(waiting[0])

@@ -6,18 +6,21 @@ Load is the inverse of save. Nothing is pickled, so a bundle may come from anybo
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 
 from tonearm.core import storage
 from tonearm.core.errors import BundleError, ConfigError
+from tonearm.features.given import TableScaling
 from tonearm.features.scaling import Scaling
 from tonearm.models.base import Network, in_chunks
 from tonearm.training.config import TrialConfig
+from tonearm.training.readers import AnyScaling
 
-FORMAT_VERSION = 2  # 2: scaling
+FORMAT_VERSION = 3  # 2: scaling; 3: a scaling for each input
 DESCRIPTION = "bundle.json"
 WEIGHTS = "weights.safetensors"
 
@@ -31,26 +34,31 @@ class Bundle:
     config
         The whole trial.
     classes
-        Sorted class names, in the order of the network's outputs.
+        What the outputs stand for: sorted class names, or the names of regression targets.
     metrics
         Validation metrics of the epoch that was kept.
     network
         In evaluation mode.
-    scaling
-        Mean and deviation of the training split, for representations that are normalised by them.
+    scalings
+        By the name of the input ("" where there is one) what the training split scales it by, or None.
     """
 
     config: TrialConfig
     classes: tuple[str, ...]
     metrics: dict[str, float]
     network: Network
-    scaling: Scaling | None = None
+    scalings: Mapping[str, AnyScaling] = field(default_factory=dict)
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """Of the one representation."""
+        own = self.scalings.get("")
+        return own if isinstance(own, Scaling) else None
 
 
 def build_network(config: TrialConfig, outputs: int) -> Network:
     """The network that a trial's config describes."""
-    model = config.model.for_representation(config.feature.kind)
-    return model.build(config.inputs, outputs)
+    return config.built_model.build(config.inputs, outputs)
 
 
 def save_bundle(uri: str, bundle: Bundle) -> None:
@@ -64,7 +72,7 @@ def save_bundle(uri: str, bundle: Bundle) -> None:
         "config": bundle.config.to_dict(),
         "classes": list(bundle.classes),
         "metrics": bundle.metrics,
-        "scaling": asdict(bundle.scaling) if bundle.scaling else None,
+        "scalings": {name: asdict(s) if s else None for name, s in bundle.scalings.items()},
     }
     storage.write_json(storage.join(uri, DESCRIPTION), description)
 
@@ -80,6 +88,7 @@ def load_bundle(uri: str) -> Bundle:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    damages = (KeyError, TypeError, AttributeError, ConfigError, OSError, SafetensorError, RuntimeError, ValueError)
     description = read_description(uri, DESCRIPTION, FORMAT_VERSION)
     try:
         config = TrialConfig.from_dict(description["config"])
@@ -87,13 +96,21 @@ def load_bundle(uri: str) -> Bundle:
         network = build_network(config, len(classes))
         network.load_state_dict(load(storage.read_bytes(storage.join(uri, WEIGHTS))))
         metrics = dict(description["metrics"])
-        noted = description["scaling"]
-        scaling = Scaling(float(noted["mean"]), float(noted["deviation"])) if noted else None
-        if config.feature.normalisation == "training" and scaling is None:
-            raise ValueError("it lacks the training split's mean and deviation, which its normalisation needs")
-    except (KeyError, TypeError, ConfigError, OSError, SafetensorError, RuntimeError, ValueError) as error:
+        scalings = {str(name): _scaling(noted) for name, noted in description["scalings"].items()}
+        for name, feature in config.representations.items():
+            if feature.normalisation == "training" and not isinstance(scalings.get(name), Scaling):
+                raise ValueError("it lacks the training split's mean and deviation, which its normalisation needs")
+    except damages as error:
         raise BundleError(f"the bundle at {uri} is damaged: {error}. Train or fetch it again") from error
-    return Bundle(config, classes, metrics, network.eval(), scaling)
+    return Bundle(config, classes, metrics, network.eval(), scalings)
+
+
+def _scaling(noted: Mapping[str, Any] | None) -> AnyScaling:
+    if not noted:
+        return None
+    if "deviation" in noted:
+        return Scaling(float(noted["mean"]), float(noted["deviation"]))
+    return TableScaling(*(tuple(float(v) for v in noted[name]) for name in ("shift", "scale", "mean")))
 
 
 def read_description(uri: str, name: str, version: int) -> dict[str, Any]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import dataclasses
 
 from tonearm.audio.windows import ClipConfig
-from tonearm.core.config import Config
+from tonearm.core.config import RUN_ONLY, Config
+from tonearm.core.errors import ConfigError
 from tonearm.core.types import InputSpec
 from tonearm.features.augment import AugmentConfig
-from tonearm.features.base import Representation
-from tonearm.models.base import ModelConfig
+from tonearm.features.base import Feature, Representation
+from tonearm.models.base import ModelConfig, Specs
 from tonearm.tasks.base import Task
+from tonearm.training.optim import OptimConfig
+
+__all__ = ["DatasetRef", "Member", "OptimConfig", "TrialConfig", "WindowConfig"]
 
 
 class DatasetRef(Config):
@@ -24,11 +28,14 @@ class DatasetRef(Config):
         What the label means: ``repertoire``, ``soundtrack``, ``genre``, ...
     data_signature
         :meth:`Manifest.signature`, filled in when the data set is there.
+    fold
+        Of a cross-validation, e.g. ``"2/5"``; the signature says which tracks are in it.
     """
 
     name: str
     label: str = ""
     data_signature: str = ""
+    fold: str = ""
 
 
 class WindowConfig(Config):
@@ -56,74 +63,89 @@ class WindowConfig(Config):
         ]
 
 
-class OptimConfig(Config):
-    """Adam and its schedule.
+class Member(Config):
+    """A part of the network that was trained before and is frozen.
 
     Attributes
     ----------
-    lr
-        Learning rate, > 0.
-    batch_size
-        Windows a step.
-    epochs
-        The most epochs.
-    patience
-        Epochs without a better primary metric before the trial stops itself; the best epoch's weights are kept.
-    schedule
-        ``"constant"``, or ``"cosine"`` from ``lr`` to zero over the epochs, a step at a time.
-    weight_decay
-        L2 penalty, >= 0.
+    name
+        As the network knows it: ``time``, ``freq_mel``, ...
+    trial
+        Signature of the trial that trained it; with it the member is determined.
+    bundle
+        URI of its bundle: where it lies changes no result.
     """
 
-    lr: float = 1e-3
-    batch_size: int = 8
-    epochs: int = 18
-    patience: int = 20
-    schedule: Literal["constant", "cosine"] = "constant"
-    weight_decay: float = 0.0
-
-    def problems(self) -> list[str]:
-        found = []
-        if not 0 < self.lr < 10:
-            found.append(f"optim.lr is {self.lr}: it must be positive and below 10")
-        if self.batch_size < 2:
-            found.append(f"optim.batch_size is {self.batch_size}: batch normalisation needs at least 2")
-        if self.epochs < 1 or self.patience < 1:
-            found.append(f"optim.epochs {self.epochs} and optim.patience {self.patience} must be at least 1")
-        if not 0 <= self.weight_decay < 10:
-            found.append(f"optim.weight_decay is {self.weight_decay}: it must be at least 0 and below 10")
-        return found
+    name: str
+    trial: str
+    bundle: str = dataclasses.field(default="", metadata=RUN_ONLY)
 
 
 class TrialConfig(Config):
     """One trial. Its signature is its identity."""
 
     dataset: DatasetRef
-    feature: Representation
+    feature: Feature
     model: ModelConfig
     task: Task
     clip: ClipConfig = ClipConfig()
     window: WindowConfig = WindowConfig()
     optim: OptimConfig = OptimConfig()
     augment: AugmentConfig = AugmentConfig()
+    members: tuple[Member, ...] = ()
     seed: int = 0
 
     def problems(self) -> list[str]:
-        clip = self.feature.input_spec(self.clip.seconds)
-        if self.window.frames > clip.frames:
-            return [
-                f"window.frames {self.window.frames} is longer than the {clip.frames} frames of a clip of "
-                f"{self.clip.seconds:g} s at hop {self.feature.hop}: shorten the window or lengthen the clip"
-            ]
-        shapes = self.model.for_representation(self.feature.kind).shape_problems(self.inputs, 2)
-        return [*shapes, *self.augment.problems_with(self.inputs, self.feature.unit)]
+        found = []
+        for name, feature in self.representations.items():
+            clip = feature.input_spec(self.clip.seconds)
+            if self.window.frames > clip.frames:
+                found.append(
+                    f"window.frames {self.window.frames} is longer than the {clip.frames} frames of a clip of "
+                    f"{self.clip.seconds:g} s at hop {feature.hop}{f' of {name}' if name else ''}: shorten the window "
+                    "or lengthen the clip"
+                )
+        if len({(f.hop, f.sample_rate) for f in self.representations.values()}) > 1:
+            found.append("the representations differ in hop or sample rate: windows would not be of one time")
+        if found:
+            return found
+        found = self.built_model.problems_with(self.inputs, 2)
+        if isinstance(self.feature, Representation):
+            found += self.augment.problems_with(self.feature.example_spec(self.window.frames), self.feature.unit)
+        elif self.augment.enabled:
+            found.append(f"augment is set, but {self.feature.kind} is no single representation of audio: leave it out")
+        return found
 
     @property
-    def inputs(self) -> InputSpec:
-        """The shape of one window."""
-        return InputSpec(self.feature.planes, self.feature.freq_bins, self.window.frames)
+    def built_model(self) -> ModelConfig:
+        """The model's config with the variant for its input."""
+        return self.model.for_representation(self.feature.variant)
+
+    @property
+    def representations(self) -> dict[str, Representation]:
+        """The inputs that are computed of audio, by name."""
+        return {name: f for name, f in self.feature.parts().items() if isinstance(f, Representation)}
+
+    @property
+    def representation(self) -> Representation:
+        """The one input, where it is computed of audio.
+
+        Raises
+        ------
+        ConfigError
+            If the trial takes other inputs.
+        """
+        if not isinstance(self.feature, Representation):
+            raise ConfigError(f"a model of {self.feature.kind} does not listen to audio alone: it cannot be used here")
+        return self.feature
+
+    @property
+    def inputs(self) -> Specs:
+        """The shape of one example, or of each of its inputs by name."""
+        specs: dict[str, InputSpec] = {n: f.example_spec(self.window.frames) for n, f in self.feature.parts().items()}
+        return specs.get("", specs)
 
     @property
     def min_seconds(self) -> float:
-        """The least audio that yields one window."""
-        return self.feature.seconds_of(self.window.frames)
+        """The least audio that yields one window; 0 where nothing is heard."""
+        return max((f.seconds_of(self.window.frames) for f in self.representations.values()), default=0.0)

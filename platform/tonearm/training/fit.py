@@ -5,21 +5,21 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from tonearm.core.errors import TrainingError
+from tonearm.core.errors import ConfigError, TrainingError
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
-from tonearm.models.base import Network, in_chunks
+from tonearm.datasets.manifest import Split
+from tonearm.models.base import Inputs, Network, in_chunks
 from tonearm.tasks.base import Task
-from tonearm.training.batches import Batch, Batches
-from tonearm.training.config import OptimConfig
-from tonearm.training.optim import build_optimizer, learning_rate
+from tonearm.training.batches import Batch, Examples
+from tonearm.training.optim import OptimConfig, Round, Schedule, build_optimizer
 
 State = dict[str, Any]
 
@@ -31,9 +31,9 @@ class EpochReport:
     Attributes
     ----------
     epoch
-        From 1.
+        From 1, counted through all rounds.
     metrics
-        ``train_loss``, ``validation_...``, ``lr``, ``epoch_seconds``.
+        ``train_loss``, ``validation_...``, ``lr``, ``round`` (from 0), ``epoch_seconds``.
     improved
         Whether this is the best epoch so far; the network then holds the weights to keep.
     predictions
@@ -49,112 +49,221 @@ class EpochReport:
     state: State
 
 
-def predict_split(model: Network, task: Task, windows: Iterator[torch.Tensor]) -> FloatArray:
-    """Track predictions (tracks, outputs) from each track's windows."""
+@dataclass
+class _Progress:
+    """Where the training is: what a resumed one begins with."""
+
+    epoch: int = 0
+    round: int = 0
+    epoch_of_round: int = 0
+    waited: int = 0
+    best: dict[str, float] | None = None
+
+
+def predict_split(model: Network, task: Task, examples: Examples, split: Split, device: str = "cpu") -> FloatArray:
+    """Track predictions (tracks, outputs) of a split, from its tracks' windows."""
+    return np.concatenate([task.pool(logits) for logits in window_logits(model, examples, split, device)])
+
+
+def window_logits(model: Network, examples: Examples, split: Split, device: str = "cpu") -> Iterator[FloatArray]:
+    """Logits (tracks, windows, outputs) of a split's tracks, some tracks at a time, in their order."""
     model.eval()
-    with torch.inference_mode():
-        return np.stack([task.pool(in_chunks(model, w).numpy()) for w in windows])
+    for inputs, each in examples.evaluation(split):
+        with torch.inference_mode():
+            logits = in_chunks(model, on_device(inputs, device)).float().cpu().numpy()
+        yield logits.reshape(-1, each, *logits.shape[1:])
+
+
+def on_device(inputs: Inputs, device: str) -> Inputs:
+    """Examples where the network is."""
+    if isinstance(inputs, torch.Tensor):
+        return inputs.to(device, non_blocking=True)
+    return {name: values.to(device, non_blocking=True) for name, values in inputs.items()}
 
 
 def fit(
     model: Network,
     task: Task,
-    batches: Batches,
+    examples: Examples,
     optim: OptimConfig,
     seed: int = 0,
     state: State | None = None,
+    device: str = "cpu",
 ) -> Iterator[EpochReport]:
-    """Train, reporting after every epoch; stops by itself after ``optim.epochs``, or ``optim.patience`` without gain.
+    """Train, reporting after every epoch; when the last round has ended, the network holds the best epoch's weights.
+
+    A round ends after ``optim.epochs`` epochs, or ``optim.patience`` of them without gain; the next one begins with the
+    best weights so far and an optimiser of its own.
 
     Parameters
     ----------
     state
         Of an earlier report: training goes on behind it and gives the same losses as if it had never stopped.
+    device
+        Where the network is put.
 
     Raises
     ------
+    ConfigError
+        If the precision or the batch size cannot work for this device or network.
     TrainingError
         On a non-finite loss, naming step, learning rate and tracks.
     """
-    optimizer = build_optimizer(model, optim)
-    first, best, best_epoch = 1, None, 0
+    loop = _Loop(model, task, examples, optim, seed, device)
     if state is not None:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        first, best, best_epoch = state["epoch"] + 1, state["best"], state["best_epoch"]
-    total = batches.steps_per_epoch * optim.epochs
-    target = batches.targets("validation")
-    for epoch in range(first, optim.epochs + 1):
-        if epoch - best_epoch > optim.patience:
-            return
-        started = time.monotonic()
-        torch.manual_seed(derive_seed("dropout", seed, epoch))  # chance depends on the epoch, not on what came before
-        loss = _train_epoch(model, task, batches, optim, optimizer, epoch, total)
-        predictions = predict_split(model, task, batches.windows("validation"))
-        scores = task.metrics(predictions, target)
-        improved = task.better(scores, best)
+        loop.restore(state)
+    yield from loop.run()
+    model.load_state_dict(loop.best_weights)
+    model.eval()
+
+
+class _Loop:
+    """One call of :func:`fit`."""
+
+    def __init__(
+        self, model: Network, task: Task, examples: Examples, optim: OptimConfig, seed: int, device: str
+    ) -> None:
+        self.model, self.task, self.examples, self.optim = model.to(device), task, examples, optim
+        self.seed, self.device = seed, device
+        self.rounds = optim.all_rounds()
+        self.least = _check(model, optim, self.rounds, device)
+        self.optimizer, self.schedule = build_optimizer(model, optim), Schedule(optim)
+        self.scaler = torch.amp.grad_scaler.GradScaler(device, enabled=optim.precision == "float16")
+        self.progress = _Progress()
+        self.best_weights = copy.deepcopy(model.state_dict())
+        weights = task.weights(examples.targets("train"), len(examples.classes))
+        self.weights = weights if weights is None else weights.to(device)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to where an earlier training was."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.progress = _Progress(**state["progress"])
+        self.schedule = Schedule(self.optim, **state["schedule"])
+        self.best_weights = state["best_weights"]
+
+    def state(self) -> State:
+        """All that is needed to come back here; nothing in it changes later."""
+        return {
+            "model": copy.deepcopy(self.model.state_dict()),
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "scaler": self.scaler.state_dict(),
+            "progress": {**asdict(self.progress), "best": dict(self.progress.best or {}) or None},
+            "schedule": {"factor": self.schedule.factor, "waited": self.schedule.waited},
+            "best_weights": self.best_weights,
+        }
+
+    def run(self) -> Iterator[EpochReport]:
+        at = self.progress
+        while at.round < len(self.rounds):
+            this = self.rounds[at.round]
+            while at.epoch_of_round < self.optim.epochs and at.waited < (this.patience or self.optim.patience):
+                yield self._epoch(this)
+            at.round, at.epoch_of_round, at.waited = at.round + 1, 0, 0
+            if at.round < len(self.rounds):
+                self.model.load_state_dict(self.best_weights)
+                self.optimizer, self.schedule = build_optimizer(self.model, self.optim), Schedule(self.optim)
+
+    def _epoch(self, this: Round) -> EpochReport:
+        at, started = self.progress, time.monotonic()
+        at.epoch += 1
+        # Chance depends on the epoch, not on what came before it.
+        torch.manual_seed(derive_seed("dropout", self.seed, at.epoch))
+        loss = self._train(this)
+        predictions = predict_split(self.model, self.task, self.examples, "validation", self.device)
+        scores = self.task.metrics(predictions, self.examples.targets("validation"), self.examples.groups("validation"))
+        improved = self.task.better(scores, at.best)
         if improved:
-            best, best_epoch = scores, epoch
-        yield EpochReport(
-            epoch,
-            {
-                "train_loss": loss,
-                **{f"validation_{k}": v for k, v in scores.items()},
-                "lr": optimizer.param_groups[0]["lr"],
-                "epoch_seconds": time.monotonic() - started,
-            },
-            improved,
-            predictions,
-            copy.deepcopy(
-                {
-                    "model": model.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "epoch": epoch,
-                    "best": best,
-                    "best_epoch": best_epoch,
-                }
-            ),
-        )
+            at.best, self.best_weights = scores, copy.deepcopy(self.model.state_dict())
+        at.epoch_of_round += 1
+        at.waited = 0 if improved else at.waited + 1
+        self.schedule.end_epoch(improved)
+        metrics = {
+            "train_loss": loss,
+            **{f"validation_{k}": v for k, v in scores.items()},
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "round": float(at.round),
+            "epoch_seconds": time.monotonic() - started,
+        }
+        return EpochReport(at.epoch, metrics, improved, predictions, self.state())
+
+    def _train(self, this: Round) -> float:
+        self.model.train()
+        size = this.batch_size or self.optim.batch_size
+        batches = self.examples.steps(size, self.least)
+        if not batches:
+            raise TrainingError(
+                f"no training batch: batches of {size} with at least {self.least} example(s) cannot be made of the "
+                "training split: give it more tracks"
+            )
+        steps = math.ceil(batches / self.optim.accumulate)
+        losses, seen = 0.0, 0
+        first = self.progress.epoch_of_round * steps
+        for i, batch in enumerate(self.examples.train(self.progress.epoch, size, self.least)):
+            step = first + i // self.optim.accumulate
+            if i % self.optim.accumulate == 0:
+                rate = self.schedule.rate(this.lr, step, steps)
+                for group in self.optimizer.param_groups:
+                    group["lr"] = rate
+                self.optimizer.zero_grad(set_to_none=True)
+            together = min(self.optim.accumulate, batches - i + i % self.optim.accumulate)
+            value = self._backward(batch, together, step, rate)
+            losses, seen = losses + value * len(batch.track_ids), seen + len(batch.track_ids)
+            if (i + 1) % self.optim.accumulate == 0 or i + 1 == batches:
+                self._step()
+        return losses / seen
+
+    def _backward(self, batch: Batch, together: int, step: int, rate: float) -> float:
+        """Add a batch's gradient to those of the others that make a step; returns its loss."""
+        with torch.autocast(self.device, PRECISIONS[self.optim.precision], self.optim.precision != "float32"):
+            logits = self.model(on_device(batch.inputs, self.device))
+        loss = batch_loss(self.task, logits.float(), batch, self.weights)
+        penalty = self.model.penalty()
+        total = loss if penalty is None else loss + penalty
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} at step {step} of epoch {self.progress.epoch}, learning rate {rate:g}, tracks "
+                f"{', '.join(batch.track_ids[:8])}: lower the rate, or look at these tracks"
+            )
+        self.scaler.scale(total / together).backward()  # type: ignore[no-untyped-call]
+        return value
+
+    def _step(self) -> None:
+        if self.optim.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.optim.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
 
 
-def batch_loss(task: Task, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def batch_loss(task: Task, logits: torch.Tensor, batch: Batch, weights: torch.Tensor | None = None) -> torch.Tensor:
     """The task's mean loss; of a mixed batch the losses against both targets, weighted as the inputs were mixed.
 
     Weighted losses, not weighted targets: so it holds for any task's loss (Zhang et al. 2018; the same number for
     cross-entropy, which is linear in its targets).
     """
-    loss = task.loss(logits, batch.targets)
+    loss = task.loss(logits, batch.targets.to(logits.device), weights)
     if batch.mixed_targets is None:
         return loss
-    return batch.mix * loss + (1 - batch.mix) * task.loss(logits, batch.mixed_targets)
+    return batch.mix * loss + (1 - batch.mix) * task.loss(logits, batch.mixed_targets.to(logits.device), weights)
 
 
-def _train_epoch(
-    model: Network,
-    task: Task,
-    batches: Batches,
-    optim: OptimConfig,
-    optimizer: torch.optim.Optimizer,
-    epoch: int,
-    total: int,
-) -> float:
-    model.train()
-    losses, examples = 0.0, 0
-    for i, batch in enumerate(batches.train(epoch)):
-        step = (epoch - 1) * batches.steps_per_epoch + i
-        rate = learning_rate(optim, step, total)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        optimizer.zero_grad(set_to_none=True)
-        loss = batch_loss(task, model(batch.inputs), batch)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss is {value} at step {step} of epoch {epoch}, learning rate {rate:g}, tracks "
-                f"{', '.join(batch.track_ids[:8])}: lower the rate, or look at these tracks"
-            )
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        losses += value * len(batch.track_ids)
-        examples += len(batch.track_ids)
-    return losses / examples
+def _check(model: Network, optim: OptimConfig, rounds: list[Round], device: str) -> int:
+    """What cannot work, before anything runs; else the fewest examples that this network can learn from at once."""
+    learning = [m for m in model.modules() if any(p.requires_grad for p in m.parameters(recurse=False))]
+    normalised = any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in learning)
+    least = 2 if normalised else 1
+    found = []
+    smallest = min(r.batch_size or optim.batch_size for r in rounds)
+    if smallest < least:
+        found.append(f"optim.batch_size is {smallest}: batch normalisation cannot learn from a single example")
+    if optim.precision == "float16" and not device.startswith("cuda"):
+        found.append(f"optim.precision is 'float16' on {device}: it needs a GPU; on a CPU choose 'bfloat16'")
+    if found:
+        raise ConfigError(found)
+    return least

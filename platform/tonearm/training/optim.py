@@ -1,22 +1,159 @@
-"""Optimisers and schedules."""
+"""Optimisers, schedules, and rounds at lower rates."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
-from tonearm.training.config import OptimConfig
+from tonearm.core.config import Config
+
+
+class Round(Config):
+    """A further round of training, from the best weights of the one before.
+
+    Attributes
+    ----------
+    lr
+        Learning rate, > 0.
+    batch_size, patience
+        None: as in the first round.
+    """
+
+    lr: float
+    batch_size: int | None = None
+    patience: int | None = None
+
+
+class OptimConfig(Config):
+    """How weights are changed, how fast, and for how long.
+
+    Attributes
+    ----------
+    lr
+        Learning rate, > 0.
+    batch_size
+        Examples that are put through the network at once.
+    epochs
+        The most epochs of a round.
+    patience
+        Epochs without a better primary metric before a round stops itself; the best epoch's weights are kept.
+    optimizer
+        ``"adam"`` (with ``weight_decay`` as an L2 penalty), ``"adamw"`` (decoupled) or ``"sgd"`` (Nesterov momentum).
+    momentum
+        Of SGD, 0 <= momentum < 1.
+    schedule
+        ``"constant"``; ``"cosine"`` from ``lr`` to zero over the epochs, a step at a time; ``"exponential"`` and
+        ``"staircase"`` halve the rate every ``halve_every`` epochs, smoothly or at once; ``"plateau"`` halves it after
+        ``plateau`` epochs without a better primary metric.
+    weight_decay
+        >= 0.
+    clip_norm
+        The gradient's norm is limited to it; None does not limit.
+    accumulate
+        Batches whose gradients are added up for one step: the effective batch is ``batch_size * accumulate``.
+    precision
+        ``"bfloat16"`` and ``"float16"`` (on a GPU only, with loss scaling) compute in mixed precision.
+    sampling
+        ``"balanced"`` draws training examples so that each class comes equally often, with replacement; ``"all"``
+        takes every track as often as any other.
+    rounds
+        Further rounds, each at a rate of its own.
+    """
+
+    lr: float = 1e-3
+    batch_size: int = 8
+    epochs: int = 18
+    patience: int = 20
+    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
+    momentum: float = 0.9
+    schedule: Literal["constant", "cosine", "exponential", "staircase", "plateau"] = "constant"
+    halve_every: float = 5.0
+    plateau: int = 3
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    accumulate: int = 1
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    sampling: Literal["all", "balanced"] = "all"
+    rounds: tuple[Round, ...] = ()
+
+    def problems(self) -> list[str]:
+        found = []
+        for name, lr in (("lr", self.lr), *((f"rounds[{i}].lr", r.lr) for i, r in enumerate(self.rounds))):
+            if not 0 < lr < 10:
+                found.append(f"optim.{name} is {lr}: it must be positive and below 10")
+        if min(self.batch_size, *(r.batch_size or 1 for r in self.rounds), 1) < 1:
+            found.append(f"optim.batch_size is {self.batch_size}: a batch has at least one example")
+        if self.epochs < 1 or min(self.patience, *(r.patience or 1 for r in self.rounds), 1) < 1:
+            found.append(f"optim.epochs {self.epochs} and optim.patience {self.patience} must be at least 1")
+        if not 0 <= self.weight_decay < 10:
+            found.append(f"optim.weight_decay is {self.weight_decay}: it must be at least 0 and below 10")
+        if not 0 <= self.momentum < 1:
+            found.append(f"optim.momentum is {self.momentum}: it must be at least 0 and below 1")
+        if self.halve_every <= 0 or self.plateau < 1:
+            found.append(f"optim.halve_every {self.halve_every} and optim.plateau {self.plateau} must be positive")
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            found.append(f"optim.clip_norm is {self.clip_norm}: it must be positive, or None for no limit")
+        if self.accumulate < 1:
+            found.append(f"optim.accumulate is {self.accumulate}: at least one batch makes a step")
+        return found
+
+    def all_rounds(self) -> list[Round]:
+        """The first round and the further ones, with nothing left open."""
+        return [
+            Round(lr=r.lr, batch_size=r.batch_size or self.batch_size, patience=r.patience or self.patience)
+            for r in (Round(lr=self.lr), *self.rounds)
+        ]
+
+    @property
+    def most_epochs(self) -> int:
+        """Epochs of all rounds, if none stops early."""
+        return self.epochs * (1 + len(self.rounds))
 
 
 def build_optimizer(model: torch.nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """Adam over all trainable parameters; the fused form updates them in one pass over memory."""
+    """The optimiser of all trainable parameters; the fused forms update them in one pass over memory."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    return torch.optim.Adam(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    if config.optimizer == "sgd":
+        nesterov = config.momentum > 0
+        return torch.optim.SGD(
+            parameters, lr=config.lr, momentum=config.momentum, nesterov=nesterov, weight_decay=config.weight_decay
+        )
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
 
-def learning_rate(config: OptimConfig, step: int, total: int) -> float:
-    """The rate of a step, of ``total`` steps in all epochs."""
-    if config.schedule == "cosine":
-        return config.lr * 0.5 * (1 + math.cos(math.pi * min(1.0, step / max(1, total))))
-    return config.lr
+@dataclass
+class Schedule:
+    """The learning rate of every step.
+
+    Attributes
+    ----------
+    factor
+        By which plateaus have lowered the rate.
+    waited
+        Epochs since the last better one, or since the rate was lowered.
+    """
+
+    config: OptimConfig
+    factor: float = 1.0
+    waited: int = 0
+
+    def rate(self, base: float, step: int, steps_per_epoch: int) -> float:
+        """The rate of a round's step (from 0), of ``base``, the round's own."""
+        epochs = step / max(1, steps_per_epoch)
+        if self.config.schedule == "cosine":
+            return base * 0.5 * (1 + math.cos(math.pi * min(1.0, epochs / self.config.epochs)))
+        if self.config.schedule == "exponential":
+            return float(base * 0.5 ** (epochs / self.config.halve_every))
+        if self.config.schedule == "staircase":
+            return float(base * 0.5 ** math.floor(epochs / self.config.halve_every + 1e-9))
+        return base * self.factor
+
+    def end_epoch(self, improved: bool) -> None:
+        """Note how an epoch ended."""
+        self.waited = 0 if improved else self.waited + 1
+        if self.config.schedule == "plateau" and self.waited >= self.config.plateau:
+            self.factor, self.waited = self.factor / 2, 0

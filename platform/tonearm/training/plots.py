@@ -1,56 +1,55 @@
-"""Plots of one model. Figures are made without pyplot, whose global state threads would share."""
+"""Plots of one training. Figures are made without pyplot, whose global state threads would share."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def learning_curves(history: Sequence[dict[str, Any]], primary: str, title: str) -> Figure:
-    """Losses and the primary metric by epoch, the epoch whose model was kept marked."""
+def learning_curves(history: Sequence[dict[str, Any]], primary: str, title: str, maximise: bool = True) -> Figure:
+    """Losses and the primary metric by epoch, the epoch whose model was kept marked.
+
+    Parameters
+    ----------
+    history
+        The metrics of each epoch, as a trial yields them. The validation log loss is drawn where the task has one,
+        since it is comparable with the training loss; epochs where a new ``round`` begins are marked, if there are.
+    primary
+        The task's primary metric.
+    maximise
+        Its direction. An axis of shares shows 0 to 1, one of errors begins at 0, any other shows as much as needed.
+    """
     from matplotlib.figure import Figure
 
     epochs = [h["epoch"] for h in history]
     scores = [h[f"validation_{primary}"] for h in history]
     best = max(i for i, h in enumerate(history) if h["improved"])
+    curves = {"training loss": [h["train_loss"] for h in history]}
+    if all("validation_log_loss" in h for h in history):
+        curves["validation log loss"] = [h["validation_log_loss"] for h in history]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    left.plot(epochs, [h["train_loss"] for h in history], "o-", label="training loss")
-    left.plot(epochs, [h["validation_log_loss"] for h in history], "o-", label="validation log loss")
-    left.set(xlabel="epoch", ylabel="nats", ylim=(0, None))
+    for label, losses in curves.items():
+        left.plot(epochs, losses, "o-", label=label)
+    left.set(xlabel="epoch", ylabel="loss")
+    if min(min(losses) for losses in curves.values()) >= 0:
+        left.set_ylim(0, None)
     left.legend()
     right.plot(epochs, scores, "o-", color="tab:green")
-    right.axvline(epochs[best], color="grey", linestyle=":", label=f"kept: epoch {epochs[best]}, {scores[best]:.3f}")
-    right.set(xlabel="epoch", ylabel=f"validation {primary}", ylim=(0, 1))
-    right.legend(loc="lower right")
+    right.axvline(epochs[best], color="grey", linestyle=":", label=f"kept: epoch {epochs[best]}, {scores[best]:.4g}")
+    right.set(xlabel="epoch", ylabel=f"validation {primary}")
+    if min(scores) >= 0:
+        right.set_ylim(0, 1 if maximise and max(scores) <= 1 else None)
+    right.legend()
     for axis in (left, right):
+        for before, after in pairwise(history):
+            if before.get("round") != after.get("round"):
+                axis.axvline((before["epoch"] + after["epoch"]) / 2, color="grey", linewidth=0.8)
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
     figure.suptitle(title)
-    return figure
-
-
-def confusion_plot(confusion: np.ndarray, classes: Sequence[str], title: str) -> Figure:
-    """A confusion matrix: counts written, colours by the share of the true class."""
-    from matplotlib.figure import Figure
-
-    size = 3.0 + 0.45 * len(classes)
-    figure = Figure(figsize=(size + 1, size), layout="constrained")
-    axis = figure.subplots()
-    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    image = axis.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    for row in range(len(classes)):
-        for column in range(len(classes)):
-            if confusion[row, column]:
-                colour = "white" if share[row, column] > 0.5 else "black"
-                axis.text(column, row, str(confusion[row, column]), ha="center", va="center", color=colour)
-    axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-    axis.set_yticks(range(len(classes)), classes)
-    axis.set(xlabel="predicted", ylabel="truth", title=title)
-    figure.colorbar(image, ax=axis, label="share of the true class", shrink=0.8)
     return figure

@@ -7,6 +7,7 @@
     state.pt               the same and all that is needed to go on behind it (read with weights_only)
     bundle/                the best epoch's model
     validation.parquet     the best epoch's predictions, a row a track
+    test.parquet           the same on the test split, if it was asked for
     ended.json             why it ended: "completed", "stopped" (by the scheduler) or "failed", with the error
 """
 
@@ -25,17 +26,21 @@ from tonearm.core import storage
 from tonearm.core.errors import TrainingError
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
-from tonearm.training.batches import Batches
-from tonearm.training.bundle import Bundle, build_network, save_bundle
+from tonearm.datasets.manifest import Split
+from tonearm.models.base import Network
+from tonearm.models.stacked import StackedNetwork
+from tonearm.tasks.base import Task
+from tonearm.training.batches import Examples
+from tonearm.training.bundle import Bundle, build_network, load_bundle, save_bundle
 from tonearm.training.config import TrialConfig
-from tonearm.training.fit import fit
+from tonearm.training.fit import fit, predict_split
 
 Ending = Literal["completed", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
 class TrackPredictions:
-    """Predictions of a split: ids, groups, true class indices (tracks,), probabilities (tracks, classes)."""
+    """Predictions of a split: ids, groups, targets as the task encodes them, outputs (tracks, classes)."""
 
     track_ids: list[str]
     groups: list[str]
@@ -97,12 +102,22 @@ class TrialFolder:
     def bundle_uri(self) -> str:
         return storage.join(self.uri, "bundle")
 
+    def predictions_uri(self, split: Split) -> str:
+        """Where the predictions on a split lie."""
+        return storage.join(self.uri, f"{split}.parquet")
+
+    def predictions(self, split: Split) -> TrackPredictions:
+        """The kept model's predictions on a split."""
+        return read_predictions(self.predictions_uri(split))
+
     def validation(self) -> TrackPredictions:
         """The best epoch's predictions on the validation split."""
-        return read_predictions(storage.join(self.uri, "validation.parquet"))
+        return self.predictions("validation")
 
 
-def run_trial(config: TrialConfig, batches: Batches, folder: TrialFolder) -> Iterator[dict[str, Any]]:
+def run_trial(
+    config: TrialConfig, batches: Examples, folder: TrialFolder, device: str = "cpu"
+) -> Iterator[dict[str, Any]]:
     """Run a trial, or what is left of it: recorded epochs are given back as they were, then training goes on.
 
     Yields
@@ -119,16 +134,22 @@ def run_trial(config: TrialConfig, batches: Batches, folder: TrialFolder) -> Ite
     if ended:
         return
     storage.write_json(storage.join(folder.uri, "config.json"), config.to_dict())
-    torch.manual_seed(derive_seed("weights", config.seed, config.signature()))
+    # Not by the config's signature: then a field that changes nothing would change the first weights.
+    torch.manual_seed(derive_seed("weights", config.seed, config.model.kind))
     model = build_network(config, len(batches.classes))
+    load_members(model, config, batches.classes)
     best = history[-1]["best"] if history else None
-    for report in fit(model, config.task, batches, config.optim, config.seed, state):
+    for report in fit(model, config.task, batches, config.optim, config.seed, state, device):
         if report.improved:
             best = report.metrics[f"validation_{config.task.primary}"]
             scores = {k: v for k, v in report.metrics.items() if k.startswith("validation_")}
             kept = {**scores, "epoch": report.epoch}
-            save_bundle(folder.bundle_uri, Bundle(config, batches.classes, kept, model, batches.scaling))
-            write_predictions(storage.join(folder.uri, "validation.parquet"), batches, report.predictions)
+            save_bundle(folder.bundle_uri, Bundle(config, batches.classes, kept, model, batches.scalings))
+            write_predictions(
+                folder.predictions_uri("validation"),
+                config.task,
+                predictions_of(config.task, batches, "validation", report.predictions),
+            )
         metrics = {
             "epoch": report.epoch,
             **report.metrics,
@@ -142,18 +163,76 @@ def run_trial(config: TrialConfig, batches: Batches, folder: TrialFolder) -> Ite
     folder.end("completed")
 
 
-def write_predictions(uri: str, batches: Batches, probabilities: FloatArray) -> None:
-    """Write the validation predictions as Parquet: a row a track, a column a class."""
+def load_members(network: Network, config: TrialConfig, names: Sequence[str]) -> None:
+    """Put the trained members' weights into a network that consists of them.
+
+    Raises
+    ------
+    TrainingError
+        If a member is missing, was trained by another trial than the config says, on other inputs, or for other
+        classes; all problems at once.
+    """
+    if not isinstance(network, StackedNetwork):
+        if config.members:
+            raise TrainingError(f"the model {config.model.kind!r} has no members, {len(config.members)} were given")
+        return
+    given = {m.name: m for m in config.members}
+    found = [f"member {name!r} is not trained: name its trial" for name in network.members if name not in given]
+    found += [f"there is no member {name!r}: {', '.join(network.members)}" for name in given
+              if name not in network.members]  # fmt: skip
+    for name, member in given.items():
+        if name in network.members:
+            bundle = load_bundle(member.bundle)
+            part = config.feature.parts()[network.member_inputs[name] or ""]
+            checks = {
+                "is of another trial": bundle.config.signature() == member.trial,
+                "takes another input": (bundle.config.feature, bundle.config.window.frames)
+                == (part, config.window.frames),
+                "gives other classes": bundle.classes == tuple(names),
+            }
+            wrong = [what for what, fits in checks.items() if not fits]
+            found += [f"member {name!r} at {member.bundle} {what}" for what in wrong]
+            if not wrong:
+                network.members[name].load_state_dict(bundle.network.state_dict())
+    if found:
+        raise TrainingError(f"{config.model.kind}: " + "; ".join(found))
+
+
+def score_test(config: TrialConfig, batches: Examples, folder: TrialFolder, device: str = "cpu") -> TrackPredictions:
+    """The kept model's predictions on the test split, made once and kept beside the bundle."""
+    uri = folder.predictions_uri("test")
+    if not storage.exists(uri):
+        network = load_bundle(folder.bundle_uri).network.to(device)
+        predictions = predict_split(network, config.task, batches, "test", device)
+        write_predictions(uri, config.task, predictions_of(config.task, batches, "test", predictions))
+    return read_predictions(uri)
+
+
+def predictions_of(task: Task, batches: Examples, split: Split, predictions: FloatArray) -> TrackPredictions:
+    """Predictions of a split with the tracks that they are of."""
+    return TrackPredictions(
+        batches.ids(split), batches.groups(split), batches.targets(split), predictions, task.answers(batches.classes)
+    )
+
+
+def write_predictions(uri: str, task: Task, found: TrackPredictions) -> None:
+    """Write predictions as Parquet: a row a track, a column an output.
+
+    Beside ``track_id`` and ``group`` there are ``target`` (as the task encodes it), ``p:NAME`` for each output, and
+    whatever the task says for people, such as the names of the true and the predicted class.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tracks = batches.tracks("validation")
-    columns: dict[str, Sequence[Any]] = {
-        "track_id": [t.track_id for t in tracks],
-        "group": [t.group for t in tracks],
-        "label": [t.label for t in tracks],
-        "predicted": [batches.classes[i] for i in probabilities.argmax(axis=1)],
-        **{f"p:{c}": probabilities[:, i].tolist() for i, c in enumerate(batches.classes)},
+    target: Any = pa.array(np.ascontiguousarray(found.target).ravel())
+    if found.target.ndim == 2:
+        target = pa.FixedSizeListArray.from_arrays(target, found.target.shape[1])
+    columns: dict[str, Any] = {
+        "track_id": found.track_ids,
+        "group": found.groups,
+        **task.readable(found.probabilities, found.target, found.classes),
+        "target": target,
+        **{f"p:{c}": found.probabilities[:, i] for i, c in enumerate(found.classes)},
     }
     buffer = io.BytesIO()
     pq.write_table(pa.table(columns), buffer)
@@ -162,15 +241,20 @@ def write_predictions(uri: str, batches: Batches, probabilities: FloatArray) -> 
 
 def read_predictions(uri: str) -> TrackPredictions:
     """The inverse of :func:`write_predictions`."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = pq.read_table(io.BytesIO(storage.read_bytes(uri)))
     classes = tuple(n.removeprefix("p:") for n in table.column_names if n.startswith("p:"))
-    index = {c: i for i, c in enumerate(classes)}
+    target = table["target"].combine_chunks()
+    if pa.types.is_fixed_size_list(target.type):
+        encoded = target.values.to_numpy(zero_copy_only=False).reshape(len(target), target.type.list_size)
+    else:
+        encoded = target.to_numpy(zero_copy_only=False)
     return TrackPredictions(
         table["track_id"].to_pylist(),
         table["group"].to_pylist(),
-        np.array([index[label] for label in table["label"].to_pylist()], dtype=np.int64),
+        encoded,
         np.stack([table[f"p:{c}"].to_numpy() for c in classes], axis=1).astype(np.float32),
         classes,
     )

@@ -1,0 +1,207 @@
+"""Data sets on the command line: which one, where its files are, and everything that training needs of it."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.common import start_ray
+from tonearm.audio.windows import ClipConfig
+from tonearm.core import home, storage
+from tonearm.core.errors import ConfigError
+from tonearm.datasets import DatasetConfig, FolderConfig, ScoresConfig
+from tonearm.datasets.base import Catalogue
+from tonearm.datasets.facts import Facts, load_facts
+from tonearm.datasets.labels import drop_small_classes
+from tonearm.datasets.manifest import Manifest, Reject, Track, load_rejects, save_manifest, save_rejects
+from tonearm.datasets.split_report import report as split_report
+from tonearm.datasets.splits import split_by_group, stratified_split
+from tonearm.features.base import Representation
+from tonearm.training.examples import descriptor_facts, facts_of_tracks
+
+if TYPE_CHECKING:
+    from tonearm.pipelines.extract import ExtractionReport
+
+MAX_REJECTED = 0.2
+
+
+def manifest_uri(name: str) -> str:
+    """Where a data set's manifest lies."""
+    return storage.join(home.data_home(name), "manifest.parquet")
+
+
+def rejects_uri(name: str) -> str:
+    """Where the table of what was set aside lies."""
+    return storage.join(home.data_home(name), "rejects.parquet")
+
+
+def dataset_name(audio: str) -> str:
+    """A data set's name from its folder's: lower-case letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", Path(audio).resolve().name.lower()).strip("-") or "folder"
+
+
+def parse_fields(texts: Sequence[str]) -> dict[str, object]:
+    """Fields from texts such as ``"optim.lr=1e-3"``: values are read as Python literals, and as texts otherwise.
+
+    Raises
+    ------
+    ConfigError
+        If one has no equals sign, or names a field twice.
+    """
+    found: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not equals or not name or name in found:
+            raise ConfigError(f"{text!r} is no setting, or the second one of its field: write field=value")
+        try:
+            found[name] = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError):
+            found[name] = value.strip()
+    return found
+
+
+def choose_dataset(kind: str, root: str = "", fields: Mapping[str, object] | None = None) -> DatasetConfig:
+    """A data set's config from what was typed; fields that are given empty are left at their defaults.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown kind or field, or if it needs a folder and none is given.
+    """
+    given = {k: v for k, v in (fields or {}).items() if v not in ("", None)}
+    if root:
+        given["root"] = os.path.expanduser(root)  # noqa: PTH111  a URI must stay as it is
+    chosen = DatasetConfig.registry[kind].from_dict({"kind": kind, **given})
+    if isinstance(chosen, ScoresConfig):
+        return chosen.replace({"root": storage.join(home.data_home("scores"), "audio")})
+    if not chosen.root:
+        raise ConfigError(f"data set {kind} needs the folder of its files: --audio PATH (or --data PATH)")
+    return chosen
+
+
+def make_catalogue(data: DatasetConfig, name: str = "") -> Catalogue:
+    """List the tracks of a data set; what must be made first is made (``scores`` is rendered)."""
+    make = MAKERS.get(data.kind)
+    if make:
+        make(data)
+    found = data.catalogue()
+    if not name and isinstance(data, FolderConfig):
+        name = dataset_name(data.root)
+    return dataclasses.replace(found, name=name or found.name)
+
+
+def _render(data: DatasetConfig) -> None:
+    from tonearm.pipelines.render import make_scores
+
+    start_ray()
+    make_scores(data.root)
+
+
+MAKERS: dict[str, Callable[[DatasetConfig], None]] = {"scores": _render}
+"""What is made before a data set can be listed, by its kind."""
+
+
+def prepare(
+    catalogue: Catalogue,
+    features: Sequence[Representation],
+    clip: ClipConfig,
+    min_seconds: float,
+    seed: int = 0,
+    max_rejected: float = MAX_REJECTED,
+    device: str = "cpu",
+    descriptors: bool = False,
+    classes: bool = True,
+    grouped: bool = True,
+    facts: str = "",
+) -> tuple[Manifest, ExtractionReport | None]:
+    """Extract what is missing, set aside what cannot be used, split, and write the manifest last.
+
+    Parameters
+    ----------
+    descriptors
+        Whether tempo, energy, ... are measured, and become facts.
+    classes
+        Whether the label is a class of which several tracks are needed; else a label may be there or not.
+    grouped
+        Whether a group stays in one split; else classes are balanced and groups cross splits.
+    facts
+        A Parquet table of further facts, a row a track or an artist.
+
+    Returns
+    -------
+    The manifest, and what extraction did, None where nothing is heard.
+    """
+    tracks, notes = drop_small_classes(catalogue.tracks) if classes else (tuple(catalogue.tracks), [])
+    together: Sequence[Sequence[str]] = ()
+    extraction = None
+    rejects = list(catalogue.rejects)
+    if features:
+        extraction, usable = _extract(catalogue, tracks, features, clip, min_seconds, max_rejected, device, descriptors)
+        rejects += extraction.rejects
+        tracks, more_notes = drop_small_classes(usable) if classes else (tuple(usable), [])
+        notes, together = [*notes, *more_notes], extraction.duplicates
+    save_rejects(rejects_uri(catalogue.name), rejects)
+    split, split_notes = _split(tracks, seed, together, grouped)
+    if together:
+        split_notes.append(
+            f"{len(together)} recording(s) occur more than once, e.g. {' = '.join(together[0])}: each is kept in one "
+            "split"
+        )
+    known = catalogue.facts
+    if descriptors:
+        known = _joined(known, descriptor_facts(tracks, clip, home.features_home()))
+    if facts:
+        known = _joined(known, facts_of_tracks(load_facts(os.path.expanduser(facts)), tracks))  # noqa: PTH111  a URI
+    manifest = Manifest(catalogue.name, catalogue.label, split, (*catalogue.notes, *notes, *split_notes), known)
+    save_manifest(manifest_uri(catalogue.name), manifest)
+    if extraction:
+        written = sum(extraction.bytes.values()) / 2**20
+        print(f"  {extraction.extracted} tracks extracted now ({written:.0f} MiB), {extraction.stored} were there")
+    describe(manifest, rejects)
+    return manifest, extraction
+
+
+def _extract(
+    catalogue: Catalogue, tracks: Sequence[Track], features: Sequence[Representation], clip: ClipConfig,
+    min_seconds: float, max_rejected: float, device: str, descriptors: bool,
+) -> tuple[ExtractionReport, list[Track]]:  # fmt: skip
+    from tonearm.pipelines.extract import extract_features, require_usable
+
+    start_ray()
+    known = load_rejects(rejects_uri(catalogue.name))
+    extraction = extract_features(tracks, features, clip, home.features_home(), min_seconds, known, device, descriptors)
+    save_rejects(rejects_uri(catalogue.name), [*catalogue.rejects, *extraction.rejects])
+    require_usable(extraction, tracks, max_rejected, rejects_uri(catalogue.name))
+    unusable = {r.track_id for r in extraction.rejects}
+    return extraction, [t for t in tracks if t.track_id not in unusable]
+
+
+def _split(
+    tracks: Sequence[Track], seed: int, together: Sequence[Sequence[str]], grouped: bool
+) -> tuple[tuple[Track, ...], list[str]]:
+    """The source's own split where every track has one; else one that keeps groups, or one that balances classes."""
+    if all(t.split for t in tracks):
+        return tuple(tracks), ["split as published"]
+    return split_by_group(tracks, seed, together=together) if grouped else stratified_split(tracks, seed)
+
+
+def _joined(known: Facts, more: Facts) -> Facts:
+    return known.joined(more) if len(known) else more
+
+
+def describe(manifest: Manifest, rejects: Sequence[Reject]) -> None:
+    """Print what is in a data set, how it is split, what leaks, and what was set aside."""
+    for line in split_report(manifest).lines():
+        print(f"  {line}")
+    for note in manifest.notes:
+        print(f"  note: {note}")
+    if rejects:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in Counter(r.reason for r in rejects).most_common())
+        print(f"  set aside: {len(rejects)} ({reasons}); listed in {rejects_uri(manifest.name)}")

@@ -1,0 +1,216 @@
+"""What a training came to, for a person: every stage beside what needs no model, over seeds and folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jobs.common import table
+from jobs.training_run import Outcome, Request, stages_of
+from tonearm.core import home, storage
+from tonearm.datasets.manifest import Manifest
+from tonearm.ensembles.combine import weighted_mean
+from tonearm.features.given import Artists
+from tonearm.models import count_parameters
+from tonearm.recommend.artist_embeddings import overlap_of_table
+from tonearm.tasks.base import Task
+from tonearm.training.batches import truth_of
+from tonearm.training.bundle import load_bundle
+from tonearm.training.config import TrialConfig
+from tonearm.training.evaluate import Scores, score, trivial_scores
+from tonearm.training.stages import Finished
+from tonearm.training.trial import TrackPredictions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ENSEMBLE = "mean of them"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model's test scores.
+
+    Attributes
+    ----------
+    each
+        All metrics, a dict a run.
+    pooled
+        Of all folds' test tracks together (of the first seed), with intervals.
+    trivial
+        Metrics of what needs no model, a dict a run.
+    """
+
+    name: str
+    task: Task
+    each: list[dict[str, float]]
+    pooled: Scores
+    trivial: list[dict[str, float]]
+    parameters: int | None = None
+    seconds: float = 0.0
+
+    def mean(self, metric: str) -> float:
+        return float(np.mean([e[metric] for e in self.each]))
+
+    def deviation(self, metric: str) -> float:
+        """Over the runs; 0 where there is one."""
+        return float(np.std([e[metric] for e in self.each], ddof=1)) if len(self.each) > 1 else 0.0
+
+
+def report_runs(request: Request, outcome: Outcome) -> list[Row]:
+    """Print, plot and log what came of a training; returns a row a stage, and one for the ensemble if there is one."""
+    rows = [_row(name, done, [d.test for d in done]) for name, done in stages_of(outcome.runs)]
+    if request.recipe.ensemble:
+        rows.append(_ensemble_row(outcome))
+    print(f"\n=== {request.name} on {outcome.manifest.name}: {request.recipe.source}")
+    print(_table(rows, request, len(outcome.runs[0].results[-1].test.classes)))
+    last = rows[-1]
+    by_class = last.task.by_class(*_of_first_seed(outcome))
+    if by_class:
+        print(_class_table(by_class))
+    if request.recipe.published:
+        print(f"  the source's figure, on its own data: {request.recipe.published}")
+    extra = _overlaps(outcome)
+    for name, values in extra.items():
+        print(f"  {name}: " + ", ".join(f"{k} {v:.4f}" for k, v in values.items()))
+    _keep(request, outcome, rows, extra)
+    return rows
+
+
+def _row(name: str, done: Sequence[Finished], tests: Sequence[TrackPredictions]) -> Row:
+    task = done[0].task
+    each = [task.metrics(t.probabilities, t.target, t.groups) for t in tests]
+    trivial = [trivial_scores(task, _train_target(d), t.target, len(t.classes), t.groups)
+               for d, t in zip(done, tests, strict=True)]  # fmt: skip
+    first = [t for d, t in zip(done, tests, strict=True) if d.config.seed == done[0].config.seed]
+    config, parameters, seconds = done[0].config, None, 0.0
+    if isinstance(config, TrialConfig):
+        parameters = count_parameters(load_bundle(done[0].folder.bundle_uri).network)
+    seconds = float(np.mean([sum(h["epoch_seconds"] for h in d.folder.history()) for d in done]))
+    return Row(name, task, each, _pooled(task, first), trivial, parameters, seconds)
+
+
+def _ensemble_row(outcome: Outcome) -> Row:
+    means = []
+    for run in outcome.runs:
+        tests = [d.test for d in run.results]
+        mean = weighted_mean([t.probabilities for t in tests], [1.0] * len(tests))
+        means.append(TrackPredictions(tests[0].track_ids, tests[0].groups, tests[0].target, mean, tests[0].classes))
+    return _row(ENSEMBLE, [run.results[0] for run in outcome.runs], means)
+
+
+def _pooled(task: Task, tests: Sequence[TrackPredictions]) -> Scores:
+    predictions, target = (np.concatenate([getattr(t, n) for t in tests]) for n in ("probabilities", "target"))
+    return score(task, predictions, target, [g for t in tests for g in t.groups])
+
+
+def _train_target(done: Finished) -> np.ndarray:
+    if isinstance(done.config, TrialConfig) and isinstance(done.config.feature, Artists):
+        return done.validation.target  # all pairs are trained on
+    manifest: Manifest = done.manifest
+    names = done.task.names(truth_of(manifest.tracks, manifest.facts), manifest.classes)
+    return done.task.encode(truth_of(manifest.of("train"), manifest.facts), names)
+
+
+def _of_first_seed(outcome: Outcome) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    tests = [r.results[-1].test for r in outcome.runs if r.seed == 0]
+    return (np.concatenate([t.probabilities for t in tests]), np.concatenate([t.target for t in tests]),
+            tests[0].classes)  # fmt: skip
+
+
+def _overlaps(outcome: Outcome) -> dict[str, dict[str, float]]:
+    """The thesis' check of a table of artists, beside a random table."""
+    found = {}
+    for name, done in stages_of(outcome.runs):
+        config = done[0].config
+        if isinstance(config, TrialConfig) and isinstance(config.feature, Artists):
+            found[f"{name}, mean Jaccard overlap of related artists and nearest neighbours"] = overlap_of_table(
+                load_bundle(done[0].folder.bundle_uri), done[0].manifest
+            )
+    return found
+
+
+def _table(rows: Sequence[Row], request: Request, outputs: int) -> str:
+    task = rows[-1].task
+    runs = f"{request.seeds} seed{'s' if request.seeds > 1 else ''}"
+    runs += f" x {request.folds} folds" if request.folds else ""
+    head = [f"test, {runs}", *(f"{m} [95 %]" for m in task.headline), "weights", "seconds"]
+    lines = [tuple(head)]
+    for row in rows:
+        if row.task.headline != task.headline:
+            cells = [f"{m} {row.mean(m):.4f}" for m in row.task.headline]
+            cells = [*cells, *[""] * len(task.headline)][: len(task.headline)]
+        else:
+            cells = [_cell(row, m) for m in task.headline]
+        weights = f"{row.parameters:,}".replace(",", " ") if row.parameters else ""
+        lines.append((row.name, *cells, weights, f"{row.seconds:.0f}" if row.seconds else ""))
+    trivial = [f"{np.mean([t[m] for t in rows[-1].trivial]):.4f}" for m in task.headline]
+    lines.append((task.trivial_name, *trivial, "", ""))
+    chance = task.chance(outputs)
+    if chance is not None:
+        cells = [f"{chance:.4f}" if m == task.primary else "" for m in task.headline]
+        lines.append(("chance", *cells, "", ""))
+    return table(lines)
+
+
+def _cell(row: Row, metric: str) -> str:
+    interval = row.pooled.intervals[metric]
+    spread = f" ± {row.deviation(metric):.4f}" if len(row.each) > 1 else ""
+    return f"{row.mean(metric):.4f}{spread} [{interval.low:.4f}, {interval.high:.4f}]"
+
+
+def _class_table(by_class: dict[str, dict[str, float]], most: int = 20) -> str:
+    columns = list(next(iter(by_class.values())))
+    rows = [("", *columns)]
+    shown = sorted(by_class, key=lambda c: -by_class[c].get("tracks", 0.0))[:most]
+    rows += [(name, *(f"{by_class[name][c]:.3f}".rstrip("0").rstrip(".") for c in columns)) for name in shown]
+    rest = len(by_class) - len(shown)
+    return table(rows) + (f"\n  and {rest} more" if rest else "")
+
+
+def runs_plot(rows: Sequence[Row], title: str) -> Figure:
+    """Every model's score in every run, its mean, and what needs no model."""
+    from matplotlib.figure import Figure
+
+    task = rows[-1].task
+    shown = [r for r in rows if r.task.primary == task.primary]
+    figure = Figure(figsize=(7.5, 1.4 + 0.5 * len(shown)), layout="constrained")
+    axis = figure.subplots()
+    for y, row in enumerate(shown):
+        values = [e[task.primary] for e in row.each]
+        axis.plot(values, [y] * len(values), "o", color="tab:blue", alpha=0.6)
+        axis.plot([row.mean(task.primary)], [y], "|", color="black", markersize=18)
+    trivial = float(np.mean([t[task.primary] for t in rows[-1].trivial]))
+    axis.axvline(trivial, color="grey", linestyle=":", label=f"{task.trivial_name}: {trivial:.3f}")
+    axis.set_yticks(range(len(shown)), [r.name for r in shown])
+    axis.set(xlabel=f"test {task.primary}", title=title, ylim=(len(shown) - 0.5, -0.5))
+    axis.legend(loc="best")
+    axis.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def _keep(request: Request, outcome: Outcome, rows: Sequence[Row], extra: dict[str, dict[str, float]]) -> None:
+    """Write the report's figures to MLflow and to the report folder."""
+    import io
+
+    figure = runs_plot(rows, f"{request.name} on {outcome.manifest.name}")
+    outcome.parent.figure("runs.png", figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110, format="png")
+    folder = storage.join(home.reports_home(outcome.manifest.name), f"{request.name}-{request.signature}")
+    storage.write_bytes(storage.join(folder, "runs.png"), buffer.getvalue())
+    summary: dict[str, Any] = {
+        "recipe": request.name, "dataset": outcome.manifest.name, "data_signature": outcome.manifest.signature(),
+        "folds": request.folds, "seeds": request.seeds, "notes": list(outcome.manifest.notes), **extra,
+        "rows": [{"name": r.name, "each": r.each, "trivial": r.trivial, "pooled": r.pooled.to_dict(),
+                  "parameters": r.parameters, "seconds": r.seconds} for r in rows],
+    }  # fmt: skip
+    storage.write_json(storage.join(folder, "summary.json"), summary)
+    last = rows[-1]
+    outcome.parent.metrics({f"test_{m}": last.mean(m) for m in last.each[0]})
+    outcome.parent.metrics({f"test_{m}_deviation": last.deviation(m) for m in last.each[0]})
+    outcome.parent.end()
+    print(f"  plots and summary: {folder}; MLflow: {home.tracking_uri()}")

@@ -1,0 +1,253 @@
+"""Data set ``artists``: recordings with what is known of their artists, or the artists themselves.
+
+Below the root, all but the recordings optional::
+
+    (recordings)                        as in data set ``folder``; ``tracks.csv`` may have a column picture
+    relations.csv                       artist, related
+    artists.csv                         artist (or name), year (or first_year), latitude, longitude
+    lyrics.csv  or  lyrics/<track>.txt  track_id (or path), text
+    art/<track or album>.jpg, .png
+
+What is not there is noted and unknown: NaN, or an empty text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tonearm.core.errors import DatasetError
+from tonearm.core.seeding import digest
+from tonearm.datasets.base import Catalogue, DatasetConfig
+from tonearm.datasets.facts import Facts
+from tonearm.datasets.folder import PATH_COLUMNS, TABLE, scan_folder
+from tonearm.datasets.manifest import Reject, Track
+from tonearm.datasets.recordings import read_track_table
+from tonearm.datasets.relations import Relations, read_relations
+from tonearm.datasets.tables import find_table, numbers, read_table
+from tonearm.datasets.words import Vocabulary
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+NAME_COLUMNS, YEAR_COLUMNS = ("artist", "name", "artist_name"), ("year", "first_year")
+TEXT_COLUMNS = ("text", "lyrics")
+KNOWN = ("year", "latitude", "longitude")
+RANGES = {"year": (1.0, 9999.0), "latitude": (-90.0, 90.0), "longitude": (-180.0, 180.0)}
+
+
+class ArtistsConfig(DatasetConfig, kind="artists"):
+    """Recordings to learn artists' vectors from. Tracks have no class: their artist is their group and is predicted.
+
+    Attributes
+    ----------
+    audio
+        Whether rows are recordings; if not, a row an artist: those with relations, or else those of the table.
+    relations_file, artist_column, related_column
+        The table of related artists, below the root, and its two columns.
+    symmetric
+        Whether a relation counts both ways.
+    lyrics_length
+        Words of a text that are kept, from its beginning.
+    vocabulary_size
+        Distinct words that have a number of their own; the rest are rare.
+    """
+
+    audio: bool = True
+    relations_file: str = "relations.csv"
+    artist_column: str = "artist"
+    related_column: str = "related"
+    symmetric: bool = False
+    lyrics_length: int = 200
+    vocabulary_size: int = 20_000
+
+    @property
+    def has_audio(self) -> bool:  # type: ignore[override]  # here, unlike elsewhere, it depends on a field
+        return self.audio
+
+    def problems(self) -> list[str]:
+        return [
+            f"ArtistsConfig.{name} is {value}: it must be at least 1"
+            for name, value in (("lyrics_length", self.lyrics_length), ("vocabulary_size", self.vocabulary_size))
+            if value < 1
+        ]
+
+    def relations(self) -> Relations:
+        """Who is related to whom.
+
+        Raises
+        ------
+        DatasetError
+            If the table is not there, lacks a column or relates no two artists.
+        """
+        path = Path(self.root) / self.relations_file
+        return read_relations(path, self.artist_column, self.related_column, self.symmetric)
+
+    def vocabulary(self) -> Vocabulary:
+        """The words of all lyrics; empty where there are none."""
+        return Vocabulary.build((_read_lyrics(Path(self.root))[0] or {}).values(), self.vocabulary_size)
+
+    def catalogue(self) -> Catalogue:
+        """List recordings or artists.
+
+        Facts: ``year``, ``latitude``, ``longitude`` (a recording's own, else its artist's); of recordings also
+        ``picture``, a path, and, where there are any lyrics, their ``lyrics`` as whole numbers, all padding where a
+        recording has none. Of artists, where there are relations, ``related``: the rows (artists sorted by name) of
+        each one's related artists, -1 where there are fewer.
+        """
+        notes = []
+        relations = self.relations() if (Path(self.root) / self.relations_file).is_file() else None
+        if relations is None:
+            notes.append(f"no {self.relations_file}: no related artists are known")
+        else:
+            notes += relations.notes
+        tracks: Sequence[Track]
+        rejects: Sequence[Reject] = ()
+        table, table_notes = _read_artists(self.root)
+        if self.audio:
+            found, rejects = scan_folder(self.root, "artist")
+            tracks = [dataclasses.replace(track, label="") for track in found]
+            if relations is not None:
+                there = {track.artist for track in tracks}
+                notes.append(f"{sum(a in relations for a in there)} of {len(there)} artists have relations")
+        else:
+            tracks = self._artists(relations, table)
+        columns: dict[str, np.ndarray] = {}
+        for name in KNOWN:
+            own = (getattr(t, name) for t in tracks)
+            artists = (table.get(t.artist or "", {}).get(name, np.nan) for t in tracks)
+            columns[name] = np.array([a if o is None else o for o, a in zip(own, artists, strict=True)], np.float64)
+        notes += table_notes
+        if self.audio:
+            columns["picture"], picture_notes = _pictures(Path(self.root), tracks)
+            lyrics, lyrics_notes = self._lyrics(tracks)
+            columns |= lyrics
+            notes += [*picture_notes, *lyrics_notes]
+        elif relations is not None:
+            columns["related"] = relations.padded()
+        facts = Facts([t.track_id for t in tracks], columns)
+        return Catalogue("artists", "artist", tracks, rejects, facts, tuple(notes))
+
+    def _artists(self, relations: Relations | None, table: Mapping[str, Mapping[str, float]]) -> list[Track]:
+        names = sorted(table) if relations is None else relations.artists
+        if not names:
+            raise DatasetError(
+                f"no artists in {self.root!r}: give a {self.relations_file} ({self.artist_column}, "
+                f"{self.related_column}) or an artists.csv (artist, year, latitude, longitude)"
+            )
+        return [
+            Track(track_id=name, source="", content=digest("artists", name, size=16), label="",
+                  group=f"artist:{name}", artist=name)
+            for name in names
+        ]  # fmt: skip
+
+    def _lyrics(self, tracks: Sequence[Track]) -> tuple[dict[str, np.ndarray], list[str]]:
+        texts, notes = _read_lyrics(Path(self.root))
+        if texts is None:
+            return {}, notes
+        words = Vocabulary.build(texts.values(), self.vocabulary_size)
+        own = _look_up(tracks, texts)
+        tokens = np.stack([words.encode(text, self.lyrics_length) for text in own])
+        notes.append(f"{int(tokens.any(axis=1).sum())} of {len(tracks)} recordings have lyrics")
+        return {"lyrics": tokens}, notes
+
+
+def _look_up(tracks: Sequence[Track], values: Mapping[str, str], album: bool = False) -> list[str]:
+    """What is kept for each track under its id, the id without suffix, its file's stem or (on request) its album.
+
+    A stem or album that several tracks' files or artists bear tells none of them apart: it counts for no one.
+    """
+    stems = _owners((Path(t.track_id).stem, t.track_id) for t in tracks)
+    albums = _owners((t.album or "", t.group) for t in tracks)
+    found = []
+    for t in tracks:
+        path = Path(t.track_id)
+        keys = [t.track_id, path.with_suffix("").as_posix()]
+        keys += [path.stem] if len(stems[path.stem]) == 1 else []
+        keys += [t.album] if album and t.album and len(albums[t.album]) == 1 else []
+        found.append(next((values[key] for key in keys if values.get(key)), ""))
+    return found
+
+
+def _owners(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    owners: dict[str, set[str]] = defaultdict(set)
+    for name, owner in pairs:
+        owners[name].add(owner)
+    return owners
+
+
+def _read_artists(root: str) -> tuple[dict[str, dict[str, float]], list[str]]:
+    """Year, latitude and longitude by artist; NaN where unknown or impossible."""
+    path = find_table(root, "artists")
+    if path is None:
+        return {}, ["no artists.csv: years and places are known only where the recordings tell them"]
+    table = read_table(path, (), (*NAME_COLUMNS, *YEAR_COLUMNS, *KNOWN))
+    key = next((c for c in NAME_COLUMNS if c in table), None)
+    if key is None:
+        raise DatasetError(f"{path} needs a column {' or '.join(NAME_COLUMNS)}")
+    year = next((c for c in YEAR_COLUMNS if c in table), "year")
+    rows = len(table[key])
+    values = {n: numbers(table[c]) if c in table else np.full(rows, np.nan)
+              for n, c in zip(KNOWN, (year, "latitude", "longitude"), strict=True)}  # fmt: skip
+    notes = []
+    for name, (low, high) in RANGES.items():
+        column = values[name]
+        impossible = np.isfinite(column) & ((column < low) | (column > high))
+        stated = impossible & (column != 0)  # a year 0 is how tables write "unknown"
+        if stated.any():
+            notes.append(f"{int(stated.sum())} artist(s) of {path.name} have an impossible {name}, e.g. "
+                         f"{column[stated][0]:g}: taken as unknown")  # fmt: skip
+        column[impossible | ~np.isfinite(column)] = np.nan
+    found: dict[str, dict[str, float]] = {}
+    for i, artist in enumerate(str(a).strip() for a in table[key]):
+        if artist:
+            found.setdefault(artist, {name: float(v[i]) for name, v in values.items()})
+    if len(found) < rows:
+        notes.append(f"{rows - len(found)} row(s) of {path.name} have no name or one that came before: left out")
+    return found, notes
+
+
+def _read_lyrics(root: Path) -> tuple[dict[str, str] | None, list[str]]:
+    """Texts by track id, path or stem; None if there are neither a table nor a folder."""
+    path = find_table(str(root), "lyrics")
+    if path is not None:
+        table = read_table(path, (), ("track_id", *PATH_COLUMNS, *TEXT_COLUMNS))
+        key = next((c for c in ("track_id", *PATH_COLUMNS) if c in table), None)
+        text = next((c for c in TEXT_COLUMNS if c in table), None)
+        if key is None or text is None:
+            raise DatasetError(f"{path} needs a column track_id or path and a column text")
+        return {str(k).removeprefix("./"): str(v) for k, v in zip(table[key], table[text], strict=True)}, []
+    folder = root / "lyrics"
+    if not folder.is_dir():
+        return None, ["no lyrics.csv and no folder lyrics: no lyrics are known"]
+    texts, bad = {}, []
+    for file in sorted(folder.rglob("*.txt")):
+        name = file.relative_to(folder).as_posix()
+        try:
+            texts[name.removesuffix(".txt")] = file.read_text("utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            bad.append(name)
+    return texts, [f"{len(bad)} file(s) of lyrics are no UTF-8 text and are left out, e.g. {bad[0]}"] if bad else []
+
+
+def _pictures(root: Path, tracks: Sequence[Track]) -> tuple[np.ndarray, list[str]]:
+    """The path of each track's picture, by the column of the table or the folder; "" where there is none."""
+    folder = root / "art"
+    named = {
+        file.relative_to(folder).with_suffix("").as_posix(): str(file.absolute())
+        for file in sorted(folder.rglob("*"), reverse=True)  # of two with one name the first by the alphabet
+        if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file()
+    }
+    table = read_track_table(root / TABLE)
+    paths, lost = _look_up(tracks, named, album=True), []
+    for i, track in enumerate(tracks):
+        told = table.of(track.track_id).get("picture")
+        if told and (root / told).is_file():
+            paths[i] = str((root / told).absolute())
+        elif told:
+            lost.append(told)
+    notes = [f"{sum(map(bool, paths))} of {len(tracks)} recordings have a picture"]
+    notes += [f"{len(lost)} picture(s) that {TABLE} names are not there, e.g. {lost[0]}"] if lost else []
+    return np.array(paths, dtype=object), notes

@@ -1,0 +1,156 @@
+"""Folds for cross-validation: a pure function of ids, groups, labels and a seed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+from tonearm.core.errors import DatasetError
+from tonearm.core.seeding import derive_seed
+from tonearm.datasets.balance import count_groups, has_several_labels, join_groups, place_groups
+from tonearm.datasets.manifest import Split, Track
+
+Validation = Literal["next_fold", "inner"]
+
+INNER_SHARE = 0.15
+
+
+def folds_by_group(
+    tracks: Sequence[Track],
+    folds: int,
+    seed: int = 0,
+    grouped: bool = True,
+    together: Sequence[Sequence[str]] = (),
+) -> tuple[tuple[str, ...], ...]:
+    """Divide tracks into folds of like size and like classes.
+
+    Parameters
+    ----------
+    folds
+        How many, at least 2.
+    seed
+        Of the choice between placements that are equally good.
+    grouped
+        Whether a group stays in one fold. Else classes are balanced track by track.
+    together
+        Track ids that must share a fold whatever their groups: a recording that occurs twice.
+
+    Returns
+    -------
+    The track ids of each fold, sorted. A class that has fewer groups than folds lacks in some.
+
+    Raises
+    ------
+    DatasetError
+        If there are fewer than two folds, fewer groups than folds, or all groups of a class of singly labelled
+        tracks fall in one fold: no model could be trained to tell it there.
+    """
+    ordered, units = _units(tracks, grouped, together)
+    what = "groups" if grouped else "recordings"
+    if folds < 2:
+        raise DatasetError(f"{folds} fold(s): cross-validation needs at least 2")
+    if len(set(units)) < folds:
+        raise DatasetError(f"{len(set(units))} {what} cannot fill {folds} folds: ask for fewer, or add recordings")
+    counts = count_groups(ordered, units)
+    seed = derive_seed("folds", seed, folds, [t.track_id for t in ordered])
+    placement = place_groups(counts, [1 / folds] * folds, seed, by_size=True)
+    fold_of = dict(zip(counts.groups, placement.bins.tolist(), strict=True))
+    members: list[list[str]] = [[] for _ in range(folds)]
+    for t, unit in zip(ordered, units, strict=True):
+        members[fold_of[unit]].append(t.track_id)
+    if not all(members):
+        raise DatasetError(f"{len(set(units))} {what} of unequal size leave one of {folds} folds empty: ask for fewer")
+    if not has_several_labels(ordered):
+        in_folds = (placement.have > 0).sum(axis=0)
+        _require_two_folds([label for label, n in zip(counts.classes, in_folds, strict=True) if n < 2], what)
+    return tuple(tuple(ids) for ids in members)
+
+
+def with_fold(
+    tracks: Sequence[Track],
+    folds: int,
+    fold: int,
+    seed: int = 0,
+    grouped: bool = True,
+    validation: Validation = "inner",
+    together: Sequence[Sequence[str]] = (),
+) -> tuple[Track, ...]:
+    """Assign splits for one round of cross-validation: one fold is tested, the others train and validate.
+
+    Parameters
+    ----------
+    fold
+        The one that is the test split, 0..folds - 1.
+    validation
+        ``inner``: about 15 % of the other folds' tracks, groups kept whole, so that most of them train. ``next_fold``:
+        all of the following fold, so that every track is validated on once, too.
+
+    Other parameters, and errors, are those of :func:`folds_by_group`.
+
+    Returns
+    -------
+    The tracks with their split (and joined groups, where ``grouped``), sorted by id.
+
+    Raises
+    ------
+    DatasetError
+        Also if there is no such fold, a split would be empty, or a class of singly labelled tracks would be left
+        without a training track.
+    """
+    if not 0 <= fold < folds:
+        raise DatasetError(f"there is no fold {fold} of {folds}: they are 0..{folds - 1}")
+    if validation == "next_fold" and folds < 3:
+        raise DatasetError("2 folds leave none to train on if the next one validates: ask for 3, or for inner")
+    members = folds_by_group(tracks, folds, seed, grouped, together)
+    ordered, units = _units(tracks, grouped, together)
+    split_of: dict[str, Split] = dict.fromkeys(members[fold], "test")
+    rest = [(t, unit) for t, unit in zip(ordered, units, strict=True) if t.track_id not in split_of]
+    if validation == "next_fold":
+        chosen = set(members[(fold + 1) % folds])
+    else:
+        chosen = _inner([t for t, _ in rest], [unit for _, unit in rest], derive_seed("inner", seed, folds, fold))
+    for t, _ in rest:
+        split_of[t.track_id] = "validation" if t.track_id in chosen else "train"
+    if not has_several_labels(ordered):
+        trained = {t.label for t, _ in rest if split_of[t.track_id] == "train"}
+        lacking = sorted({t.label for t in ordered} - trained)
+        if lacking:
+            raise DatasetError(
+                f"class {lacking[0]!r} has no training track in fold {fold} of {folds}: too few groups have it. "
+                "Add recordings by other artists, or leave the class out"
+            )
+    return tuple(
+        dataclasses.replace(t, split=split_of[t.track_id], group=unit if grouped else t.group)
+        for t, unit in zip(ordered, units, strict=True)
+    )
+
+
+def _inner(tracks: Sequence[Track], units: Sequence[str], seed: int) -> set[str]:
+    """The ids that validate."""
+    if len(set(units)) < 2:
+        raise DatasetError("one group is left beside the test fold: it cannot both train and validate")
+    counts = count_groups(tracks, units)
+    seed = derive_seed(seed, [t.track_id for t in tracks])
+    placement = place_groups(counts, [1 - INNER_SHARE, INNER_SHARE], seed)
+    validating = {unit for unit, place in zip(counts.groups, placement.bins, strict=True) if place == 1}
+    if not validating or len(validating) == len(counts.groups):
+        raise DatasetError("the groups beside the test fold are too unequal to both train and validate")
+    return {t.track_id for t, unit in zip(tracks, units, strict=True) if unit in validating}
+
+
+def _units(
+    tracks: Sequence[Track], grouped: bool, together: Sequence[Sequence[str]]
+) -> tuple[list[Track], tuple[str, ...]]:
+    """Tracks by id, and what each must share a fold with."""
+    ordered = sorted(tracks, key=lambda t: t.track_id)
+    ids = [t.track_id for t in ordered]
+    return ordered, join_groups(ids, [t.group for t in ordered] if grouped else ids, together)
+
+
+def _require_two_folds(labels: Sequence[str], what: str) -> None:
+    if labels:
+        raise DatasetError(
+            f"class {labels[0]!r} lies in one fold only: too few {what} have it. Add recordings by other artists, or "
+            f"leave the class out{f' ({len(labels)} such classes)' if len(labels) > 1 else ''}"
+        )

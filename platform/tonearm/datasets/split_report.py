@@ -1,0 +1,214 @@
+"""What a person should know of a data set's splits: how balanced they are, and what is on both sides of them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tonearm.core.errors import DatasetError
+from tonearm.datasets.manifest import SPLITS, Manifest, Split, Track
+
+EXAMPLES = 3
+CLASSES_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Things of one sort that occur in two splits or more.
+
+    Attributes
+    ----------
+    what
+        The sort, in the plural: ``"groups"``.
+    count
+        How many such things.
+    tracks
+        How many tracks they have, over all splits.
+    examples
+        The first few, with their tracks by split.
+    certain
+        Whether it is surely the same music or artist: equal titles may be two works, or two performances of one.
+    """
+
+    what: str
+    count: int
+    tracks: int
+    examples: tuple[str, ...] = ()
+    certain: bool = True
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """Balance and leaks.
+
+    Attributes
+    ----------
+    sizes
+        Tracks by split.
+    without_split
+        Tracks that are in none.
+    wanted
+        Share of each split: the one that was asked for, else that of all tracks.
+    counts
+        Tracks by class and split; a track with several labels counts for each.
+    worst
+        The class and split whose share is farthest from the wanted one; None without classes.
+    largest_deviation
+        Of ``worst``: its share minus the wanted one, -1..1.
+    lacking
+        Pairs of a class and a split that has no track of it.
+    leaks
+        By which a test would be flattered: groups, contents, songs (same artist and title), titles of unknown artists.
+        All sorts are listed, those without any with a count of 0.
+    information
+        What is not always a leak: artists (where groups are works, say) and albums (compilations).
+    """
+
+    name: str
+    sizes: Mapping[str, int]
+    without_split: int
+    wanted: Mapping[str, float]
+    counts: Mapping[str, Mapping[str, int]]
+    worst: tuple[str, str] | None
+    largest_deviation: float
+    lacking: tuple[tuple[str, str], ...]
+    leaks: tuple[Overlap, ...]
+    information: tuple[Overlap, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing leaks, surely or possibly."""
+        return not any(leak.count for leak in self.leaks)
+
+    def shares(self, label: str) -> dict[str, float]:
+        """Shares of a class's tracks by split, sum 1; all 0 where none of them is in a split."""
+        total = sum(self.counts[label].values())
+        return {split: n / total if total else 0.0 for split, n in self.counts[label].items()}
+
+    def lines(self) -> list[str]:
+        """For people: sizes, the classes that are farthest from their shares, leaks."""
+        total = max(1, sum(self.sizes.values()))
+        out = [f"{self.name}: " + ", ".join(f"{s} {n} ({n / total:.1%})" for s, n in self.sizes.items())]
+        if self.without_split:
+            out.append(f"without a split: {self.without_split} tracks")
+        if self.worst:
+            label, split = self.worst
+            out.append(
+                f"largest deviation: {label!r} has {self.shares(label)[split]:.1%} in {split}, "
+                f"wanted {self.wanted[split]:.1%}"
+            )
+        by_deviation = sorted(self.counts, key=lambda label: (-self._deviation(label), label))
+        for label in by_deviation[:CLASSES_SHOWN]:
+            shares = self.shares(label)
+            out.append(f"  {label}: " + ", ".join(f"{s} {n} ({shares[s]:.1%})" for s, n in self.counts[label].items()))
+        if len(by_deviation) > CLASSES_SHOWN:
+            out.append(f"  and {len(by_deviation) - CLASSES_SHOWN} classes that deviate less")
+        if self.lacking:
+            shown = ", ".join(f"{label!r} in {split}" for label, split in self.lacking[:EXAMPLES])
+            out.append(f"no track of a class in a split: {len(self.lacking)} times, e.g. {shown}")
+        found = [leak for leak in self.leaks if leak.count]
+        if not found:
+            out.append(f"no leak: no {', '.join(leak.what for leak in self.leaks)} in two splits")
+        out += [f"{'LEAK' if leak.certain else 'possible leak'}: {_told(leak)}" for leak in found]
+        out += [f"for information: {_told(overlap)}" for overlap in self.information if overlap.count]
+        return out
+
+    def to_dict(self) -> dict[str, Any]:
+        """All values as JSON types."""
+        return {**asdict(self), "clean": self.clean, "shares": {label: self.shares(label) for label in self.counts}}
+
+    def _deviation(self, label: str) -> float:
+        return max(abs(share - self.wanted[split]) for split, share in self.shares(label).items())
+
+
+def report(manifest: Manifest, fractions: Mapping[Split, float] | None = None) -> SplitReport:
+    """Look at the splits of a data set.
+
+    Parameters
+    ----------
+    manifest
+        Of the data set.
+    fractions
+        The shares that were asked for; None (published splits) compares each class with all tracks.
+
+    Raises
+    ------
+    DatasetError
+        If no track has a split.
+    """
+    tracks = [t for t in manifest.tracks if t.split]
+    if not tracks:
+        raise DatasetError(f"{manifest.name}: none of {len(manifest.tracks)} tracks has a split: split them first")
+    sizes = _by_split(tracks)
+    wanted: dict[str, float] = {s: fractions[s] if fractions else sizes[s] / len(tracks) for s in SPLITS}
+    members: dict[str, list[Track]] = {label: [] for label in manifest.classes}
+    for t in tracks:
+        for label in t.all_labels:
+            members[label].append(t)
+    counts = {label: _by_split(of_class) for label, of_class in members.items()}
+    deviations = {
+        (label, split): n / sum(own.values()) - wanted[split]
+        for label, own in counts.items()
+        for split, n in own.items()
+        if sum(own.values())
+    }
+    worst = max(deviations, key=lambda cell: abs(deviations[cell])) if deviations else None
+    return SplitReport(
+        name=manifest.name,
+        sizes=sizes,
+        without_split=len(manifest.tracks) - len(tracks),
+        wanted=wanted,
+        counts=counts,
+        worst=worst,
+        largest_deviation=deviations[worst] if worst else 0.0,
+        lacking=tuple((label, s) for label, own in counts.items() for s, n in own.items() if not n),
+        leaks=(
+            _overlap(tracks, "groups", lambda t: t.group),
+            _overlap(tracks, "contents", lambda t: t.content),
+            _overlap(tracks, "songs by artist and title", _artist_and_title, certain=False),
+            _overlap(tracks, "titles of unknown artists", _title_alone, certain=False),
+        ),
+        information=(
+            _overlap(tracks, "artists", lambda t: _plain(t.artist)),
+            _overlap(tracks, "albums", lambda t: _plain(t.album)),
+        ),
+    )
+
+
+def _overlap(tracks: Sequence[Track], what: str, key: Callable[[Track], str], certain: bool = True) -> Overlap:
+    """Keys that tracks of two splits share; "" is none."""
+    having: dict[str, list[Track]] = defaultdict(list)
+    for t in tracks:
+        if value := key(t):
+            having[value].append(t)
+    across = {value: own for value, own in sorted(having.items()) if len({t.split for t in own}) > 1}
+    examples = tuple(
+        f"{value}: {', '.join(f'{n} {split}' for split, n in _by_split(own).items() if n)} (e.g. {own[0].track_id})"
+        for value, own in list(across.items())[:EXAMPLES]
+    )
+    return Overlap(what, len(across), sum(len(own) for own in across.values()), examples, certain)
+
+
+def _by_split(tracks: Sequence[Track]) -> dict[str, int]:
+    counts = Counter(t.split for t in tracks)
+    return {split: counts[split] for split in SPLITS}
+
+
+def _artist_and_title(track: Track) -> str:
+    artist, title = _plain(track.artist), _plain(track.title)
+    return f"{artist}: {title}" if artist and title else ""
+
+
+def _title_alone(track: Track) -> str:
+    return "" if _plain(track.artist) else _plain(track.title)
+
+
+def _plain(text: str | None) -> str:
+    """Without the differences of case and spacing that writers make."""
+    return " ".join((text or "").casefold().split())
+
+
+def _told(overlap: Overlap) -> str:
+    return f"{overlap.count} {overlap.what} in two splits ({overlap.tracks} tracks), e.g. {'; '.join(overlap.examples)}"

@@ -1,0 +1,116 @@
+"""Tables that data sets come as: CSV of any usual separator, or Parquet; and lists that were written as text."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tonearm.core.errors import DatasetError
+
+SUFFIXES = (".parquet", ".csv")
+SEPARATORS = (",", ";", "\t")
+
+
+def find_table(root: str, *stems: str) -> Path | None:
+    """The first of these tables in a folder, Parquet before CSV where both are there; None if there is none."""
+    candidates = (Path(root) / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """Columns of a table, a row a line.
+
+    Parameters
+    ----------
+    path
+        CSV in UTF-8 (separated by comma, semicolon or tab, whichever the header has most of), or Parquet.
+    columns
+        That must be there.
+    optional
+        That are read where they are there.
+
+    Returns
+    -------
+    Arrays (rows,) by name: numbers from Parquet as they are, all else as objects; "" where a text is missing. Nothing
+    of a CSV is interpreted: an artist called "NA" stays one.
+
+    Raises
+    ------
+    DatasetError
+        If the file cannot be read, or columns are missing; all of them are listed.
+    """
+    try:
+        present = _columns_of(path)
+        missing = [name for name in columns if name not in present]
+        if missing:
+            raise DatasetError(f"{path} lacks the column(s) {', '.join(missing)}: it has {', '.join(present)}")
+        wanted = [name for name in dict.fromkeys([*columns, *optional]) if name in present]
+        return _read_parquet(path, wanted) if path.suffix == ".parquet" else _read_csv(path, wanted)
+    except (OSError, ValueError) as error:  # what pandas and pyarrow raise is of these
+        raise DatasetError(f"{path} cannot be read as a table: {error}") from None
+
+
+def numbers(values: np.ndarray) -> np.ndarray:
+    """Values as float64; NaN where one is no number."""
+    import pandas as pd
+
+    return np.array(pd.to_numeric(pd.Series(values), errors="coerce"), dtype=np.float64)
+
+
+def parse_list(value: Any) -> tuple[str, ...] | None:
+    """The items of a list of texts, written as Python does (``"['rock', 'folk rock']"``) or kept as a list; or None."""
+    if isinstance(value, str):
+        try:
+            value = ast.literal_eval(value)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return None
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        return None
+    return tuple(value)
+
+
+def _separator(path: Path) -> str:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = file.readline()
+    return max(SEPARATORS, key=header.count)
+
+
+def _columns_of(path: Path) -> list[str]:
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return list(pq.read_schema(path).names)
+    import pandas as pd
+
+    return [str(c) for c in pd.read_csv(path, sep=_separator(path), encoding="utf-8-sig", nrows=0).columns]
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    import pandas as pd
+
+    # All columns, since of a part of them pandas does not say where a row has too many fields.
+    table = pd.read_csv(path, sep=_separator(path), dtype=object, keep_default_na=False, encoding="utf-8-sig")
+    if not isinstance(table.index, pd.RangeIndex):  # what it makes of surplus fields in the first row
+        raise DatasetError(f"{path}: its rows have more fields than its header names")
+    return {name: table[name].fillna("").to_numpy(dtype=object) for name in columns}
+
+
+def _read_parquet(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    import pyarrow.parquet as pq
+    from pyarrow import types
+
+    table = pq.read_table(path, columns=list(columns))
+    found = {}
+    for name in columns:
+        column = table.column(name)
+        if types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type):
+            found[name] = column.to_numpy()
+        else:
+            found[name] = np.fromiter(("" if v is None else v for v in column.to_pylist()), object, len(column))
+    return found

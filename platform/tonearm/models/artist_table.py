@@ -1,0 +1,114 @@
+"""Artists as vectors, learned from who is related to whom (Whitell 2019)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tonearm.core.errors import TrainingError
+from tonearm.core.types import InputSpec
+from tonearm.models.base import Inputs, ModelConfig, Network, one_input
+from tonearm.models.blocks import checked_ids, vector_problems
+
+
+class ArtistTableConfig(ModelConfig, kind="artist_table"):
+    """A vector for each artist; the input's shape is (1, artists, 1), the outputs are the vectors' length.
+
+    Attributes
+    ----------
+    sparse
+        Whether looked-up rows have sparse gradients, so that a step costs as much as the batch is long and not as the
+        table is. They need an optimiser that takes them, such as ``torch.optim.SparseAdam``, for the table alone.
+    """
+
+    sparse: bool = False
+
+    def shape_problems(self, inputs: InputSpec, outputs: int) -> list[str]:
+        return super().shape_problems(inputs, outputs) + vector_problems(inputs, "a table of artists")
+
+    def network(self, inputs: InputSpec, outputs: int) -> Network:
+        return ArtistTable(inputs.freq_bins, outputs, self.sparse)
+
+
+class ArtistTable(Network):
+    """The table, and the scale and bias that make logits of cosines.
+
+    Rows start at random with a length of about 1. Cosines lie within -1 and 1, so that without a scale the loss could
+    not fall below what these allow. It starts at 10, the bias at -5 (ours): a right angle is then no relation and half
+    of one is even, and the two, which Adam moves slowly, need not go far.
+
+    Parameters
+    ----------
+    artists, dim
+        Rows and columns.
+    sparse
+        As in :class:`ArtistTableConfig`.
+    """
+
+    def __init__(self, artists: int, dim: int, sparse: bool = False) -> None:
+        super().__init__()
+        self.embedding_dim = dim
+        self.table = nn.Embedding(artists, dim, sparse=sparse)
+        nn.init.normal_(self.table.weight, std=1 / math.sqrt(dim))
+        self.scale = nn.Parameter(torch.tensor(10.0))
+        self.bias = nn.Parameter(torch.tensor(-5.0))
+
+    def embed(self, x: Inputs) -> Tensor:
+        """Vectors of shape (batch, dim).
+
+        Parameters
+        ----------
+        x
+            Ids, integers of shape (batch,) within 0 and artists - 1; or floats of shape (batch, artists) or
+            (batch, 1, artists, 1): weights by which the artists' vectors are added up, a one for a single artist.
+
+        Raises
+        ------
+        TrainingError
+            For an id beyond the table, or another shape.
+        """
+        given = one_input(x)
+        if not given.is_floating_point():
+            if given.ndim != 1:
+                raise self._misshapen(given)
+            return self._rows(given)
+        weights = given.flatten(1) if given.ndim > 1 else given
+        if weights.ndim != 2 or weights.shape[1] != self.table.num_embeddings:
+            raise self._misshapen(given)
+        return weights @ self.table.weight
+
+    def forward(self, x: Inputs) -> Tensor:
+        """How related two artists are, for pairs of ids; for all else, what :meth:`embed` gives.
+
+        Parameters
+        ----------
+        x
+            Integers of shape (batch, 2) within 0 and artists - 1; or as :meth:`embed` takes it.
+
+        Returns
+        -------
+        Tensor
+            Shape (batch, 1): scale * cosine + bias, the logit of being related; or (batch, dim).
+        """
+        given = one_input(x)
+        if given.is_floating_point() or given.ndim != 2:
+            return self.embed(given)
+        if given.shape[1] != 2:
+            raise self._misshapen(given)
+        left, right = self._rows(given).unbind(1)
+        logits: Tensor = self.scale * F.cosine_similarity(left, right) + self.bias
+        return logits.unsqueeze(1)
+
+    def _rows(self, ids: Tensor) -> Tensor:
+        last = self.table.num_embeddings - 1
+        rows: Tensor = self.table(checked_ids(ids, 0, last, "an artist's id", f"the table has {last + 1} rows"))
+        return rows
+
+    def _misshapen(self, given: Tensor) -> TrainingError:
+        return TrainingError(
+            f"artists of shape {tuple(given.shape)} and type {given.dtype}: give integer ids of shape (batch,), to "
+            f"forward also pairs of shape (batch, 2), or float weights of shape (batch, {self.table.num_embeddings})"
+        )

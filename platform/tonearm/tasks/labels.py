@@ -1,0 +1,80 @@
+"""Labels and facts of tracks as numbers, with everything that is missing named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tonearm.core.errors import DatasetError
+from tonearm.core.types import FloatArray, Truth
+
+NAMED_IN_MESSAGES = 20
+
+
+def label_indices(truth: Truth, names: Sequence[str]) -> list[list[int]]:
+    """Of each track, the places of its labels among the names, in the order of its labels.
+
+    Raises
+    ------
+    DatasetError
+        If a label is none of the names, or a track has no label.
+    """
+    index = {name: i for i, name in enumerate(names)}
+    unknown = sorted({label for labels in truth.labels for label in labels} - set(names))
+    if unknown:
+        raise DatasetError(
+            f"labels {unknown[:NAMED_IN_MESSAGES]} are none of the classes {list(names)[:NAMED_IN_MESSAGES]}: "
+            "train anew on this data, or leave these tracks out"
+        )
+    empty = [i for i, labels in enumerate(truth.labels) if not labels]
+    if empty:
+        raise DatasetError(
+            f"{len(empty)} of {len(truth)} tracks have no label, the first of them track number {empty[0]}: "
+            "label them or leave them out"
+        )
+    return [[index[label] for label in labels] for labels in truth.labels]
+
+
+def fact_values(truth: Truth, fact: str, vectors: bool) -> FloatArray:
+    """A fact of all tracks as float32, NaN where unknown: (tracks,), or (tracks, dim) if ``vectors``.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such fact, or it is no number (or vector).
+    """
+    if fact not in truth.values:
+        known = ", ".join(sorted(truth.values)) or "none"
+        raise DatasetError(f"no fact {fact!r} is known of these tracks: there are {known}")
+    values = np.asarray(truth.values[fact])
+    if values.dtype.kind not in "iufb":
+        raise DatasetError(f"the fact {fact!r} is text, not numbers: choose another target")
+    if values.ndim != (2 if vectors else 1):
+        found = "a vector" if values.ndim > 1 else "one number"
+        task = "regression" if vectors else "embedding"
+        raise DatasetError(f"the fact {fact!r} is {found} a track, {values.shape}: the task {task!r} learns those")
+    return values.astype(np.float32)
+
+
+def has_fact(truth: Truth, fact: str, vectors: bool) -> np.ndarray:
+    """Which tracks have a fact, all of it finite: bool (tracks,). Raises as :func:`fact_values`."""
+    values = fact_values(truth, fact, vectors)
+    return np.asarray(np.isfinite(values).reshape(len(values), -1).all(axis=1))
+
+
+def numbers(truth: Truth, fact: str, vectors: bool) -> FloatArray:
+    """The same as :func:`fact_values`, of tracks that all have it.
+
+    Raises
+    ------
+    DatasetError
+        Besides, if it is missing or infinite for some.
+    """
+    values, missing = fact_values(truth, fact, vectors), np.flatnonzero(~has_fact(truth, fact, vectors))
+    if len(missing):
+        raise DatasetError(
+            f"{len(missing)} of {len(values)} tracks have no {fact!r}, the first of them track number {missing[0]}: "
+            "leave them out of the data set"
+        )
+    return values

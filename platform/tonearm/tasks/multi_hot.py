@@ -1,0 +1,79 @@
+"""What tasks of several labels a track share: multi-hot targets, binary cross-entropy, fitness by sigmoid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tonearm.core.types import FloatArray, Truth
+from tonearm.tasks.aggregate import Pooling, pool_fitness
+from tonearm.tasks.base import Task
+from tonearm.tasks.labels import label_indices
+
+SMALLEST_PROBABILITY = 1e-7
+LARGEST_WEIGHT = 20.0  # a class of one track in thousands would otherwise rule the batches that it is in
+
+
+class MultiHot(Task):
+    """Base of the tasks whose targets are float32 (tracks, classes) of 0 and 1.
+
+    Attributes
+    ----------
+    pooling
+        How the windows of a track pool; ``"vote"`` is the share of windows that speak for a class.
+    class_weights
+        ``"balanced"``: the positive examples of a class count by its ratio of negative to positive tracks in the
+        training split (PyTorch's ``pos_weight``), at most :data:`LARGEST_WEIGHT` times. Rare classes are then found
+        more often, and fitness exceeds frequency.
+    """
+
+    trivial_name: ClassVar[str] = "training frequencies"
+
+    pooling: Pooling = "mean_probability"
+    class_weights: Literal["none", "balanced"] = "none"
+
+    def encode(self, truth: Truth, names: Sequence[str]) -> np.ndarray:
+        target = np.zeros((len(truth), len(names)), dtype=np.float32)
+        for row, indices in zip(target, label_indices(truth, names), strict=True):
+            row[indices] = 1
+        return target
+
+    def weights(self, target: np.ndarray, outputs: int) -> torch.Tensor | None:
+        if self.class_weights == "none":
+            return None
+        positives = target.sum(axis=0)
+        ratio = (len(target) - positives) / np.maximum(positives, 1)
+        return torch.from_numpy(np.clip(ratio, 1 / LARGEST_WEIGHT, LARGEST_WEIGHT).astype(np.float32))
+
+    def loss(self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        """Binary cross-entropy, the mean over examples and classes."""
+        return F.binary_cross_entropy_with_logits(logits, target, pos_weight=weights)
+
+    def pool(self, logits: FloatArray) -> FloatArray:
+        return pool_fitness(logits, self.pooling)
+
+    def trivial(self, target: np.ndarray, outputs: int) -> FloatArray:
+        """Of each class its share of the training tracks."""
+        share: FloatArray = target.mean(axis=0).astype(np.float32)
+        return share
+
+    def strata(self, target: np.ndarray) -> np.ndarray:
+        """The rarest of a track's classes, so that even drawing shows rare classes as often as they can be."""
+        counts = target.sum(axis=0)
+        rarest: np.ndarray = np.where(target > 0, counts, np.inf).argmin(axis=1)
+        return rarest
+
+
+def binary_log_loss(predictions: FloatArray, target: np.ndarray) -> float:
+    """Mean binary cross-entropy over tracks and classes, nats, from fitness (tracks, classes)."""
+    p = np.clip(predictions.astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    return float(-(target * np.log(p) + (1 - target) * np.log1p(-p)).mean())
+
+
+def named(rows: np.ndarray, names: Sequence[str]) -> list[str]:
+    """Of each track, the names of the classes that its row of (tracks, classes) marks, joined by ``"; "``."""
+    return ["; ".join(names[i] for i in np.flatnonzero(row).tolist()) for row in rows]

@@ -1,0 +1,111 @@
+"""Any number of labels a track: sigmoid and binary cross-entropy (Whitell 2019, FMA large)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tonearm.core.types import FloatArray
+from tonearm.tasks.aggregate import pool_fitness
+from tonearm.tasks.multi_hot import MultiHot, binary_log_loss, named
+from tonearm.tasks.plots import bar_plot
+from tonearm.tasks.ranking import average_precision, mean_average_precision, mean_roc_auc, roc_auc
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class MultiLabel(MultiHot, kind="multi_label"):
+    """Figure of merit: the mean squared error a track, as in the thesis; the better rank metrics stand beside it.
+
+    Attributes
+    ----------
+    threshold
+        A label is answered where the fitness is at least this, within 0..1. If windows vote, each votes by it, and
+        half of them decide.
+    """
+
+    primary: ClassVar[str] = "mse"
+    maximise: ClassVar[bool] = False
+    smooth: ClassVar[str] = "mse"
+    headline: ClassVar[tuple[str, ...]] = ("mse", "hamming_loss", "mean_average_precision")
+
+    threshold: float = 0.5
+
+    def problems(self) -> list[str]:
+        if not 0 < self.threshold < 1:
+            return [f"task.threshold is {self.threshold}: a probability is compared with it, so it lies within 0 and 1"]
+        return []
+
+    def pool(self, logits: FloatArray) -> FloatArray:
+        return pool_fitness(logits, self.pooling, self.threshold)
+
+    def answered(self, predictions: FloatArray) -> np.ndarray:
+        """Which labels are answered, bool of the predictions' shape."""
+        answers: np.ndarray = predictions >= (0.5 if self.pooling == "vote" else self.threshold)
+        return answers
+
+    def metrics(
+        self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        """Errors of the fitness, errors of the answers, and how well tracks are ranked for each class.
+
+        ``mse`` and ``log_loss`` (nats) are means over a track's classes and over tracks, ``hamming_loss`` the share of
+        wrong answers among tracks x classes, ``f1_micro`` of all answers together. ``mean_average_precision`` is the
+        mean over the classes that occur, ``roc_auc`` over those that some tracks have and others lack.
+
+        Parameters
+        ----------
+        predictions
+            Fitness (tracks, classes).
+        target
+            Multi-hot (tracks, classes).
+        """
+        return {name: figure() for name, figure in self._figures_of_merit(predictions, target).items()}
+
+    def some_metrics(
+        self, wanted: Collection[str], predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        figures = self._figures_of_merit(predictions, target)
+        return {name: figures[name]() for name in wanted}
+
+    def _figures_of_merit(self, predictions: FloatArray, target: np.ndarray) -> dict[str, Callable[[], float]]:
+        answers, truth = self.answered(predictions), target > 0
+        return {
+            "mse": lambda: float(np.square(predictions.astype(np.float64) - target).mean()),
+            "hamming_loss": lambda: float((answers != truth).mean()),
+            "f1_micro": lambda: float(2 * (answers & truth).sum() / max(answers.sum() + truth.sum(), 1)),
+            "log_loss": lambda: binary_log_loss(predictions, target),
+            "mean_average_precision": lambda: mean_average_precision(predictions, target),
+            "average_precision_micro": lambda: average_precision(predictions.ravel(), target.ravel()),
+            "roc_auc": lambda: mean_roc_auc(predictions, target),
+        }
+
+    def by_class(
+        self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
+    ) -> dict[str, dict[str, float]]:
+        """Average precision, ROC-AUC, and precision, recall and F1 of the answers of each class, and its tracks."""
+        answers, truth = self.answered(predictions), target > 0
+        hits, said, true = (answers & truth).sum(axis=0), answers.sum(axis=0), truth.sum(axis=0)
+        return {
+            name: {
+                "average_precision": average_precision(predictions[:, i], target[:, i]),
+                "roc_auc": roc_auc(predictions[:, i], target[:, i]),
+                "precision": float(hits[i] / max(said[i], 1)),
+                "recall": float(hits[i] / max(true[i], 1)),
+                "f1": float(2 * hits[i] / max(said[i] + true[i], 1)),
+                "tracks": float(true[i]),
+            }
+            for i, name in enumerate(names)
+        }
+
+    def readable(self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]) -> dict[str, list[Any]]:
+        return {"labels": named(target, names), "predicted": named(self.answered(predictions), names)}
+
+    def figures(
+        self, predictions: FloatArray, target: np.ndarray, names: Sequence[str], title: str
+    ) -> dict[str, Figure]:
+        each = {n: f["average_precision"] for n, f in self.by_class(predictions, target, names).items()}
+        return {"average_precision_by_class": bar_plot(each, "average precision", title)}

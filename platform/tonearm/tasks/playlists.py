@@ -1,0 +1,71 @@
+"""How well a song fits each of many playlists (Stern, *Classifying Music to Spotify Editorial Playlists*)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tonearm.core.types import FloatArray
+from tonearm.tasks.membership import Membership
+from tonearm.tasks.multi_hot import named
+from tonearm.tasks.plots import bar_plot
+from tonearm.tasks.ranking import hits_at, mean_average_precision
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+AT = (1, 3, 5)
+
+
+class Playlists(Membership, kind="playlists"):
+    """Figure of merit: top-1 accuracy, a hit being *any* playlist that the song is on.
+
+    Stern trained on one playlist a song by cross-entropy (``training="softmax"``) and showed sigmoids of the logits as
+    fitness; here songs keep all of their playlists.
+    """
+
+    primary: ClassVar[str] = "top_1"
+    headline: ClassVar[tuple[str, ...]] = ("top_1", "top_3", "top_5")
+
+    def metrics(
+        self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        """Top-1, 3 and 5 accuracy, mean average precision over the playlists that occur, and the log loss (nats).
+
+        Parameters
+        ----------
+        predictions
+            Fitness (tracks, playlists).
+        target
+            Multi-hot (tracks, playlists).
+        """
+        return {
+            **{f"top_{k}": float(hits_at(predictions, target, k).mean()) for k in AT},
+            "mean_average_precision": mean_average_precision(predictions, target),
+            "log_loss": self.log_loss(predictions, target),
+        }
+
+    def by_class(
+        self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
+    ) -> dict[str, dict[str, float]]:
+        """Top-1, 3 and 5 accuracy over each playlist's songs (0 where it has none), and how many they are."""
+        hits = {f"top_{k}": hits_at(predictions, target, k) for k in AT}
+        out = {}
+        for i, name in enumerate(names):
+            own = target[:, i] > 0
+            figures = {k: float(hit[own].mean()) if own.any() else 0.0 for k, hit in hits.items()}
+            out[name] = {**figures, "tracks": float(own.sum())}
+        return out
+
+    def readable(self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]) -> dict[str, list[Any]]:
+        """The true playlists, and the three of largest fitness, best first."""
+        best = np.argsort(-predictions, axis=1, kind="stable")[:, :3]
+        return {"labels": named(target, names), "predicted": ["; ".join(names[i] for i in row) for row in best]}
+
+    def figures(
+        self, predictions: FloatArray, target: np.ndarray, names: Sequence[str], title: str
+    ) -> dict[str, Figure]:
+        each = {n: f["top_1"] for n, f in self.by_class(predictions, target, names).items()}
+        return {"top_1_by_playlist": bar_plot(each, "top-1 accuracy", title)}

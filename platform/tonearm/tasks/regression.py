@@ -1,0 +1,176 @@
+"""Numbers of a track: danceability, energy, tempo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from tonearm.core.errors import DatasetError
+from tonearm.core.types import FloatArray, Truth
+from tonearm.tasks.aggregate import ValuePooling, pool_values, sigmoid
+from tonearm.tasks.base import Task
+from tonearm.tasks.labels import has_fact, numbers
+from tonearm.tasks.plots import scatter_plot
+from tonearm.tasks.ranking import spearman
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Regression(Task, kind="regression"):
+    """Figure of merit: the mean absolute error a track, whose prediction pools those of its windows.
+
+    Predictions and metrics are in the target's own unit; the loss is taken on the scale of ``low`` to ``high``.
+
+    Attributes
+    ----------
+    target
+        The fact to predict, or several, separated by commas, each an output.
+    loss_kind
+        ``"mse"``, ``"mae"``, or ``"huber"``: squared below ``huber_delta``, absolute above.
+    huber_delta
+        On the scale of the loss, > 0.
+    squash
+        ``"sigmoid"``: outputs lie within ``low`` to ``high``, as in the danceability networks, and so must the targets.
+        ``"none"``: any number.
+    low, high
+        This range is mapped to 0..1 for the loss, and predictions back. Both None: values are used as they are.
+    pooling
+        ``"mean"`` or ``"median"`` of the windows' values.
+    """
+
+    primary: ClassVar[str] = "mae"
+    maximise: ClassVar[bool] = False
+    smooth: ClassVar[str] = "mse"
+    headline: ClassVar[tuple[str, ...]] = ("mae", "mse", "r2", "spearman")
+    trivial_name: ClassVar[str] = "training mean"
+
+    target: str
+    loss_kind: Literal["mse", "mae", "huber"] = "mse"
+    huber_delta: float = 0.1
+    squash: Literal["sigmoid", "none"] = "sigmoid"
+    low: float | None = None
+    high: float | None = None
+    pooling: ValuePooling = "mean"
+
+    def problems(self) -> list[str]:
+        found = []
+        if not all(self.targets) or len(set(self.targets)) < len(self.targets):
+            found.append(f"task.target is {self.target!r}: name a fact, or several different ones separated by commas")
+        if (self.low is None) != (self.high is None):
+            found.append(f"task.low is {self.low} and task.high {self.high}: give both ends of the range or neither")
+        elif self.low is not None and self.high is not None and self.low >= self.high:
+            found.append(f"task.low {self.low} is not below task.high {self.high}: give a range")
+        if self.huber_delta <= 0:
+            found.append(f"task.huber_delta is {self.huber_delta}: it must be above 0")
+        return found
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The facts' names."""
+        return tuple(name.strip() for name in self.target.split(","))
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The values that 0 and 1 of the loss's scale stand for."""
+        return (0.0, 1.0) if self.low is None or self.high is None else (self.low, self.high)
+
+    def names(self, truth: Truth, classes: Sequence[str]) -> tuple[str, ...]:
+        return self.targets
+
+    def known(self, truth: Truth) -> np.ndarray:
+        """The tracks that have all targets."""
+        return np.asarray(np.all([has_fact(truth, name, vectors=False) for name in self.targets], axis=0))
+
+    def encode(self, truth: Truth, names: Sequence[str]) -> np.ndarray:
+        """Values (tracks, targets), float32, in their own unit."""
+        target = np.stack([numbers(truth, name, vectors=False) for name in names], axis=1)
+        low, high = self.range
+        for name, values in zip(names, target.T, strict=True):
+            if self.squash == "sigmoid" and len(values) and not (low <= values.min() and values.max() <= high):
+                raise DatasetError(
+                    f"{name!r} reaches from {values.min():g} to {values.max():g}, a sigmoid from {low:g} to {high:g}: "
+                    "set task.low and task.high to the fact's range, or task.squash to 'none'"
+                )
+        return target
+
+    def loss(self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        low, high = self.range
+        predicted = torch.sigmoid(logits) if self.squash == "sigmoid" else logits
+        wanted = (target - low) / (high - low)
+        if self.loss_kind == "mse":
+            return F.mse_loss(predicted, wanted)
+        if self.loss_kind == "mae":
+            return F.l1_loss(predicted, wanted)
+        return F.huber_loss(predicted, wanted, delta=self.huber_delta)
+
+    def pool(self, logits: FloatArray) -> FloatArray:
+        low, high = self.range
+        values = pool_values(sigmoid(logits) if self.squash == "sigmoid" else logits, self.pooling)
+        pooled: FloatArray = (low + (high - low) * values).astype(np.float32)
+        return pooled
+
+    def metrics(
+        self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        """MAE, MSE, R² and Spearman's rank correlation, each the mean over the targets if they are several.
+
+        R² is 1 - squared error / squared deviation from the tracks' own mean: 0 for the mean, below for worse. Where
+        the truth does not vary it is 1 for a perfect answer and else 0, as in scikit-learn, and Spearman's is 0.
+
+        Parameters
+        ----------
+        predictions, target
+            (tracks, targets) in the targets' own unit.
+        """
+        each = [errors(predictions[:, i], target[:, i]) for i in range(target.shape[1])]
+        return {name: float(np.mean([e[name] for e in each])) for name in each[0]}
+
+    def window_metrics(self, window_logits: Sequence[FloatArray], target: np.ndarray) -> dict[str, float]:
+        """The same of single windows, each labelled by its song, as the source did: ``window_mae`` and so on."""
+        predictions = np.concatenate([self.pool(logits[:, None, :]) for logits in window_logits])
+        repeated = np.repeat(target, [len(logits) for logits in window_logits], axis=0)
+        return {f"window_{name}": value for name, value in self.metrics(predictions, repeated).items()}
+
+    def by_class(
+        self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
+    ) -> dict[str, dict[str, float]]:
+        """The metrics of each target; empty if there is only one."""
+        if len(names) == 1:
+            return {}
+        return {name: errors(predictions[:, i], target[:, i]) for i, name in enumerate(names)}
+
+    def trivial(self, target: np.ndarray, outputs: int) -> FloatArray:
+        """The mean of the training split."""
+        mean: FloatArray = target.mean(axis=0).astype(np.float32)
+        return mean
+
+    def readable(self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]) -> dict[str, list[Any]]:
+        """Of each target, the true value and the error (predicted - true)."""
+        out: dict[str, list[Any]] = {}
+        for i, name in enumerate(names):
+            out[f"true_{name}"] = target[:, i].tolist()
+            out[f"error_{name}"] = (predictions[:, i] - target[:, i]).tolist()
+        return out
+
+    def figures(
+        self, predictions: FloatArray, target: np.ndarray, names: Sequence[str], title: str
+    ) -> dict[str, Figure]:
+        return {"scatter": scatter_plot(predictions, target, names, title)}
+
+
+def errors(predicted: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """MAE, MSE, R² and Spearman's rank correlation of one target, (tracks,) each."""
+    predicted, target = predicted.astype(np.float64), target.astype(np.float64)
+    squared, varies = np.square(predicted - target), np.square(target - target.mean()).sum()
+    constant = 1.0 if not squared.any() else 0.0
+    return {
+        "mae": float(np.abs(predicted - target).mean()),
+        "mse": float(squared.mean()),
+        "r2": float(1 - squared.sum() / varies) if varies > 0 else constant,
+        "spearman": spearman(predicted, target),
+    }

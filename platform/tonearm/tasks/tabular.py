@@ -1,0 +1,84 @@
+"""Genres of table rows (Arriojas, *Predicting song genre from audio features*)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tonearm.core.types import FloatArray, Truth
+from tonearm.tasks.labels import label_indices
+from tonearm.tasks.membership import Membership
+from tonearm.tasks.multi_hot import named
+from tonearm.tasks.plots import bar_plot
+from tonearm.tasks.ranking import hits_at
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Tabular(Membership, kind="tabular"):
+    """Figure of merit: Keras' categorical accuracy, argmax of the prediction = argmax of the target.
+
+    Of a multi-hot target that is the first of a track's genres *in the order of the classes*: the other genres count
+    as wrong. ``any_accuracy`` takes them all.
+
+    Attributes
+    ----------
+    first_label
+        Targets hold only the first of a track's labels, in its own order ("first genre as the class").
+    """
+
+    primary: ClassVar[str] = "categorical_accuracy"
+    headline: ClassVar[tuple[str, ...]] = ("categorical_accuracy", "any_accuracy")
+
+    first_label: bool = False
+
+    def encode(self, truth: Truth, names: Sequence[str]) -> np.ndarray:
+        if not self.first_label:
+            return super().encode(truth, names)
+        first = [indices[0] for indices in label_indices(truth, names)]
+        target: np.ndarray = np.eye(len(names), dtype=np.float32)[first]
+        return target
+
+    def metrics(
+        self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        """Categorical accuracy, any accuracy (the answer is among a track's genres), and the log loss (nats).
+
+        Parameters
+        ----------
+        predictions
+            Fitness (tracks, classes).
+        target
+            Multi-hot (tracks, classes).
+        """
+        return {
+            "categorical_accuracy": float((predictions.argmax(axis=1) == target.argmax(axis=1)).mean()),
+            "any_accuracy": float(hits_at(predictions, target, 1).mean()),
+            "log_loss": self.log_loss(predictions, target),
+        }
+
+    def by_class(
+        self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
+    ) -> dict[str, dict[str, float]]:
+        """Of each class, the share of its tracks that were answered by it (0 where it has none), and its tracks."""
+        answer = predictions.argmax(axis=1)
+        out = {}
+        for i, name in enumerate(names):
+            own = target[:, i] > 0
+            out[name] = {
+                "recall": float((answer[own] == i).mean()) if own.any() else 0.0,
+                "tracks": float(own.sum()),
+            }
+        return out
+
+    def readable(self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]) -> dict[str, list[Any]]:
+        return {"labels": named(target, names), "predicted": [names[i] for i in predictions.argmax(axis=1)]}
+
+    def figures(
+        self, predictions: FloatArray, target: np.ndarray, names: Sequence[str], title: str
+    ) -> dict[str, Figure]:
+        each = {n: f["recall"] for n, f in self.by_class(predictions, target, names).items()}
+        return {"recall_by_class": bar_plot(each, "recall", title)}

@@ -1,0 +1,203 @@
+"""A trial meets its data: what the config leaves open is filled in, tracks without a target are left out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import singledispatch
+
+import numpy as np
+
+from tonearm.audio.windows import ClipConfig
+from tonearm.core.errors import DatasetError, StoreError
+from tonearm.datasets.facts import Facts
+from tonearm.datasets.manifest import SPLITS, Manifest, Track
+from tonearm.features.base import Feature
+from tonearm.features.descriptors import DESCRIPTORS
+from tonearm.features.given import Artists, Part, Picture, Several, Table, Tokens
+from tonearm.features.store import FeatureStore, copy_to_node, store_uri, track_key
+from tonearm.features.table import DESCRIPTORS as DESCRIPTORS_TABLE
+from tonearm.features.table import read_rows
+from tonearm.tasks.base import Task
+from tonearm.training.batches import Batches, Examples, truth_of
+from tonearm.training.config import DatasetRef, TrialConfig
+from tonearm.training.relations import RelationExamples
+
+
+def dataset_ref(manifest: Manifest, fold: str = "") -> DatasetRef:
+    """The reference to a data set as it is there."""
+    return DatasetRef(name=manifest.name, label=manifest.label, data_signature=manifest.signature(), fold=fold)
+
+
+def usable(task: Task, feature: Feature | None, manifest: Manifest) -> Manifest:
+    """The manifest without the tracks that the task has nothing to judge by, or the input nothing to show; noted.
+
+    Raises
+    ------
+    DatasetError
+        If a split would be empty.
+    """
+    known = task.known(truth_of(manifest.tracks, manifest.facts))
+    for part in feature.parts().values() if feature else ():
+        known = known & shown(part, manifest)
+    kept = tuple(t for t, has in zip(manifest.tracks, known, strict=True) if has)
+    notes = manifest.notes
+    if len(kept) < len(manifest.tracks):
+        notes = (*notes, f"{len(manifest.tracks) - len(kept)} of {len(manifest.tracks)} tracks left out: no target "
+                         "or no input is known of them")  # fmt: skip
+    empty = [split for split in SPLITS if not any(t.split == split for t in kept)]
+    if empty:
+        raise DatasetError(f"{manifest.name}: no track with a target in {', '.join(empty)}: add tracks, or labels")
+    return dataclasses.replace(manifest, tracks=kept, notes=notes)
+
+
+@singledispatch
+def shown(feature: Feature, manifest: Manifest) -> np.ndarray:
+    """Which tracks have this input, bool (tracks,): recordings were checked when they were extracted."""
+    return np.ones(len(manifest.tracks), dtype=bool)
+
+
+@shown.register
+def _(feature: Tokens, manifest: Manifest) -> np.ndarray:
+    tokens = manifest.facts.of([t.track_id for t in manifest.tracks], feature.column)
+    return np.asarray(tokens.reshape(len(tokens), -1).any(axis=1))
+
+
+@shown.register
+def _(feature: Picture, manifest: Manifest) -> np.ndarray:
+    return np.array([bool(p) for p in manifest.facts.of([t.track_id for t in manifest.tracks], feature.column)])
+
+
+@singledispatch
+def resolved(feature: Feature, facts: Facts) -> Feature:
+    """The input with what only the data can say: the width of a table, the number of artists."""
+    return feature
+
+
+@resolved.register
+def _(feature: Table, facts: Facts) -> Feature:
+    values = [facts.of(facts.track_ids[:1], name) for name in feature.columns]
+    width = sum(v.shape[1] if v.ndim == 2 else 1 for v in values)
+    return feature.replace({"width": 0 if width == len(feature.columns) else width})
+
+
+@resolved.register
+def _(feature: Artists, facts: Facts) -> Feature:
+    return feature.replace({"artists": len(facts)})
+
+
+@resolved.register
+def _(feature: Several, facts: Facts) -> Feature:
+    return Several(inputs=tuple(Part(name=p.name, feature=resolved(p.feature, facts)) for p in feature.inputs))
+
+
+def resolve(config: TrialConfig, manifest: Manifest, fold: str = "") -> TrialConfig:
+    """The config of a trial on a data set as it is there."""
+    return config.replace({"dataset": dataset_ref(manifest, fold), "feature": resolved(config.feature, manifest.facts)})
+
+
+def make_examples(config: TrialConfig, manifest: Manifest, features: str, cache: str) -> Examples:
+    """The examples of a trial.
+
+    Parameters
+    ----------
+    features
+        Folder or URI of the feature stores.
+    cache
+        Local folder for copies of remote ones.
+
+    Raises
+    ------
+    StoreError
+        If a representation was never extracted.
+    DatasetError
+        If facts or targets are missing.
+    """
+    names = config.task.names(truth_of(manifest.tracks, manifest.facts), manifest.classes)
+    if isinstance(config.feature, Artists):
+        return RelationExamples(config, manifest.tracks, names, manifest.facts)
+    stores: Mapping[str, FeatureStore] = {
+        name: FeatureStore(copy_to_node(store_uri(features, representation), cache))
+        for name, representation in config.representations.items()
+    }
+    return Batches(config, manifest.tracks, names, stores, manifest.facts)
+
+
+def descriptor_facts(tracks: Sequence[Track], clip: ClipConfig, features: str) -> Facts:
+    """The measured descriptors of tracks (tempo, energy, ...) as facts; NaN where something could not be measured.
+
+    Parameters
+    ----------
+    clip
+        That was measured; of a track in several clips it is the mean of them.
+    features
+        Folder or URI of the feature stores.
+
+    Raises
+    ------
+    StoreError
+        If a track was never measured.
+    """
+    keys = {t.track_id: track_key(t.content, clip) for t in tracks}
+    rows = read_rows(features, DESCRIPTORS_TABLE, keys.values())
+    missing = [i for i, key in keys.items() if key not in rows]
+    if missing:
+        raise StoreError(f"{len(missing)} tracks have no descriptors, e.g. {missing[0]!r}: extract with --descriptors")
+    return Facts(
+        list(keys),
+        {name: [_number(rows[key].get(name)) for key in keys.values()] for name in DESCRIPTORS},
+    )
+
+
+def facts_of_tracks(given: Facts, tracks: Sequence[Track]) -> Facts:
+    """Facts whose rows are tracks, or artists that are the tracks' groups, as facts of the tracks; NaN where unknown.
+
+    Raises
+    ------
+    DatasetError
+        If they are of none of these tracks, or hold texts or tokens, for which there is no "unknown".
+    """
+    row = {key: i for i, key in enumerate(given.track_ids)}
+    index = np.array([_row_of(t, row) for t in tracks])
+    if not len(index) or index.max() < 0:
+        raise DatasetError(f"facts of {given.track_ids[:1]} and others, but of none of these tracks or their artists")
+    columns = {}
+    for name in given:
+        values = given.of(given.track_ids, name)
+        if values.dtype.kind != "f":
+            raise DatasetError(f"the fact {name!r} holds no floating-point numbers: only such may be unknown")
+        rows = values[index]
+        rows[index < 0] = np.nan
+        columns[name] = rows
+    return Facts([t.track_id for t in tracks], columns)
+
+
+def _row_of(track: Track, row: Mapping[str, int]) -> int:
+    """The row of a track, or of its artist; -1 if there is none."""
+    artist = track.group.partition(":")[2]
+    return next((row[key] for key in (track.track_id, track.group, artist) if key in row), -1)
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def with_vectors(manifest: Manifest, vectors: Mapping[str, tuple[list[str], np.ndarray]]) -> Manifest:
+    """The manifest with a new fact a track for each of these tables of vectors.
+
+    Parameters
+    ----------
+    vectors
+        By the new fact's name the ids and their vectors, float (ids, dim). An id is a track's; or, for a table of
+        artists, the artist that is a track's group. A track without a vector gets NaN.
+
+    Raises
+    ------
+    DatasetError
+        If a table has a vector for none of the tracks.
+    """
+    facts = manifest.facts
+    for name, (keys, values) in vectors.items():
+        made = facts_of_tracks(Facts(keys, {name: np.asarray(values, dtype=np.float64)}), manifest.tracks)
+        facts = facts.joined(made) if len(facts) else made
+    return dataclasses.replace(manifest, facts=facts)

@@ -1,0 +1,271 @@
+"""How each kind of input is read for training and for evaluation; a trial has one reader for each of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, singledispatch
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from tonearm.audio.windows import window_starts
+from tonearm.core import storage
+from tonearm.core.errors import DatasetError, TrainingError
+from tonearm.core.types import FloatArray
+from tonearm.datasets.cifar100 import read_pictures
+from tonearm.datasets.facts import Facts
+from tonearm.datasets.manifest import Track
+from tonearm.datasets.words import drop_frequent, word_frequencies
+from tonearm.features.augment import apply_gain
+from tonearm.features.base import Feature, Representation
+from tonearm.features.given import Picture, Table, TableScaling, Tokens, fit_table, scale_table
+from tonearm.features.scaling import Scaling, Statistics, normalise
+from tonearm.features.store import FeatureStore, Stored, track_key
+from tonearm.training.config import TrialConfig
+
+AnyScaling = Scaling | TableScaling | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which window of a track: its clip and its first frame; of inputs that are not audio there is one."""
+
+    clip: int = 0
+    start: int = 0
+
+
+class Reader(Protocol):
+    """Reads one input of a trial."""
+
+    @property
+    def scaling(self) -> AnyScaling:
+        """What the training split scales it by; kept in the bundle."""
+
+    def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
+        """Training examples (batch, ...); ``seed`` is of whatever chance the input itself has."""
+
+    def windows(self, track: Track) -> torch.Tensor:
+        """The examples that stand for a track in evaluation, (windows, ...)."""
+
+
+@singledispatch
+def make_reader(
+    feature: Feature, config: TrialConfig, train: Sequence[Track], store: FeatureStore | None, facts: Facts
+) -> Reader:
+    """The reader of an input.
+
+    Parameters
+    ----------
+    train
+        The training split, which scalings are fitted on.
+    store
+        Of a representation.
+    facts
+        Of the data set.
+    """
+    raise TrainingError(f"no reader is known for an input of kind {feature.kind!r}")
+
+
+@make_reader.register
+def _(feature: Representation, config: TrialConfig, train: Sequence[Track], store: FeatureStore | None, facts: Facts
+      ) -> Reader:  # fmt: skip
+    if store is None:
+        raise TrainingError(f"the representation {feature.brief()} has no store: extract it first")
+    return StoreReader(feature, config, train, store)
+
+
+@make_reader.register
+def _(feature: Table, config: TrialConfig, train: Sequence[Track], store: FeatureStore | None, facts: Facts) -> Reader:
+    return TableReader(feature, train, facts)
+
+
+@make_reader.register
+def _(feature: Tokens, config: TrialConfig, train: Sequence[Track], store: FeatureStore | None, facts: Facts
+      ) -> Reader:  # fmt: skip
+    return TokensReader(feature, train, facts)
+
+
+@make_reader.register
+def _(feature: Picture, config: TrialConfig, train: Sequence[Track], store: FeatureStore | None, facts: Facts
+      ) -> Reader:  # fmt: skip
+    return PictureReader(feature, facts)
+
+
+def scale_window(
+    values: FloatArray, stats: Statistics, start: int, feature: Representation, scaling: Scaling | None,
+    gain: float = 0.0,
+) -> FloatArray:  # fmt: skip
+    """Normalise a window, float32 of shape (planes, freq_bins, frames), the frames of its clip from ``start`` on.
+
+    ``scaling`` is the training split's; ``gain`` in dB is applied before normalisation.
+    """
+    if gain:
+        values = apply_gain(values, gain, feature.unit)
+    return normalise(values, stats, feature.normalisation, start, scaling)
+
+
+def clip_windows(
+    clips: Sequence[Stored], config: TrialConfig, feature: Representation, scaling: Scaling | None
+) -> FloatArray:
+    """The windows that stand for a track in evaluation and in serving: float32 (windows, planes, freq_bins, frames).
+
+    Each of its clips gives ``window.per_track``, evenly spread.
+    """
+    frames, shape = config.window.frames, feature.example_spec(config.window.frames).shape
+    return np.stack(
+        [
+            scale_window(
+                stored.values[..., start : start + frames].astype(np.float32).reshape(shape),
+                stored.stats, start, feature, scaling,
+            )
+            for stored in clips
+            for start in window_starts(stored.frames, frames, config.window.per_track)
+        ]
+    )  # fmt: skip
+
+
+class StoreReader:
+    """Windows of a stored representation, read memory-mapped, converted and normalised one by one."""
+
+    def __init__(self, feature: Representation, config: TrialConfig, train: Sequence[Track], store: FeatureStore):
+        self.feature, self.config, self.store = feature, config, store
+        self._train = train
+
+    @cached_property
+    def scaling(self) -> Scaling:
+        """Mean and deviation of the training split."""
+        return self.store.scaling(track_key(t.content, self.config.clip) for t in self._train)
+
+    def key(self, track: Track) -> str:
+        """What the track's values are stored under."""
+        return track_key(track.content, self.config.clip)
+
+    def stored(self, track: Track) -> list[Stored]:
+        """A track's stored representation: one clip, or all of them if the config takes whole tracks."""
+        return self.store.read_clips(self.key(track))
+
+    def draw(self, track: Track, rng: np.random.Generator) -> Place:
+        """A random window of a track."""
+        key = self.key(track)
+        clips = self.store.clips(key)
+        clip = int(rng.integers(clips)) if clips > 1 else 0
+        return Place(clip, int(rng.integers(0, self.store.frames(key, clip) - self.config.window.frames + 1)))
+
+    def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
+        where = [(self.key(t), p.clip, p.start) for t, p in zip(tracks, places, strict=True)]
+        # torch converts to float32 several times faster than numpy.
+        read = torch.from_numpy(self.store.read_windows(where, self.config.window.frames)).float().numpy()
+        windows = [
+            scale_window(values, self.store.read(key, clip).stats, start, self.feature, self.scaling, float(gain))
+            for values, (key, clip, start), gain in zip(read, where, gains, strict=True)
+        ]
+        return torch.from_numpy(np.stack(windows))
+
+    def windows(self, track: Track) -> torch.Tensor:
+        return torch.from_numpy(clip_windows(self.stored(track), self.config, self.feature, self.scaling))
+
+
+class TableReader:
+    """Numeric facts as vectors."""
+
+    def __init__(self, feature: Table, train: Sequence[Track], facts: Facts) -> None:
+        self.feature = feature
+        values = np.column_stack([facts.of(facts.track_ids, name) for name in feature.columns]).astype(np.float64)
+        if values.shape[1] != feature.size:
+            raise DatasetError(
+                f"the facts {', '.join(feature.columns[:8])} have {values.shape[1]} numbers, the table says "
+                f"{feature.size}: set feature.width to {values.shape[1]}"
+            )
+        self._row = {track_id: i for i, track_id in enumerate(facts.track_ids)}
+        known = [t.track_id for t in train if t.track_id in self._row]
+        self.scaling = fit_table(values[[self._row[i] for i in known]], feature)
+        self._values = torch.from_numpy(scale_table(values, feature, self.scaling))
+
+    def _rows(self, tracks: Sequence[Track]) -> list[int]:
+        missing = [t.track_id for t in tracks if t.track_id not in self._row]
+        if missing:
+            raise DatasetError(f"{len(missing)} tracks have no facts, e.g. {missing[0]!r}")
+        return [self._row[t.track_id] for t in tracks]
+
+    def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
+        return self._values[self._rows(tracks)]
+
+    def windows(self, track: Track) -> torch.Tensor:
+        return self._values[self._rows([track])]
+
+
+class TokensReader:
+    """Texts as tokens; frequent words are dropped at random in training."""
+
+    scaling: AnyScaling = None
+
+    def __init__(self, feature: Tokens, train: Sequence[Track], facts: Facts) -> None:
+        self.feature, self._facts = feature, facts
+        self._frequencies = word_frequencies(self._tokens(train), feature.vocabulary + 2)
+
+    def _tokens(self, tracks: Sequence[Track]) -> np.ndarray:
+        tokens = self._facts.of([t.track_id for t in tracks], self.feature.column)
+        if tokens.ndim != 2:
+            raise DatasetError(f"the fact {self.feature.column!r} holds one value a track, not a row of tokens")
+        rare = self.feature.vocabulary + 1
+        tokens = np.minimum(tokens, rare)[:, -self.feature.length :]
+        short = self.feature.length - tokens.shape[1]
+        return np.pad(tokens, ((0, 0), (short, 0))) if short else tokens
+
+    def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
+        tokens = self._tokens(tracks)
+        if self.feature.drop_threshold:
+            rng = np.random.default_rng(seed)
+            tokens = drop_frequent(tokens, self._frequencies, rng, self.feature.drop_threshold)
+        return torch.from_numpy(tokens)
+
+    def windows(self, track: Track) -> torch.Tensor:
+        return torch.from_numpy(self._tokens([track]))
+
+
+class PictureReader:
+    """RGB pictures, 0..1, decoded when they are read; a file of many is opened once."""
+
+    scaling: AnyScaling = None
+
+    def __init__(self, feature: Picture, facts: Facts) -> None:
+        self.feature, self._facts = feature, facts
+        self._files: dict[str, np.ndarray] = {}
+
+    def _picture(self, track: Track) -> torch.Tensor:
+        place = str(self._facts.of([track.track_id], self.feature.column)[0])
+        if not place:
+            raise DatasetError(f"track {track.track_id!r} has no {self.feature.column}: leave it out")
+        file, _, row = place.rpartition("#")
+        if file and row.isdecimal():
+            if file not in self._files:
+                self._files[file] = read_pictures(file)
+            picture = torch.from_numpy(self._files[file][int(row)]).float() / 255
+        else:
+            picture = torch.from_numpy(_decode(place)).float() / 255
+        size = (self.feature.size, self.feature.size)
+        if picture.shape[1:] != size:
+            picture = torch.nn.functional.interpolate(picture[None], size, mode="bilinear", antialias=True)[0]
+        return picture.clamp(0, 1)
+
+    def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
+        return torch.stack([self._picture(t) for t in tracks])
+
+    def windows(self, track: Track) -> torch.Tensor:
+        return self._picture(track)[None]
+
+
+def _decode(uri: str) -> np.ndarray:
+    """uint8 of shape (3, height, width)."""
+    import io
+
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(storage.read_bytes(uri))) as picture:
+            pixels: Any = np.array(picture.convert("RGB"))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise DatasetError(f"the picture {uri} cannot be read ({error}): replace it, or leave its track out") from None
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))

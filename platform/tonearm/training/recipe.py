@@ -1,0 +1,148 @@
+"""A recipe: what is trained, on which data, in which order; the systems of SYSTEMS.md are recipes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tonearm.core.config import Config
+from tonearm.core.errors import ConfigError
+from tonearm.datasets.base import DatasetConfig
+from tonearm.features.base import Representation
+from tonearm.training.baselines import BaselineConfig
+from tonearm.training.config import TrialConfig
+
+StageConfig = TrialConfig | BaselineConfig
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training of a recipe.
+
+    Attributes
+    ----------
+    name
+        Within the recipe.
+    config
+        What is trained; its data set is filled in when the data is there.
+    members
+        Members of the network to the stages that train them.
+    vectors
+        New facts to the stages whose predictions they are: a vector a track, made by the trained model.
+    data
+        Another data set than the recipe's.
+    """
+
+    name: str
+    config: StageConfig
+    members: Mapping[str, str] = field(default_factory=dict)
+    vectors: Mapping[str, str] = field(default_factory=dict)
+    data: DatasetConfig | None = None
+
+    def needs(self) -> list[str]:
+        """The stages that must be finished before this one."""
+        return list(dict.fromkeys([*self.members.values(), *self.vectors.values()]))
+
+    def representations(self) -> list[Representation]:
+        """What must be extracted for it."""
+        if isinstance(self.config, BaselineConfig):
+            return list(self.config.features)
+        return list(self.config.representations.values())
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Stages, of which the last is the result.
+
+    Attributes
+    ----------
+    data
+        The data set that the source used; any other that gives such labels will do.
+    stages
+        In the order in which they are trained.
+    source
+        Who described it, and where.
+    published
+        The source's own figure, for comparison; "" where it gave none.
+    ensemble
+        Whether the result is the mean of all stages that no other stage needs, instead of the last one.
+    folds
+        Of the cross-validation that the source made; 0 for one split.
+    """
+
+    data: DatasetConfig
+    stages: tuple[Stage, ...]
+    source: str
+    published: str = ""
+    ensemble: bool = False
+    folds: int = 0
+
+    def __post_init__(self) -> None:
+        known: set[str] = set()
+        found = []
+        for stage in self.stages:
+            found += [f"stage {stage.name!r} needs {name!r}, which is not trained before it" for name in stage.needs()
+                      if name not in known]  # fmt: skip
+            if stage.name in known:
+                found.append(f"stage {stage.name!r} is there twice")
+            known.add(stage.name)
+        if not self.stages:
+            found.append("a recipe has at least one stage")
+        if found:
+            raise ConfigError(found)
+
+    def results(self) -> list[Stage]:
+        """The stages whose predictions are the recipe's answer."""
+        needed = {name for stage in self.stages for name in stage.needs()}
+        return [s for s in self.stages if s.name not in needed] if self.ensemble else [self.stages[-1]]
+
+    def replace(self, changes: Mapping[str, Any]) -> Recipe:
+        """A copy with fields changed by dotted path.
+
+        ``data.FIELD`` is a field of the data set; ``STAGE.FIELD`` of one stage, e.g. ``time.optim.epochs``; any other
+        path is changed in every stage that has it, e.g. ``optim.epochs``.
+
+        Raises
+        ------
+        ConfigError
+            If a path leads nowhere, or a value does not fit.
+        """
+        data, stages = self.data, list(self.stages)
+        for path, value in changes.items():
+            head, _, rest = path.partition(".")
+            if head == "data":
+                data = data.replace({rest: value})
+                stages = [dataclasses.replace(s, data=s.data and _where_it_fits(s.data, rest, value)) for s in stages]
+                continue
+            named = [s.name for s in stages if s.name == head and rest]
+            reached = named or [s.name for s in stages if _has(s.config, path)]
+            if not reached:
+                stages[-1].config.replace({path: value})  # raises, and names the fields that there are
+            inner = rest if named else path
+            stages = [dataclasses.replace(s, config=s.config.replace({inner: value})) if s.name in reached else s
+                      for s in stages]  # fmt: skip
+        return dataclasses.replace(self, data=data, stages=tuple(stages))
+
+    def on(self, data: DatasetConfig) -> Recipe:
+        """The same stages on another data set."""
+        return dataclasses.replace(self, data=data)
+
+
+def _has(config: Config, path: str) -> bool:
+    try:
+        config.at(path)
+    except ConfigError:
+        return False
+    return True
+
+
+def _where_it_fits(data: DatasetConfig, name: str, value: Any) -> DatasetConfig:
+    return data.replace({name: value}) if _has(data, name) else data
+
+
+def recipe_representations(stages: Sequence[Stage]) -> list[Representation]:
+    """The distinct representations that must be extracted, by store."""
+    distinct = {r.store_name(): r for stage in stages for r in stage.representations()}
+    return [distinct[name] for name in sorted(distinct)]

@@ -1,0 +1,152 @@
+"""Running the stages of a recipe, each in a folder that is named by what it is: what is finished is not run again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tonearm.core import storage
+from tonearm.datasets.manifest import SPLITS, Manifest
+from tonearm.models.artist_table import ArtistTable
+from tonearm.tasks.base import Task
+from tonearm.training.baseline_trial import run_baseline
+from tonearm.training.baselines import BaselineConfig
+from tonearm.training.batches import Examples
+from tonearm.training.bundle import load_bundle
+from tonearm.training.config import Member, TrialConfig
+from tonearm.training.examples import dataset_ref, make_examples, resolve, usable, with_vectors
+from tonearm.training.fit import predict_split
+from tonearm.training.recipe import Stage
+from tonearm.training.relations import RelationExamples
+from tonearm.training.trial import TrackPredictions, TrialFolder, run_trial, score_test
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a stage finds and leaves things: URIs of the feature stores and the trials, a local folder for copies."""
+
+    features: str
+    trials: str
+    cache: str
+    device: str = "cpu"
+
+    def folder(self, config: TrialConfig | BaselineConfig) -> TrialFolder:
+        """Of a trial: the same trial is the same folder, whatever recipe asks for it."""
+        return TrialFolder(storage.join(self.trials, f"{self.kind(config)}-{config.signature()}"))
+
+    @staticmethod
+    def kind(config: TrialConfig | BaselineConfig) -> str:
+        """What is trained, in a word."""
+        return config.model.kind if isinstance(config, TrialConfig) else config.estimator.kind
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A stage that has been trained.
+
+    Attributes
+    ----------
+    config
+        As it was run: data set and members filled in.
+    validation, test
+        Predictions of the kept model.
+    manifest
+        What it was trained on.
+    """
+
+    name: str
+    config: TrialConfig | BaselineConfig
+    folder: TrialFolder
+    manifest: Manifest
+    validation: TrackPredictions
+    test: TrackPredictions
+
+    @property
+    def task(self) -> Task:
+        return self.config.task
+
+
+class StageRun:
+    """One stage on one data set.
+
+    Parameters
+    ----------
+    stage
+        What is trained.
+    manifest
+        With splits; tracks without a target are left out.
+    finished
+        The stages before it, by name.
+    places
+        Where things lie.
+    fold
+        Of a cross-validation, e.g. ``"2/5"``.
+
+    Raises
+    ------
+    DatasetError, StoreError
+        If what the stage needs of the data is not there.
+    """
+
+    def __init__(
+        self, stage: Stage, manifest: Manifest, finished: Mapping[str, Finished], places: Places, fold: str = ""
+    ) -> None:
+        self.stage, self.places = stage, places
+        if stage.vectors:
+            made = {name: track_vectors(finished[source], places) for name, source in stage.vectors.items()}
+            manifest = with_vectors(manifest, made)
+        heard = stage.config.feature if isinstance(stage.config, TrialConfig) else None
+        self.manifest = usable(stage.config.task, heard, manifest)
+        self.config: TrialConfig | BaselineConfig
+        if isinstance(stage.config, TrialConfig):
+            members = tuple(
+                Member(name=name, trial=finished[s].config.signature(), bundle=finished[s].folder.bundle_uri)
+                for name, s in stage.members.items()
+            )
+            self.config = resolve(stage.config, self.manifest, fold).replace({"members": members})
+        else:
+            self.config = stage.config.replace({"dataset": dataset_ref(self.manifest, fold)})
+        self.folder = places.folder(self.config)
+
+    def run(self) -> Iterator[dict[str, Any]]:
+        """Train, or what is left of it; yields the metrics of each epoch as :func:`run_trial` does."""
+        if isinstance(self.config, BaselineConfig):
+            yield from run_baseline(self.config, self.manifest, self.folder, self.places.features, self.places.cache)
+            return
+        yield from run_trial(self.config, self.examples(), self.folder, self.places.device)
+
+    def examples(self) -> Examples:
+        """The trial's examples."""
+        if isinstance(self.config, BaselineConfig):
+            raise TypeError("a baseline has no batches")
+        return make_examples(self.config, self.manifest, self.places.features, self.places.cache)
+
+    def finish(self) -> Finished:
+        """The kept model's predictions, those on the test split made now if they are not there."""
+        if isinstance(self.config, TrialConfig) and not storage.exists(self.folder.predictions_uri("test")):
+            score_test(self.config, self.examples(), self.folder, self.places.device)
+        return Finished(self.stage.name, self.config, self.folder, self.manifest, self.folder.predictions("validation"),
+                        self.folder.predictions("test"))  # fmt: skip
+
+
+def track_vectors(finished: Finished, places: Places) -> tuple[list[str], np.ndarray]:
+    """Ids and a vector of each: what a trained model says of every track, or the rows of a table of artists."""
+    config = finished.config
+    if not isinstance(config, TrialConfig):
+        raise TypeError("a baseline gives no vectors")
+    network = load_bundle(finished.folder.bundle_uri).network.to(places.device)
+    examples = make_examples(config, finished.manifest, places.features, places.cache)
+    if isinstance(examples, RelationExamples) and isinstance(network, ArtistTable):
+        rows = network.table.weight.detach().cpu().numpy()
+        return examples.artists, rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    made = [predict_split(network, config.task, examples, split, places.device) for split in SPLITS]
+    return [i for split in SPLITS for i in examples.ids(split)], np.concatenate(made)
+
+
+def seeded(stage: Stage, seed: int) -> Stage:
+    """The stage with another seed of weights, batches and chance."""
+    return dataclasses.replace(stage, config=stage.config.replace({"seed": seed}))

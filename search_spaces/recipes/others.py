@@ -1,0 +1,173 @@
+"""Stern's playlists, the danceability networks, Dieleman's temporal pooling, Arriojas' table, and baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tonearm.audio.windows import ClipConfig
+from tonearm.datasets import ArtistsConfig, FolderConfig, PlaylistsConfig, SpotifyConfig
+from tonearm.features import Chroma, Contrast, Mfcc
+from tonearm.features.base import Feature
+from tonearm.features.given import Table
+from tonearm.features.names import NAMED
+from tonearm.models import (
+    ModelConfig,
+    PlaylistCnnConfig,
+    Spec2dConfig,
+    Spec3dConfig,
+    TabularMlpConfig,
+    TemporalPoolingConfig,
+    Wav1dConfig,
+    Wav2dConfig,
+)
+from tonearm.tasks import Embedding, Playlists, Regression, SingleLabel, Tabular
+from tonearm.training.baselines import BaselineConfig
+from tonearm.training.config import DatasetRef, OptimConfig, TrialConfig, WindowConfig
+from tonearm.training.estimators import Estimator, GradientBoosting, Logistic, Majority, Svm
+from tonearm.training.recipe import Recipe, Stage
+
+ONCE = WindowConfig(frames=1, train_per_track=1, per_track=1)
+
+
+def playlist_cnn() -> Recipe:
+    """Playlists: how well a song fits each of them (Stern)."""
+    config = TrialConfig(
+        dataset=DatasetRef(name="playlists"),
+        feature=NAMED["mel_playlist"],
+        model=PlaylistCnnConfig(),
+        task=Playlists(training="softmax"),
+        clip=ClipConfig(seconds=120.0, position="start", tail="pad"),
+        window=WindowConfig(frames=10336, train_per_track=1, per_track=1),
+        optim=OptimConfig(lr=1e-5, batch_size=16, epochs=12, patience=12),
+    )
+    return Recipe(
+        PlaylistsConfig(), (Stage("playlist_cnn", config),), "Stern (SYSTEMS.md, section 2)",
+        "top-1/3/5 0.1549 / 0.2726 / 0.4737 over 82 playlists",
+    )  # fmt: skip
+
+
+def _danceability(name: str, feature: str, model: ModelConfig, frames: int) -> Callable[[], Recipe]:
+    def recipe() -> Recipe:
+        config = TrialConfig(
+            dataset=DatasetRef(name="folder"),
+            feature=NAMED[feature],
+            model=model,
+            task=Regression(target="danceability"),
+            window=WindowConfig(frames=frames, train_per_track=1, per_track=1),
+            optim=OptimConfig(lr=1e-3, batch_size=8, epochs=60, patience=10),
+        )
+        return Recipe(FolderConfig(), (Stage(name, config),), "danceability networks (SYSTEMS.md, section 3)")
+
+    recipe.__doc__ = f"Danceability, or any other number of a song: {name} on {feature}."
+    return recipe
+
+
+def temporal_pooling() -> Recipe:
+    """Collaborative factors from audio (Dieleman 2014); the factors come from python -m jobs.factors."""
+    config = TrialConfig(
+        dataset=DatasetRef(name="artists"),
+        feature=NAMED["mel_temporal"],
+        model=TemporalPoolingConfig(),
+        task=Embedding(target="factors", loss_kind="mse"),
+        window=WindowConfig(frames=599, train_per_track=1, per_track=1),
+        optim=OptimConfig(lr=1e-3, batch_size=16, epochs=60, patience=10),
+    )
+    return Recipe(ArtistsConfig(), (Stage("temporal_pooling", config),), "Dieleman 2014, Chen (SYSTEMS.md, section 4)")
+
+
+def arriojas_trial(data: SpotifyConfig, model: TabularMlpConfig, optim: OptimConfig, feature: Feature | None = None
+                   ) -> TrialConfig:  # fmt: skip
+    """A network on Spotify's audio features."""
+    return TrialConfig(
+        dataset=DatasetRef(name="spotify"),
+        feature=feature or Table(columns=data.feature_columns, scaling="minmax"),
+        model=model,
+        task=Tabular(first_label=True),
+        window=ONCE,
+        optim=optim,
+    )
+
+
+def tabular() -> Recipe:
+    """Genre from Spotify's audio features: one hidden layer of ten (Arriojas)."""
+    data = SpotifyConfig()
+    optim = OptimConfig(lr=1e-4, batch_size=5, epochs=60, patience=60, schedule="staircase", halve_every=5.0)
+    stage = Stage("tabular", arriojas_trial(data, TabularMlpConfig(hidden="10"), optim))
+    return Recipe(data, (stage,), ARRIOJAS, "categorical accuracy about 0.55 in each of 5 folds", folds=5)
+
+
+def tabular_wide() -> Recipe:
+    """The same, with what its author wanted: key one-hot, genre references; a wider network with periodic features."""
+    data = SpotifyConfig(one_hot_key=True, reference_distances=True)
+    model = TabularMlpConfig(hidden="384,384", embedding="periodic", frequencies=24, embedding_dim=12, dropout=0.2)
+    optim = OptimConfig(
+        lr=1e-3, batch_size=256, epochs=40, patience=8, optimizer="adamw", weight_decay=1e-4, schedule="cosine"
+    )
+    stage = Stage("tabular_wide", arriojas_trial(data, model, optim, Table(columns=data.feature_columns)))
+    return Recipe(data, (stage,), ARRIOJAS, folds=5)
+
+
+def tabular_ensemble() -> Recipe:
+    """The wide network and gradient boosting together, on the same columns."""
+    wide = tabular_wide()
+    data = SpotifyConfig(one_hot_key=True, reference_distances=True)
+    boosting = _spotify_baseline(data, GradientBoosting(iterations=300, learning_rate=0.05))
+    return Recipe(data, (*wide.stages, Stage("gradient_boosting", boosting)), ARRIOJAS, ensemble=True, folds=5)
+
+
+ARRIOJAS = "Arriojas (SYSTEMS.md, section 5)"
+
+
+def _spotify_baseline(data: SpotifyConfig, estimator: Estimator) -> BaselineConfig:
+    return BaselineConfig(
+        dataset=DatasetRef(name="spotify"), columns=data.feature_columns, estimator=estimator, task=Tabular(first_label=True)
+    )
+
+
+def _spotify(name: str, estimator: Estimator) -> Callable[[], Recipe]:
+    def recipe() -> Recipe:
+        data = SpotifyConfig()
+        return Recipe(data, (Stage(name, _spotify_baseline(data, estimator)),), ARRIOJAS, folds=5)
+
+    recipe.__doc__ = f"Baseline: genre from Spotify's audio features by {name.replace('_', ' ')}."
+    return recipe
+
+
+def handcrafted() -> Recipe:
+    """Baseline: means and deviations of MFCC, spectral contrast and chroma in a support-vector machine."""
+    return Recipe(FolderConfig(), (Stage("handcrafted", handcrafted_config()),), "a baseline of our own")
+
+
+def handcrafted_config() -> BaselineConfig:
+    """Hand-crafted features in an RBF support-vector machine."""
+    return BaselineConfig(
+        dataset=DatasetRef(name="folder"),
+        features=(Mfcc(n_mfcc=21), Contrast(), Chroma()),
+        estimator=Svm(),
+        task=SingleLabel(),
+    )
+
+
+def majority() -> Recipe:
+    """Baseline: always the most frequent class."""
+    config = BaselineConfig(
+        dataset=DatasetRef(name="folder"), features=(Mfcc(),), estimator=Majority(), task=SingleLabel()
+    )
+    return Recipe(FolderConfig(), (Stage("majority", config),), "a baseline of our own")
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "playlist_cnn": playlist_cnn,
+    "wav1d": _danceability("wav1d", "waveform_mid_side", Wav1dConfig(), 661_500),
+    "wav2d": _danceability("wav2d", "waveform_mid_side", Wav2dConfig(), 661_500),
+    "spec2d": _danceability("spec2d", "mel_mid_side", Spec2dConfig(), 2584),
+    "spec3d": _danceability("spec3d", "mel_mid_side", Spec3dConfig(), 2584),
+    "temporal_pooling": temporal_pooling,
+    "tabular": tabular,
+    "tabular_wide": tabular_wide,
+    "tabular_ensemble": tabular_ensemble,
+    "tabular_gradient_boosting": _spotify("gradient_boosting", GradientBoosting()),
+    "tabular_logistic": _spotify("logistic_regression", Logistic()),
+    "handcrafted": handcrafted,
+    "majority": majority,
+}

@@ -1,0 +1,155 @@
+"""Whitell 2019: artists as vectors, and what predicts an artist's vector from audio, words, pictures and facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from search_spaces.recipes.whitell import MOST_EPOCHS, SOURCE, WHOLE_CLIP
+from tonearm.datasets import ArtistsConfig
+from tonearm.features.base import Feature
+from tonearm.features.given import Artists, Part, Picture, Several, Table, Tokens
+from tonearm.features.names import NAMED
+from tonearm.models import (
+    AlbumsConfig,
+    ArtistTableConfig,
+    FreqConfig,
+    LargeRnnConfig,
+    LyricsConfig,
+    ModelConfig,
+    RecommendationConfig,
+    TimeConfig,
+)
+from tonearm.tasks import Embedding, Relations
+from tonearm.training.config import DatasetRef, OptimConfig, TrialConfig, WindowConfig
+from tonearm.training.optim import Round
+from tonearm.training.recipe import Recipe, Stage
+
+DIMENSION = 800
+VECTOR = "artist_vector"
+TABLE = "artist_table"
+ONCE = WindowConfig(frames=1, train_per_track=1, per_track=1)
+RECURRENT = OptimConfig(lr=5e-5, batch_size=8, epochs=MOST_EPOCHS, patience=4, clip_norm=1.0, rounds=(Round(lr=1e-5),))
+VARIANTS: dict[str, tuple[tuple[str, ...], float]] = {
+    "audio": ((), 0.485),
+    "albums": (("albums",), 0.488),
+    "year": (("year",), 0.496),
+    "location": (("latitude", "longitude"), 0.539),
+    "lyrics": (("lyrics",), 0.540),
+    "all": (("lyrics", "albums", "latitude", "longitude", "year"), 0.567),
+}
+
+
+def artists_stage() -> Stage:
+    """The table of artists' vectors, learned from who is related to whom."""
+    config = TrialConfig(
+        dataset=DatasetRef(name="artists"),
+        feature=Artists(),
+        model=ArtistTableConfig(),
+        task=Relations(dimension=DIMENSION),
+        window=ONCE,
+        optim=OptimConfig(
+            lr=1e-3, batch_size=32, epochs=MOST_EPOCHS, patience=2,
+            rounds=(Round(lr=5e-4, batch_size=16), Round(lr=1e-5, batch_size=1)),
+        ),
+    )  # fmt: skip
+    return Stage(TABLE, config, data=ArtistsConfig(audio=False))
+
+
+def regression(name: str, feature: Feature, model: ModelConfig, optim: OptimConfig, window: WindowConfig) -> Stage:
+    """A network that predicts the vector of a track's artist."""
+    config = TrialConfig(
+        dataset=DatasetRef(name="artists"), feature=feature, model=model, task=Embedding(target=VECTOR), window=window,
+        optim=optim,
+    )  # fmt: skip
+    return Stage(name, config, vectors={VECTOR: TABLE})
+
+
+def convolutional(name: str, model: ModelConfig, representation: str) -> Stage:
+    """Time or Freq on a spectrogram."""
+    optim = OptimConfig(lr=1e-3, batch_size=8, epochs=MOST_EPOCHS, patience=10)
+    return regression(name, NAMED[representation], model, optim, WHOLE_CLIP)
+
+
+def branch(name: str) -> Stage:
+    """The network that gives one of the recommendation's vectors."""
+    return BRANCHES[name]()
+
+
+BRANCHES: dict[str, Callable[[], Stage]] = {
+    "mel_time": lambda: convolutional("mel_time", TimeConfig(), "mel"),
+    "mel_freq": lambda: convolutional("mel_freq", FreqConfig(), "mel"),
+    "cqt_time": lambda: convolutional("cqt_time", TimeConfig(), "cqt"),
+    "cqt_freq": lambda: convolutional("cqt_freq", FreqConfig(), "cqt"),
+    "chroma": lambda: regression("chroma", NAMED["chroma"], LargeRnnConfig(), RECURRENT, WHOLE_CLIP),
+    "mfcc": lambda: regression("mfcc", NAMED["mfcc"], LargeRnnConfig(), RECURRENT, WHOLE_CLIP),
+    "lyrics": lambda: regression(
+        "lyrics", Tokens(length=512, vocabulary=50_000), LyricsConfig(),
+        RECURRENT.replace({"batch_size": 16, "rounds": (Round(lr=1e-5), Round(lr=1e-6))}), ONCE,
+    ),
+    "albums": lambda: regression(
+        "albums", Picture(size=640), AlbumsConfig(),
+        OptimConfig(lr=1e-5, batch_size=6, epochs=MOST_EPOCHS, patience=4, rounds=(Round(lr=1e-6),)), ONCE,
+    ),
+}  # fmt: skip
+AUDIO = ("mel_time", "mel_freq", "cqt_time", "cqt_freq", "chroma", "mfcc")
+FACTS = ("latitude", "longitude", "year")
+
+
+def recommendation(extra: Sequence[str], cosine: float) -> Recipe:
+    """All branches, then the network that joins their vectors."""
+    predicted = [*AUDIO, *(name for name in extra if name in BRANCHES)]
+    parts = [Part(name=n, feature=Table(columns=(n,), width=DIMENSION, scaling="unit", missing="keep"))
+             for n in predicted]  # fmt: skip
+    parts += [Part(name=n, feature=Table(columns=(n,), scaling="standard", missing="keep"))
+              for n in extra if n in FACTS]  # fmt: skip
+    config = TrialConfig(
+        dataset=DatasetRef(name="artists"),
+        feature=Several(inputs=tuple(parts)),
+        model=RecommendationConfig(),
+        task=Embedding(target=VECTOR),
+        window=ONCE,
+        optim=OptimConfig(lr=1e-5, batch_size=8, epochs=MOST_EPOCHS, patience=4),
+    )
+    joined = Stage("recommendation", config, vectors={VECTOR: TABLE, **{n: n for n in predicted}})
+    stages = (artists_stage(), *(branch(n) for n in predicted), joined)
+    return Recipe(ArtistsConfig(), stages, SOURCE, f"mean cosine {cosine:.3f}")
+
+
+def _variant(name: str) -> Callable[[], Recipe]:
+    extra, cosine = VARIANTS[name]
+
+    def recipe() -> Recipe:
+        return recommendation(extra, cosine)
+
+    recipe.__doc__ = f"Artist vectors: audio{'' if name == 'audio' else f' and {name}'}, all branches joined."
+    return recipe
+
+
+def _embedding(name: str, stages: Callable[[], tuple[Stage, ...]], cosine: float, ensemble: bool = False
+               ) -> Callable[[], Recipe]:  # fmt: skip
+    def recipe() -> Recipe:
+        return Recipe(ArtistsConfig(), (artists_stage(), *stages()), SOURCE, f"mean cosine {cosine:.3f}", ensemble)
+
+    recipe.__doc__ = f"Artist vectors: {name}."
+    return recipe
+
+
+def artist_table() -> Recipe:
+    """Artist vectors themselves, from who is related to whom."""
+    return Recipe(ArtistsConfig(audio=False), (artists_stage(),), SOURCE, "mean Jaccard overlap 0.5488")
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "artist_table": artist_table,
+    "embedding_mel": _embedding(
+        "the mean of Time and Freq on mel", lambda: (branch("mel_time"), branch("mel_freq")), 0.404, True
+    ),
+    "embedding_cqt": _embedding(
+        "the mean of Time and Freq on cqt", lambda: (branch("cqt_time"), branch("cqt_freq")), 0.394, True
+    ),
+    "large_rnn_mfcc": _embedding("LargeRNN on mfcc", lambda: (branch("mfcc"),), 0.311),
+    "large_rnn_chroma": _embedding("LargeRNN on chroma", lambda: (branch("chroma"),), 0.270),
+    "lyrics": _embedding("lyrics", lambda: (branch("lyrics"),), 0.366),
+    "albums": _embedding("album covers", lambda: (branch("albums"),), 0.205),
+    **{f"recommendation_{name}": _variant(name) for name in VARIANTS},
+}

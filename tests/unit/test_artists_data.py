@@ -1,0 +1,168 @@
+"""Data set artists: recordings or artists, joined with whatever lies beside them; what is not there stays unknown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.builders import encode, tone
+from tonearm.core.errors import ConfigError, DatasetError
+from tonearm.datasets import ArtistsConfig, DatasetConfig
+from tonearm.datasets.relations import Relations
+
+RELATIONS = "artist,related\nAnn,Bob\nAnn,Cyd\nBob,Ann\nCyd,Ann\nBob,Bob\nAnn,Dan\nAnn,Bob\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Four recordings; two share a file name, one has no artist."""
+    for i, name in enumerate(["a/one.wav", "a/two.wav", "b/one.wav", "b/three.wav"]):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encode(tone(300 + 100 * i, 0.1)))
+    (tmp_path / "tracks.csv").write_text(
+        "path,artist,album,year,picture\na/one.wav,Ann,First,1990,\na/two.wav,Ann,First,,covers/two.png\n"
+        "b/one.wav,Bob,Hits,,covers/lost.png\nb/three.wav,,,,\n"
+    )
+    return tmp_path
+
+
+def put(root: Path, name: str, text: str = "x") -> str:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
+def test_recordings_alone_have_their_own_facts_and_notes_of_what_lacks(root: Path) -> None:
+    found = ArtistsConfig(root=str(root)).catalogue()
+    assert [(t.track_id, t.group, t.label, t.artist) for t in found.tracks] == [
+        ("a/one.wav", "artist:Ann", "", "Ann"),
+        ("a/two.wav", "artist:Ann", "", "Ann"),
+        ("b/one.wav", "artist:Bob", "", "Bob"),
+    ]
+    assert [(r.track_id, r.reason) for r in found.rejects] == [("b/three.wav", "no_label")]
+    ids = [t.track_id for t in found.tracks]
+    np.testing.assert_array_equal(found.facts.of(ids, "year"), [1990, np.nan, np.nan])
+    assert np.isnan(found.facts.of(ids, "latitude")).all() and np.isnan(found.facts.of(ids, "longitude")).all()
+    assert "lyrics" not in found.facts and "related" not in found.facts
+    notes = "\n".join(found.notes)
+    for lacking in ("no relations.csv", "no artists.csv", "no lyrics.csv and no folder lyrics"):
+        assert lacking in notes
+
+
+def test_artists_table_fills_what_recordings_do_not_say(root: Path) -> None:
+    rows = ["artist.id,name,latitude,longitude,first_year", "1,Ann,42.7,-84.6,1980", "2,Bob,95,,0", "3,Ann,1,1,1"]
+    put(root, "artists.csv", "\n".join([*rows, "4,,1,1,1"]))
+    found = ArtistsConfig(root=str(root)).catalogue()
+    ids = ["a/one.wav", "a/two.wav", "b/one.wav"]
+    np.testing.assert_array_equal(found.facts.of(ids, "year"), [1990, 1980, np.nan])
+    np.testing.assert_array_equal(found.facts.of(ids, "latitude"), [42.7, 42.7, np.nan])
+    np.testing.assert_array_equal(found.facts.of(ids, "longitude"), [-84.6, -84.6, np.nan])
+    notes = "\n".join(found.notes)
+    assert "1 artist(s) of artists.csv have an impossible latitude, e.g. 95" in notes
+    assert "2 row(s) of artists.csv have no name or one that came before" in notes
+
+
+def test_pictures_are_found_by_table_track_and_album(root: Path) -> None:
+    two, first, one = put(root, "covers/two.png"), put(root, "art/First.jpg"), put(root, "art/b/one.PNG")
+    put(root, "art/one.jpg")  # two recordings are called one: it is neither's
+    put(root, "art/notes.txt")
+    found = ArtistsConfig(root=str(root)).catalogue()
+    assert found.facts.of(["a/one.wav", "a/two.wav", "b/one.wav"], "picture").tolist() == [first, two, one]
+    notes = "\n".join(found.notes)
+    assert "3 of 3 recordings have a picture" in notes
+    assert "1 picture(s) that tracks.csv names are not there, e.g. covers/lost.png" in notes
+
+
+def test_an_album_of_two_artists_names_no_picture(root: Path) -> None:
+    table = (root / "tracks.csv").read_text().replace("Hits", "First")
+    (root / "tracks.csv").write_text(table)
+    put(root, "art/First.jpg")
+    found = ArtistsConfig(root=str(root)).catalogue()
+    assert set(found.facts.of(["a/one.wav", "b/one.wav"], "picture")) == {""}
+
+
+def test_lyrics_of_a_table_become_numbers(root: Path) -> None:
+    put(root, "lyrics.csv", 'track_id,text\na/one.wav,"la la, oh"\ntwo,la oh moon sun sky\none,no one\n')
+    config = ArtistsConfig(root=str(root), lyrics_length=4, vocabulary_size=3)
+    found = config.catalogue()
+    assert config.vocabulary().words == ("la", "oh", "moon")
+    assert found.facts.of(["a/one.wav", "a/two.wav", "b/one.wav"], "lyrics").tolist() == [
+        [0, 1, 1, 2], [1, 2, 3, 4], [0, 0, 0, 0],
+    ]  # fmt: skip
+    assert "2 of 3 recordings have lyrics" in found.notes
+
+
+def test_lyrics_of_a_folder_become_numbers_and_bad_files_are_counted(root: Path) -> None:
+    put(root, "lyrics/b/one.txt", "moon")
+    put(root, "lyrics/two.txt", "moon moon oh")
+    (root / "lyrics" / "bad.txt").write_bytes(b"\xff\xfe\xff")
+    found = ArtistsConfig(root=str(root), lyrics_length=3).catalogue()
+    assert found.facts.of(["a/one.wav", "a/two.wav", "b/one.wav"], "lyrics").tolist() == [
+        [0, 0, 0], [1, 1, 2], [0, 0, 1],
+    ]  # fmt: skip
+    assert any("1 file(s) of lyrics are no UTF-8 text" in note and "bad.txt" in note for note in found.notes)
+
+
+def test_relations_drop_what_cannot_be_used_and_say_how_much(root: Path) -> None:
+    put(root, "relations.csv", RELATIONS)
+    config = ArtistsConfig(root=str(root))
+    found = config.relations()
+    assert found.artists == ("Ann", "Bob", "Cyd") and found.count == 4
+    assert [found.related(a).tolist() for a in found.artists] == [[1, 2], [0], [0]]
+    assert found.related(0).tolist() == [1, 2] and found.id("Cyd") == 2 and "Dan" not in found
+    assert found.padded().tolist() == [[1, 2], [0, -1], [0, -1]]
+    assert [note.split()[0] for note in found.notes] == ["1", "1", "1"]
+    assert "itself" in found.notes[0] and "not known" in found.notes[1] and "repeated" in found.notes[2]
+    with pytest.raises(DatasetError, match="no artist 'Dan' among 3"):
+        found.related("Dan")
+    assert "2 of 2 artists have relations" in config.catalogue().notes
+
+
+def test_the_file_and_columns_of_relations_can_be_told(root: Path) -> None:
+    put(root, "neighbours.csv", "artist_id,artist,neighbour_id,neighbour,score\n2,Ann,6,Bob,0.3\n6,Bob,2,Ann,0.3\n")
+    config = ArtistsConfig(root=str(root), relations_file="neighbours.csv", related_column="neighbour")
+    assert config.relations().padded().tolist() == [[1], [0]]
+    by_id = config.replace({"artist_column": "artist_id", "related_column": "neighbour_id"})
+    assert by_id.relations().artists == ("2", "6")
+
+
+def test_symmetric_relations_count_both_ways(root: Path) -> None:
+    put(root, "relations.csv", "artist,related\nAnn,Bob\nAnn,Cyd\n")
+    found = ArtistsConfig(root=str(root), symmetric=True).relations()
+    assert found.padded().tolist() == [[1, 2], [0, -1], [0, -1]] and not found.notes
+
+
+def test_known_artists_may_be_given() -> None:
+    found = Relations.of_pairs([("b", "a"), ("b", "c"), ("c", "b")], artists=["b", "a"])
+    assert found.artists == ("a", "b") and found.padded().tolist() == [[-1], [0]]
+    assert found.notes[-1] == "1 artist(s) have no related artist left"
+
+
+def test_without_audio_each_artist_with_relations_is_a_row(root: Path) -> None:
+    put(root, "relations.csv", RELATIONS)
+    put(root, "artists.csv", "artist,year,latitude,longitude\nBob,1970,1.5,2.5\nEve,1971,0,0\n")
+    config = ArtistsConfig(root=str(root), audio=False)
+    found = config.catalogue()
+    assert not config.has_audio and ArtistsConfig(root=str(root)).has_audio
+    assert [(t.track_id, t.group, t.source) for t in found.tracks] == [
+        (name, f"artist:{name}", "") for name in ("Ann", "Bob", "Cyd")
+    ]
+    assert found.facts.of(["Ann", "Bob", "Cyd"], "related").tolist() == [[1, 2], [0, -1], [0, -1]]
+    np.testing.assert_array_equal(found.facts.of(["Ann", "Bob"], "year"), [np.nan, 1970])
+    assert found.facts.columns == ["latitude", "longitude", "related", "year"]
+
+
+def test_without_audio_and_relations_the_table_lists_the_artists(tmp_path: Path) -> None:
+    put(tmp_path, "artists.csv", "artist,year\nBob,1970\nAnn,\n")
+    found = ArtistsConfig(root=str(tmp_path), audio=False).catalogue()
+    assert [t.track_id for t in found.tracks] == ["Ann", "Bob"] and "related" not in found.facts
+
+
+def test_numbers_that_cannot_work_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"(?s)lyrics_length is 0.*vocabulary_size is -1"):
+        ArtistsConfig(lyrics_length=0, vocabulary_size=-1)
+    assert isinstance(DatasetConfig.from_dict({"kind": "artists", "audio": False}), ArtistsConfig)

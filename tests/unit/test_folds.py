@@ -1,0 +1,160 @@
+"""Folds: every track is tested once, groups and duplicates stay in one fold, classes are spread evenly."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from tests.builders import track
+from tonearm.core.errors import DatasetError
+from tonearm.datasets.folds import Validation, folds_by_group, with_fold
+from tonearm.datasets.manifest import Track
+
+
+def artists(count: int = 30, classes: str = "abc", per_artist: int = 2) -> list[Track]:
+    """Artists of one class each."""
+    return [
+        track(f"{a:02d}-{i}", classes[a % len(classes)], f"artist{a:02d}")
+        for a in range(count)
+        for i in range(per_artist)
+    ]
+
+
+def fold_of(folds: Sequence[Sequence[str]]) -> dict[str, int]:
+    return {track_id: f for f, ids in enumerate(folds) for track_id in ids}
+
+
+def test_every_track_is_in_one_fold_and_every_artist_too() -> None:
+    tracks = artists()
+    folds = folds_by_group(tracks, 5)
+    assert sorted(i for ids in folds for i in ids) == sorted(t.track_id for t in tracks)
+    assert all(list(ids) == sorted(ids) for ids in folds)
+    of = fold_of(folds)
+    assert len({(t.group, of[t.track_id]) for t in tracks}) == 30
+
+
+def test_classes_are_spread_evenly() -> None:
+    tracks = artists()
+    of = fold_of(folds_by_group(tracks, 5))
+    assert Counter((t.label, of[t.track_id]) for t in tracks) == {(c, f): 4 for c in "abc" for f in range(5)}
+
+
+def test_folds_are_a_function_of_tracks_and_seed_alone() -> None:
+    tracks = artists()
+    assert folds_by_group(tracks, 5, 3) == folds_by_group(tracks[::-1], 5, 3)
+    assert len({folds_by_group(tracks, 5, seed) for seed in range(4)}) == 4
+
+
+def test_ungrouped_folds_balance_classes_within_a_track_although_artists_are_few() -> None:
+    tracks = [track(f"{i:02d}", "ab"[i % 3 == 0], "one artist") for i in range(41)]
+    of = fold_of(folds_by_group(tracks, 4, grouped=False))
+    for label, n in Counter(t.label for t in tracks).items():
+        counts = Counter(of[t.track_id] for t in tracks if t.label == label)
+        assert all(abs(counts[f] - n / 4) < 1 for f in range(4))
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_duplicates_share_a_fold(grouped: bool) -> None:
+    tracks = artists()
+    together = [["00-0", "10-1", "20-0"], ["20-0", "25-1"], ["unknown", "03-0"]]
+    of = fold_of(folds_by_group(tracks, 5, grouped=grouped, together=together))
+    assert len({of[i] for i in ("00-0", "10-1", "20-0", "25-1")}) == 1
+    if grouped:
+        assert len({of[t.track_id] for t in tracks if t.group in ("artist00", "artist10", "artist20", "artist25")}) == 1
+
+
+def test_several_labels_and_none_are_balanced() -> None:
+    tracks = [dataclasses.replace(t, labels=("all", t.label)) for t in artists()]
+    of = fold_of(folds_by_group(tracks, 5))
+    assert Counter((t.label, of[t.track_id]) for t in tracks) == {(c, f): 4 for c in "abc" for f in range(5)}
+    unlabelled = [dataclasses.replace(t, label="") for t in artists()]
+    assert [len(ids) for ids in folds_by_group(unlabelled, 5)] == [12] * 5
+
+
+@pytest.mark.parametrize("validation", ["inner", "next_fold"])
+def test_each_track_is_tested_once_over_the_rounds(validation: Validation) -> None:
+    tracks = artists()
+    rounds = [with_fold(tracks, 5, fold, validation=validation) for fold in range(5)]
+    tested = [t.track_id for done in rounds for t in done if t.split == "test"]
+    assert sorted(tested) == sorted(t.track_id for t in tracks)
+    folds = folds_by_group(tracks, 5)
+    for fold, done in enumerate(rounds):
+        assert [t.track_id for t in done] == sorted(t.track_id for t in tracks)
+        assert tuple(t.track_id for t in done if t.split == "test") == folds[fold]
+        assert len({(t.group, t.split) for t in done}) == 30
+        assert {t.label for t in done if t.split == "train"} == set("abc")
+
+
+def test_the_next_fold_validates_and_the_last_is_followed_by_the_first() -> None:
+    tracks = artists()
+    folds = folds_by_group(tracks, 5, 1)
+    for fold, following in ((0, 1), (4, 0)):
+        done = with_fold(tracks, 5, fold, 1, validation="next_fold")
+        assert tuple(t.track_id for t in done if t.split == "validation") == folds[following]
+
+
+def test_inner_validation_takes_about_15_percent_of_the_rest() -> None:
+    tracks = artists(60)
+    for fold in range(3):
+        counts = Counter(t.split for t in with_fold(tracks, 3, fold))
+        assert counts["test"] == 40 and abs(counts["validation"] - 0.15 * 80) <= 2
+    assert with_fold(tracks, 3, 1) == with_fold(tracks[::-1], 3, 1)
+
+
+def test_groups_of_a_round_are_honest() -> None:
+    tracks = artists()
+    joined = with_fold(tracks, 3, 0, together=[["00-0", "03-1"]])
+    assert {t.group for t in joined if t.track_id in ("00-0", "03-1")} == {"artist00"}
+    loose = with_fold(tracks, 3, 0, grouped=False, together=[["00-0", "03-1"]])
+    assert {t.track_id: t.group for t in loose} == {t.track_id: t.group for t in tracks}
+    assert len({t.split for t in loose if t.track_id in ("00-0", "03-1")}) == 1
+
+
+# --- what cannot be
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold", "message"),
+    [
+        (1, 0, r"1 fold\(s\): cross-validation needs at least 2"),
+        (5, 5, r"there is no fold 5 of 5: they are 0..4"),
+        (5, -1, r"there is no fold -1"),
+        (40, 0, r"30 groups cannot fill 40 folds"),
+    ],
+)
+def test_folds_that_cannot_be_are_refused(folds: int, fold: int, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        with_fold(artists(), folds, fold)
+
+
+def test_a_class_of_one_artist_is_refused_by_name_but_not_where_groups_do_not_count() -> None:
+    tracks = [*artists(), *(track(f"solo{i}", "solo", "one artist") for i in range(6))]
+    with pytest.raises(DatasetError, match="class 'solo' lies in one fold only: too few groups have it"):
+        folds_by_group(tracks, 5)
+    of = fold_of(folds_by_group(tracks, 3, grouped=False))
+    assert Counter(of[t.track_id] for t in tracks if t.label == "solo") == {0: 2, 1: 2, 2: 2}
+
+
+def test_a_class_that_only_tests_and_validates_is_refused_by_name() -> None:
+    tracks = [*artists(), track("x", "duo", "artist-x"), track("y", "duo", "artist-y")]
+    of = fold_of(folds_by_group(tracks, 2))
+    assert of["x"] != of["y"]
+    done = with_fold(tracks, 2, of["x"])  # the other one is left, and trains
+    assert {t.split for t in done if t.track_id == "y"} == {"train"}
+    three = fold_of(folds_by_group(tracks, 3))
+    first = three["x"] if three["y"] == (three["x"] + 1) % 3 else three["y"]
+    with pytest.raises(DatasetError, match=rf"class 'duo' has no training track in fold {first} of 3"):
+        with_fold(tracks, 3, first, validation="next_fold")
+
+
+def test_two_folds_cannot_validate_on_the_next() -> None:
+    with pytest.raises(DatasetError, match="2 folds leave none to train on"):
+        with_fold(artists(), 2, 0, validation="next_fold")
+
+
+def test_one_group_beside_the_test_fold_cannot_do_both() -> None:
+    with pytest.raises(DatasetError, match="one group is left beside the test fold"):
+        with_fold([track("a", "", "x"), track("b", "", "y")], 2, 0)

@@ -1,0 +1,156 @@
+"""The report on splits: shares by hand, and every sort of leak is found, counted and shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from tests.builders import track
+from tonearm.core.errors import DatasetError
+from tonearm.datasets.manifest import Manifest, Track
+from tonearm.datasets.split_report import Overlap, SplitReport, report
+
+
+def manifest(*tracks: Track) -> Manifest:
+    return Manifest("toy", "genre", tracks)
+
+
+def clean_tracks() -> list[Track]:
+    """6 of a, 4 of b: a is split 4:1:1, b 2:1:1."""
+    splits = {"a": ["train"] * 4 + ["validation", "test"], "b": ["train"] * 2 + ["validation", "test"]}
+    return [
+        track(f"{label}{i}", label, split=split, title=f"{label} {i}")  # type: ignore[arg-type]
+        for label, own in splits.items()
+        for i, split in enumerate(own)
+    ]
+
+
+def leaks(found: SplitReport) -> dict[str, Overlap]:
+    return {overlap.what: overlap for overlap in (*found.leaks, *found.information) if overlap.count}
+
+
+def test_shares_and_the_largest_deviation_are_those_by_hand() -> None:
+    found = report(manifest(*clean_tracks()))
+    assert found.sizes == {"train": 6, "validation": 2, "test": 2} and found.without_split == 0
+    assert found.counts["a"] == {"train": 4, "validation": 1, "test": 1}
+    assert found.wanted == {"train": 0.6, "validation": 0.2, "test": 0.2}
+    assert found.shares("b") == {"train": 0.5, "validation": 0.25, "test": 0.25}
+    assert found.worst == ("b", "train") and found.largest_deviation == pytest.approx(-0.1)
+    assert found.lacking == () and found.clean
+
+
+def test_wanted_shares_may_be_given() -> None:
+    found = report(manifest(*clean_tracks()), {"train": 0.8, "validation": 0.1, "test": 0.1})
+    assert found.worst == ("b", "train") and found.largest_deviation == pytest.approx(-0.3)
+
+
+def test_several_labels_count_each_and_tracks_without_split_are_told() -> None:
+    tracks = [
+        track("1", "a", split="train", labels=("a", "b")),
+        track("2", "b", split="test"),
+        track("3", "c"),
+    ]
+    found = report(manifest(*tracks))
+    assert found.counts == {
+        "a": {"train": 1, "validation": 0, "test": 0},
+        "b": {"train": 1, "validation": 0, "test": 1},
+        "c": {"train": 0, "validation": 0, "test": 0},
+    }
+    assert found.without_split == 1 and found.shares("c") == {"train": 0.0, "validation": 0.0, "test": 0.0}
+    assert ("a", "test") in found.lacking and "without a split: 1 tracks" in found.lines()
+
+
+@pytest.mark.parametrize(
+    ("what", "train", "test", "example"),
+    [
+        ("groups", {"group": "artist:x"}, {"group": "artist:x"}, "artist:x: 1 train, 1 test (e.g. a0)"),
+        ("contents", {"content": "0f"}, {"content": "0f"}, "0f: 1 train, 1 test (e.g. a0)"),
+        (
+            "songs by artist and title",
+            {"artist": "The  Band", "title": "A Song"},
+            {"artist": "the band", "title": " a song\t"},
+            "the band: a song: 1 train, 1 test (e.g. a0)",
+        ),
+        ("titles of unknown artists", {"title": "Straße"}, {"title": "STRASSE"}, "strasse: 1 train, 1 test (e.g. a0)"),
+        ("albums", {"album": "Now 7"}, {"album": "now  7"}, "now 7: 1 train, 1 test (e.g. a0)"),
+        ("artists", {"artist": "X"}, {"artist": "x"}, "x: 1 train, 1 test (e.g. a0)"),
+    ],
+)
+def test_a_leak_is_found_counted_and_shown(
+    what: str, train: dict[str, str], test: dict[str, str], example: str
+) -> None:
+    tracks = clean_tracks()
+    tracks[0] = dataclasses.replace(tracks[0], **train)  # type: ignore[arg-type]
+    tracks[5] = dataclasses.replace(tracks[5], **test)  # type: ignore[arg-type]
+    found = report(manifest(*tracks))
+    overlap = leaks(found)[what]
+    assert (overlap.count, overlap.tracks, overlap.examples) == (1, 2, (example,))
+    assert found.clean == (what in ("albums", "artists"))
+    assert [line for line in found.lines() if example in line]
+
+
+def test_what_is_shared_within_a_split_is_no_leak() -> None:
+    tracks = clean_tracks()
+    for i in (0, 1):
+        tracks[i] = dataclasses.replace(tracks[i], group="g", content="c", artist="x", title="t", album="l")
+    found = report(manifest(*tracks))
+    assert found.clean and leaks(found) == {}
+    assert any(line.startswith("no leak: no groups, contents") for line in found.lines())
+
+
+def test_the_same_title_by_different_artists_is_no_leak() -> None:
+    tracks = clean_tracks()
+    tracks[0] = dataclasses.replace(tracks[0], artist="x", title="Intro")
+    tracks[5] = dataclasses.replace(tracks[5], artist="y", title="Intro")
+    tracks[9] = dataclasses.replace(tracks[9], title="Intro")  # by nobody known, and alone in that
+    assert report(manifest(*tracks)).clean
+
+
+def test_many_leaks_are_counted_and_few_are_shown() -> None:
+    tracks = [
+        dataclasses.replace(track(f"{g}{s}", group=f"g{g}"), split=s) for g in range(7) for s in ("train", "test")
+    ]
+    overlap = leaks(report(manifest(*tracks)))["groups"]
+    assert (overlap.count, overlap.tracks, len(overlap.examples)) == (7, 14, 3)
+
+
+def test_certain_and_possible_leaks_are_told_apart() -> None:
+    tracks = clean_tracks()
+    tracks[0] = dataclasses.replace(tracks[0], title="same", group="g")
+    tracks[5] = dataclasses.replace(tracks[5], title="same", group="g")
+    lines = report(manifest(*tracks)).lines()
+    assert any(line.startswith("LEAK: 1 groups in two splits (2 tracks)") for line in lines)
+    assert any(line.startswith("possible leak: 1 titles of unknown artists") for line in lines)
+
+
+def test_lines_show_the_classes_that_deviate_most_and_count_the_rest() -> None:
+    labels = [f"class{i:02d}" for i in range(14)]
+    tracks = [track(f"{c}{s}", c, split=s) for c in labels for s in ("train", "validation", "test")]
+    tracks.append(track("odd", "odd", split="train"))
+    lines = report(manifest(*tracks)).lines()
+    assert lines[0] == "toy: train 15 (34.9%), validation 14 (32.6%), test 14 (32.6%)"
+    assert lines[1] == "largest deviation: 'odd' has 100.0% in train, wanted 34.9%"
+    assert lines[2] == "  odd: train 1 (100.0%), validation 0 (0.0%), test 0 (0.0%)"
+    assert "  and 5 classes that deviate less" in lines
+    assert any(line.startswith("no track of a class in a split: 2 times, e.g. 'odd' in validation") for line in lines)
+
+
+def test_all_values_go_through_json() -> None:
+    values = report(manifest(*clean_tracks())).to_dict()
+    again = json.loads(json.dumps(values))
+    assert again["counts"]["a"]["train"] == 4 and again["clean"] is True
+    assert again["shares"]["b"]["test"] == 0.25 and again["worst"] == ["b", "train"]
+    assert [leak["what"] for leak in again["leaks"]][:2] == ["groups", "contents"]
+
+
+def test_tracks_without_labels_have_no_classes_to_deviate() -> None:
+    found = report(manifest(track("1", "", split="train"), track("2", "", split="test")))
+    assert found.worst is None and found.largest_deviation == 0 and found.counts == {}
+    assert found.lines()[0].startswith("toy: train 1 (50.0%)")
+
+
+def test_a_manifest_without_splits_is_refused() -> None:
+    with pytest.raises(DatasetError, match="toy: none of 2 tracks has a split: split them first"):
+        report(manifest(track("1"), track("2")))
