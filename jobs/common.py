@@ -54,6 +54,14 @@ def start_ray(num_cpus: int | None = None) -> None:
         )
 
 
+def stop_ray() -> None:
+    """End the private local Ray of this process, if there is one, so that what follows has the machine to itself."""
+    if "ray" in sys.modules and not os.environ.get("RAY_ADDRESS"):
+        import ray
+
+        ray.shutdown()
+
+
 @contextmanager
 def _native_stderr_closed() -> Iterator[None]:
     """Hold back what Ray's C++ core prints at its start (that it read its log level); exceptions are unaffected."""

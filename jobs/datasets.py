@@ -5,17 +5,15 @@ from __future__ import annotations
 import ast
 import dataclasses
 import os
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.common import start_ray
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError
-from tonearm.datasets import DatasetConfig, FolderConfig, ScoresConfig
+from tonearm.datasets import DatasetConfig, ScoresConfig
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.facts import Facts, load_facts
 from tonearm.datasets.labels import drop_small_classes
@@ -41,11 +39,6 @@ def rejects_uri(name: str) -> str:
     return storage.join(home.data_home(name), "rejects.parquet")
 
 
-def dataset_name(audio: str) -> str:
-    """A data set's name from its folder's: lower-case letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", Path(audio).resolve().name.lower()).strip("-") or "folder"
-
-
 def parse_fields(texts: Sequence[str]) -> dict[str, object]:
     """Fields from texts such as ``"optim.lr=1e-3"``: values are read as Python literals, and as texts otherwise.
 
@@ -68,14 +61,14 @@ def parse_fields(texts: Sequence[str]) -> dict[str, object]:
 
 
 def choose_dataset(kind: str, root: str = "", fields: Mapping[str, object] | None = None) -> DatasetConfig:
-    """A data set's config from what was typed; fields that are given empty are left at their defaults.
+    """A data set's config from what was typed.
 
     Raises
     ------
     ConfigError
         For an unknown kind or field, or if it needs a folder and none is given.
     """
-    given = {k: v for k, v in (fields or {}).items() if v not in ("", None)}
+    given = dict(fields or {})
     if root:
         given["root"] = os.path.expanduser(root)  # noqa: PTH111  a URI must stay as it is
     chosen = DatasetConfig.registry[kind].from_dict({"kind": kind, **given})
@@ -92,8 +85,6 @@ def make_catalogue(data: DatasetConfig, name: str = "") -> Catalogue:
     if make:
         make(data)
     found = data.catalogue()
-    if not name and isinstance(data, FolderConfig):
-        name = dataset_name(data.root)
     return dataclasses.replace(found, name=name or found.name)
 
 
@@ -174,9 +165,10 @@ def _extract(
 ) -> tuple[ExtractionReport, list[Track]]:  # fmt: skip
     from tonearm.pipelines.extract import extract_features, require_usable
 
-    start_ray()
     known = load_rejects(rejects_uri(catalogue.name))
-    extraction = extract_features(tracks, features, clip, home.features_home(), min_seconds, known, device, descriptors)
+    extraction = extract_features(
+        tracks, features, clip, home.features_home(), min_seconds, known, device, descriptors, start_ray
+    )
     save_rejects(rejects_uri(catalogue.name), [*catalogue.rejects, *extraction.rejects])
     require_usable(extraction, tracks, max_rejected, rejects_uri(catalogue.name))
     unusable = {r.track_id for r in extraction.rejects}

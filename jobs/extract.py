@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.common import cli_errors, start_ray
+from jobs.common import cli_errors
 from jobs.datasets import MAX_REJECTED, choose_dataset, make_catalogue, parse_fields, prepare
 from jobs.extraction_report import show_report
 from search_spaces import SPACES
@@ -85,11 +85,10 @@ def main(
         wanted, clip, least = _request(features, space, {k: v for k, v in given.items() if v is not None}, min_seconds)
         if not 0 <= max_rejected <= 1:
             raise ConfigError(f"--max-rejected is {max_rejected}: a share is within 0 and 1")
-        data = choose_dataset(dataset, audio, {"label": label, **parse_fields(option or [])})
+        data = choose_dataset(dataset, audio, {**({"label": label} if label else {}), **parse_fields(option or [])})
         if not data.has_audio:
             raise ConfigError(f"data set {dataset} has no audio to extract features of: python -m jobs.train uses it")
         catalogue = make_catalogue(data, name)
-        start_ray()
         manifest, report = prepare(catalogue, wanted, clip, least, seed, max_rejected, device, descriptors)
         if report:
             show_report(manifest, wanted, clip, report)

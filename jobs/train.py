@@ -29,12 +29,12 @@ from tonearm.training.recipe import Recipe
 def choose_recipe(name: str, dataset: str, data: str, label: str, options: list[str], settings: list[str]) -> Recipe:
     """A recipe on a data set, with fields changed, from what was typed."""
     recipe = RECIPES[name]()
-    fields = {"label": label, **parse_fields(options)}
+    fields = {**({"label": label} if label else {}), **parse_fields(options)}
     if dataset:
         recipe = recipe.on(choose_dataset(dataset, data, fields))
     else:
-        given = {f"data.{k}": v for k, v in {"root": data, **fields}.items() if v != ""}
-        recipe = recipe.replace(given)
+        given = {**({"root": data} if data else {}), **fields}
+        recipe = recipe.replace({f"data.{k}": v for k, v in given.items()})
         recipe = recipe.on(choose_dataset(recipe.data.kind, recipe.data.root, recipe.data.to_dict()))
     return recipe.replace(parse_fields(settings))
 

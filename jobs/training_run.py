@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jobs.common import stop_ray
 from jobs.datasets import make_catalogue, prepare
 from tonearm.core import home
 from tonearm.core.progress import StatusLine
@@ -92,6 +93,7 @@ class Outcome:
 def run_request(request: Request) -> Outcome:
     """Prepare the data and train whatever is missing."""
     manifests = _manifests(request)
+    stop_ray()  # training is one process: it has the cores to itself
     own = manifests[request.recipe.data.signature()]
     params = {"recipe": request.name, "folds": request.folds, "seeds": request.seeds, "tracks": len(own.tracks),
               "source": request.recipe.source}  # fmt: skip

@@ -21,8 +21,8 @@ from tonearm.inference import Classifier, load, load_recommender, predict_tracks
 from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
 from tonearm.training.batches import Batches
-from tonearm.training.readers import clip_windows
 from tonearm.training.config import TrialConfig
+from tonearm.training.readers import clip_windows
 from tonearm.training.trial import TrialFolder, run_trial
 
 CONFIGS = [

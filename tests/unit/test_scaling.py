@@ -10,8 +10,8 @@ import pytest
 from tests.builders import CLASSES, tiny_config, toy_batches
 from tonearm.core.errors import ConfigError, StoreError
 from tonearm.features.scaling import Scaling, normalise, pool_statistics, statistics
-from tonearm.training.readers import clip_windows
 from tonearm.training.bundle import load_bundle
+from tonearm.training.readers import clip_windows
 from tonearm.training.trial import TrialFolder, run_trial
 
 CONFIG = tiny_config({"feature.normalisation": "training", "optim.epochs": 1})
@@ -52,7 +52,9 @@ def test_bundle_keeps_it(tmp_path: Path) -> None:
     assert bundle.scaling == batches.scaling and bundle.classes == CLASSES
     track = batches.tracks("validation")[0]
     from_bundle = clip_windows(batches.stored(track), bundle.config, bundle.config.representation, bundle.scaling)
-    assert np.array_equal(from_bundle, clip_windows(batches.stored(track), CONFIG, CONFIG.representation, batches.scaling))
+    assert np.array_equal(
+        from_bundle, clip_windows(batches.stored(track), CONFIG, CONFIG.representation, batches.scaling)
+    )
 
 
 def test_it_is_an_error_to_lack_it(tmp_path: Path) -> None:

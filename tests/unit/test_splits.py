@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.builders import track
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.balance import count_groups, join_groups, place_groups
-from tonearm.datasets.manifest import SPLITS, Track
+from tonearm.datasets.manifest import SPLITS, Split, Track
 from tonearm.datasets.splits import split_by_group, stratified_split
 
 # Sizes of the groups of each class: a group holds one class here, so that a split always exists.

@@ -114,17 +114,17 @@ def place_groups(counts: GroupCounts, shares: Sequence[float], seed: int, by_siz
     steps = max(sum(occurrences.values()), len(counts.groups)) * bins
     attempts = max(FEWEST_ATTEMPTS, min(ATTEMPTS, ATTEMPTS * STEPS_FOR_ALL // max(1, steps)))
     rng = np.random.default_rng(seed)
-    best, best_cost = Placement(np.zeros(len(weights), dtype=int), np.zeros_like(wanted), np.zeros(bins)), (
-        wanted.size + bins + 1, np.inf,
-    )  # fmt: skip
+    best = Placement(np.zeros(len(weights), dtype=int), np.zeros_like(wanted), np.zeros(bins))
+    best_cost = (wanted.size + bins + 1, np.inf)
     for attempt in range(2 * attempts):
         if attempt >= attempts and best_cost[0] <= unavoidable:
             break
         order = np.argsort(-(weights * rng.uniform(0.5, 1.5, len(weights))), kind="stable")
-        # Many small groups of a class tie between bins: if the first in order gets them all, chance decides.
-        noise = (
-            rng.uniform(0, TIE_BREAK, (len(weights), bins)) if attempt >= attempts else np.zeros((len(weights), bins))
-        )
+        noise = np.zeros((len(weights), bins))
+        if (
+            attempt >= attempts
+        ):  # many small groups tie between bins: if the first in order gets them all, chance decides
+            noise = rng.uniform(0, TIE_BREAK, noise.shape)
         placed = _place(counts, wanted, room, weight, order.tolist(), noise.tolist())
         lacking = int((placed.have == 0).sum()) + int((placed.sizes == 0).sum())
         unlike = float(np.abs(placed.have - wanted).sum())

@@ -159,8 +159,8 @@ def _dissolve(
     sizes = Counter(t.label for t in tracks)
     _require_enough({label: sizes[label] for label in small})
     notes = [
-        f"{_called(label)} has {len(members[label])} group(s), fewer than {len(SPLITS)} splits: split by track, so that "
-        "one group is on both sides and its score is flattered"
+        f"{_called(label)} has {len(members[label])} group(s), fewer than {len(SPLITS)} splits: split by track, so "
+        "that one group is on both sides and its score is flattered"
         for label in small
     ]
     alone = set(small)

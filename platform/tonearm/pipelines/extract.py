@@ -10,7 +10,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,7 @@ def extract_features(
     known_rejects: Sequence[Reject] = (),
     device: str = "cpu",
     descriptors: bool = False,
+    start: Callable[[], None] = lambda: None,
 ) -> ExtractionReport:
     """Extract the representations that the stores below ``root`` lack.
 
@@ -120,6 +121,8 @@ def extract_features(
         ``"cpu"``: one kind of worker does it all. ``"cuda"``: CPU workers decode, GPU workers compute batches.
     descriptors
         Whether to describe each track for people, too (tempo, key, loudness, ...).
+    start
+        Called before workers are needed: where everything is stored, Ray need not be started.
 
     Raises
     ------
@@ -149,6 +152,7 @@ def extract_features(
     written: Counter[str] = Counter()
     first = last = time.monotonic()
     if items:
+        start()
         job = {
             "features": [f.to_dict() for f in distinct.values()],
             "clip": clip.to_dict(),

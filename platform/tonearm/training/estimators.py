@@ -192,11 +192,12 @@ class GradientBoosting(Estimator, kind="gradient_boosting"):
         )  # fmt: skip
         if not self.early_stopping:
             return model.fit(x, y).predict_proba, {}
-        fitted, held = group_folds(y, groups, FOLDS_TO_STOP, seed)[0]
-        taught = np.isin(y[held], y[fitted])
-        fitted, held = np.concatenate([fitted, held[~taught]]), held[taught]  # no class may be held out whole
+        folds = group_folds(y, groups, FOLDS_TO_STOP, seed)
+        judged = [held[np.isin(y[held], y[fitted])] for fitted, held in folds]  # no class may be held out whole
+        held = max(judged, key=len)
         if not len(held):
             raise TrainingError("no class has tracks in two groups, so none can be held out: set early_stopping=False")
+        fitted = np.setdiff1d(np.arange(len(y)), held)
         model.fit(x[fitted], y[fitted], X_val=x[held], y_val=y[held])
         return model.predict_proba, {"iterations": float(model.n_iter_)}
 

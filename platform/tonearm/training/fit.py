@@ -137,7 +137,7 @@ class _Loop:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to where an earlier training was."""
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # which keeps the tensors and steps in them
         self.scaler.load_state_dict(state["scaler"])
         self.progress = _Progress(**state["progress"])
         self.schedule = Schedule(self.optim, **state["schedule"])

@@ -92,9 +92,9 @@ class OptimConfig(Config):
             found.append(f"optim.weight_decay is {self.weight_decay}: it must be at least 0 and below 10")
         if not 0 <= self.momentum < 1:
             found.append(f"optim.momentum is {self.momentum}: it must be at least 0 and below 1")
-        if self.halve_every <= 0 or self.plateau < 1:
+        if not self.halve_every > 0 or self.plateau < 1:
             found.append(f"optim.halve_every {self.halve_every} and optim.plateau {self.plateau} must be positive")
-        if self.clip_norm is not None and self.clip_norm <= 0:
+        if self.clip_norm is not None and not self.clip_norm > 0:
             found.append(f"optim.clip_norm is {self.clip_norm}: it must be positive, or None for no limit")
         if self.accumulate < 1:
             found.append(f"optim.accumulate is {self.accumulate}: at least one batch makes a step")
