@@ -7,6 +7,7 @@ import dataclasses
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from jobs.common import start_ray
@@ -42,6 +43,8 @@ def rejects_uri(name: str) -> str:
 def parse_fields(texts: Sequence[str]) -> dict[str, object]:
     """Fields from texts such as ``"optim.lr=1e-3"``: values are read as Python literals, and as texts otherwise.
 
+    So are lists without brackets, ``"model.widths=16,32"``, which configs keep as text.
+
     Raises
     ------
     ConfigError
@@ -53,10 +56,11 @@ def parse_fields(texts: Sequence[str]) -> dict[str, object]:
         name = name.strip()
         if not equals or not name or name in found:
             raise ConfigError(f"{text!r} is no setting, or the second one of its field: write field=value")
-        try:
-            found[name] = ast.literal_eval(value.strip())
-        except (ValueError, SyntaxError):
-            found[name] = value.strip()
+        found[name] = value = value.strip()
+        with suppress(ValueError, SyntaxError, TypeError):
+            literal = ast.literal_eval(value)
+            if not isinstance(literal, tuple) or value.startswith("("):
+                found[name] = literal
     return found
 
 

@@ -30,7 +30,10 @@ def choose_recipe(name: str, dataset: str, data: str, label: str, options: list[
     """A recipe on a data set, with fields changed, from what was typed."""
     recipe = RECIPES[name]()
     fields = {**({"label": label} if label else {}), **parse_fields(options)}
+    data = os.path.expanduser(data)  # noqa: PTH111  a URI must stay as it is
     if dataset:
+        if data:  # also where a stage has a data set of its own
+            recipe = recipe.replace({"data.root": data})
         recipe = recipe.on(choose_dataset(dataset, data, fields))
     else:
         given = {**({"root": data} if data else {}), **fields}

@@ -68,6 +68,10 @@ def report_runs(request: Request, outcome: Outcome) -> list[Row]:
     print(f"\n=== {request.name} on {outcome.manifest.name}: {request.recipe.source}")
     print(_table(rows, request, len(outcome.runs[0].results[-1].test.classes)))
     last = rows[-1]
+    windows = [m for m in last.each[0] if m.startswith("window_")]
+    if windows:
+        print("  single windows, each judged by its track: "
+              + ", ".join(f"{m.removeprefix('window_')} {last.mean(m):.4f}" for m in windows))  # fmt: skip
     by_class = last.task.by_class(*_of_first_seed(outcome))
     if by_class:
         print(_class_table(by_class))
@@ -82,7 +86,8 @@ def report_runs(request: Request, outcome: Outcome) -> list[Row]:
 
 def _row(name: str, done: Sequence[Finished], tests: Sequence[TrackPredictions]) -> Row:
     task = done[0].task
-    each = [task.metrics(t.probabilities, t.target, t.groups) for t in tests]
+    each = [{**task.metrics(t.probabilities, t.target, t.groups), **d.folder.window_metrics()}
+            for d, t in zip(done, tests, strict=True)]  # fmt: skip
     trivial = [trivial_scores(task, _train_target(d), t.target, len(t.classes), t.groups)
                for d, t in zip(done, tests, strict=True)]  # fmt: skip
     first = [t for d, t in zip(done, tests, strict=True) if d.config.seed == done[0].config.seed]

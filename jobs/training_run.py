@@ -122,9 +122,11 @@ def _manifests(request: Request) -> dict[str, Manifest]:
     for signature, (data, stages) in sets.items():
         print(f"data set {data.kind}: {data.root}", flush=True)
         features: list[Representation] = recipe_representations(stages)
-        clips = {s.config.clip for s in stages}
+        asked = signature == recipe.data.signature()  # what was typed of a data set is of this one
+        # Where nothing is heard, clips play no part.
+        clips = {s.config.clip for s in stages if s.representations()} or {stages[0].config.clip}
         least = max((s.config.min_seconds for s in stages if isinstance(s.config, TrialConfig)), default=0.0)
-        catalogue = make_catalogue(data, request.dataset_name if data is recipe.data else "")
+        catalogue = make_catalogue(data, request.dataset_name if asked else "")
         classes = any(s.config.task.needs_classes for s in stages)
         # Stages that listen to other parts of a recording (a clip of 120 s beside one of 30 s) are extracted apart.
         for clip in sorted(clips, key=lambda c: c.seconds):
@@ -132,7 +134,7 @@ def _manifests(request: Request) -> dict[str, Manifest]:
             wanted = [r for r in features if r in of_clip]
             found[signature], _ = prepare(
                 catalogue, wanted, clip, least or 1.0, request.split_seed, request.max_rejected, request.device,
-                request.descriptors, classes, request.grouped, request.facts if data is recipe.data else "",
+                request.descriptors, classes, request.grouped, request.facts if asked else "",
             )  # fmt: skip
     return found
 
@@ -200,7 +202,8 @@ def _sentence(of: str, done: Finished, history: list[dict[str, float]]) -> str:
 
 def _log(writer: RunWriter, done: Finished, history: list[dict[str, float]], already: bool) -> None:
     task, test = done.task, done.test
-    writer.metrics({f"test_{k}": v for k, v in task.metrics(test.probabilities, test.target, test.groups).items()})
+    scores = {**task.metrics(test.probabilities, test.target, test.groups), **done.folder.window_metrics()}
+    writer.metrics({f"test_{k}": v for k, v in scores.items()})
     if not already:
         if len(history) > 1:
             writer.figure("learning_curves.png", learning_curves(history, task.primary, done.name))

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import librosa
 import numpy as np
+import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.builders import RATE, music, tone
+from tests.unit.test_representations import SOUNDS, fourier, sound
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features import Contrast, Mel, extract, resolve
 from tonearm.features.batched import extract_batch
@@ -20,19 +27,34 @@ DEEPEST = 3e-5  # 90 dB below the loudest bin of its frame: a valley below that 
 
 def contrast_of(samples: FloatArray, config: Contrast | None = None) -> FloatArray:
     config = config or Contrast()
-    return extract(Waveform(np.atleast_2d(samples), RATE), [config])[config.store_name()]
+    return extract(Waveform(np.atleast_2d(samples), config.sample_rate), [config])[config.store_name()]
 
 
-def magnitude(samples: FloatArray, frames: int = 643) -> FloatArray:
-    """The STFT that the other representations are made of."""
-    found: FloatArray = np.abs(librosa.stft(samples, n_fft=4096, hop_length=1024, pad_mode="constant"))[..., :frames]
+def magnitude(samples: FloatArray, config: Contrast) -> FloatArray:
+    """The STFT that the other representations are made of, cut as they are."""
+    spectrum = librosa.stft(
+        samples, n_fft=config.n_fft, hop_length=config.hop, win_length=config.win_length, pad_mode="constant"
+    )
+    found: FloatArray = np.abs(spectrum)[..., : config.frames]
     return found
 
 
-def librosas(samples: FloatArray, frames: int = 643) -> FloatArray:
-    """With its defaults."""
-    found: FloatArray = librosa.feature.spectral_contrast(S=magnitude(samples, frames), sr=RATE)
+def librosas(samples: FloatArray, config: Contrast | None = None) -> FloatArray:
+    """librosa's; without a config at its own defaults."""
+    fields: dict[str, Any] = {}
+    if config:
+        fields = {"sr": config.sample_rate, "fmin": config.fmin, "n_bands": config.n_bands, "quantile": config.quantile}
+    amplitude = magnitude(samples, config or Contrast())
+    found: FloatArray = librosa.feature.spectral_contrast(S=amplitude, **fields)
     return found
+
+
+def valleys_heard(samples: FloatArray, config: Contrast) -> npt.NDArray[np.bool_]:
+    """Where (bands, frames) a valley is more than rounding beside its frame's strongest bin."""
+    amplitude = magnitude(samples, config)
+    valleys = [np.sort(amplitude[bins], axis=0)[:count].mean(axis=0) for bins, count in config.bands.slices()]
+    heard: npt.NDArray[np.bool_] = np.stack(valleys) >= DEEPEST * amplitude.max(axis=0)
+    return heard
 
 
 def test_the_name_stands_for_librosas_defaults_and_the_thesis_had_none() -> None:
@@ -46,11 +68,22 @@ def test_contrast_of_music_is_librosas(seconds: float) -> None:
     samples = music(seconds, seed=8)
     ours = contrast_of(samples)
     assert ours.shape == (7, min(643, 1 + len(samples) // 1024)) and ours.dtype == np.float32
-    difference, amplitude = np.abs(ours - librosas(samples)), magnitude(samples)
-    valleys = [np.sort(amplitude[bins], axis=0)[:count].mean(axis=0) for bins, count in Contrast().bands.slices()]
-    heard = np.stack(valleys) >= DEEPEST * amplitude.max(axis=0)
+    difference, heard = np.abs(ours - librosas(samples)), valleys_heard(samples, Contrast())
     assert heard.mean() > 0.9
     assert difference[heard].max() <= 0.01 and difference.max() <= 0.1
+
+
+@given(fourier(), st.floats(0.1, 4.0), st.sampled_from(SOUNDS), st.data())
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_any_contrast_is_librosas(fields: dict[str, Any], seconds: float, kind: str, data: st.DataObject) -> None:
+    rate, spacing = fields["sample_rate"], fields["sample_rate"] / fields["n_fft"]
+    fmin = data.draw(st.sampled_from([1.5 * spacing, 2 * spacing, 200.0, 333.3]).filter(lambda f: f > spacing))
+    n_bands = data.draw(st.integers(1, math.ceil(math.log2(rate / 2 / fmin))))
+    config = Contrast(**fields, fmin=fmin, n_bands=n_bands, quantile=data.draw(st.sampled_from([0.02, 0.3, 0.999])))
+    samples = sound(kind, seconds, rate)
+    ours, theirs = contrast_of(samples, config), librosas(samples, config)
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs)[valleys_heard(samples, config)].max(initial=0) <= 0.01
 
 
 def test_both_channels_count_from_one_floor_as_in_librosa() -> None:
@@ -64,7 +97,7 @@ def test_the_floor_counts_from_the_kept_frames_only() -> None:
     # 10 log10 of amplitudes: what comes after the cut is 190 dB louder there, the floor 80 dB below it.
     samples = np.concatenate([np.float32(1e-9) * music(1.0), np.float32(1e10) * music(1.0)])
     cut = contrast_of(samples, Contrast(frames=15))
-    assert np.abs(cut - librosas(samples, 15)).max() <= 0.01
+    assert np.abs(cut - librosas(samples, Contrast(frames=15))).max() <= 0.01
     assert np.abs(cut - contrast_of(samples)[:, :15]).max() > 1
 
 

@@ -147,7 +147,7 @@ def undisturbed(request: pytest.FixtureRequest) -> tuple[TrialConfig, Batches, l
 def test_training_goes_on_to_the_bit_after_every_epoch(
     undisturbed: tuple[TrialConfig, Batches, list[EpochReport]], tmp_path: Path
 ) -> None:
-    config, batches, whole = undisturbed
+    config, _, whole = undisturbed
     assert {r.metrics["round"] for r in whole} == {0.0, 1.0, 2.0}
     assert len({tuple(r.state["model"]["classifier.weight"].flatten().tolist()) for r in whole}) == len(whole)
     for after, report in enumerate(whole, start=1):

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from tests.builders import CLASSES, tiny_config, toy_batches
+from tests.builders import CLASSES, tiny_config, toy_batches, track
+from tests.unit.toy_problems import AnyInput, table_batches, table_config
 from tonearm.core.errors import TrainingError
+from tonearm.datasets.facts import Facts
+from tonearm.datasets.manifest import SPLITS
+from tonearm.features.given import Table
+from tonearm.tasks import Embedding, MultiLabel, Regression, SingleLabel, Task
 from tonearm.training import trial as trial_module
+from tonearm.training.batches import Batches, truth_of
 from tonearm.training.bundle import load_bundle
 from tonearm.training.fit import predict_split
-from tonearm.training.trial import TrialFolder, run_trial
+from tonearm.training.trial import (
+    TrackPredictions,
+    TrialFolder,
+    predictions_of,
+    read_predictions,
+    run_trial,
+    score_test,
+    write_predictions,
+)
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +157,103 @@ def test_trials_differ_by_their_whole_config(features: Path, tmp_path: Path) -> 
         got = list(run_trial(config, toy_batches(features, config), TrialFolder(str(tmp_path / str(i)))))
         losses.append(got[0]["train_loss"])
     assert len(set(losses)) == 4
+
+
+# --- predictions
+
+LABELS = (("a",), ("b", "a"), ("c",), ("a", "c"), ("b",), ("c",))
+KNOWN = {
+    "energy": np.linspace(0.1, 0.9, 6),
+    "tempo": np.linspace(60, 160, 6),
+    "place": np.arange(18.0).reshape(6, 3) + 1,
+}
+
+
+def small_batches(task: Task) -> Batches:
+    """Two tracks of each split, of two artists, with labels and facts for every task."""
+    tracks = [track(f"t{i}", own[0], group=f"artist:{i // 2}", split=SPLITS[i % 3], labels=own)
+              for i, own in enumerate(LABELS)]  # fmt: skip
+    config = table_config({"feature": Table(columns=("energy", "tempo")), "model": AnyInput(), "task": task})
+    facts = Facts([t.track_id for t in tracks], KNOWN)
+    names = task.names(truth_of(tracks, facts), ("a", "b", "c"))
+    return Batches(config, tracks, names, facts=facts)
+
+
+@pytest.mark.parametrize(
+    ("task", "shape", "kind", "readable"),
+    [
+        (SingleLabel(), (2,), np.int64, {"label": ["b", "b"], "predicted": ["c", "a"]}),
+        (MultiLabel(), (2, 3), np.float32, {"labels": ["a; b", "b"]}),
+        (Regression(target="energy,tempo", squash="none"), (2, 2), np.float32, {"true_tempo": [80.0, 140.0]}),
+        (Embedding(target="place"), (2, 3), np.float32, {}),
+    ],
+    ids=["integer", "multi-hot", "values", "vector"],
+)
+def test_predictions_come_back_as_they_were_written(
+    tmp_path: Path, task: Task, shape: tuple[int, ...], kind: type, readable: dict[str, Any]
+) -> None:
+    import pyarrow.parquet as pq
+
+    batches = small_batches(task)
+    outputs = len(batches.classes)
+    predictions = np.array([[0.1, 0.2, 0.7], [1 / 3, 1e-9, 0.3]], dtype=np.float32)[:, :outputs]
+    written = predictions_of(task, batches, "validation", predictions)
+    uri = str(tmp_path / "deep" / "validation.parquet")
+    write_predictions(uri, task, written)
+    found = read_predictions(uri)
+    assert (found.track_ids, found.groups) == (["t1", "t4"], ["artist:0", "artist:2"])
+    assert found.classes == batches.classes and found.target.shape == shape and found.target.dtype == kind
+    assert np.array_equal(found.target, batches.targets("validation"))
+    assert np.array_equal(found.probabilities, predictions) and found.probabilities.dtype == np.float32
+    table = pq.read_table(uri)
+    assert {k: table[k].to_pylist() for k in readable} == {k: pytest.approx(v) if k.startswith("true") else v
+                                                          for k, v in readable.items()}  # fmt: skip
+    assert {f"p:{c}" for c in batches.classes} <= set(table.column_names)
+
+
+def test_classes_keep_their_order_and_odd_names(tmp_path: Path) -> None:
+    names = ("z", "p:a", "label", "target", "é, ü", "")
+    predictions = np.arange(12, dtype=np.float32).reshape(2, 6)
+    written = TrackPredictions(["a", "b"], ["x", "y"], np.array([1, 3]), predictions, names)
+    write_predictions(str(tmp_path / "p.parquet"), SingleLabel(), written)
+    found = read_predictions(str(tmp_path / "p.parquet"))
+    assert found.classes == names and np.array_equal(found.probabilities, predictions)
+    assert found.target.tolist() == [1, 3]
+
+
+def test_test_split_is_scored_once_by_the_kept_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, folder = table_config({"optim.lr": 0.02}), TrialFolder(str(tmp_path))
+    tracks = [t for split in SPLITS for t in table_batches(config).tracks(split)]
+    tracks = [dataclasses.replace(t, split="test") if t.track_id.endswith("3") else t for t in tracks]
+    batches = Batches(config, tracks, "xyz", facts=table_batches(config).facts)
+    list(run_trial(config, batches, folder))
+    assert not (tmp_path / "test.parquet").exists()
+    found = score_test(config, batches, folder)
+    assert found.track_ids == batches.ids("test") == ["x03", "y03", "z03"] and found.classes == ("x", "y", "z")
+    kept = load_bundle(folder.bundle_uri).network
+    np.testing.assert_allclose(found.probabilities, predict_split(kept, config.task, batches, "test"), atol=1e-6)
+    before = (tmp_path / "test.parquet").read_bytes()
+    for name in ("load_bundle", "window_logits", "write_predictions"):
+        monkeypatch.setattr(trial_module, name, lambda *_, **__: pytest.fail("the test split was scored again"))
+    again = score_test(config, batches, folder)
+    assert (tmp_path / "test.parquet").read_bytes() == before
+    assert np.array_equal(again.probabilities, found.probabilities) and again.track_ids == found.track_ids
+    assert np.array_equal(folder.predictions("test").target, batches.targets("test"))
+    assert folder.window_metrics() == {}  # a class of windows is that of their track
+
+
+def test_single_windows_of_the_test_split_are_judged_where_the_task_does_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, folder = Regression(target="tempo", squash="none"), TrialFolder(str(tmp_path))
+    batches = small_batches(task)
+    assert batches.targets("test").tolist() == [[100.0], [160.0]]
+    # The first track has two windows, the second three: 90 and 110, 150, 160 and 164.
+    logits = [np.array([[[90], [110]]], dtype=np.float32), np.array([[[150], [160], [164]]], dtype=np.float32)]
+    monkeypatch.setattr(trial_module, "load_bundle", lambda _: SimpleNamespace(network=torch.nn.Identity()))
+    monkeypatch.setattr(trial_module, "window_logits", lambda *_: iter(logits))
+    found = score_test(batches.config, batches, folder)
+    assert found.probabilities[:, 0].tolist() == [100.0, 158.0]
+    windows = folder.window_metrics()
+    assert windows["window_mae"] == pytest.approx((10 + 10 + 10 + 0 + 4) / 5)
+    assert windows["window_mse"] == pytest.approx((100 + 100 + 100 + 0 + 16) / 5)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tests.builders import tiny_config, track
 from tonearm.core.types import FloatArray
 from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Split, Track
+from tonearm.features.base import Feature
 from tonearm.features.given import Table
 from tonearm.models.base import Inputs, Network, one_input
 from tonearm.models.tabular import TabularMlpConfig
@@ -153,3 +154,23 @@ def through_a_file(root: Path, state: State) -> State:
     found = folder.state()
     assert found is not None and found.pop("history") == []
     return found
+
+
+#: Tracks without audio whose facts are all that is known.
+TRAIN, VALIDATION = ("t0", "t1", "t2"), ("v0",)
+TRACKS = [track(i, split="train") for i in TRAIN] + [track(i, split="validation") for i in VALIDATION]
+
+
+class AnyInput(TabularMlpConfig):
+    """A model that refuses no shape: no network is built here."""
+
+    def problems_with(self, inputs: Any, outputs: int) -> list[str]:
+        return []
+
+
+def given_batches(feature: Feature, columns: Mapping[str, Any], per_track: int = 1, seed: int = 0) -> Batches:
+    """Three tracks to train with and one to validate, their facts in this order."""
+    config: TrialConfig = table_config(
+        {"feature": feature, "model": AnyInput(), "window.train_per_track": per_track, "seed": seed}
+    )
+    return Batches(config, TRACKS, ["a"], facts=Facts([*TRAIN, *VALIDATION], columns))

@@ -128,7 +128,9 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         elif relations is not None:
             columns["related"] = relations.padded()
         facts = Facts([t.track_id for t in tracks], columns)
-        return Catalogue("artists", "artist", tracks, rejects, facts, tuple(notes))
+        # Names of their own: a recipe that needs both sets keeps both manifests.
+        name = "artists" if self.audio else "artist-relations"
+        return Catalogue(name, "artist", tracks, rejects, facts, tuple(notes))
 
     def _artists(self, relations: Relations | None, table: Mapping[str, Mapping[str, float]]) -> list[Track]:
         names = sorted(table) if relations is None else relations.artists

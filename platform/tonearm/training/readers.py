@@ -242,7 +242,7 @@ class PictureReader:
         if file and row.isdecimal():
             if file not in self._files:
                 self._files[file] = read_pictures(file)
-            picture = torch.from_numpy(self._files[file][int(row)]).float() / 255
+            picture = torch.from_numpy(self._files[file][int(row)].copy()).float() / 255  # which is read-only
         else:
             picture = torch.from_numpy(_decode(place)).float() / 255
         size = (self.feature.size, self.feature.size)
@@ -261,11 +261,11 @@ def _decode(uri: str) -> np.ndarray:
     """uint8 of shape (3, height, width)."""
     import io
 
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         with Image.open(io.BytesIO(storage.read_bytes(uri))) as picture:
             pixels: Any = np.array(picture.convert("RGB"))
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:  # all of them Pillow's
         raise DatasetError(f"the picture {uri} cannot be read ({error}): replace it, or leave its track out") from None
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -102,7 +102,8 @@ class Recipe:
         """A copy with fields changed by dotted path.
 
         ``data.FIELD`` is a field of the data set; ``STAGE.FIELD`` of one stage, e.g. ``time.optim.epochs``; any other
-        path is changed in every stage that has it, e.g. ``optim.epochs``.
+        path is changed in every stage that has it, e.g. ``optim.epochs``. All changes are made at once, so that their
+        order plays no part, but of two for the same field the later one counts.
 
         Raises
         ------
@@ -110,6 +111,7 @@ class Recipe:
             If a path leads nowhere, or a value does not fit.
         """
         data, stages = self.data, list(self.stages)
+        own: dict[str, dict[str, Any]] = {s.name: {} for s in stages}
         for path, value in changes.items():
             head, _, rest = path.partition(".")
             if head == "data":
@@ -120,9 +122,9 @@ class Recipe:
             reached = named or [s.name for s in stages if _has(s.config, path)]
             if not reached:
                 stages[-1].config.replace({path: value})  # raises, and names the fields that there are
-            inner = rest if named else path
-            stages = [dataclasses.replace(s, config=s.config.replace({inner: value})) if s.name in reached else s
-                      for s in stages]  # fmt: skip
+            for name in reached:
+                own[name][rest if named else path] = value
+        stages = [dataclasses.replace(s, config=s.config.replace(own[s.name])) for s in stages]
         return dataclasses.replace(self, data=data, stages=tuple(stages))
 
     def on(self, data: DatasetConfig) -> Recipe:

@@ -8,6 +8,7 @@
     bundle/                the best epoch's model
     validation.parquet     the best epoch's predictions, a row a track
     test.parquet           the same on the test split, if it was asked for
+    test_windows.json      figures of the test split's single windows, where the task has such
     ended.json             why it ended: "completed", "stopped" (by the scheduler) or "failed", with the error
 """
 
@@ -33,8 +34,9 @@ from tonearm.tasks.base import Task
 from tonearm.training.batches import Examples
 from tonearm.training.bundle import Bundle, build_network, load_bundle, save_bundle
 from tonearm.training.config import TrialConfig
-from tonearm.training.fit import fit, predict_split
+from tonearm.training.fit import fit, window_logits
 
+WINDOWS = "test_windows.json"
 Ending = Literal["completed", "stopped", "failed"]
 
 
@@ -109,6 +111,11 @@ class TrialFolder:
     def predictions(self, split: Split) -> TrackPredictions:
         """The kept model's predictions on a split."""
         return read_predictions(self.predictions_uri(split))
+
+    def window_metrics(self) -> dict[str, float]:
+        """Figures of the test split's single windows; empty where there are none."""
+        path = storage.join(self.uri, WINDOWS)
+        return dict(storage.read_json(path)) if storage.exists(path) else {}
 
     def validation(self) -> TrackPredictions:
         """The best epoch's predictions on the validation split."""
@@ -202,9 +209,12 @@ def score_test(config: TrialConfig, batches: Examples, folder: TrialFolder, devi
     """The kept model's predictions on the test split, made once and kept beside the bundle."""
     uri = folder.predictions_uri("test")
     if not storage.exists(uri):
-        network = load_bundle(folder.bundle_uri).network.to(device)
-        predictions = predict_split(network, config.task, batches, "test", device)
-        write_predictions(uri, config.task, predictions_of(config.task, batches, "test", predictions))
+        task, network = config.task, load_bundle(folder.bundle_uri).network.to(device)
+        parts = list(window_logits(network, batches, "test", device))
+        by_window = task.window_metrics([track for part in parts for track in part], batches.targets("test"))
+        storage.write_json(storage.join(folder.uri, WINDOWS), by_window)
+        predictions = np.concatenate([task.pool(logits) for logits in parts])
+        write_predictions(uri, task, predictions_of(task, batches, "test", predictions))
     return read_predictions(uri)
 
 

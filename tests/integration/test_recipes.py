@@ -1,0 +1,250 @@
+"""Every recipe in miniature, by the code of ``jobs.train``: a recipe that is registered is tested here."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jobs.common import stop_ray
+from jobs.datasets import choose_dataset, make_catalogue, prepare
+from jobs.train import choose_recipe
+from jobs.training_report import report_runs
+from jobs.training_run import Outcome, Request, Run, run_request
+from search_spaces.recipes import RECIPES
+from tests.tiny_data import LAYOUTS, Recording, make_recordings, write_factors
+from tonearm.audio.windows import ClipConfig
+from tonearm.core import home, storage
+from tonearm.datasets.manifest import SPLITS
+from tonearm.features.base import Representation
+from tonearm.tasks.relations import Relations
+from tonearm.tracking import names
+from tonearm.tracking.log import client
+from tonearm.training import baseline_trial, evaluate, trial
+from tonearm.training.baselines import BaselineConfig
+from tonearm.training.bundle import load_bundle
+from tonearm.training.config import TrialConfig
+from tonearm.training.recipe import Recipe, StageConfig
+from tonearm.training.stages import Finished
+
+pytestmark = pytest.mark.integration
+
+CLIP_SECONDS = 12.2
+#: Of each model and estimator: what makes a stage small. Rounds, schedules and batches stay the recipe's own.
+SMALL: dict[str, dict[str, Any]] = {
+    "albums": {"model.width_mult": 0.1, "feature.size": 32},
+    "artist_table": {"task.dimension": 6},
+    "freq": {"window.frames": 100, "model.widths": "4,4,8"},
+    "genre_ensemble": {"window.frames": 100, "model.time.widths": "4,4,8", "model.freq.widths": "4,4,8",
+                       "model.rnn.widths": "4,4", "model.hidden": "8,4"},
+    "large_rnn": {"window.frames": 100, "model.widths": "4,4,8"},
+    "lyrics": {"model.widths": "4,8", "model.word_dim": 4, "feature.vocabulary": 20, "feature.length": 12},
+    "playlist_cnn": {"window.frames": 200, "model.channels": 2},
+    "recommendation": {"model.vector": "8,4", "model.each": 8, "model.pair": "8,4", "model.coordinate": 2,
+                       "model.location": "4", "model.year": "4", "model.joined": "8"},
+    "rnn": {"window.frames": 100, "model.widths": "4,4"},
+    "simple": {"window.frames": 260, "model.width": 1},  # the least that its strides and pools leave something of
+    "spec2d": {"window.frames": 100, "model.widths": "4,4,4,4,4,4,4", "model.hidden": "8"},
+    "spec3d": {"window.frames": 440, "model.slices": 20, "model.widths": "4,4,4,4,4,4", "model.hidden": "8"},
+    "tabular_mlp": {"model.hidden": "8"},
+    "temporal_pooling": {"window.frames": 150, "model.widths": "8,8,8,8", "model.hidden": "8"},
+    "time": {"window.frames": 100, "model.widths": "4,4,8"},
+    "time_freq": {"window.frames": 100, "model.time.widths": "4,4,8", "model.freq.widths": "4,4,8",
+                  "model.hidden": "8,4"},
+    "wav1d": {"window.frames": 20480, "model.widths": "2,2", "model.hidden": "8"},
+    "wav2d": {"window.frames": 20480, "model.rows": 32, "model.widths": "2,2", "model.hidden": "8"},
+    "gradient_boosting": {"estimator.iterations": 5},
+    "logistic": {},
+    "majority": {},
+    "svm": {},
+}  # fmt: skip
+FOLDS = 2  # of recipes that are cross-validated
+#: Recipes that need a fact which no data set has.
+WITH_FACTORS = ("temporal_pooling",)
+
+
+def kind_of(config: StageConfig) -> str:
+    return config.model.kind if isinstance(config, TrialConfig) else config.estimator.kind
+
+
+def settings(recipe: Recipe) -> list[str]:
+    """What is typed after ``--set`` to make a recipe small."""
+    found = []
+    for stage in recipe.stages:
+        kind = kind_of(stage.config)
+        if kind not in SMALL:
+            pytest.fail(f"stage {stage.name!r} trains a {kind!r}: say in SMALL of {__file__} what makes it small")
+        changes = dict(SMALL[kind])
+        if isinstance(stage.config, TrialConfig) and not stage.config.representations:
+            changes.pop("window.frames", None)  # a picture is one window
+        found += [f"{stage.name}.{path}={value!r}" for path, value in changes.items()]
+        found.append(f"{stage.name}.clip.seconds={CLIP_SECONDS}")
+        if isinstance(stage.config, TrialConfig):
+            found.append(f"{stage.name}.optim.epochs=1")
+    return found
+
+
+@dataclass
+class Shop:
+    """A home that all recipes share: each representation is extracted once, each trial trained once."""
+
+    root: Path
+    ray_folder: str
+    recordings: Sequence[Recording]
+    roots: dict[str, Path] = field(default_factory=dict)
+
+    def enter(self, patch: pytest.MonkeyPatch) -> None:
+        patch.setenv("TONEARM_HOME", str(self.root / "home"))
+        patch.setenv("TONEARM_CACHE", str(self.root / "cache"))
+        patch.setenv("RAY_TMPDIR", self.ray_folder)
+        for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI"):
+            patch.delenv(name, raising=False)
+
+    def data(self, kind: str) -> str:
+        """The folder of a data set, written when it is first asked for."""
+        if kind not in LAYOUTS:
+            pytest.fail(f"no tiny copy of the data set {kind!r}: write one in tests/tiny_data.py, in LAYOUTS")
+        if kind not in self.roots:
+            self.roots[kind] = self.root / f"tiny-{kind}"
+            LAYOUTS[kind](self.roots[kind], self.recordings)
+        return str(self.roots[kind])
+
+    def request(self, name: str) -> Request:
+        published = RECIPES[name]()
+        recipe = choose_recipe(name, "", self.data(published.data.kind), "", [], settings(published))
+        facts = str(write_factors(self.root / "factors.parquet", self.recordings)) if name in WITH_FACTORS else ""
+        return Request(name, recipe, folds=FOLDS if published.folds else 0, facts=facts)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    root = tmp_path_factory.mktemp("recipes")
+    ray_folder = tempfile.mkdtemp(prefix="tn", dir="/tmp")  # short: Ray's sockets lie there
+    made = Shop(root, ray_folder, make_recordings())
+    with pytest.MonkeyPatch.context() as patch:
+        made.enter(patch)
+        extract_all(made)
+    yield made
+    stop_ray()
+    shutil.rmtree(ray_folder, ignore_errors=True)
+
+
+def extract_all(made: Shop) -> None:
+    """What all recipes need in one go for each kind of clip: Ray's workers start rarely."""
+    wanted: dict[ClipConfig, dict[str, Representation]] = {}
+    for name in RECIPES:
+        for stage in made.request(name).recipe.stages:
+            wanted.setdefault(stage.config.clip, {}).update({r.store_name(): r for r in stage.representations()})
+    catalogue = make_catalogue(choose_dataset("folder", made.data("folder")), "all")
+    for clip, representations in wanted.items():
+        prepare(catalogue, list(representations.values()), clip, min_seconds=1.0)
+
+
+@pytest.fixture(autouse=True)
+def at_work(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shared home, and intervals that take no time."""
+    shop.enter(monkeypatch)
+    monkeypatch.setattr(evaluate, "RESAMPLES", (20, 20))
+
+
+def refuse(*arguments: Any, **named: Any) -> Any:
+    raise AssertionError("something that is finished is trained again")
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_recipe_trains_and_reports_and_a_second_call_trains_nothing(
+    name: str, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = shop.request(name)
+    outcome = run_request(request)
+    rows = report_runs(request, outcome)
+
+    stages = [s.name for s in request.recipe.stages]
+    assert [list(run.finished) for run in outcome.runs] == [stages] * (request.folds or 1)
+    for run in outcome.runs:
+        for done in run.finished.values():
+            check_stage(done)
+    assert [r.name for r in rows][: len(stages)] == stages
+    for row in rows:
+        assert all(math.isfinite(v) for scores in (*row.each, *row.trivial) for v in scores.values()), row
+    check_tracking(request, outcome)
+    folder = Path(home.reports_home(outcome.manifest.name)) / f"{name}-{request.signature}"
+    summary = storage.read_json(str(folder / "summary.json"))
+    assert summary["recipe"] == name and [r["name"] for r in summary["rows"]] == [r.name for r in rows]
+    assert (folder / "runs.png").read_bytes()[:4] == b"\x89PNG"
+
+    monkeypatch.setattr(trial, "fit", refuse)
+    monkeypatch.setattr(baseline_trial, "fit_baseline", refuse)
+    again = run_request(request)
+    again.parent.end()
+    assert again.parent.run_id == outcome.parent.run_id
+    for one, other in zip(outcome.runs, again.runs, strict=True):
+        check_same(one, other)
+
+
+def check_stage(done: Finished) -> None:
+    """It ended well, and its predictions are of all tracks of their splits."""
+    assert done.folder.ended() == {"how": "completed", "error": ""}
+    history = done.folder.history()
+    if isinstance(done.config, TrialConfig):
+        assert len(history) == 1 + len(done.config.optim.rounds)
+        assert [h["round"] for h in history] == list(range(len(history)))
+        bundle = load_bundle(done.folder.bundle_uri)
+        assert bundle.config.signature() == done.config.signature()
+        assert len(bundle.classes) > 1 or len(done.test.classes) == 1
+    else:
+        assert len(history) == 1
+    for h in history:
+        assert all(math.isfinite(v) for v in h.values() if isinstance(v, float)), h
+    for split, found in (("validation", done.validation), ("test", done.test)):
+        assert storage.exists(done.folder.predictions_uri(split))  # type: ignore[arg-type]
+        assert np.isfinite(found.probabilities).all() and len(found.probabilities) == len(found.track_ids)
+        if not isinstance(done.task, Relations):  # which judges pairs
+            assert sorted(found.track_ids) == sorted(t.track_id for t in done.manifest.of(split))  # type: ignore[arg-type]
+    assert all(done.manifest.of(split) for split in SPLITS)
+
+
+def check_tracking(request: Request, outcome: Outcome) -> None:
+    """The parent's run holds one a fold, or one a stage; these hold one a stage."""
+    api = client()
+    parent = api.get_run(outcome.parent.run_id)
+    assert parent.info.status == "FINISHED" and parent.data.params["recipe"] == request.name
+    assert {a.path for a in api.list_artifacts(outcome.parent.run_id)} == {"runs.png"}
+    assert any(m.startswith("test_") for m in parent.data.metrics)
+
+    def nested(run_id: str) -> list[Any]:
+        experiments = [e.experiment_id for e in api.search_experiments()]
+        return list(api.search_runs(experiments, f"tags.`{names.PARENT_RUN}` = '{run_id}'"))
+
+    above = nested(outcome.parent.run_id) if request.folds else [parent]
+    assert len(above) == (request.folds or 1)
+    for run in above:
+        own = nested(run.info.run_id)
+        assert len(own) == len(request.recipe.stages)
+        assert {r.info.status for r in [run, *own]} == {"FINISHED"}
+        for one in own:
+            artifacts = {a.path for a in api.list_artifacts(one.info.run_id)}
+            assert "predictions" in artifacts and any(m.startswith("test_") for m in one.data.metrics)
+
+
+def check_same(one: Run, other: Run) -> None:
+    assert (one.seed, one.fold) == (other.seed, other.fold)
+    for name, done in one.finished.items():
+        again = other.finished[name]
+        assert again.config == done.config
+        assert again.test.track_ids == done.test.track_ids
+        assert np.array_equal(again.test.probabilities, done.test.probabilities)
+
+
+def test_every_small_setting_is_used() -> None:
+    used = {kind_of(stage.config) for name in RECIPES for stage in RECIPES[name]().stages}
+    assert used == set(SMALL), "SMALL names what no recipe trains"

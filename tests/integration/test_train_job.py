@@ -1,0 +1,275 @@
+"""``jobs.train`` as a user runs it: lists, folds and seeds, a kill in between, regression on facts, and its errors."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search_spaces.recipes import RECIPES
+from tests.integration.conftest import Workplace, kill_group, workplace
+from tests.tiny_data import Recording, make_recordings, write_audio
+from tonearm.datasets.facts import Facts, save_facts
+from tonearm.datasets.manifest import Manifest, load_manifest
+from tonearm.tracking import names
+from tonearm.training.trial import TrialFolder
+
+pytestmark = pytest.mark.integration
+
+#: A recurrent network on ten seconds of each recording; what numba compiles has no part in its training.
+SMALL = ("--set", "clip.seconds=10", "--set", "window.frames=60", "--set", "model.widths=8,8", "--threads", "1")
+GENRES = ("jobs.train", "--recipe", "rnn_mfcc", "--dataset", "folder", *SMALL)
+NUMBERS = ("jobs.train", "--recipe", "spec2d", "--set", "clip.seconds=10", "--set", "window.frames=100",
+           "--set", "model.widths=2,2,2,2,2,2,2", "--set", "model.hidden='8'", "--set", "optim.epochs=2")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    """Thirty recordings without artists, three broken files, and another folder with artists and numbers."""
+    root = tmp_path_factory.mktemp("place")
+    write_audio(root / "songs", recordings())
+    yield from workplace(root)
+
+
+def recordings() -> list[Recording]:
+    return make_recordings()
+
+
+def songs(place: Workplace) -> str:
+    return str(place.music.parent / "songs")
+
+
+def manifest_of(place: Workplace, name: str) -> Manifest:
+    return load_manifest(str(place.home / "data" / name / "manifest.parquet"))
+
+
+def summary_of(place: Workplace, dataset: str, recipe: str) -> dict[str, Any]:
+    """The newest report of a recipe."""
+    found = max((place.home / "reports" / dataset).glob(f"{recipe}-*/summary.json"), key=lambda p: p.stat().st_mtime_ns)
+    return dict(json.loads(found.read_text()))
+
+
+def trials(place: Workplace, kind: str) -> list[Path]:
+    return sorted((place.home / "trials" / "single").glob(f"{kind}-*"))
+
+
+# --- what there is
+
+
+def test_list_names_every_recipe_with_a_sentence(place: Workplace) -> None:
+    listed = place.job("jobs.train", "--list").splitlines()
+    assert listed[0].split() == ["recipe", "what", "it", "trains", "source's", "figure"]
+    assert [line.split()[0] for line in listed[1:]] == list(RECIPES)
+    for line in listed[1:]:
+        assert len(line.split()) > 4, f"{line}: no sentence says what it trains"
+    assert any(line.startswith("time_freq_mel") and "F1 micro 0.628" in line for line in listed)
+
+
+# --- folds and seeds
+
+FOLDED = (*GENRES, "--set", "optim.epochs=2", "--folds", "2", "--seeds", "2")
+
+
+@pytest.fixture(scope="module")
+def output(place: Workplace) -> str:
+    return place.job(*FOLDED, "--data", str(place.music))
+
+
+def test_table_has_means_deviations_and_what_needs_no_model(place: Workplace, output: str) -> None:
+    number = r"0\.\d{4}"
+    assert re.search(r"test, 2 seeds x 2 folds +F1 micro|test, 2 seeds x 2 folds +f1_micro", output)
+    assert re.search(rf"rnn_mfcc +{number} ± {number} \[{number}, {number}\]", output)
+    assert re.search(rf"majority class +{number}", output) and re.search(r"chance +0\.3333", output)
+    assert "set aside: 3" in output and output.count(": 2 epochs") == 4
+    row = summary_of(place, "music", "rnn_mfcc")["rows"][0]
+    scores = [each["f1_micro"] for each in row["each"]]
+    assert len(scores) == 4
+    assert f"{np.mean(scores):.4f} ± {np.std(scores, ddof=1):.4f}" in output
+    # Both folds' test tracks together are all tracks, each once.
+    assert row["pooled"]["tracks"] == len(manifest_of(place, "music").tracks) == 30
+
+
+def test_every_fold_is_a_run_within_the_whole_and_holds_its_stages(
+    place: Workplace, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TONEARM_HOME", str(place.home))
+    from tonearm.tracking.log import client
+
+    api = client()
+    runs = api.search_runs([api.get_experiment_by_name("music").experiment_id])
+    assert {r.info.status for r in runs} == {"FINISHED"}
+    above = {r.info.run_id: r.data.tags.get(names.PARENT_RUN) for r in runs}
+    tops = [r for r in runs if above[r.info.run_id] is None]
+    folds = [r for r in runs if above[r.info.run_id] == tops[0].info.run_id]
+    assert len(tops) == 1 and tops[0].data.params["folds"] == "2"
+    assert sorted((r.data.params["fold"], r.data.params["seed"]) for r in folds) == [
+        ("1/2", "0"), ("1/2", "1"), ("2/2", "0"), ("2/2", "1"),
+    ]  # fmt: skip
+    for fold in folds:
+        (stage,) = [r for r in runs if above[r.info.run_id] == fold.info.run_id]
+        assert stage.data.params["dataset.fold"] == fold.data.params["fold"]
+        assert stage.data.params["seed"] == fold.data.params["seed"] == stage.data.tags[names.SEED]
+        assert {m.step for m in api.get_metric_history(stage.info.run_id, "validation_f1_micro")} == {1, 2}
+    assert len(runs) == 9
+
+
+def test_second_call_gives_the_same_and_trains_nothing(place: Workplace, output: str) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (place.home / "trials").rglob("*") if path.is_file()}
+    again = place.job(*FOLDED, "--data", str(place.music))
+    assert {path: path.stat().st_mtime_ns for path in (place.home / "trials").rglob("*") if path.is_file()} == before
+    table = output[output.index("===") : output.index("chance")]
+    assert table in again and "0 tracks extracted now" in again
+
+
+# --- a kill
+
+LONG = (*GENRES, "--set", "optim.epochs=30", "--set", "optim.patience=30", "--seeds", "2")
+
+
+def test_killed_training_goes_on_as_if_it_had_never_stopped(
+    place: Workplace, output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = set(trials(place, "rnn"))
+    command = (*LONG, "--data", str(place.music))
+    driver = place.start(*command)
+    deadline = time.monotonic() + 200
+    while not (begun := [p for p in trials(place, "rnn") if p not in known and len(TrialFolder(str(p)).history()) > 1]):
+        assert driver.poll() is None, driver.stdout.read() if driver.stdout else ""
+        assert time.monotonic() < deadline, "no two epochs in 200 s"
+        time.sleep(0.02)
+    kill_group(driver)
+    (killed,) = begun
+    done = TrialFolder(str(killed)).history()
+    assert 2 <= len(done) < 30 and TrialFolder(str(killed)).ended() is None, "the kill came too late to test anything"
+
+    place.job(*command)
+
+    other = Workplace(tmp_path / "home", place.music, {**place.environment, "TONEARM_HOME": str(tmp_path / "home")})
+    shutil.copytree(place.home / "features", other.home / "features")  # the same bits: only training is compared
+    other.job(*command)
+    assert TrialFolder(str(killed)).history()[: len(done)] == done, "epochs that were finished were trained again"
+    both = [p.name for p in trials(place, "rnn") if p not in known]
+    assert both == [p.name for p in trials(other, "rnn")] and len(both) == 2
+    for name in both:
+        one, undisturbed = (TrialFolder(str(p.home / "trials" / "single" / name)) for p in (place, other))
+        assert timeless(one.history()) == timeless(undisturbed.history())
+        assert np.array_equal(one.predictions("test").probabilities, undisturbed.predictions("test").probabilities)
+    one_row, other_row = (summary_of(p, "music", "rnn_mfcc")["rows"][0] for p in (place, other))
+    assert one_row["each"] == other_row["each"] and one_row["pooled"] == other_row["pooled"]
+    monkeypatch.setenv("TONEARM_HOME", str(place.home))
+    from tonearm.tracking.log import client
+
+    api = client()
+    runs = api.search_runs([api.get_experiment_by_name("music").experiment_id])
+    assert {r.info.status for r in runs} == {"FINISHED"}, "a run is left running"
+    assert len(runs) == 9 + 1 + 2, "a run was made twice"
+
+
+def timeless(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in epoch.items() if k not in ("epoch_seconds", "replayed")} for epoch in history]
+
+
+# --- numbers
+
+
+@pytest.fixture(scope="module")
+def tempo(place: Workplace) -> str:
+    return place.job(*NUMBERS, "--data", songs(place), "--descriptors", "--set", "task.target=tempo",
+                     "--set", "task.low=40", "--set", "task.high=220")  # fmt: skip
+
+
+def test_measured_tempo_can_be_predicted(place: Workplace, tempo: str) -> None:
+    assert re.search(r"spec2d +\d+\.\d{4} \[", tempo) and "training mean" in tempo and "chance" not in tempo
+    measured = manifest_of(place, "songs").facts
+    values = measured.of(measured.track_ids, "tempo")
+    assert len(values) == 20 and ((values > 40) & (values < 220)).all()
+    row = summary_of(place, "songs", "spec2d")["rows"][0]
+    assert 0 < row["each"][0]["mae"] < 180
+    assert {"tempo", "energy", "danceability"} <= set(measured)  # those of the table stay
+
+
+def test_splits_keep_artists_together_unless_told_otherwise(place: Workplace, tempo: str) -> None:
+    assert "no leak" in tempo
+    by_artist = {(t.artist, t.split) for t in manifest_of(place, "songs").tracks}
+    assert len(by_artist) == 10
+    said = place.job(*NUMBERS, "--data", songs(place), "--ungrouped", "--name", "flattered")
+    assert "LEAK" in said
+    mixed = manifest_of(place, "flattered")
+    assert len({(t.artist, t.split) for t in mixed.tracks}) > 10
+    assert "0 tracks extracted now" in said and "19" in said  # one has no danceability
+
+
+def test_facts_of_a_file_can_be_predicted(place: Workplace, tempo: str, tmp_path: Path) -> None:
+    known = [f"Artist {i}" for i in range(9)]
+    save_facts(str(tmp_path / "moods.parquet"), Facts(known, {"mood": np.linspace(0.1, 0.9, 9)}))
+    place.job(*NUMBERS, "--data", songs(place), "--facts", str(tmp_path / "moods.parquet"), "--set", "task.target=mood")
+    facts = manifest_of(place, "songs").facts
+    mood = dict(zip(facts.track_ids, facts.of(facts.track_ids, "mood"), strict=True))
+    assert mood["high/02.mp3"] == mood["high/03.mp3"] == pytest.approx(0.2) and np.isnan(mood["low/19.mp3"])
+    (config,) = [c for p in trials(place, "spec2d")
+                 if (c := json.loads((p / "config.json").read_text()))["task"]["target"] == "mood"]  # fmt: skip
+    assert config["dataset"]["name"] == "songs"
+
+
+# --- what cannot be
+
+
+def test_error_is_one_line_and_exit_code_1(place: Workplace) -> None:
+    driver = place.start("jobs.train", "--recipe", "tim_mel", "--data", str(place.music))
+    said, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 1
+    lines = [line for line in said.splitlines() if line]
+    assert len(lines) == 1 and lines[0].startswith("error: unknown recipe 'tim_mel'. Did you mean 'time_mel'?")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "name a recipe with --recipe: albums, "),
+        (("--recipe", "rnn_mfcc", "--data", "MUSIC", "--set", "optim.epoch=3"), "no field 'epoch'. Did you mean 'epochs'?"),
+        (("--recipe", "rnn_mfcc", "--data", "MUSIC", "--set", "optim.epochs"), "'optim.epochs' is no setting"),
+        (("--recipe", "rnn_mfcc", "--data", "MUSIC", "--option", "subst=small"), "no field 'subst'. Did you mean 'subset'?"),
+        (("--recipe", "rnn_mfcc"), "data set fma needs the folder of its files"),
+        (("--recipe", "rnn_mfcc", "--dataset", "foldr", "--data", "MUSIC"), "unknown data set 'foldr'. Did you mean 'folder'?"),
+        (("--recipe", "majority", "--data", "EMPTY"), "no audio below"),
+        (("--recipe", "majority", "--data", "EMPTY/nowhere"), "is no folder"),
+        (("--recipe", "rnn_mfcc", "--data", "MUSIC"), "no tracks.csv in"),
+        (("--recipe", "rnn_mfcc", "--data", "MUSIC", "--set", "clip.seconds=10"), "window.frames 643 is longer than the"),
+        (("--recipe", "majority", "--data", "MUSIC", "--folds", "1"), "--folds 1: train at least once, and with 0 or at"),
+        (("--recipe", "majority", "--data", "MUSIC", "--seeds", "0"), "--seeds 0"),
+    ],
+)  # fmt: skip
+def test_mistake_is_named_with_its_fix(
+    arguments: tuple[str, ...], message: str, place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    typed = [a.replace("MUSIC", str(place.music)).replace("EMPTY", str(tmp_path / "empty")) for a in arguments]
+    code, said = run_here(typed, monkeypatch)
+    assert code == 1 and said.count("error: ") == 1 and message in said, said
+
+
+def test_fact_that_nobody_knows_is_named_with_those_that_are(place: Workplace, tempo: str) -> None:
+    said = place.job(*NUMBERS, "--data", songs(place), "--set", "task.target=happiness", check=False)
+    assert "error: " in said and "'happiness'" in said and "danceability" in said and "Traceback" not in said
+
+
+def run_here(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    """The job in this process: it ends before anything is started."""
+    import typer
+    from typer.testing import CliRunner
+
+    from jobs import train
+
+    monkeypatch.setattr(train, "limit_threads", lambda threads: None)
+    app = typer.Typer()
+    app.command()(train.main)
+    result = CliRunner().invoke(app, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    return result.exit_code, result.output

@@ -1,0 +1,213 @@
+"""A trial meets its data: what the data set decides, what is left out, and what is joined to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.builders import tiny_config, toy_batches, track
+from tests.unit.toy_problems import SQUARES, AnyInput, table_config
+from tonearm.audio.windows import ClipConfig
+from tonearm.core.errors import ConfigError, DatasetError, StoreError
+from tonearm.datasets.facts import Facts
+from tonearm.datasets.manifest import SPLITS, Manifest
+from tonearm.features import Mel
+from tonearm.features.descriptors import DESCRIPTORS
+from tonearm.features.given import Artists, Part, Picture, Several, Table, Tokens
+from tonearm.features.store import track_key
+from tonearm.features.table import DESCRIPTORS as DESCRIPTORS_TABLE
+from tonearm.features.table import write_rows
+from tonearm.tasks import Embedding, MultiLabel, Regression, Relations, SingleLabel
+from tonearm.training.batches import Batches
+from tonearm.training.examples import (
+    dataset_ref,
+    descriptor_facts,
+    facts_of_tracks,
+    make_examples,
+    resolve,
+    resolved,
+    usable,
+    with_vectors,
+)
+
+NAN = float("nan")
+#: t0 has no label, t1 no tempo, t2 no vector, t3 no lyrics, t4 no picture; two tracks of each split come after them.
+LABELS = ["", *"bababab", *"abab"]
+IDS = [f"t{i:02d}" for i in range(12)]
+FACTS = Facts(
+    IDS,
+    {
+        "tempo": [100.0, NAN, *np.linspace(90, 120, 10)],
+        "vector": np.array([[1.0, 2], [3, 4], [NAN, 1], *([[1, 1]] * 9)]),
+        "lyrics": np.array([[0, 3], [1, 2], [1, 1], [0, 0], *([[2, 2]] * 8)]),
+        "picture": np.array(["a.png"] * 4 + [""] + ["b.png"] * 7, dtype=object),
+    },
+)
+TRACKS = tuple(track(i, label, group=f"artist:{'xyz'[n % 3]}", split=SPLITS[n % 3])
+               for n, (i, label) in enumerate(zip(IDS, LABELS, strict=True)))  # fmt: skip
+WHOLE = Manifest("songs", "genre", TRACKS, ("a note",), FACTS)
+
+
+def left_out(manifest: Manifest) -> list[str]:
+    return sorted(set(IDS) - {t.track_id for t in manifest.tracks})
+
+
+# --- which tracks are of use
+
+
+@pytest.mark.parametrize(
+    ("task", "missing"),
+    [
+        (SingleLabel(), ["t00"]),
+        (MultiLabel(), ["t00"]),
+        (Regression(target="tempo", squash="none"), ["t01"]),
+        (Embedding(target="vector"), ["t02"]),
+        (Relations(), []),
+    ],
+)
+def test_tracks_without_a_target_are_left_out_and_counted(task: Any, missing: list[str]) -> None:
+    found = usable(task, None, WHOLE)
+    assert left_out(found) == missing
+    assert found.notes[0] == "a note" and (found.notes[1:] == ()) == (not missing)
+    assert all("1 of 12 tracks left out" in note for note in found.notes[1:])
+    assert (found.name, found.label, found.facts) == (WHOLE.name, WHOLE.label, WHOLE.facts)
+    assert usable(task, None, found) == found  # and nothing more is noted
+
+
+def test_tracks_without_an_input_are_left_out_too() -> None:
+    inputs = (Part(name="words", feature=Tokens()), Part(name="cover", feature=Picture()))
+    for feature, missing in ((Tokens(), ["t00", "t03"]), (Picture(), ["t00", "t04"]), (Mel(), ["t00"]),
+                             (Several(inputs=inputs), ["t00", "t03", "t04"])):  # fmt: skip
+        found = usable(SingleLabel(), feature, WHOLE)
+        assert left_out(found) == missing and f"{len(missing)} of 12 tracks left out" in found.notes[1]
+
+
+def test_split_that_would_be_empty_is_named() -> None:
+    few = Manifest("songs", "genre", TRACKS[:3], facts=FACTS)
+    with pytest.raises(DatasetError, match="songs: no track with a target in train: add tracks, or labels"):
+        usable(SingleLabel(), None, few)
+    with pytest.raises(DatasetError, match="no track with a target in validation, test"):
+        usable(Relations(), None, Manifest("songs", "genre", TRACKS[::3], facts=FACTS))
+
+
+# --- what only the data can say
+
+
+def test_width_of_a_table_and_number_of_artists_are_filled_in() -> None:
+    facts = Facts(["a", "b", "c"], {"n": [1, 2, 3], "v": np.ones((3, 4)), "related": [[1], [2], [0]]})
+    assert resolved(Table(columns=("n", "v")), facts) == Table(columns=("n", "v"), width=5)
+    assert resolved(Table(columns=("v",)), facts).example_spec(1).freq_bins == 4
+    assert resolved(Table(columns=("n",), width=7), facts) == Table(columns=("n",))
+    assert resolved(Artists(), facts) == Artists(artists=3)
+    several = Several(inputs=(Part(name="x", feature=Table(columns=("v",))), Part(name="y", feature=Artists())))
+    assert resolved(several, facts).parts() == {"x": Table(columns=("v",), width=4), "y": Artists(artists=3)}
+    for other in (Mel(), Tokens(), Picture()):
+        assert resolved(other, facts) is other
+    with pytest.raises(DatasetError, match="no fact 'speed' is known of these tracks: there are n, related, v"):
+        resolved(Table(columns=("n", "speed")), facts)
+
+
+def test_trial_is_resolved_on_the_data_as_it_is_there() -> None:
+    config = table_config({"feature": Table(columns=("vector",)), "model": AnyInput()})
+    found = resolve(config, WHOLE, "2/5")
+    assert found.feature == Table(columns=("vector",), width=2)
+    assert found.dataset == dataset_ref(WHOLE, "2/5") and found.dataset.fold == "2/5"
+    assert (found.dataset.name, found.dataset.label) == ("songs", "genre")
+    assert found.dataset.data_signature == WHOLE.signature()
+    fewer = Manifest("songs", "genre", TRACKS[:-1], facts=FACTS)
+    assert len({resolve(config, m, f).signature() for m in (WHOLE, fewer) for f in ("", "1/5")}) == 4
+
+
+def test_examples_are_of_the_task_s_own_names() -> None:
+    columns = Table(columns=("tempo",), missing="mean")
+    manifest = usable(SingleLabel(), columns, WHOLE)
+    for task, names in ((SingleLabel(), ("a", "b")), (Embedding(target="vector"), ("vector[0]", "vector[1]")),
+                        (SQUARES.replace({"target": "tempo"}), ("tempo",))):  # fmt: skip
+        config = table_config({"feature": columns, "model": AnyInput(), "task": task})
+        examples = make_examples(config, manifest, "", "")
+        assert isinstance(examples, Batches) and examples.classes == names
+        assert examples.ids("train") == [t.track_id for t in manifest.of("train")]
+
+
+def test_representations_are_read_from_their_own_stores(tmp_path: Path) -> None:
+    config = tiny_config()
+    written = toy_batches(tmp_path / "features", config)
+    tracks = tuple(t for split in SPLITS for t in written.tracks(split))
+    examples = make_examples(config, Manifest("toy", "sound", tracks), str(tmp_path / "features"), str(tmp_path))
+    for ours, theirs in zip(examples.train(1, 8, 2), written.train(1, 8, 2), strict=True):
+        assert ours.track_ids == theirs.track_ids and np.array_equal(ours.inputs, theirs.inputs)
+    other = config.replace({"feature.n_mels": 40})
+    with pytest.raises(StoreError, match=r"no feature store at .*: extract the features first"):
+        make_examples(other, Manifest("toy", "sound", tracks), str(tmp_path / "features"), str(tmp_path))
+
+
+# --- what is joined
+
+
+def test_vectors_are_joined_by_track_or_by_artist_with_nan_where_there_is_none() -> None:
+    by_track = (["t11", "elsewhere", "t03"], np.array([[1.0, 2], [9, 9], [3, 4]]))
+    by_artist = (["z", "x"], np.array([[10.0], [20.0]]))
+    by_group = (["artist:y"], np.array([[7.0, 8.0, 9.0]]))
+    found = with_vectors(WHOLE, {"own": by_track, "artist": by_artist, "group": by_group})
+    own = found.facts.of(["t03", "t11"], "own")
+    assert own.tolist() == [[3, 4], [1, 2]]
+    assert np.isnan(found.facts.of([i for i in IDS if i not in ("t03", "t11")], "own")).all()
+    assert found.facts.of(["t00", "t02", "t03", "t05"], "artist").tolist() == [[20], [10], [20], [10]]
+    assert np.isnan(found.facts.of(["t01", "t04", "t07"], "artist")).all()
+    assert found.facts.of(["t01", "t04"], "group").tolist() == [[7, 8, 9], [7, 8, 9]]
+    assert np.isnan(found.facts.of(["t00", "t02"], "group")).all()
+    assert set(found.facts) == {*FACTS, "own", "artist", "group"}
+    for name in FACTS:
+        assert np.array_equal(found.facts.of(IDS, name), FACTS.of(IDS, name), equal_nan=name in ("tempo", "vector"))
+    assert found.tracks == WHOLE.tracks and found.signature() != WHOLE.signature()
+
+
+def test_track_s_own_vector_counts_before_its_artist_s() -> None:
+    both = (["x", "t00"], np.array([[1.0], [2.0]]))
+    assert with_vectors(WHOLE, {"v": both}).facts.of(["t00", "t03"], "v").tolist() == [[2], [1]]
+
+
+def test_vectors_are_joined_where_nothing_was_known_before() -> None:
+    bare = Manifest("songs", "genre", TRACKS)
+    found = with_vectors(bare, {"v": (["t05"], np.array([[1.5]]))})
+    assert found.facts.of(["t05"], "v").tolist() == [[1.5]] and set(found.facts.track_ids) == set(IDS)
+
+
+def test_vectors_of_none_of_the_tracks_are_an_error() -> None:
+    with pytest.raises(
+        DatasetError, match=r"facts of \['q'\] and others, but of none of these tracks or their artists"
+    ):
+        with_vectors(WHOLE, {"v": (["q", "artist"], np.array([[1.5], [2.5]]))})
+
+
+def test_only_numbers_may_be_unknown() -> None:
+    for values in (np.array(["a"], dtype=object), [1], [[1, 2]]):
+        with pytest.raises(
+            DatasetError, match="the fact 'f' holds no floating-point numbers: only such may be unknown"
+        ):
+            facts_of_tracks(Facts(["t00"], {"f": values}), TRACKS)
+
+
+def test_measured_descriptors_are_facts_of_the_tracks(tmp_path: Path) -> None:
+    clip = ClipConfig(seconds=10)
+    rows = [{"track_key": track_key(t.content, clip), **dict.fromkeys(DESCRIPTORS, 0.5 + n)}
+            for n, t in enumerate(TRACKS[:3])]  # fmt: skip
+    first = next(iter(DESCRIPTORS))
+    rows[1][first] = None
+    write_rows(str(tmp_path), DESCRIPTORS_TABLE, rows)
+    found = descriptor_facts(TRACKS[:3], clip, str(tmp_path))
+    assert set(found) == set(DESCRIPTORS) and found.track_ids == IDS[:3]
+    assert found.of(["t02", "t00"], first).tolist() == [2.5, 0.5] and np.isnan(found.of(["t01"], first)).all()
+    for tracks, other in ((TRACKS[:4], clip), (TRACKS[:3], ClipConfig(seconds=11))):
+        with pytest.raises(StoreError, match=r"tracks have no descriptors, e\.g\. 't0.': extract with --descriptors"):
+            descriptor_facts(tracks, other, str(tmp_path))
+
+
+def test_resolved_trial_is_checked_again() -> None:
+    config = table_config({"feature": Artists(artists=9), "model": AnyInput(), "task": Relations()})
+    assert resolve(config, WHOLE).feature == Artists(artists=12)
+    with pytest.raises(ConfigError, match="a row of a table has the shape"):
+        config.replace({"feature": Picture(), "model": table_config({}).model})

@@ -1,0 +1,231 @@
+"""Related artists: the pairs that a table learns from, and how well its neighbours are the related ones."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tests.builders import tiny_config, track
+from tonearm.core.errors import BundleError, ConfigError, DatasetError
+from tonearm.core.types import Truth
+from tonearm.datasets.facts import Facts
+from tonearm.datasets.manifest import SPLITS, Manifest
+from tonearm.features.given import Artists
+from tonearm.models import ArtistTableConfig
+from tonearm.models.artist_table import ArtistTable
+from tonearm.recommend.artist_embeddings import neighbour_overlap, overlap_of_table
+from tonearm.tasks import Relations
+from tonearm.training.bundle import Bundle, build_network, load_bundle
+from tonearm.training.config import TrialConfig
+from tonearm.training.examples import make_examples, resolve, usable
+from tonearm.training.relations import RelationExamples
+from tonearm.training.trial import TrialFolder, run_trial, score_test
+
+#: Ten artists; e and j have no related ones.
+NAMES = list("abcdefghij")
+RELATED = np.array([[1, 2, 3], [0, -1, -1], [0, 1, -1], [2, -1, -1], [-1, -1, -1],
+                    [6, 7, -1], [5, -1, -1], [8, 5, -1], [7, 6, 5], [-1, -1, -1]])  # fmt: skip
+LINKS = {(i, int(j)) for i, row in enumerate(RELATED) for j in row if j >= 0}
+
+
+def config_of(changes: dict[str, Any] | None = None) -> TrialConfig:
+    fields = {"feature": Artists(artists=10), "model": ArtistTableConfig(), "task": Relations(dimension=4)}
+    return tiny_config({**fields, "optim.batch_size": 3, **(changes or {})})
+
+
+def manifest_of(names: list[str], related: np.ndarray) -> Manifest:
+    """Of which no artist has a label; the splits play no part."""
+    tracks = tuple(track(n, "", group=f"artist:{n}", split=SPLITS[i % 3]) for i, n in enumerate(names))
+    return Manifest("artists", "artist", tracks, facts=Facts(names, {"related": related}))
+
+
+def examples_of(changes: dict[str, Any] | None = None, related: np.ndarray = RELATED) -> RelationExamples:
+    found = make_examples(config_of(changes), manifest_of(NAMES, related), "", "")
+    assert isinstance(found, RelationExamples)
+    return found
+
+
+def pairs_of(examples: RelationExamples, epoch: int) -> list[tuple[int, int, int]]:
+    return [(*map(int, p), int(t)) for b in examples.train(epoch) for p, t in zip(b.inputs, b.targets, strict=True)]  # type: ignore[misc]
+
+
+# --- pairs
+
+
+def test_every_epoch_has_all_related_pairs_and_as_many_random_ones_of_the_same_artists() -> None:
+    for epoch in range(1, 30):
+        pairs = pairs_of(examples_of(), epoch)
+        related = [(a, b) for a, b, target in pairs if target == 1]
+        random = [(a, b) for a, b, target in pairs if target == 0]
+        assert len(related) == len(LINKS) == 15 and set(related) == LINKS
+        assert sorted(a for a, _ in random) == sorted(a for a, _ in related)
+        assert all(a != b and (a, b) not in LINKS for a, b in random)
+
+
+def test_random_artists_are_all_that_are_not_related() -> None:
+    examples = examples_of()
+    drawn = {(a, b) for epoch in range(1, 80) for a, b, target in pairs_of(examples, epoch) if target == 0}
+    left = [i for i in range(10) if i not in (4, 9)]
+    assert drawn == {(a, b) for a in left for b in range(10) if a != b and (a, b) not in LINKS}
+
+
+def test_batch_is_of_some_artists_with_all_their_pairs() -> None:
+    examples = examples_of()
+    batches = list(examples.train(1))
+    assert len(batches) == examples.steps(3) == 3 and examples.steps(8) == 1 and examples.steps(9) == 1
+    artists = [{int(a) for a, _ in b.inputs} for b in batches]  # type: ignore[union-attr]
+    assert [len(a) for a in artists] == [3, 3, 2] and set.union(*artists) == set(range(10)) - {4, 9}
+    for batch, own in zip(batches, artists, strict=True):
+        assert isinstance(batch.inputs, torch.Tensor) and batch.inputs.dtype == torch.int64
+        assert batch.targets.dtype == torch.float32 and float(batch.targets.mean()) == 0.5
+        assert len(batch.targets) == 2 * sum(a in own for a, _ in LINKS)
+        assert batch.track_ids == [NAMES[int(a)] for a, _ in batch.inputs]
+    assert len(list(examples.train(1, 8))) == 1
+
+
+def test_pairs_are_a_function_of_seed_and_epoch() -> None:
+    examples = examples_of()
+    list(examples.train(9))
+    assert pairs_of(examples, 2) == pairs_of(examples_of(), 2)
+    assert pairs_of(examples, 2) != pairs_of(examples, 3)
+    assert pairs_of(examples, 2) != pairs_of(examples_of({"seed": 1}), 2)
+
+
+def test_evaluation_is_fixed_and_complete() -> None:
+    examples = examples_of()
+    ((pairs, each),) = examples.evaluation("validation")
+    list(examples.train(1))
+    ((again, _),) = examples.evaluation("test")
+    ((other, _),) = examples_of({"seed": 1}).evaluation("test")
+    assert isinstance(pairs, torch.Tensor) and isinstance(again, torch.Tensor) and each == 1
+    assert torch.equal(pairs, again) and not torch.equal(pairs, other)  # type: ignore[arg-type]
+    target = examples.targets("test")
+    assert target.tolist() == [1.0] * 15 + [0.0] * 15
+    assert {(int(a), int(b)) for a, b in pairs[:15]} == LINKS
+    assert all(int(a) != int(b) and (int(a), int(b)) not in LINKS for a, b in pairs[15:])
+    assert examples.ids("test")[0] == "a / b" and len(set(examples.ids("test")[:15])) == 15
+    assert examples.groups("test")[:4] == ["a", "a", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("related", "message"),
+    [
+        (np.full((10, 2), -1), "no artist has a related one: there is nothing to learn from"),
+        (np.full((10, 2), 10), "'related' must list rows of the 10 artists, -1 for none"),
+        (np.arange(10), "'related' must list rows of the 10 artists, -1 for none"),
+    ],
+)
+def test_relations_that_cannot_be_are_named(related: np.ndarray, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        examples_of(related=related)
+
+
+def test_other_inputs_and_absent_facts_are_named() -> None:
+    with pytest.raises(DatasetError, match="pairs of artists are made of the input 'artists', not of 'mel'"):
+        RelationExamples(tiny_config(), [], (), Facts())
+    with pytest.raises(DatasetError, match="no fact 'kin' is known of these tracks: there are related"):
+        examples_of({"feature.column": "kin"})
+
+
+# --- the task
+
+
+def test_metrics_and_loss_by_hand() -> None:
+    task = Relations(dimension=2)
+    found = task.metrics(np.array([[0.8], [0.4], [0.1], [0.6]], dtype=np.float32), np.array([1.0, 1, 0, 0]))
+    assert found == pytest.approx(
+        {"log_loss": -(math.log(0.8) + math.log(0.4) + math.log(0.9) + math.log(0.4)) / 4, "roc_auc": 0.75,
+         "accuracy": 0.5}, rel=1e-6)  # fmt: skip
+    loss = task.loss(torch.tensor([[0.0], [math.log(3)]]), torch.tensor([1.0, 0.0]))
+    assert float(loss) == pytest.approx((math.log(2) + math.log(4)) / 2)
+    assert task.pool(np.full((1, 1, 1), math.log(3), dtype=np.float32)).tolist() == [[pytest.approx(0.75)]]
+    assert task.trivial(np.array([1.0, 0, 0, 0]), 2).tolist() == [0.25]
+
+
+def test_outputs_are_the_vector_s_numbers_and_the_answer_is_one() -> None:
+    task, truth = Relations(dimension=3), Truth([(), ()], ["a", "b"])
+    names = task.names(truth, ("ignored",))
+    assert names == ("vector[0]", "vector[1]", "vector[2]") and task.answers(names) == ("related",)
+    assert task.known(truth).tolist() == [True, True]
+    with pytest.raises(ConfigError, match="dimension is 0"):
+        Relations(dimension=0)
+    with pytest.raises(DatasetError, match="no fact 'related'"):
+        task.encode(truth, names)
+
+
+# --- neighbours
+
+
+def on_a_circle(*degrees: float) -> np.ndarray:
+    angles = np.radians(np.array(degrees))
+    lengths = np.arange(1, len(degrees) + 1)[:, None]  # which play no part
+    found: np.ndarray = lengths * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return found
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 3, 1024])
+def test_neighbour_overlap_by_hand(rows_at_once: int) -> None:
+    # Of a its two nearest, b and c, are both related: 1. Of b the nearest, a, is not: 0. Of c the nearest are b and a,
+    # b and d are related: 1 of 3. d has no related artist and does not count.
+    related = np.array([[1, 2], [3, -1], [3, 1], [-1, -1]])
+    found = neighbour_overlap(on_a_circle(0, 10, 50, 180), related, rows_at_once)
+    assert found == pytest.approx((1 + 0 + 1 / 3) / 3)
+
+
+def test_neighbour_overlap_is_1_for_perfect_vectors_and_0_without_relations() -> None:
+    related = np.array([[1, 2], [0, 2], [0, 1], [4, -1], [3, -1]])
+    assert neighbour_overlap(on_a_circle(0, 5, 10, 180, 190), related) == 1.0
+    assert neighbour_overlap(on_a_circle(0, 180, 90, 200, 10), related) < 0.5
+    assert neighbour_overlap(on_a_circle(0, 5, 10), np.full((3, 2), -1)) == 0.0
+    assert 0 <= neighbour_overlap(np.zeros((5, 2)), related) <= 1
+
+
+def test_neighbour_overlap_equals_a_plain_transcription() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(40, 5))
+    related = np.full((40, 7), -1)
+    for i, row in enumerate(related):
+        others = rng.permutation(np.delete(np.arange(40), i))[: rng.integers(0, 8)]
+        row[: len(others)] = others
+    overlaps = []
+    for i in range(40):
+        own = {int(r) for r in related[i] if r >= 0}
+        cosine = {j: vectors[i] @ vectors[j] / np.linalg.norm(vectors[i]) / np.linalg.norm(vectors[j])
+                  for j in range(40) if j != i}  # fmt: skip
+        near = set(sorted(cosine, key=lambda j: -cosine[j])[: len(own)])
+        overlaps += [len(own & near) / len(own | near)] if own else []
+    assert neighbour_overlap(vectors, related, 16) == pytest.approx(np.mean(overlaps))
+
+
+# --- training
+
+
+def test_training_a_table_lifts_the_overlap_far_above_a_random_one(tmp_path: Path) -> None:
+    names = [f"artist{i:02d}" for i in range(24)]  # four circles of six, each related to its other five
+    related = np.array([[j for j in range(24) if j % 4 == i % 4 and j != i] for i in range(24)])
+    manifest = usable(Relations(), Artists(), manifest_of(names, related))
+    changes = {"optim.lr": 0.05, "optim.batch_size": 8, "optim.epochs": 12, "task.dimension": 8, "feature.artists": 1}
+    config = resolve(config_of(changes), manifest)
+    assert isinstance(config.feature, Artists) and config.feature.artists == 24
+    folder, examples = TrialFolder(str(tmp_path / "trial")), make_examples(config, manifest, "", "")
+    history = list(run_trial(config, examples, folder))
+    bundle = load_bundle(folder.bundle_uri)
+    assert isinstance(bundle.network, ArtistTable) and bundle.network.table.weight.shape == (24, 8)
+    found = overlap_of_table(bundle, manifest)
+    assert found["table"] > 0.95 and found["random"] < 0.3
+    assert history[-1]["train_loss"] < 0.3 * history[0]["train_loss"]
+    scored = score_test(config, examples, folder)
+    assert scored.classes == ("related",) and scored.probabilities.shape == (240, 1)
+    assert scored.target.tolist() == [1.0] * 120 + [0.0] * 120
+    assert ((scored.probabilities[:, 0] > 0.5) == (scored.target > 0)).mean() > 0.95
+
+
+def test_overlap_is_of_tables_alone() -> None:
+    config = tiny_config()
+    with pytest.raises(BundleError, match="a model of kind 'simple' holds no table of artists"):
+        overlap_of_table(Bundle(config, ("a",), {}, build_network(config, 1)), manifest_of(NAMES, RELATED))
