@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from jobs.common import start_ray
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
-from tonearm.core.errors import ConfigError
+from tonearm.core.errors import ConfigError, DatasetError
 from tonearm.datasets import DatasetConfig, ScoresConfig
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.facts import Facts, load_facts
 from tonearm.datasets.labels import drop_small_classes
-from tonearm.datasets.manifest import Manifest, Reject, Track, load_rejects, save_manifest, save_rejects
+from tonearm.datasets.manifest import SPLITS, Manifest, Reject, Track, load_rejects, save_manifest, save_rejects
 from tonearm.datasets.split_report import report as split_report
 from tonearm.datasets.splits import split_by_group, stratified_split
 from tonearm.features.base import Representation
@@ -115,6 +115,8 @@ def prepare(
     classes: bool = True,
     grouped: bool = True,
     facts: str = "",
+    balanced: bool = True,
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
 ) -> tuple[Manifest, ExtractionReport | None]:
     """Extract what is missing, set aside what cannot be used, split, and write the manifest last.
 
@@ -128,6 +130,10 @@ def prepare(
         Whether a group stays in one split; else classes are balanced and groups cross splits.
     facts
         A Parquet table of further facts, a row a track or an artist.
+    balanced
+        Whether the splits balance the labels.
+    fractions
+        Of training, validation and test, where none is published.
 
     Returns
     -------
@@ -143,14 +149,9 @@ def prepare(
         tracks, more_notes = drop_small_classes(usable) if classes else (tuple(usable), [])
         notes, together = [*notes, *more_notes], extraction.duplicates
     save_rejects(rejects_uri(catalogue.name), rejects)
-    split, split_notes = _split(tracks, seed, together, grouped)
-    if together:
-        split_notes.append(
-            f"{len(together)} recording(s) occur more than once, e.g. {' = '.join(together[0])}: each is kept in one "
-            "split"
-        )
+    split, split_notes = _split(tracks, seed, together, grouped, balanced, fractions)
     known = catalogue.facts
-    if descriptors:
+    if descriptors and extraction:
         known = _joined(known, descriptor_facts(tracks, clip, home.features_home()))
     if facts:
         known = _joined(known, facts_of_tracks(load_facts(os.path.expanduser(facts)), tracks))  # noqa: PTH111  a URI
@@ -180,12 +181,37 @@ def _extract(
 
 
 def _split(
-    tracks: Sequence[Track], seed: int, together: Sequence[Sequence[str]], grouped: bool
-) -> tuple[tuple[Track, ...], list[str]]:
-    """The source's own split where every track has one; else one that keeps groups, or one that balances classes."""
-    if all(t.split for t in tracks):
-        return tuple(tracks), ["split as published"]
-    return split_by_group(tracks, seed, together=together) if grouped else stratified_split(tracks, seed)
+    tracks: Sequence[Track], seed: int, together: Sequence[Sequence[str]], grouped: bool, balanced: bool,
+    fractions: tuple[float, float, float],
+) -> tuple[tuple[Track, ...], list[str]]:  # fmt: skip
+    """The source's own split; where no track has one, one that keeps groups, or one that balances classes.
+
+    Raises
+    ------
+    DatasetError
+        If only some tracks have one, or they cannot be split.
+    """
+    published = sum(t.split is not None for t in tracks)
+    if 0 < published < len(tracks):
+        raise DatasetError(
+            f"{len(tracks) - published} of {len(tracks)} tracks have no split, the others have a published one: leave "
+            "them out of the data set, or give none of its tracks a split"
+        )
+    if published:
+        split, notes, kept = tuple(tracks), ["split as published"], "they stay where the source has them"
+    else:
+        divide = split_by_group if grouped else stratified_split
+        plain = tracks if balanced else [dataclasses.replace(t, label="", labels=()) for t in tracks]
+        divided, notes = divide(plain, seed, dict(zip(SPLITS, fractions, strict=True)), together)
+        placed = {t.track_id: t for t in divided}
+        split = tuple(
+            dataclasses.replace(t, split=placed[t.track_id].split, group=placed[t.track_id].group)
+            for t in sorted(tracks, key=lambda t: t.track_id)
+        )
+        kept = "each is kept in one split"
+    if together:
+        notes = [*notes, f"{len(together)} recording(s) occur more than once, e.g. {' = '.join(together[0])}: {kept}"]
+    return split, notes
 
 
 def _joined(known: Facts, more: Facts) -> Facts:

@@ -21,7 +21,7 @@ from jobs.training_report import report_runs
 from jobs.training_run import Request, run_request
 from search_spaces.recipes import RECIPES
 from tonearm.core.errors import ConfigError
-from tonearm.core.threads import limit_threads
+from tonearm.core.threads import keep_large_memory, limit_threads
 from tonearm.datasets import DatasetConfig
 from tonearm.training.recipe import Recipe
 
@@ -59,9 +59,13 @@ def main(
     ] = None,
     seeds: Annotated[int, typer.Option(help="train so many times, with the seeds 0, 1, ...")] = 1,
     split_seed: Annotated[int, typer.Option(help="of splits and folds")] = 0,
-    ungrouped: Annotated[
-        bool, typer.Option("--ungrouped", help="let an artist cross splits: scores are flattered")
-    ] = False,
+    grouped: Annotated[
+        bool | None,
+        typer.Option(
+            "--grouped/--ungrouped",
+            help="keep an artist on one side, or let artists cross, which flatters scores; by default as the source",
+        ),
+    ] = None,
     descriptors: Annotated[bool, typer.Option(help="measure tempo, energy, ... as facts to be predicted")] = False,
     facts: Annotated[str, typer.Option(help="Parquet table of further facts, a row a track_id or an artist")] = "",
     name: Annotated[str, typer.Option(help="what to call the data set; by default the source's or the folder's")] = "",
@@ -81,12 +85,20 @@ def main(
         if not recipe:
             raise ConfigError(f"name a recipe with --recipe: {', '.join(RECIPES)}")
         limit_threads(1)
+        keep_large_memory()
         torch.set_num_threads(threads or os.cpu_count() or 1)
         chosen = choose_recipe(recipe, dataset, data, label, option or [], set_ or [])
         in_folds = chosen.folds if folds is None else folds
+        apart = chosen.grouped if grouped is None else grouped
+        if not 0 <= max_rejected <= 1:
+            raise ConfigError(f"--max-rejected is {max_rejected}: a share is within 0 and 1")
+        if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
+            raise ConfigError(
+                f"--device {device}: there is no such device here; use cpu, or cuda on a machine with a GPU"
+            )
         if seeds < 1 or in_folds < 0 or in_folds == 1:
             raise ConfigError(f"--seeds {seeds}, --folds {folds}: train at least once, and with 0 or at least 2 folds")
-        request = Request(recipe, chosen, name, in_folds, seeds, split_seed, not ungrouped, device, max_rejected,
+        request = Request(recipe, chosen, name, in_folds, seeds, split_seed, apart, device, max_rejected,
                           descriptors, facts)  # fmt: skip
         report_runs(request, run_request(request))
 

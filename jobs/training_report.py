@@ -11,6 +11,7 @@ import numpy as np
 from jobs.common import table
 from jobs.training_run import Outcome, Request, stages_of
 from tonearm.core import home, storage
+from tonearm.core.errors import JobError
 from tonearm.datasets.manifest import Manifest
 from tonearm.ensembles.combine import weighted_mean
 from tonearm.features.given import Artists
@@ -38,8 +39,10 @@ class Row:
     ----------
     each
         All metrics, a dict a run.
+    first
+        The first seed's predictions, of all folds' test tracks together.
     pooled
-        Of all folds' test tracks together (of the first seed), with intervals.
+        Their scores, with intervals.
     trivial
         Metrics of what needs no model, a dict a run.
     """
@@ -47,6 +50,7 @@ class Row:
     name: str
     task: Task
     each: list[dict[str, float]]
+    first: TrackPredictions
     pooled: Scores
     trivial: list[dict[str, float]]
     parameters: int | None = None
@@ -62,54 +66,73 @@ class Row:
 
 def report_runs(request: Request, outcome: Outcome) -> list[Row]:
     """Print, plot and log what came of a training; returns a row a stage, and one for the ensemble if there is one."""
-    rows = [_row(name, done, [d.test for d in done]) for name, done in stages_of(outcome.runs)]
-    if request.recipe.ensemble:
-        rows.append(_ensemble_row(outcome))
-    print(f"\n=== {request.name} on {outcome.manifest.name}: {request.recipe.source}")
-    print(_table(rows, request, len(outcome.runs[0].results[-1].test.classes)))
-    last = rows[-1]
+    try:
+        rows = [_stage_row(name, done) for name, done in stages_of(outcome.runs)]
+        if request.recipe.ensemble:
+            rows.append(
+                _ensemble_row(outcome, [r for r in rows if r.name in {d.name for d in outcome.runs[0].results}])
+            )
+        print(f"\n=== {request.name} on {outcome.manifest.name}: {request.recipe.source}")
+        print(_table(rows, request, len(rows[-1].first.classes)))
+        _more(request, outcome, rows[-1])
+        _keep(request, outcome, rows)
+    except BaseException as error:
+        outcome.parent.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    return rows
+
+
+def _more(request: Request, outcome: Outcome, last: Row) -> None:
+    """What else a person wants to know of the result."""
     windows = [m for m in last.each[0] if m.startswith("window_")]
     if windows:
         print("  single windows, each judged by its track: "
               + ", ".join(f"{m.removeprefix('window_')} {last.mean(m):.4f}" for m in windows))  # fmt: skip
-    by_class = last.task.by_class(*_of_first_seed(outcome))
+    by_class = last.task.by_class(last.first.probabilities, last.first.target, last.first.classes)
     if by_class:
         print(_class_table(by_class))
     if request.recipe.published:
         print(f"  the source's figure, on its own data: {request.recipe.published}")
-    extra = _overlaps(outcome)
-    for name, values in extra.items():
+    for name, values in _overlaps(outcome).items():
         print(f"  {name}: " + ", ".join(f"{k} {v:.4f}" for k, v in values.items()))
-    _keep(request, outcome, rows, extra)
-    return rows
+        print("  (its test pairs are those that it was trained on: the table knows no other artists)")
 
 
-def _row(name: str, done: Sequence[Finished], tests: Sequence[TrackPredictions]) -> Row:
-    task = done[0].task
-    each = [{**task.metrics(t.probabilities, t.target, t.groups), **d.folder.window_metrics()}
-            for d, t in zip(done, tests, strict=True)]  # fmt: skip
-    trivial = [trivial_scores(task, _train_target(d), t.target, len(t.classes), t.groups)
-               for d, t in zip(done, tests, strict=True)]  # fmt: skip
-    first = [t for d, t in zip(done, tests, strict=True) if d.config.seed == done[0].config.seed]
-    config, parameters, seconds = done[0].config, None, 0.0
-    if isinstance(config, TrialConfig):
-        parameters = count_parameters(load_bundle(done[0].folder.bundle_uri).network)
+def _stage_row(name: str, done: Sequence[Finished]) -> Row:
+    tests = [d.test for d in done]
     seconds = float(np.mean([sum(h["epoch_seconds"] for h in d.folder.history()) for d in done]))
-    return Row(name, task, each, _pooled(task, first), trivial, parameters, seconds)
+    trained = isinstance(done[0].config, TrialConfig)
+    weights = count_parameters(load_bundle(done[0].folder.bundle_uri).network) if trained else None
+    return _row(name, done, tests, [d.folder.window_metrics() for d in done], weights, seconds)
 
 
-def _ensemble_row(outcome: Outcome) -> Row:
+def _ensemble_row(outcome: Outcome, members: Sequence[Row]) -> Row:
     means = []
     for run in outcome.runs:
         tests = [d.test for d in run.results]
+        if any(t.track_ids != tests[0].track_ids for t in tests):
+            raise JobError("the stages were tested on different tracks, so their answers cannot be averaged")
         mean = weighted_mean([t.probabilities for t in tests], [1.0] * len(tests))
         means.append(TrackPredictions(tests[0].track_ids, tests[0].groups, tests[0].target, mean, tests[0].classes))
-    return _row(ENSEMBLE, [run.results[0] for run in outcome.runs], means)
+    weights, seconds = sum(r.parameters or 0 for r in members), sum(r.seconds for r in members)
+    return _row(ENSEMBLE, [run.results[0] for run in outcome.runs], means, [{}] * len(means), weights or None, seconds)
 
 
-def _pooled(task: Task, tests: Sequence[TrackPredictions]) -> Scores:
-    predictions, target = (np.concatenate([getattr(t, n) for t in tests]) for n in ("probabilities", "target"))
-    return score(task, predictions, target, [g for t in tests for g in t.groups])
+def _row(
+    name: str, done: Sequence[Finished], tests: Sequence[TrackPredictions], windows: Sequence[dict[str, float]],
+    weights: int | None, seconds: float,
+) -> Row:  # fmt: skip
+    task = done[0].task
+    each = [{**task.metrics(t.probabilities, t.target, t.groups), **w} for t, w in zip(tests, windows, strict=True)]
+    trivial = [trivial_scores(task, _train_target(d), t.target, len(t.classes), t.groups)
+               for d, t in zip(done, tests, strict=True)]  # fmt: skip
+    first = [t for d, t in zip(done, tests, strict=True) if d.config.seed == done[0].config.seed]
+    together = TrackPredictions(
+        [i for t in first for i in t.track_ids], [g for t in first for g in t.groups],
+        np.concatenate([t.target for t in first]), np.concatenate([t.probabilities for t in first]), first[0].classes,
+    )  # fmt: skip
+    pooled = score(task, together.probabilities, together.target, together.groups)
+    return Row(name, task, each, together, pooled, trivial, weights, seconds)
 
 
 def _train_target(done: Finished) -> np.ndarray:
@@ -118,12 +141,6 @@ def _train_target(done: Finished) -> np.ndarray:
     manifest: Manifest = done.manifest
     names = done.task.names(truth_of(manifest.tracks, manifest.facts), manifest.classes)
     return done.task.encode(truth_of(manifest.of("train"), manifest.facts), names)
-
-
-def _of_first_seed(outcome: Outcome) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    tests = [r.results[-1].test for r in outcome.runs if r.seed == 0]
-    return (np.concatenate([t.probabilities for t in tests]), np.concatenate([t.target for t in tests]),
-            tests[0].classes)  # fmt: skip
 
 
 def _overlaps(outcome: Outcome) -> dict[str, dict[str, float]]:
@@ -197,7 +214,7 @@ def runs_plot(rows: Sequence[Row], title: str) -> Figure:
     return figure
 
 
-def _keep(request: Request, outcome: Outcome, rows: Sequence[Row], extra: dict[str, dict[str, float]]) -> None:
+def _keep(request: Request, outcome: Outcome, rows: Sequence[Row]) -> None:
     """Write the report's figures to MLflow and to the report folder."""
     import io
 
@@ -205,11 +222,12 @@ def _keep(request: Request, outcome: Outcome, rows: Sequence[Row], extra: dict[s
     outcome.parent.figure("runs.png", figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110, format="png")
-    folder = storage.join(home.reports_home(outcome.manifest.name), f"{request.name}-{request.signature}")
+    folder = storage.join(home.reports_home(outcome.manifest.name), f"{request.name}-{outcome.signature}")
     storage.write_bytes(storage.join(folder, "runs.png"), buffer.getvalue())
     summary: dict[str, Any] = {
         "recipe": request.name, "dataset": outcome.manifest.name, "data_signature": outcome.manifest.signature(),
-        "folds": request.folds, "seeds": request.seeds, "notes": list(outcome.manifest.notes), **extra,
+        "folds": request.folds, "seeds": request.seeds, "notes": list(outcome.manifest.notes),
+        "overlaps": _overlaps(outcome),
         "rows": [{"name": r.name, "each": r.each, "trivial": r.trivial, "pooled": r.pooled.to_dict(),
                   "parameters": r.parameters, "seconds": r.seconds} for r in rows],
     }  # fmt: skip

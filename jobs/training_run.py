@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from jobs.common import stop_ray
@@ -14,7 +14,9 @@ from tonearm.core.seeding import digest
 from tonearm.datasets.base import DatasetConfig
 from tonearm.datasets.folds import with_fold
 from tonearm.datasets.manifest import Manifest
+from tonearm.datasets.split_report import report as split_report
 from tonearm.features.base import Representation
+from tonearm.sweeps.results import ENDING
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
 from tonearm.training.config import TrialConfig
@@ -53,12 +55,12 @@ class Request:
     descriptors: bool = False
     facts: str = ""
 
-    @property
-    def signature(self) -> str:
-        """Identity of all that is asked for, whatever the recipe is called."""
+    def signature_on(self, manifests: Iterable[Manifest]) -> str:
+        """Identity of all that is asked for, and of the data as they are there."""
         stages = [[s.name, s.config.to_dict(run_only=False), dict(s.members), dict(s.vectors),
                    s.data and s.data.to_dict()] for s in self.recipe.stages]  # fmt: skip
-        return digest(self.recipe.data.to_dict(), stages, self.folds, self.seeds, self.split_seed, self.grouped)
+        data = [m.signature() for m in manifests]
+        return digest(data, stages, self.folds, self.seeds, self.split_seed, self.grouped)
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a request: its runs, the data, and the run in MLflow that holds the others."""
+    """What came of a request: its runs, the data, the run in MLflow that holds the others, and its identity."""
 
     runs: list[Run]
     manifest: Manifest
     parent: RunWriter
+    signature: str
 
 
 def run_request(request: Request) -> Outcome:
@@ -95,11 +98,10 @@ def run_request(request: Request) -> Outcome:
     manifests = _manifests(request)
     stop_ray()  # training is one process: it has the cores to itself
     own = manifests[request.recipe.data.signature()]
+    signature = request.signature_on(manifests.values())
     params = {"recipe": request.name, "folds": request.folds, "seeds": request.seeds, "tracks": len(own.tracks),
               "source": request.recipe.source}  # fmt: skip
-    parent = RunWriter.open(
-        own.name, f"{request.name}-{request.signature}", params=params, tags={names.DATA: own.signature()}
-    )
+    parent = RunWriter.open(own.name, f"{request.name}-{signature}", params=params, tags={names.DATA: own.signature()})
     try:
         runs = [
             _run(request, manifests, seed, fold, parent)
@@ -109,7 +111,7 @@ def run_request(request: Request) -> Outcome:
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
         parent.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
-    return Outcome(runs, own, parent)
+    return Outcome(runs, own, parent, signature)
 
 
 def _manifests(request: Request) -> dict[str, Manifest]:
@@ -123,19 +125,16 @@ def _manifests(request: Request) -> dict[str, Manifest]:
         print(f"data set {data.kind}: {data.root}", flush=True)
         features: list[Representation] = recipe_representations(stages)
         asked = signature == recipe.data.signature()  # what was typed of a data set is of this one
-        # Where nothing is heard, clips play no part.
-        clips = {s.config.clip for s in stages if s.representations()} or {stages[0].config.clip}
+        # Where nothing is heard, clips play no part; where something is, a recipe has one kind.
+        clip = next((s.config.clip for s in stages if s.representations()), stages[0].config.clip)
         least = max((s.config.min_seconds for s in stages if isinstance(s.config, TrialConfig)), default=0.0)
         catalogue = make_catalogue(data, request.dataset_name if asked else "")
         classes = any(s.config.task.needs_classes for s in stages)
-        # Stages that listen to other parts of a recording (a clip of 120 s beside one of 30 s) are extracted apart.
-        for clip in sorted(clips, key=lambda c: c.seconds):
-            of_clip = [r for s in stages if s.config.clip == clip for r in s.representations()]
-            wanted = [r for r in features if r in of_clip]
-            found[signature], _ = prepare(
-                catalogue, wanted, clip, least or 1.0, request.split_seed, request.max_rejected, request.device,
-                request.descriptors, classes, request.grouped, request.facts if asked else "",
-            )  # fmt: skip
+        balanced = any(s.config.task.uses_labels for s in stages)
+        found[signature], _ = prepare(
+            catalogue, features, clip, least or 1.0, request.split_seed, request.max_rejected, request.device,
+            request.descriptors, classes, request.grouped, request.facts if asked else "", balanced, recipe.fractions,
+        )  # fmt: skip
     return found
 
 
@@ -144,16 +143,25 @@ def _run(request: Request, manifests: dict[str, Manifest], seed: int, fold: int,
     label = f"{fold + 1}/{request.folds}" if fold >= 0 else ""
     finished: dict[str, Finished] = {}
     above = parent
+    own = manifests[request.recipe.data.signature()]
     if label:
-        own = manifests[request.recipe.data.signature()]
+        split = with_fold(own.tracks, request.folds, fold, request.split_seed, request.grouped)
+        own = dataclasses.replace(own, tracks=split)
+        if seed == 0:
+            print(f"  fold {label}: {split_report(own).lines()[0]}")
         above = RunWriter.open(own.name, f"fold-{fold + 1}-seed-{seed}", parent.run_id, {"fold": label, "seed": seed})
-    for stage in request.recipe.stages:
-        manifest = manifests[(stage.data or request.recipe.data).signature()]
-        if label and stage.data is None:
-            split = with_fold(manifest.tracks, request.folds, fold, request.split_seed, request.grouped)
-            manifest = dataclasses.replace(manifest, tracks=split)
-        run = StageRun(seeded(stage, seed), manifest, finished, places, label)
-        finished[stage.name] = _train(run, seed, above)
+    try:
+        for stage in request.recipe.stages:
+            # A table of artists, say, has data of its own, which the folds do not divide.
+            manifest = manifests[stage.data.signature()] if stage.data else own
+            run = StageRun(seeded(stage, seed), manifest, finished, places, "" if stage.data else label)
+            for note in run.manifest.notes[len(manifest.notes) :]:
+                print(f"  {stage.name}: {note}")
+            finished[stage.name] = _train(run, seed, above)
+    except BaseException as error:
+        if label:
+            above.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
     if label:
         above.end()
     by_name = [finished[s.name] for s in request.recipe.results()]
@@ -186,7 +194,7 @@ def _train(run: StageRun, seed: int, parent: RunWriter) -> Finished:
         writer.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     line.say(_sentence(of, done, history))
-    _log(writer, done, history, already=max(logged, default=0) >= len(history))
+    _log(writer, done, history)
     return done
 
 
@@ -200,17 +208,19 @@ def _sentence(of: str, done: Finished, history: list[dict[str, float]]) -> str:
     )
 
 
-def _log(writer: RunWriter, done: Finished, history: list[dict[str, float]], already: bool) -> None:
+def _log(writer: RunWriter, done: Finished, history: list[dict[str, float]]) -> None:
+    """Scores, plots and predictions of a finished stage, once: the tag that comes last says that all is there."""
     task, test = done.task, done.test
-    scores = {**task.metrics(test.probabilities, test.target, test.groups), **done.folder.window_metrics()}
-    writer.metrics({f"test_{k}": v for k, v in scores.items()})
-    if not already:
+    if writer.tags().get(ENDING) != "completed":
+        scores = {**task.metrics(test.probabilities, test.target, test.groups), **done.folder.window_metrics()}
+        writer.metrics({f"test_{k}": v for k, v in scores.items()})
         if len(history) > 1:
-            writer.figure("learning_curves.png", learning_curves(history, task.primary, done.name))
+            writer.figure("learning_curves.png", learning_curves(history, task.primary, done.name, task.maximise))
         for name, figure in task.figures(test.probabilities, test.target, test.classes, f"{done.name}, test").items():
             writer.figure(f"{name}_test.png", figure)
         for split in ("validation", "test"):
             writer.file(done.folder.predictions_uri(split), "predictions")
+        writer.tag(ENDING, "completed")
     writer.end()
 
 

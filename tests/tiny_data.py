@@ -44,7 +44,8 @@ def make_recordings() -> list[Recording]:
     found = []
     for number in range(PER_LABEL * len(LABELS)):
         label = LABELS[number // PER_LABEL]
-        sides = [music(SECONDS, seed=derive_seed(number, side), low=700.0 if label == "high" else 80.0) for side in "lr"]
+        low = 700.0 if label == "high" else 80.0
+        sides = [music(SECONDS, seed=derive_seed(number, side), low=low) for side in ("left", "right")]
         found.append(Recording(number, label, encode(np.stack(sides, axis=1), container="MP3")))
     return found
 

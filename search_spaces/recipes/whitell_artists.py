@@ -25,6 +25,7 @@ from tonearm.training.optim import Round
 from tonearm.training.recipe import Recipe, Stage
 
 DIMENSION = 800
+FRACTIONS = (0.8, 0.1, 0.1)
 VECTOR = "artist_vector"
 TABLE = "artist_table"
 ONCE = WindowConfig(frames=1, train_per_track=1, per_track=1)
@@ -83,7 +84,7 @@ BRANCHES: dict[str, Callable[[], Stage]] = {
     "chroma": lambda: regression("chroma", NAMED["chroma"], LargeRnnConfig(), RECURRENT, WHOLE_CLIP),
     "mfcc": lambda: regression("mfcc", NAMED["mfcc"], LargeRnnConfig(), RECURRENT, WHOLE_CLIP),
     "lyrics": lambda: regression(
-        "lyrics", Tokens(length=512, vocabulary=50_000), LyricsConfig(),
+        "lyrics", Tokens(), LyricsConfig(),
         RECURRENT.replace({"batch_size": 16, "rounds": (Round(lr=1e-5), Round(lr=1e-6))}), ONCE,
     ),
     "albums": lambda: regression(
@@ -112,7 +113,7 @@ def recommendation(extra: Sequence[str], cosine: float) -> Recipe:
     )
     joined = Stage("recommendation", config, vectors={VECTOR: TABLE, **{n: n for n in predicted}})
     stages = (artists_stage(), *(branch(n) for n in predicted), joined)
-    return Recipe(ArtistsConfig(), stages, SOURCE, f"mean cosine {cosine:.3f}")
+    return Recipe(ArtistsConfig(), stages, SOURCE, f"mean cosine {cosine:.3f}", fractions=FRACTIONS)
 
 
 def _variant(name: str) -> Callable[[], Recipe]:
@@ -128,7 +129,10 @@ def _variant(name: str) -> Callable[[], Recipe]:
 def _embedding(name: str, stages: Callable[[], tuple[Stage, ...]], cosine: float, ensemble: bool = False
                ) -> Callable[[], Recipe]:  # fmt: skip
     def recipe() -> Recipe:
-        return Recipe(ArtistsConfig(), (artists_stage(), *stages()), SOURCE, f"mean cosine {cosine:.3f}", ensemble)
+        return Recipe(
+            ArtistsConfig(), (artists_stage(), *stages()), SOURCE, f"mean cosine {cosine:.3f}", ensemble,
+            fractions=FRACTIONS,
+        )  # fmt: skip
 
     recipe.__doc__ = f"Artist vectors: {name}."
     return recipe

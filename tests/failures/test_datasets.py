@@ -84,7 +84,7 @@ def test_table_that_is_empty(folder: Path, data: bytes) -> None:
 
 def test_table_with_ragged_rows_is_read(folder: Path) -> None:
     (folder / "tracks.csv").write_text('path,mood\na/one.wav\nb/two.wav,calm,and,more\n"",\n')
-    tracks, rejects = scan_folder(str(folder), "mood")
+    tracks, rejects, _ = scan_folder(str(folder), "mood")
     assert [(t.track_id, t.label) for t in tracks] == [("b/two.wav", "calm")]
     assert [r.track_id for r in rejects] == ["a/one.wav"]
 

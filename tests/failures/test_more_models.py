@@ -22,6 +22,10 @@ from tonearm.models import ModelConfig, PlaylistCnnConfig, TabularMlpConfig, Tem
         ("rnn", {"dropout": float("nan")}, "dropout is nan"),
         ("lyrics", {"word_dim": 0}, "word_dim is 0"),
         ("albums", {"width_mult": 0.0}, "width_mult is 0.0"),
+        ("albums", {"width_mult": float("inf")}, "width_mult is inf"),
+        ("albums", {"width_mult": float("nan")}, "width_mult is nan"),
+        ("time_freq", {"l2": float("nan")}, "l2 is nan: it must be at least 0 and finite"),
+        ("genre_ensemble", {"l2": float("inf")}, "l2 is inf: it must be at least 0 and finite"),
         ("playlist_cnn", {"padding": 3}, "padding is 3: it must be below the kernel of 3"),
         ("playlist_cnn", {"padding": -1}, "padding is -1"),
         ("temporal_pooling", {"pools": "4,2"}, "pools is '4,2' for widths of '256,256,256,512'"),
@@ -111,7 +115,7 @@ def test_a_token_beyond_the_vocabulary_is_named(tokens: torch.Tensor, value: str
         network(tokens)
 
 
-@pytest.mark.parametrize("shape", [(4,), (2, 3, 4), (2, 1, 4, 1)])
+@pytest.mark.parametrize("shape", [(4,), (2, 3, 4), (2, 1, 4, 1), (2, 1, 5, 4), (2, 6, 4), (2, 1, 1, 1, 4)])
 def test_tokens_of_another_shape(shape: tuple[int, ...]) -> None:
     network = create("lyrics", InputSpec(1, 6, 4), 3, widths="3", word_dim=2)
     with pytest.raises(TrainingError, match=re.escape(f"tokens of shape {shape}: give whole numbers")):
@@ -154,3 +158,11 @@ def test_pairs_have_no_single_vector() -> None:
 def test_several_inputs_to_a_network_of_one(model: str, spec: InputSpec) -> None:
     with pytest.raises(TrainingError, match="takes one input, it was given 2: a, b"):
         create(model, spec, 2)({"a": torch.zeros(1, *spec.shape), "b": torch.zeros(1, *spec.shape)})
+
+
+@pytest.mark.parametrize("cell", [2.0, 0.5, -1.0, float("nan"), 1.0])
+def test_words_that_are_not_one_hot(cell: float) -> None:
+    words = torch.zeros(2, 1, 6, 4)
+    words[1, 0, 3, 2], words[1, 0, 5, 2] = 1, cell  # two ones are none too
+    with pytest.raises(TrainingError, match="1 of 8 words are not one-hot"):
+        create("lyrics", InputSpec(1, 6, 4), 3, widths="3", word_dim=2)(words)

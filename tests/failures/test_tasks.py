@@ -11,6 +11,8 @@ from tonearm.core.errors import ConfigError, DatasetError, UnknownNameError
 from tonearm.core.types import Truth
 from tonearm.tasks import Embedding, MultiLabel, Playlists, Regression, SingleLabel, Tabular, Task
 
+NAN, INF = float("nan"), float("inf")
+
 
 @pytest.mark.parametrize(
     "values, message",
@@ -28,7 +30,18 @@ from tonearm.tasks import Embedding, MultiLabel, Playlists, Regression, SingleLa
         ({"kind": "regression", "target": "a, a"}, "target is 'a, a'"),
         ({"kind": "regression", "target": "a", "low": 1.0}, "low is 1.0 and task.high None: give both ends"),
         ({"kind": "regression", "target": "a", "low": 2, "high": 2}, "low 2.0 is not below task.high 2.0"),
+        (
+            {"kind": "regression", "target": "a", "low": NAN, "high": 1},
+            "low nan is not below task.high 1.0: give a finite",
+        ),
+        (
+            {"kind": "regression", "target": "a", "low": 0, "high": INF},
+            "low 0.0 is not below task.high inf: give a finite",
+        ),
+        ({"kind": "regression", "target": "a", "low": -INF, "high": 0}, "low -inf is not below task.high 0.0"),
         ({"kind": "regression", "target": "a", "huber_delta": 0}, "huber_delta is 0.0"),
+        ({"kind": "regression", "target": "a", "huber_delta": NAN}, "huber_delta is nan"),
+        ({"kind": "regression", "target": "a", "huber_delta": INF}, "huber_delta is inf"),
         ({"kind": "embedding", "target": ""}, "target is empty"),
         ({"kind": "embedding", "target": "x", "k": 0}, "k is 0: look at 1 neighbour or more"),
     ],

@@ -86,9 +86,9 @@ def test_a_mono_waveform_has_one_branch() -> None:
     "config, shortest",
     [
         # (904 - 100) // 4 + 1 = 202 -> pooled 101 -> 2 -> pooled 1
-        (Wav1dConfig(), InputSpec(2, 1, 904)),
+        (Wav1dConfig(stride=4), InputSpec(2, 1, 904)),
         # 40 -> 31 -> 15 -> 6 -> 3 rows of (605 - 45) // 4 + 1 = 141 -> 47 -> 3 -> 1 samples
-        (Wav2dConfig(rows=40), InputSpec(2, 1, 40 * 605)),
+        (Wav2dConfig(rows=40, stride=4), InputSpec(2, 1, 40 * 605)),
         # 24 -> 16 -> 8 -> 2 -> 1 bands, 34 -> 22 -> 11 -> 2 -> 1 frames
         (Spec2dConfig(), InputSpec(2, 24, 34)),
     ],
@@ -243,3 +243,10 @@ def test_what_does_not_fill_a_row_is_dropped(
     torch.testing.assert_close(first, torch.arange(rows * width, dtype=torch.float64).view(rows, width) / last.numel(),
                                atol=1e-3, rtol=0)  # fmt: skip
     assert torch.equal(first, last) and float(last[-1, -1]) == 1.0
+
+
+@pytest.mark.parametrize("config", [Wav1dConfig, Wav2dConfig])
+def test_samples_are_all_read_unless_a_stride_is_chosen(config: type[Wav1dConfig | Wav2dConfig]) -> None:
+    assert config().stride == 1
+    network = config().build(InputSpec(1, 1, 60_000), 1)
+    assert next(m for m in network.modules() if isinstance(m, nn.Conv1d | nn.Conv2d)).stride in ((1,), (1, 1))

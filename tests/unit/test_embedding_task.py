@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tonearm.core.errors import TrainingError
 from tonearm.core.types import FloatArray, Truth
 from tonearm.tasks import Embedding
 from tonearm.tasks import embedding as module
@@ -138,3 +139,12 @@ def test_figures_that_a_bootstrap_wants_rank_nothing(monkeypatch: pytest.MonkeyP
 def test_people_read_the_cosine_of_each_track() -> None:
     columns = Embedding(target="x").readable(np.array([[2.0, 0.0]]), np.array([[1.0, 1.0]]), ("x[0]", "x[1]"))
     assert columns["cosine"] == [pytest.approx(0.5**0.5)]
+
+
+def test_artists_of_other_tracks_are_refused() -> None:
+    vectors = np.eye(3, dtype=np.float32)
+    for groups in ([], ["a", "b"]):
+        with pytest.raises(TrainingError, match=f"3 tracks and {len(groups)} groups"):
+            Embedding(target="x").metrics(vectors, vectors, groups)
+    array = np.array(["a", "b", "c"])  # no list, but a sequence
+    assert Embedding(target="x").metrics(vectors, vectors, array)["mean_cosine"] == 1.0  # type: ignore[arg-type]

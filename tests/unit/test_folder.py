@@ -37,7 +37,7 @@ def table(root: Path, text: str, encoding: str = "utf-8") -> None:
 
 
 def test_folders_are_labels(music_folder: Path) -> None:
-    tracks, rejects = scan_folder(str(music_folder))
+    tracks, rejects, _ = scan_folder(str(music_folder))
     assert rejects == []
     assert [(t.track_id, t.label) for t in tracks] == [
         ("Björk/a.flac", "Björk"), ("Björk/b.flac", "Björk"), ("Ella/c.ogg", "Ella"), ("Ella/live/d.ogg", "live"),
@@ -49,9 +49,9 @@ def test_folders_are_labels(music_folder: Path) -> None:
 
 
 def test_tags_are_labels_and_untagged_files_are_set_aside(music_folder: Path) -> None:
-    tracks, rejects = scan_folder(str(music_folder), "genre")
+    tracks, rejects, _ = scan_folder(str(music_folder), "genre")
     assert [t.label for t in tracks] == ["jazz", "rock", "jazz", "rock"] and rejects == []
-    tracks, rejects = scan_folder(str(music_folder), "artist")
+    tracks, rejects, _ = scan_folder(str(music_folder), "artist")
     assert [t.label for t in tracks] == ["Artist 0", "Artist 1"]
     assert [(r.track_id, r.stage, r.reason) for r in rejects] == [
         ("Björk/b.flac", "scan", "no_label"), ("Ella/live/d.ogg", "scan", "no_label"),
@@ -61,7 +61,7 @@ def test_tags_are_labels_and_untagged_files_are_set_aside(music_folder: Path) ->
 def test_table_wins_over_tags_and_tags_fill_its_gaps(music_folder: Path) -> None:
     rows = "./Björk/a.flac,blues,Someone,1901,64.1,sad\nElla/c.ogg,,,,,\n"
     table(music_folder, f"path,genre,artist,year,latitude,mood\n{rows}")
-    tracks, _ = scan_folder(str(music_folder), "genre")
+    tracks, _, _ = scan_folder(str(music_folder), "genre")
     by_id = {t.track_id: t for t in tracks}
     first = by_id["Björk/a.flac"]
     assert (first.label, first.artist, first.title) == ("blues", "Someone", "T0")
@@ -73,7 +73,7 @@ def test_table_wins_over_tags_and_tags_fill_its_gaps(music_folder: Path) -> None
 
 def test_column_may_be_empty_in_the_first_row(music_folder: Path) -> None:
     table(music_folder, "path,mood\nBjörk/a.flac,\nElla/c.ogg,calm\n")
-    tracks, rejects = scan_folder(str(music_folder), "mood")
+    tracks, rejects, _ = scan_folder(str(music_folder), "mood")
     assert [(t.track_id, t.label) for t in tracks] == [("Ella/c.ogg", "calm")] and len(rejects) == 3
 
 
@@ -86,7 +86,7 @@ def test_table_finds_its_files_by_other_columns_and_stems(music_folder: Path, he
 
 def test_the_same_bytes_are_one_track(music_folder: Path) -> None:
     (music_folder / "Ella" / "again.flac").write_bytes((music_folder / "Björk" / "a.flac").read_bytes())
-    tracks, rejects = scan_folder(str(music_folder))
+    tracks, rejects, _ = scan_folder(str(music_folder))
     assert len(tracks) == 4
     assert [(r.track_id, r.reason, r.detail) for r in rejects] == [
         ("Ella/again.flac", "duplicate", "the same bytes as Björk/a.flac")
@@ -105,7 +105,7 @@ def test_files_that_cannot_be_read_are_set_aside(music_folder: Path) -> None:
     (music_folder / "folder.wav").mkdir()
     os.mkfifo(music_folder / "pipe.wav")
     Path(os.fsdecode(os.fsencode(music_folder) + b"/caf\xe9.wav")).write_bytes(encode(tone(440, 0.1)))
-    tracks, rejects = scan_folder(str(music_folder))
+    tracks, rejects, _ = scan_folder(str(music_folder))
     assert len(tracks) == 4
     reasons = {r.track_id: r.reason for r in rejects}
     assert reasons == {"dangling.mp3": "missing", "pipe.wav": "missing", "caf\\xe9.wav": "bad_name"}
@@ -119,7 +119,7 @@ def test_odd_names_go_through_to_the_manifest_and_back(name: str, tmp_path: Path
     folder = tmp_path / "music" / "läbel"
     folder.mkdir(parents=True)
     (folder / name).write_bytes(encode(tone(440, 0.1)))
-    tracks, rejects = scan_folder(str(tmp_path / "music"))
+    tracks, rejects, _ = scan_folder(str(tmp_path / "music"))
     assert rejects == [] and [t.track_id for t in tracks] == [f"läbel/{name}"]
     uri = str(tmp_path / "m.parquet")
     save_manifest(uri, Manifest("folder", "folder", tuple(tracks)))

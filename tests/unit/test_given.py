@@ -122,9 +122,8 @@ def test_table_without_rows_or_facts_for_a_track_is_named() -> None:
     config = table_config({"feature": Table(columns=("speed",))})
     with pytest.raises(DatasetError, match="no fact 'speed' is known of these tracks: there are key"):
         Batches(config, TRACKS, ["a"], facts=Facts(TRAIN, {"key": [1, 2, 3]}))
-    batches = Batches(config, TRACKS, ["a"], facts=Facts(TRAIN, {"speed": [1.0, 2.0, 3.0]}))
-    with pytest.raises(DatasetError, match=r"1 tracks have no facts, e\.g\. 'v0'"):
-        list(batches.evaluation("validation"))
+    with pytest.raises(DatasetError, match=r"1 tracks have no row, e\.g\. 'v0'"):
+        Batches(config, TRACKS, ["a"], facts=Facts(TRAIN, {"speed": [1.0, 2.0, 3.0]}))
 
 
 # --- tokens
@@ -135,32 +134,47 @@ def tokens(values: Sequence[Sequence[int]], per_track: int = 1, seed: int = 0, *
     return given_batches(feature, {"lyrics": np.array(values)}, per_track, seed)
 
 
-def test_words_beyond_the_vocabulary_are_rare_and_padding_stays_in_front() -> None:
-    text = [[0, 0, 1, 4], [0, 7, 2, 99], [5, 1, 5, 6], [0, 0, 0, 0]]
-    wanted = [[0, 1, 4], [5, 2, 5], [1, 5, 5], [0, 0, 0]]
-    assert rows(tokens(text)) == wanted
-    assert trained_on(tokens(text)) == {i: [row] for i, row in zip(TRAIN, wanted, strict=False)}
-    assert rows(tokens([row[2:] for row in text])) == [[0, 1, 4], [0, 2, 5], [0, 5, 5], [0, 0, 0]]
+def test_tokens_are_shown_as_they_are_the_rare_word_and_the_padding_in_front_included() -> None:
+    text = [[0, 1, 4], [5, 2, 5], [0, 0, 5], [0, 0, 0]]
+    assert rows(tokens(text)) == text
+    assert trained_on(tokens(text)) == {i: [row] for i, row in zip(TRAIN, text, strict=False)}
     (inputs,) = (b.inputs for b in tokens(text).train(1, 8, 1))
     assert isinstance(inputs, torch.Tensor) and inputs.shape == (3, 3) and inputs.dtype == torch.int64
 
 
+@pytest.mark.parametrize("fields", [{"length": 2}, {"length": 4}, {"vocabulary": 3}], ids=str)
+def test_tokens_of_another_length_or_vocabulary_are_refused(fields: dict[str, int]) -> None:
+    text = [[0, 1, 4], [5, 2, 5], [0, 0, 5], [0, 0, 0]]
+    length, rare = fields.get("length", 3), fields.get("vocabulary", 4) + 1
+    message = (
+        rf"the fact 'lyrics' holds texts of 3 tokens up to 5, the input takes {length} up to {rare}: set its length"
+    )
+    with pytest.raises(DatasetError, match=message):
+        tokens(text, **fields)
+
+
+def test_number_beyond_the_vocabulary_of_a_track_to_validate_is_refused_too() -> None:
+    batches = tokens([[0, 1, 4], [5, 2, 5], [0, 0, 5], [0, 0, 9]])
+    with pytest.raises(DatasetError, match="texts of 3 tokens up to 9, the input takes 3 up to 5"):
+        list(batches.evaluation("validation"))
+
+
 def test_frequent_words_are_dropped_in_training_as_often_as_they_should() -> None:
     # Of 12 words 6 are number 1, 3 number 2, 2 number 3 and one is rare: with t = 1/48 the share that is kept is
-    # sqrt(t / f), 0.204, 0.289, 0.354 and 0.5.
-    text = [[1, 1, 1, 9], [1, 1, 2, 2], [1, 2, 3, 3], [4, 4, 4, 4]]
+    # sqrt(t / f), 0.204, 0.289 and 0.354; the rare number stands for many words, none of them frequent, and stays.
+    text = [[1, 1, 1, 5], [1, 1, 2, 2], [1, 2, 3, 3], [4, 4, 4, 4]]
     batches = tokens(text, per_track=400, length=4, drop_threshold=1 / 48)
     seen = np.array([row for each in trained_on(batches, size=100).values() for row in each])
     counts = np.bincount(seen.ravel(), minlength=6)
     drawn = 400 * np.array([6, 3, 2, 0, 1])
-    wanted = np.sqrt(1 / 48 / (np.array([6, 3, 2, 12, 1]) / 12)) * drawn
+    wanted = np.sqrt(1 / 48 / (np.array([6, 3, 2, 12, 1 / 4]) / 12)) * drawn
     assert (np.abs(counts[1:] - wanted) <= 5 * np.sqrt(drawn / 4)).all() and counts[4] == 0
     assert (np.diff((seen > 0).astype(int), axis=1) >= 0).all()  # the gaps are closed: padding is in front
-    assert rows(batches) == [[1, 1, 1, 5], *text[1:]]  # never in evaluation
+    assert rows(batches) == text  # nothing is dropped in evaluation
 
 
 def test_dropping_is_a_function_of_seed_and_epoch_and_of_the_training_split() -> None:
-    text = [[1, 1, 1, 9], [1, 1, 2, 2], [1, 2, 3, 3], [4, 4, 4, 4]]
+    text = [[1, 1, 1, 5], [1, 1, 2, 2], [1, 2, 3, 3], [4, 4, 4, 4]]
 
     def epoch(n: int, seed: int = 0, validation: int = 4) -> dict[str, list[Any]]:
         changed = [*text[:3], [validation] * 4]

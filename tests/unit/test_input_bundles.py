@@ -83,7 +83,7 @@ def several_tables(root: Path) -> Made:
 def words(root: Path) -> Made:
     feature = Tokens(vocabulary=9, length=6)
     config = tiny_config({"feature": feature, **model("lyrics", widths="4,5,6", word_dim=3)})
-    return config, Batches(config, TRACKS, CLASSES, facts=Facts(IDS, {"lyrics": RNG.integers(0, 20, (len(IDS), 6))}))
+    return config, Batches(config, TRACKS, CLASSES, facts=Facts(IDS, {"lyrics": RNG.integers(0, 11, (len(IDS), 6))}))
 
 
 def pictures(root: Path) -> Made:

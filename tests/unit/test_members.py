@@ -13,7 +13,7 @@ import torch
 from tests.builders import CLASSES, tiny_config, toy_batches
 from tests.unit.model_examples import SMALL_MEMBER
 from tests.unit.test_input_bundles import HEARD
-from tonearm.core.errors import BundleError, TrainingError
+from tonearm.core.errors import TrainingError
 from tonearm.features.given import Part, Several
 from tonearm.features.scaling import Scaling
 from tonearm.models import FreqConfig, GenreEnsembleConfig, RnnConfig, TimeConfig, TimeFreqConfig
@@ -208,7 +208,7 @@ def test_nothing_is_loaded_that_does_not_fit(trained: Trained) -> None:
 
 def test_absent_bundle_of_a_member_is_named(trained: Trained, tmp_path: Path) -> None:
     gone = Member(name="time", trial="0123", bundle=str(tmp_path / "nowhere"))
-    with pytest.raises(BundleError, match=r"no model at .*nowhere"):
+    with pytest.raises(TrainingError, match=r"member 'time': no model at .*nowhere"):
         joined(trained, trained.config(time=gone))
 
 

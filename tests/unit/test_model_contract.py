@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from tests.unit.model_examples import EXAMPLES, Example, take
-from tonearm.core.errors import ConfigError
+from tonearm.core.errors import ConfigError, TrainingError
 from tonearm.core.types import InputSpec
 from tonearm.models import ModelConfig, count_parameters
 
@@ -100,3 +102,71 @@ def test_the_wrong_number_of_inputs_is_refused(name: str, example: Example) -> N
     single = isinstance(example.specs, InputSpec)
     with pytest.raises(ConfigError, match="it takes one input" if single else "it takes several inputs"):
         config.build({"left": InputSpec(1, 163, 139)} if single else InputSpec(1, 163, 139), 5)
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("more", [1, -1])
+def test_other_shapes_work_or_are_refused_with_both_shapes(name: str, example: Example, axis: int, more: int) -> None:
+    model = example.build(name).eval()
+
+    def other(spec: InputSpec) -> torch.Tensor:
+        shape = [2, *spec.shape]
+        shape[1 + axis] += more
+        return torch.randn(shape)
+
+    specs = example.specs
+    x = other(specs) if isinstance(specs, InputSpec) else {n: other(s) for n, s in specs.items()}
+    try:
+        assert model(x).shape == (2, example.outputs)
+    except TrainingError as error:
+        given = (x if isinstance(x, torch.Tensor) else next(iter(x.values()))).shape
+        assert any(str(n) in str(error) for n in given)  # and no torch error
+
+
+def test_examples_without_their_axes_are_refused(name: str, example: Example) -> None:
+    model, x = example.build(name).eval(), example.batch(2)
+    if not isinstance(x, torch.Tensor):
+        with pytest.raises(TrainingError, match=r"\(.*\)"):
+            model({n: v.flatten() for n, v in x.items()})
+        return
+    vector = isinstance(example.specs, InputSpec) and example.specs.frames == 1  # of which (1, n, 1) is a batch of one
+    for one in (x[0].flatten(), *([] if vector else [x[0]])):
+        with pytest.raises(TrainingError, match=r"\(.*\)"):
+            model(one)
+
+
+def test_a_network_knows_its_shapes_in_copies_too_and_not_in_its_weights(name: str, example: Example) -> None:
+    model = example.build(name)
+    assert model.specs == copy.deepcopy(model).specs == example.specs
+    assert not [key for key in model.state_dict() if "specs" in key]
+
+
+def test_errors_that_are_not_of_the_shape_stay_and_hooks_run(name: str, example: Example) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the hook broke")
+
+    model = example.build(name)
+    model.register_forward_pre_hook(broken)
+    if example.tokens:  # which may have other shapes than the one that it was built for
+        model.specs = None
+    with pytest.raises(RuntimeError, match="the hook broke"):
+        model(example.batch(2))
+
+
+def test_what_is_no_shape_or_no_number_is_said(name: str, example: Example) -> None:
+    config = ModelConfig.registry[name].from_dict({"kind": name, **example.fields})
+    specs = example.specs if isinstance(example.specs, InputSpec) else next(iter(example.specs.values()))
+    for wrong, said in (
+        (specs.shape, "give an InputSpec"),
+        (None, "give an InputSpec"),
+        ({"mel": specs.shape}, r"inputs\['mel'\] is .* give an InputSpec"),
+        (InputSpec(1, 2.5, 3), "three numbers are whole"),  # type: ignore[arg-type]
+        (InputSpec(1, "8", 3), "three numbers are whole"),  # type: ignore[arg-type]
+        (InputSpec(True, 8, 3), "three numbers are whole"),
+        ({3: specs}, "names are text"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            config.build(wrong, 5)  # type: ignore[arg-type]
+    for outputs in (2.0, "3", None, True):
+        with pytest.raises(ConfigError, match=f"outputs is {outputs!r}: give a whole number"):
+            config.build(example.specs, outputs)  # type: ignore[arg-type]

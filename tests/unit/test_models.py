@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -40,6 +43,44 @@ def test_parameter_counts_of_the_thesis(model: str) -> None:
 def test_pictures(model: str) -> None:
     network = create(model, InputSpec(3, 32, 32), 100, representation="cifar")
     assert network(torch.randn(2, 3, 32, 32)).shape == (2, 100)
+
+
+def separable(kernel: int, *widths: int) -> int:
+    """Depthwise, pointwise, and four numbers of normalisation a channel."""
+    return sum(kernel * i + i * o + 4 * o for i, o in pairwise(widths))
+
+
+#: Six kernels 3 x 3; four of 9 on the six long kernels' two channels each.
+SIMPLE_TAIL = 8 * 16 * 9 + 4 * 16 + separable(9, 16, 32, 64, 128, 256, 512, 1024)
+LONG_TAIL = 4 * 12 + separable(9, 12, 16, 32, 64, 128)
+#: On pictures 32 // (3, 4, 5, 6, 7, 10); of 32 rows three pools leave 4.
+ON_PICTURES = 2 * 3 * (10 + 8 + 6 + 5 + 4 + 3) + LONG_TAIL + separable(4, 128, 256)
+#: On mel 643 // (4, 8, ... 96) and 256 // (6, 8, ... 64); of 256 rows are left 32, of 643 frames 81.
+TIME_ON_MEL = 2 * (160 + 80 + 40 + 20 + 10 + 6) + LONG_TAIL + separable(32, 128, 256)
+FREQ_ON_MEL = 2 * (42 + 32 + 21 + 10 + 8 + 4) + LONG_TAIL + separable(81, 128, 256)
+PICTURE, MEL = InputSpec(3, 32, 32), InputSpec(1, 256, 643)
+
+
+@pytest.mark.parametrize(
+    "model, representation, inputs, outputs, by_hand, count",
+    [
+        ("simple", "cifar", PICTURE, 100, 3 * 8 * 9 + 4 * 8 + SIMPLE_TAIL + 1024 * 100 + 100, 819_980),
+        ("time", "cifar", PICTURE, 100, ON_PICTURES + 256 * 100 + 100, 73_288),
+        ("freq", "cifar", PICTURE, 100, ON_PICTURES + 256 * 100 + 100, 73_288),
+        ("simple", "mel", MEL, 161, 8 * 9 + 4 * 8 + SIMPLE_TAIL + 1024 * 161 + 161, 882_361),
+        ("simple", "mel", MEL, 800, 8 * 9 + 4 * 8 + SIMPLE_TAIL + 1024 * 800 + 800, 1_537_336),
+        ("time", "mel", MEL, 161, TIME_ON_MEL + 256 * 161 + 161, 92_965),
+        ("time", "mel", MEL, 800, TIME_ON_MEL + 256 * 800 + 800, 257_188),
+        ("freq", "mel", MEL, 161, FREQ_ON_MEL + 256 * 161 + 161, 98_839),
+        ("freq", "mel", MEL, 800, FREQ_ON_MEL + 256 * 800 + 800, 263_062),
+    ],
+)
+def test_parameter_counts_worked_by_hand(
+    model: str, representation: str, inputs: InputSpec, outputs: int, by_hand: int, count: int
+) -> None:
+    with torch.device("meta"):
+        network = create(model, inputs, outputs, representation=representation)
+    assert count_parameters(network) == by_hand == count
 
 
 def test_kernels_follow_the_window() -> None:
@@ -152,6 +193,28 @@ def test_both_executions_are_one_network(model: str, variant: str, training: boo
         assert_near(a.grad, b.grad, 2e-2, f"gradient of {name}")
     for (name, a), b in zip(fused.named_buffers(), plain.buffers(), strict=True):
         assert_near(a, b, 1e-5, name)
+
+
+@pytest.mark.parametrize("model, shape", [("playlist_cnn", (1, 17, 40)), ("spec2d", (2, 24, 70))])
+def test_memory_layout_changes_neither_outputs_nor_gradients(model: str, shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(13)
+    network = create(model, InputSpec(*shape), 3, dropout=0.0).train()
+    plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+    kernels = [layer.weight for layer in network.convolutions if isinstance(layer, nn.Conv2d)]
+    assert kernels and all(k.is_contiguous(memory_format=torch.channels_last) for k in kernels)
+    x, target = torch.rand(3, *shape), torch.arange(3)
+    maps = plain.fold(x) if model == "spec2d" else x
+    for layer in plain.convolutions:
+        maps = layer(maps)
+        maps = nn.functional.relu(nn.functional.max_pool2d(maps, 2)) if model == "playlist_cnn" else maps
+    assert maps.is_contiguous()
+    wanted = plain.classifier(plain.hidden(maps.flatten(1)) if model == "spec2d" else maps.flatten(1))
+    found = network(x)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    for logits in (found, wanted):
+        nn.functional.cross_entropy(logits, target).backward()
+    for (name, a), b in zip(network.named_parameters(), plain.parameters(), strict=True):
+        assert_near(a.grad, b.grad, 1e-2, f"gradient of {name}")
 
 
 def test_threads_change_nothing() -> None:

@@ -123,3 +123,27 @@ def test_each_genre_has_the_share_of_its_rows_that_were_answered_by_it() -> None
     }
     columns = Tabular().readable(fitness, target, "ab")
     assert columns == {"labels": ["a", "a; b", "b"], "predicted": ["a", "a", "b"]}
+
+
+@pytest.mark.parametrize("task", [Playlists(), Tabular(class_weights="balanced")])
+def test_rows_without_a_class_have_no_weight(task: Playlists | Tabular) -> None:
+    target = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], dtype=np.float32)
+    logits = torch.tensor([[1.0, 0.0, 2.0], [9.0, 3.0, 1.0], [0.0, 1.0, 0.5]], requires_grad=True)
+    some, own = [0, 2], torch.from_numpy(target)
+    weights, fewer = task.weights(target, 3), task.weights(target[some], 3)
+    assert (weights is None and fewer is None) or torch.equal(weights, fewer)  # type: ignore[arg-type]
+    loss = task.loss(logits, own, weights)
+    assert torch.isclose(loss, task.loss(logits[some], own[some], weights))
+    loss.backward()
+    assert logits.grad is not None and logits.grad.isfinite().all() and not logits.grad[1].any()
+    fitness = task.pool(logits.detach()[:, None].numpy())
+    found = task.log_loss(fitness, target)
+    assert found == pytest.approx(task.log_loss(fitness[some], target[some]))
+    np.testing.assert_array_equal(task.trivial(target, 3), task.trivial(target[some], 3))
+
+
+def test_a_batch_of_rows_without_a_class_teaches_nothing() -> None:
+    logits = torch.ones(2, 3, requires_grad=True)
+    loss = Playlists().loss(logits, torch.zeros(2, 3))
+    loss.backward()
+    assert loss.item() == 0 and logits.grad is not None and not logits.grad.any()

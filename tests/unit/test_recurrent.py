@@ -126,11 +126,20 @@ def test_lyrics_read_word_vectors_with_the_large_rnn() -> None:
     torch.testing.assert_close(lyrics(ids), large(vectors.transpose(1, 2).unsqueeze(1)))
 
 
-def test_whole_numbers_of_any_type_and_both_shapes_are_tokens() -> None:
+def test_whole_numbers_of_any_type_and_shape_are_tokens() -> None:
     network = create("lyrics", TOKENS, 3, **TINY).eval()
     ids = torch.tensor([[0, 0, 1, 6, 7], [2, 3, 4, 5, 6]])
-    for same in (ids.unsqueeze(1), ids.float(), ids.float().unsqueeze(1), ids.to(torch.int32), ids.to(torch.uint8)):
+    shapes = (ids, ids.unsqueeze(1), ids[:, None, None])
+    for same in (*shapes, *(s.float() for s in shapes), ids.to(torch.int32), ids.to(torch.uint8)):
         assert torch.equal(network(same), network(ids))
+
+
+def test_one_hot_words_are_tokens_and_empty_columns_padding() -> None:
+    network = create("lyrics", TOKENS, 3, **TINY).eval()
+    words = torch.zeros(2, 1, 6, 5)
+    for example, place, row in ((0, 2, 0), (0, 3, 5), (0, 4, 3), (1, 0, 1), (1, 1, 2), (1, 2, 2), (1, 3, 4), (1, 4, 0)):
+        words[example, 0, row, place] = 1
+    assert torch.equal(network(words), network(torch.tensor([[0, 0, 1, 6, 4], [2, 3, 3, 5, 1]])))
 
 
 def test_padding_has_no_vector_and_never_learns() -> None:

@@ -134,10 +134,10 @@ def test_weights_are_of_the_training_split_and_reach_the_loss_of_mixtures() -> N
     task = SingleLabel(class_weights="balanced")
     weights = task.weights(unequal_batches("balanced").targets("train"), 2)
     assert weights is not None and weights.tolist() == pytest.approx([2 / 3, 2.0])
-    logits = torch.tensor([LOGITS, LOGITS])
+    logits = torch.tensor([LOGITS] * 3)
     a, b = math.log(4), math.log(4 / 3)
-    batch = Batch(torch.zeros(2, 1), torch.tensor([0, 1]), ["t0", "t3"], torch.tensor([0, 0]), 0.75)
-    wanted = 0.75 * (2 / 3 * a + 2 * b) / (2 / 3 + 2) + 0.25 * a
+    batch = Batch(torch.zeros(3, 1), torch.tensor([0, 1, 0]), ["t0", "t3", "t1"], torch.tensor([1, 1, 0]), 0.75)
+    wanted = 0.75 * (4 / 3 * a + 2 * b) / (4 / 3 + 2) + 0.25 * (2 / 3 * a + 4 * b) / (2 / 3 + 4)
     assert float(batch_loss(task, logits, batch, weights)) == pytest.approx(wanted, rel=1e-6)
 
 

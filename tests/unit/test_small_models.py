@@ -111,7 +111,7 @@ def test_temporal_pooling_equals_the_plain_layers() -> None:
     assert maps.shape == (2, 5, 12)  # (40 - 3) // 3
     maps = F.relu(F.conv1d(maps, second.weight, second.bias))
     values = torch.cat([maps.sum(2) / 9, maps.max(2).values, maps.square().sum(2).sqrt()], dim=1)
-    for layer in network.hidden:
+    for layer in network.hidden.layers:
         values = F.relu(layer(values))
     torch.testing.assert_close(network.embed(x), values)
     torch.testing.assert_close(network(x), network.classifier(values))

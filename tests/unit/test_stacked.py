@@ -40,7 +40,7 @@ def plain_head(network: Network, inputs: int, sizes: list[int], outputs: int) ->
     for i, o in zip([inputs, *sizes], sizes, strict=False):
         layers += [nn.Linear(i, o), nn.ReLU(), nn.Dropout(0.5)]
     head = nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
-    own = [v for n, v in network.state_dict().items() if not n.startswith("members.")]
+    own = [*network.hidden.state_dict().values(), *network.classifier.state_dict().values()]
     head.load_state_dict(dict(zip(head.state_dict(), own, strict=True)))
     return head.eval()
 

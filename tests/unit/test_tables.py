@@ -24,8 +24,8 @@ def test_arriojas_network_has_one_hidden_layer_of_10() -> None:
 def test_tabular_layers_worked_by_hand(activation: str) -> None:
     network = create("tabular_mlp", InputSpec(1, 2, 1), 1, hidden="1", activation=activation)
     with torch.no_grad():
-        network.hidden[0].weight.copy_(torch.tensor([[2.0, -1.0]]))
-        network.hidden[0].bias.copy_(torch.tensor([0.5]))
+        network.hidden.layers[0].weight.copy_(torch.tensor([[2.0, -1.0]]))
+        network.hidden.layers[0].bias.copy_(torch.tensor([0.5]))
     sums = (1.0, -0.5)  # of (1, 1.5) and (0, 1)
     wanted = {
         "relu": [1.0, 0.0],
@@ -123,7 +123,7 @@ def test_ids_one_hot_rows_and_examples_give_the_same_vectors() -> None:
     network = table()
     ids = torch.tensor([4, 0, 4])
     rows = nn.functional.one_hot(ids, 5).float()
-    for same in (ids, ids.to(torch.int32), rows, rows[:, None, :, None]):
+    for same in (ids, ids.to(torch.int32), ids[:, None], rows, rows[:, None, :, None]):
         torch.testing.assert_close(network(same), network.table.weight[ids])
         torch.testing.assert_close(network.embed(same), network.table.weight[ids])
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tonearm.core.errors import ConfigError, DatasetError
+from tonearm.core.errors import ConfigError, DatasetError, TrainingError
 from tonearm.core.types import FloatArray, Truth
 from tonearm.tasks import Embedding, MultiLabel, Playlists, Regression, Relations, SingleLabel, Tabular, Task
 from tonearm.training.evaluate import Scores, score, trivial_scores
@@ -260,3 +260,41 @@ def test_scores_have_an_interval_for_each_headline_metric(example: Example) -> N
 def test_fields_of_a_wrong_type_are_refused(example: Example) -> None:
     with pytest.raises(ConfigError, match="has no field 'poling'"):
         Task.from_dict({**example.task.to_dict(), "poling": "vote"})
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_predictions_that_are_not_finite_are_counted_and_never_judged(example: Example, bad: float) -> None:
+    task, predictions = example.task, example.task.pool(example.logits(1)).copy()
+    predictions[[1, 5, 7], -1] = bad
+    for judge in (task.metrics, lambda *given: task.some_metrics((task.primary, task.smooth), *given)):
+        with pytest.raises(TrainingError, match=f"3 of {TRACKS} track predictions are not finite"):
+            judge(predictions, example.target, example.truth.groups)
+
+
+def test_a_window_of_nan_does_not_vote(example: Example) -> None:
+    logits = example.logits(3)
+    logits[2, 1, 0] = np.nan
+    bad = np.isnan(example.task.pool(logits)).any(axis=1)
+    assert bad.tolist() == [i == 2 for i in range(TRACKS)]
+
+
+def test_nothing_to_judge_or_to_pool_is_said(example: Example) -> None:
+    predictions = example.task.pool(example.logits(1))
+    with pytest.raises(TrainingError, match="0 track predictions to judge"):
+        example.task.metrics(predictions[:0], example.target[:0], ())
+    with pytest.raises(TrainingError, match=r"0 windows of shape .* to pool"):
+        example.task.pool(example.logits(0))
+
+
+def test_nan_ranks_last(example: Example) -> None:
+    task, nan = example.task, float("nan")
+    sign = 1 if task.maximise else -1
+    worst = {task.primary: -sign * float("inf"), task.smooth: float("inf")}
+    good = {task.primary: sign * 0.5, task.smooth: 1.0 if task.smooth != task.primary else sign * 0.5}
+    lost = {task.primary: nan, task.smooth: 0.0} | ({task.smooth: nan} if task.smooth == task.primary else {})
+    for some in (worst, good):
+        assert task.better(some, lost) and not task.better(lost, some)
+    assert not task.better(lost, {**lost, task.smooth: nan}) and not task.better({**lost, task.smooth: nan}, lost)
+    assert task.better(lost, None)
+    if task.smooth != task.primary:
+        assert task.better(good, {**good, task.smooth: nan}) and not task.better({**good, task.smooth: nan}, good)

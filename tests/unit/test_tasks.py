@@ -13,7 +13,15 @@ from sklearn.utils.class_weight import compute_class_weight
 from tonearm.core.statistics import Interval, bootstrap_interval
 from tonearm.core.types import FloatArray, Truth
 from tonearm.tasks import SingleLabel
-from tonearm.tasks.aggregate import Pooling, pool_directions, pool_fitness, pool_probabilities, pool_values, softmax
+from tonearm.tasks.aggregate import (
+    Pooling,
+    pool_directions,
+    pool_fitness,
+    pool_probabilities,
+    pool_values,
+    softmax,
+    unit_length,
+)
 from tonearm.tasks.single_label import confusion_matrix, f1_of_each_class
 from tonearm.training.evaluate import score, trivial_scores
 
@@ -207,3 +215,11 @@ def test_large_data_is_resampled_less_often(monkeypatch: pytest.MonkeyPatch, tra
 def test_majority_answers_the_most_frequent_training_class() -> None:
     scores = trivial_scores(SingleLabel(), np.array([2, 2, 0]), np.array([0, 2, 2, 1]), 3)
     assert scores["f1_micro"] == 0.5 and scores["balanced_accuracy"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("size", [1e-45, 1e-38, 1e-30, 1.0, 1e20, 7e37])
+def test_directions_of_vectors_of_any_size(size: float) -> None:
+    vectors = np.array([[3, 4, 0], [0, 0, 0], [0, -2, 0]], dtype=np.float32) * np.float32(size)
+    np.testing.assert_allclose(unit_length(vectors), [[0.6, 0.8, 0], [0, 0, 0], [0, -1, 0]], rtol=1e-6)
+    assert unit_length(vectors).dtype == np.float32
+    np.testing.assert_allclose(unit_length(np.array([3e-200, 4e-200])), [0.6, 0.8], rtol=1e-6)

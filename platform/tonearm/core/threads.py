@@ -39,4 +39,18 @@ def keep_memory() -> None:
     mallopt(M_TRIM_THRESHOLD, 256 * 2**20)
 
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+def keep_large_memory() -> None:
+    """The same for blocks of any size: what training needs, whose activations are tens to hundreds of megabytes.
+
+    A step of Simple on a CPU spent a third of its time on page faults (ratios in tests/benchmarks/training.py). The
+    process then holds on to its largest demand, which a training has again at the next step anyway.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # no glibc
+        return
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)  # the most that glibc takes
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # of glibc's malloc.h

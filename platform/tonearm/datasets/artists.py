@@ -4,7 +4,7 @@ Below the root, all but the recordings optional::
 
     (recordings)                        as in data set ``folder``; ``tracks.csv`` may have a column picture
     relations.csv                       artist, related
-    artists.csv                         artist (or name), year (or first_year), latitude, longitude
+    artists.csv                         artist (or name), year (or first_year), latitude, longitude (degrees)
     lyrics.csv  or  lyrics/<track>.txt  track_id (or path), text
     art/<track or album>.jpg, .png
 
@@ -16,17 +16,19 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
+from tonearm.datasets.artist_names import artist_group, plain
 from tonearm.datasets.base import Catalogue, DatasetConfig
 from tonearm.datasets.facts import Facts
 from tonearm.datasets.folder import PATH_COLUMNS, TABLE, scan_folder
 from tonearm.datasets.manifest import Reject, Track
-from tonearm.datasets.recordings import read_track_table
+from tonearm.datasets.recordings import TrackTable
 from tonearm.datasets.relations import Relations, read_relations
 from tonearm.datasets.tables import find_table, numbers, read_table
 from tonearm.datasets.words import Vocabulary
@@ -34,7 +36,8 @@ from tonearm.datasets.words import Vocabulary
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 NAME_COLUMNS, YEAR_COLUMNS = ("artist", "name", "artist_name"), ("year", "first_year")
 TEXT_COLUMNS = ("text", "lyrics")
-KNOWN = ("year", "latitude", "longitude")
+PLACE = ("latitude", "longitude")
+KNOWN = ("year", *PLACE)
 RANGES = {"year": (1.0, 9999.0), "latitude": (-90.0, 90.0), "longitude": (-180.0, 180.0)}
 
 
@@ -49,6 +52,8 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         The table of related artists, below the root, and its two columns.
     symmetric
         Whether a relation counts both ways.
+    artists_file
+        The table of artists, below the root; of the same name with the other suffix, ``.parquet`` or ``.csv``, too.
     lyrics_length
         Words of a text that are kept, from its beginning.
     vocabulary_size
@@ -60,6 +65,7 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
     artist_column: str = "artist"
     related_column: str = "related"
     symmetric: bool = False
+    artists_file: str = "artists.csv"
     lyrics_length: int = 200
     vocabulary_size: int = 20_000
 
@@ -92,12 +98,12 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
     def catalogue(self) -> Catalogue:
         """List recordings or artists.
 
-        Facts: ``year``, ``latitude``, ``longitude`` (a recording's own, else its artist's); of recordings also
-        ``picture``, a path, and, where there are any lyrics, their ``lyrics`` as whole numbers, all padding where a
-        recording has none. Of artists, where there are relations, ``related``: the rows (artists sorted by name) of
-        each one's related artists, -1 where there are fewer.
+        Facts: ``year``, ``latitude``, ``longitude`` (a recording's own, else its artist's; the place is of whichever
+        knows more of it); of recordings also ``picture``, a path, and, where there are any lyrics, their ``lyrics`` as
+        whole numbers, all padding where a recording has none. Of artists, where there are relations, ``related``: the
+        rows (artists sorted by name) of each one's related artists, -1 where there are fewer.
         """
-        notes = []
+        notes: list[str] = []
         relations = self.relations() if (Path(self.root) / self.relations_file).is_file() else None
         if relations is None:
             notes.append(f"no {self.relations_file}: no related artists are known")
@@ -105,23 +111,20 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
             notes += relations.notes
         tracks: Sequence[Track]
         rejects: Sequence[Reject] = ()
-        table, table_notes = _read_artists(self.root)
+        table = _read_artists(Path(self.root) / self.artists_file)
+        told = TrackTable()
         if self.audio:
-            found, rejects = scan_folder(self.root, "artist")
+            found, rejects, told = scan_folder(self.root, "artist")
             tracks = [dataclasses.replace(track, label="") for track in found]
             if relations is not None:
-                there = {track.artist for track in tracks}
-                notes.append(f"{sum(a in relations for a in there)} of {len(there)} artists have relations")
+                there, related = {plain(track.artist) for track in tracks}, {plain(a) for a in relations.artists}
+                notes.append(f"{len(there & related)} of {len(there)} artists have relations")
         else:
             tracks = self._artists(relations, table)
-        columns: dict[str, np.ndarray] = {}
-        for name in KNOWN:
-            own = (getattr(t, name) for t in tracks)
-            artists = (table.get(t.artist or "", {}).get(name, np.nan) for t in tracks)
-            columns[name] = np.array([a if o is None else o for o, a in zip(own, artists, strict=True)], np.float64)
-        notes += table_notes
+        columns, known_notes = _known(tracks, table)
+        notes += [*told.notes, *table.notes, *known_notes]
         if self.audio:
-            columns["picture"], picture_notes = _pictures(Path(self.root), tracks)
+            columns["picture"], picture_notes = _pictures(Path(self.root), tracks, told)
             lyrics, lyrics_notes = self._lyrics(tracks)
             columns |= lyrics
             notes += [*picture_notes, *lyrics_notes]
@@ -132,16 +135,16 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         name = "artists" if self.audio else "artist-relations"
         return Catalogue(name, "artist", tracks, rejects, facts, tuple(notes))
 
-    def _artists(self, relations: Relations | None, table: Mapping[str, Mapping[str, float]]) -> list[Track]:
-        names = sorted(table) if relations is None else relations.artists
+    def _artists(self, relations: Relations | None, table: _ArtistsTable) -> list[Track]:
+        names = sorted(table.names) if relations is None else relations.artists
         if not names:
             raise DatasetError(
                 f"no artists in {self.root!r}: give a {self.relations_file} ({self.artist_column}, "
-                f"{self.related_column}) or an artists.csv (artist, year, latitude, longitude)"
+                f"{self.related_column}) or an {self.artists_file} (artist, year, latitude, longitude)"
             )
         return [
             Track(track_id=name, source="", content=digest("artists", name, size=16), label="",
-                  group=f"artist:{name}", artist=name)
+                  group=artist_group(name), artist=name)
             for name in names
         ]  # fmt: skip
 
@@ -152,6 +155,7 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         words = Vocabulary.build(texts.values(), self.vocabulary_size)
         own = _look_up(tracks, texts)
         tokens = np.stack([words.encode(text, self.lyrics_length) for text in own])
+        tokens[tokens == words.rare] = self.vocabulary_size + 1  # one number, however many words the texts have
         notes.append(f"{int(tokens.any(axis=1).sum())} of {len(tracks)} recordings have lyrics")
         return {"lyrics": tokens}, notes
 
@@ -180,35 +184,66 @@ def _owners(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
     return owners
 
 
-def _read_artists(root: str) -> tuple[dict[str, dict[str, float]], list[str]]:
-    """Year, latitude and longitude by artist; NaN where unknown or impossible."""
-    path = find_table(root, "artists")
-    if path is None:
-        return {}, ["no artists.csv: years and places are known only where the recordings tell them"]
-    table = read_table(path, (), (*NAME_COLUMNS, *YEAR_COLUMNS, *KNOWN))
+@dataclass(frozen=True)
+class _ArtistsTable:
+    """Artists as the table spells them, and (artists,) their year, latitude and longitude, NaN where unknown."""
+
+    names: Sequence[str] = ()
+    values: Mapping[str, np.ndarray] = field(default_factory=lambda: dict.fromkeys(KNOWN, np.zeros(0)))
+    notes: Sequence[str] = ()
+
+    def of(self, tracks: Sequence[Track]) -> dict[str, np.ndarray]:
+        """What is known of the tracks' artists."""
+        place = {plain(name): i for i, name in enumerate(self.names)}
+        rows = [place.get(plain(t.artist), -1) for t in tracks]
+        return {name: np.append(values, np.nan)[rows] for name, values in self.values.items()}
+
+
+def _read_artists(path: Path) -> _ArtistsTable:
+    found = find_table(str(path.parent), path.stem) if not path.is_file() else path
+    if found is None:
+        return _ArtistsTable(notes=[f"no {path.name}: years and places are known only where the recordings tell them"])
+    table = read_table(found, (), (*NAME_COLUMNS, *YEAR_COLUMNS, *KNOWN))
     key = next((c for c in NAME_COLUMNS if c in table), None)
     if key is None:
-        raise DatasetError(f"{path} needs a column {' or '.join(NAME_COLUMNS)}")
+        raise DatasetError(f"{found} needs a column {' or '.join(NAME_COLUMNS)}")
     year = next((c for c in YEAR_COLUMNS if c in table), "year")
-    rows = len(table[key])
-    values = {n: numbers(table[c]) if c in table else np.full(rows, np.nan)
+    first: dict[str, int] = {}
+    for i, name in enumerate(table[key]):
+        if plain(str(name)):
+            first.setdefault(plain(str(name)), i)
+    rows = list(first.values())
+    values = {n: numbers(table[c])[rows] if c in table else np.full(len(rows), np.nan)
               for n, c in zip(KNOWN, (year, "latitude", "longitude"), strict=True)}  # fmt: skip
+    notes = _without_the_impossible(values, f"artist(s) of {found.name}")
+    left_out = len(table[key]) - len(rows)
+    notes += [f"{left_out} row(s) of {found.name} have no name or one that came before: left out"] if left_out else []
+    return _ArtistsTable([str(table[key][i]).strip() for i in rows], values, notes)
+
+
+def _known(tracks: Sequence[Track], table: _ArtistsTable) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Year and place of tracks: their own, else their artists'. Latitude and longitude are of one source."""
+    own = {name: np.array([getattr(t, name) for t in tracks], dtype=np.float64) for name in KNOWN}
+    notes = _without_the_impossible(own, "recording(s)")
+    artists = table.of(tracks)
+    ours_known, theirs_known = (np.isfinite([v[name] for name in PLACE]).sum(axis=0) for v in (own, artists))
+    elsewhere = theirs_known > ours_known
+    theirs = {"year": np.isnan(own["year"]), **dict.fromkeys(PLACE, elsewhere)}
+    return {name: np.where(theirs[name], artists[name], own[name]) for name in KNOWN}, notes
+
+
+def _without_the_impossible(values: Mapping[str, np.ndarray], whose: str) -> list[str]:
+    """Put NaN, in place, for what is out of its range; notes count it."""
     notes = []
     for name, (low, high) in RANGES.items():
         column = values[name]
         impossible = np.isfinite(column) & ((column < low) | (column > high))
         stated = impossible & (column != 0)  # a year 0 is how tables write "unknown"
         if stated.any():
-            notes.append(f"{int(stated.sum())} artist(s) of {path.name} have an impossible {name}, e.g. "
-                         f"{column[stated][0]:g}: taken as unknown")  # fmt: skip
+            notes.append(f"{int(stated.sum())} {whose} have an impossible {name}, e.g. {column[stated][0]:g}: taken as "
+                         "unknown")  # fmt: skip
         column[impossible | ~np.isfinite(column)] = np.nan
-    found: dict[str, dict[str, float]] = {}
-    for i, artist in enumerate(str(a).strip() for a in table[key]):
-        if artist:
-            found.setdefault(artist, {name: float(v[i]) for name, v in values.items()})
-    if len(found) < rows:
-        notes.append(f"{rows - len(found)} row(s) of {path.name} have no name or one that came before: left out")
-    return found, notes
+    return notes
 
 
 def _read_lyrics(root: Path) -> tuple[dict[str, str] | None, list[str]]:
@@ -234,7 +269,7 @@ def _read_lyrics(root: Path) -> tuple[dict[str, str] | None, list[str]]:
     return texts, [f"{len(bad)} file(s) of lyrics are no UTF-8 text and are left out, e.g. {bad[0]}"] if bad else []
 
 
-def _pictures(root: Path, tracks: Sequence[Track]) -> tuple[np.ndarray, list[str]]:
+def _pictures(root: Path, tracks: Sequence[Track], table: TrackTable) -> tuple[np.ndarray, list[str]]:
     """The path of each track's picture, by the column of the table or the folder; "" where there is none."""
     folder = root / "art"
     named = {
@@ -242,7 +277,6 @@ def _pictures(root: Path, tracks: Sequence[Track]) -> tuple[np.ndarray, list[str
         for file in sorted(folder.rglob("*"), reverse=True)  # of two with one name the first by the alphabet
         if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file()
     }
-    table = read_track_table(root / TABLE)
     paths, lost = _look_up(tracks, named, album=True), []
     for i, track in enumerate(tracks):
         told = table.of(track.track_id).get("picture")

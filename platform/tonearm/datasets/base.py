@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from tonearm.core.config import Config
 from tonearm.core.registry import Registry
 from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Reject, Track
-
-Splitting = Literal["published", "group", "stratified"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,6 @@ class DatasetConfig(Config):
 
     registry: ClassVar[Registry[type[DatasetConfig]]] = Registry("data set")
     has_audio: ClassVar[bool] = True
-    splitting: ClassVar[Splitting] = "group"
 
     root: str = ""
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import derive_seed
-from tonearm.datasets.base import Catalogue, DatasetConfig, Splitting
+from tonearm.datasets.base import Catalogue, DatasetConfig
 from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Split, Track
 
@@ -43,7 +43,6 @@ class Cifar100Config(DatasetConfig, kind="cifar100"):
     """
 
     has_audio: ClassVar[bool] = False
-    splitting: ClassVar[Splitting] = "published"
 
     validation: float = 0.1
     seed: int = 0

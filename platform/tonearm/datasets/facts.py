@@ -27,7 +27,8 @@ class Facts:
     Raises
     ------
     DatasetError
-        If an id occurs twice, or a column has another number of rows.
+        If an id occurs twice, or a column has another number of rows, rows of nothing or of unlike length, or values
+        that are neither numbers nor texts (None is none: NaN or "" says "unknown").
     """
 
     def __init__(self, track_ids: Sequence[str] = (), columns: Mapping[str, Any] | None = None) -> None:
@@ -36,17 +37,26 @@ class Facts:
             raise DatasetError(f"facts: {len(track_ids)} rows for {len(self._row)} track ids: each track has one row")
         self._columns: dict[str, np.ndarray] = {}
         for name, values in sorted((columns or {}).items()):
-            array = np.asarray(values)
-            if array.ndim not in (1, 2) or len(array) != len(track_ids):
+            try:
+                array = np.asarray(values)
+            except ValueError:
+                raise DatasetError(f"facts: the rows of column {name!r} are of unlike length") from None
+            if array.ndim not in (1, 2) or len(array) != len(track_ids) or 0 in array.shape[1:]:
                 raise DatasetError(
                     f"facts: column {name!r} has the shape {array.shape}, expected ({len(track_ids)},) or "
-                    f"({len(track_ids)}, dim)"
+                    f"({len(track_ids)}, dim) with a dim of at least 1"
                 )
             if array.dtype.kind == "f":
                 array = array.astype(np.float64)
             elif array.dtype.kind in "iub":
                 array = array.astype(np.int64)
             else:
+                strange = [v for v in array.flat if not isinstance(v, str)]
+                if strange or array.ndim == 2:
+                    raise DatasetError(
+                        f"facts: column {name!r} holds {f'{strange[0]!r}' if strange else 'several texts a row'}: give "
+                        'numbers (NaN where one is unknown), or one text a row ("" where it is unknown)'
+                    )
                 array = np.array([str(v) for v in array], dtype=object)
             self._columns[name] = array
 
@@ -129,7 +139,7 @@ def load_facts(uri: str) -> Facts:
     Raises
     ------
     DatasetError
-        If there are none at ``uri``, or the file is damaged.
+        If there are none at ``uri``, the file is damaged, or what it holds are no facts.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -150,5 +160,7 @@ def load_facts(uri: str) -> Facts:
             columns[name] = np.array(values.to_pylist(), dtype=object)
         else:
             columns[name] = values.to_numpy(zero_copy_only=False)
+    if "track_id" not in columns:
+        raise DatasetError(f"{uri} has no column track_id: it has {', '.join(columns)}")
     ids = columns.pop("track_id")
     return Facts(ids.tolist(), columns)

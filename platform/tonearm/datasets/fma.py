@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Literal
 
 from tonearm.core.errors import DatasetError
-from tonearm.datasets.base import Catalogue, DatasetConfig, Splitting
+from tonearm.datasets.base import Catalogue, DatasetConfig
 from tonearm.datasets.content import identify
 from tonearm.datasets.manifest import Reject, Split, Track
-from tonearm.datasets.recordings import to_number
+from tonearm.datasets.recordings import to_number, to_year
 from tonearm.datasets.tables import read_table
 
 SUBSETS = ("small", "medium", "large")  # each holds the ones before it
@@ -57,10 +57,6 @@ class FmaConfig(DatasetConfig, kind="fma"):
     subset: Literal["small", "medium", "large"] = "medium"
     labels: Literal["top", "all"] = "top"
     split: Literal["published", "group"] = "published"
-
-    @property
-    def splitting(self) -> Splitting:  # type: ignore[override]  # it depends on a field
-        return self.split
 
     def catalogue(self) -> Catalogue:
         """Read the tables, find the clips and read their bytes.
@@ -107,7 +103,7 @@ class FmaConfig(DatasetConfig, kind="fma"):
             title=row["track.title"] or None,
             artist=row["artist.name"] or None,
             album=row["album.title"] or None,
-            year=next((year for name in DATES if (year := to_number(row[name][:4], int))), None),
+            year=next((year for name in DATES if (year := to_year(row[name][:4]))), None),
             place=row["artist.location"] or None,
             latitude=to_number(row["artist.latitude"], float),
             longitude=to_number(row["artist.longitude"], float),

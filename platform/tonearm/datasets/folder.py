@@ -49,12 +49,12 @@ class FolderConfig(DatasetConfig, kind="folder"):
 
     def catalogue(self) -> Catalogue:
         """Find the recordings, read their tags and ``tracks.csv``; a track's labels are sorted."""
-        tracks, rejects = scan_folder(self.root, self.label, self.separator)
-        facts = read_track_table(Path(self.root) / TABLE).facts([t.track_id for t in tracks], but=(self.label,))
-        return Catalogue(name_of_folder(self.root), self.label, tracks, rejects, facts)
+        tracks, rejects, table = scan_folder(self.root, self.label, self.separator)
+        facts = table.facts([t.track_id for t in tracks], but=(self.label,))
+        return Catalogue(name_of_folder(self.root), self.label, tracks, rejects, facts, table.notes)
 
 
-def scan_folder(root: str, label: str = "folder", separator: str = "") -> tuple[list[Track], list[Reject]]:
+def scan_folder(root: str, label: str = "folder", separator: str = "") -> tuple[list[Track], list[Reject], TrackTable]:
     """Find the recordings below a folder and label them.
 
     Parameters
@@ -71,8 +71,8 @@ def scan_folder(root: str, label: str = "folder", separator: str = "") -> tuple[
 
     Returns
     -------
-    Labelled tracks (their group is the artist; an unknown artist makes each track its own group), and the files that
-    were set aside, unreadable or without a label.
+    Labelled tracks (their group is the artist; an unknown artist makes each track its own group), the files that were
+    set aside, unreadable or without a label, and the table, whose notes count the rows that count for no file.
 
     Raises
     ------
@@ -80,8 +80,8 @@ def scan_folder(root: str, label: str = "folder", separator: str = "") -> tuple[
         If the folder is absent, holds no audio file, or the table lacks a usable column.
     """
     files, bad_names = find_recordings(root)
-    table = read_track_table(Path(root) / TABLE)
-    if table.rows and label not in ("", "folder", *FROM_TAGS, *table.columns):
+    table = read_track_table(Path(root) / TABLE, files)
+    if table.columns and label not in ("", "folder", *FROM_TAGS, *table.columns):
         raise DatasetError(f"LABEL {label!r} is no column of {Path(root) / TABLE}: it has {', '.join(table.columns)}")
     contents, unreadable = identify(files)
     tracks, rejects = [], list(bad_names)
@@ -102,7 +102,7 @@ def scan_folder(root: str, label: str = "folder", separator: str = "") -> tuple[
             rejects.append(_reject(relative, path, "no_label", f"neither {TABLE} nor its tags give it a {label!r}"))
     if not tracks:
         _refuse(root, label, len(files) + len(bad_names), rejects)
-    return tracks, rejects
+    return tracks, rejects, table
 
 
 def _track(relative: str, path: Path, content: str, table: TrackTable, label: str, separator: str) -> Track:

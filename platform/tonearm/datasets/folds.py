@@ -1,8 +1,9 @@
-"""Folds for cross-validation: a pure function of ids, groups, labels and a seed."""
+"""Folds for cross-validation: a pure function of ids, contents, groups, labels and a seed."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
@@ -23,7 +24,7 @@ def folds_by_group(
     grouped: bool = True,
     together: Sequence[Sequence[str]] = (),
 ) -> tuple[tuple[str, ...], ...]:
-    """Divide tracks into folds of like size and like classes.
+    """Divide tracks into folds of like size and like classes. Tracks of one content always share a fold.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ def folds_by_group(
     grouped
         Whether a group stays in one fold. Else classes are balanced track by track.
     together
-        Track ids that must share a fold whatever their groups: a recording that occurs twice.
+        Track ids that must share a fold, too, whatever their groups: a recording that occurs in two forms.
 
     Returns
     -------
@@ -77,6 +78,8 @@ def with_fold(
     together: Sequence[Sequence[str]] = (),
 ) -> tuple[Track, ...]:
     """Assign splits for one round of cross-validation: one fold is tested, the others train and validate.
+
+    Tracks of one content always share a split.
 
     Parameters
     ----------
@@ -145,7 +148,11 @@ def _units(
     """Tracks by id, and what each must share a fold with."""
     ordered = sorted(tracks, key=lambda t: t.track_id)
     ids = [t.track_id for t in ordered]
-    return ordered, join_groups(ids, [t.group for t in ordered] if grouped else ids, together)
+    same: dict[str, list[str]] = defaultdict(list)
+    for t in ordered:
+        if t.content:
+            same[t.content].append(t.track_id)
+    return ordered, join_groups(ids, [t.group for t in ordered] if grouped else ids, [*together, *same.values()])
 
 
 def _require_two_folds(labels: Sequence[str], what: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.manifest import Track
@@ -14,25 +15,35 @@ MIN_TRACKS_PER_CLASS = 10
 def drop_small_classes(
     tracks: Sequence[Track], minimum: int = MIN_TRACKS_PER_CLASS
 ) -> tuple[tuple[Track, ...], list[str]]:
-    """Leave out classes with fewer than ``minimum`` tracks, and say so.
+    """Leave out classes with fewer than ``minimum`` tracks, and say so. A track counts for each of its labels.
 
     Returns
     -------
-    The kept tracks and one note a class that was left out.
+    The tracks that keep a label, with those that they keep, of which the first is the class; and the notes, one a
+    class that was left out.
 
     Raises
     ------
     DatasetError
         If fewer than two classes remain: there would be nothing to tell apart.
     """
-    counts = Counter(t.label for t in tracks)
+    counts = Counter(label for t in tracks for label in t.all_labels)
     small = {label: n for label, n in sorted(counts.items()) if n < minimum}
-    kept = tuple(t for t in tracks if t.label not in small)
-    remaining = sorted({t.label for t in kept})
-    if len(remaining) < 2:
+    kept = tuple(_without(t, small) for t in tracks if not small.keys() >= set(t.all_labels))
+    remaining = len(counts) - len(small)
+    if remaining < 2:
         have = ", ".join(f"{label} ({n})" for label, n in counts.most_common(8)) or "no labelled track at all"
         raise DatasetError(
-            f"{len(remaining)} class(es) with at least {minimum} tracks, two are needed; found {have}. "
+            f"{remaining} class(es) with at least {minimum} tracks, two are needed; found {have}. "
             "Choose another LABEL, or add recordings"
         )
-    return kept, [f"class {label!r} left out: {n} of the needed {minimum} tracks" for label, n in small.items()]
+    notes = [f"class {label!r} left out: {n} of the needed {minimum} tracks" for label, n in small.items()]
+    unlabelled = sum(not t.all_labels for t in tracks)
+    return kept, [*notes, *([f"{unlabelled} track(s) have no label: left out"] if unlabelled else [])]
+
+
+def _without(track: Track, small: Container[str]) -> Track:
+    left = tuple(label for label in track.all_labels if label not in small)
+    if left == track.all_labels:
+        return track
+    return dataclasses.replace(track, label=left[0], labels=left if len(left) > 1 else ())

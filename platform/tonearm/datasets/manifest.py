@@ -35,7 +35,8 @@ class Track:
     labels
         All of its labels: genres, playlists. None given: the one label.
     group
-        Never crosses splits; by default the artist.
+        What stays in one split; by default the artist. A track without one, or whose class had too few groups to be
+        kept apart, is its own: ``track:<id>``.
     split
         ``train``, ``validation`` or ``test``; None before splitting.
     year
@@ -139,12 +140,15 @@ def load_manifest(uri: str) -> Manifest:
     Raises
     ------
     DatasetError
-        If there is none.
+        If there is none, or a file of it is damaged.
     """
     if not storage.exists(uri):
         raise DatasetError(f"no manifest at {uri}: make the data set first (python -m jobs.demo)")
-    rows, metadata = _read_rows(uri)
-    notes = storage.read_json(f"{uri}.notes.json") if storage.exists(f"{uri}.notes.json") else []
+    rows, metadata = _read_rows(uri, Track, ("name", "label"))
+    try:
+        notes = storage.read_json(f"{uri}.notes.json") if storage.exists(f"{uri}.notes.json") else []
+    except ValueError as error:  # of JSON and of UTF-8
+        raise DatasetError(f"{uri}.notes.json is damaged ({error}): make the data set again") from None
     tracks = tuple(Track(**{**row, "labels": tuple(row.get("labels") or ())}) for row in rows)
     known = metadata.get("facts", "")
     facts = load_facts(_facts_uri(uri, known)) if known else Facts()
@@ -157,8 +161,14 @@ def save_rejects(uri: str, rejects: Iterable[Reject]) -> None:
 
 
 def load_rejects(uri: str) -> list[Reject]:
-    """Read a rejects table; an absent one is empty."""
-    return [Reject(**row) for row in _read_rows(uri)[0]] if storage.exists(uri) else []
+    """Read a rejects table; an absent one is empty.
+
+    Raises
+    ------
+    DatasetError
+        If it is damaged.
+    """
+    return [Reject(**row) for row in _read_rows(uri, Reject)[0]] if storage.exists(uri) else []
 
 
 def _write_rows(uri: str, rows: Sequence[Any], kind: type[Any], metadata: dict[str, str]) -> None:
@@ -180,9 +190,19 @@ def _write_rows(uri: str, rows: Sequence[Any], kind: type[Any], metadata: dict[s
     storage.write_bytes(uri, buffer.getvalue())
 
 
-def _read_rows(uri: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def _read_rows(uri: str, kind: type[Any], needed: Sequence[str] = ()) -> tuple[list[dict[str, Any]], dict[str, str]]:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(io.BytesIO(storage.read_bytes(uri)))
+    try:
+        table = pq.read_table(io.BytesIO(storage.read_bytes(uri)))
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these
+        raise DatasetError(f"{uri} is damaged ({error}): make the data set again") from None
     metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    fields = {f.name: f.default is dataclasses.MISSING for f in dataclasses.fields(kind)}
+    strange = set(table.column_names) - set(fields)
+    lacking = {name for name, required in fields.items() if required} - set(table.column_names)
+    if strange or lacking or not metadata.keys() >= set(needed):
+        raise DatasetError(
+            f"{uri} is no table of {kind.__name__.lower()}s that was written here: make the data set again"
+        )
     return table.to_pylist(), metadata

@@ -12,6 +12,7 @@ import numpy as np
 
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
+from tonearm.datasets.artist_names import artist_group
 from tonearm.datasets.base import Catalogue, DatasetConfig
 from tonearm.datasets.content import identify
 from tonearm.datasets.facts import Facts
@@ -104,7 +105,7 @@ class PlaylistsConfig(DatasetConfig, kind="playlists"):
                 f"{len(table.playlists)} tracks that it names {len(found.tracks)} were found. Lower min_tracks, or "
                 "check how the table calls the tracks"
             )
-        notes = list(table.notes)
+        notes = [*table.notes, *found.notes]
         if small:
             shown = ", ".join(f"{name!r} ({sizes[name]})" for name in sorted(small)[:3])
             notes.append(f"{len(small)} playlist(s) left out with fewer than {self.min_tracks} tracks, e.g. {shown}")
@@ -141,7 +142,7 @@ class PlaylistsConfig(DatasetConfig, kind="playlists"):
             labels=tuple(labels) if len(labels) > 1 else (),
             title=texts.get("title") or track.title,
             artist=artist,
-            group=f"{self.group_column}:{group}" if group else f"artist:{artist}" if artist else track.group,
+            group=f"{self.group_column}:{group}" if group else artist_group(artist) or track.group,
         )
 
 
@@ -192,11 +193,12 @@ class _Memberships:
 
 @dataclass(frozen=True)
 class _Found:
-    """Tracks by id, without labels yet; what the table calls each; what was set aside."""
+    """Tracks by id, without labels yet; what the table calls each; what was set aside; notes on ``tracks.csv``."""
 
     tracks: dict[str, Track]
     keys: dict[str, list[str]]
     rejects: list[Reject]
+    notes: tuple[str, ...] = ()
 
 
 def _rows_alone(table: _Memberships) -> _Found:
@@ -229,8 +231,8 @@ def _recordings(root: str, table: _Memberships) -> _Found:
     ]
     contents, unreadable = identify({i: path for i, path in files.items() if i in named})
     rejects += unreadable.values()
-    known = read_track_table(Path(root) / TABLE)
-    found = _Found({}, defaultdict(list), rejects)
+    known = read_track_table(Path(root) / TABLE, files)
+    found = _Found({}, defaultdict(list), rejects, known.notes)
     first_with: dict[str, str] = {}
     for relative, content in contents.items():
         first = first_with.setdefault(content, relative)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -16,13 +16,17 @@ import numpy as np
 from tonearm.audio.decode import AUDIO_SUFFIXES
 from tonearm.audio.tags import read_tags
 from tonearm.core.errors import DatasetError
+from tonearm.datasets.artist_names import artist_group
 from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Reject, Track
+from tonearm.datasets.tables import read_table
 
 T = TypeVar("T", int, float)
 
 TABLE = "tracks.csv"
 PATH_COLUMNS = ("path", "file", "filename")
+YEARS = range(1, 10_000)
+NAMELESS = "Unnamed: "  # what pandas calls a column without a name, such as an index that was written
 
 
 def name_of_folder(root: str) -> str:
@@ -69,15 +73,18 @@ class TrackTable:
     columns
         In their order.
     rows
-        By the file's relative path or stem.
+        By the file's relative path.
+    notes
+        How many rows are no file's, several files' or a file's second one, or have an impossible year.
     """
 
     columns: Sequence[str] = ()
     rows: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def of(self, relative: str) -> Mapping[str, str]:
-        """The row of a recording, by its relative path or else its stem; empty if there is none."""
-        return self.rows.get(relative, self.rows.get(Path(relative).stem, {}))
+        """The row of a recording, by its relative path; empty if there is none."""
+        return self.rows.get(relative, {})
 
     def facts(self, track_ids: Sequence[str], but: Collection[str] = ()) -> Facts:
         """Columns whose every value is a number, as facts of these recordings; NaN where a value lacks.
@@ -86,7 +93,7 @@ class TrackTable:
         """
         columns: dict[str, np.ndarray] = {}
         for name in self.columns:
-            if not name or name in (*PATH_COLUMNS, "track_id", *but):
+            if name in (*PATH_COLUMNS, "track_id", *but):
                 continue
             texts = [row[name] for row in self.rows.values() if name in row and row[name].lower() != "nan"]
             if texts and all(to_number(text, float) is not None for text in texts):
@@ -94,8 +101,16 @@ class TrackTable:
         return Facts(track_ids, columns) if columns else Facts()
 
 
-def read_track_table(path: Path) -> TrackTable:
-    """Read a ``tracks.csv`` in UTF-8; an absent one is empty.
+def read_track_table(path: Path, files: Iterable[str]) -> TrackTable:
+    """Read a ``tracks.csv`` (see :func:`~tonearm.datasets.tables.read_table`); an absent one is empty.
+
+    A row names its file by the relative path or, where that is one file's alone, by the stem. What names no file or
+    several counts for nobody; of two rows for one file that with the path counts, or else the first.
+
+    Parameters
+    ----------
+    files
+        The recordings' relative paths.
 
     Raises
     ------
@@ -104,21 +119,45 @@ def read_track_table(path: Path) -> TrackTable:
     """
     if not path.exists():
         return TrackTable()
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or [])
-            rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path} cannot be read as a UTF-8 CSV table: {error}") from None
-    key = next((c for c in (*PATH_COLUMNS, "track_id") if c in columns), None)
+    cells = {name: values for name, values in read_table(path, (), None).items() if not name.startswith(NAMELESS)}
+    key = next((c for c in (*PATH_COLUMNS, "track_id") if c in cells), None)
     if key is None:
-        raise DatasetError(f"{path} needs a column path (or {', '.join(PATH_COLUMNS[1:])}, track_id), has {columns}")
-    found = {}
-    for row in rows:
-        identity = (row[key] or "").strip().removeprefix("./")
-        found[identity] = {k: v.strip() for k, v in row.items() if k and isinstance(v, str) and v.strip()}
-    return TrackTable(columns, found)
+        raise DatasetError(
+            f"{path} needs a column path (or {', '.join(PATH_COLUMNS[1:])}, track_id), has {list(cells)}"
+        )
+    texts = {name: [str(v).strip() for v in values] for name, values in cells.items()}
+    names = [name.removeprefix("./") for name in texts[key]]
+    paths = set(files)
+    called: dict[str, list[str]] = defaultdict(list)
+    for file in sorted(paths):
+        called[Path(file).stem].append(file)
+    rows: dict[str, dict[str, str]] = {}
+    odd: dict[str, list[str]] = {
+        "name no file that is there": [],
+        "name several files": [],
+        "come second for a file": [],
+    }
+    nobody, ambiguous, second = odd.values()
+    for i in sorted(range(len(names)), key=lambda i: names[i] not in paths):
+        fitting = [names[i]] if names[i] in paths else called.get(names[i], [])
+        if not fitting:
+            nobody.append(names[i])
+        elif len(fitting) > 1:
+            ambiguous.append(names[i])
+        elif fitting[0] in rows:
+            second.append(names[i])
+        else:
+            rows[fitting[0]] = {name: column[i] for name, column in texts.items() if column[i]}
+    notes = [f"{len(own)} row(s) of {path.name} {what}, e.g. {own[0]!r}: left out" for what, own in odd.items() if own]
+    strange = [year for row in rows.values() if to_year(year := row.get("year", "")) is None and _is_stated(year)]
+    if strange:
+        notes.append(f"{len(strange)} row(s) of {path.name} have an impossible year, e.g. {strange[0]!r}: unknown")
+    return TrackTable(list(cells), rows, tuple(notes))
+
+
+def _is_stated(number: str) -> bool:
+    """Whether it says something: a year 0 is how tables write "unknown"."""
+    return number.lower() not in ("", "nan") and to_number(number, float) != 0
 
 
 def describe_recording(path: Path, relative: str, table: TrackTable) -> dict[str, str]:
@@ -132,7 +171,7 @@ def make_track(track_id: str, path: Path, content: str, known: Mapping[str, str]
     Parameters
     ----------
     known
-        Text by name: title, artist, album, year, place, latitude, longitude, licence.
+        Text by name: title, artist, album, year (1..9999, or else unknown), place, latitude, longitude, licence.
     labels
         In their order; the first is the class.
     """
@@ -143,11 +182,11 @@ def make_track(track_id: str, path: Path, content: str, known: Mapping[str, str]
         content=content,
         label=labels[0] if labels else "",
         labels=tuple(labels) if len(labels) > 1 else (),
-        group=f"artist:{artist}" if artist else f"track:{track_id}",
+        group=artist_group(artist) or f"track:{track_id}",
         title=known.get("title"),
         artist=artist,
         album=known.get("album"),
-        year=to_number(known.get("year"), int),
+        year=to_year(known.get("year")),
         place=known.get("place"),
         latitude=to_number(known.get("latitude"), float),
         longitude=to_number(known.get("longitude"), float),
@@ -162,6 +201,12 @@ def to_number(text: str | None, kind: Callable[[float], T]) -> T | None:
     except ValueError:
         return None
     return kind(value) if math.isfinite(value) else None
+
+
+def to_year(text: str | None) -> int | None:
+    """A year that a text says, 1..9999, or None."""
+    year = to_number(text, int)
+    return year if year in YEARS else None
 
 
 def _is_text(name: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tonearm.core.errors import DatasetError
+from tonearm.datasets.artist_names import artist_group, plain
 from tonearm.datasets.manifest import SPLITS, Manifest, Split, Track
 
 EXAMPLES = 3
@@ -60,10 +61,12 @@ class SplitReport:
     lacking
         Pairs of a class and a split that has no track of it.
     leaks
-        By which a test would be flattered: groups, contents, songs (same artist and title), titles of unknown artists.
-        All sorts are listed, those without any with a count of 0.
+        By which a test would be flattered: groups, artists, contents, and, possibly, artists of one name whose groups
+        tell them apart, songs (same artist and title), titles of unknown artists. All sorts are listed, those without
+        any with a count of 0.
     information
-        What is not always a leak: artists (where groups are works, say) and albums (compilations).
+        What is not always a leak: artists all of whose tracks are grouped by something else on purpose (works, say),
+        and albums (compilations).
     """
 
     name: str
@@ -143,6 +146,7 @@ def report(manifest: Manifest, fractions: Mapping[Split, float] | None = None) -
         raise DatasetError(f"{manifest.name}: none of {len(manifest.tracks)} tracks has a split: split them first")
     sizes = _by_split(tracks)
     wanted: dict[str, float] = {s: fractions[s] if fractions else sizes[s] / len(tracks) for s in SPLITS}
+    artists = _sorts_of_artists(tracks)
     members: dict[str, list[Track]] = {label: [] for label in manifest.classes}
     for t in tracks:
         for label in t.all_labels:
@@ -166,13 +170,15 @@ def report(manifest: Manifest, fractions: Mapping[Split, float] | None = None) -
         lacking=tuple((label, s) for label, own in counts.items() for s, n in own.items() if not n),
         leaks=(
             _overlap(tracks, "groups", lambda t: t.group),
+            _overlap(tracks, "artists", artists["sure"]),
             _overlap(tracks, "contents", lambda t: t.content),
+            _overlap(tracks, "artists of one name", artists["possible"], certain=False),
             _overlap(tracks, "songs by artist and title", _artist_and_title, certain=False),
             _overlap(tracks, "titles of unknown artists", _title_alone, certain=False),
         ),
         information=(
-            _overlap(tracks, "artists", lambda t: _plain(t.artist)),
-            _overlap(tracks, "albums", lambda t: _plain(t.album)),
+            _overlap(tracks, "artists", artists["meant"]),
+            _overlap(tracks, "albums", lambda t: plain(t.album)),
         ),
     )
 
@@ -191,23 +197,36 @@ def _overlap(tracks: Sequence[Track], what: str, key: Callable[[Track], str], ce
     return Overlap(what, len(across), sum(len(own) for own in across.values()), examples, certain)
 
 
+def _sorts_of_artists(tracks: Sequence[Track]) -> dict[str, Callable[[Track], str]]:
+    """Keys of those whose occurrence in two splits is a sure leak, a possible one, or meant; others get "".
+
+    It is meant where groups are something else (works), and a sure leak where they are artists or were given up. Groups
+    by artists' ids may tell two artists of one name apart.
+    """
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for t in tracks:
+        own = t.group == artist_group(t.artist) or t.group.startswith("track:")
+        kinds[plain(t.artist)].add("sure" if own else "possible" if t.group.startswith("artist:") else "meant")
+    sort = {name: next(k for k in ("sure", "possible", "meant") if k in own) for name, own in kinds.items()}
+
+    def key_of(wanted: str) -> Callable[[Track], str]:
+        return lambda t: name if sort[name := plain(t.artist)] == wanted else ""
+
+    return {wanted: key_of(wanted) for wanted in ("sure", "possible", "meant")}
+
+
 def _by_split(tracks: Sequence[Track]) -> dict[str, int]:
     counts = Counter(t.split for t in tracks)
     return {split: counts[split] for split in SPLITS}
 
 
 def _artist_and_title(track: Track) -> str:
-    artist, title = _plain(track.artist), _plain(track.title)
+    artist, title = plain(track.artist), plain(track.title)
     return f"{artist}: {title}" if artist and title else ""
 
 
 def _title_alone(track: Track) -> str:
-    return "" if _plain(track.artist) else _plain(track.title)
-
-
-def _plain(text: str | None) -> str:
-    """Without the differences of case and spacing that writers make."""
-    return " ".join((text or "").casefold().split())
+    return "" if plain(track.artist) else plain(track.title)
 
 
 def _told(overlap: Overlap) -> str:

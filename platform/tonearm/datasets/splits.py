@@ -1,4 +1,7 @@
-"""Splits: a pure function of ids, groups, labels and a seed. A group never crosses splits."""
+"""Splits: a pure function of ids, groups, labels and a seed.
+
+A group stays in one split, but for those of a class that has too few of them: these are given up and noted.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +30,12 @@ def split_by_group(
     fractions: Mapping[Split, float] = FRACTIONS,
     together: Sequence[Sequence[str]] = (),
 ) -> tuple[tuple[Track, ...], list[str]]:
-    """Assign splits, groups kept whole and classes balanced.
+    """Assign splits, groups kept whole where that can be and classes balanced.
 
-    A class with fewer groups than splits cannot be kept apart by group: its tracks are split one by one, which a
-    note names, since a group may then occur on both sides. Where tracks have several labels, all of them are
-    balanced, groups always stay whole, and a note names the labels that a split lacks. Where they have none, as in
-    regression, the numbers of tracks are balanced.
+    A class with fewer groups than splits cannot be kept apart by group: its tracks are split one by one, each its own
+    group ``track:<id>``, which a note names, since an artist is then on both sides. Where tracks have several labels,
+    all of them are balanced, groups always stay whole, and a note names the labels that a split lacks. Where they have
+    none, as in regression, the numbers of tracks are balanced.
 
     Parameters
     ----------

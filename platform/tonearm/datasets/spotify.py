@@ -41,13 +41,17 @@ BOUNDS = dict.fromkeys((*SHARES, "mode"), (0.0, 1.0)) | {
 class SpotifyConfig(DatasetConfig, kind="spotify"):
     """Spotify's audio features. A track takes the genres of all its artists, which are found by their ids.
 
+    Its group is its first artist's id, so that its other artists may be in two splits or folds: a note counts such
+    tracks. With ``drop_multi_artist`` no artist is.
+
     Attributes
     ----------
     match
         ``exact``: an artist's genre counts only where it is one of the nine by name. ``contains``: also where it
         contains the name as a word of its own, so that "folk rock" is folk and rock, but "reggaeton" no reggae.
     drop_multi_artist
-        Whether to leave out tracks of several artists, which take genres that may not be their own.
+        Whether to leave out tracks of several artists, which take genres that may not be their own and whose further
+        artists groups do not keep apart.
     drop_repeats
         Whether to keep only the first row of those with the same title and artists.
     one_hot_key
@@ -107,7 +111,13 @@ class SpotifyConfig(DatasetConfig, kind="spotify"):
         tracks = [rows.track(i, labels[i]) for i in kept]
         still = int(np.sum(columns["tempo"] == 0))
         several = sum(len(t.labels) > 1 for t in tracks)
-        notes = [*rows.notes, f"{several} track(s) have several of the genres: their class is the first in order"]
+        shared = sum(len(rows.ids[i]) > 1 for i in kept)
+        notes = [*rows.notes]
+        notes += (
+            [f"{several} track(s) have several of the genres: their class is the first in order"] if several else []
+        )
+        notes += [f"{shared} track(s) have several artists and are grouped by the first: the others may be in two "
+                  "splits, unless drop_multi_artist is set"] if shared else []  # fmt: skip
         notes += [f"{still} track(s) have the tempo 0, which Spotify gives where it finds none: kept"] if still else []
         facts = Facts([t.track_id for t in tracks], columns)
         return Catalogue("spotify", "genre", tracks, (*bad_artists, *rows.rejects), facts, tuple(notes))
@@ -215,7 +225,7 @@ class _Rows:
         if "release_date" in self.table:
             found["year"] = np.array([_year(self.table["release_date"][i]) for i in kept], dtype=np.float64)
         if "explicit" in self.table:
-            found["explicit"] = numbers(self.table["explicit"])[list(kept)]
+            found["explicit"] = _zero_or_one(self.table["explicit"])[list(kept)]
         return found
 
     def track(self, i: int, labels: tuple[str, ...]) -> Track:
@@ -277,6 +287,12 @@ def _distances(columns: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarr
         column: np.sqrt((((own - reference[row[genre]]) / scale) ** 2).sum(axis=1))
         for genre, column in zip(GENRES, DISTANCE_COLUMNS, strict=True)
     }
+
+
+def _zero_or_one(values: np.ndarray) -> np.ndarray:
+    """Numbers, or what a CSV writes for truth values, as float64; NaN where one is neither."""
+    written = {"true": 1, "false": 0}
+    return numbers(np.array([written.get(str(v).strip().lower(), v) for v in values], dtype=object))
 
 
 def _year(date: Any) -> float:

@@ -21,7 +21,7 @@ def find_table(root: str, *stems: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> dict[str, np.ndarray]:
+def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] | None = ()) -> dict[str, np.ndarray]:
     """Columns of a table, a row a line.
 
     Parameters
@@ -31,7 +31,7 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ())
     columns
         That must be there.
     optional
-        That are read where they are there.
+        That are read where they are there. None: all.
 
     Returns
     -------
@@ -48,7 +48,8 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] = ())
         missing = [name for name in columns if name not in present]
         if missing:
             raise DatasetError(f"{path} lacks the column(s) {', '.join(missing)}: it has {', '.join(present)}")
-        wanted = [name for name in dict.fromkeys([*columns, *optional]) if name in present]
+        sought = present if optional is None else dict.fromkeys([*columns, *optional])
+        wanted = [name for name in sought if name in present]
         return _read_parquet(path, wanted) if path.suffix == ".parquet" else _read_csv(path, wanted)
     except (OSError, ValueError) as error:  # what pandas and pyarrow raise is of these
         raise DatasetError(f"{path} cannot be read as a table: {error}") from None

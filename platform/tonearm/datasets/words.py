@@ -104,12 +104,16 @@ def word_frequencies(tokens: np.ndarray, size: int) -> np.ndarray:
 def keep_probability(frequencies: np.ndarray, t: float = KEEP_ALWAYS_BELOW) -> np.ndarray:
     """With which probability an occurrence of each word is kept: min(1, sqrt(t / f)), of the frequencies' shape.
 
+    The last number stands for all rare words together and is always kept: each of them is rare, though all are many.
+
     References
     ----------
     Mikolov et al. 2013, *Distributed representations of words and phrases and their compositionality*, section 2.3.
     """
     f = np.asarray(frequencies, dtype=np.float64)
-    return np.sqrt(t / np.maximum(f, t))
+    kept = np.sqrt(t / np.maximum(f, t))
+    kept[-1] = 1.0
+    return kept
 
 
 def drop_frequent(
@@ -126,7 +130,7 @@ def drop_frequent(
     rng
         Where chance comes from.
     t
-        Words of a smaller frequency are always kept.
+        Words of a smaller frequency, and rare words, are always kept.
 
     Returns
     -------

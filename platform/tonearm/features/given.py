@@ -60,9 +60,9 @@ class Tokens(Feature, kind="tokens"):
     column
         The fact that holds them.
     vocabulary
-        Words that have a number of their own.
+        Words that may have a number of their own, as the data set made them.
     length
-        Tokens of a text.
+        Tokens of a text, as the data set made them.
     drop_threshold
         In training, a word of frequency f is dropped with probability 1 - sqrt(t / f); 0 drops none (Whitell 2019,
         after Mikolov et al. 2013).

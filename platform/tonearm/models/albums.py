@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -20,15 +22,17 @@ class AlbumsConfig(DropoutConfig, kind="albums"):
     dropout
         As in :class:`DropoutConfig`.
     width_mult
-        All layers have so many times their usual channels, > 0; but the embedding never has fewer than 1280.
+        All layers have so many times their usual channels, > 0 and finite; but the embedding never has fewer than 1280.
     """
 
     dropout: float = 0.2
     width_mult: float = 1.0
 
     def problems(self) -> list[str]:
-        low = [] if self.width_mult > 0 else [f"width_mult is {self.width_mult}: it must be above 0"]
-        return super().problems() + low
+        fits = 0 < self.width_mult < math.inf
+        return super().problems() + (
+            [] if fits else [f"width_mult is {self.width_mult}: it must be above 0 and finite"]
+        )
 
     def shape_problems(self, inputs: InputSpec, outputs: int) -> list[str]:
         found = super().shape_problems(inputs, outputs)

@@ -62,8 +62,8 @@ class ArtistTable(Network):
         Parameters
         ----------
         x
-            Ids, integers of shape (batch,) within 0 and artists - 1; or floats of shape (batch, artists) or
-            (batch, 1, artists, 1): weights by which the artists' vectors are added up, a one for a single artist.
+            Ids, integers of shape (batch,) or (batch, 1) within 0 and artists - 1; or floats of shape (batch, artists)
+            or (batch, 1, artists, 1): weights by which the artists' vectors are added up, a one for a single artist.
 
         Raises
         ------
@@ -72,6 +72,8 @@ class ArtistTable(Network):
         """
         given = one_input(x)
         if not given.is_floating_point():
+            if given.ndim == 2 and given.shape[1] == 1:
+                given = given.squeeze(1)
             if given.ndim != 1:
                 raise self._misshapen(given)
             return self._rows(given)
@@ -94,7 +96,7 @@ class ArtistTable(Network):
             Shape (batch, 1): scale * cosine + bias, the logit of being related; or (batch, dim).
         """
         given = one_input(x)
-        if given.is_floating_point() or given.ndim != 2:
+        if given.is_floating_point() or given.ndim != 2 or given.shape[1] == 1:
             return self.embed(given)
         if given.shape[1] != 2:
             raise self._misshapen(given)
@@ -109,6 +111,7 @@ class ArtistTable(Network):
 
     def _misshapen(self, given: Tensor) -> TrainingError:
         return TrainingError(
-            f"artists of shape {tuple(given.shape)} and type {given.dtype}: give integer ids of shape (batch,), to "
-            f"forward also pairs of shape (batch, 2), or float weights of shape (batch, {self.table.num_embeddings})"
+            f"artists of shape {tuple(given.shape)} and type {given.dtype}: give integer ids of shape (batch,) or "
+            "(batch, 1), to forward also pairs of shape (batch, 2), or float weights of shape "
+            f"(batch, {self.table.num_embeddings})"
         )

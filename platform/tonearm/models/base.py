@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from typing import ClassVar, Self
+from numbers import Integral
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +62,19 @@ def inputs_by_name(x: Inputs, names: Collection[str]) -> Mapping[str, Tensor]:
     return x
 
 
+def misfits(x: Inputs, specs: Specs) -> list[str]:
+    """Of the inputs whose examples have another shape than the specs say, both shapes."""
+    if isinstance(x, Tensor) or isinstance(specs, InputSpec):
+        pairs = [("", x, specs)] if isinstance(x, Tensor) and isinstance(specs, InputSpec) else []
+    else:
+        pairs = [(f"{name}: ", x[name], spec) for name, spec in sorted(specs.items()) if name in x]
+    return [
+        f"{name}examples have the shape {tuple(given.shape[1:])}, the network was built for {spec.shape}"
+        for name, given, spec in pairs
+        if tuple(given.shape[1:]) != spec.shape
+    ]
+
+
 class Network(nn.Module, ABC):
     """A model's network. It never knows a data set: it sees an input shape and a number of outputs.
 
@@ -68,9 +82,33 @@ class Network(nn.Module, ABC):
     ----------
     embedding_dim
         Length of the vector that :meth:`embed` gives.
+    specs
+        The shape of one example that it was built for, or of each of several inputs by name; None if it was not built
+        by a config. Networks may work on other shapes too.
     """
 
     embedding_dim: int
+    specs: Specs | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As any module is called, hooks included.
+
+        Raises
+        ------
+        TrainingError
+            If a layer fails and the examples do not have the shape that the network was built for.
+        """
+        try:
+            return super().__call__(*args, **kwargs)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, IndexError) as error:
+            x = args[0] if args else kwargs.get("x")
+            found = misfits(x, self.specs) if self.specs is not None and isinstance(x, Tensor | Mapping) else []
+            if not found:
+                raise
+            reason = str(error).partition("\n")[0]
+            raise TrainingError(f"{'; '.join(found)}: give it such examples ({reason})") from error
 
     @abstractmethod
     def embed(self, x: Inputs) -> Tensor:
@@ -95,6 +133,33 @@ class Network(nn.Module, ABC):
     def penalty(self) -> Tensor | None:
         """What a model's own regularisation adds to the loss (a scalar), or None; it depends on the weights alone."""
         return None
+
+
+def type_problems(inputs: Any, outputs: Any) -> list[str]:
+    """Sentences on what is no input shape, or no number of outputs."""
+    found = []
+    if isinstance(inputs, InputSpec):
+        found += _spec_problems("inputs", inputs)
+    elif isinstance(inputs, Mapping):
+        for name, spec in inputs.items():
+            found += _spec_problems(f"inputs[{name!r}]", spec)
+            if not isinstance(name, str):
+                found.append(f"the input's name {name!r} is a {type(name).__name__}: names are text")
+    else:
+        found.append(f"inputs is {inputs!r}: give an InputSpec, or a mapping of them by name")
+    if not _whole(outputs):
+        found.append(f"outputs is {outputs!r}: give a whole number")
+    return found
+
+
+def _spec_problems(what: str, spec: Any) -> list[str]:
+    if not isinstance(spec, InputSpec):
+        return [f"{what} is {spec!r}: give an InputSpec"]
+    return [] if all(_whole(n) for n in spec.shape) else [f"{what} is {spec!r}: its three numbers are whole"]
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 class ModelConfig(Config):
@@ -128,6 +193,9 @@ class ModelConfig(Config):
 
     def problems_with(self, inputs: Specs, outputs: int) -> list[str]:
         """Like :meth:`shape_problems`, for whatever a model takes: one input, or several by name."""
+        wrong = type_problems(inputs, outputs)
+        if wrong:
+            return wrong
         if isinstance(inputs, InputSpec):
             return self.shape_problems(inputs, outputs)
         return [f"it takes one input, it was given {len(inputs)}: {', '.join(sorted(inputs))}"]
@@ -143,7 +211,9 @@ class ModelConfig(Config):
         found = self.problems_with(inputs, outputs)
         if found:
             raise ConfigError([f"{self.kind or type(self).__name__}: {p}" for p in found])
-        return self.assemble(inputs, outputs)
+        network = self.assemble(inputs, outputs)
+        network.specs = inputs if isinstance(inputs, InputSpec) else dict(inputs)
+        return network
 
     def assemble(self, inputs: Specs, outputs: int) -> Network:
         """The network for shapes already found to be possible."""
@@ -167,6 +237,9 @@ class SeveralInputsConfig(ModelConfig):
     optional: ClassVar[tuple[str, ...]] = ()
 
     def problems_with(self, inputs: Specs, outputs: int) -> list[str]:
+        wrong = type_problems(inputs, outputs)
+        if wrong:
+            return wrong
         names = ", ".join(self.needed) + (f"; optional: {', '.join(self.optional)}" if self.optional else "")
         if isinstance(inputs, InputSpec):
             return [f"it takes several inputs by name ({names}), it was given a single one of shape {inputs.shape}"]

@@ -15,6 +15,8 @@ Pair = tuple[int, int]
 Padding = Literal["same", "valid"]
 Variant = Literal["stft", "stft_halved", "mel", "cqt", "chroma", "mfcc", "cifar"]
 VARIANTS: tuple[Variant, ...] = ("stft", "stft_halved", "mel", "cqt", "chroma", "mfcc", "cifar")
+#: Other names of representations whose variant has another one.
+ALIASES: dict[str, Variant] = {"cifar100": "cifar", "picture": "cifar"}
 Layer = TypeVar("Layer", bound=nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)
 
 
@@ -94,12 +96,13 @@ class VariantConfig(DropoutConfig):
     def for_representation(self, kind: str) -> Self:
         if self.variant != "auto":
             return self
-        if kind not in VARIANTS:
+        variant = ALIASES.get(kind, kind)
+        if variant not in VARIANTS:
             raise ConfigError(
                 f"the model {self.kind!r} has no variant for the representation {kind!r}: choose one of "
                 f"{', '.join(VARIANTS)}, or set the model's variant to the one to imitate"
             )
-        return self.replace({"variant": kind})
+        return self.replace({"variant": variant})
 
     def variant_for(self, inputs: InputSpec) -> Variant:
         """The variant that a network for ``inputs`` gets."""
@@ -178,8 +181,18 @@ class Separable(nn.Module):
         return out
 
 
-class PooledNetwork(Network):
-    """A network that ends in a global average pool, dropout and one dense layer with bias."""
+class HeadedNetwork(Network):
+    """A network that ends in dropout and one dense layer with bias.
+
+    Parameters
+    ----------
+    embedding_dim
+        Length of the vector that the dense layer takes.
+    outputs
+        Logits.
+    dropout
+        Share of that vector set to zero in training.
+    """
 
     def __init__(self, embedding_dim: int, outputs: int, dropout: float) -> None:
         super().__init__()
@@ -187,13 +200,17 @@ class PooledNetwork(Network):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(embedding_dim, outputs)
 
+    def forward(self, x: Inputs) -> Tensor:
+        logits: Tensor = self.classifier(self.dropout(self.embed(x)))
+        return logits
+
+
+class PooledNetwork(HeadedNetwork):
+    """A network whose embedding is a global average pool of its feature maps."""
+
     def features(self, x: Tensor) -> Tensor:
         """Feature maps of shape (batch, embedding_dim, ..., ...)."""
         raise TypeError(f"{type(self).__name__} must say what it averages")
 
     def embed(self, x: Inputs) -> Tensor:
         return self.features(one_input(x)).mean(dim=(2, 3))
-
-    def forward(self, x: Inputs) -> Tensor:
-        logits: Tensor = self.classifier(self.dropout(self.embed(x)))
-        return logits

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tonearm.models.base import Inputs, Network
-from tonearm.models.blocks import he
+from tonearm.models.base import Inputs
+from tonearm.models.blocks import HeadedNetwork, he
+
+Activation = Literal["relu", "tanh", "gelu"]
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": F.relu, "tanh": torch.tanh, "gelu": F.gelu}
 
 
 class DenseStack(nn.Module):
-    """Dense layers, a ReLU after each, dropout between them (none after the last); without layers it does nothing.
+    """Dense layers, an activation after each, dropout between them (none after the last); of no layers, nothing.
 
     Parameters
     ----------
@@ -23,6 +28,10 @@ class DenseStack(nn.Module):
         Outputs of each layer.
     dropout
         Share set to zero in training.
+    activation
+        After each layer.
+    batch_norm
+        Whether to normalise before each activation.
 
     Attributes
     ----------
@@ -30,30 +39,47 @@ class DenseStack(nn.Module):
         Length of the vectors that go out.
     """
 
-    def __init__(self, inputs: int, sizes: Sequence[int], dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        sizes: Sequence[int],
+        dropout: float = 0.0,
+        activation: Activation = "relu",
+        batch_norm: bool = False,
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(he(nn.Linear(i, o)) for i, o in pairwise((inputs, *sizes)))
+        before: Literal["relu", "tanh"] = "tanh" if activation == "tanh" else "relu"
+        self.layers = nn.ModuleList(he(nn.Linear(i, o), before) for i, o in pairwise((inputs, *sizes)))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(size) if batch_norm else nn.Identity() for size in sizes)
+        self.activation = ACTIVATIONS[activation]
         self.dropout = nn.Dropout(dropout)
         self.outputs = sizes[-1] if sizes else inputs
 
     def forward(self, x: Tensor) -> Tensor:
-        for i, layer in enumerate(self.layers):
-            x = F.relu(layer(self.dropout(x) if i else x))
+        for i, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            x = self.activation(norm(layer(self.dropout(x) if i else x)))
         return x
 
 
-class DenseNetwork(Network):
+class DenseNetwork(HeadedNetwork):
     """A network that ends in hidden dense layers, dropout and one dense layer without activation.
 
-    Its embedding is the last hidden layer after the ReLU, before dropout.
+    Its embedding is the last hidden layer after the activation, before dropout. Parameters are those of
+    :class:`DenseStack`.
     """
 
-    def __init__(self, inputs: int, sizes: Sequence[int], outputs: int, dropout: float) -> None:
-        super().__init__()
-        self.hidden = DenseStack(inputs, sizes, dropout)
-        self.dropout = nn.Dropout(dropout)
-        self.embedding_dim = self.hidden.outputs
-        self.classifier = nn.Linear(self.embedding_dim, outputs)
+    def __init__(
+        self,
+        inputs: int,
+        sizes: Sequence[int],
+        outputs: int,
+        dropout: float,
+        activation: Activation = "relu",
+        batch_norm: bool = False,
+    ) -> None:
+        hidden = DenseStack(inputs, sizes, dropout, activation, batch_norm)
+        super().__init__(hidden.outputs, outputs, dropout)
+        self.hidden = hidden
 
     def vector(self, x: Inputs) -> Tensor:
         """What enters the first hidden layer, of shape (batch, inputs)."""
@@ -62,7 +88,3 @@ class DenseNetwork(Network):
     def embed(self, x: Inputs) -> Tensor:
         embedding: Tensor = self.hidden(self.vector(x))
         return embedding
-
-    def forward(self, x: Inputs) -> Tensor:
-        logits: Tensor = self.classifier(self.dropout(self.embed(x)))
-        return logits

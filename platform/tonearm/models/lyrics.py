@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from tonearm.core.errors import TrainingError
@@ -41,7 +42,9 @@ class LyricsNetwork(RecurrentNetwork):
     """Token ids to logits.
 
     Id 0 is padding, which goes in front so that the last state is the last word's; 1..vocabulary are words,
-    vocabulary + 1 is any rarer word. The input is (batch, length) or (batch, 1, length), whole numbers of any type.
+    vocabulary + 1 is any rarer word. The input is whole numbers of any type, (batch, length), (batch, 1, length) or
+    (batch, 1, 1, length); or one-hot words (batch, 1, vocabulary, length), row 0 for word 1, where a column of zeros is
+    padding and no rare word can be told.
 
     Raises
     ------
@@ -54,15 +57,33 @@ class LyricsNetwork(RecurrentNetwork):
         self.words = nn.Embedding(vocabulary + 2, word_dim, padding_idx=PADDING)
 
     def steps(self, x: Inputs) -> Tensor:
-        tokens = one_input(x)
-        if tokens.ndim == 3 and tokens.shape[1] == 1:
-            tokens = tokens.squeeze(1)
-        if tokens.ndim != 2:
-            raise TrainingError(
-                f"tokens of shape {tuple(tokens.shape)}: give whole numbers of shape (batch, length) or "
-                "(batch, 1, length)"
-            )
         rare = self.words.num_embeddings - 1
+        tokens = given = one_input(x)
+        while tokens.ndim > 2 and tokens.shape[1] == 1:
+            tokens = tokens.squeeze(1)
+        if given.ndim == 4 and tokens.ndim == 3 and tokens.shape[1] == rare - 1:
+            tokens = ids_of_one_hot(tokens)
+        if tokens.ndim != 2 or given.ndim > 4:
+            raise TrainingError(
+                f"tokens of shape {tuple(given.shape)}: give whole numbers of shape (batch, length), "
+                f"(batch, 1, length) or (batch, 1, 1, length), or one-hot words of shape (batch, 1, {rare - 1}, length)"
+            )
         fix = f"{PADDING} is padding, {rare} stands for every word beyond the vocabulary of {rare - 1}"
         words: Tensor = self.words(checked_ids(tokens, PADDING, rare, "a token", fix))
         return words
+
+
+def ids_of_one_hot(columns: Tensor) -> Tensor:
+    """Token ids (batch, length) of one-hot words (batch, vocabulary, length); 0 where a column is all zeros.
+
+    Raises
+    ------
+    TrainingError
+        If a column is neither zeros nor zeros and a single one.
+    """
+    wrong = ((columns != 0) & (columns != 1)).any(dim=1) | (columns.sum(dim=1) > 1)
+    if bool(wrong.any()):
+        raise TrainingError(
+            f"{int(wrong.sum())} of {wrong.numel()} words are not one-hot: a column is zeros and at most a single one"
+        )
+    return torch.where(columns.any(dim=1), columns.argmax(dim=1) + 1, PADDING)

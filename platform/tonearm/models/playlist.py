@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tonearm.core.types import InputSpec
 from tonearm.models.base import Inputs, Network, one_input
-from tonearm.models.blocks import DropoutConfig, he, least_problems, valid_length
+from tonearm.models.blocks import DropoutConfig, HeadedNetwork, he, least_problems, valid_length
 
 POOL = 2
 
@@ -67,12 +68,11 @@ class PlaylistCnnConfig(DropoutConfig, kind="playlist_cnn"):
         return PlaylistNetwork(self, inputs.channels, self.left(inputs.freq_bins) * self.left(inputs.frames), outputs)
 
 
-class PlaylistNetwork(Network):
+class PlaylistNetwork(HeadedNetwork):
     """The embedding is what the blocks leave, flattened: its length grows with the clip's."""
 
     def __init__(self, config: PlaylistCnnConfig, channels: int, cells: int, outputs: int) -> None:
-        super().__init__()
-        self.embedding_dim = config.channels * cells
+        super().__init__(config.channels * cells, outputs, config.dropout)
         widths = [channels] + [config.channels] * (config.blocks - 1)
         self.convolutions = nn.ModuleList(
             he(nn.Conv2d(width, config.channels, config.kernel, padding=config.padding)) for width in widths
@@ -80,15 +80,10 @@ class PlaylistNetwork(Network):
         self.norms = nn.ModuleList(
             nn.BatchNorm2d(config.channels) if config.batch_norm else nn.Identity() for _ in widths
         )
-        self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(self.embedding_dim, outputs)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # twice as fast on a CPU
 
     def embed(self, x: Inputs) -> Tensor:
-        maps = one_input(x)
+        maps = one_input(x).contiguous(memory_format=torch.channels_last)
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
             maps = F.relu(F.max_pool2d(norm(convolution(maps)), POOL))  # as pooling what is rectified, in less memory
         return maps.flatten(1)
-
-    def forward(self, x: Inputs) -> Tensor:
-        logits: Tensor = self.classifier(self.dropout(self.embed(x)))
-        return logits

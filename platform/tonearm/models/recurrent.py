@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tonearm.core.types import InputSpec
 from tonearm.models.base import Inputs, Network, one_input
-from tonearm.models.blocks import DropoutConfig, list_problems, parse_numbers, share_problems
+from tonearm.models.blocks import DropoutConfig, HeadedNetwork, list_problems, parse_numbers, share_problems
 
 Cell = type[nn.GRU] | type[nn.LSTM]
 
@@ -90,15 +90,12 @@ class RecurrentBody(nn.Module):
         return steps[:, -1]
 
 
-class RecurrentNetwork(Network):
+class RecurrentNetwork(HeadedNetwork):
     """A recurrent body over the frames, and a dense layer on its last state."""
 
     def __init__(self, body: RecurrentBody, outputs: int, dropout: float) -> None:
-        super().__init__()
-        self.embedding_dim = body.width
+        super().__init__(body.width, outputs, dropout)
         self.body = body
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(body.width, outputs)
 
     def steps(self, x: Inputs) -> Tensor:
         """The sequence that the body reads: (batch, frames, channels * freq_bins)."""
@@ -107,10 +104,6 @@ class RecurrentNetwork(Network):
     def embed(self, x: Inputs) -> Tensor:
         state: Tensor = self.body(self.steps(x))
         return state
-
-    def forward(self, x: Inputs) -> Tensor:
-        logits: Tensor = self.classifier(self.dropout(self.embed(x)))
-        return logits
 
 
 def keras_initialised(layer: nn.GRU | nn.LSTM) -> nn.GRU | nn.LSTM:

@@ -7,6 +7,7 @@ The members are trained first, each as a model of its own. They are put in with
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -64,6 +65,8 @@ class StackedNetwork(DenseNetwork):
     ----------
     members
         The networks by name.
+    wanted
+        What each of them must be.
     member_inputs
         The input that each of them reads; None where there is only one.
     """
@@ -71,6 +74,7 @@ class StackedNetwork(DenseNetwork):
     def __init__(self, members: Mapping[str, Member], outputs: int, hidden: str, dropout: float, l2: float) -> None:
         super().__init__(len(members) * outputs, parse_numbers(hidden) or (), outputs, dropout)
         self.members = nn.ModuleDict({n: m.config.build(m.inputs, outputs) for n, m in members.items()})
+        self.wanted = dict(members)
         self.member_inputs = {name: member.reads for name, member in members.items()}
         self.l2 = l2
         self.members.requires_grad_(False).eval()
@@ -98,8 +102,8 @@ class StackedNetwork(DenseNetwork):
 
 def head_problems(hidden: str, dropout: float, l2: float) -> list[str]:
     """Why no such layers exist on top of the members."""
-    low = [f"l2 is {l2}: it must be at least 0"] if l2 < 0 else []
-    return [*list_problems("hidden", hidden, "256,128"), *share_problems("dropout", dropout), *low]
+    wrong = [] if 0 <= l2 < math.inf else [f"l2 is {l2}: it must be at least 0 and finite"]
+    return [*list_problems("hidden", hidden, "256,128"), *share_problems("dropout", dropout), *wrong]
 
 
 def member_problems(members: Mapping[str, Member], outputs: int) -> list[str]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -13,10 +11,8 @@ from torch import Tensor, nn
 
 from tonearm.core.types import InputSpec
 from tonearm.models.base import Inputs, Network, one_input
-from tonearm.models.blocks import DropoutConfig, he, least_problems, list_problems, parse_numbers, vector_problems
-
-Activation = Literal["relu", "tanh", "gelu"]
-ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": F.relu, "tanh": torch.tanh, "gelu": F.gelu}
+from tonearm.models.blocks import DropoutConfig, least_problems, list_problems, parse_numbers, vector_problems
+from tonearm.models.dense import Activation, DenseNetwork
 
 
 class TabularMlpConfig(DropoutConfig, kind="tabular_mlp"):
@@ -67,32 +63,24 @@ class TabularMlpConfig(DropoutConfig, kind="tabular_mlp"):
         return TabularNetwork(self, inputs.freq_bins, outputs)
 
 
-class TabularNetwork(Network):
+class TabularNetwork(DenseNetwork):
     """It takes (batch, 1, n, 1) or (batch, n); the embedding is the last hidden layer."""
 
     def __init__(self, config: TabularMlpConfig, numbers: int, outputs: int) -> None:
-        super().__init__()
         periodic = config.embedding == "periodic"
+        super().__init__(
+            numbers * config.embedding_dim if periodic else numbers,
+            parse_numbers(config.hidden) or (),
+            outputs,
+            config.dropout,
+            config.activation,
+            config.batch_norm,
+        )
         self.numbers: nn.Module = Periodic(config, numbers) if periodic else nn.Identity()
-        hidden = parse_numbers(config.hidden) or ()
-        self.embedding_dim = hidden[-1]
-        self.activation = ACTIVATIONS[config.activation]
-        widths = (numbers * config.embedding_dim if periodic else numbers, *hidden)
-        before: Literal["relu", "tanh"] = "tanh" if config.activation == "tanh" else "relu"
-        self.hidden = nn.ModuleList(he(nn.Linear(i, o), before) for i, o in pairwise(widths))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(w) if config.batch_norm else nn.Identity() for w in hidden)
-        self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(hidden[-1], outputs)
 
-    def embed(self, x: Inputs) -> Tensor:
+    def vector(self, x: Inputs) -> Tensor:
         values: Tensor = self.numbers(one_input(x).flatten(1))
-        for i, (layer, norm) in enumerate(zip(self.hidden, self.norms, strict=True)):
-            values = self.activation(norm(layer(self.dropout(values) if i else values)))
         return values
-
-    def forward(self, x: Inputs) -> Tensor:
-        logits: Tensor = self.classifier(self.dropout(self.embed(x)))
-        return logits
 
 
 class Periodic(nn.Module):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tonearm.core.types import InputSpec
 from tonearm.models.base import Inputs, Network, one_input
 from tonearm.models.blocks import DropoutConfig, he, least_problems, list_problems, parse_numbers, valid_length
+from tonearm.models.dense import DenseNetwork
 
 Norm = Literal["l2", "rms"]
 
@@ -75,31 +76,20 @@ class TemporalPoolingConfig(DropoutConfig, kind="temporal_pooling"):
         return TemporalPoolingNetwork(self, inputs.channels * inputs.freq_bins, outputs)
 
 
-class TemporalPoolingNetwork(Network):
+class TemporalPoolingNetwork(DenseNetwork):
     """It takes clips of any length that leaves a frame; the embedding is the last hidden layer."""
 
     def __init__(self, config: TemporalPoolingConfig, features: int, outputs: int) -> None:
-        super().__init__()
-        widths, self.pools = zip(*config.layers(), strict=True)
-        hidden = parse_numbers(config.hidden) or ()
-        self.embedding_dim, self.norm = hidden[-1], config.norm
+        widths, pools = zip(*config.layers(), strict=True)
+        super().__init__(3 * widths[-1], parse_numbers(config.hidden) or (), outputs, config.dropout)
+        self.pools, self.norm = pools, config.norm
         self.convolutions = nn.ModuleList(he(nn.Conv1d(i, o, config.kernel)) for i, o in pairwise((features, *widths)))
-        self.hidden = nn.ModuleList(he(nn.Linear(i, o)) for i, o in pairwise((3 * widths[-1], *hidden)))
-        self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(hidden[-1], outputs)
 
-    def embed(self, x: Inputs) -> Tensor:
+    def vector(self, x: Inputs) -> Tensor:
         maps = one_input(x).flatten(1, 2)
         for convolution, pool in zip(self.convolutions, self.pools, strict=True):
             maps = F.relu(F.max_pool1d(convolution(maps), pool))  # as pooling what is rectified, in less memory
-        values = pooled(maps, self.norm)
-        for i, layer in enumerate(self.hidden):
-            values = F.relu(layer(self.dropout(values) if i else values))
-        return values
-
-    def forward(self, x: Inputs) -> Tensor:
-        logits: Tensor = self.classifier(self.dropout(self.embed(x)))
-        return logits
+        return pooled(maps, self.norm)
 
 
 def pooled(maps: Tensor, norm: Norm) -> Tensor:

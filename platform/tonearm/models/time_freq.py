@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tonearm.core.errors import TrainingError
 from tonearm.core.types import InputSpec
 from tonearm.models import fused
 from tonearm.models.base import Network
@@ -152,6 +153,14 @@ class Plan:
         """A kernel or stride as (frequency, time)."""
         return (across, along) if self.along == "time" else (along, across)
 
+    def steps_left(self, length: int) -> list[int]:
+        """Steps along an axis of that length before each separable layer, and after the last; below 1 for none."""
+        left = [same_length(length, self.stride)]
+        for layer in range(len(self.widths) - 1):
+            after = left[-1] if self.padding == "same" else valid_length(left[-1], self.separable_length)
+            left.append(same_length(after, 2) if self.pool_along and layer < self.pools else after)
+        return left
+
     def problems(self) -> list[str]:
         """Why no such network exists for this input; empty if one does."""
         found = [
@@ -160,20 +169,28 @@ class Plan:
             for d, kernel in zip(self.divisors, self.kernels, strict=True)
             if kernel < 1
         ]
-        left = same_length(self.length, self.stride)
-        for layer in range(len(self.widths) - 1):
-            if self.padding == "valid":
-                if self.separable_length > left:
-                    found.append(
-                        f"kernel of {self.separable_length} is longer than the {self.along} axis of {self.length}: "
-                        f"{left} steps are left of it before separable layer {layer + 1}; give a longer "
-                        f"{self.along} axis, a smaller separable_length or fewer widths"
-                    )
-                    break
-                left = valid_length(left, self.separable_length)
-            if self.pool_along and layer < self.pools:
-                left = same_length(left, 2)
+        for layer, (left, after) in enumerate(pairwise(self.steps_left(self.length)), start=1):
+            if after < 1:
+                found.append(
+                    f"kernel of {self.separable_length} is longer than the {self.along} axis of {self.length}: "
+                    f"{left} steps are left of it before separable layer {layer}; give a longer "
+                    f"{self.along} axis, a smaller separable_length or fewer widths"
+                )
+                break
         return found
+
+    def misfit(self, channels: int, shape: tuple[int, ...]) -> str | None:
+        """Why a network of so many input channels cannot run on a batch of that shape, or None."""
+        if len(shape) != 4:
+            return f"the batch has the shape {shape}: it is (batch, channels, freq_bins, frames)"
+        if shape[1] != channels:
+            return f"examples have {shape[1]} channel(s), the network was built for {channels}"
+        across, along = shape[2:] if self.along == "time" else (shape[3], shape[2])
+        if across != self.breadth:
+            return f"the {self.across} axis is {across} long, the network was built for {self.breadth}"
+        if self.steps_left(along)[-1] < 1:
+            return f"nothing is left of the {self.along} axis of {along}, the network was built for {self.length}"
+        return None
 
 
 class LongKernelNetwork(PooledNetwork):
@@ -181,7 +198,7 @@ class LongKernelNetwork(PooledNetwork):
 
     def __init__(self, channels: int, outputs: int, plan: Plan, dropout: float) -> None:
         super().__init__(plan.widths[-1], outputs, dropout)
-        self.plan, self.workspace = plan, Workspace()
+        self.plan, self.channels, self.workspace = plan, channels, Workspace()
         width, stride = plan.long_width, plan.oriented(plan.stride)
         self.long = nn.ModuleList(conv(channels, width, plan.oriented(k), stride) for k in plan.kernels)
         self.long_norm = nn.BatchNorm2d(width * len(plan.kernels))
@@ -197,7 +214,17 @@ class LongKernelNetwork(PooledNetwork):
         return torch.cat([layer(pad_same(x, plan.oriented(k), stride)) for layer, k in long], dim=1)
 
     def features(self, x: Tensor) -> Tensor:
+        """As :meth:`PooledNetwork.features`; the axis along the kernels may have another length than planned.
+
+        Raises
+        ------
+        TrainingError
+            For examples of another shape: the fused execution would read memory that is not the weights'.
+        """
         plan = self.plan
+        misfit = plan.misfit(self.channels, tuple(x.shape))
+        if misfit:
+            raise TrainingError(f"{misfit}: give windows of the shape that it learnt from")
         along = x if plan.along == "time" else x.transpose(2, 3)
         if plan.pool_along or not fused.usable(along, self.classifier.weight, plan.stride, plan.separable_length):
             return self.plain_features(x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tonearm.core.threads import limit_threads
+from tonearm.core.threads import keep_large_memory, limit_threads
 
 
 def train(tune_config: dict[str, Any]) -> None:
@@ -17,6 +17,7 @@ def train(tune_config: dict[str, Any]) -> None:
         (URIs), ``experiment``, ``name``, ``parent`` (run id of the sweep) and ``tags``.
     """
     limit_threads(1)
+    keep_large_memory()
     # Imported here, in the worker and after the limit, which numerical libraries read once.
     import torch
     from ray import tune

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import expit
 
+from tonearm.core.errors import TrainingError
 from tonearm.core.types import FloatArray
 
 Pooling = Literal["mean_probability", "mean_logit", "vote"]
@@ -26,9 +27,26 @@ def sigmoid(logits: FloatArray) -> FloatArray:
     return fitness
 
 
+def some_windows(logits: FloatArray) -> FloatArray:
+    """What windows gave, (..., windows, outputs), if there are any.
+
+    Raises
+    ------
+    TrainingError
+        If not: nothing can be pooled.
+    """
+    if not logits.shape[-2]:
+        raise TrainingError(f"0 windows of shape {logits.shape} to pool: give each track at least one window")
+    return logits
+
+
 def share_of_windows_won(logits: FloatArray) -> FloatArray:
-    """Of each class, the share of windows whose largest logit is its own: (..., windows, classes) to (..., classes)."""
-    winners = np.eye(logits.shape[-1], dtype=np.float32)[logits.argmax(axis=-1)]
+    """Of each class, the share of windows whose largest logit is its own: (..., windows, classes) to (..., classes).
+
+    NaN if a window has a NaN, which is no vote.
+    """
+    winners = np.eye(logits.shape[-1], dtype=np.float32)[some_windows(logits).argmax(axis=-1)]
+    winners[np.isnan(logits).any(axis=-1)] = np.nan
     share: FloatArray = winners.mean(axis=-2)
     return share
 
@@ -48,10 +66,10 @@ def pool_probabilities(logits: FloatArray, how: Pooling) -> FloatArray:
     float32 of shape (..., classes), summing to 1.
     """
     if how == "mean_logit":
-        return softmax(logits.mean(axis=-2))
+        return softmax(some_windows(logits).mean(axis=-2))
     if how == "vote":
         return share_of_windows_won(logits)
-    pooled: FloatArray = softmax(logits).mean(axis=-2)
+    pooled: FloatArray = softmax(some_windows(logits)).mean(axis=-2)
     return pooled
 
 
@@ -71,25 +89,30 @@ def pool_fitness(logits: FloatArray, how: Pooling, threshold: float = 0.5) -> Fl
     float32 of shape (..., classes), each within 0..1.
     """
     if how == "mean_logit":
-        return sigmoid(logits.mean(axis=-2))
-    fitness = sigmoid(logits)
-    pooled: FloatArray = (fitness >= threshold).astype(np.float32).mean(axis=-2) if how == "vote" else fitness.mean(-2)
+        return sigmoid(some_windows(logits).mean(axis=-2))
+    fitness = sigmoid(some_windows(logits))
+    if how == "vote":
+        fitness = np.where(np.isnan(fitness), np.nan, fitness >= threshold).astype(np.float32)  # NaN is no vote
+    pooled: FloatArray = fitness.mean(axis=-2)
     return pooled
 
 
 def pool_values(values: FloatArray, how: ValuePooling) -> FloatArray:
     """The mean or the median of windows' values: (..., windows, outputs) to (..., outputs)."""
-    pooled: FloatArray = (np.median if how == "median" else np.mean)(values, axis=-2).astype(np.float32)
+    pooled: FloatArray = (np.median if how == "median" else np.mean)(some_windows(values), axis=-2).astype(np.float32)
     return pooled
 
 
 def unit_length(vectors: np.ndarray) -> FloatArray:
     """Vectors (..., dim) divided by their length; zeros stay zeros."""
+    vectors = vectors.astype(np.float64)
+    largest = np.abs(vectors).max(axis=-1, keepdims=True)
+    vectors = vectors / np.where(largest == 0, 1, largest)  # squares of what is tiny or huge are no numbers
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit: FloatArray = (vectors / np.maximum(length, np.finfo(np.float32).tiny)).astype(np.float32)
+    unit: FloatArray = (vectors / np.where(length == 0, 1, length)).astype(np.float32)
     return unit
 
 
 def pool_directions(vectors: FloatArray) -> FloatArray:
     """The mean direction of windows' vectors, each counted at unit length: (..., windows, dim) to (..., dim)."""
-    return unit_length(unit_length(vectors).mean(axis=-2))
+    return unit_length(unit_length(some_windows(vectors)).mean(axis=-2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,12 +33,15 @@ class Task(Config):
         The metrics that a report gives with an interval.
     needs_classes
         Whether a label of few tracks is left out of the data set.
+    uses_labels
+        Whether labels are what is learnt; if not, splits need not balance them.
     trivial_name
         What :meth:`trivial` answers, for reports: ``"majority class"``.
     """
 
     registry: ClassVar[Registry[type[Task]]] = Registry("task")
     needs_classes: ClassVar[bool] = False
+    uses_labels: ClassVar[bool] = True
     primary: ClassVar[str]
     maximise: ClassVar[bool]
     smooth: ClassVar[str]
@@ -75,13 +79,25 @@ class Task(Config):
         raise TypeError(f"{type(self).__name__} must define its loss")
 
     def pool(self, logits: FloatArray) -> FloatArray:
-        """Window logits (..., windows, outputs) to track predictions (..., outputs)."""
+        """Window logits (..., windows, outputs) to track predictions (..., outputs).
+
+        Raises
+        ------
+        TrainingError
+            If there are no windows.
+        """
         raise TypeError(f"{type(self).__name__} must define how windows pool")
 
     def metrics(
         self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
     ) -> dict[str, float]:
-        """Figures of merit of track predictions; ``groups`` names each track's artist, where that matters."""
+        """Figures of merit of track predictions; ``groups`` names each track's artist, where that matters.
+
+        Raises
+        ------
+        TrainingError
+            If there are no predictions, or some are not finite.
+        """
         raise TypeError(f"{type(self).__name__} must define its metrics")
 
     def some_metrics(
@@ -133,9 +149,14 @@ class Task(Config):
         return {}
 
     def better(self, candidate: dict[str, float], incumbent: dict[str, float] | None) -> bool:
-        """Whether the candidate's metrics are better than the incumbent's: by the primary, then the smooth one."""
-        if incumbent is None:
-            return True
-        sign = 1.0 if self.maximise else -1.0
-        ranks = [(sign * m[self.primary], -m[self.smooth]) for m in (candidate, incumbent)]
-        return ranks[0] > ranks[1]
+        """Whether the candidate's metrics are better than the incumbent's: by the primary, then the smooth one.
+
+        NaN ranks last, and where the primary is NaN the smooth one decides nothing. Anything is better than None.
+        """
+        return incumbent is None or self._rank(candidate) > self._rank(incumbent)
+
+    def _rank(self, metrics: dict[str, float]) -> tuple[float, ...]:
+        primary, smooth = metrics[self.primary] * (1 if self.maximise else -1), -metrics[self.smooth]
+        if math.isnan(primary):
+            return (0,)
+        return (1, primary, 0) if math.isnan(smooth) else (1, primary, 1, smooth)

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tonearm.core.errors import DatasetError
+from tonearm.core.errors import DatasetError, TrainingError
 from tonearm.core.types import FloatArray, Truth
 from tonearm.tasks.aggregate import pool_directions, pool_values, unit_length
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import fact_values, has_fact, numbers
+from tonearm.tasks.labels import fact_values, has_fact, judged, numbers
 from tonearm.tasks.plots import cosine_plot
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Embedding(Task, kind="embedding"):
         How many neighbours the ranked metrics look at.
     """
 
+    uses_labels: ClassVar[bool] = False
     primary: ClassVar[str] = "mean_cosine"
     maximise: ClassVar[bool] = True
     smooth: ClassVar[str] = "mse"
@@ -118,6 +119,7 @@ class Embedding(Task, kind="embedding"):
     ) -> dict[str, float]:
         if not set(wanted) <= {"mean_cosine", "mse"}:
             return super().some_metrics(wanted, predictions, target, groups)
+        predictions = judged(predictions)
         if self.loss_kind == "cosine":  # the mean of several models' unit vectors is shorter, which says nothing
             predictions, target = unit_length(predictions), unit_length(target)
         squared = np.square(predictions.astype(np.float64) - target)
@@ -148,8 +150,10 @@ def artist_vectors(
     predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None
 ) -> tuple[FloatArray, FloatArray]:
     """Each artist's mean predicted and mean true vector, both (artists, dim) and of unit length, artists sorted."""
-    if not groups:
+    if groups is None:
         return unit_length(predictions), unit_length(target)
+    if len(groups) != len(target):
+        raise TrainingError(f"{len(target)} tracks and {len(groups)} groups: give the artist of each track")
     artists, place = np.unique(np.asarray(groups), return_inverse=True)
     tracks = np.bincount(place)[:, None]
     means = []

@@ -1,4 +1,4 @@
-"""Labels and facts of tracks as numbers, with everything that is missing named."""
+"""Labels, facts and predictions of tracks as numbers, with everything that is missing named."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tonearm.core.errors import DatasetError
+from tonearm.core.errors import DatasetError, TrainingError
 from tonearm.core.types import FloatArray, Truth
 
 NAMED_IN_MESSAGES = 20
@@ -78,3 +78,22 @@ def numbers(truth: Truth, fact: str, vectors: bool) -> FloatArray:
             "leave them out of the data set"
         )
     return values
+
+
+def judged(predictions: FloatArray) -> FloatArray:
+    """Track predictions (tracks, ...) if metrics can judge them: ranks and counts would take NaN for an answer.
+
+    Raises
+    ------
+    TrainingError
+        If there are none, or some are not finite.
+    """
+    if not len(predictions):
+        raise TrainingError("there are 0 track predictions to judge: give the split at least one track")
+    bad = int((~np.isfinite(predictions).reshape(len(predictions), -1).all(axis=1)).sum())
+    if bad:
+        raise TrainingError(
+            f"{bad} of {len(predictions)} track predictions are not finite: lower the learning rate, or look at what "
+            "these tracks' windows hold"
+        )
+    return predictions

@@ -10,11 +10,14 @@ from scipy.special import expit, log_softmax, logit
 
 from tonearm.core.types import FloatArray
 from tonearm.tasks.aggregate import share_of_windows_won
-from tonearm.tasks.multi_hot import LARGEST_WEIGHT, SMALLEST_PROBABILITY, MultiHot, binary_log_loss
+from tonearm.tasks.log_loss import SMALLEST_PROBABILITY, binary_log_loss, within
+from tonearm.tasks.multi_hot import LARGEST_WEIGHT, MultiHot
 
 
 class Membership(MultiHot):
     """Base of the tasks that train by softmax or by sigmoids, and whose predictions are fitness, 0..1, either way.
+
+    A row without a class has no target to spread: with softmax it has no weight in the loss.
 
     Attributes
     ----------
@@ -37,7 +40,7 @@ class Membership(MultiHot):
     def weights(self, target: np.ndarray, outputs: int) -> torch.Tensor | None:
         if self.training == "multi_hot" or self.class_weights == "none":
             return super().weights(target, outputs)
-        share = spread(target).mean(axis=0)
+        share = mean_share(target)
         occurs = share > 0
         weights = np.ones(outputs)
         weights[occurs] = np.minimum(1 / (occurs.sum() * share[occurs]), LARGEST_WEIGHT)
@@ -46,10 +49,12 @@ class Membership(MultiHot):
     def loss(self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         if self.training == "multi_hot":
             return super().loss(logits, target, weights)
-        parts = target / target.sum(dim=1, keepdim=True)
+        classes = target.sum(dim=1, keepdim=True)
+        parts = target / torch.where(classes > 0, classes, 1)
         if weights is not None:
             parts = parts * weights
-        return -(parts * torch.log_softmax(logits, dim=1)).sum() / parts.sum()
+        total = parts.sum()
+        return -(parts * torch.log_softmax(logits, dim=1)).sum() / torch.where(total > 0, total, 1)
 
     def pool(self, logits: FloatArray) -> FloatArray:
         if self.training == "softmax" and self.pooling == "vote":
@@ -60,19 +65,31 @@ class Membership(MultiHot):
         """The unweighted training loss (nats) of pooled fitness, whose logits are had back from it."""
         if self.training == "multi_hot":
             return binary_log_loss(predictions, target)
-        fitness = np.clip(predictions.astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-        return float(-(spread(target) * log_softmax(logit(fitness), axis=1)).sum(axis=1).mean())
+        each = -(spread(target) * log_softmax(logit(within(predictions)), axis=1)).sum(axis=1)
+        return float(each.sum() / labelled(target))
 
     def trivial(self, target: np.ndarray, outputs: int) -> FloatArray:
         """The constant fitness of the least training loss: frequencies, for softmax by way of their logarithms."""
         if self.training == "multi_hot":
             return super().trivial(target, outputs)
-        share = np.maximum(spread(target).mean(axis=0), SMALLEST_PROBABILITY)
+        share = np.maximum(mean_share(target), SMALLEST_PROBABILITY)
         fitness: FloatArray = expit(np.log(share)).astype(np.float32)
         return fitness
 
 
 def spread(target: np.ndarray) -> np.ndarray:
-    """Multi-hot rows divided by their sums: float64 (tracks, classes)."""
-    shares: np.ndarray = target.astype(np.float64) / target.sum(axis=1, keepdims=True)
+    """Multi-hot rows divided by their sums: float64 (tracks, classes). Rows of zeros stay zeros."""
+    classes = target.sum(axis=1, keepdims=True)
+    shares: np.ndarray = target.astype(np.float64) / np.where(classes > 0, classes, 1)
     return shares
+
+
+def labelled(target: np.ndarray) -> int:
+    """How many rows have a class, at least 1."""
+    return max(int(target.any(axis=1).sum()), 1)
+
+
+def mean_share(target: np.ndarray) -> np.ndarray:
+    """The mean of :func:`spread` over the rows that have a class: (classes,)."""
+    share: np.ndarray = spread(target).sum(axis=0) / labelled(target)
+    return share

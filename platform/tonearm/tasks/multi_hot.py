@@ -14,7 +14,6 @@ from tonearm.tasks.aggregate import Pooling, pool_fitness
 from tonearm.tasks.base import Task
 from tonearm.tasks.labels import label_indices
 
-SMALLEST_PROBABILITY = 1e-7
 LARGEST_WEIGHT = 20.0  # a class of one track in thousands would otherwise rule the batches that it is in
 
 
@@ -66,12 +65,6 @@ class MultiHot(Task):
         counts = target.sum(axis=0)
         rarest: np.ndarray = np.where(target > 0, counts, np.inf).argmin(axis=1)
         return rarest
-
-
-def binary_log_loss(predictions: FloatArray, target: np.ndarray) -> float:
-    """Mean binary cross-entropy over tracks and classes, nats, from fitness (tracks, classes)."""
-    p = np.clip(predictions.astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-    return float(-(target * np.log(p) + (1 - target) * np.log1p(-p)).mean())
 
 
 def named(rows: np.ndarray, names: Sequence[str]) -> list[str]:

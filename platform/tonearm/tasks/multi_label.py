@@ -9,7 +9,9 @@ import numpy as np
 
 from tonearm.core.types import FloatArray
 from tonearm.tasks.aggregate import pool_fitness
-from tonearm.tasks.multi_hot import MultiHot, binary_log_loss, named
+from tonearm.tasks.labels import judged
+from tonearm.tasks.log_loss import binary_log_loss
+from tonearm.tasks.multi_hot import MultiHot, named
 from tonearm.tasks.plots import bar_plot
 from tonearm.tasks.ranking import average_precision, mean_average_precision, mean_roc_auc, roc_auc
 
@@ -72,7 +74,7 @@ class MultiLabel(MultiHot, kind="multi_label"):
         return {name: figures[name]() for name in wanted}
 
     def _figures_of_merit(self, predictions: FloatArray, target: np.ndarray) -> dict[str, Callable[[], float]]:
-        answers, truth = self.answered(predictions), target > 0
+        answers, truth = self.answered(judged(predictions)), target > 0
         return {
             "mse": lambda: float(np.square(predictions.astype(np.float64) - target).mean()),
             "hamming_loss": lambda: float((answers != truth).mean()),

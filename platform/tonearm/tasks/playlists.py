@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tonearm.core.types import FloatArray
+from tonearm.tasks.labels import judged
 from tonearm.tasks.membership import Membership
 from tonearm.tasks.multi_hot import named
 from tonearm.tasks.plots import bar_plot
@@ -41,6 +42,7 @@ class Playlists(Membership, kind="playlists"):
         target
             Multi-hot (tracks, playlists).
         """
+        predictions = judged(predictions)
         return {
             **{f"top_{k}": float(hits_at(predictions, target, k).mean()) for k in AT},
             "mean_average_precision": mean_average_precision(predictions, target),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -13,7 +14,7 @@ from tonearm.core.errors import DatasetError
 from tonearm.core.types import FloatArray, Truth
 from tonearm.tasks.aggregate import ValuePooling, pool_values, sigmoid
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import has_fact, numbers
+from tonearm.tasks.labels import has_fact, judged, numbers
 from tonearm.tasks.plots import scatter_plot
 from tonearm.tasks.ranking import spearman
 
@@ -43,6 +44,7 @@ class Regression(Task, kind="regression"):
         ``"mean"`` or ``"median"`` of the windows' values.
     """
 
+    uses_labels: ClassVar[bool] = False
     primary: ClassVar[str] = "mae"
     maximise: ClassVar[bool] = False
     smooth: ClassVar[str] = "mse"
@@ -63,10 +65,10 @@ class Regression(Task, kind="regression"):
             found.append(f"task.target is {self.target!r}: name a fact, or several different ones separated by commas")
         if (self.low is None) != (self.high is None):
             found.append(f"task.low is {self.low} and task.high {self.high}: give both ends of the range or neither")
-        elif self.low is not None and self.high is not None and self.low >= self.high:
-            found.append(f"task.low {self.low} is not below task.high {self.high}: give a range")
-        if self.huber_delta <= 0:
-            found.append(f"task.huber_delta is {self.huber_delta}: it must be above 0")
+        elif not -math.inf < self.range[0] < self.range[1] < math.inf:
+            found.append(f"task.low {self.low} is not below task.high {self.high}: give a finite range")
+        if not 0 < self.huber_delta < math.inf:
+            found.append(f"task.huber_delta is {self.huber_delta}: it must be above 0 and finite")
         return found
 
     @property
@@ -127,6 +129,7 @@ class Regression(Task, kind="regression"):
         predictions, target
             (tracks, targets) in the targets' own unit.
         """
+        predictions = judged(predictions)
         each = [errors(predictions[:, i], target[:, i]) for i in range(target.shape[1])]
         return {name: float(np.mean([e[name] for e in each])) for name in each[0]}
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from tonearm.core.types import FloatArray, Truth
-from tonearm.tasks.aggregate import sigmoid
+from tonearm.tasks.aggregate import pool_fitness
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import numbers
+from tonearm.tasks.labels import judged, numbers
+from tonearm.tasks.log_loss import binary_log_loss
 from tonearm.tasks.ranking import roc_auc
 
-SMALLEST_PROBABILITY = 1e-7
 RELATED = "related"
 
 
@@ -29,6 +29,7 @@ class Relations(Task, kind="relations"):
         Length of the vectors.
     """
 
+    uses_labels: ClassVar[bool] = False
     primary: ClassVar[str] = "log_loss"
     maximise: ClassVar[bool] = False
     smooth: ClassVar[str] = "log_loss"
@@ -57,15 +58,15 @@ class Relations(Task, kind="relations"):
         return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target)
 
     def pool(self, logits: FloatArray) -> FloatArray:
-        return sigmoid(logits.mean(axis=-2))
+        return pool_fitness(logits, "mean_logit")
 
     def metrics(
         self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
     ) -> dict[str, float]:
         """Log loss (nats), area under the ROC curve, and accuracy at one half."""
-        p = np.clip(predictions[:, 0].astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+        p = judged(predictions)[:, 0]
         return {
-            "log_loss": float(-np.mean(np.where(target > 0, np.log(p), np.log1p(-p)))),
+            "log_loss": binary_log_loss(p, target),
             "roc_auc": roc_auc(p, target),
             "accuracy": float(np.mean((p > 0.5) == (target > 0))),
         }

@@ -11,13 +11,13 @@ import torch
 from tonearm.core.types import FloatArray, Truth
 from tonearm.tasks.aggregate import Pooling, pool_probabilities
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import label_indices
+from tonearm.tasks.labels import judged, label_indices
+from tonearm.tasks.log_loss import SMALLEST_PROBABILITY
 from tonearm.tasks.plots import bar_plot, confusion_plot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SMALLEST_PROBABILITY = 1e-7
 MOST_CLASSES_IN_A_MATRIX = 40
 
 
@@ -83,6 +83,7 @@ class SingleLabel(Task, kind="single_label"):
         target
             Class indices (tracks,).
         """
+        predictions = judged(predictions)
         confusion = confusion_matrix(target, predictions.argmax(axis=1), predictions.shape[1])
         own = predictions[np.arange(len(target)), target]
         present = confusion.sum(axis=1) > 0

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tonearm.core.types import FloatArray, Truth
-from tonearm.tasks.labels import label_indices
-from tonearm.tasks.membership import Membership
+from tonearm.tasks.aggregate import pool_probabilities
+from tonearm.tasks.labels import judged, label_indices
+from tonearm.tasks.log_loss import SMALLEST_PROBABILITY
+from tonearm.tasks.membership import Membership, labelled, mean_share, spread
 from tonearm.tasks.multi_hot import named
 from tonearm.tasks.plots import bar_plot
 from tonearm.tasks.ranking import hits_at
@@ -42,6 +44,23 @@ class Tabular(Membership, kind="tabular"):
         target: np.ndarray = np.eye(len(names), dtype=np.float32)[first]
         return target
 
+    def pool(self, logits: FloatArray) -> FloatArray:
+        """With softmax, probabilities that sum to 1, as baselines give them: the two can be compared and averaged."""
+        return pool_probabilities(logits, self.pooling) if self.training == "softmax" else super().pool(logits)
+
+    def log_loss(self, predictions: FloatArray, target: np.ndarray) -> float:
+        if self.training != "softmax":
+            return super().log_loss(predictions, target)
+        likely = np.log(np.clip(predictions.astype(np.float64), SMALLEST_PROBABILITY, 1.0))
+        return float(-(spread(target) * likely).sum() / labelled(target))
+
+    def trivial(self, target: np.ndarray, outputs: int) -> FloatArray:
+        """With softmax, the classes' shares of the training split."""
+        if self.training != "softmax":
+            return super().trivial(target, outputs)
+        share: FloatArray = mean_share(target).astype(np.float32)
+        return share
+
     def metrics(
         self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
     ) -> dict[str, float]:
@@ -50,10 +69,11 @@ class Tabular(Membership, kind="tabular"):
         Parameters
         ----------
         predictions
-            Fitness (tracks, classes).
+            Probabilities (with sigmoids: fitness) (tracks, classes).
         target
             Multi-hot (tracks, classes).
         """
+        predictions = judged(predictions)
         return {
             "categorical_accuracy": float((predictions.argmax(axis=1) == target.argmax(axis=1)).mean()),
             "any_accuracy": float(hits_at(predictions, target, 1).mean()),

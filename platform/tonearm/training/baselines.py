@@ -20,6 +20,7 @@ from tonearm.datasets.manifest import Track
 from tonearm.features.base import Representation
 from tonearm.features.store import FeatureStore, Stored, track_key
 from tonearm.tasks.base import Task
+from tonearm.tasks.playlists import Playlists
 from tonearm.training.config import DatasetRef
 from tonearm.training.estimators import Estimator, Function
 
@@ -51,6 +52,8 @@ class BaselineConfig(Config):
     def problems(self) -> list[str]:
         if not self.features and not self.columns:
             return ["features and columns are both empty: name at least one representation or fact to learn from"]
+        if isinstance(self.task, Playlists):
+            return ["a baseline gives probabilities, which are no fitness of each playlist by itself: use 'tabular'"]
         given = {"features": [f.store_name() for f in self.features], "columns": list(self.columns)}
         return [
             f"{field} name the same one twice, so that it would count double: leave it out once"

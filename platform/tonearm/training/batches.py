@@ -110,9 +110,9 @@ class Batches:
         for t in sorted(tracks, key=lambda t: t.track_id):
             self._tracks.setdefault(t.split or "", []).append(t)
         by_name = {"": stores} if isinstance(stores, FeatureStore) else dict(stores or {})
-        train = self.tracks("train")
+        ordered = [t for split in self._tracks.values() for t in split]
         self.readers: dict[str, Reader] = {
-            name: make_reader(feature, config, train, by_name.get(name), self.facts)
+            name: make_reader(feature, config, ordered, by_name.get(name), self.facts)
             for name, feature in config.feature.parts().items()
         }
         self._heard = next((r for r in self.readers.values() if isinstance(r, StoreReader)), None)

@@ -14,6 +14,8 @@ from tonearm.models.base import ModelConfig, Specs
 from tonearm.tasks.base import Task
 from tonearm.training.optim import OptimConfig
 
+LEAST_FILLED_SECONDS = 1.0
+
 __all__ = ["DatasetRef", "Member", "OptimConfig", "TrialConfig", "WindowConfig"]
 
 
@@ -105,8 +107,12 @@ class TrialConfig(Config):
                     f"{self.clip.seconds:g} s at hop {feature.hop}{f' of {name}' if name else ''}: shorten the window "
                     "or lengthen the clip"
                 )
-        if len({(f.hop, f.sample_rate) for f in self.representations.values()}) > 1:
-            found.append("the representations differ in hop or sample rate: windows would not be of one time")
+        heard = self.representations
+        lengths = {(f.hop, f.sample_rate, f.input_spec(self.clip.seconds).frames) for f in heard.values()}
+        if len(lengths) > 1:
+            found.append("the representations differ in hop, sample rate or frames: windows would not be of one time")
+        if heard and len(heard) < len(self.feature.parts()):
+            found.append("audio and other inputs at once: a track has several windows of the one and one of the other")
         if found:
             return found
         found = self.built_model.problems_with(self.inputs, 2)
@@ -147,5 +153,10 @@ class TrialConfig(Config):
 
     @property
     def min_seconds(self) -> float:
-        """The least audio that yields one window; 0 where nothing is heard."""
+        """The least audio that yields one window; 0 where nothing is heard.
+
+        Where clips are filled up (padded, wrapped) any second of music does.
+        """
+        if self.clip.tail != "drop" and self.representations:
+            return LEAST_FILLED_SECONDS
         return max((f.seconds_of(self.window.frames) for f in self.representations.values()), default=0.0)

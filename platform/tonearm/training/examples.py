@@ -10,6 +10,7 @@ import numpy as np
 
 from tonearm.audio.windows import ClipConfig
 from tonearm.core.errors import DatasetError, StoreError
+from tonearm.datasets.artist_names import plain
 from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import SPLITS, Manifest, Track
 from tonearm.features.base import Feature
@@ -55,6 +56,16 @@ def usable(task: Task, feature: Feature | None, manifest: Manifest) -> Manifest:
 def shown(feature: Feature, manifest: Manifest) -> np.ndarray:
     """Which tracks have this input, bool (tracks,): recordings were checked when they were extracted."""
     return np.ones(len(manifest.tracks), dtype=bool)
+
+
+@shown.register
+def _(feature: Table, manifest: Manifest) -> np.ndarray:
+    ids = [t.track_id for t in manifest.tracks]
+    known = np.ones(len(ids), dtype=bool)
+    for name in feature.columns if feature.missing == "refuse" else ():
+        values = manifest.facts.of(ids, name).astype(np.float64).reshape(len(ids), -1)
+        known &= ~np.isnan(values).any(axis=1)
+    return known
 
 
 @shown.register
@@ -150,7 +161,9 @@ def descriptor_facts(tracks: Sequence[Track], clip: ClipConfig, features: str) -
 
 
 def facts_of_tracks(given: Facts, tracks: Sequence[Track]) -> Facts:
-    """Facts whose rows are tracks, or artists that are the tracks' groups, as facts of the tracks; NaN where unknown.
+    """Facts whose rows are tracks, their groups or their artists, as facts of the tracks; NaN where unknown.
+
+    An artist is found by the name, of any case and spacing, or by the id that is the group.
 
     Raises
     ------
@@ -158,7 +171,10 @@ def facts_of_tracks(given: Facts, tracks: Sequence[Track]) -> Facts:
         If they are of none of these tracks, or hold texts or tokens, for which there is no "unknown".
     """
     row = {key: i for i, key in enumerate(given.track_ids)}
-    index = np.array([_row_of(t, row) for t in tracks])
+    plain_row: dict[str, int] = {}
+    for key, i in row.items():
+        plain_row.setdefault(plain(key), i)
+    index = np.array([_row_of(t, row, plain_row) for t in tracks])
     if not len(index) or index.max() < 0:
         raise DatasetError(f"facts of {given.track_ids[:1]} and others, but of none of these tracks or their artists")
     columns = {}
@@ -172,10 +188,24 @@ def facts_of_tracks(given: Facts, tracks: Sequence[Track]) -> Facts:
     return Facts([t.track_id for t in tracks], columns)
 
 
-def _row_of(track: Track, row: Mapping[str, int]) -> int:
-    """The row of a track, or of its artist; -1 if there is none."""
-    artist = track.group.partition(":")[2]
-    return next((row[key] for key in (track.track_id, track.group, artist) if key in row), -1)
+def _row_of(track: Track, row: Mapping[str, int], plain_row: Mapping[str, int]) -> int:
+    """The row of a track, or of its artist; -1 if there is none.
+
+    The artist's name goes before the group's: a group that was joined with another bears one artist's name only.
+    """
+    group, own, artist = track.group, track.group.partition(":")[2], track.artist or ""
+    for table, key in (
+        (row, track.track_id),
+        (row, group),
+        (row, artist),
+        (plain_row, plain(artist)),
+        (row, own),
+        (plain_row, plain(group)),
+        (plain_row, plain(own)),
+    ):
+        if key and key in table:
+            return table[key]
+    return -1
 
 
 def _number(value: object) -> float:
@@ -188,8 +218,8 @@ def with_vectors(manifest: Manifest, vectors: Mapping[str, tuple[list[str], np.n
     Parameters
     ----------
     vectors
-        By the new fact's name the ids and their vectors, float (ids, dim). An id is a track's; or, for a table of
-        artists, the artist that is a track's group. A track without a vector gets NaN.
+        By the new fact's name the ids and their vectors, float (ids, dim). An id is a track's or an artist's, as in
+        :func:`facts_of_tracks`. A track without a vector gets NaN.
 
     Raises
     ------

@@ -130,6 +130,7 @@ class _Loop:
         self.optimizer, self.schedule = build_optimizer(model, optim), Schedule(optim)
         self.scaler = torch.amp.grad_scaler.GradScaler(device, enabled=optim.precision == "float16")
         self.progress = _Progress()
+        self._last: Batch | None = None
         self.best_weights = copy.deepcopy(model.state_dict())
         weights = task.weights(examples.targets("train"), len(examples.classes))
         self.weights = weights if weights is None else weights.to(device)
@@ -198,7 +199,7 @@ class _Loop:
                 "training split: give it more tracks"
             )
         steps = math.ceil(batches / self.optim.accumulate)
-        losses, seen = 0.0, 0
+        losses, seen, examples = 0.0, 0, 0  # examples: of the step that is being collected
         first = self.progress.epoch_of_round * steps
         for i, batch in enumerate(self.examples.train(self.progress.epoch, size, self.least)):
             step = first + i // self.optim.accumulate
@@ -207,14 +208,16 @@ class _Loop:
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
                 self.optimizer.zero_grad(set_to_none=True)
-            together = min(self.optim.accumulate, batches - i + i % self.optim.accumulate)
-            value = self._backward(batch, together, step, rate)
-            losses, seen = losses + value * len(batch.track_ids), seen + len(batch.track_ids)
+            value, size_here = self._backward(batch, step, rate), len(batch.track_ids)
+            losses, seen, examples = losses + value * size_here, seen + size_here, examples + size_here
             if (i + 1) % self.optim.accumulate == 0 or i + 1 == batches:
-                self._step()
+                self._step(examples)
+                examples = 0
+        if not all(bool(p.isfinite().all()) for p in self.model.parameters() if p.requires_grad):
+            raise self._diverged("the weights are not finite after the step", batch, step, rate)
         return losses / seen
 
-    def _backward(self, batch: Batch, together: int, step: int, rate: float) -> float:
+    def _backward(self, batch: Batch, step: int, rate: float) -> float:
         """Add a batch's gradient to those of the others that make a step; returns its loss."""
         with torch.autocast(self.device, PRECISIONS[self.optim.precision], self.optim.precision != "float32"):
             logits = self.model(on_device(batch.inputs, self.device))
@@ -222,15 +225,30 @@ class _Loop:
         penalty = self.model.penalty()
         total = loss if penalty is None else loss + penalty
         value = float(loss.detach())
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss is {value} at step {step} of epoch {self.progress.epoch}, learning rate {rate:g}, tracks "
-                f"{', '.join(batch.track_ids[:8])}: lower the rate, or look at these tracks"
-            )
-        self.scaler.scale(total / together).backward()  # type: ignore[no-untyped-call]
+        if not math.isfinite(value if penalty is None else float(total.detach())):
+            raise self._diverged(f"the loss is {value}", batch, step, rate)
+        self._last = batch
+        # Of several batches a step each example counts alike, also those of a smaller last batch.
+        share = len(batch.track_ids) if self.optim.accumulate > 1 else 1
+        self.scaler.scale(total * share).backward()  # type: ignore[no-untyped-call]
         return value
 
-    def _step(self) -> None:
+    def _diverged(self, what: str, batch: Batch, step: int, rate: float) -> TrainingError:
+        """The error that names step, rate and tracks; the step before may be the one that spoilt the weights."""
+        before = "" if self._last is None or self._last is batch else (
+            f"; of the step before {', '.join(self._last.track_ids)}"
+        )  # fmt: skip
+        return TrainingError(
+            f"{what} at step {step} of epoch {self.progress.epoch} (counted in its round), learning rate {rate:g}, "
+            f"tracks {', '.join(batch.track_ids)}{before}: lower the rate, or look at these tracks"
+        )
+
+    def _step(self, examples: int) -> None:
+        """Change the weights by the gradients that were added up, of so many examples."""
+        if self.optim.accumulate > 1:
+            for p in self.model.parameters():
+                if p.grad is not None:
+                    p.grad /= examples
         if self.optim.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.optim.clip_norm)

@@ -52,14 +52,14 @@ class Reader(Protocol):
 
 @singledispatch
 def make_reader(
-    feature: Feature, config: TrialConfig, train: Sequence[Track], store: FeatureStore | None, facts: Facts
+    feature: Feature, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, facts: Facts
 ) -> Reader:
     """The reader of an input.
 
     Parameters
     ----------
-    train
-        The training split, which scalings are fitted on.
+    tracks
+        All tracks, with splits; scalings are fitted on the training split.
     store
         Of a representation.
     facts
@@ -69,28 +69,35 @@ def make_reader(
 
 
 @make_reader.register
-def _(feature: Representation, config: TrialConfig, train: Sequence[Track], store: FeatureStore | None, facts: Facts
-      ) -> Reader:  # fmt: skip
+def _(
+    feature: Representation, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, facts: Facts
+) -> Reader:
     if store is None:
         raise TrainingError(f"the representation {feature.brief()} has no store: extract it first")
-    return StoreReader(feature, config, train, store)
+    return StoreReader(feature, config, _training(tracks), store)
 
 
 @make_reader.register
-def _(feature: Table, config: TrialConfig, train: Sequence[Track], store: FeatureStore | None, facts: Facts) -> Reader:
-    return TableReader(feature, train, facts)
+def _(feature: Table, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, facts: Facts) -> Reader:
+    return TableReader(feature, tracks, facts)
 
 
 @make_reader.register
-def _(feature: Tokens, config: TrialConfig, train: Sequence[Track], store: FeatureStore | None, facts: Facts
-      ) -> Reader:  # fmt: skip
-    return TokensReader(feature, train, facts)
+def _(
+    feature: Tokens, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, facts: Facts
+) -> Reader:
+    return TokensReader(feature, _training(tracks), facts)
 
 
 @make_reader.register
-def _(feature: Picture, config: TrialConfig, train: Sequence[Track], store: FeatureStore | None, facts: Facts
-      ) -> Reader:  # fmt: skip
+def _(
+    feature: Picture, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, facts: Facts
+) -> Reader:
     return PictureReader(feature, facts)
+
+
+def _training(tracks: Sequence[Track]) -> list[Track]:
+    return [t for t in tracks if t.split == "train"]
 
 
 def scale_window(
@@ -170,30 +177,28 @@ class StoreReader:
 class TableReader:
     """Numeric facts as vectors."""
 
-    def __init__(self, feature: Table, train: Sequence[Track], facts: Facts) -> None:
-        self.feature = feature
-        values = np.column_stack([facts.of(facts.track_ids, name) for name in feature.columns]).astype(np.float64)
+    def __init__(self, feature: Table, tracks: Sequence[Track], facts: Facts) -> None:
+        self._row = {t.track_id: i for i, t in enumerate(tracks)}
+        columns = [facts.of(self._row, name) for name in feature.columns]
+        texts = [name for name, c in zip(feature.columns, columns, strict=True) if c.dtype.kind not in "fi"]
+        if texts:
+            raise DatasetError(f"the facts {', '.join(texts)} are texts: a table holds numbers")
+        values = np.column_stack(columns).astype(np.float64)
         if values.shape[1] != feature.size:
             raise DatasetError(
                 f"the facts {', '.join(feature.columns[:8])} have {values.shape[1]} numbers, the table says "
                 f"{feature.size}: set feature.width to {values.shape[1]}"
             )
-        self._row = {track_id: i for i, track_id in enumerate(facts.track_ids)}
-        known = [t.track_id for t in train if t.track_id in self._row]
-        self.scaling = fit_table(values[[self._row[i] for i in known]], feature)
+        if np.isinf(values).any():
+            raise DatasetError(f"a number of the facts {', '.join(feature.columns[:8])} is infinite: correct the table")
+        self.scaling = fit_table(values[[self._row[t.track_id] for t in _training(tracks)]], feature)
         self._values = torch.from_numpy(scale_table(values, feature, self.scaling))
 
-    def _rows(self, tracks: Sequence[Track]) -> list[int]:
-        missing = [t.track_id for t in tracks if t.track_id not in self._row]
-        if missing:
-            raise DatasetError(f"{len(missing)} tracks have no facts, e.g. {missing[0]!r}")
-        return [self._row[t.track_id] for t in tracks]
-
     def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
-        return self._values[self._rows(tracks)]
+        return self._values[[self._row[t.track_id] for t in tracks]]
 
     def windows(self, track: Track) -> torch.Tensor:
-        return self._values[self._rows([track])]
+        return self._values[[self._row[track.track_id]]]
 
 
 class TokensReader:
@@ -209,10 +214,14 @@ class TokensReader:
         tokens = self._facts.of([t.track_id for t in tracks], self.feature.column)
         if tokens.ndim != 2:
             raise DatasetError(f"the fact {self.feature.column!r} holds one value a track, not a row of tokens")
-        rare = self.feature.vocabulary + 1
-        tokens = np.minimum(tokens, rare)[:, -self.feature.length :]
-        short = self.feature.length - tokens.shape[1]
-        return np.pad(tokens, ((0, 0), (short, 0))) if short else tokens
+        most = int(tokens.max(initial=0))
+        if tokens.shape[1] != self.feature.length or most > self.feature.vocabulary + 1:
+            raise DatasetError(
+                f"the fact {self.feature.column!r} holds texts of {tokens.shape[1]} tokens up to {most}, the input "
+                f"takes {self.feature.length} up to {self.feature.vocabulary + 1}: set its length and vocabulary to "
+                "the data set's"
+            )
+        return tokens
 
     def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
         tokens = self._tokens(tracks)
@@ -242,6 +251,8 @@ class PictureReader:
         if file and row.isdecimal():
             if file not in self._files:
                 self._files[file] = read_pictures(file)
+            if int(row) >= len(self._files[file]):
+                raise DatasetError(f"{file} holds {len(self._files[file])} pictures, none is number {row}")
             picture = torch.from_numpy(self._files[file][int(row)].copy()).float() / 255  # which is read-only
         else:
             picture = torch.from_numpy(_decode(place)).float() / 255

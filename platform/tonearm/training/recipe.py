@@ -11,9 +11,12 @@ from tonearm.core.config import Config
 from tonearm.core.errors import ConfigError
 from tonearm.datasets.base import DatasetConfig
 from tonearm.features.base import Representation
+from tonearm.models.stacked import GenreEnsembleConfig, TimeFreqConfig
 from tonearm.training.baselines import BaselineConfig
 from tonearm.training.config import TrialConfig
 
+#: Fields of a trial that are no choice of a recipe.
+FILLED_IN = {"dataset", "members", "seed"}
 StageConfig = TrialConfig | BaselineConfig
 
 
@@ -70,6 +73,10 @@ class Recipe:
         Whether the result is the mean of all stages that no other stage needs, instead of the last one.
     folds
         Of the cross-validation that the source made; 0 for one split.
+    grouped
+        Whether an artist stays on one side; some sources let them cross.
+    fractions
+        Of training, validation and test, where the data set has no published split.
     """
 
     data: DatasetConfig
@@ -78,11 +85,15 @@ class Recipe:
     published: str = ""
     ensemble: bool = False
     folds: int = 0
+    grouped: bool = True
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
 
     def __post_init__(self) -> None:
         known: set[str] = set()
         found = []
+        by_name = {s.name: s for s in self.stages}
         for stage in self.stages:
+            found += _member_problems(stage, by_name)
             found += [f"stage {stage.name!r} needs {name!r}, which is not trained before it" for name in stage.needs()
                       if name not in known]  # fmt: skip
             if stage.name in known:
@@ -90,6 +101,9 @@ class Recipe:
             known.add(stage.name)
         if not self.stages:
             found.append("a recipe has at least one stage")
+        clips = {s.config.clip for s in self.stages if s.representations()}
+        if len(clips) > 1:
+            found.append(f"the stages take clips of {sorted(c.seconds for c in clips)} s: one data set has one kind")
         if found:
             raise ConfigError(found)
 
@@ -114,6 +128,8 @@ class Recipe:
         own: dict[str, dict[str, Any]] = {s.name: {} for s in stages}
         for path, value in changes.items():
             head, _, rest = path.partition(".")
+            if {head, rest.partition(".")[0]} & FILLED_IN:
+                raise ConfigError(f"{path} is filled in when the data is there: --seeds and --dataset choose it")
             if head == "data":
                 data = data.replace({rest: value})
                 stages = [dataclasses.replace(s, data=s.data and _where_it_fits(s.data, rest, value)) for s in stages]
@@ -130,6 +146,27 @@ class Recipe:
     def on(self, data: DatasetConfig) -> Recipe:
         """The same stages on another data set."""
         return dataclasses.replace(self, data=data)
+
+
+def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:
+    """Members that are trained as other models, or on other inputs, than the network on top of them wants."""
+    if not isinstance(stage.config, TrialConfig) or not stage.members:
+        return []
+    model, parts = stage.config.built_model, stage.config.feature.parts()
+    if not isinstance(model, TimeFreqConfig | GenreEnsembleConfig):
+        return [f"stage {stage.name!r}: the model {model.kind!r} has no members"]
+    found = []
+    for name, wanted in model.member_configs(stage.config.inputs).items():
+        own = by_name[stage.members[name]].config if stage.members.get(name) in by_name else None
+        if not isinstance(own, TrialConfig):
+            found.append(f"stage {stage.name!r}: no stage trains its member {name!r}")
+        elif own.built_model != wanted.config or own.feature != parts[wanted.reads or ""]:
+            found.append(
+                f"stage {stage.name!r} wants its member {name!r} as {wanted.config.brief()} on "
+                f"{parts[wanted.reads or ''].brief()}, stage {stage.members[name]!r} trains {own.built_model.brief()} "
+                f"on {own.feature.brief()}: change both alike"
+            )
+    return found
 
 
 def _has(config: Config, path: str) -> bool:

@@ -96,11 +96,14 @@ class RelationExamples:
         """Pairs int64 (2n, 2): all related ones of these artists, then as many random ones; targets float32 (2n,)."""
         rows, columns = np.nonzero(self.related[of] >= 0)
         left, right = of[rows], self.related[of[rows], columns]
+        if len(self.artists) < 3:
+            raise DatasetError(f"{len(self.artists)} artists: there is no unrelated one to tell apart, give at least 3")
         drawn = rng.integers(0, len(self.artists), len(left))
         for _ in range(ATTEMPTS):
             wrong = np.flatnonzero((drawn == left) | (self.related[left] == drawn[:, None]).any(axis=1))
             if not len(wrong):
                 break
             drawn[wrong] = rng.integers(0, len(self.artists), len(wrong))
+        drawn = np.where(drawn == left, (drawn + 1) % len(self.artists), drawn)  # related to all others: any but itself
         pairs = np.concatenate([np.stack([left, right], axis=1), np.stack([left, drawn], axis=1)])
         return pairs, np.repeat(np.array([1, 0], dtype=np.float32), len(left))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tonearm.core import storage
+from tonearm.datasets.facts import Facts, load_facts, save_facts
 from tonearm.datasets.manifest import SPLITS, Manifest
 from tonearm.models.artist_table import ArtistTable
 from tonearm.tasks.base import Task
@@ -23,6 +24,8 @@ from tonearm.training.fit import predict_split
 from tonearm.training.recipe import Stage
 from tonearm.training.relations import RelationExamples
 from tonearm.training.trial import TrackPredictions, TrialFolder, run_trial, score_test
+
+VECTORS = "vectors.parquet"
 
 
 @dataclass(frozen=True)
@@ -138,13 +141,21 @@ def track_vectors(finished: Finished, places: Places) -> tuple[list[str], np.nda
     config = finished.config
     if not isinstance(config, TrialConfig):
         raise TypeError("a baseline gives no vectors")
+    uri = storage.join(finished.folder.uri, VECTORS)
+    if storage.exists(uri):  # computed once: on another device they would differ in their last bits
+        kept = load_facts(uri)
+        return kept.track_ids, kept.of(kept.track_ids, "vector")
     network = load_bundle(finished.folder.bundle_uri).network.to(places.device)
     examples = make_examples(config, finished.manifest, places.features, places.cache)
     if isinstance(examples, RelationExamples) and isinstance(network, ArtistTable):
         rows = network.table.weight.detach().cpu().numpy()
-        return examples.artists, rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    made = [predict_split(network, config.task, examples, split, places.device) for split in SPLITS]
-    return [i for split in SPLITS for i in examples.ids(split)], np.concatenate(made)
+        ids, made = examples.artists, rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    else:
+        ids = [i for split in SPLITS for i in examples.ids(split)]
+        parts = [predict_split(network, config.task, examples, split, places.device) for split in SPLITS]
+        made = np.concatenate(parts)
+    save_facts(uri, Facts(ids, {"vector": made}))
+    return ids, made
 
 
 def seeded(stage: Stage, seed: int) -> Stage:

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 from tonearm.core import storage
-from tonearm.core.errors import TrainingError
+from tonearm.core.errors import BundleError, TrainingError
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Split
@@ -36,6 +36,7 @@ from tonearm.training.bundle import Bundle, build_network, load_bundle, save_bun
 from tonearm.training.config import TrialConfig
 from tonearm.training.fit import fit, window_logits
 
+HISTORY = "history.json"
 WINDOWS = "test_windows.json"
 Ending = Literal["completed", "stopped", "failed"]
 
@@ -59,7 +60,7 @@ class TrialFolder:
 
     def history(self) -> list[dict[str, Any]]:
         """The metrics of the finished epochs, first to last."""
-        path = storage.join(self.uri, "history.json")
+        path = storage.join(self.uri, HISTORY)
         return list(storage.read_json(path)) if storage.exists(path) else []
 
     def ended(self) -> dict[str, Any] | None:
@@ -88,7 +89,7 @@ class TrialFolder:
         if not storage.exists(path):
             return None
         try:
-            state: dict[str, Any] = torch.load(io.BytesIO(storage.read_bytes(path)), weights_only=True)
+            state: dict[str, Any] = torch.load(io.BytesIO(storage.read_bytes(path)), "cpu", weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
             raise TrainingError(f"{path} is damaged ({error}): delete it, then the trial begins anew") from None
         return state
@@ -98,7 +99,7 @@ class TrialFolder:
         buffer = io.BytesIO()
         torch.save({**state, "history": history}, buffer)
         storage.write_bytes(storage.join(self.uri, "state.pt"), buffer.getvalue())
-        storage.write_json(storage.join(self.uri, "history.json"), history)  # the same, for people and plots
+        storage.write_json(storage.join(self.uri, HISTORY), history)  # the same, for people and plots
 
     @property
     def bundle_uri(self) -> str:
@@ -167,6 +168,7 @@ def run_trial(
         history = [*history, metrics]
         folder.save(report.state, history)
         yield metrics
+    storage.write_json(storage.join(folder.uri, HISTORY), history)  # a kill may have come between it and the state
     folder.end("completed")
 
 
@@ -184,18 +186,24 @@ def load_members(network: Network, config: TrialConfig, names: Sequence[str]) ->
             raise TrainingError(f"the model {config.model.kind!r} has no members, {len(config.members)} were given")
         return
     given = {m.name: m for m in config.members}
+    wanted = network.wanted
     found = [f"member {name!r} is not trained: name its trial" for name in network.members if name not in given]
     found += [f"there is no member {name!r}: {', '.join(network.members)}" for name in given
               if name not in network.members]  # fmt: skip
     for name, member in given.items():
         if name in network.members:
-            bundle = load_bundle(member.bundle)
+            try:
+                bundle = load_bundle(member.bundle)
+            except BundleError as error:
+                found.append(f"member {name!r}: {error}")
+                continue
             part = config.feature.parts()[network.member_inputs[name] or ""]
             checks = {
                 "is of another trial": bundle.config.signature() == member.trial,
                 "takes another input": (bundle.config.feature, bundle.config.window.frames)
                 == (part, config.window.frames),
                 "gives other classes": bundle.classes == tuple(names),
+                "is another model": bundle.config.built_model == wanted[name].config,
             }
             wrong = [what for what, fits in checks.items() if not fits]
             found += [f"member {name!r} at {member.bundle} {what}" for what in wrong]
