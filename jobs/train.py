@@ -25,6 +25,9 @@ from tonearm.core.threads import keep_large_memory, limit_threads
 from tonearm.datasets import DatasetConfig
 from tonearm.training.recipe import Recipe
 
+FILLED_IN = {"dataset", "members", "seed"}
+"""Fields of a trial that are no choice of a recipe."""
+
 
 def choose_recipe(name: str, dataset: str, data: str, label: str, options: list[str], settings: list[str]) -> Recipe:
     """A recipe on a data set, with fields changed, from what was typed."""
@@ -39,7 +42,11 @@ def choose_recipe(name: str, dataset: str, data: str, label: str, options: list[
         given = {**({"root": data} if data else {}), **fields}
         recipe = recipe.replace({f"data.{k}": v for k, v in given.items()})
         recipe = recipe.on(choose_dataset(recipe.data.kind, recipe.data.root, recipe.data.to_dict()))
-    return recipe.replace(parse_fields(settings))
+    changes = parse_fields(settings)
+    for path in changes:
+        if FILLED_IN & set(path.split(".")):
+            raise ConfigError(f"--set {path}: it is filled in when the data is there; --seeds and --dataset choose it")
+    return recipe.replace(changes)
 
 
 def main(

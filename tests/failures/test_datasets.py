@@ -73,17 +73,22 @@ def test_table_that_names_other_files(folder: Path) -> None:
 )
 def test_table_that_is_not_utf8(folder: Path, data: bytes) -> None:
     (folder / "tracks.csv").write_bytes(data)
-    assert "cannot be read as a UTF-8 CSV table" in message(folder, "mood")
+    assert "tracks.csv cannot be read as a table: " in message(folder, "mood")
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n"])
 def test_table_that_is_empty(folder: Path, data: bytes) -> None:
     (folder / "tracks.csv").write_bytes(data)
-    assert "needs a column path" in message(folder, "mood")
+    assert "tracks.csv cannot be read as a table: No columns" in message(folder, "mood")
 
 
-def test_table_with_ragged_rows_is_read(folder: Path) -> None:
-    (folder / "tracks.csv").write_text('path,mood\na/one.wav\nb/two.wav,calm,and,more\n"",\n')
+def test_table_whose_rows_have_more_than_its_header_is_refused(folder: Path) -> None:
+    (folder / "tracks.csv").write_text("path,mood\na/one.wav,sad\nb/two.wav,calm,and,more\n")
+    assert "tracks.csv cannot be read as a table: " in message(folder, "mood")
+
+
+def test_rows_that_end_early_lack_what_is_not_there(folder: Path) -> None:
+    (folder / "tracks.csv").write_text('path,mood\na/one.wav\nb/two.wav,calm\n"",\n')
     tracks, rejects, _ = scan_folder(str(folder), "mood")
     assert [(t.track_id, t.label) for t in tracks] == [("b/two.wav", "calm")]
     assert [r.track_id for r in rejects] == ["a/one.wav"]

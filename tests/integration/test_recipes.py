@@ -123,7 +123,7 @@ class Shop:
         published = RECIPES[name]()
         recipe = choose_recipe(name, "", self.data(published.data.kind), "", [], settings(published))
         facts = str(write_factors(self.root / "factors.parquet", self.recordings)) if name in WITH_FACTORS else ""
-        return Request(name, recipe, folds=FOLDS if published.folds else 0, facts=facts)
+        return Request(name, recipe, folds=FOLDS if published.folds else 0, grouped=published.grouped, facts=facts)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_recipe_trains_and_reports_and_a_second_call_trains_nothing(
     for row in rows:
         assert all(math.isfinite(v) for scores in (*row.each, *row.trivial) for v in scores.values()), row
     check_tracking(request, outcome)
-    folder = Path(home.reports_home(outcome.manifest.name)) / f"{name}-{request.signature}"
+    folder = Path(home.reports_home(outcome.manifest.name)) / f"{name}-{outcome.signature}"
     summary = storage.read_json(str(folder / "summary.json"))
     assert summary["recipe"] == name and [r["name"] for r in summary["rows"]] == [r.name for r in rows]
     assert (folder / "runs.png").read_bytes()[:4] == b"\x89PNG"

@@ -39,9 +39,9 @@ def put(root: Path, name: str, text: str = "x") -> str:
 def test_recordings_alone_have_their_own_facts_and_notes_of_what_lacks(root: Path) -> None:
     found = ArtistsConfig(root=str(root)).catalogue()
     assert [(t.track_id, t.group, t.label, t.artist) for t in found.tracks] == [
-        ("a/one.wav", "artist:Ann", "", "Ann"),
-        ("a/two.wav", "artist:Ann", "", "Ann"),
-        ("b/one.wav", "artist:Bob", "", "Bob"),
+        ("a/one.wav", "artist:ann", "", "Ann"),
+        ("a/two.wav", "artist:ann", "", "Ann"),
+        ("b/one.wav", "artist:bob", "", "Bob"),
     ]
     assert [(r.track_id, r.reason) for r in found.rejects] == [("b/three.wav", "no_label")]
     ids = [t.track_id for t in found.tracks]
@@ -64,6 +64,31 @@ def test_artists_table_fills_what_recordings_do_not_say(root: Path) -> None:
     notes = "\n".join(found.notes)
     assert "1 artist(s) of artists.csv have an impossible latitude, e.g. 95" in notes
     assert "2 row(s) of artists.csv have no name or one that came before" in notes
+
+
+def test_years_and_places_of_recordings_are_checked_and_a_place_is_of_one_source(root: Path) -> None:
+    rows = ["path,artist,year,latitude,longitude", "a/one.wav,Ann,0,999,8", "a/two.wav,ANN,123456,1,2",
+            "b/one.wav,Bob,1999,,-181", "b/three.wav,Cyd,,5,"]  # fmt: skip
+    put(root, "tracks.csv", "\n".join(rows))
+    put(root, "artists.csv", "artist,year,latitude,longitude\nann,1980,10,20\nBob,1970,30,\nCyd,1,40,50\n")
+    found = ArtistsConfig(root=str(root)).catalogue()
+    ids = ["a/one.wav", "a/two.wav", "b/one.wav", "b/three.wav"]
+    np.testing.assert_array_equal(found.facts.of(ids, "year"), [1980, 1980, 1999, 1])
+    np.testing.assert_array_equal(found.facts.of(ids, "latitude"), [10, 1, 30, 40])
+    np.testing.assert_array_equal(found.facts.of(ids, "longitude"), [20, 2, np.nan, 50])
+    assert "1 recording(s) have an impossible latitude, e.g. 999: taken as unknown" in found.notes
+    assert "1 recording(s) have an impossible longitude, e.g. -181: taken as unknown" in found.notes
+    assert "1 row(s) of tracks.csv have an impossible year, e.g. '123456': unknown" in found.notes
+
+
+def test_the_table_of_artists_may_have_another_name(root: Path) -> None:
+    put(root, "artists.csv", "artist,year\nBob,1\n")
+    put(root, "msd.csv", "artist.id,name,latitude,longitude,first_year\nAR1,  BOB ,1.5,2.5,1971\n")
+    for name in ("msd.csv", "msd.parquet"):
+        found = ArtistsConfig(root=str(root), artists_file=name).catalogue()
+        assert [found.facts.of(["b/one.wav"], c)[0] for c in ("year", "latitude", "longitude")] == [1971, 1.5, 2.5]
+    lost = ArtistsConfig(root=str(root), artists_file="lost.csv").catalogue()
+    assert any(note.startswith("no lost.csv: years and places") for note in lost.notes)
 
 
 def test_pictures_are_found_by_table_track_and_album(root: Path) -> None:
@@ -122,6 +147,11 @@ def test_relations_drop_what_cannot_be_used_and_say_how_much(root: Path) -> None
     assert "2 of 2 artists have relations" in config.catalogue().notes
 
 
+def test_relations_of_an_artist_whose_name_is_written_otherwise_are_counted(root: Path) -> None:
+    put(root, "relations.csv", "artist,related\nANN,bob\nbob,ANN\n")
+    assert "2 of 2 artists have relations" in ArtistsConfig(root=str(root)).catalogue().notes
+
+
 def test_the_file_and_columns_of_relations_can_be_told(root: Path) -> None:
     put(root, "neighbours.csv", "artist_id,artist,neighbour_id,neighbour,score\n2,Ann,6,Bob,0.3\n6,Bob,2,Ann,0.3\n")
     config = ArtistsConfig(root=str(root), relations_file="neighbours.csv", related_column="neighbour")
@@ -149,7 +179,7 @@ def test_without_audio_each_artist_with_relations_is_a_row(root: Path) -> None:
     found = config.catalogue()
     assert not config.has_audio and ArtistsConfig(root=str(root)).has_audio
     assert [(t.track_id, t.group, t.source) for t in found.tracks] == [
-        (name, f"artist:{name}", "") for name in ("Ann", "Bob", "Cyd")
+        (name, f"artist:{name.lower()}", "") for name in ("Ann", "Bob", "Cyd")
     ]
     assert found.facts.of(["Ann", "Bob", "Cyd"], "related").tolist() == [[1, 2], [0, -1], [0, -1]]
     np.testing.assert_array_equal(found.facts.of(["Ann", "Bob"], "year"), [np.nan, 1970])

@@ -65,7 +65,7 @@ def test_the_published_test_split_is_kept_and_a_tenth_of_each_class_validates(tm
     assert by_id["train/00004"].label == "bee" and by_id["test/00005"].label == "can"
     assert all((t.split == "test") == t.track_id.startswith("test/") for t in found.tracks)
     assert len({t.group for t in found.tracks}) == len({t.content for t in found.tracks}) == TRAIN + TEST
-    assert not Cifar100Config.has_audio and Cifar100Config.splitting == "published"
+    assert not Cifar100Config.has_audio
 
 
 def test_validation_depends_on_the_seed_and_on_nothing_else(tmp_path: Path) -> None:

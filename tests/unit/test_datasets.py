@@ -74,6 +74,28 @@ def test_absent_manifest_says_what_to_do(tmp_path: Path) -> None:
         load_manifest(str(tmp_path / "absent.parquet"))
 
 
+@pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1 and no table PAR1"])
+def test_damaged_tables_say_what_to_do(data: bytes, tmp_path: Path) -> None:
+    uri = str(tmp_path / "m.parquet")
+    Path(uri).write_bytes(data)
+    for load in (load_manifest, load_rejects):
+        with pytest.raises(DatasetError, match=r"m\.parquet is damaged \(.*\): make the data set again"):
+            load(uri)
+
+
+def test_tables_of_something_else_and_damaged_notes_are_refused(tmp_path: Path) -> None:
+    uri = str(tmp_path / "m.parquet")
+    save_rejects(uri, [])
+    with pytest.raises(DatasetError, match=r"m\.parquet is no table of tracks that was written here"):
+        load_manifest(uri)
+    save_manifest(uri, Manifest("d", "l", (track("a"),)))
+    with pytest.raises(DatasetError, match=r"m\.parquet is no table of rejects that was written here"):
+        load_rejects(uri)
+    Path(f"{uri}.notes.json").write_text("[")
+    with pytest.raises(DatasetError, match=r"notes\.json is damaged \(.*\): make the data set again"):
+        load_manifest(uri)
+
+
 def test_rejects_come_back_sorted_and_absent_ones_are_none(tmp_path: Path) -> None:
     uri = str(tmp_path / "rejects.parquet")
     rejects = [
@@ -99,6 +121,18 @@ def test_small_classes_are_left_out_and_named() -> None:
         "class 'one' left out: 1 of the needed 10 tracks",
         "class 'small' left out: 9 of the needed 10 tracks",
     ]
+
+
+def test_every_label_of_a_track_counts_and_the_small_ones_are_taken_from_it() -> None:
+    pairs = [track(f"p{i}", "a", labels=("a", "b")) for i in range(6)]  # of b only here and in the next
+    tracks = [*pairs, *(track(f"q{i}", "b", labels=("b", "rare")) for i in range(4)),
+              *(track(f"s{i}", "a") for i in range(5)), track("gone", "rare"), track("none", "")]  # fmt: skip
+    kept, notes = drop_small_classes(tracks)
+    assert {(t.label, t.labels) for t in kept} == {("a", ("a", "b")), ("b", ()), ("a", ())}
+    assert [t.track_id for t in kept] == [t.track_id for t in tracks[:-2]] and kept[:6] == tuple(pairs)
+    assert notes == ["class 'rare' left out: 5 of the needed 10 tracks", "1 track(s) have no label: left out"]
+    first = drop_small_classes([*tracks, *(track(f"z{i}", "rare", labels=("odd", "b", "a")) for i in range(2))])[0][-1]
+    assert (first.label, first.labels) == ("b", ("b", "a"))
 
 
 @pytest.mark.parametrize("sizes", [{"a": 30, "b": 9}, {"a": 9, "b": 9}, {}])

@@ -165,6 +165,18 @@ def test_vectors_are_joined_by_track_or_by_artist_with_nan_where_there_is_none()
     assert found.tracks == WHOLE.tracks and found.signature() != WHOLE.signature()
 
 
+def test_artists_are_found_by_name_however_it_is_written() -> None:
+    tracks = (track("1", "a", "artist:ann b", artist="Ann  B"), track("2", "a", "artist:A7", artist="ANN B"),
+              track("3", "a", "artist:ann b", artist="Cyd"),  # its group was joined with Ann's
+              track("4", "a", "track:4", artist="ann b"), track("5", "a", "artist:ann b"), track("6", "a", "alone"),
+              track("7", "a", "artist:a7", artist="Dan"))  # fmt: skip
+    by_name = (["cyd", "Ann B", "ANN B", ""], np.array([[1.0], [2.0], [3.0], [4.0]]))
+    by_id = (["A7", "a7"], np.array([[5.0], [6.0]]))
+    found = with_vectors(Manifest("songs", "genre", tracks), {"name": by_name, "id": by_id}).facts
+    np.testing.assert_array_equal(found.of("1234567", "name")[:, 0], [2, 3, 1, 2, 2, NAN, NAN])
+    np.testing.assert_array_equal(found.of("1234567", "id")[:, 0], [NAN, 5, NAN, NAN, NAN, NAN, 6])
+
+
 def test_track_s_own_vector_counts_before_its_artist_s() -> None:
     both = (["x", "t00"], np.array([[1.0], [2.0]]))
     assert with_vectors(WHOLE, {"v": both}).facts.of(["t00", "t03"], "v").tolist() == [[2], [1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,6 +39,36 @@ def test_what_is_not_there_is_named() -> None:
         Facts(["a", "a"], {})
     with pytest.raises(DatasetError, match="'tempo' has the shape"):
         Facts(["a", "b"], {"tempo": [1.0]})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([None, 1.0], r"column 'x' holds None: give numbers \(NaN where one is unknown\), or one text a row"),
+        (["a", None], "column 'x' holds None"),
+        (np.array(["a", 1], dtype=object), "column 'x' holds 1"),
+        ([b"a", b"b"], "column 'x' holds .*b'a'"),
+        ([["a", "b"], ["c", "d"]], "column 'x' holds several texts a row"),
+        ([[1.0], [1.0, 2.0]], "the rows of column 'x' are of unlike length"),
+        (
+            np.zeros((2, 0)),
+            r"column 'x' has the shape \(2, 0\), expected \(2,\) or \(2, dim\) with a dim of at least 1",
+        ),
+        (np.zeros((2, 1, 1)), r"column 'x' has the shape \(2, 1, 1\)"),
+    ],
+)
+def test_a_column_that_is_neither_numbers_nor_texts_is_refused(values: Any, message: str) -> None:
+    with pytest.raises(DatasetError, match=message):
+        Facts(["a", "b"], {"x": values})
+
+
+def test_a_file_without_track_ids_is_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table({"artist": ["a"], "mood": [1.0]}), tmp_path / "f.parquet")
+    with pytest.raises(DatasetError, match="has no column track_id: it has artist, mood"):
+        load_facts(str(tmp_path / "f.parquet"))
 
 
 def test_a_file_gives_back_what_was_written(tmp_path: Path) -> None:

@@ -68,12 +68,11 @@ def test_a_larger_subset_holds_the_smaller_ones(root: Path, subset: str, ids: li
 
 def test_published_splits_are_kept_or_left_out(root: Path) -> None:
     published = FmaConfig(root=str(root), subset="large")
-    assert published.splitting == "published"
     assert {i: t.split for i, t in by_id(published.catalogue()).items()} == {
         "000002": "train", "001002": "validation", "010003": "test", "155320": "test",
     }  # fmt: skip
     own = FmaConfig(root=str(root), subset="large", split="group")
-    assert own.splitting == "group" and {t.split for t in own.catalogue().tracks} == {None}
+    assert {t.split for t in own.catalogue().tracks} == {None}
 
 
 def test_all_genres_are_labels_by_title_sorted(root: Path) -> None:

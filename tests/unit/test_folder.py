@@ -44,7 +44,7 @@ def test_folders_are_labels(music_folder: Path) -> None:
     ]  # fmt: skip
     first = tracks[0]
     assert (first.title, first.artist, first.album, first.year) == ("T0", "Artist 0", "Album 0", 1994)
-    assert first.group == "artist:Artist 0" and tracks[1].group == "track:Björk/b.flac"
+    assert first.group == "artist:artist 0" and tracks[1].group == "track:Björk/b.flac"
     assert Path(first.source).is_absolute() and len(first.content) == 32
 
 
@@ -66,7 +66,7 @@ def test_table_wins_over_tags_and_tags_fill_its_gaps(music_folder: Path) -> None
     first = by_id["Björk/a.flac"]
     assert (first.label, first.artist, first.title) == ("blues", "Someone", "T0")
     assert (first.year, first.latitude) == (1901, 64.1)
-    assert first.group == "artist:Someone"
+    assert first.group == "artist:someone"
     assert by_id["Ella/c.ogg"].label == "jazz" and by_id["Ella/c.ogg"].artist == "Artist 1"
     assert [(t.track_id, t.label) for t in scan_folder(str(music_folder), "mood")[0]] == [("Björk/a.flac", "sad")]
 
@@ -82,6 +82,39 @@ def test_column_may_be_empty_in_the_first_row(music_folder: Path) -> None:
 def test_table_finds_its_files_by_other_columns_and_stems(music_folder: Path, header: str, encoding: str) -> None:
     table(music_folder, f"{header},mood\na,sad\nd,calm\nabsent,angry\n", encoding)
     assert [t.label for t in scan_folder(str(music_folder), "mood")[0]] == ["sad", "calm"]
+
+
+def test_an_artist_is_one_group_however_the_name_is_written(music_folder: Path) -> None:
+    names = ("Björk", " BJO\u0308RK", "ｂjörk", "Ella  F.")
+    files = ("Björk/a.flac", "Björk/b.flac", "Ella/c.ogg", "Ella/live/d.ogg")
+    table(music_folder, "path,artist\n" + "".join(f"{f},{n}\n" for f, n in zip(files, names, strict=True)))
+    tracks = scan_folder(str(music_folder))[0]
+    assert [t.group for t in tracks] == ["artist:björk"] * 3 + ["artist:ella f."]
+    assert tracks[2].artist == "ｂjörk"  # shown as it is written
+
+
+def test_rows_that_count_for_no_file_are_counted_with_an_example(music_folder: Path) -> None:
+    (music_folder / "Ella" / "a.flac").write_bytes((music_folder / "Björk" / "b.flac").read_bytes() + b"x")
+    rows = ("c,angry", "a,sad", "absent,calm", "absent too,calm", "./Ella/c.ogg,calm", "d,soft", "d,loud", "b,sad")
+    table(music_folder, "path,mood\n" + "\n".join(rows) + "\n")
+    catalogue = FolderConfig(root=str(music_folder), label="mood").catalogue()
+    assert {t.track_id: t.label for t in catalogue.tracks} == {
+        "Ella/c.ogg": "calm", "Ella/live/d.ogg": "soft", "Björk/b.flac": "sad",
+    }  # fmt: skip
+    assert catalogue.notes == (
+        "2 row(s) of tracks.csv name no file that is there, e.g. 'absent': left out",
+        "1 row(s) of tracks.csv name several files, e.g. 'a': left out",
+        "2 row(s) of tracks.csv come second for a file, e.g. 'c': left out",
+    )
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_table_may_be_separated_by_semicolons_or_tabs(music_folder: Path, separator: str) -> None:
+    rows = (("", "path", "mood", "tempo"), ("0", "Björk/a.flac", "sad, calm", "120"), ("1", "c", "NA", "90"))
+    table(music_folder, "\n".join(separator.join(row) for row in rows) + "\n")
+    catalogue = FolderConfig(root=str(music_folder), label="mood").catalogue()
+    assert [t.label for t in catalogue.tracks] == ["sad, calm", "NA"]
+    assert catalogue.facts.columns == ["tempo"]  # the nameless column is an index
 
 
 def test_the_same_bytes_are_one_track(music_folder: Path) -> None:
@@ -127,12 +160,36 @@ def test_odd_names_go_through_to_the_manifest_and_back(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("year", "wanted"), [("1959", 1959), ("1959.0", 1959), ("", None), ("long ago", None), ("inf", None), ("nan", None)]
+    ("year", "wanted", "noted"),
+    [
+        ("1959", 1959, False),
+        ("1959.0", 1959, False),
+        ("1", 1, False),
+        ("9999", 9999, False),
+        ("", None, False),
+        ("nan", None, False),
+        ("0", None, False),  # how tables write "unknown"
+        ("long ago", None, True),
+        ("inf", None, True),
+        ("-3", None, True),
+        ("10000", None, True),
+        ("99999999999", None, True),
+    ],
 )
-def test_year_is_a_number_or_absent(year: str, wanted: int | None, tmp_path: Path) -> None:
+def test_year_is_within_1_to_9999_or_absent_and_nothing_else_is_lost(
+    year: str, wanted: int | None, noted: bool, tmp_path: Path
+) -> None:
     (tmp_path / "a.wav").write_bytes(encode(tone(440, 0.1)))
-    table(tmp_path, f"path,mood,year\na.wav,calm,{year}\n")
-    assert scan_folder(str(tmp_path), "mood")[0][0].year == wanted
+    table(tmp_path, f"path,mood,year,artist\na.wav,calm,{year},Ann\n")
+    found = FolderConfig(root=str(tmp_path), label="mood").catalogue()
+    (track,) = found.tracks
+    assert (track.year, track.label, track.artist) == (wanted, "calm", "Ann")
+    assert found.notes == (
+        (f"1 row(s) of tracks.csv have an impossible year, e.g. {year!r}: unknown",) if noted else ()
+    )
+    uri = str(tmp_path / "m.parquet")
+    save_manifest(uri, Manifest("folder", "mood", (track,)))
+    assert load_manifest(uri).tracks == (track,)
 
 
 # --- the data set
@@ -142,8 +199,9 @@ def test_a_catalogue_is_the_scan_and_is_called_after_the_folder(music_folder: Pa
     config = DatasetConfig.from_dict({"kind": "folder", "root": str(music_folder), "label": "artist"})
     catalogue = config.catalogue()
     assert (catalogue.name, catalogue.label) == ("music", "artist")
-    assert (list(catalogue.tracks), list(catalogue.rejects)) == scan_folder(str(music_folder), "artist")
-    assert len(catalogue.facts) == 0
+    tracks, rejects, _ = scan_folder(str(music_folder), "artist")
+    assert (catalogue.tracks, catalogue.rejects) == (tracks, rejects)
+    assert len(catalogue.facts) == 0 and catalogue.notes == ()
 
 
 def test_numbers_in_the_table_become_facts(music_folder: Path) -> None:

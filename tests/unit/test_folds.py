@@ -113,6 +113,21 @@ def test_groups_of_a_round_are_honest() -> None:
     assert len({t.split for t in loose if t.track_id in ("00-0", "03-1")}) == 1
 
 
+@pytest.mark.parametrize("grouped", [True, False])
+def test_tracks_of_one_content_share_a_fold_unasked(grouped: bool) -> None:
+    tracks = artists()
+    same = {"00-0", "04-1", "17-0", "29-1"}
+    tracks = [dataclasses.replace(t, content="0f") if t.track_id in same else t for t in tracks]
+    of = fold_of(folds_by_group(tracks, 5, grouped=grouped))
+    assert len({of[i] for i in same}) == 1
+    for fold in range(3):
+        done = with_fold(tracks, 3, fold, grouped=grouped)
+        assert len({t.split for t in done if t.track_id in same}) == 1
+        assert len({t.split for t in done if t.group == "artist00"}) == 1 or not grouped
+    unknown = [dataclasses.replace(t, content="") for t in artists()]
+    assert folds_by_group(unknown, 5, grouped=grouped) == folds_by_group(artists(), 5, grouped=grouped)
+
+
 # --- what cannot be
 
 

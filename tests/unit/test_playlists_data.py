@@ -65,8 +65,8 @@ def test_tags_and_a_tracks_csv_tell_the_artist_who_is_the_group(root: Path) -> N
     write_rows(root, ROWS)
     (root / "tracks.csv").write_text("path,artist,title\nx/a.wav,Ella,A\n")
     tracks = by_id(catalogue_of(root))
-    assert (tracks["f.flac"].artist, tracks["f.flac"].album, tracks["f.flac"].group) == ("Ella", "Live", "artist:Ella")
-    assert tracks["x/a.wav"].group == "artist:Ella" and tracks["x/b.wav"].group == "track:x/b.wav"
+    assert (tracks["f.flac"].artist, tracks["f.flac"].album, tracks["f.flac"].group) == ("Ella", "Live", "artist:ella")
+    assert tracks["x/a.wav"].group == "artist:ella" and tracks["x/b.wav"].group == "track:x/b.wav"
     assert Path(tracks["x/a.wav"].source).is_absolute() and len(tracks["x/a.wav"].content) == 32
 
 
@@ -100,6 +100,12 @@ def test_names_without_a_file_and_names_of_two_are_rejected(root: Path) -> None:
     assert "2 files are called so, e.g. x/a.wav and y/a.wav" in rejects["a"][1]
 
 
+def test_rows_of_tracks_csv_that_count_for_no_file_are_noted(root: Path) -> None:
+    write_rows(root, ROWS)
+    (root / "tracks.csv").write_text("path,title\nlost.wav,L\n")
+    assert "1 row(s) of tracks.csv name no file that is there, e.g. 'lost.wav': left out" in catalogue_of(root).notes
+
+
 def test_the_same_bytes_are_one_track_on_the_playlists_of_all(root: Path) -> None:
     (root / "z.wav").write_bytes((root / "x" / "a.wav").read_bytes())
     write_rows(root, [*ROWS, ("z", "work out")])
@@ -125,7 +131,7 @@ def test_columns_may_have_other_names_and_tell_title_artist_group_and_numbers(ro
     assert {i: (t.title, t.artist, t.group) for i, t in by_id(catalogue).items()} == {
         "x/a.wav": ("A", "X", "region:north"),
         "x/b.wav": (None, None, "track:x/b.wav"),
-        "y/c.wav": ("C", "Y", "artist:Y"),
+        "y/c.wav": ("C", "Y", "artist:y"),
     }
     np.testing.assert_array_equal(catalogue.facts.of(["x/a.wav", "x/b.wav", "y/c.wav"], "tempo"), [120.0, np.nan, 90.5])
 
@@ -142,7 +148,7 @@ def write_songs(root: Path) -> None:
         {
             "track_id": ["s1", "s1", "s2", "s3", "s1"],
             "playlist_name": ["rock", "pop", "rock", "pop", "pop"],
-            "track_artist": ["X", "X", "X", None, "X"],
+            "track_artist": ["X", "X", "x ", None, "X"],
             "energy": [0.5, 0.5, 0.25, None, 0.5],
             "key": [1, 1, 2, 3, 1],
         }
@@ -158,8 +164,8 @@ def test_a_table_alone_is_a_data_set(tmp_path: Path) -> None:
     write_songs(tmp_path)
     catalogue = catalogue_of(tmp_path, **SONGS, artist_column="track_artist")
     assert {i: (t.all_labels, t.group, t.source) for i, t in by_id(catalogue).items()} == {
-        "s1": (("pop", "rock"), "artist:X", ""),
-        "s2": (("rock",), "artist:X", ""),
+        "s1": (("pop", "rock"), "artist:x", ""),
+        "s2": (("rock",), "artist:x", ""),
         "s3": (("pop",), "track:s3", ""),
     }
     np.testing.assert_array_equal(catalogue.facts.of(["s3", "s1", "s2"], "energy"), [np.nan, 0.5, 0.25])

@@ -176,9 +176,7 @@ def test_targets_groups_and_ids_are_in_the_order_of_the_windows(tmp_path: Path) 
 def test_representations_of_other_times_are_refused() -> None:
     for changes in ({"hop": 128}, {"sample_rate": 44100}, {"frames": 100}):
         other = Several(inputs=(BOTH.inputs[0], Part(name="coarse", feature=COARSE.replace(changes))))
-        with pytest.raises(
-            ConfigError, match="the representations differ in hop, sample rate or frames: windows"
-        ):
+        with pytest.raises(ConfigError, match="the representations differ in hop, sample rate or frames: windows"):
             config_of({"feature": other})
 
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from search_spaces.recipes import RECIPES
 from tests.builders import tiny_config
 from tests.unit.toy_problems import AnyInput, table_config
 from tonearm.core.errors import ConfigError
 from tonearm.datasets.base import DatasetConfig
 from tonearm.features import Mel
-from tonearm.features.given import Part, Several, Table
+from tonearm.features.given import Part, Several
 from tonearm.training.baselines import BaselineConfig
 from tonearm.training.config import DatasetRef
 from tonearm.training.estimators import Majority
@@ -86,6 +87,24 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     assert len(caught.value.problems) == 3
 
 
+def test_members_must_be_trained_as_the_network_on_top_wants_them() -> None:
+    stages = RECIPES["time_freq_mel"]().stages
+    top = stages[-1]
+    with pytest.raises(ConfigError, match=r"wants its member 'time' as time.* on mel.*trains time\(.*widths=4,4,8"):
+        RECIPES["time_freq_mel"]().replace({"time_mel.model.widths": "4,4,8"})
+    with pytest.raises(ConfigError, match=r"wants its member 'freq' .* on mel\(n_mels=128\)"):
+        RECIPES["time_freq_mel"]().replace({"time_mel.feature.n_mels": 128, "time_freq_mel.feature.n_mels": 128})
+    with pytest.raises(ConfigError, match="no stage trains its member 'freq'"):
+        recipe(*stages[:2], dataclasses.replace(top, members={"time": "time_mel"}))
+    changed = RECIPES["time_freq_mel"]().replace({"feature.n_mels": 128})
+    assert [s.config.feature.n_mels for s in changed.stages] == [128] * 3
+
+
+def test_stages_of_one_data_set_take_one_kind_of_clip() -> None:
+    with pytest.raises(ConfigError, match=r"the stages take clips of \[2.0, 9.0\] s"):
+        recipe(stage("a"), stage("b", tiny_config({"clip.seconds": 9.0})))
+
+
 # --- what they come to
 
 
@@ -104,12 +123,12 @@ def test_other_data_leaves_the_stages_as_they_are() -> None:
 
 
 def test_representations_are_listed_once_each() -> None:
-    parts = (Mel(n_mels=50, normalisation="track"), Mel(n_mels=60), Table(columns=("x",)))
-    several = Several(inputs=tuple(Part(name=n, feature=f) for n, f in zip("abc", parts, strict=True)))
+    parts = (Mel(n_mels=50, normalisation="track"), Mel(n_mels=60))
+    several = Several(inputs=tuple(Part(name=n, feature=f) for n, f in zip("ab", parts, strict=True)))
     stages = [
         stage("one", tiny_config({"feature": Mel(n_mels=50)})),
         stage("two", tiny_config({"feature": several, "model": AnyInput()})),
-        stage("baseline", BASELINE),
+        stage("baseline", BASELINE.replace({"clip.seconds": 2.0})),
         stage("table", table_config({})),
     ]
     assert [len(s.representations()) for s in stages] == [1, 2, 1, 0]
@@ -131,10 +150,11 @@ def test_field_is_changed_everywhere_and_the_recipe_stays() -> None:
 
 
 def test_field_is_changed_in_the_stages_that_have_it() -> None:
-    mixed = recipe(stage("network"), stage("baseline", BASELINE), stage("table", table_config({})))
+    baseline = BASELINE.replace({"clip.seconds": 2.0})
+    mixed = recipe(stage("network"), stage("baseline", baseline), stage("table", table_config({})))
     changed = mixed.replace({"optim.lr": 0.5, "feature.n_mels": 24, "seed": 7, "estimator": Majority()})
     assert [s.config.seed for s in changed.stages] == [7, 7, 7]
-    assert changed.stages[1].config == BASELINE.replace({"seed": 7})
+    assert changed.stages[1].config == baseline.replace({"seed": 7})
     first, third = changed.stages[0].config, changed.stages[2].config
     assert first == tiny_config({"optim.lr": 0.5, "feature.n_mels": 24, "seed": 7})
     assert third == table_config({"optim.lr": 0.5, "seed": 7})

@@ -82,7 +82,7 @@ def pinned(config: TrialConfig) -> tuple[str, ...]:
     if isinstance(config.feature, Representation):
         return ()
     together = tuple(f"feature.inputs[{i}].feature.{f}" for i in range(len(config.feature.parts()))
-                     for f in ("hop", "sample_rate"))  # fmt: skip
+                     for f in ("hop", "sample_rate", "frames"))  # fmt: skip
     names = tuple(f"feature.inputs[{i}].name" for i in range(len(config.feature.parts())))
     masks = ("time_masks", "freq_masks", "gain_db", "shift_share", "mixup_alpha")
     return (*together, *names, *(f"augment.{name}" for name in masks))

@@ -107,6 +107,26 @@ def test_options_leave_out_tracks_of_several_artists_and_repeats(root: Path) -> 
     assert any("1 of 6 track(s) repeat" in note and "drop_repeats" in note for note in found.notes)
 
 
+def test_tracks_of_several_artists_are_counted_until_they_are_left_out(root: Path) -> None:
+    notes = "\n".join(SpotifyConfig(root=str(root)).catalogue().notes)
+    assert "2 track(s) have several artists and are grouped by the first: the others may be in two splits" in notes
+    alone = SpotifyConfig(root=str(root), drop_multi_artist=True).catalogue()
+    assert "are grouped by the first" not in "\n".join(alone.notes)
+    assert {t.group for t in alone.tracks} == {"artist:A1"}
+
+
+def test_nothing_is_noted_that_no_track_has(root: Path) -> None:
+    write_csv(root / "tracks.csv", [song("t1", ["A5"])])
+    assert SpotifyConfig(root=str(root)).catalogue().notes == ()
+
+
+def test_explicit_may_be_written_in_words(root: Path) -> None:
+    told = {"t1": "False", "t2": "True", "t3": "1", "t4": "false ", "t5": "", "t6": "0"}
+    write_csv(root / "tracks.csv", [song(i, ["A1"], name=i, explicit=text) for i, text in told.items()])
+    facts = SpotifyConfig(root=str(root)).catalogue().facts
+    np.testing.assert_array_equal(facts.of(list(told), "explicit"), [0, 1, 1, 0, np.nan, 0])
+
+
 def test_facts_are_the_raw_values(root: Path) -> None:
     facts = SpotifyConfig(root=str(root)).catalogue().facts
     assert facts.of(["t4", "t1"], "tempo").tolist() == [0.0, 120.0]
@@ -178,4 +198,4 @@ def test_lists_may_be_lists_in_parquet(root: Path) -> None:
 
 def test_it_is_registered_and_has_no_audio() -> None:
     config = DatasetConfig.from_dict({"kind": "spotify", "root": "x", "match": "contains"})
-    assert isinstance(config, SpotifyConfig) and not config.has_audio and config.splitting == "group"
+    assert isinstance(config, SpotifyConfig) and not config.has_audio

@@ -61,9 +61,18 @@ def test_frequencies_leave_padding_out() -> None:
 
 
 def test_frequent_words_are_kept_with_the_square_root_of_t_over_f() -> None:
-    found = keep_probability(np.array([0.0, 1e-4, 1e-3, 4e-3, 0.1]))
-    assert found == pytest.approx([1, 1, 1, 0.5, math.sqrt(0.01)])
-    assert keep_probability(np.array([0.5]), t=0.125) == pytest.approx([0.5])
+    found = keep_probability(np.array([0.0, 1e-4, 1e-3, 4e-3, 0.1, 0.0]))
+    assert found == pytest.approx([1, 1, 1, 0.5, math.sqrt(0.01), 1])
+    assert keep_probability(np.array([0.5, 0.0]), t=0.125) == pytest.approx([0.5, 1])
+
+
+def test_rare_words_are_not_dropped_because_they_are_many() -> None:
+    words = Vocabulary(["the"])
+    tokens = np.array([words.encode("the moon the sun the sea", 6)] * 50)
+    frequencies = word_frequencies(tokens, words.size)
+    assert frequencies.tolist() == [0, 0.5, 0.5] and keep_probability(frequencies)[words.rare] == 1
+    found = drop_frequent(tokens, frequencies, np.random.default_rng(0))
+    assert (found == words.rare).sum() == 150 and 0 < (found == 1).sum() < 50  # of 150 about 7
 
 
 def test_dropping_keeps_order_and_pads_in_front_again() -> None:
@@ -77,7 +86,7 @@ def test_dropping_keeps_order_and_pads_in_front_again() -> None:
 
 def test_about_the_right_share_is_dropped_and_a_seed_repeats_it() -> None:
     tokens = np.tile(np.array([1, 2]), (1, 4000))
-    frequencies = np.array([0.0, 4e-3, 1e-3])
+    frequencies = np.array([0.0, 4e-3, 1e-3, 0.0])
     found = drop_frequent(tokens, frequencies, np.random.default_rng(7))
     assert (found == 2).sum() == 4000
     assert 1850 < (found == 1).sum() < 2150  # 2000 ± 4.7 deviations of 31.6

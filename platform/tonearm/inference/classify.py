@@ -16,7 +16,7 @@ from tonearm.ensembles.combine import weighted_mean
 from tonearm.features.engine import compute_layouts
 from tonearm.features.scaling import half_precision
 from tonearm.features.store import Stored
-from tonearm.models.base import in_chunks
+from tonearm.models.base import Inputs, in_chunks
 from tonearm.training.bundle import embed_windows
 from tonearm.training.readers import clip_windows
 
@@ -34,7 +34,7 @@ class Classifier:
         self.ensemble = ensemble
         self.classes = ensemble.classes
         self.clip = ensemble.members[0].config.clip
-        self.features = {m.config.representation.store_name(): m.config.representation for m in ensemble.members}
+        self.features = {r.store_name(): r for m in ensemble.members for r in m.config.heard().values()}
 
     def predict(self, source: Source) -> Prediction:
         """Classify encoded audio.
@@ -74,8 +74,12 @@ class Classifier:
         """Classify a track from its clips' representations, by store name; each is computed once for all members."""
         probabilities, embeddings = [], []
         for member, weight in zip(self.ensemble.members, self.ensemble.weights, strict=True):
-            config, feature = member.config, member.config.representation
-            windows = torch.from_numpy(clip_windows(stored[feature.store_name()], config, feature, member.scaling))
+            config = member.config
+            parts = {
+                name: torch.from_numpy(clip_windows(stored[r.store_name()], config, r, member.scaling_of(name)))
+                for name, r in config.heard().items()
+            }
+            windows: Inputs = parts.get("", parts)
             with torch.inference_mode():
                 logits = in_chunks(member.network, windows).numpy()
             probabilities.append(config.task.pool(logits))

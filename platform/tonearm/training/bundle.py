@@ -16,7 +16,7 @@ from tonearm.core import storage
 from tonearm.core.errors import BundleError, ConfigError
 from tonearm.features.given import TableScaling
 from tonearm.features.scaling import Scaling
-from tonearm.models.base import Network, in_chunks
+from tonearm.models.base import Inputs, Network, in_chunks
 from tonearm.training.config import TrialConfig
 from tonearm.training.readers import AnyScaling
 
@@ -49,11 +49,15 @@ class Bundle:
     network: Network
     scalings: Mapping[str, AnyScaling] = field(default_factory=dict)
 
+    def scaling_of(self, name: str) -> Scaling | None:
+        """Of a representation, by the name of its input."""
+        own = self.scalings.get(name)
+        return own if isinstance(own, Scaling) else None
+
     @property
     def scaling(self) -> Scaling | None:
         """Of the one representation."""
-        own = self.scalings.get("")
-        return own if isinstance(own, Scaling) else None
+        return self.scaling_of("")
 
 
 def build_network(config: TrialConfig, outputs: int) -> Network:
@@ -128,7 +132,7 @@ def read_description(uri: str, name: str, version: int) -> dict[str, Any]:
     return dict(description)
 
 
-def embed_windows(network: Network, windows: torch.Tensor) -> torch.Tensor:
+def embed_windows(network: Network, windows: Inputs) -> torch.Tensor:
     """The mean embedding (dim,) of a track's windows, each of unit length first, so that loud windows do not rule."""
     with torch.inference_mode():
         return torch.nn.functional.normalize(in_chunks(network.embed, windows), dim=1).mean(dim=0)

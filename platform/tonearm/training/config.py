@@ -132,6 +132,19 @@ class TrialConfig(Config):
         """The inputs that are computed of audio, by name."""
         return {name: f for name, f in self.feature.parts().items() if isinstance(f, Representation)}
 
+    def heard(self) -> dict[str, Representation]:
+        """The inputs by name, of a model that needs nothing but audio.
+
+        Raises
+        ------
+        ConfigError
+            If it needs something else.
+        """
+        others = [f.kind for f in self.feature.parts().values() if not isinstance(f, Representation)]
+        if others:
+            raise ConfigError(f"the model takes {', '.join(sorted(set(others)))}: it cannot answer for audio alone")
+        return self.representations
+
     @property
     def representation(self) -> Representation:
         """The one input, where it is computed of audio.
@@ -142,7 +155,7 @@ class TrialConfig(Config):
             If the trial takes other inputs.
         """
         if not isinstance(self.feature, Representation):
-            raise ConfigError(f"a model of {self.feature.kind} does not listen to audio alone: it cannot be used here")
+            raise ConfigError(f"the trial's input is {self.feature.kind!r}, here one representation of audio is needed")
         return self.feature
 
     @property
@@ -155,8 +168,7 @@ class TrialConfig(Config):
     def min_seconds(self) -> float:
         """The least audio that yields one window; 0 where nothing is heard.
 
-        Where clips are filled up (padded, wrapped) any second of music does.
+        Where clips are filled up (padded, wrapped) a second does.
         """
-        if self.clip.tail != "drop" and self.representations:
-            return LEAST_FILLED_SECONDS
-        return max((f.seconds_of(self.window.frames) for f in self.representations.values()), default=0.0)
+        least = max((f.seconds_of(self.window.frames) for f in self.representations.values()), default=0.0)
+        return least if self.clip.tail == "drop" else min(least, LEAST_FILLED_SECONDS)

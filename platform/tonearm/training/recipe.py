@@ -15,8 +15,6 @@ from tonearm.models.stacked import GenreEnsembleConfig, TimeFreqConfig
 from tonearm.training.baselines import BaselineConfig
 from tonearm.training.config import TrialConfig
 
-#: Fields of a trial that are no choice of a recipe.
-FILLED_IN = {"dataset", "members", "seed"}
 StageConfig = TrialConfig | BaselineConfig
 
 
@@ -128,8 +126,6 @@ class Recipe:
         own: dict[str, dict[str, Any]] = {s.name: {} for s in stages}
         for path, value in changes.items():
             head, _, rest = path.partition(".")
-            if {head, rest.partition(".")[0]} & FILLED_IN:
-                raise ConfigError(f"{path} is filled in when the data is there: --seeds and --dataset choose it")
             if head == "data":
                 data = data.replace({rest: value})
                 stages = [dataclasses.replace(s, data=s.data and _where_it_fits(s.data, rest, value)) for s in stages]
@@ -150,11 +146,11 @@ class Recipe:
 
 def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:
     """Members that are trained as other models, or on other inputs, than the network on top of them wants."""
-    if not isinstance(stage.config, TrialConfig) or not stage.members:
+    if not isinstance(stage.config, TrialConfig):
         return []
     model, parts = stage.config.built_model, stage.config.feature.parts()
     if not isinstance(model, TimeFreqConfig | GenreEnsembleConfig):
-        return [f"stage {stage.name!r}: the model {model.kind!r} has no members"]
+        return []
     found = []
     for name, wanted in model.member_configs(stage.config.inputs).items():
         own = by_name[stage.members[name]].config if stage.members.get(name) in by_name else None
