@@ -151,7 +151,9 @@ def prepare(
     save_rejects(rejects_uri(catalogue.name), rejects)
     split, split_notes = _split(tracks, seed, together, grouped, balanced, fractions)
     known = catalogue.facts
-    if descriptors and extraction:
+    if descriptors:
+        if extraction is None:
+            raise ConfigError("descriptors are measured of audio, of which this data set has none: leave them out")
         known = _joined(known, descriptor_facts(tracks, clip, home.features_home()))
     if facts:
         known = _joined(known, facts_of_tracks(load_facts(os.path.expanduser(facts)), tracks))  # noqa: PTH111  a URI

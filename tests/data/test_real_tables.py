@@ -1,4 +1,4 @@
-"""The real tables of ``../shared/data``, beside the repository, where they are there: what is known of them is found."""
+"""The real tables of ``../shared/data``, where they are there: what is known of them is found."""
 
 from __future__ import annotations
 

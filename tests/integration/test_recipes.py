@@ -44,7 +44,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "genre_ensemble": {"window.frames": 100, "model.time.widths": "4,4,8", "model.freq.widths": "4,4,8",
                        "model.rnn.widths": "4,4", "model.hidden": "8,4"},
     "large_rnn": {"window.frames": 100, "model.widths": "4,4,8"},
-    "lyrics": {"model.widths": "4,8", "model.word_dim": 4, "feature.vocabulary": 20, "feature.length": 12},
+    "lyrics": {"model.widths": "4,8", "model.word_dim": 4},
     "playlist_cnn": {"window.frames": 200, "model.channels": 2},
     "recommendation": {"model.vector": "8,4", "model.each": 8, "model.pair": "8,4", "model.coordinate": 2,
                        "model.location": "4", "model.year": "4", "model.joined": "8"},

@@ -80,7 +80,7 @@ def test_several_labels_count_each_and_tracks_without_split_are_told() -> None:
         (
             "artists",
             {"artist": "X y", "group": "artist:x y"},
-            {"artist": "ｘ  Y"},
+            {"artist": "\uff58  Y"},
             "x y: 1 train, 1 test (e.g. a0)",
         ),
         (

@@ -109,16 +109,13 @@ class SpotifyConfig(DatasetConfig, kind="spotify"):
         columns = self._columns({name: v[kept] for name, v in values.items()}, genres_file)
         columns |= rows.known(kept)
         tracks = [rows.track(i, labels[i]) for i in kept]
-        still = int(np.sum(columns["tempo"] == 0))
-        several = sum(len(t.labels) > 1 for t in tracks)
-        shared = sum(len(rows.ids[i]) > 1 for i in kept)
-        notes = [*rows.notes]
-        notes += (
-            [f"{several} track(s) have several of the genres: their class is the first in order"] if several else []
-        )
-        notes += [f"{shared} track(s) have several artists and are grouped by the first: the others may be in two "
-                  "splits, unless drop_multi_artist is set"] if shared else []  # fmt: skip
-        notes += [f"{still} track(s) have the tempo 0, which Spotify gives where it finds none: kept"] if still else []
+        counted = {
+            "several of the genres: their class is the first in order": sum(len(t.labels) > 1 for t in tracks),
+            "several artists and are grouped by the first: the others may be in two splits, unless drop_multi_artist "
+            "is set": sum(len(rows.ids[i]) > 1 for i in kept),
+            "the tempo 0, which Spotify gives where it finds none: kept": int(np.sum(columns["tempo"] == 0)),
+        }
+        notes = [*rows.notes, *(f"{n} track(s) have {what}" for what, n in counted.items() if n)]
         facts = Facts([t.track_id for t in tracks], columns)
         return Catalogue("spotify", "genre", tracks, (*bad_artists, *rows.rejects), facts, tuple(notes))
 
