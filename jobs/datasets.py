@@ -16,7 +16,8 @@ from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, DatasetError
 from tonearm.datasets import DatasetConfig, ScoresConfig
 from tonearm.datasets.base import Catalogue
-from tonearm.datasets.facts import Facts, load_facts
+from tonearm.datasets.facts import Facts
+from tonearm.datasets.given_facts import read_given_facts
 from tonearm.datasets.labels import drop_small_classes
 from tonearm.datasets.manifest import SPLITS, Manifest, Reject, Track, load_rejects, save_manifest, save_rejects
 from tonearm.datasets.split_report import report as split_report
@@ -156,7 +157,7 @@ def prepare(
             raise ConfigError("descriptors are measured of audio, of which this data set has none: leave them out")
         known = _joined(known, descriptor_facts(tracks, clip, home.features_home()))
     if facts:
-        known = _joined(known, facts_of_tracks(load_facts(os.path.expanduser(facts)), tracks))  # noqa: PTH111  a URI
+        known = _joined(known, facts_of_tracks(read_given_facts(os.path.expanduser(facts)), tracks))  # noqa: PTH111  a URI
     manifest = Manifest(catalogue.name, catalogue.label, split, (*catalogue.notes, *notes, *split_notes), known)
     save_manifest(manifest_uri(catalogue.name), manifest)
     if extraction:

@@ -74,7 +74,7 @@ def main(
         ),
     ] = None,
     descriptors: Annotated[bool, typer.Option(help="measure tempo, energy, ... as facts to be predicted")] = False,
-    facts: Annotated[str, typer.Option(help="Parquet table of further facts, a row a track_id or an artist")] = "",
+    facts: Annotated[str, typer.Option(help="CSV or Parquet table of further facts, by track_id or artist")] = "",
     name: Annotated[str, typer.Option(help="what to call the data set; by default the source's or the folder's")] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
     max_rejected: Annotated[float, typer.Option(help="fail if a larger share of the files is unusable")] = MAX_REJECTED,

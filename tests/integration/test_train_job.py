@@ -255,6 +255,8 @@ def test_error_is_one_line_and_exit_code_1(place: Workplace) -> None:
         ),
         ("--recipe majority --data MUSIC --folds 1", "--folds 1: train at least once, and with 0 or at least 2 folds"),
         ("--recipe majority --data MUSIC --seeds 0", "--seeds 0"),
+        ("--recipe majority --data MUSIC --max-rejected 2", "--max-rejected is 2.0: a share is within 0 and 1"),
+        ("--recipe rnn_mfcc --data MUSIC --set seed=3", "--set seed: it is filled in"),
     ],
 )
 def test_mistake_is_named_with_its_fix(
@@ -278,7 +280,9 @@ def run_here(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int
 
     from jobs import train
 
-    monkeypatch.setattr(train, "limit_threads", lambda threads: None)
+    monkeypatch.setattr(train, "limit_threads", lambda threads: None)  # what would stay for other tests
+    monkeypatch.setattr(train, "keep_large_memory", lambda: None)
+    monkeypatch.setattr(train.torch, "set_num_threads", lambda threads: None)
     app = typer.Typer()
     app.command()(train.main)
     result = CliRunner().invoke(app, arguments)

@@ -110,3 +110,11 @@ def test_a_manifest_keeps_its_facts_and_its_labels(tmp_path: Path) -> None:
     assert len(load_manifest(uri).facts) == 0
     one_label = (track("a", "jazz"), track("b", "rock"))
     assert Manifest("m", "genre", one_label).signature() != Manifest("m", "genre", tracks).signature()
+
+
+def test_where_a_picture_lies_is_no_identity_but_what_it_shows_is() -> None:
+    def facts(place: str, content: str) -> Facts:
+        return Facts(["a"], {"picture": [place], "picture_content": [content]})
+
+    assert facts("here.png", "1").signature() == facts("there.png", "1").signature()
+    assert facts("here.png", "1").signature() != facts("here.png", "2").signature()

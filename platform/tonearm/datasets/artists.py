@@ -25,7 +25,8 @@ from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
 from tonearm.datasets.artist_names import artist_group, plain
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.facts import Facts
+from tonearm.datasets.content import content_of
+from tonearm.datasets.facts import CONTENT, Facts
 from tonearm.datasets.folder import PATH_COLUMNS, TABLE, scan_folder
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.recordings import TrackTable
@@ -125,6 +126,8 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         notes += [*told.notes, *table.notes, *known_notes]
         if self.audio:
             columns["picture"], picture_notes = _pictures(Path(self.root), tracks, told)
+            contents = {p: content_of(Path(p)) for p in set(columns["picture"].tolist()) if p}
+            columns[f"picture{CONTENT}"] = np.array([contents.get(p, "") for p in columns["picture"]], dtype=object)
             lyrics, lyrics_notes = self._lyrics(tracks)
             columns |= lyrics
             notes += [*picture_notes, *lyrics_notes]

@@ -21,7 +21,7 @@ import numpy as np
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import derive_seed
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.facts import Facts
+from tonearm.datasets.facts import CONTENT, Facts
 from tonearm.datasets.manifest import Split, Track
 
 PYTHON, BINARY = "cifar-100-python", "cifar-100-binary"
@@ -69,7 +69,8 @@ class Cifar100Config(DatasetConfig, kind="cifar100"):
                 tracks.append(Track(track_id=track_id, source="", content=content, label=names[label],
                                     group=f"track:{track_id}", split=split))  # fmt: skip
                 places.append(f"{file.absolute()}#{row}")
-        facts = Facts([t.track_id for t in tracks], {"picture": np.array(places, dtype=object)})
+        columns = {"picture": places, f"picture{CONTENT}": [t.content for t in tracks]}
+        facts = Facts([t.track_id for t in tracks], columns)
         note = f"{self.validation:g} of the training pictures of each class are for validation, by seed {self.seed}"
         return Catalogue("cifar100", "object", tracks, (), facts, (note,))
 

@@ -12,6 +12,9 @@ from tonearm.core import storage
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
 
+CONTENT = "_content"
+"""Ends the name of a column that identifies what another column tells the place of."""
+
 
 class Facts:
     """A table with a row a track.
@@ -107,10 +110,13 @@ class Facts:
         return Facts(ids, columns)
 
     def signature(self) -> str:
-        """Identity of all values, whatever the order of the rows."""
+        """Identity of all values, whatever the order of the rows.
+
+        Where a column ``x`` says where something lies and ``x_content`` what it is, as of pictures, the place is none.
+        """
         ids = sorted(self._row)
         parts: list[Any] = [ids]
-        for name in self:
+        for name in [n for n in self if f"{n}{CONTENT}" not in self]:
             values = self.of(ids, name)
             parts += [name, list(values.shape), values.tolist() if values.dtype == object else values.tobytes()]
         return digest(*parts)

@@ -9,7 +9,7 @@
     validation.parquet     the best epoch's predictions, a row a track
     test.parquet           the same on the test split, if it was asked for
     test_windows.json      figures of the test split's single windows, where the task has such
-    ended.json             why it ended: "completed", "stopped" (by the scheduler) or "failed", with the error
+    ended.json             that it ended, and why: "completed", or "stopped" by the scheduler
 """
 
 from __future__ import annotations
