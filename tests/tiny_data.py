@@ -44,8 +44,8 @@ def make_recordings() -> list[Recording]:
     found = []
     for number in range(PER_LABEL * len(LABELS)):
         label = LABELS[number // PER_LABEL]
-        low = 700.0 if label == "high" else 80.0
-        sides = [music(SECONDS, seed=derive_seed(number, side), low=low) for side in ("left", "right")]
+        left = music(SECONDS, seed=derive_seed(number), low=700.0 if label == "high" else 80.0)
+        sides = [left, 0.7 * np.roll(left, 200)]
         found.append(Recording(number, label, encode(np.stack(sides, axis=1), container="MP3")))
     return found
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from search_spaces.recipes.whitell import SINGLE, SOURCE, trial
+from search_spaces.recipes.whitell import ONCE, SINGLE, SOURCE, trial
 from tonearm.datasets import Cifar100Config
 from tonearm.features.given import Picture
-from tonearm.training.config import WindowConfig
 from tonearm.training.recipe import Recipe, Stage
 
 PUBLISHED = {"simple": 0.571, "time": 0.468, "freq": 0.454}
@@ -15,9 +14,7 @@ PUBLISHED = {"simple": 0.571, "time": 0.468, "freq": 0.454}
 
 def _control(model: str) -> Callable[[], Recipe]:
     def recipe() -> Recipe:
-        config = trial(Picture(size=32), SINGLE[model]).replace(
-            {"window": WindowConfig(frames=1, train_per_track=1, per_track=1)}
-        )
+        config = trial(Picture(size=32), SINGLE[model]).replace({"window": ONCE})
         return Recipe(Cifar100Config(), (Stage(f"{model}_cifar", config),), SOURCE, f"F1 {PUBLISHED[model]:.3f}")
 
     recipe.__doc__ = f"Control: {model.capitalize()} on CIFAR-100, where square kernels must win."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from search_spaces.recipes.whitell import ONCE
 from tonearm.audio.windows import ClipConfig
 from tonearm.datasets import ArtistsConfig, FolderConfig, PlaylistsConfig, SpotifyConfig
 from tonearm.features import Chroma, Contrast, Mfcc
@@ -25,8 +26,6 @@ from tonearm.training.baselines import BaselineConfig
 from tonearm.training.config import DatasetRef, OptimConfig, TrialConfig, WindowConfig
 from tonearm.training.estimators import Estimator, GradientBoosting, Logistic, Majority, Svm
 from tonearm.training.recipe import Recipe, Stage
-
-ONCE = WindowConfig(frames=1, train_per_track=1, per_track=1)
 
 
 def playlist_cnn() -> Recipe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from search_spaces.recipes.whitell import MOST_EPOCHS, SOURCE, WHOLE_CLIP
+from search_spaces.recipes.whitell import MOST_EPOCHS, ONCE, SOURCE, WHOLE_CLIP
 from tonearm.datasets import ArtistsConfig
 from tonearm.features.base import Feature
 from tonearm.features.given import Artists, Part, Picture, Several, Table, Tokens
@@ -28,7 +28,6 @@ DIMENSION = 800
 FRACTIONS = (0.8, 0.1, 0.1)
 VECTOR = "artist_vector"
 TABLE = "artist_table"
-ONCE = WindowConfig(frames=1, train_per_track=1, per_track=1)
 RECURRENT = OptimConfig(lr=5e-5, batch_size=8, epochs=MOST_EPOCHS, patience=4, clip_norm=1.0, rounds=(Round(lr=1e-5),))
 VARIANTS: dict[str, tuple[tuple[str, ...], float]] = {
     "audio": ((), 0.485),

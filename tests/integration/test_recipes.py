@@ -131,12 +131,14 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     root = tmp_path_factory.mktemp("recipes")
     ray_folder = tempfile.mkdtemp(prefix="tn", dir="/tmp")  # short: Ray's sockets lie there
     made = Shop(root, ray_folder, make_recordings())
-    with pytest.MonkeyPatch.context() as patch:
-        made.enter(patch)
-        extract_all(made)
-    yield made
-    stop_ray()
-    shutil.rmtree(ray_folder, ignore_errors=True)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            made.enter(patch)
+            extract_all(made)
+        yield made
+    finally:
+        stop_ray()
+        shutil.rmtree(ray_folder, ignore_errors=True)
 
 
 def extract_all(made: Shop) -> None:

@@ -38,7 +38,7 @@ from tonearm.training.fit import fit, window_logits
 
 HISTORY = "history.json"
 WINDOWS = "test_windows.json"
-Ending = Literal["completed", "stopped", "failed"]
+Ending = Literal["completed", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,10 @@ class TrialFolder:
         path = storage.join(self.uri, "ended.json")
         return dict(storage.read_json(path)) if storage.exists(path) else None
 
-    def end(self, how: Ending, error: str = "") -> None:
+    def end(self, how: Ending) -> None:
         """Mark the trial as ended; the first mark stays."""
         if self.ended() is None:
-            storage.write_json(storage.join(self.uri, "ended.json"), {"how": how, "error": error})
+            storage.write_json(storage.join(self.uri, "ended.json"), {"how": how})
 
     def config(self) -> TrialConfig:
         """The trial's config."""
