@@ -113,6 +113,7 @@ def prepare(
     max_rejected: float = MAX_REJECTED,
     device: str = "cpu",
     descriptors: bool = False,
+    predicted: bool = False,
     classes: bool = True,
     grouped: bool = True,
     facts: str = "",
@@ -124,7 +125,9 @@ def prepare(
     Parameters
     ----------
     descriptors
-        Whether tempo, energy, ... are measured, and become facts.
+        Whether tempo, energy, ... are measured.
+    predicted
+        Whether they become facts, which a network may learn to predict; the data set then is another one.
     classes
         Whether the label is a class of which several tracks are needed; else a label may be there or not.
     grouped
@@ -152,7 +155,7 @@ def prepare(
     save_rejects(rejects_uri(catalogue.name), rejects)
     split, split_notes = _split(tracks, seed, together, grouped, balanced, fractions)
     known = catalogue.facts
-    if descriptors:
+    if predicted:
         if extraction is None:
             raise ConfigError("descriptors are measured of audio, of which this data set has none: leave them out")
         known = _joined(known, descriptor_facts(tracks, clip, home.features_home()))

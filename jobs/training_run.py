@@ -133,7 +133,8 @@ def _manifests(request: Request) -> dict[str, Manifest]:
         balanced = any(s.config.task.uses_labels for s in stages)
         found[signature], _ = prepare(
             catalogue, features, clip, least or 1.0, request.split_seed, request.max_rejected, request.device,
-            request.descriptors, classes, request.grouped, request.facts if asked else "", balanced, recipe.fractions,
+            descriptors=request.descriptors, predicted=request.descriptors, classes=classes, grouped=request.grouped,
+            facts=request.facts if asked else "", balanced=balanced, fractions=recipe.fractions,
         )  # fmt: skip
     return found
 

@@ -236,7 +236,7 @@ def test_the_same_recording_stays_in_one_split(monkeypatch: pytest.MonkeyPatch) 
 def test_descriptors_that_were_not_measured_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extract, "extract_features", Heard())
     with pytest.raises(StoreError, match=r"20 tracks have no descriptors, e\.g\. 'a00'"):
-        prepare(catalogue({"a": 10, "b": 10}), [Mfcc()], CLIP, 1.0, descriptors=True)
+        prepare(catalogue({"a": 10, "b": 10}), [Mfcc()], CLIP, 1.0, descriptors=True, predicted=True)
 
 
 def test_too_many_rejects_end_the_job_and_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
