@@ -173,3 +173,13 @@ def test_two_folds_cannot_validate_on_the_next() -> None:
 def test_one_group_beside_the_test_fold_cannot_do_both() -> None:
     with pytest.raises(DatasetError, match="one group is left beside the test fold"):
         with_fold([track("a", "", "x"), track("b", "", "y")], 2, 0)
+
+
+def test_of_few_even_groups_the_smallest_validates() -> None:
+    tracks = [track(f"{label}{artist}{i}", label, group=f"artist:{label}{artist}")
+              for label in "ab" for artist in range(4) for i in range(3)]  # fmt: skip
+    for fold in range(2):
+        placed = with_fold(tracks, 2, fold)
+        validating = {t.group for t in placed if t.split == "validation"}
+        assert len(validating) >= 1 and {t.split for t in placed} == {"train", "validation", "test"}
+        assert not validating & {t.group for t in placed if t.split != "validation"}

@@ -160,6 +160,13 @@ def test_field_is_changed_in_the_stages_that_have_it() -> None:
     assert third == table_config({"optim.lr": 0.5, "seed": 7})
 
 
+def test_number_for_a_text_field_is_its_text() -> None:
+    changed = RECIPES["tabular"]().replace({"model.hidden": 8})
+    assert changed.stages[0].config.model.hidden == "8"
+    with pytest.raises(ConfigError, match="expected int"):
+        STACKED.replace({"optim.epochs": "many"})
+
+
 def test_field_of_one_stage_is_changed_there_alone() -> None:
     changed = STACKED.replace({"freq.optim.epochs": 9, "time.seed": 3})
     assert [s.config.optim.epochs for s in changed.stages] == [4, 9, 4]  # type: ignore[union-attr]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
@@ -137,7 +137,10 @@ def _inner(tracks: Sequence[Track], units: Sequence[str], seed: int) -> set[str]
     seed = derive_seed(seed, [t.track_id for t in tracks])
     placement = place_groups(counts, [1 - INNER_SHARE, INNER_SHARE], seed)
     validating = {unit for unit, place in zip(counts.groups, placement.bins, strict=True) if place == 1}
-    if not validating or len(validating) == len(counts.groups):
+    if not validating:  # every group is more than the wanted share: the smallest is nearest to it
+        sizes = Counter(units)
+        validating = {min(sizes, key=lambda unit: (sizes[unit], unit))}
+    if len(validating) == len(counts.groups):
         raise DatasetError("the groups beside the test fold are too unequal to both train and validate")
     return {t.track_id for t, unit in zip(tracks, units, strict=True) if unit in validating}
 

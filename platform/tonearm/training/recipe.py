@@ -134,8 +134,10 @@ class Recipe:
             reached = named or [s.name for s in stages if _has(s.config, path)]
             if not reached:
                 stages[-1].config.replace({path: value})  # raises, and names the fields that there are
-            for name in reached:
-                own[name][rest if named else path] = value
+            inner = rest if named else path
+            for stage in stages:
+                if stage.name in reached:
+                    own[stage.name][inner] = _fitting(stage.config, inner, value)
         stages = [dataclasses.replace(s, config=s.config.replace(own[s.name])) for s in stages]
         return dataclasses.replace(self, data=data, stages=tuple(stages))
 
@@ -163,6 +165,12 @@ def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:
                 f"on {own.feature.brief()}: change both alike"
             )
     return found
+
+
+def _fitting(config: Config, path: str, value: Any) -> Any:
+    """The value as a text where the field holds one: ``model.hidden=10`` means the list "10"."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if number and _has(config, path) and isinstance(config.at(path), str) else value
 
 
 def _has(config: Config, path: str) -> bool:
