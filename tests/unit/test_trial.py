@@ -51,7 +51,7 @@ def test_trial_leaves_all_that_was_promised(features: Path, tmp_path: Path) -> N
     batches = toy_batches(features, config)
     got = list(run_trial(config, batches, folder))
     assert [m["epoch"] for m in got] == [1, 2, 3, 4] and not any(m["replayed"] for m in got)
-    assert folder.ended() == {"how": "completed", "error": ""}
+    assert folder.ended() == {"how": "completed"}
     assert folder.config() == config and folder.history() == got
     kept = load_bundle(folder.bundle_uri)
     best = max(m["validation_f1_micro"] for m in got)
@@ -83,7 +83,7 @@ def test_ended_trial_is_replayed_without_training(
     got = list(running) if how == "completed" else [next(running), next(running)]
     running.close()
     folder.end("stopped")  # the first mark stays
-    assert folder.ended() == {"how": how, "error": ""}
+    assert folder.ended() == {"how": how}
     forbid_training(monkeypatch)
     again = list(run_trial(config, toy_batches(features, config), folder))
     assert again == [{**m, "replayed": True} for m in got]
