@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import socket
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tonearm.core import storage
 from tonearm.core.errors import JobError, TonearmError
 from tonearm.core.threads import limit_threads, thread_environment
 
@@ -110,6 +112,13 @@ def table(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
     """Rows as aligned columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def save_figure(uri: str, figure: object) -> None:
+    """Write a plot to the report folder."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110, format="png")  # type: ignore[attr-defined]
+    storage.write_bytes(uri, buffer.getvalue())
 
 
 def require_free_port(host: str, port: int) -> None:

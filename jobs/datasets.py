@@ -133,7 +133,7 @@ def prepare(
     grouped
         Whether a group stays in one split; else classes are balanced and groups cross splits.
     facts
-        A Parquet table of further facts, a row a track or an artist.
+        A table of further facts, CSV or Parquet, a row a track or an artist.
     balanced
         Whether the splits balance the labels.
     fractions

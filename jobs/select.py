@@ -13,8 +13,8 @@ import numpy as np
 import torch
 import typer
 
-from jobs.common import cli_errors, table
-from jobs.sweep import Sweep, best_trial, open_parent, plan_sweep, resize, save_figure
+from jobs.common import cli_errors, save_figure, table
+from jobs.sweep import Sweep, best_trial, open_parent, plan_sweep, resize
 from search_spaces import SPACES
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.common import cli_errors, start_ray, table
+from jobs.common import cli_errors, save_figure, start_ray, table
 from jobs.datasets import manifest_uri
 from search_spaces import SPACES
 from tonearm.core import home, storage
@@ -92,15 +92,6 @@ def best_trial(results: list[TrialResult]) -> TrialResult:
     done = [r for r in results if r.best is not None]
     sign = 1.0 if done[0].config.task.maximise else -1.0
     return max(done, key=lambda r: (sign * (r.best or 0.0), -r.index))
-
-
-def save_figure(uri: str, figure: object) -> None:
-    """Write a plot to the report folder."""
-    import io
-
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110, format="png")  # type: ignore[attr-defined]
-    storage.write_bytes(uri, buffer.getvalue())
 
 
 def _dry_run(name: str, space: SearchSpace) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.common import table
+from jobs.common import save_figure, table
 from jobs.training_run import Outcome, Request, stages_of
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
@@ -74,15 +74,16 @@ def report_runs(request: Request, outcome: Outcome) -> list[Row]:
             )
         print(f"\n=== {request.name} on {outcome.manifest.name}: {request.recipe.source}")
         print(_table(rows, request, len(rows[-1].first.classes)))
-        _more(request, outcome, rows[-1])
-        _keep(request, outcome, rows)
+        overlaps = _overlaps(outcome)
+        _more(request, rows[-1], overlaps)
+        _keep(request, outcome, rows, overlaps)
     except BaseException as error:
         outcome.parent.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     return rows
 
 
-def _more(request: Request, outcome: Outcome, last: Row) -> None:
+def _more(request: Request, last: Row, overlaps: Mapping[str, dict[str, float]]) -> None:
     """What else a person wants to know of the result."""
     windows = [m for m in last.each[0] if m.startswith("window_")]
     if windows:
@@ -93,7 +94,7 @@ def _more(request: Request, outcome: Outcome, last: Row) -> None:
         print(_class_table(by_class))
     if request.recipe.published:
         print(f"  the source's figure, on its own data: {request.recipe.published}")
-    for name, values in _overlaps(outcome).items():
+    for name, values in overlaps.items():
         print(f"  {name}: " + ", ".join(f"{k} {v:.4f}" for k, v in values.items()))
         print("  (its test pairs are those that it was trained on: the table knows no other artists)")
 
@@ -214,20 +215,16 @@ def runs_plot(rows: Sequence[Row], title: str) -> Figure:
     return figure
 
 
-def _keep(request: Request, outcome: Outcome, rows: Sequence[Row]) -> None:
+def _keep(request: Request, outcome: Outcome, rows: Sequence[Row], overlaps: Mapping[str, dict[str, float]]) -> None:
     """Write the report's figures to MLflow and to the report folder."""
-    import io
-
     figure = runs_plot(rows, f"{request.name} on {outcome.manifest.name}")
     outcome.parent.figure("runs.png", figure)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110, format="png")
     folder = storage.join(home.reports_home(outcome.manifest.name), f"{request.name}-{outcome.signature}")
-    storage.write_bytes(storage.join(folder, "runs.png"), buffer.getvalue())
+    save_figure(storage.join(folder, "runs.png"), figure)
     summary: dict[str, Any] = {
         "recipe": request.name, "dataset": outcome.manifest.name, "data_signature": outcome.manifest.signature(),
         "folds": request.folds, "seeds": request.seeds, "notes": list(outcome.manifest.notes),
-        "overlaps": _overlaps(outcome),
+        "overlaps": overlaps,
         "rows": [{"name": r.name, "each": r.each, "trivial": r.trivial, "pooled": r.pooled.to_dict(),
                   "parameters": r.parameters, "seconds": r.seconds} for r in rows],
     }  # fmt: skip

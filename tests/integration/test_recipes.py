@@ -197,7 +197,7 @@ def test_recipe_trains_and_reports_and_a_second_call_trains_nothing(
 
 def check_stage(done: Finished) -> None:
     """It ended well, and its predictions are of all tracks of their splits."""
-    assert done.folder.ended() == {"how": "completed", "error": ""}
+    assert done.folder.ended() == {"how": "completed"}
     history = done.folder.history()
     if isinstance(done.config, TrialConfig):
         assert len(history) == 1 + len(done.config.optim.rounds)
