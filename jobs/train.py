@@ -59,7 +59,10 @@ def main(
     label: Annotated[str, typer.Option(help="folder: what the label is, e.g. genre")] = "",
     option: Annotated[list[str] | None, typer.Option(help="a field of the data set, as in subset=small")] = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="a field of the trial, as in optim.lr=1e-4, or STAGE.optim.lr=...")
+        list[str] | None,
+        typer.Option(
+            "--set", help="a field of the trial, as in optim.lr=1e-4, STAGE.optim.lr=..., or another task.kind"
+        ),
     ] = None,
     folds: Annotated[
         int | None, typer.Option(help="cross-validate with so many folds; 0: the one split; by default as the source")

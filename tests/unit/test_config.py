@@ -15,8 +15,8 @@ from tonearm.core.registry import Registry
 from tonearm.features import Mel, Representation
 from tonearm.features.base import Feature
 from tonearm.features.given import Table
-from tonearm.models import ModelConfig, SimpleConfig, TimeConfig
-from tonearm.tasks import SingleLabel, Task
+from tonearm.models import FreqConfig, ModelConfig, SimpleConfig, TimeConfig
+from tonearm.tasks import Regression, SingleLabel, Task
 from tonearm.training.config import DatasetRef, TrialConfig
 
 
@@ -168,6 +168,22 @@ def test_replace_reaches_any_depth_and_leaves_the_original() -> None:
 def test_replaced_config_takes_the_fields_replaced_with_it() -> None:
     config = full_trial(SimpleConfig()).replace({"model.divisors": "2-48", "model": TimeConfig()})
     assert config.model == TimeConfig(divisors="2-48")
+
+
+def test_replaced_kind_is_another_of_the_family_with_its_own_fields() -> None:
+    config = full_trial(TimeConfig(divisors="2-48", dropout=0.5))
+    assert config.replace({"model.kind": "freq"}).model == FreqConfig()
+    assert config.replace({"model.widths": "8,16,32", "model.kind": "freq"}).model == FreqConfig(widths="8,16,32")
+    assert config.replace({"model.kind": "time", "model.dropout": 0.1}).model == TimeConfig(
+        divisors="2-48", dropout=0.1
+    )
+    assert config.replace({"task.kind": "regression", "task.target": "year"}).task == Regression(target="year")
+    with pytest.raises(UnknownNameError, match="unknown model 'frequency'"):
+        config.replace({"model.kind": "frequency"})
+    with pytest.raises(ConfigError, match="RnnConfig has no field 'divisors'"):
+        config.replace({"model.kind": "rnn", "model.divisors": "2-48"})
+    with pytest.raises(ConfigError, match="OptimConfig takes no kind, got 'adam'"):
+        config.replace({"optim.kind": "adam"})
 
 
 def test_replace_refuses_paths_that_lead_nowhere() -> None:

@@ -14,6 +14,8 @@ from tonearm.core.errors import ConfigError
 from tonearm.datasets.base import DatasetConfig
 from tonearm.features import Mel
 from tonearm.features.given import Part, Several
+from tonearm.models import RnnConfig
+from tonearm.tasks import Regression
 from tonearm.training.baselines import BaselineConfig
 from tonearm.training.config import DatasetRef
 from tonearm.training.estimators import Majority
@@ -165,6 +167,19 @@ def test_number_for_a_text_field_is_its_text() -> None:
     assert changed.stages[0].config.model.hidden == "8"
     with pytest.raises(ConfigError, match="expected int"):
         STACKED.replace({"optim.epochs": "many"})
+
+
+def test_another_kind_is_put_in_every_stage_that_has_one_or_in_one() -> None:
+    mixed = recipe(stage("network"), stage("baseline", BASELINE.replace({"clip.seconds": 2.0})))
+    changed = mixed.replace(
+        {"model.kind": "rnn", "model.dropout": 0.2, "task.kind": "regression", "task.target": "bpm"}
+    )
+    assert changed.stages[0].config.model == RnnConfig(dropout=0.2)  # type: ignore[union-attr]
+    assert [s.config.task for s in changed.stages] == [Regression(target="bpm")] * 2
+    one = mixed.replace({"baseline.task.kind": "regression", "baseline.task.target": "bpm"})
+    assert [s.config.task for s in one.stages] == [mixed.stages[0].config.task, Regression(target="bpm")]
+    with pytest.raises(ConfigError, match="RnnConfig has no field 'units'"):
+        mixed.replace({"model.units": 3, "model.kind": "rnn"})
 
 
 def test_field_of_one_stage_is_changed_there_alone() -> None:

@@ -138,6 +138,9 @@ class Config:
     def replace(self, changes: Mapping[str, Any]) -> Self:
         """A copy with fields replaced by dotted path, e.g. ``{"optim.lr": 1e-3, "feature.n_fft": 4096}``.
 
+        ``"model.kind"`` puts another config of the same family there, with the fields that are replaced with it and
+        its defaults for the others.
+
         Raises
         ------
         ConfigError
@@ -157,8 +160,24 @@ class Config:
             child = own.get(head, getattr(self, head))
             if not isinstance(child, Config):
                 raise ConfigError(f"{type(self).__name__}.{head} has no fields of its own, got {sorted(deeper)}")
-            own[head] = child.replace(deeper)
+            own[head] = child.another(deeper) if "kind" in deeper else child.replace(deeper)
         return dataclasses.replace(self, **own)  # type: ignore[type-var]
+
+    def another(self, changes: Mapping[str, Any]) -> Any:
+        """Another config of this one's family, as :meth:`replace` wants it: its ``kind``, and fields by dotted path.
+
+        Raises
+        ------
+        ConfigError
+            If there is no such family, kind or field, or a value does not fit.
+        """
+        if self.registry is None:
+            raise ConfigError(f"{type(self).__name__} takes no kind, got {changes['kind']!r}")
+        if changes["kind"] == self.kind:
+            return self.replace({k: v for k, v in changes.items() if k != "kind"})
+        own = {k: v for k, v in changes.items() if "." not in k and k != "kind"}
+        made: Config = self.registry[changes["kind"]].from_dict(own)
+        return made.replace({k: v for k, v in changes.items() if "." in k})
 
     def signature(self) -> str:
         """16 hexadecimal characters that identify every resolved value but the run-only ones."""

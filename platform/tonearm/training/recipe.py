@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,7 +115,8 @@ class Recipe:
 
         ``data.FIELD`` is a field of the data set; ``STAGE.FIELD`` of one stage, e.g. ``time.optim.epochs``; any other
         path is changed in every stage that has it, e.g. ``optim.epochs``. All changes are made at once, so that their
-        order plays no part, but of two for the same field the later one counts.
+        order plays no part, but of two for the same field the later one counts. ``model.kind`` or ``task.kind`` puts
+        another model or task there, with the fields that are changed with it.
 
         Raises
         ------
@@ -124,6 +125,7 @@ class Recipe:
         """
         data, stages = self.data, list(self.stages)
         own: dict[str, dict[str, Any]] = {s.name: {} for s in stages}
+        families = {path.removesuffix(".kind") for path in changes if path.endswith(".kind")}
         for path, value in changes.items():
             head, _, rest = path.partition(".")
             if head == "data":
@@ -131,7 +133,7 @@ class Recipe:
                 stages = [dataclasses.replace(s, data=s.data and _where_it_fits(s.data, rest, value)) for s in stages]
                 continue
             named = [s.name for s in stages if s.name == head and rest]
-            reached = named or [s.name for s in stages if _has(s.config, path)]
+            reached = named or [s.name for s in stages if _has(s.config, path, families)]
             if not reached:
                 stages[-1].config.replace({path: value})  # raises, and names the fields that there are
             inner = rest if named else path
@@ -159,10 +161,11 @@ def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:
         if not isinstance(own, TrialConfig):
             found.append(f"stage {stage.name!r}: no stage trains its member {name!r}")
         elif own.built_model != wanted.config or own.feature != parts[wanted.reads or ""]:
+            path = f", {stage.name}.model.{name}.FIELD as well" if _has(stage.config, f"model.{name}") else ""
             found.append(
                 f"stage {stage.name!r} wants its member {name!r} as {wanted.config.brief()} on "
                 f"{parts[wanted.reads or ''].brief()}, stage {stage.members[name]!r} trains {own.built_model.brief()} "
-                f"on {own.feature.brief()}: change both alike"
+                f"on {own.feature.brief()}: change both alike{path}"
             )
     return found
 
@@ -173,9 +176,10 @@ def _fitting(config: Config, path: str, value: Any) -> Any:
     return str(value) if number and _has(config, path) and isinstance(config.at(path), str) else value
 
 
-def _has(config: Config, path: str) -> bool:
+def _has(config: Config, path: str, families: Collection[str] = ()) -> bool:
+    """Whether a config has a field; any that is asked for where another kind is put is left to that kind to refuse."""
     try:
-        config.at(path)
+        config.at(path.rpartition(".")[0] if path.rpartition(".")[0] in families else path)
     except ConfigError:
         return False
     return True
