@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.builders import encode, tone
 from tests.unit.test_spotify_data import ARTISTS, GENRE_ROWS, SONGS, song, write_csv
 from tonearm.core.errors import DatasetError
 from tonearm.datasets import ArtistsConfig, SpotifyConfig
@@ -193,7 +194,9 @@ def test_side_tables_without_their_key(tmp_path: Path, name: str, table: str, me
 
 
 def test_lyrics_without_a_key_or_a_text(tmp_path: Path) -> None:
+    (tmp_path / "Ann - one.wav").write_bytes(encode(tone(300, 0.1)))
+    (tmp_path / "tracks.csv").write_text("path,artist\nAnn - one.wav,Ann\n")
     for table in ("title,text\na,b\n", "track_id,words\na,b\n"):
         (tmp_path / "lyrics.csv").write_text(table)
         with pytest.raises(DatasetError, match="needs a column track_id or path and a column text"):
-            ArtistsConfig(root=str(tmp_path)).vocabulary()
+            ArtistsConfig(root=str(tmp_path)).catalogue()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.builders import encode, tone
-from tonearm.core.errors import ConfigError, DatasetError
+from tonearm.core.errors import DatasetError
 from tonearm.datasets import ArtistsConfig, DatasetConfig
 from tonearm.datasets.relations import Relations
 
@@ -110,25 +110,21 @@ def test_an_album_of_two_artists_names_no_picture(root: Path) -> None:
     assert set(found.facts.of(["a/one.wav", "b/one.wav"], "picture")) == {""}
 
 
-def test_lyrics_of_a_table_become_numbers(root: Path) -> None:
+def test_lyrics_of_a_table(root: Path) -> None:
     put(root, "lyrics.csv", 'track_id,text\na/one.wav,"la la, oh"\ntwo,la oh moon sun sky\none,no one\n')
-    config = ArtistsConfig(root=str(root), lyrics_length=4, vocabulary_size=3)
-    found = config.catalogue()
-    assert config.vocabulary().words == ("la", "oh", "moon")
-    assert found.facts.of(["a/one.wav", "a/two.wav", "b/one.wav"], "lyrics").tolist() == [
-        [0, 1, 1, 2], [1, 2, 3, 4], [0, 0, 0, 0],
+    found = ArtistsConfig(root=str(root)).catalogue()
+    assert found.facts.texts(["a/one.wav", "a/two.wav", "b/one.wav"], "lyrics") == [
+        "la la, oh", "la oh moon sun sky", "",
     ]  # fmt: skip
     assert "2 of 3 recordings have lyrics" in found.notes
 
 
-def test_lyrics_of_a_folder_become_numbers_and_bad_files_are_counted(root: Path) -> None:
+def test_lyrics_of_a_folder_and_bad_files_are_counted(root: Path) -> None:
     put(root, "lyrics/b/one.txt", "moon")
     put(root, "lyrics/two.txt", "moon moon oh")
     (root / "lyrics" / "bad.txt").write_bytes(b"\xff\xfe\xff")
-    found = ArtistsConfig(root=str(root), lyrics_length=3).catalogue()
-    assert found.facts.of(["a/one.wav", "a/two.wav", "b/one.wav"], "lyrics").tolist() == [
-        [0, 0, 0], [1, 1, 2], [0, 0, 1],
-    ]  # fmt: skip
+    found = ArtistsConfig(root=str(root)).catalogue()
+    assert found.facts.texts(["a/one.wav", "a/two.wav", "b/one.wav"], "lyrics") == ["", "moon moon oh", "moon"]
     assert any("1 file(s) of lyrics are no UTF-8 text" in note and "bad.txt" in note for note in found.notes)
 
 
@@ -192,7 +188,5 @@ def test_without_audio_and_relations_the_table_lists_the_artists(tmp_path: Path)
     assert [t.track_id for t in found.tracks] == ["Ann", "Bob"] and "related" not in found.facts
 
 
-def test_numbers_that_cannot_work_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"(?s)lyrics_length is 0.*vocabulary_size is -1"):
-        ArtistsConfig(lyrics_length=0, vocabulary_size=-1)
+def test_kind_is_read_back() -> None:
     assert isinstance(DatasetConfig.from_dict({"kind": "artists", "audio": False}), ArtistsConfig)

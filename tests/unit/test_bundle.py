@@ -43,7 +43,7 @@ def test_load_is_the_inverse_of_save(saved: tuple[str, Bundle]) -> None:
 def test_other_version_is_refused_by_name(saved: tuple[str, Bundle]) -> None:
     path = Path(saved[0]) / "bundle.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
-    with pytest.raises(BundleError, match="format version 99, this Tonearm reads 3"):
+    with pytest.raises(BundleError, match="format version 99, this Tonearm reads 4"):
         load_bundle(saved[0])
 
 
@@ -65,9 +65,9 @@ def test_damaged_weights_are_refused(saved: tuple[str, Bundle], damage: str) -> 
 @pytest.mark.parametrize(
     "change",
     [{"config": None}, {"config": {"unknown": 1}}, {"classes": 5}, {"classes": ["a", "b"]}, {"metrics": 3},
-     {"scalings": 3}, {"scalings": {"": {"mean": "x"}}}, {"scalings": {"": {"mean": 0, "deviation": "x"}}},
-     {"scalings": {"": {"shift": [0], "scale": [1]}}}, {"scalings": {"": [1]}},
-     *({k: "absent"} for k in ("config", "classes", "metrics", "scalings", "format"))],
+     {"fitted": 3}, {"fitted": {"": {"mean": "x"}}}, {"fitted": {"": {"mean": 0, "deviation": "x"}}},
+     {"fitted": {"": {"shift": [0], "scale": [1]}}}, {"fitted": {"": [1]}},
+     *({k: "absent"} for k in ("config", "classes", "metrics", "fitted", "format"))],
     ids=str,
 )  # fmt: skip
 def test_damaged_description_is_refused(saved: tuple[str, Bundle], change: dict[str, Any]) -> None:

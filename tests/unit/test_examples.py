@@ -42,7 +42,7 @@ FACTS = Facts(
     {
         "tempo": [100.0, NAN, *np.linspace(90, 120, 10)],
         "vector": np.array([[1.0, 2], [3, 4], [NAN, 1], *([[1, 1]] * 9)]),
-        "lyrics": np.array([[0, 3], [1, 2], [1, 1], [0, 0], *([[2, 2]] * 8)]),
+        "lyrics": np.array(["sun", "moon", "la la", " ... ", *["oh"] * 8], dtype=object),
         "picture": np.array(["a.png"] * 4 + [""] + ["b.png"] * 7, dtype=object),
     },
 )

@@ -13,6 +13,7 @@ from tests.unit.toy_problems import TRACKS, TRAIN, given_batches, table_config
 from tonearm.core.errors import ConfigError, DatasetError
 from tonearm.core.types import InputSpec
 from tonearm.datasets.facts import Facts
+from tonearm.datasets.words import Vocabulary
 from tonearm.features.given import Artists, Part, Picture, Several, Table, TableScaling, Tokens
 from tonearm.training.batches import Batches
 
@@ -70,10 +71,10 @@ def test_table_is_scaled_by_the_training_split(scaling: str, wanted: list[list[f
 def test_only_the_training_split_scales() -> None:
     feature = Table(columns=("speed",), scaling="minmax", missing="mean")
     plain, other = (given_batches(feature, {"speed": [2.0, NAN, 10.0, v]}) for v in (6.0, 6000.0))
-    assert plain.scalings == other.scalings == {"": TableScaling((2.0,), (8.0,), (6.0,))}
+    assert plain.fitted == other.fitted == {"": TableScaling((2.0,), (8.0,), (6.0,))}
     assert rows(plain)[:3] == rows(other)[:3] == [[0.0], [0.5], [1.0]]
     assert rows(plain)[3] == [0.5] and rows(other)[3] == [749.75]
-    assert given_batches(feature, {"speed": [2.0, NAN, 12.0, 6.0]}).scalings != plain.scalings
+    assert given_batches(feature, {"speed": [2.0, NAN, 12.0, 6.0]}).fitted != plain.fitted
 
 
 def test_columns_come_in_the_order_given_and_vectors_contribute_all_numbers() -> None:
@@ -129,63 +130,49 @@ def test_table_without_rows_or_facts_for_a_track_is_named() -> None:
 # --- tokens
 
 
-def tokens(values: Sequence[Sequence[int]], per_track: int = 1, seed: int = 0, **fields: Any) -> Batches:
-    feature = Tokens(**{"vocabulary": 4, "length": 3, "drop_threshold": 0.0, **fields})
-    return given_batches(feature, {"lyrics": np.array(values)}, per_track, seed)
+def tokens(texts: Sequence[str], per_track: int = 1, seed: int = 0, **fields: Any) -> Batches:
+    feature = Tokens(**{"vocabulary": 3, "length": 3, "drop_threshold": 0.0, **fields})
+    return given_batches(feature, {"lyrics": np.array(texts, dtype=object)}, per_track, seed)
 
 
-def test_tokens_are_shown_as_they_are_the_rare_word_and_the_padding_in_front_included() -> None:
-    text = [[0, 1, 4], [5, 2, 5], [0, 0, 5], [0, 0, 0]]
-    assert rows(tokens(text)) == text
-    assert trained_on(tokens(text)) == {i: [row] for i, row in zip(TRAIN, text, strict=False)}
-    (inputs,) = (b.inputs for b in tokens(text).train(1, 8, 1))
+def test_texts_are_numbered_by_the_training_split_alone_the_rarer_words_as_one() -> None:
+    # "moon" is there five times, but four of them are in the text that validates: it has no number of its own.
+    texts = ["sun la la", "oh oh sky moon", "la", "moon moon moon moon la"]
+    assert tokens(texts).fitted == {"": Vocabulary(("la", "oh", "moon"))}
+    assert tokens(texts, vocabulary=2).fitted == {"": Vocabulary(("la", "oh"))}
+    shown = [[3, 1, 1], [2, 2, 3], [0, 0, 1], [3, 3, 3]]
+    assert rows(tokens(texts, vocabulary=2)) == shown
+    assert trained_on(tokens(texts, vocabulary=2)) == {i: [row] for i, row in zip(TRAIN, shown, strict=False)}
+    (inputs,) = (b.inputs for b in tokens(texts).train(1, 8, 1))
     assert isinstance(inputs, torch.Tensor) and inputs.shape == (3, 3) and inputs.dtype == torch.int64
 
 
-@pytest.mark.parametrize("fields", [{"length": 2}, {"length": 4}, {"vocabulary": 3}], ids=str)
-def test_tokens_of_another_length_or_vocabulary_are_refused(fields: dict[str, int]) -> None:
-    text = [[0, 1, 4], [5, 2, 5], [0, 0, 5], [0, 0, 0]]
-    length, rare = fields.get("length", 3), fields.get("vocabulary", 4) + 1
-    message = (
-        rf"the fact 'lyrics' holds texts of 3 tokens up to 5, the input takes {length} up to {rare}: set its length"
-    )
-    with pytest.raises(DatasetError, match=message):
-        tokens(text, **fields)
-
-
-def test_number_beyond_the_vocabulary_of_a_track_to_validate_is_refused_too() -> None:
-    batches = tokens([[0, 1, 4], [5, 2, 5], [0, 0, 5], [0, 0, 9]])
-    with pytest.raises(DatasetError, match="texts of 3 tokens up to 9, the input takes 3 up to 5"):
-        list(batches.evaluation("validation"))
+TEXTS = ["a a a d", "a a b b", "a b c c", "d d d d"]
 
 
 def test_frequent_words_are_dropped_in_training_as_often_as_they_should() -> None:
-    # Of 12 words 6 are number 1, 3 number 2, 2 number 3 and one is rare: with t = 1/48 the share that is kept is
-    # sqrt(t / f), 0.204, 0.289 and 0.354; the rare number stands for many words, none of them frequent, and stays.
-    text = [[1, 1, 1, 5], [1, 1, 2, 2], [1, 2, 3, 3], [4, 4, 4, 4]]
-    batches = tokens(text, per_track=400, length=4, drop_threshold=1 / 48)
+    # Of 12 words 6 are "a", 3 "b", 2 "c" and one is rare: with t = 1/48 the share that is kept is sqrt(t / f), 0.204,
+    # 0.289 and 0.354; the rare number stands for many words, none of them frequent, and stays.
+    batches = tokens(TEXTS, per_track=400, length=4, drop_threshold=1 / 48)
     seen = np.array([row for each in trained_on(batches, size=100).values() for row in each])
-    counts = np.bincount(seen.ravel(), minlength=6)
-    drawn = 400 * np.array([6, 3, 2, 0, 1])
-    wanted = np.sqrt(1 / 48 / (np.array([6, 3, 2, 12, 1 / 4]) / 12)) * drawn
-    assert (np.abs(counts[1:] - wanted) <= 5 * np.sqrt(drawn / 4)).all() and counts[4] == 0
+    counts = np.bincount(seen.ravel(), minlength=5)
+    drawn = 400 * np.array([6, 3, 2, 1])
+    wanted = np.sqrt(1 / 48 / (np.array([6, 3, 2, 1 / 4]) / 12)) * drawn
+    assert (np.abs(counts[1:] - wanted) <= 5 * np.sqrt(drawn / 4)).all() and len(counts) == 5
     assert (np.diff((seen > 0).astype(int), axis=1) >= 0).all()  # the gaps are closed: padding is in front
-    assert rows(batches) == text  # nothing is dropped in evaluation
+    assert rows(batches) == [[1, 1, 1, 4], [1, 1, 2, 2], [1, 2, 3, 3], [4] * 4]  # in evaluation nothing is dropped
 
 
 def test_dropping_is_a_function_of_seed_and_epoch_and_of_the_training_split() -> None:
-    text = [[1, 1, 1, 5], [1, 1, 2, 2], [1, 2, 3, 3], [4, 4, 4, 4]]
+    def epoch(n: int, seed: int = 0, validation: str = "d") -> dict[str, list[Any]]:
+        return trained_on(tokens([*TEXTS[:3], validation * 4], 20, seed, length=4, drop_threshold=0.02), n)
 
-    def epoch(n: int, seed: int = 0, validation: int = 4) -> dict[str, list[Any]]:
-        changed = [*text[:3], [validation] * 4]
-        return trained_on(tokens(changed, per_track=20, seed=seed, length=4, drop_threshold=0.02), n)
-
-    assert epoch(2) == epoch(2) == epoch(2, validation=1)
+    assert epoch(2) == epoch(2) == epoch(2, validation="a ")
     assert epoch(2) != epoch(3) and epoch(2) != epoch(2, seed=1)
 
 
-def test_facts_that_are_no_tokens_are_named() -> None:
-    with pytest.raises(DatasetError, match="the fact 'lyrics' holds one value a track, not a row of tokens"):
+def test_facts_that_are_no_texts_are_named() -> None:
+    with pytest.raises(DatasetError, match="the fact 'lyrics' holds numbers, not texts: name another one"):
         given_batches(Tokens(), {"lyrics": [1, 2, 3, 4]})
 
 

@@ -1,4 +1,4 @@
-"""Bundles of models of every kind of input: they come back with their scalings and predict the same."""
+"""Bundles of models of every kind of input: they come back with all that was fitted and predict the same."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.unit.toy_problems import table_batches, table_config
 from tonearm.core.errors import BundleError
 from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Manifest
+from tonearm.datasets.words import Vocabulary
 from tonearm.features import Chroma, Cqt, Mel, Mfcc, StftHalved
 from tonearm.features.base import Feature, Representation
 from tonearm.features.given import Artists, Part, Picture, Several, Table, TableScaling, Tokens
@@ -83,7 +84,8 @@ def several_tables(root: Path) -> Made:
 def words(root: Path) -> Made:
     feature = Tokens(vocabulary=9, length=6)
     config = tiny_config({"feature": feature, **model("lyrics", widths="4,5,6", word_dim=3)})
-    return config, Batches(config, TRACKS, CLASSES, facts=Facts(IDS, {"lyrics": RNG.integers(0, 11, (len(IDS), 6))}))
+    texts = np.array([" ".join(RNG.choice(list("abcdefghijklm"), 6)) for _ in IDS], dtype=object)
+    return config, Batches(config, TRACKS, CLASSES, facts=Facts(IDS, {"lyrics": texts}))
 
 
 def pictures(root: Path) -> Made:
@@ -102,20 +104,20 @@ def related_artists(root: Path) -> Made:
 
 
 KINDS = (one_spectrogram, several_spectrograms, one_table, several_tables, words, pictures, related_artists)
-#: What each input is scaled by.
-SCALED: dict[str, dict[str, type | None]] = {
+#: What the training split says of each input.
+FITTED: dict[str, dict[str, type | None]] = {
     "one_spectrogram": {"": Scaling},
     "several_spectrograms": dict.fromkeys(HEARD, Scaling),
     "one_table": {"": TableScaling},
     "several_tables": dict.fromkeys(VECTORS, TableScaling),
-    "words": {"": type(None)},
+    "words": {"": Vocabulary},
     "pictures": {"": type(None)},
     "related_artists": {},
 }
 
 
 @pytest.mark.parametrize("make", KINDS, ids=lambda k: k.__name__)
-def test_bundle_comes_back_with_its_scalings_and_predicts_the_same(
+def test_bundle_comes_back_with_all_that_was_fitted_and_predicts_the_same(
     make: Callable[[Path], Made], tmp_path: Path
 ) -> None:
     config, examples = make(tmp_path)
@@ -125,11 +127,11 @@ def test_bundle_comes_back_with_its_scalings_and_predicts_the_same(
         network(batch.inputs)  # moves batch normalisation's figures
     before = predict_split(network, config.task, examples, "validation")
     uri = str(tmp_path / "bundle")
-    save_bundle(uri, Bundle(config, examples.classes, {"epoch": 1}, network, examples.scalings))
+    save_bundle(uri, Bundle(config, examples.classes, {"epoch": 1}, network, examples.fitted))
     again = load_bundle(uri)
     assert (again.config, again.classes) == (config, examples.classes)
-    assert again.scalings == examples.scalings
-    assert {name: type(scaling) for name, scaling in again.scalings.items()} == SCALED[make.__name__]
+    assert again.fitted == examples.fitted
+    assert {name: type(found) for name, found in again.fitted.items()} == FITTED[make.__name__]
     after = predict_split(again.network, config.task, examples, "validation")
     assert np.array_equal(after, before) and len(np.unique(after.round(9))) > 2
     other = build_network(config, len(examples.classes))
@@ -146,7 +148,7 @@ def test_table_s_scaling_is_kept_to_the_last_digit(tmp_path: Path) -> None:
     awkward = TableScaling((0.1 + 0.2, -1e-17, 3.0), (1 / 3, 2.0**-40, 7.0), (1e20 / 3, -0.0, 5.0))
     bundle = Bundle(config, examples.classes, {}, build_network(config, 3), {"": awkward})
     save_bundle(str(tmp_path / "b"), bundle)
-    assert load_bundle(str(tmp_path / "b")).scalings == {"": awkward}
+    assert load_bundle(str(tmp_path / "b")).fitted == {"": awkward}
     assert bundle.scaling is None  # which is a representation's
 
 
@@ -155,16 +157,16 @@ def test_bundle_that_lacks_a_scaling_it_needs_is_refused(tmp_path: Path) -> None
         root = tmp_path / make.__name__
         root.mkdir()
         config, examples = make(root)
-        save_bundle(str(root / "b"), Bundle(config, examples.classes, {}, build_network(config, 3), examples.scalings))
+        save_bundle(str(root / "b"), Bundle(config, examples.classes, {}, build_network(config, 3), examples.fitted))
         path = root / "b" / "bundle.json"
         values = json.loads(path.read_text())
         for damage in (None, {"shift": [0.0], "scale": [1.0], "mean": [0.0]}):
-            path.write_text(json.dumps({**values, "scalings": {**values["scalings"], name: damage}}))
+            path.write_text(json.dumps({**values, "fitted": {**values["fitted"], name: damage}}))
             with pytest.raises(BundleError, match="lacks the training split's mean and deviation"):
                 load_bundle(str(root / "b"))
-        assert load_bundle_of(values, path) == examples.scalings
+        assert load_bundle_of(values, path) == examples.fitted
 
 
 def load_bundle_of(values: dict[str, Any], path: Path) -> Any:
     path.write_text(json.dumps(values))
-    return load_bundle(str(path.parent)).scalings
+    return load_bundle(str(path.parent)).fitted

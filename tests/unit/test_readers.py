@@ -106,7 +106,7 @@ def test_each_input_has_its_own_normalisation_and_scaling(tmp_path: Path) -> Non
     batches = batches_of(tmp_path, config_of({"feature": both}), {"t0": (60,), "t1": (60,)})
     mean = (np.arange(60).mean() + 0 + 0.5) / 20  # rows of frames, of clips, and of track numbers 0 and 1, in 20
     square = (np.square(np.arange(60)).mean() + 0 + 0.5) / 20
-    found = batches.scalings["coarse"]
+    found = batches.fitted["coarse"]
     assert found is not None and (found.mean, found.deviation) == (  # type: ignore[union-attr]
         pytest.approx(mean, rel=1e-4), pytest.approx(np.sqrt(square - mean**2), rel=1e-4),
     )  # fmt: skip

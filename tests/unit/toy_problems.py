@@ -22,7 +22,7 @@ from tonearm.tasks import Regression
 from tonearm.training.batches import Batch, Batches
 from tonearm.training.config import TrialConfig
 from tonearm.training.fit import State
-from tonearm.training.readers import AnyScaling
+from tonearm.training.readers import Fitted
 from tonearm.training.trial import TrialFolder
 
 #: The loss is the mean of (prediction - y)^2.
@@ -72,7 +72,7 @@ class Points:
         self.asked: list[tuple[int, int, int]] = []
 
     @property
-    def scalings(self) -> dict[str, AnyScaling]:
+    def fitted(self) -> dict[str, Fitted]:
         return {}
 
     def ids(self, split: Split) -> list[str]:

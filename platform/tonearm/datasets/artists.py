@@ -32,7 +32,7 @@ from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.recordings import TrackTable
 from tonearm.datasets.relations import Relations, read_relations
 from tonearm.datasets.tables import find_table, numbers, read_table
-from tonearm.datasets.words import Vocabulary
+from tonearm.datasets.words import tokenise
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 NAME_COLUMNS, YEAR_COLUMNS = ("artist", "name", "artist_name"), ("year", "first_year")
@@ -55,10 +55,6 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         Whether a relation counts both ways.
     artists_file
         The table of artists, below the root; of the same name with the other suffix, ``.parquet`` or ``.csv``, too.
-    lyrics_length
-        Words of a text that are kept, from its beginning.
-    vocabulary_size
-        Distinct words that have a number of their own; the rest are rare.
     """
 
     audio: bool = True
@@ -67,19 +63,10 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
     related_column: str = "related"
     symmetric: bool = False
     artists_file: str = "artists.csv"
-    lyrics_length: int = 200
-    vocabulary_size: int = 20_000
 
     @property
     def has_audio(self) -> bool:  # type: ignore[override]  # here, unlike elsewhere, it depends on a field
         return self.audio
-
-    def problems(self) -> list[str]:
-        return [
-            f"ArtistsConfig.{name} is {value}: it must be at least 1"
-            for name, value in (("lyrics_length", self.lyrics_length), ("vocabulary_size", self.vocabulary_size))
-            if value < 1
-        ]
 
     def relations(self) -> Relations:
         """Who is related to whom.
@@ -92,17 +79,13 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         path = Path(self.root) / self.relations_file
         return read_relations(path, self.artist_column, self.related_column, self.symmetric)
 
-    def vocabulary(self) -> Vocabulary:
-        """The words of all lyrics; empty where there are none."""
-        return Vocabulary.build((_read_lyrics(Path(self.root))[0] or {}).values(), self.vocabulary_size)
-
     def catalogue(self) -> Catalogue:
         """List recordings or artists.
 
         Facts: ``year``, ``latitude``, ``longitude`` (a recording's own, else its artist's; the place is of whichever
-        knows more of it); of recordings also ``picture``, a path, and, where there are any lyrics, their ``lyrics`` as
-        whole numbers, all padding where a recording has none. Of artists, where there are relations, ``related``: the
-        rows (artists sorted by name) of each one's related artists, -1 where there are fewer.
+        knows more of it); of recordings also ``picture``, a path, and, where there are any, their ``lyrics``. Of
+        artists, where there are relations, ``related``: the rows (artists sorted by name) of each one's
+        related artists, -1 where there are fewer.
         """
         notes: list[str] = []
         relations = self.relations() if (Path(self.root) / self.relations_file).is_file() else None
@@ -128,7 +111,7 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
             columns["picture"], picture_notes = _pictures(Path(self.root), tracks, told)
             contents = {p: content_of(Path(p)) for p in set(columns["picture"].tolist()) if p}
             columns[f"picture{CONTENT}"] = np.array([contents.get(p, "") for p in columns["picture"]], dtype=object)
-            lyrics, lyrics_notes = self._lyrics(tracks)
+            lyrics, lyrics_notes = _lyrics(Path(self.root), tracks)
             columns |= lyrics
             notes += [*picture_notes, *lyrics_notes]
         elif relations is not None:
@@ -150,17 +133,6 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
                   group=artist_group(name), artist=name)
             for name in names
         ]  # fmt: skip
-
-    def _lyrics(self, tracks: Sequence[Track]) -> tuple[dict[str, np.ndarray], list[str]]:
-        texts, notes = _read_lyrics(Path(self.root))
-        if texts is None:
-            return {}, notes
-        words = Vocabulary.build(texts.values(), self.vocabulary_size)
-        own = _look_up(tracks, texts)
-        tokens = np.stack([words.encode(text, self.lyrics_length) for text in own])
-        tokens[tokens == words.rare] = self.vocabulary_size + 1  # one number, however many words the texts have
-        notes.append(f"{int(tokens.any(axis=1).sum())} of {len(tracks)} recordings have lyrics")
-        return {"lyrics": tokens}, notes
 
 
 def _look_up(tracks: Sequence[Track], values: Mapping[str, str], album: bool = False) -> list[str]:
@@ -270,6 +242,16 @@ def _read_lyrics(root: Path) -> tuple[dict[str, str] | None, list[str]]:
         except (OSError, UnicodeDecodeError):
             bad.append(name)
     return texts, [f"{len(bad)} file(s) of lyrics are no UTF-8 text and are left out, e.g. {bad[0]}"] if bad else []
+
+
+def _lyrics(root: Path, tracks: Sequence[Track]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The text of each track, "" where there is none."""
+    texts, notes = _read_lyrics(root)
+    if texts is None:
+        return {}, notes
+    own = _look_up(tracks, texts)
+    notes.append(f"{sum(bool(tokenise(text)) for text in own)} of {len(tracks)} recordings have lyrics")
+    return {"lyrics": np.array(own, dtype=object)}, notes
 
 
 def _pictures(root: Path, tracks: Sequence[Track], table: TrackTable) -> tuple[np.ndarray, list[str]]:

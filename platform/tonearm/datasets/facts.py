@@ -94,6 +94,19 @@ class Facts:
             raise DatasetError(f"facts: {len(missing)} tracks have no row, e.g. {missing[0]!r}")
         return self._columns[column][[self._row[i] for i in wanted]]
 
+    def texts(self, track_ids: Iterable[str], column: str) -> list[str]:
+        """The texts of a column for these tracks.
+
+        Raises
+        ------
+        DatasetError
+            As of :meth:`of`, and if the column holds numbers.
+        """
+        values = self.of(track_ids, column)
+        if values.dtype != object:
+            raise DatasetError(f"the fact {column!r} holds numbers, not texts: name another one")
+        return list(values)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
 

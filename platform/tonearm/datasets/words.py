@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from tonearm.core import storage
 from tonearm.core.errors import DatasetError
 
 PADDING = 0
@@ -25,55 +26,37 @@ def tokenise(text: str) -> list[str]:
     return WORD.findall(unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'"))
 
 
+@dataclass(frozen=True)
 class Vocabulary:
     """Words with their numbers.
 
-    Parameters
+    Attributes
     ----------
     words
-        The i-th gets the number i + 1; each once.
+        The i-th has the number i + 1; each is there once.
 
     Raises
     ------
     DatasetError
-        If a word occurs twice.
+        If a word occurs twice, or is no text.
     """
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words = tuple(words)
-        self._number = {word: i for i, word in enumerate(self.words, start=1)}
-        if len(self._number) != len(self.words):
-            twice = next(word for word, n in Counter(self.words).items() if n > 1)
-            raise DatasetError(f"vocabulary: the word {twice!r} occurs twice: each has one number")
+    words: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for word, n in Counter(self.words).items():
+            if n > 1 or not isinstance(word, str):
+                raise DatasetError(f"vocabulary: the word {word!r} occurs {n} times: each is a text and has one number")
 
     @classmethod
     def build(cls, texts: Iterable[str], most: int | None = None) -> Vocabulary:
         """The words of all texts, the most frequent first, equally frequent ones by the alphabet; ``most`` of them."""
         counts = Counter(word for text in texts for word in tokenise(text))
-        return cls(sorted(counts, key=lambda word: (-counts[word], word))[:most])
+        return cls(tuple(sorted(counts, key=lambda word: (-counts[word], word))[:most]))
 
-    @classmethod
-    def load(cls, uri: str) -> Vocabulary:
-        """The inverse of :meth:`save`.
-
-        Raises
-        ------
-        DatasetError
-            If there is none at ``uri``, or the file holds no list of words.
-        """
-        if not storage.exists(uri):
-            raise DatasetError(f"no vocabulary at {uri}")
-        try:
-            words = storage.read_json(uri)
-        except ValueError as error:  # of JSON and of UTF-8
-            raise DatasetError(f"the vocabulary {uri} is damaged: {error}") from None
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise DatasetError(f"the vocabulary {uri} is no list of words")
-        return cls(words)
-
-    def save(self, uri: str) -> None:
-        """Write the words as a JSON list."""
-        storage.write_json(uri, list(self.words))
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {word: i for i, word in enumerate(self.words, start=1)}
 
     @property
     def rare(self) -> int:
@@ -87,7 +70,7 @@ class Vocabulary:
 
     def encode(self, text: str, length: int) -> np.ndarray:
         """The numbers of a text's words: int64 (length,), padded in front; a longer text loses its end."""
-        numbers = [self._number.get(word, self.rare) for word in tokenise(text)[:length]]
+        numbers = [self._numbers.get(word, self.rare) for word in tokenise(text)[:length]]
         tokens = np.full(length, PADDING, dtype=np.int64)
         tokens[length - len(numbers) :] = numbers
         return tokens

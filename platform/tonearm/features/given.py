@@ -58,11 +58,11 @@ class Tokens(Feature, kind="tokens"):
     Attributes
     ----------
     column
-        The fact that holds them.
+        The fact that holds the texts.
     vocabulary
-        Words that may have a number of their own, as the data set made them.
+        How many words may have a number of their own: the training split's most frequent.
     length
-        Tokens of a text, as the data set made them.
+        Tokens of a text; a longer one loses its end.
     drop_threshold
         In training, a word of frequency f is dropped with probability 1 - sqrt(t / f); 0 drops none (Whitell 2019,
         after Mikolov et al. 2013).

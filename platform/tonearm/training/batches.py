@@ -21,7 +21,7 @@ from tonearm.features.scaling import Scaling
 from tonearm.features.store import FeatureStore, Stored
 from tonearm.models.base import WINDOWS_AT_ONCE, Inputs
 from tonearm.training.config import TrialConfig
-from tonearm.training.readers import AnyScaling, Place, Reader, StoreReader, make_reader
+from tonearm.training.readers import Fitted, Place, Reader, StoreReader, make_reader
 
 __all__ = ["Batch", "Batches", "Examples", "truth_of"]
 
@@ -48,8 +48,8 @@ class Examples(Protocol):
         """What the network's outputs stand for."""
 
     @property
-    def scalings(self) -> dict[str, AnyScaling]:
-        """What the training split scales each input by, which the bundle keeps."""
+    def fitted(self) -> dict[str, Fitted]:
+        """What the training split says of each input, which the bundle keeps."""
 
     def ids(self, split: Split) -> list[str]:
         """The tracks of a split, in the order of :meth:`evaluation`."""
@@ -134,13 +134,13 @@ class Batches:
         return self.listening().stored(track)
 
     @property
-    def scalings(self) -> dict[str, AnyScaling]:
-        return {name: reader.scaling for name, reader in self.readers.items()}
+    def fitted(self) -> dict[str, Fitted]:
+        return {name: reader.fitted for name, reader in self.readers.items()}
 
     @cached_property
     def scaling(self) -> Scaling:
         """Mean and deviation of the training split, of the one representation."""
-        return self.listening().scaling
+        return self.listening().fitted
 
     def targets(self, split: Split) -> np.ndarray:
         if split not in self._targets:

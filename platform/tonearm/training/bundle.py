@@ -14,13 +14,14 @@ import torch
 
 from tonearm.core import storage
 from tonearm.core.errors import BundleError, ConfigError
+from tonearm.datasets.words import Vocabulary
 from tonearm.features.given import TableScaling
 from tonearm.features.scaling import Scaling
 from tonearm.models.base import Inputs, Network, in_chunks
 from tonearm.training.config import TrialConfig
-from tonearm.training.readers import AnyScaling
+from tonearm.training.readers import Fitted
 
-FORMAT_VERSION = 3  # 2: scaling; 3: a scaling for each input
+FORMAT_VERSION = 4  # 2: scaling; 3: a scaling for each input; 4: vocabularies
 DESCRIPTION = "bundle.json"
 WEIGHTS = "weights.safetensors"
 
@@ -39,19 +40,20 @@ class Bundle:
         Validation metrics of the epoch that was kept.
     network
         In evaluation mode.
-    scalings
-        By the name of the input ("" where there is one) what the training split scales it by, or None.
+    fitted
+        By the name of the input ("" where there is one) what the training split says of it: by what it is scaled,
+        which words have numbers, or None.
     """
 
     config: TrialConfig
     classes: tuple[str, ...]
     metrics: dict[str, float]
     network: Network
-    scalings: Mapping[str, AnyScaling] = field(default_factory=dict)
+    fitted: Mapping[str, Fitted] = field(default_factory=dict)
 
     def scaling_of(self, name: str) -> Scaling | None:
         """Of a representation, by the name of its input."""
-        own = self.scalings.get(name)
+        own = self.fitted.get(name)
         return own if isinstance(own, Scaling) else None
 
     @property
@@ -76,7 +78,7 @@ def save_bundle(uri: str, bundle: Bundle) -> None:
         "config": bundle.config.to_dict(),
         "classes": list(bundle.classes),
         "metrics": bundle.metrics,
-        "scalings": {name: asdict(s) if s else None for name, s in bundle.scalings.items()},
+        "fitted": {name: asdict(found) if found else None for name, found in bundle.fitted.items()},
     }
     storage.write_json(storage.join(uri, DESCRIPTION), description)
 
@@ -100,18 +102,20 @@ def load_bundle(uri: str) -> Bundle:
         network = build_network(config, len(classes))
         network.load_state_dict(load(storage.read_bytes(storage.join(uri, WEIGHTS))))
         metrics = dict(description["metrics"])
-        scalings = {str(name): _scaling(noted) for name, noted in description["scalings"].items()}
+        fitted = {str(name): _fitted(noted) for name, noted in description["fitted"].items()}
         for name, feature in config.representations.items():
-            if feature.normalisation == "training" and not isinstance(scalings.get(name), Scaling):
+            if feature.normalisation == "training" and not isinstance(fitted.get(name), Scaling):
                 raise ValueError("it lacks the training split's mean and deviation, which its normalisation needs")
     except damages as error:
         raise BundleError(f"the bundle at {uri} is damaged: {error}. Train or fetch it again") from error
-    return Bundle(config, classes, metrics, network.eval(), scalings)
+    return Bundle(config, classes, metrics, network.eval(), fitted)
 
 
-def _scaling(noted: Mapping[str, Any] | None) -> AnyScaling:
+def _fitted(noted: Mapping[str, Any] | None) -> Fitted:
     if not noted:
         return None
+    if "words" in noted:
+        return Vocabulary(tuple(noted["words"]))
     if "deviation" in noted:
         return Scaling(float(noted["mean"]), float(noted["deviation"]))
     return TableScaling(*(tuple(float(v) for v in noted[name]) for name in ("shift", "scale", "mean")))

@@ -13,6 +13,7 @@ from tonearm.core.errors import DatasetError, StoreError
 from tonearm.datasets.artist_names import plain
 from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import SPLITS, Manifest, Track
+from tonearm.datasets.words import tokenise
 from tonearm.features.base import Feature
 from tonearm.features.descriptors import DESCRIPTORS
 from tonearm.features.given import Artists, Part, Picture, Several, Table, Tokens
@@ -70,13 +71,13 @@ def _(feature: Table, manifest: Manifest) -> np.ndarray:
 
 @shown.register
 def _(feature: Tokens, manifest: Manifest) -> np.ndarray:
-    tokens = manifest.facts.of([t.track_id for t in manifest.tracks], feature.column)
-    return np.asarray(tokens.reshape(len(tokens), -1).any(axis=1))
+    texts = manifest.facts.texts([t.track_id for t in manifest.tracks], feature.column)
+    return np.array([bool(tokenise(text)) for text in texts])
 
 
 @shown.register
 def _(feature: Picture, manifest: Manifest) -> np.ndarray:
-    return np.array([bool(p) for p in manifest.facts.of([t.track_id for t in manifest.tracks], feature.column)])
+    return np.array([bool(p) for p in manifest.facts.texts([t.track_id for t in manifest.tracks], feature.column)])
 
 
 @singledispatch

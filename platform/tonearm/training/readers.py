@@ -17,7 +17,7 @@ from tonearm.core.types import FloatArray
 from tonearm.datasets.cifar100 import read_pictures
 from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Track
-from tonearm.datasets.words import drop_frequent, word_frequencies
+from tonearm.datasets.words import Vocabulary, drop_frequent, word_frequencies
 from tonearm.features.augment import apply_gain
 from tonearm.features.base import Feature, Representation
 from tonearm.features.given import Picture, Table, TableScaling, Tokens, fit_table, scale_table
@@ -25,7 +25,8 @@ from tonearm.features.scaling import Scaling, Statistics, normalise
 from tonearm.features.store import FeatureStore, Stored, track_key
 from tonearm.training.config import TrialConfig
 
-AnyScaling = Scaling | TableScaling | None
+Fitted = Scaling | TableScaling | Vocabulary | None
+"""What the training split says of an input: by what to scale it, or which words have numbers."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Reader(Protocol):
     """Reads one input of a trial."""
 
     @property
-    def scaling(self) -> AnyScaling:
-        """What the training split scales it by; kept in the bundle."""
+    def fitted(self) -> Fitted:
+        """What the training split says of it; kept in the bundle."""
 
     def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
         """Training examples (batch, ...); ``seed`` is of whatever chance the input itself has."""
@@ -59,7 +60,7 @@ def make_reader(
     Parameters
     ----------
     tracks
-        All tracks, with splits; scalings are fitted on the training split.
+        All tracks, with splits: what an input needs to know is learned from the training split alone.
     store
         Of a representation.
     facts
@@ -86,7 +87,7 @@ def _(feature: Table, config: TrialConfig, tracks: Sequence[Track], store: Featu
 def _(
     feature: Tokens, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, facts: Facts
 ) -> Reader:
-    return TokensReader(feature, _training(tracks), facts)
+    return TokensReader(feature, tracks, facts)
 
 
 @make_reader.register
@@ -141,7 +142,7 @@ class StoreReader:
         self._train = train
 
     @cached_property
-    def scaling(self) -> Scaling:
+    def fitted(self) -> Scaling:
         """Mean and deviation of the training split."""
         return self.store.scaling(track_key(t.content, self.config.clip) for t in self._train)
 
@@ -165,13 +166,13 @@ class StoreReader:
         # torch converts to float32 several times faster than numpy.
         read = torch.from_numpy(self.store.read_windows(where, self.config.window.frames)).float().numpy()
         windows = [
-            scale_window(values, self.store.read(key, clip).stats, start, self.feature, self.scaling, float(gain))
+            scale_window(values, self.store.read(key, clip).stats, start, self.feature, self.fitted, float(gain))
             for values, (key, clip, start), gain in zip(read, where, gains, strict=True)
         ]
         return torch.from_numpy(np.stack(windows))
 
     def windows(self, track: Track) -> torch.Tensor:
-        return torch.from_numpy(clip_windows(self.stored(track), self.config, self.feature, self.scaling))
+        return torch.from_numpy(clip_windows(self.stored(track), self.config, self.feature, self.fitted))
 
 
 class TableReader:
@@ -191,8 +192,8 @@ class TableReader:
             )
         if np.isinf(values).any():
             raise DatasetError(f"a number of the facts {', '.join(feature.columns[:8])} is infinite: correct the table")
-        self.scaling = fit_table(values[[self._row[t.track_id] for t in _training(tracks)]], feature)
-        self._values = torch.from_numpy(scale_table(values, feature, self.scaling))
+        self.fitted = fit_table(values[[self._row[t.track_id] for t in _training(tracks)]], feature)
+        self._values = torch.from_numpy(scale_table(values, feature, self.fitted))
 
     def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
         return self._values[[self._row[t.track_id] for t in tracks]]
@@ -202,49 +203,39 @@ class TableReader:
 
 
 class TokensReader:
-    """Texts as tokens; frequent words are dropped at random in training."""
+    """Texts as tokens, by the training split's vocabulary; frequent words are dropped at random in training."""
 
-    scaling: AnyScaling = None
-
-    def __init__(self, feature: Tokens, train: Sequence[Track], facts: Facts) -> None:
-        self.feature, self._facts = feature, facts
-        self._frequencies = word_frequencies(self._tokens(train), feature.vocabulary + 2)
-
-    def _tokens(self, tracks: Sequence[Track]) -> np.ndarray:
-        tokens = self._facts.of([t.track_id for t in tracks], self.feature.column)
-        if tokens.ndim != 2:
-            raise DatasetError(f"the fact {self.feature.column!r} holds one value a track, not a row of tokens")
-        most = int(tokens.max(initial=0))
-        if tokens.shape[1] != self.feature.length or most > self.feature.vocabulary + 1:
-            raise DatasetError(
-                f"the fact {self.feature.column!r} holds texts of {tokens.shape[1]} tokens up to {most}, the input "
-                f"takes {self.feature.length} up to {self.feature.vocabulary + 1}: set its length and vocabulary to "
-                "the data set's"
-            )
-        return tokens
+    def __init__(self, feature: Tokens, tracks: Sequence[Track], facts: Facts) -> None:
+        self.feature = feature
+        self._row = {t.track_id: i for i, t in enumerate(tracks)}
+        train = [t.track_id for t in _training(tracks)]
+        self.fitted = Vocabulary.build(facts.texts(train, feature.column), feature.vocabulary)
+        texts = facts.texts(self._row, feature.column)
+        self._tokens = np.stack([self.fitted.encode(text, feature.length) for text in texts])
+        self._frequencies = word_frequencies(self._tokens[[self._row[i] for i in train]], self.fitted.size)
 
     def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
-        tokens = self._tokens(tracks)
+        tokens = self._tokens[[self._row[t.track_id] for t in tracks]]
         if self.feature.drop_threshold:
             rng = np.random.default_rng(seed)
             tokens = drop_frequent(tokens, self._frequencies, rng, self.feature.drop_threshold)
         return torch.from_numpy(tokens)
 
     def windows(self, track: Track) -> torch.Tensor:
-        return torch.from_numpy(self._tokens([track]))
+        return torch.from_numpy(self._tokens[[self._row[track.track_id]]])
 
 
 class PictureReader:
     """RGB pictures, 0..1, decoded when they are read; a file of many is opened once."""
 
-    scaling: AnyScaling = None
+    fitted: Fitted = None
 
     def __init__(self, feature: Picture, facts: Facts) -> None:
         self.feature, self._facts = feature, facts
         self._files: dict[str, np.ndarray] = {}
 
     def _picture(self, track: Track) -> torch.Tensor:
-        place = str(self._facts.of([track.track_id], self.feature.column)[0])
+        (place,) = self._facts.texts([track.track_id], self.feature.column)
         if not place:
             raise DatasetError(f"track {track.track_id!r} has no {self.feature.column}: leave it out")
         file, _, row = place.rpartition("#")

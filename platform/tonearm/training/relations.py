@@ -16,7 +16,7 @@ from tonearm.features.given import Artists
 from tonearm.models.base import Inputs
 from tonearm.training.batches import Batch
 from tonearm.training.config import TrialConfig
-from tonearm.training.readers import AnyScaling
+from tonearm.training.readers import Fitted
 
 ATTEMPTS = 20  # draws of a random artist who is not related; among so few artists that none is found, any other one
 PAIRS_AT_ONCE = 4096
@@ -59,7 +59,7 @@ class RelationExamples:
         return self._names
 
     @property
-    def scalings(self) -> dict[str, AnyScaling]:
+    def fitted(self) -> dict[str, Fitted]:
         return {}
 
     def steps(self, batch_size: int, least: int = 1) -> int:

@@ -152,7 +152,7 @@ def run_trial(
             best = report.metrics[f"validation_{config.task.primary}"]
             scores = {k: v for k, v in report.metrics.items() if k.startswith("validation_")}
             kept = {**scores, "epoch": report.epoch}
-            save_bundle(folder.bundle_uri, Bundle(config, batches.classes, kept, model, batches.scalings))
+            save_bundle(folder.bundle_uri, Bundle(config, batches.classes, kept, model, batches.fitted))
             write_predictions(
                 folder.predictions_uri("validation"),
                 config.task,
