@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import track
 from tonearm.core.errors import DatasetError
-from tonearm.datasets.folds import Validation, folds_by_group, with_fold
+from tonearm.datasets.folds import folds_by_group, with_fold
 from tonearm.datasets.manifest import Track
 
 
@@ -74,10 +74,9 @@ def test_several_labels_and_none_are_balanced() -> None:
     assert [len(ids) for ids in folds_by_group(unlabelled, 5)] == [12] * 5
 
 
-@pytest.mark.parametrize("validation", ["inner", "next_fold"])
-def test_each_track_is_tested_once_over_the_rounds(validation: Validation) -> None:
+def test_each_track_is_tested_once_over_the_rounds() -> None:
     tracks = artists()
-    rounds = [with_fold(tracks, 5, fold, validation=validation) for fold in range(5)]
+    rounds = [with_fold(tracks, 5, fold) for fold in range(5)]
     tested = [t.track_id for done in rounds for t in done if t.split == "test"]
     assert sorted(tested) == sorted(t.track_id for t in tracks)
     folds = folds_by_group(tracks, 5)
@@ -86,14 +85,6 @@ def test_each_track_is_tested_once_over_the_rounds(validation: Validation) -> No
         assert tuple(t.track_id for t in done if t.split == "test") == folds[fold]
         assert len({(t.group, t.split) for t in done}) == 30
         assert {t.label for t in done if t.split == "train"} == set("abc")
-
-
-def test_the_next_fold_validates_and_the_last_is_followed_by_the_first() -> None:
-    tracks = artists()
-    folds = folds_by_group(tracks, 5, 1)
-    for fold, following in ((0, 1), (4, 0)):
-        done = with_fold(tracks, 5, fold, 1, validation="next_fold")
-        assert tuple(t.track_id for t in done if t.split == "validation") == folds[following]
 
 
 def test_inner_validation_takes_about_15_percent_of_the_rest() -> None:
@@ -159,15 +150,12 @@ def test_a_class_that_only_tests_and_validates_is_refused_by_name() -> None:
     assert of["x"] != of["y"]
     done = with_fold(tracks, 2, of["x"])  # the other one is left, and trains
     assert {t.split for t in done if t.track_id == "y"} == {"train"}
-    three = fold_of(folds_by_group(tracks, 3))
-    first = three["x"] if three["y"] == (three["x"] + 1) % 3 else three["y"]
-    with pytest.raises(DatasetError, match=rf"class 'duo' has no training track in fold {first} of 3"):
-        with_fold(tracks, 3, first, validation="next_fold")
-
-
-def test_two_folds_cannot_validate_on_the_next() -> None:
-    with pytest.raises(DatasetError, match="2 folds leave none to train on"):
-        with_fold(artists(), 2, 0, validation="next_fold")
+    # Three artists are more than a sixth of what is left each: the smallest validates, and no other knows its class.
+    few = [track(f"{group}{i}", label, group) for group, label, n in
+           (("p", "a", 9), ("q", "a", 9), ("r", "duo", 8), ("s", "duo", 4)) for i in range(n)]  # fmt: skip
+    of = fold_of(folds_by_group(few, 4))
+    with pytest.raises(DatasetError, match=rf"class 'duo' has no training track in fold {of['r0']} of 4"):
+        with_fold(few, 4, of["r0"])
 
 
 def test_one_group_beside_the_test_fold_cannot_do_both() -> None:

@@ -162,8 +162,9 @@ def test_model_of_whole_tracks_answers_alike_from_audio_and_features(trained: Tr
     folder, batches = TrialFolder(str(tmp_path / "trial")), Batches(config, trained.tracks, CLASSES, FeatureStore(uri))
     list(run_trial(config, batches, folder))
     classifier, first = load(folder.bundle_uri), trained.tracks[0]
-    assert [len(batches.stored(t)) for t in trained.tracks] == [3] * len(trained.tracks)
-    assert clip_windows(batches.stored(first), config, config.representation, batches.scaling).shape == (
+    reader = batches.listening()
+    assert [len(reader.stored(t)) for t in trained.tracks] == [3] * len(trained.tracks)
+    assert clip_windows(reader.stored(first), config, config.representation, reader.fitted).shape == (
         3 * config.window.per_track,
         *config.inputs.shape,
     )
@@ -171,7 +172,7 @@ def test_model_of_whole_tracks_answers_alike_from_audio_and_features(trained: Tr
     for track, stored in zip(chosen, predict_tracks(classifier, chosen, str(tmp_path / "features"), ""), strict=True):
         np.testing.assert_allclose(classifier.predict(track.source).probabilities, stored.probabilities, atol=1e-5)
     (name,) = classifier.features
-    alone = classifier.predict_stored({name: batches.stored(first)[:1]})
+    alone = classifier.predict_stored({name: reader.stored(first)[:1]})
     apart = np.log(alone.probabilities) - np.log(classifier.predict(first.source).probabilities)
     assert np.abs(apart).max() > 1e-2  # on the scale of logits: probabilities of such easy classes are near 0 and 1
 

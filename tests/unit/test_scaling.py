@@ -28,11 +28,12 @@ def test_pooled_statistics_are_those_of_all_values() -> None:
 
 def test_only_training_tracks_count(tmp_path: Path) -> None:
     batches = toy_batches(tmp_path, CONFIG)
-    values = [s.values.astype(np.float64).ravel() for t in batches.tracks("train") for s in batches.stored(t)]
-    assert batches.scaling.mean == pytest.approx(np.concatenate(values).mean(), abs=1e-3)
-    assert batches.scaling.deviation == pytest.approx(np.concatenate(values).std(), abs=1e-3)
+    reader = batches.listening()
+    values = [s.values.astype(np.float64).ravel() for t in batches.tracks("train") for s in reader.stored(t)]
+    assert reader.fitted.mean == pytest.approx(np.concatenate(values).mean(), abs=1e-3)
+    assert reader.fitted.deviation == pytest.approx(np.concatenate(values).std(), abs=1e-3)
     with pytest.raises(StoreError, match="no tracks"):
-        batches.listening().store.scaling([])
+        reader.store.scaling([])
 
 
 def test_windows_are_scaled_by_it_and_levels_between_tracks_stay(tmp_path: Path) -> None:
@@ -46,18 +47,21 @@ def test_windows_are_scaled_by_it_and_levels_between_tracks_stay(tmp_path: Path)
 
 def test_bundle_keeps_it(tmp_path: Path) -> None:
     batches = toy_batches(tmp_path, CONFIG)
+    reader = batches.listening()
     folder = TrialFolder(str(tmp_path / "trial"))
     list(run_trial(CONFIG, batches, folder))
     bundle = load_bundle(folder.bundle_uri)
-    assert bundle.scaling == batches.scaling and bundle.classes == CLASSES
+    assert bundle.scaling == reader.fitted and bundle.classes == CLASSES
     track = batches.tracks("validation")[0]
-    from_bundle = clip_windows(batches.stored(track), bundle.config, bundle.config.representation, bundle.scaling)
+    from_bundle = clip_windows(reader.stored(track), bundle.config, bundle.config.representation, bundle.scaling)
     assert np.array_equal(
-        from_bundle, clip_windows(batches.stored(track), CONFIG, CONFIG.representation, batches.scaling)
+        from_bundle,
+        clip_windows(reader.stored(track), CONFIG, CONFIG.representation, reader.fitted),
     )
 
 
 def test_it_is_an_error_to_lack_it(tmp_path: Path) -> None:
     batches = toy_batches(tmp_path, CONFIG)
+    reader = batches.listening()
     with pytest.raises(ConfigError, match="training split"):
-        clip_windows(batches.stored(batches.tracks("validation")[0]), CONFIG, CONFIG.representation, None)
+        clip_windows(reader.stored(batches.tracks("validation")[0]), CONFIG, CONFIG.representation, None)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Literal
 
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import derive_seed
 from tonearm.datasets.balance import count_groups, has_several_labels, join_groups, place_groups
 from tonearm.datasets.manifest import Split, Track
 
-Validation = Literal["next_fold", "inner"]
-
 INNER_SHARE = 0.15
+"""Of the tracks beside the test fold, how many validate: most of them train."""
 
 
 def folds_by_group(
@@ -74,20 +72,16 @@ def with_fold(
     fold: int,
     seed: int = 0,
     grouped: bool = True,
-    validation: Validation = "inner",
     together: Sequence[Sequence[str]] = (),
 ) -> tuple[Track, ...]:
     """Assign splits for one round of cross-validation: one fold is tested, the others train and validate.
 
-    Tracks of one content always share a split.
+    Groups are kept whole, and tracks of one content always share a split.
 
     Parameters
     ----------
     fold
         The one that is the test split, 0..folds - 1.
-    validation
-        ``inner``: about 15 % of the other folds' tracks, groups kept whole, so that most of them train. ``next_fold``:
-        all of the following fold, so that every track is validated on once, too.
 
     Other parameters, and errors, are those of :func:`folds_by_group`.
 
@@ -103,16 +97,11 @@ def with_fold(
     """
     if not 0 <= fold < folds:
         raise DatasetError(f"there is no fold {fold} of {folds}: they are 0..{folds - 1}")
-    if validation == "next_fold" and folds < 3:
-        raise DatasetError("2 folds leave none to train on if the next one validates: ask for 3, or for inner")
     members = folds_by_group(tracks, folds, seed, grouped, together)
     ordered, units = _units(tracks, grouped, together)
     split_of: dict[str, Split] = dict.fromkeys(members[fold], "test")
     rest = [(t, unit) for t, unit in zip(ordered, units, strict=True) if t.track_id not in split_of]
-    if validation == "next_fold":
-        chosen = set(members[(fold + 1) % folds])
-    else:
-        chosen = _inner([t for t, _ in rest], [unit for _, unit in rest], derive_seed("inner", seed, folds, fold))
+    chosen = _inner([t for t, _ in rest], [unit for _, unit in rest], derive_seed("inner", seed, folds, fold))
     for t, _ in rest:
         split_of[t.track_id] = "validation" if t.track_id in chosen else "train"
     if not has_several_labels(ordered):

@@ -15,22 +15,13 @@ from tonearm.models.blocks import checked_ids, vector_problems
 
 
 class ArtistTableConfig(ModelConfig, kind="artist_table"):
-    """A vector for each artist; the input's shape is (1, artists, 1), the outputs are the vectors' length.
-
-    Attributes
-    ----------
-    sparse
-        Whether looked-up rows have sparse gradients, so that a step costs as much as the batch is long and not as the
-        table is. They need an optimiser that takes them, such as ``torch.optim.SparseAdam``, for the table alone.
-    """
-
-    sparse: bool = False
+    """A vector for each artist; the input's shape is (1, artists, 1), the outputs are the vectors' length."""
 
     def shape_problems(self, inputs: InputSpec, outputs: int) -> list[str]:
         return super().shape_problems(inputs, outputs) + vector_problems(inputs, "a table of artists")
 
     def network(self, inputs: InputSpec, outputs: int) -> Network:
-        return ArtistTable(inputs.freq_bins, outputs, self.sparse)
+        return ArtistTable(inputs.freq_bins, outputs)
 
 
 class ArtistTable(Network):
@@ -44,14 +35,12 @@ class ArtistTable(Network):
     ----------
     artists, dim
         Rows and columns.
-    sparse
-        As in :class:`ArtistTableConfig`.
     """
 
-    def __init__(self, artists: int, dim: int, sparse: bool = False) -> None:
+    def __init__(self, artists: int, dim: int) -> None:
         super().__init__()
         self.embedding_dim = dim
-        self.table = nn.Embedding(artists, dim, sparse=sparse)
+        self.table = nn.Embedding(artists, dim)
         nn.init.normal_(self.table.weight, std=1 / math.sqrt(dim))
         self.scale = nn.Parameter(torch.tensor(10.0))
         self.bias = nn.Parameter(torch.tensor(-5.0))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -17,8 +16,7 @@ from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Split, Track
 from tonearm.features.augment import augment, draw_gains, step_seed
 from tonearm.features.base import Representation
-from tonearm.features.scaling import Scaling
-from tonearm.features.store import FeatureStore, Stored
+from tonearm.features.store import FeatureStore
 from tonearm.models.base import WINDOWS_AT_ONCE, Inputs
 from tonearm.training.config import TrialConfig
 from tonearm.training.readers import Fitted, Place, Reader, StoreReader, make_reader
@@ -129,18 +127,9 @@ class Batches:
         """The tracks of a split, sorted by id."""
         return self._tracks.get(split, [])
 
-    def stored(self, track: Track) -> list[Stored]:
-        """A track's clips of the one representation."""
-        return self.listening().stored(track)
-
     @property
     def fitted(self) -> dict[str, Fitted]:
         return {name: reader.fitted for name, reader in self.readers.items()}
-
-    @cached_property
-    def scaling(self) -> Scaling:
-        """Mean and deviation of the training split, of the one representation."""
-        return self.listening().fitted
 
     def targets(self, split: Split) -> np.ndarray:
         if split not in self._targets:
