@@ -21,7 +21,7 @@ from tonearm.tasks.base import Task
 from tonearm.training.batches import truth_of
 from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
-from tonearm.training.evaluate import Scores, score, trivial_scores
+from tonearm.training.evaluate import Scores, score_runs, trivial_scores
 from tonearm.training.stages import Finished
 from tonearm.training.trial import TrackPredictions
 
@@ -39,10 +39,10 @@ class Row:
     ----------
     each
         All metrics, a dict a run.
-    first
-        The first seed's predictions, of all folds' test tracks together.
+    seeds
+        Each seed's predictions, of all folds' test tracks together.
     pooled
-        Their scores, with intervals.
+        Their mean scores, with intervals.
     trivial
         Metrics of what needs no model, a dict a run.
     """
@@ -50,7 +50,7 @@ class Row:
     name: str
     task: Task
     each: list[dict[str, float]]
-    first: TrackPredictions
+    seeds: list[TrackPredictions]
     pooled: Scores
     trivial: list[dict[str, float]]
     parameters: int | None = None
@@ -73,7 +73,7 @@ def report_runs(request: Request, outcome: Outcome) -> list[Row]:
                 _ensemble_row(outcome, [r for r in rows if r.name in {d.name for d in outcome.runs[0].results}])
             )
         print(f"\n=== {request.name} on {outcome.manifest.name}: {request.recipe.source}")
-        print(_table(rows, request, len(rows[-1].first.classes)))
+        print(_table(rows, request, len(rows[-1].seeds[0].classes)))
         overlaps = _overlaps(outcome)
         _more(request, rows[-1], overlaps)
         _keep(request, outcome, rows, overlaps)
@@ -89,8 +89,8 @@ def _more(request: Request, last: Row, overlaps: Mapping[str, dict[str, float]])
     if windows:
         print("  single windows, each judged by its track: "
               + ", ".join(f"{m.removeprefix('window_')} {last.mean(m):.4f}" for m in windows))  # fmt: skip
-    by_class = last.task.by_class(last.first.probabilities, last.first.target, last.first.classes)
-    if by_class:
+    by_class = [last.task.by_class(seed.probabilities, seed.target, seed.classes) for seed in last.seeds]
+    if by_class[0]:
         print(_class_table(by_class))
     if request.recipe.published:
         print(f"  the source's figure, on its own data: {request.recipe.published}")
@@ -127,13 +127,18 @@ def _row(
     each = [{**task.metrics(t.probabilities, t.target, t.groups), **w} for t, w in zip(tests, windows, strict=True)]
     trivial = [trivial_scores(task, _train_target(d), t.target, len(t.classes), t.groups)
                for d, t in zip(done, tests, strict=True)]  # fmt: skip
-    first = [t for d, t in zip(done, tests, strict=True) if d.config.seed == done[0].config.seed]
-    together = TrackPredictions(
-        [i for t in first for i in t.track_ids], [g for t in first for g in t.groups],
-        np.concatenate([t.target for t in first]), np.concatenate([t.probabilities for t in first]), first[0].classes,
-    )  # fmt: skip
-    pooled = score(task, together.probabilities, together.target, together.groups)
+    seeds = sorted({d.config.seed for d in done})
+    together = [_together([t for d, t in zip(done, tests, strict=True) if d.config.seed == seed]) for seed in seeds]
+    pooled = score_runs(task, [t.probabilities for t in together], together[0].target, together[0].groups)
     return Row(name, task, each, together, pooled, trivial, weights, seconds)
+
+
+def _together(folds: Sequence[TrackPredictions]) -> TrackPredictions:
+    """The test tracks of all folds of one seed."""
+    return TrackPredictions(
+        [i for t in folds for i in t.track_ids], [g for t in folds for g in t.groups],
+        np.concatenate([t.target for t in folds]), np.concatenate([t.probabilities for t in folds]), folds[0].classes,
+    )  # fmt: skip
 
 
 def _train_target(done: Finished) -> np.ndarray:
@@ -176,7 +181,8 @@ def _table(rows: Sequence[Row], request: Request, outputs: int) -> str:
     if chance is not None:
         cells = [f"{chance:.4f}" if m == task.primary else "" for m in task.headline]
         lines.append(("chance", *cells, "", ""))
-    return table(lines)
+    several = "\n  ±: between runs; [95 %]: of their mean, by drawing the test groups anew" if len(rows[-1].each) > 1 else ""
+    return table(lines) + several
 
 
 def _cell(row: Row, metric: str) -> str:
@@ -185,8 +191,10 @@ def _cell(row: Row, metric: str) -> str:
     return f"{row.mean(metric):.4f}{spread} [{interval.low:.4f}, {interval.high:.4f}]"
 
 
-def _class_table(by_class: dict[str, dict[str, float]], most: int = 20) -> str:
-    columns = list(next(iter(by_class.values())))
+def _class_table(seeds: Sequence[dict[str, dict[str, float]]], most: int = 20) -> str:
+    """The means over the seeds."""
+    columns = list(next(iter(seeds[0].values())))
+    by_class = {name: {c: float(np.mean([s[name][c] for s in seeds])) for c in columns} for name in seeds[0]}
     rows = [("", *columns)]
     shown = sorted(by_class, key=lambda c: -by_class[c].get("tracks", 0.0))[:most]
     rows += [(name, *(f"{by_class[name][c]:.3f}".rstrip("0").rstrip(".") for c in columns)) for name in shown]

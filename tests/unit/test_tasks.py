@@ -23,7 +23,7 @@ from tonearm.tasks.aggregate import (
     unit_length,
 )
 from tonearm.tasks.single_label import confusion_matrix, f1_of_each_class
-from tonearm.training.evaluate import score, trivial_scores
+from tonearm.training.evaluate import score, score_runs, trivial_scores
 
 
 def predictions(seed: int, tracks: int, classes: int) -> tuple[FloatArray, np.ndarray]:
@@ -197,6 +197,22 @@ def test_intervals_equal_a_bootstrap_of_each_metric_by_itself() -> None:
     for name in task.headline:
         wanted = bootstrap_interval(lambda i, name=name: task.metrics(probabilities[i], target[i])[name], groups)
         assert scores.intervals[name] == wanted
+
+
+def test_runs_are_scored_by_their_mean_and_so_is_every_draw() -> None:
+    runs, (_, target) = [predictions(3, 30, seed)[0] for seed in (3, 4, 5)], predictions(3, 30, 3)
+    groups = [str(i // 3) for i in range(30)]
+    task = SingleLabel()
+    scores = score_runs(task, runs, target, groups)
+    for name in task.headline:
+
+        def mean(i: np.ndarray, name: str = name) -> float:
+            return float(np.mean([task.metrics(run[i], target[i])[name] for run in runs]))
+
+        assert scores.intervals[name] == bootstrap_interval(mean, groups)
+        assert scores.metrics[name] == scores.intervals[name].value == mean(np.arange(30))
+    alone = [score(task, run, target, groups).metrics["f1_micro"] for run in runs]
+    assert min(alone) < scores.metrics["f1_micro"] < max(alone)
 
 
 @pytest.mark.parametrize("tracks, draws", [(10, 2000), (500_000, 800), (2_000_000, 400)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,12 +45,20 @@ class Scores:
 
 
 def score(task: Task, predictions: FloatArray, target: np.ndarray, groups: Sequence[str]) -> Scores:
-    """Score track predictions.
+    """Score track predictions: :func:`score_runs` of a single run."""
+    return score_runs(task, [predictions], target, groups)
+
+
+def score_runs(task: Task, runs: Sequence[FloatArray], target: np.ndarray, groups: Sequence[str]) -> Scores:
+    """Score what several runs, of one seed each, predict of the same tracks: means over the runs.
+
+    The intervals are of these means, too: each draw of groups is scored in every run. They say how the figure would
+    move with other tracks, not with other seeds.
 
     Parameters
     ----------
-    predictions
-        Track predictions (tracks, outputs), as the task pools them.
+    runs
+        Track predictions (tracks, outputs) of each run, as the task pools them.
     target
         Of the tracks, as the task encodes it.
     groups
@@ -63,17 +71,21 @@ def score(task: Task, predictions: FloatArray, target: np.ndarray, groups: Seque
         key = digest(draw.tobytes())
         if key not in seen:
             names = [groups[i] for i in draw.tolist()]
-            seen[key] = task.some_metrics(task.headline, predictions[draw], target[draw], names)
+            seen[key] = _means([task.some_metrics(task.headline, run[draw], target[draw], names) for run in runs])
         return seen[key]
 
     fewest, most = RESAMPLES
-    resamples = int(np.clip(CELLS_OF_ALL_RESAMPLES // max(predictions.size, 1), fewest, most))
+    resamples = int(np.clip(CELLS_OF_ALL_RESAMPLES // max(sum(run.size for run in runs), 1), fewest, most))
 
     def interval(name: str) -> Interval:
         return bootstrap_interval(lambda draw: headline(draw)[name], groups, resamples=resamples)
 
     intervals = {name: interval(name) for name in task.headline}
-    return Scores(len(target), intervals, task.metrics(predictions, target, groups))
+    return Scores(len(target), intervals, _means([task.metrics(run, target, groups) for run in runs]))
+
+
+def _means(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
 
 
 def trivial_scores(
