@@ -115,7 +115,7 @@ def table(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
 
 
 def save_figure(uri: str, figure: object) -> None:
-    """Write a plot to the report folder."""
+    """Write a plot as PNG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110, format="png")  # type: ignore[attr-defined]
     storage.write_bytes(uri, buffer.getvalue())

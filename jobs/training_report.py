@@ -39,7 +39,7 @@ class Row:
     ----------
     each
         All metrics, a dict a run.
-    seeds
+    by_seed
         Each seed's predictions, of all folds' test tracks together.
     pooled
         Their mean scores, with intervals.
@@ -50,7 +50,7 @@ class Row:
     name: str
     task: Task
     each: list[dict[str, float]]
-    seeds: list[TrackPredictions]
+    by_seed: list[TrackPredictions]
     pooled: Scores
     trivial: list[dict[str, float]]
     parameters: int | None = None
@@ -73,7 +73,7 @@ def report_runs(request: Request, outcome: Outcome) -> list[Row]:
                 _ensemble_row(outcome, [r for r in rows if r.name in {d.name for d in outcome.runs[0].results}])
             )
         print(f"\n=== {request.name} on {outcome.manifest.name}: {request.recipe.source}")
-        print(_table(rows, request, len(rows[-1].seeds[0].classes)))
+        print(_table(rows, request, len(rows[-1].by_seed[0].classes)))
         overlaps = _overlaps(outcome)
         _more(request, rows[-1], overlaps)
         _keep(request, outcome, rows, overlaps)
@@ -89,7 +89,7 @@ def _more(request: Request, last: Row, overlaps: Mapping[str, dict[str, float]])
     if windows:
         print("  single windows, each judged by its track: "
               + ", ".join(f"{m.removeprefix('window_')} {last.mean(m):.4f}" for m in windows))  # fmt: skip
-    by_class = [last.task.by_class(seed.probabilities, seed.target, seed.classes) for seed in last.seeds]
+    by_class = [last.task.by_class(p.probabilities, p.target, p.classes) for p in last.by_seed]
     if by_class[0]:
         print(_class_table(by_class))
     if request.recipe.published:
@@ -129,7 +129,9 @@ def _row(
                for d, t in zip(done, tests, strict=True)]  # fmt: skip
     seeds = sorted({d.config.seed for d in done})
     together = [_together([t for d, t in zip(done, tests, strict=True) if d.config.seed == seed]) for seed in seeds]
-    pooled = score_runs(task, [t.probabilities for t in together], together[0].target, together[0].groups)
+    if any(t.track_ids != together[0].track_ids for t in together):
+        raise JobError(f"stage {name!r} was tested on other tracks with other seeds: their scores cannot be averaged")
+    pooled = score_runs(task, [(t.probabilities, t.target) for t in together], together[0].groups)
     return Row(name, task, each, together, pooled, trivial, weights, seconds)
 
 
@@ -181,7 +183,8 @@ def _table(rows: Sequence[Row], request: Request, outputs: int) -> str:
     if chance is not None:
         cells = [f"{chance:.4f}" if m == task.primary else "" for m in task.headline]
         lines.append(("chance", *cells, "", ""))
-    several = "\n  ±: between runs; [95 %]: of their mean, by drawing the test groups anew" if len(rows[-1].each) > 1 else ""
+    together = "of all folds' test tracks together" if request.folds else "of the mean over the seeds"
+    several = f"\n  ±: between runs; [95 %]: {together}, groups drawn anew" if len(rows[-1].each) > 1 else ""
     return table(lines) + several
 
 
@@ -191,10 +194,10 @@ def _cell(row: Row, metric: str) -> str:
     return f"{row.mean(metric):.4f}{spread} [{interval.low:.4f}, {interval.high:.4f}]"
 
 
-def _class_table(seeds: Sequence[dict[str, dict[str, float]]], most: int = 20) -> str:
-    """The means over the seeds."""
-    columns = list(next(iter(seeds[0].values())))
-    by_class = {name: {c: float(np.mean([s[name][c] for s in seeds])) for c in columns} for name in seeds[0]}
+def _class_table(runs: Sequence[dict[str, dict[str, float]]], most: int = 20) -> str:
+    """The means over the runs."""
+    columns = list(next(iter(runs[0].values())))
+    by_class = {name: {c: float(np.mean([run[name][c] for run in runs])) for c in columns} for name in runs[0]}
     rows = [("", *columns)]
     shown = sorted(by_class, key=lambda c: -by_class[c].get("tracks", 0.0))[:most]
     rows += [(name, *(f"{by_class[name][c]:.3f}".rstrip("0").rstrip(".") for c in columns)) for name in shown]

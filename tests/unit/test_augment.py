@@ -100,7 +100,7 @@ def plain_epoch(batches: Batches, epoch: int) -> Iterator[tuple[torch.Tensor, to
     for start in range(0, len(order), config.optim.batch_size):
         chosen, windows = order[start : start + config.optim.batch_size], []
         for i in chosen:
-            stored = batches.listening().store.read(track_key(tracks[i].content, config.clip))
+            stored = batches.readers[""].store.read(track_key(tracks[i].content, config.clip))
             first = int(rng.integers(0, stored.frames - 40 + 1))
             part = slice(first, first + 40)
             deviation = np.maximum(stored.stats.frame_deviation[..., part], 1e-3)
@@ -196,7 +196,7 @@ def test_gain_comes_before_normalisation(features: Path, monkeypatch: pytest.Mon
     for step, (a, b) in enumerate(zip(plain.train(1), batches.train(1), strict=True)):
         gains = draw_gains(batches.config.augment, len(b.track_ids), step_seed(0, 1, step))
         for x, y, gain, track_id in zip(a.inputs.numpy(), b.inputs.numpy(), gains, b.track_ids, strict=True):
-            stats = batches.listening().store.read(key[track_id]).stats
+            stats = batches.readers[""].store.read(key[track_id]).stats
             if how == "amplitude":
                 np.testing.assert_allclose(y, x * 10 ** (gain / 20), rtol=1e-5)
             elif how == "frame":  # one shift a frame, by the gain in deviations of that frame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import field
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from tonearm.core.registry import Registry
 from tonearm.features import Mel, Representation
 from tonearm.features.base import Feature
 from tonearm.features.given import Table
-from tonearm.models import FreqConfig, ModelConfig, SimpleConfig, TimeConfig
+from tonearm.models import FreqConfig, ModelConfig, RnnConfig, SimpleConfig, TimeConfig
 from tonearm.tasks import Regression, SingleLabel, Task
 from tonearm.training.config import DatasetRef, TrialConfig
 
@@ -178,8 +179,12 @@ def test_replaced_kind_is_another_of_the_family_with_its_own_fields() -> None:
         divisors="2-48", dropout=0.1
     )
     assert config.replace({"task.kind": "regression", "task.target": "year"}).task == Regression(target="year")
-    with pytest.raises(UnknownNameError, match="unknown model 'frequency'"):
-        config.replace({"model.kind": "frequency"})
+    assert config.replace({"model.kind": "rnn", "model.widths": 64}).model == RnnConfig(widths="64")
+    for strange in ("frequency", ["time"], {}):
+        with pytest.raises(UnknownNameError, match=re.escape(f"unknown model {strange!r}")):
+            config.replace({"model.kind": strange})
+    with pytest.raises(ConfigError, match="Regression needs target: give it a value"):
+        config.replace({"task.kind": "regression"})
     with pytest.raises(ConfigError, match="RnnConfig has no field 'divisors'"):
         config.replace({"model.kind": "rnn", "model.divisors": "2-48"})
     with pytest.raises(ConfigError, match="OptimConfig takes no kind, got 'adam'"):

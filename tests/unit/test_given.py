@@ -131,15 +131,16 @@ def test_table_without_rows_or_facts_for_a_track_is_named() -> None:
 
 
 def tokens(texts: Sequence[str], per_track: int = 1, seed: int = 0, **fields: Any) -> Batches:
-    feature = Tokens(**{"vocabulary": 3, "length": 3, "drop_threshold": 0.0, **fields})
+    feature = Tokens(**{"vocabulary": 3, "fewest": 1, "length": 3, "drop_threshold": 0.0, **fields})
     return given_batches(feature, {"lyrics": np.array(texts, dtype=object)}, per_track, seed)
 
 
 def test_texts_are_numbered_by_the_training_split_alone_the_rarer_words_as_one() -> None:
-    # "moon" is there five times, but four of them are in the text that validates: it has no number of its own.
+    # "moon" is there five times, but four of them are in the text that validates: it is not the first.
     texts = ["sun la la", "oh oh sky moon", "la", "moon moon moon moon la"]
     assert tokens(texts).fitted == {"": Vocabulary(("la", "oh", "moon"))}
-    assert tokens(texts, vocabulary=2).fitted == {"": Vocabulary(("la", "oh"))}
+    assert tokens(texts, vocabulary=2).fitted == tokens(texts, fewest=2).fitted == {"": Vocabulary(("la", "oh"))}
+    assert tokens(["a b", "c", "d", "a a"], fewest=2).fitted == {"": Vocabulary(())}
     shown = [[3, 1, 1], [2, 2, 3], [0, 0, 1], [3, 3, 3]]
     assert rows(tokens(texts, vocabulary=2)) == shown
     assert trained_on(tokens(texts, vocabulary=2)) == {i: [row] for i, row in zip(TRAIN, shown, strict=False)}
@@ -185,6 +186,7 @@ def test_facts_that_are_no_texts_are_named() -> None:
         (lambda: Table(columns=()), "columns is empty: name at least one fact"),
         (lambda: Table(columns=("a", "b", "c"), width=2), "width is 2 for 3 columns: each has at least one number"),
         (lambda: Tokens(vocabulary=0, length=0), "vocabulary is 0: .*\n.*length is 0: it must be at least 1"),
+        (lambda: Tokens(fewest=0), "fewest is 0: it must be at least 1"),
         (lambda: Tokens(drop_threshold=1.5), "drop_threshold is 1.5: it must be within 0, which is off, and 1"),
         (lambda: Tokens(drop_threshold=NAN), "drop_threshold is nan"),
         (lambda: Picture(size=0), "size is 0: a picture has at least one row"),

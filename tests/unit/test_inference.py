@@ -162,7 +162,7 @@ def test_model_of_whole_tracks_answers_alike_from_audio_and_features(trained: Tr
     folder, batches = TrialFolder(str(tmp_path / "trial")), Batches(config, trained.tracks, CLASSES, FeatureStore(uri))
     list(run_trial(config, batches, folder))
     classifier, first = load(folder.bundle_uri), trained.tracks[0]
-    reader = batches.listening()
+    reader = batches.readers[""]
     assert [len(reader.stored(t)) for t in trained.tracks] == [3] * len(trained.tracks)
     assert clip_windows(reader.stored(first), config, config.representation, reader.fitted).shape == (
         3 * config.window.per_track,

@@ -167,6 +167,34 @@ def test_bundle_that_lacks_a_scaling_it_needs_is_refused(tmp_path: Path) -> None
         assert load_bundle_of(values, path) == examples.fitted
 
 
+@pytest.mark.parametrize(
+    ("make", "damage", "message"),
+    [
+        (words, {"words": ["a", "a"]}, "the word 'a' occurs twice"),
+        (words, {"words": ["a", 3]}, "3 is no text"),
+        (words, {"words": "abc"}, "its words are 'abc', no list"),
+        (words, {"words": {"a": 1}}, "no list"),
+        (words, {"words": list("abcdefghij")}, "input '' lacks a vocabulary of at most 9 words"),
+        (words, {"mean": 0.0, "deviation": 1.0}, "lacks a vocabulary"),
+        (words, None, "lacks a vocabulary"),
+        (words, {}, "lacks a vocabulary"),
+        (one_table, None, "lacks the training split's scaling of its columns"),
+        (one_table, {"words": ["a"]}, "lacks the training split's scaling"),
+    ],
+)
+def test_what_was_fitted_must_be_there_and_fit(
+    make: Callable[[Path], Made], damage: object, message: str, tmp_path: Path
+) -> None:
+    config, examples = make(tmp_path)
+    save_bundle(str(tmp_path / "b"), Bundle(config, examples.classes, {}, build_network(config, 3), examples.fitted))
+    path = tmp_path / "b" / "bundle.json"
+    values = json.loads(path.read_text())
+    for fitted in ({"": damage}, {} if damage is None else {"": damage}):
+        path.write_text(json.dumps({**values, "fitted": fitted}))
+        with pytest.raises(BundleError, match=f"is damaged: .*{message}"):
+            load_bundle(str(tmp_path / "b"))
+
+
 def load_bundle_of(values: dict[str, Any], path: Path) -> Any:
     path.write_text(json.dumps(values))
     return load_bundle(str(path.parent)).fitted

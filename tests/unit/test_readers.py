@@ -193,7 +193,7 @@ def test_augmentation_of_several_inputs_is_refused() -> None:
 
 def test_input_without_store_or_reader_is_named(tmp_path: Path) -> None:
     whole = batches_of(tmp_path, config_of({"feature": BOTH}))
-    stores = {"fine": whole.listening().store}
+    stores = {"fine": whole.readers["fine"].store}
     with pytest.raises(TrainingError, match=r"the representation mel\(.*n_mels=20.*\) has no store: extract it first"):
         Batches(whole.config, [], ["y"], stores)
     with pytest.raises(TrainingError, match="no reader is known for an input of kind 'artists'"):

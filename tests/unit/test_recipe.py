@@ -49,7 +49,7 @@ def recipe(*stages: Stage, **more: Any) -> Recipe:
 STACKED = recipe(
     stage("time"),
     stage("freq", tiny_config({"feature.n_mels": 33})),
-    stage("joined", members={"time": "time", "freq": "freq"}),
+    stage("joined", vectors={"time": "time", "freq": "freq"}),
 )
 
 
@@ -85,7 +85,7 @@ def test_stages_that_cannot_be_are_refused_by_name(stages: tuple[Stage, ...], me
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        recipe(stage("a", members={"m": "x"}), stage("a", vectors={"v": "y"}))
+        recipe(stage("a", vectors={"m": "x"}), stage("a", vectors={"v": "y"}))
     assert len(caught.value.problems) == 3
 
 
@@ -112,7 +112,7 @@ def test_stages_of_one_data_set_take_one_kind_of_clip() -> None:
 
 def test_result_is_the_last_stage_or_all_that_no_other_needs() -> None:
     assert [s.name for s in STACKED.results()] == ["joined"]
-    stages = (stage("a"), stage("b", vectors={"v": "a"}), stage("c"), stage("d", members={"m": "c"}), stage("e"))
+    stages = (stage("a"), stage("b", vectors={"v": "a"}), stage("c"), stage("d", vectors={"m": "c"}), stage("e"))
     assert [s.name for s in recipe(*stages).results()] == ["e"]
     assert [s.name for s in recipe(*stages, ensemble=True).results()] == ["b", "d", "e"]
     assert [s.name for s in recipe(stage("a"), ensemble=True).results()] == ["a"]
@@ -148,7 +148,7 @@ def test_field_is_changed_everywhere_and_the_recipe_stays() -> None:
     assert [(s.config.optim.epochs, s.config.seed) for s in changed.stages] == [(2, 5)] * 3  # type: ignore[union-attr]
     assert {s.config.optim.epochs for s in STACKED.stages} == {4}  # type: ignore[union-attr]
     assert [s.name for s in changed.stages] == ["time", "freq", "joined"]
-    assert changed.stages[2].members == STACKED.stages[2].members and changed.source == "somebody"
+    assert changed.stages[2].vectors == STACKED.stages[2].vectors and changed.source == "somebody"
 
 
 def test_field_is_changed_in_the_stages_that_have_it() -> None:
@@ -178,8 +178,22 @@ def test_another_kind_is_put_in_every_stage_that_has_one_or_in_one() -> None:
     assert [s.config.task for s in changed.stages] == [Regression(target="bpm")] * 2
     one = mixed.replace({"baseline.task.kind": "regression", "baseline.task.target": "bpm"})
     assert [s.config.task for s in one.stages] == [mixed.stages[0].config.task, Regression(target="bpm")]
+    both = mixed.replace({"network.model.kind": "rnn", "model.widths": 32})  # of one the kind, of all the field
+    assert both.stages[0].config.model == RnnConfig(widths="32")  # type: ignore[union-attr]
     with pytest.raises(ConfigError, match="RnnConfig has no field 'units'"):
         mixed.replace({"model.units": 3, "model.kind": "rnn"})
+
+
+def test_another_kind_drops_the_source_s_figure_and_is_refused_where_the_stages_differ() -> None:
+    simple = RECIPES["simple_mel"]()
+    assert simple.published and simple.replace({"optim.lr": 0.1}).published
+    assert not simple.replace({"model.kind": "time"}).published
+    with pytest.raises(ConfigError, match=r"the stages have time \(time_mel\), freq \(freq_mel\): say which"):
+        RECIPES["time_freq_avg_mel"]().replace({"model.kind": "rnn"})
+    with pytest.raises(ConfigError, match=r"say which one is meant, as in artist_table\.task\.kind"):
+        RECIPES["lyrics"]().replace({"task.kind": "regression", "task.target": "year"})
+    with pytest.raises(ConfigError, match="stage 'time_freq_mel' has members time, freq, which a rnn does not take"):
+        RECIPES["time_freq_mel"]().replace({"time_freq_mel.model.kind": "rnn"})
 
 
 def test_field_of_one_stage_is_changed_there_alone() -> None:

@@ -28,7 +28,7 @@ def test_pooled_statistics_are_those_of_all_values() -> None:
 
 def test_only_training_tracks_count(tmp_path: Path) -> None:
     batches = toy_batches(tmp_path, CONFIG)
-    reader = batches.listening()
+    reader = batches.readers[""]
     values = [s.values.astype(np.float64).ravel() for t in batches.tracks("train") for s in reader.stored(t)]
     assert reader.fitted.mean == pytest.approx(np.concatenate(values).mean(), abs=1e-3)
     assert reader.fitted.deviation == pytest.approx(np.concatenate(values).std(), abs=1e-3)
@@ -47,7 +47,7 @@ def test_windows_are_scaled_by_it_and_levels_between_tracks_stay(tmp_path: Path)
 
 def test_bundle_keeps_it(tmp_path: Path) -> None:
     batches = toy_batches(tmp_path, CONFIG)
-    reader = batches.listening()
+    reader = batches.readers[""]
     folder = TrialFolder(str(tmp_path / "trial"))
     list(run_trial(CONFIG, batches, folder))
     bundle = load_bundle(folder.bundle_uri)
@@ -62,6 +62,6 @@ def test_bundle_keeps_it(tmp_path: Path) -> None:
 
 def test_it_is_an_error_to_lack_it(tmp_path: Path) -> None:
     batches = toy_batches(tmp_path, CONFIG)
-    reader = batches.listening()
+    reader = batches.readers[""]
     with pytest.raises(ConfigError, match="training split"):
         clip_windows(reader.stored(batches.tracks("validation")[0]), CONFIG, CONFIG.representation, None)

@@ -200,18 +200,18 @@ def test_intervals_equal_a_bootstrap_of_each_metric_by_itself() -> None:
 
 
 def test_runs_are_scored_by_their_mean_and_so_is_every_draw() -> None:
-    runs, (_, target) = [predictions(3, 30, seed)[0] for seed in (3, 4, 5)], predictions(3, 30, 3)
+    runs = [predictions(seed, 30, 3) for seed in (3, 4, 5)]  # with other targets, as of learned vectors
     groups = [str(i // 3) for i in range(30)]
     task = SingleLabel()
-    scores = score_runs(task, runs, target, groups)
+    scores = score_runs(task, runs, groups)
     for name in task.headline:
 
         def mean(i: np.ndarray, name: str = name) -> float:
-            return float(np.mean([task.metrics(run[i], target[i])[name] for run in runs]))
+            return float(np.mean([task.metrics(p[i], target[i])[name] for p, target in runs]))
 
         assert scores.intervals[name] == bootstrap_interval(mean, groups)
         assert scores.metrics[name] == scores.intervals[name].value == mean(np.arange(30))
-    alone = [score(task, run, target, groups).metrics["f1_micro"] for run in runs]
+    alone = [score(task, p, target, groups).metrics["f1_micro"] for p, target in runs]
     assert min(alone) < scores.metrics["f1_micro"] < max(alone)
 
 

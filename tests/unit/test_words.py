@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ def test_numbers_go_by_frequency_then_alphabet() -> None:
     assert words.words == ("la", "oh", "bar", "strasse", "zoo")
     assert (words.rare, words.size) == (6, 7)
     assert Vocabulary.build(TEXTS, most=2).words == ("la", "oh")
+    assert Vocabulary.build(TEXTS, fewest=2).words == ("la", "oh")
     assert Vocabulary.build(reversed(TEXTS)).words == words.words
 
 
@@ -38,10 +40,11 @@ def test_padding_is_in_front_and_the_end_is_cut() -> None:
 
 
 def test_a_word_is_a_text_and_has_one_number() -> None:
-    with pytest.raises(DatasetError, match="the word 'a' occurs 2 times"):
+    with pytest.raises(DatasetError, match="the word 'a' occurs twice: leave it out once"):
         Vocabulary(("a", "b", "a"))
-    with pytest.raises(DatasetError, match="the word 3 occurs 1 times: each is a text"):
-        Vocabulary(("a", 3))  # type: ignore[arg-type]
+    for strange in (3, ["a"], None):
+        with pytest.raises(DatasetError, match=f"vocabulary: {re.escape(repr(strange))} is no text"):
+            Vocabulary(("a", strange))  # type: ignore[arg-type]
 
 
 def test_frequencies_leave_padding_out() -> None:

@@ -105,10 +105,10 @@ class Config:
                     found += [f"{key}: {p}" for p in error.problems]
         if found:
             raise ConfigError(found)
-        try:
-            return typing.cast(Self, target(**built))
-        except TypeError as error:
-            raise ConfigError(f"{target.__name__}: {error}") from None
+        lacking = [f.name for f in dataclasses.fields(target) if f.name not in built and _is_required(f)]
+        if lacking:
+            raise ConfigError(f"{target.__name__} needs {', '.join(lacking)}: give it a value")
+        return typing.cast(Self, target(**built))
 
     def flatten(self, prefix: str = "") -> dict[str, Any]:
         """All values by dotted path, e.g. ``{"optim.lr": 0.001}``; what MLflow shows as parameters."""
@@ -139,7 +139,8 @@ class Config:
         """A copy with fields replaced by dotted path, e.g. ``{"optim.lr": 1e-3, "feature.n_fft": 4096}``.
 
         ``"model.kind"`` puts another config of the same family there, with the fields that are replaced with it and
-        its defaults for the others.
+        its defaults for the others (the kind that is there already stays as it is). A number for a field that holds a
+        text is its text: ``{"model.hidden": 10}`` is the list "10".
 
         Raises
         ------
@@ -155,28 +156,22 @@ class Config:
             if rest:
                 nested.setdefault(head, {})[rest] = value
             else:
-                own[head] = value
+                own[head] = _as_text(value, _types(type(self))[head])
         for head, deeper in nested.items():
             child = own.get(head, getattr(self, head))
             if not isinstance(child, Config):
                 raise ConfigError(f"{type(self).__name__}.{head} has no fields of its own, got {sorted(deeper)}")
-            own[head] = child.another(deeper) if "kind" in deeper else child.replace(deeper)
+            kind = deeper.pop("kind", child.kind)
+            own[head] = child.replace(deeper) if kind == child.kind else child._of_kind(kind, deeper)
         return dataclasses.replace(self, **own)  # type: ignore[type-var]
 
-    def another(self, changes: Mapping[str, Any]) -> Any:
-        """Another config of this one's family, as :meth:`replace` wants it: its ``kind``, and fields by dotted path.
-
-        Raises
-        ------
-        ConfigError
-            If there is no such family, kind or field, or a value does not fit.
-        """
+    def _of_kind(self, kind: Any, changes: Mapping[str, Any]) -> Config:
+        """Another config of this one's family, its fields given by dotted path; the others are at its defaults."""
         if self.registry is None:
-            raise ConfigError(f"{type(self).__name__} takes no kind, got {changes['kind']!r}")
-        if changes["kind"] == self.kind:
-            return self.replace({k: v for k, v in changes.items() if k != "kind"})
-        own = {k: v for k, v in changes.items() if "." not in k and k != "kind"}
-        made: Config = self.registry[changes["kind"]].from_dict(own)
+            raise ConfigError(f"{type(self).__name__} takes no kind, got {kind!r}")
+        target = self.registry[kind]
+        own = {k: _as_text(v, _types(target).get(k)) for k, v in changes.items() if "." not in k}
+        made: Config = target.from_dict(own)
         return made.replace({k: v for k, v in changes.items() if "." in k})
 
     def signature(self) -> str:
@@ -192,6 +187,15 @@ def _types(cls: Any) -> dict[str, Any]:
 def _resolved_types(cls: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _as_text(value: Any, expected: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if number and expected is str else value
 
 
 def _unknown_field(cls: type[Any], key: str) -> str:

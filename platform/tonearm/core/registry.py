@@ -48,7 +48,7 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         try:
             return self._items[name]
-        except KeyError:
+        except (KeyError, TypeError):  # of what cannot be a key
             raise unknown_name(self.what, name, sorted(self._items)) from None
 
     def __contains__(self, name: object) -> bool:

@@ -1,4 +1,4 @@
-"""What is known of tracks beyond their row in the manifest: columns of numbers, vectors, tokens or texts."""
+"""What is known of tracks beyond their row in the manifest: columns of numbers, vectors or texts."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Facts:
     track_ids
         Of the rows, in any order; each once.
     columns
-        By name, arrays with a row a track: numbers (tracks,) or vectors (tracks, dim), where NaN says "unknown";
-        tokens, whole numbers (tracks, length); texts (tracks,), where "" says "unknown".
+        By name, arrays with a row a track: numbers (tracks,) or vectors (tracks, dim), where NaN says "unknown", or
+        whole numbers; texts (tracks,), where "" says "unknown".
 
     Raises
     ------

@@ -44,15 +44,22 @@ class Vocabulary:
     words: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for word, n in Counter(self.words).items():
-            if n > 1 or not isinstance(word, str):
-                raise DatasetError(f"vocabulary: the word {word!r} occurs {n} times: each is a text and has one number")
+        strange = [word for word in self.words if not isinstance(word, str)]
+        if strange:
+            raise DatasetError(f"vocabulary: {strange[0]!r} is no text: give words")
+        twice = [word for word, n in Counter(self.words).items() if n > 1]
+        if twice:
+            raise DatasetError(f"vocabulary: the word {twice[0]!r} occurs twice: leave it out once")
 
     @classmethod
-    def build(cls, texts: Iterable[str], most: int | None = None) -> Vocabulary:
-        """The words of all texts, the most frequent first, equally frequent ones by the alphabet; ``most`` of them."""
+    def build(cls, texts: Iterable[str], most: int | None = None, fewest: int = 1) -> Vocabulary:
+        """The words of all texts, the most frequent first, equally frequent ones by the alphabet.
+
+        At most ``most`` words have numbers, none that occurs less than ``fewest`` times.
+        """
         counts = Counter(word for text in texts for word in tokenise(text))
-        return cls(tuple(sorted(counts, key=lambda word: (-counts[word], word))[:most]))
+        frequent = [word for word in counts if counts[word] >= fewest]
+        return cls(tuple(sorted(frequent, key=lambda word: (-counts[word], word))[:most]))
 
     @cached_property
     def _numbers(self) -> dict[str, int]:

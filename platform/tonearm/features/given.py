@@ -1,4 +1,4 @@
-"""Inputs that are given, not heard: numbers, tokens and pictures, which lie in a data set's facts."""
+"""Inputs that are given, not heard: numbers, texts and pictures, which lie in a data set's facts."""
 
 from __future__ import annotations
 
@@ -53,14 +53,17 @@ class Table(Feature, kind="table"):
 
 
 class Tokens(Feature, kind="tokens"):
-    """A text as whole numbers: 0 is padding in front, 1..vocabulary are words, one more is a rare word.
+    """A text as whole numbers: 0 is padding in front, 1..n the training split's words, n + 1 any rarer word.
 
     Attributes
     ----------
     column
         The fact that holds the texts.
     vocabulary
-        How many words may have a number of their own: the training split's most frequent.
+        How many words may have a number of their own (n is at most that): the training split's most frequent.
+    fewest
+        How often a word must occur there to have one. With 2 (ours) the number of the rare words is trained even where
+        the vocabulary holds all others.
     length
         Tokens of a text; a longer one loses its end.
     drop_threshold
@@ -70,13 +73,14 @@ class Tokens(Feature, kind="tokens"):
 
     column: str = "lyrics"
     vocabulary: int = 20_000
+    fewest: int = 2
     length: int = 200
     drop_threshold: float = 1e-3
 
     def problems(self) -> list[str]:
         found = [
             f"{name} is {getattr(self, name)}: it must be at least 1"
-            for name in ("vocabulary", "length")
+            for name in ("vocabulary", "fewest", "length")
             if getattr(self, name) < 1
         ]
         if not 0 <= self.drop_threshold <= 1:

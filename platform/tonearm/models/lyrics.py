@@ -41,10 +41,10 @@ class LyricsConfig(LargeRnnConfig, kind="lyrics"):
 class LyricsNetwork(RecurrentNetwork):
     """Token ids to logits.
 
-    Id 0 is padding, which goes in front so that the last state is the last word's; 1..vocabulary are words,
-    vocabulary + 1 is any rarer word. The input is whole numbers of any type, (batch, length), (batch, 1, length) or
-    (batch, 1, 1, length); or one-hot words (batch, 1, vocabulary, length), row 0 for word 1, where a column of zeros is
-    padding and no rare word can be told.
+    Id 0 is padding, which goes in front so that the last state is the last word's; 1..n are words, n + 1
+    any rarer one, with n at most the vocabulary. The input is whole numbers of any type, (batch, length), (batch, 1,
+    length) or (batch, 1, 1, length); or one-hot words (batch, 1, vocabulary, length), row 0 for word 1, where a column
+    of zeros is padding and no rare word can be told.
 
     Raises
     ------

@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from tonearm.core.errors import TrainingError
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import Truth
 from tonearm.datasets.facts import Facts
@@ -185,12 +184,6 @@ class Batches:
     def _starts(self, size: int, least: int) -> list[int]:
         examples = len(self.tracks("train")) * self.config.window.train_per_track
         return [s for s in range(0, examples, size) if examples - s >= least]
-
-    def listening(self) -> StoreReader:
-        """The reader of the one representation (of several, the first by which windows are drawn)."""
-        if self._heard is None:
-            raise TrainingError(f"an input of kind {self.config.feature.kind!r} is not stored as a representation")
-        return self._heard
 
 
 def _windows(own: Mapping[str, torch.Tensor]) -> int:

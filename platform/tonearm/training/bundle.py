@@ -13,9 +13,10 @@ from typing import Any
 import torch
 
 from tonearm.core import storage
-from tonearm.core.errors import BundleError, ConfigError
+from tonearm.core.errors import BundleError, ConfigError, DatasetError
 from tonearm.datasets.words import Vocabulary
-from tonearm.features.given import TableScaling
+from tonearm.features.base import Feature, Representation
+from tonearm.features.given import Table, TableScaling, Tokens
 from tonearm.features.scaling import Scaling
 from tonearm.models.base import Inputs, Network, in_chunks
 from tonearm.training.config import TrialConfig
@@ -94,7 +95,8 @@ def load_bundle(uri: str) -> Bundle:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    damages = (KeyError, TypeError, AttributeError, ConfigError, OSError, SafetensorError, RuntimeError, ValueError)
+    damages = (KeyError, TypeError, AttributeError, ConfigError, OSError, SafetensorError, RuntimeError, ValueError,
+               DatasetError)  # fmt: skip
     description = read_description(uri, DESCRIPTION, FORMAT_VERSION)
     try:
         config = TrialConfig.from_dict(description["config"])
@@ -103,9 +105,8 @@ def load_bundle(uri: str) -> Bundle:
         network.load_state_dict(load(storage.read_bytes(storage.join(uri, WEIGHTS))))
         metrics = dict(description["metrics"])
         fitted = {str(name): _fitted(noted) for name, noted in description["fitted"].items()}
-        for name, feature in config.representations.items():
-            if feature.normalisation == "training" and not isinstance(fitted.get(name), Scaling):
-                raise ValueError("it lacks the training split's mean and deviation, which its normalisation needs")
+        for name, feature in config.feature.parts().items():
+            _require_fitted(name, feature, fitted.get(name))
     except damages as error:
         raise BundleError(f"the bundle at {uri} is damaged: {error}. Train or fetch it again") from error
     return Bundle(config, classes, metrics, network.eval(), fitted)
@@ -115,10 +116,22 @@ def _fitted(noted: Mapping[str, Any] | None) -> Fitted:
     if not noted:
         return None
     if "words" in noted:
+        if not isinstance(noted["words"], list):
+            raise ValueError(f"its words are {noted['words']!r}, no list")
         return Vocabulary(tuple(noted["words"]))
     if "deviation" in noted:
         return Scaling(float(noted["mean"]), float(noted["deviation"]))
     return TableScaling(*(tuple(float(v) for v in noted[name]) for name in ("shift", "scale", "mean")))
+
+
+def _require_fitted(name: str, feature: Feature, found: Fitted) -> None:
+    """Check that what an input needs of the training split is there; ``name`` is the input's."""
+    if isinstance(feature, Representation) and feature.normalisation == "training" and not isinstance(found, Scaling):
+        raise ValueError(f"input {name!r} lacks the training split's mean and deviation, which its normalisation needs")
+    if isinstance(feature, Table) and not isinstance(found, TableScaling):
+        raise ValueError(f"input {name!r} lacks the training split's scaling of its columns")
+    if isinstance(feature, Tokens) and not (isinstance(found, Vocabulary) and len(found.words) <= feature.vocabulary):
+        raise ValueError(f"input {name!r} lacks a vocabulary of at most {feature.vocabulary} words")
 
 
 def read_description(uri: str, name: str, version: int) -> dict[str, Any]:
@@ -132,7 +145,9 @@ def read_description(uri: str, name: str, version: int) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise BundleError(f"{path} is damaged: {error!r}") from None
     if found != version:
-        raise BundleError(f"{path} has format version {found}, this Tonearm reads {version}: train it again")
+        raise BundleError(
+            f"{path} has format version {found}, this Tonearm reads {version}: delete the trial and train it again"
+        )
     return dict(description)
 
 

@@ -46,10 +46,10 @@ class Scores:
 
 def score(task: Task, predictions: FloatArray, target: np.ndarray, groups: Sequence[str]) -> Scores:
     """Score track predictions: :func:`score_runs` of a single run."""
-    return score_runs(task, [predictions], target, groups)
+    return score_runs(task, [(predictions, target)], groups)
 
 
-def score_runs(task: Task, runs: Sequence[FloatArray], target: np.ndarray, groups: Sequence[str]) -> Scores:
+def score_runs(task: Task, runs: Sequence[tuple[FloatArray, np.ndarray]], groups: Sequence[str]) -> Scores:
     """Score what several runs, of one seed each, predict of the same tracks: means over the runs.
 
     The intervals are of these means, too: each draw of groups is scored in every run. They say how the figure would
@@ -58,9 +58,8 @@ def score_runs(task: Task, runs: Sequence[FloatArray], target: np.ndarray, group
     Parameters
     ----------
     runs
-        Track predictions (tracks, outputs) of each run, as the task pools them.
-    target
-        Of the tracks, as the task encodes it.
+        Of each run the track predictions (tracks, outputs), as the task pools them, and the target as it encodes it:
+        a target that is learned itself, such as an artist's vector, is another one in each run.
     groups
         The group of each track.
     """
@@ -71,17 +70,17 @@ def score_runs(task: Task, runs: Sequence[FloatArray], target: np.ndarray, group
         key = digest(draw.tobytes())
         if key not in seen:
             names = [groups[i] for i in draw.tolist()]
-            seen[key] = _means([task.some_metrics(task.headline, run[draw], target[draw], names) for run in runs])
+            seen[key] = _means([task.some_metrics(task.headline, p[draw], target[draw], names) for p, target in runs])
         return seen[key]
 
     fewest, most = RESAMPLES
-    resamples = int(np.clip(CELLS_OF_ALL_RESAMPLES // max(sum(run.size for run in runs), 1), fewest, most))
+    resamples = int(np.clip(CELLS_OF_ALL_RESAMPLES // max(sum(p.size for p, _ in runs), 1), fewest, most))
 
     def interval(name: str) -> Interval:
         return bootstrap_interval(lambda draw: headline(draw)[name], groups, resamples=resamples)
 
     intervals = {name: interval(name) for name in task.headline}
-    return Scores(len(target), intervals, _means([task.metrics(run, target, groups) for run in runs]))
+    return Scores(len(groups), intervals, _means([task.metrics(p, target, groups) for p, target in runs]))
 
 
 def _means(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:

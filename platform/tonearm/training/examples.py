@@ -169,7 +169,7 @@ def facts_of_tracks(given: Facts, tracks: Sequence[Track]) -> Facts:
     Raises
     ------
     DatasetError
-        If they are of none of these tracks, or hold texts or tokens, for which there is no "unknown".
+        If they are of none of these tracks, or hold texts or whole numbers, for which there is no "unknown".
     """
     row = {key: i for i, key in enumerate(given.track_ids)}
     plain_row: dict[str, int] = {}

@@ -209,7 +209,7 @@ class TokensReader:
         self.feature = feature
         self._row = {t.track_id: i for i, t in enumerate(tracks)}
         train = [t.track_id for t in _training(tracks)]
-        self.fitted = Vocabulary.build(facts.texts(train, feature.column), feature.vocabulary)
+        self.fitted = Vocabulary.build(facts.texts(train, feature.column), feature.vocabulary, feature.fewest)
         texts = facts.texts(self._row, feature.column)
         self._tokens = np.stack([self.fitted.encode(text, feature.length) for text in texts])
         self._frequencies = word_frequencies(self._tokens[[self._row[i] for i in train]], self.fitted.size)

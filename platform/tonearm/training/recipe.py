@@ -116,7 +116,7 @@ class Recipe:
         ``data.FIELD`` is a field of the data set; ``STAGE.FIELD`` of one stage, e.g. ``time.optim.epochs``; any other
         path is changed in every stage that has it, e.g. ``optim.epochs``. All changes are made at once, so that their
         order plays no part, but of two for the same field the later one counts. ``model.kind`` or ``task.kind`` puts
-        another model or task there, with the fields that are changed with it.
+        another model or task there, with the fields that are changed with it; then the source's figure is dropped.
 
         Raises
         ------
@@ -125,23 +125,27 @@ class Recipe:
         """
         data, stages = self.data, list(self.stages)
         own: dict[str, dict[str, Any]] = {s.name: {} for s in stages}
-        families = {path.removesuffix(".kind") for path in changes if path.endswith(".kind")}
-        for path, value in changes.items():
+        kinds: dict[str, set[str]] = {s.name: set() for s in stages}  # where a stage has another kind
+        for path, value in sorted(changes.items(), key=lambda change: not change[0].endswith(".kind")):
             head, _, rest = path.partition(".")
             if head == "data":
                 data = data.replace({rest: value})
                 stages = [dataclasses.replace(s, data=s.data and _where_it_fits(s.data, rest, value)) for s in stages]
                 continue
             named = [s.name for s in stages if s.name == head and rest]
-            reached = named or [s.name for s in stages if _has(s.config, path, families)]
+            reached = named or [s.name for s in stages if _has(s.config, path, kinds[s.name])]
             if not reached:
                 stages[-1].config.replace({path: value})  # raises, and names the fields that there are
             inner = rest if named else path
-            for stage in stages:
-                if stage.name in reached:
-                    own[stage.name][inner] = _fitting(stage.config, inner, value)
+            if inner.endswith(".kind"):
+                _require_one_kind(inner, [s for s in stages if s.name in reached])
+            for name in reached:
+                own[name][inner] = value
+                if inner.endswith(".kind"):
+                    kinds[name].add(inner.removesuffix(".kind"))
         stages = [dataclasses.replace(s, config=s.config.replace(own[s.name])) for s in stages]
-        return dataclasses.replace(self, data=data, stages=tuple(stages))
+        published = "" if any(kinds.values()) else self.published
+        return dataclasses.replace(self, data=data, stages=tuple(stages), published=published)
 
     def on(self, data: DatasetConfig) -> Recipe:
         """The same stages on another data set."""
@@ -154,7 +158,8 @@ def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:
         return []
     model, parts = stage.config.built_model, stage.config.feature.parts()
     if not isinstance(model, TimeFreqConfig | GenreEnsembleConfig):
-        return []
+        members = f"stage {stage.name!r} has members {', '.join(stage.members)}, which a {model.kind} does not take"
+        return [f"{members}: train it by a recipe without members"] if stage.members else []
     found = []
     for name, wanted in model.member_configs(stage.config.inputs).items():
         own = by_name[stage.members[name]].config if stage.members.get(name) in by_name else None
@@ -170,19 +175,28 @@ def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:
     return found
 
 
-def _fitting(config: Config, path: str, value: Any) -> Any:
-    """The value as a text where the field holds one: ``model.hidden=10`` means the list "10"."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(value) if number and _has(config, path) and isinstance(config.at(path), str) else value
-
-
-def _has(config: Config, path: str, families: Collection[str] = ()) -> bool:
-    """Whether a config has a field; any that is asked for where another kind is put is left to that kind to refuse."""
+def _has(config: Config, path: str, kinds: Collection[str] = ()) -> bool:
+    """Whether a config has a field; what lies below a path where another kind is put is left to that kind to refuse."""
+    names = path.split(".")
+    if names[-1] == "kind":
+        return _has(config, ".".join(names[:-1]))
+    if any(".".join(names[:n]) in kinds for n in range(1, len(names))):
+        return True
     try:
-        config.at(path.rpartition(".")[0] if path.rpartition(".")[0] in families else path)
+        config.at(path)
     except ConfigError:
         return False
     return True
+
+
+def _require_one_kind(path: str, stages: Sequence[Stage]) -> None:
+    """Refuse to put one kind where the stages have different ones, such as Time and Freq."""
+    now = {s.name: getattr(s.config.at(path.removesuffix(".kind")), "kind", "") for s in stages}
+    if len(set(now.values())) > 1:
+        raise ConfigError(
+            f"{path}: the stages have {', '.join(f'{kind} ({name})' for name, kind in now.items())}: "
+            f"say which one is meant, as in {stages[0].name}.{path}"
+        )
 
 
 def _where_it_fits(data: DatasetConfig, name: str, value: Any) -> DatasetConfig:
