@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,14 @@ def test_table_has_means_deviations_and_what_needs_no_model(place: Workplace, ou
     assert f"{np.mean(scores):.4f} ± {np.std(scores, ddof=1):.4f}" in output
     # Both folds' test tracks together are all tracks, each once.
     assert row["pooled"]["tracks"] == len(manifest_of(place, "music").tracks) == 30
+    right: dict[int, list[bool]] = defaultdict(list)
+    for path in (place.home / "trials" / "single").glob("rnn-*"):
+        folder = TrialFolder(str(path))
+        found = folder.predictions("test")
+        right[folder.config().seed] += (found.probabilities.argmax(axis=1) == found.target).tolist()
+    assert sorted(right) == [0, 1]
+    wanted = pytest.approx(np.mean([np.mean(seed) for seed in right.values()]))
+    assert row["pooled"]["intervals"]["f1_micro"]["value"] == row["pooled"]["metrics"]["f1_micro"] == wanted
 
 
 def test_every_fold_is_a_run_within_the_whole_and_holds_its_stages(
