@@ -1,4 +1,4 @@
-"""Stern's playlists, the danceability networks, Dieleman's temporal pooling, Arriojas' table, and baselines."""
+"""Stern's playlists, the danceability networks, Dieleman's temporal pooling, and Arriojas' table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from search_spaces.recipes.whitell import ONCE
 from tonearm.audio.windows import ClipConfig
 from tonearm.datasets import ArtistsConfig, FolderConfig, PlaylistsConfig, SpotifyConfig
-from tonearm.features import Chroma, Contrast, Mfcc
 from tonearm.features.base import Feature
 from tonearm.features.given import Table
 from tonearm.features.names import NAMED
@@ -21,10 +20,10 @@ from tonearm.models import (
     Wav1dConfig,
     Wav2dConfig,
 )
-from tonearm.tasks import Embedding, Playlists, Regression, SingleLabel, Tabular
+from tonearm.tasks import Embedding, Playlists, Regression, Tabular
 from tonearm.training.baselines import BaselineConfig
 from tonearm.training.config import DatasetRef, OptimConfig, TrialConfig, WindowConfig
-from tonearm.training.estimators import Estimator, GradientBoosting, Logistic, Majority, Svm
+from tonearm.training.estimators import Estimator, GradientBoosting, Logistic
 from tonearm.training.recipe import Recipe, Stage
 
 
@@ -146,29 +145,6 @@ def _spotify(name: str, estimator: Estimator) -> Callable[[], Recipe]:
     return recipe
 
 
-def handcrafted() -> Recipe:
-    """Baseline: means and deviations of MFCC, spectral contrast and chroma in a support-vector machine."""
-    return Recipe(FolderConfig(), (Stage("handcrafted", handcrafted_config()),), "a baseline of our own")
-
-
-def handcrafted_config() -> BaselineConfig:
-    """Hand-crafted features in an RBF support-vector machine."""
-    return BaselineConfig(
-        dataset=DatasetRef(name="folder"),
-        features=(Mfcc(n_mfcc=21), Contrast(), Chroma()),
-        estimator=Svm(),
-        task=SingleLabel(),
-    )
-
-
-def majority() -> Recipe:
-    """Baseline: always the most frequent class."""
-    config = BaselineConfig(
-        dataset=DatasetRef(name="folder"), features=(Mfcc(),), estimator=Majority(), task=SingleLabel()
-    )
-    return Recipe(FolderConfig(), (Stage("majority", config),), "a baseline of our own")
-
-
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "playlist_cnn": playlist_cnn,
     # Ours: a stride of 1 would cost 2.8 s a sample on a CPU thread.
@@ -182,6 +158,4 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "tabular_ensemble": tabular_ensemble,
     "tabular_gradient_boosting": _spotify("gradient_boosting", GradientBoosting()),
     "tabular_logistic": _spotify("logistic_regression", Logistic()),
-    "handcrafted": handcrafted,
-    "majority": majority,
 }

@@ -1,0 +1,64 @@
+"""What no document describes: baselines, and what we train on a small collection of recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tonearm.datasets import FolderConfig
+from tonearm.features import Chroma, Contrast, Mfcc
+from tonearm.features.augment import AugmentConfig
+from tonearm.features.names import NAMED
+from tonearm.models import FreqConfig, ModelConfig, TimeConfig
+from tonearm.tasks import SingleLabel
+from tonearm.training.baselines import BaselineConfig
+from tonearm.training.config import DatasetRef, OptimConfig, TrialConfig, WindowConfig
+from tonearm.training.estimators import Majority, Svm
+from tonearm.training.recipe import Recipe, Stage
+
+FOLDER = DatasetRef(name="folder")
+
+
+def handcrafted() -> Recipe:
+    """Baseline: means and deviations of MFCC, spectral contrast and chroma in a support-vector machine."""
+    return Recipe(FolderConfig(), (_handcrafted(),), "a baseline of our own")
+
+
+def _handcrafted() -> Stage:
+    features = (Mfcc(n_mfcc=21), Contrast(), Chroma())
+    return Stage("handcrafted", BaselineConfig(dataset=FOLDER, features=features, estimator=Svm(), task=SingleLabel()))
+
+
+def majority() -> Recipe:
+    """Baseline: always the most frequent class."""
+    config = BaselineConfig(dataset=FOLDER, features=(Mfcc(),), estimator=Majority(), task=SingleLabel())
+    return Recipe(FolderConfig(), (Stage("majority", config),), "a baseline of our own")
+
+
+def small_collection() -> Recipe:
+    """For some hundreds of recordings: Time and Freq on windows of 10 s, much augmented, and the hand-crafted baseline.
+
+    The answer is the mean of the three. Each epoch takes three windows from anywhere in a clip; in evaluation five that
+    cover it are averaged. What the networks lack in data, masks, mixup and dropout have to make up for.
+    """
+    stages = (_windowed("time_mel", TimeConfig(dropout=0.3)), _windowed("freq_mel", FreqConfig(dropout=0.3)))
+    return Recipe(FolderConfig(), (*stages, _handcrafted()), "a recipe of our own", ensemble=True)
+
+
+def _windowed(name: str, model: ModelConfig) -> Stage:
+    config = TrialConfig(
+        dataset=FOLDER,
+        feature=NAMED["mel"],
+        model=model,
+        task=SingleLabel(),
+        window=WindowConfig(frames=215, train_per_track=3, per_track=5),
+        optim=OptimConfig(lr=2e-3, batch_size=16, epochs=24, patience=30, schedule="cosine"),
+        augment=AugmentConfig(time_masks=2, freq_masks=2, mixup_alpha=0.3),
+    )
+    return Stage(name, config)
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "handcrafted": handcrafted,
+    "majority": majority,
+    "small_collection": small_collection,
+}
