@@ -60,7 +60,9 @@ def parse_fields(texts: Sequence[str]) -> dict[str, object]:
         found[name] = value = value.strip()
         with suppress(ValueError, SyntaxError, TypeError):
             literal = ast.literal_eval(value)
-            if not isinstance(literal, tuple) or value.startswith("("):
+            bare_list = isinstance(literal, tuple) and not value.startswith("(")
+            odd_number = isinstance(literal, int) and str(literal) != value  # 0x10, 1_000: maybe no number at all
+            if not bare_list and not odd_number:
                 found[name] = literal
     return found
 
@@ -76,7 +78,10 @@ def choose_dataset(kind: str, root: str = "", fields: Mapping[str, object] | Non
     given = dict(fields or {})
     if root:
         given["root"] = os.path.expanduser(root)  # noqa: PTH111  a URI must stay as it is
-    chosen = DatasetConfig.registry[kind].from_dict({"kind": kind, **given})
+    family = DatasetConfig.registry[kind]
+    texts = {name for name, default in vars(family()).items() if isinstance(default, str)}
+    given = {k: str(v) if k in texts and type(v) is int else v for k, v in given.items()}  # a column called 5
+    chosen = family.from_dict({"kind": kind, **given})
     if isinstance(chosen, ScoresConfig):
         return chosen.replace({"root": storage.join(home.data_home("scores"), "audio")})
     if not chosen.root:

@@ -134,7 +134,7 @@ def describe(selection: Selection, sweep: Sweep) -> None:
     """Print the selection for a person."""
     chosen = ", ".join(f"{i:02d}" + (f" x{w}" if w > 1 else "") for i, w in selection.members.items())
     print(f"  ensemble of trials {chosen}, chosen on validation; on {selection.ensemble.tracks} test tracks, once:")
-    headline = list(selection.ensemble.intervals)
+    headline = sweep.configs[0].task.headline  # the intervals, read back from JSON, have another order
     rows: list[tuple[str, ...]] = [("", *(f"{metric_name(metric)} [95 %]" for metric in headline))]
     for name, scores in (("ensemble", selection.ensemble), ("best single trial", selection.single)):
         rows.append((name, *(with_ends(scores.intervals[metric]) for metric in headline)))

@@ -129,8 +129,8 @@ def _row(
                for d, t in zip(done, tests, strict=True)]  # fmt: skip
     seeds = sorted({d.config.seed for d in done})
     together = [_together([t for d, t in zip(done, tests, strict=True) if d.config.seed == seed]) for seed in seeds]
-    if any(t.track_ids != together[0].track_ids for t in together):
-        raise JobError(f"stage {name!r} was tested on other tracks with other seeds: their scores cannot be averaged")
+    if any(t.groups != together[0].groups for t in together):  # ids may differ: pairs of artists are drawn
+        raise JobError(f"stage {name!r} was tested on other groups with other seeds: their scores cannot be averaged")
     pooled = score_runs(task, [(t.probabilities, t.target) for t in together], together[0].groups)
     return Row(name, task, each, together, pooled, trivial, weights, seconds)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import shutil
 import tempfile
@@ -193,6 +194,18 @@ def test_recipe_trains_and_reports_and_a_second_call_trains_nothing(
     assert again.parent.run_id == outcome.parent.run_id
     for one, other in zip(outcome.runs, again.runs, strict=True):
         check_same(one, other)
+
+
+def test_seeds_whose_artist_vectors_lie_in_other_spaces_are_each_scored_by_their_own(shop: Shop) -> None:
+    request = dataclasses.replace(shop.request("lyrics"), seeds=2)
+    outcome = run_request(request)
+    table, words = report_runs(request, outcome)
+    assert table.by_seed[0].track_ids != table.by_seed[1].track_ids  # pairs are drawn by the seed
+    first, second = (seed.target for seed in words.by_seed)
+    assert first.shape == second.shape and not np.allclose(first, second)
+    for row in (table, words):
+        for name in row.task.headline:
+            assert row.pooled.intervals[name].value == pytest.approx(row.mean(name))
 
 
 def check_stage(done: Finished) -> None:

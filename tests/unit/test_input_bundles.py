@@ -178,8 +178,10 @@ def test_bundle_that_lacks_a_scaling_it_needs_is_refused(tmp_path: Path) -> None
         (words, {"mean": 0.0, "deviation": 1.0}, "lacks a vocabulary"),
         (words, None, "lacks a vocabulary"),
         (words, {}, "lacks a vocabulary"),
-        (one_table, None, "lacks the training split's scaling of its columns"),
+        (one_table, None, "lacks the training split's scaling of its 3 columns"),
         (one_table, {"words": ["a"]}, "lacks the training split's scaling"),
+        (one_table, {"shift": [], "scale": [], "mean": []}, "lacks the training split's scaling"),
+        (one_table, {"shift": [0], "scale": [1], "mean": [0]}, "lacks the training split's scaling"),
     ],
 )
 def test_what_was_fitted_must_be_there_and_fit(

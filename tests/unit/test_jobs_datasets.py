@@ -31,6 +31,9 @@ SILENT = [Recording(n, "high" if n < 10 else "low", f"recording {n}".encode()) f
         ("label=", ""),
         ("root=s3://bucket/a=b", "s3://bucket/a=b"),
         ("hidden='10'", "10"),
+        ("label=0x10", "0x10"),
+        ("label=1_000", "1_000"),
+        ("label=007", "007"),
         ("hidden=256,128", "256,128"),
         ("features=tempo,energy", "tempo,energy"),
         ("columns=('tempo', 'energy')", ("tempo", "energy")),
@@ -41,6 +44,12 @@ SILENT = [Recording(n, "high" if n < 10 else "low", f"recording {n}".encode()) f
 def test_value_is_a_literal_or_else_text(text: str, value: object) -> None:
     (found,) = parse_fields([text]).values()
     assert found == value and type(found) is type(value)
+
+
+def test_whole_number_for_a_text_of_a_data_set_is_its_text() -> None:
+    assert choose_dataset("folder", "here", parse_fields(["label=5"])) == FolderConfig(root="here", label="5")
+    with pytest.raises(ConfigError, match=r"FolderConfig.label: 0.5 is a float, expected str"):
+        choose_dataset("folder", "here", parse_fields(["label=0.5"]))
 
 
 def test_fields_keep_their_order_and_their_names() -> None:

@@ -188,6 +188,10 @@ def test_another_kind_drops_the_source_s_figure_and_is_refused_where_the_stages_
     simple = RECIPES["simple_mel"]()
     assert simple.published and simple.replace({"optim.lr": 0.1}).published
     assert not simple.replace({"model.kind": "time"}).published
+    assert simple.replace({"model.kind": "simple"}) == simple
+    audio = RECIPES["recommendation_audio"]()
+    joined = {"model.joined": "64,32", "mel_time.model.kind": "simple"}  # only the other stage has the field
+    assert audio.replace(joined).stages[-1].config == audio.replace({"model.joined": "64,32"}).stages[-1].config
     with pytest.raises(ConfigError, match=r"the stages have time \(time_mel\), freq \(freq_mel\): say which"):
         RECIPES["time_freq_avg_mel"]().replace({"model.kind": "rnn"})
     with pytest.raises(ConfigError, match=r"say which one is meant, as in artist_table\.task\.kind"):

@@ -65,6 +65,8 @@ def test_all_problems_are_found_at_once() -> None:
         assert wanted in text, wanted
     with pytest.raises(ConfigError):
         wrong.sample()
+    with pytest.raises(ConfigError, match=r"model\.kind: a kind alone has no fields: vary 'model' over configs"):
+        SearchSpace(base=tiny_config(), over={"model.kind": Choice("time", "freq")}).check()
 
 
 def test_good_space_passes() -> None:

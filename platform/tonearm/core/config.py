@@ -139,8 +139,8 @@ class Config:
         """A copy with fields replaced by dotted path, e.g. ``{"optim.lr": 1e-3, "feature.n_fft": 4096}``.
 
         ``"model.kind"`` puts another config of the same family there, with the fields that are replaced with it and
-        its defaults for the others (the kind that is there already stays as it is). A number for a field that holds a
-        text is its text: ``{"model.hidden": 10}`` is the list "10".
+        its defaults for the others (the kind that is there already stays as it is). A whole number for a field that
+        holds a text is its text: ``{"model.hidden": 10}`` is the list "10".
 
         Raises
         ------
@@ -194,8 +194,8 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _as_text(value: Any, expected: Any) -> Any:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return str(value) if number and expected is str else value
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return str(value) if whole and expected is str else value
 
 
 def _unknown_field(cls: type[Any], key: str) -> str:

@@ -68,7 +68,7 @@ def load_ensemble(uri: str) -> Ensemble:
     if not storage.exists(storage.join(uri, DESCRIPTION)):
         single = load_bundle(uri)
         return Ensemble((single,), (1.0,), {"metrics": single.metrics})
-    description = read_description(uri, DESCRIPTION, FORMAT_VERSION)
+    description = read_description(uri, DESCRIPTION, FORMAT_VERSION, "select it again")
     try:
         members = tuple(load_bundle(storage.join(uri, name)) for name in description["members"])
         weights = tuple(float(w) for w in description["weights"])

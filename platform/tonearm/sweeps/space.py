@@ -122,6 +122,9 @@ class SearchSpace:
             found.append(f"trials is {self.trials}: draw at least one")
         for path, domain in self.over.items():
             problem = domain.problem()
+            if path.endswith(".kind"):
+                place = path.removesuffix(".kind")
+                problem = f"a kind alone has no fields: vary {place!r} over configs, as in Choice(TimeConfig(), ...)"
             if problem:
                 found.append(f"{path}: {problem}")
                 continue

@@ -97,7 +97,7 @@ def load_bundle(uri: str) -> Bundle:
 
     damages = (KeyError, TypeError, AttributeError, ConfigError, OSError, SafetensorError, RuntimeError, ValueError,
                DatasetError)  # fmt: skip
-    description = read_description(uri, DESCRIPTION, FORMAT_VERSION)
+    description = read_description(uri, DESCRIPTION, FORMAT_VERSION, "delete the trial and train it again")
     try:
         config = TrialConfig.from_dict(description["config"])
         classes = tuple(description["classes"])
@@ -128,14 +128,16 @@ def _require_fitted(name: str, feature: Feature, found: Fitted) -> None:
     """Check that what an input needs of the training split is there; ``name`` is the input's."""
     if isinstance(feature, Representation) and feature.normalisation == "training" and not isinstance(found, Scaling):
         raise ValueError(f"input {name!r} lacks the training split's mean and deviation, which its normalisation needs")
-    if isinstance(feature, Table) and not isinstance(found, TableScaling):
-        raise ValueError(f"input {name!r} lacks the training split's scaling of its columns")
+    if isinstance(feature, Table):
+        columns = (found.shift, found.scale, found.mean) if isinstance(found, TableScaling) else ()
+        if [len(numbers) for numbers in columns] != [feature.size] * 3:
+            raise ValueError(f"input {name!r} lacks the training split's scaling of its {feature.size} columns")
     if isinstance(feature, Tokens) and not (isinstance(found, Vocabulary) and len(found.words) <= feature.vocabulary):
         raise ValueError(f"input {name!r} lacks a vocabulary of at most {feature.vocabulary} words")
 
 
-def read_description(uri: str, name: str, version: int) -> dict[str, Any]:
-    """The JSON description of a bundle, its format version checked."""
+def read_description(uri: str, name: str, version: int, remedy: str) -> dict[str, Any]:
+    """The JSON description of a bundle, its format version checked; ``remedy`` says how to make a new one."""
     path = storage.join(uri, name)
     if not storage.exists(path):
         raise BundleError(f"no model at {uri}: {name} is not there")
@@ -145,9 +147,7 @@ def read_description(uri: str, name: str, version: int) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise BundleError(f"{path} is damaged: {error!r}") from None
     if found != version:
-        raise BundleError(
-            f"{path} has format version {found}, this Tonearm reads {version}: delete the trial and train it again"
-        )
+        raise BundleError(f"{path} has format version {found}, this Tonearm reads {version}: {remedy}")
     return dict(description)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from tonearm.core.config import Config
@@ -125,24 +126,24 @@ class Recipe:
         """
         data, stages = self.data, list(self.stages)
         own: dict[str, dict[str, Any]] = {s.name: {} for s in stages}
-        kinds: dict[str, set[str]] = {s.name: set() for s in stages}  # where a stage has another kind
+        kinds: dict[str, dict[str, Any]] = {s.name: {} for s in stages}  # where a stage gets another kind, and which
         for path, value in sorted(changes.items(), key=lambda change: not change[0].endswith(".kind")):
             head, _, rest = path.partition(".")
             if head == "data":
                 data = data.replace({rest: value})
                 stages = [dataclasses.replace(s, data=s.data and _where_it_fits(s.data, rest, value)) for s in stages]
                 continue
-            named = [s.name for s in stages if s.name == head and rest]
-            reached = named or [s.name for s in stages if _has(s.config, path, kinds[s.name])]
-            if not reached:
-                stages[-1].config.replace({path: value})  # raises, and names the fields that there are
+            named = [s for s in stages if s.name == head and rest]
+            reached = named or [s for s in stages if _has(s.config, path, kinds[s.name])]
             inner = rest if named else path
-            if inner.endswith(".kind"):
-                _require_one_kind(inner, [s for s in stages if s.name in reached])
-            for name in reached:
-                own[name][inner] = value
-                if inner.endswith(".kind"):
-                    kinds[name].add(inner.removesuffix(".kind"))
+            if inner.endswith(".kind") and reached:
+                _require_one_kind(inner, reached)
+            # A path that leads nowhere is left to a stage to refuse, which names the fields that there are.
+            for stage in reached or [next((s for s in stages if _above(path, kinds[s.name])), stages[-1])]:
+                own[stage.name][inner] = value
+                place = inner.removesuffix(".kind")
+                if place != inner and _has(stage.config, inner) and value != stage.config.at(place).kind:
+                    kinds[stage.name][place] = value
         stages = [dataclasses.replace(s, config=s.config.replace(own[s.name])) for s in stages]
         published = "" if any(kinds.values()) else self.published
         return dataclasses.replace(self, data=data, stages=tuple(stages), published=published)
@@ -155,7 +156,7 @@ class Recipe:
 def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:
     """Members that are trained as other models, or on other inputs, than the network on top of them wants."""
     if not isinstance(stage.config, TrialConfig):
-        return []
+        return [f"stage {stage.name!r} is no network: it has no members"] if stage.members else []
     model, parts = stage.config.built_model, stage.config.feature.parts()
     if not isinstance(model, TimeFreqConfig | GenreEnsembleConfig):
         members = f"stage {stage.name!r} has members {', '.join(stage.members)}, which a {model.kind} does not take"
@@ -175,18 +176,24 @@ def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:
     return found
 
 
-def _has(config: Config, path: str, kinds: Collection[str] = ()) -> bool:
-    """Whether a config has a field; what lies below a path where another kind is put is left to that kind to refuse."""
-    names = path.split(".")
-    if names[-1] == "kind":
-        return _has(config, ".".join(names[:-1]))
-    if any(".".join(names[:n]) in kinds for n in range(1, len(names))):
-        return True
+def _above(path: str, places: Collection[str]) -> str:
+    """Which of the places a path lies below; "" if none."""
+    return next((place for place in places if path.startswith(f"{place}.")), "")
+
+
+def _has(config: Config, path: str, kinds: Mapping[str, Any] = MappingProxyType({})) -> bool:
+    """Whether a config has a field, where ``kinds`` puts other kinds at some places; or has a kind at all."""
+    place = _above(path, kinds)
     try:
-        config.at(path)
+        if path.endswith(".kind"):
+            return isinstance(config.at(path.removesuffix(".kind")), Config)
+        if not place:
+            config.at(path)
+            return True
+        family = config.at(place).registry
+        return path[len(place) + 1 :].split(".")[0] in {f.name for f in dataclasses.fields(family[kinds[place]])}
     except ConfigError:
         return False
-    return True
 
 
 def _require_one_kind(path: str, stages: Sequence[Stage]) -> None:
