@@ -119,6 +119,15 @@ def test_tracks_of_one_content_share_a_fold_unasked(grouped: bool) -> None:
     assert folds_by_group(unknown, 5, grouped=grouped) == folds_by_group(artists(), 5, grouped=grouped)
 
 
+def test_tracks_of_several_labels_validate_no_more_often_than_others() -> None:
+    labels = [("a",)] * 600 + [("b",)] * 300 + [("a", "b")] * 60 + [("b", "a")] * 40
+    tracks = [dataclasses.replace(track(f"{i:04d}", own[0], f"artist{i}"), labels=own) for i, own in enumerate(labels)]
+    for fold in range(3):
+        validating = [t for t in with_fold(tracks, 5, fold, grouped=False) if t.split == "validation"]
+        assert abs(len(validating) - 0.15 * 800) <= 4
+        assert 4 <= sum(len(t.all_labels) > 1 for t in validating) <= 22  # of 12 that are wanted, within 3 deviations
+
+
 # --- what cannot be
 
 

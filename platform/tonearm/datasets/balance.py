@@ -108,7 +108,8 @@ def place_groups(counts: GroupCounts, shares: Sequence[float], seed: int, by_siz
     by_size = by_size or labels.tolist() != list(counts.sizes)
     # As much as one class for each there is: many rare labels would else outweigh the size of the bins.
     weight = max(1, len(counts.classes)) / sum(counts.sizes) if by_size else 0.0
-    weights = labels + counts.sizes if by_size else labels
+    # By tracks, not by labels: else tracks of several labels came first, and the smallest bin would take them all.
+    weights = np.array(counts.sizes)
     occurrences = Counter(c for row in counts.rows for c, _ in row)
     unavoidable = sum(max(0, bins - n) for n in occurrences.values())
     steps = max(sum(occurrences.values()), len(counts.groups)) * bins
