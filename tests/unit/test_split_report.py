@@ -9,7 +9,7 @@ import pytest
 
 from tests.builders import track
 from tonearm.core.errors import DatasetError
-from tonearm.datasets.manifest import Manifest, Track
+from tonearm.datasets.manifest import SPLITS, Manifest, Track
 from tonearm.datasets.split_report import Overlap, SplitReport, report
 from tonearm.datasets.splits import split_by_group
 
@@ -113,6 +113,13 @@ def test_what_is_shared_within_a_split_is_no_leak() -> None:
     assert any(line.startswith("no leak: no groups, artists, contents") for line in found.lines())
 
 
+def test_classes_that_have_their_shares_are_said_to() -> None:
+    tracks = [track(f"{c}{i}", c, split=SPLITS[i % 3]) for c in "ab" for i in range(6)]
+    assert "every class has its share in every split" in report(manifest(*tracks)).lines()
+    uneven = report(manifest(*tracks, track("a6", "a", split="train"))).lines()
+    assert any(line.startswith("largest deviation: 'b' has 33.3% in train") for line in uneven)
+
+
 def test_artists_are_for_information_where_groups_are_works() -> None:
     tracks = clean_tracks()
     for i, work in ((0, "fifth"), (5, "ninth")):
@@ -120,6 +127,7 @@ def test_artists_are_for_information_where_groups_are_works() -> None:
     found = report(manifest(*tracks))
     assert found.clean and [o.count for o in found.information if o.what == "artists"] == [1]
     assert any(line.startswith("for information: 1 artists in two splits (2 tracks)") for line in found.lines())
+    assert any(line.startswith("no leak: no groups, contents") for line in found.lines())  # nor is it denied
 
 
 def test_artists_whose_groups_were_given_up_are_a_leak() -> None:
