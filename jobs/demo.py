@@ -13,9 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
-from jobs import extract, recommend, select, serve, sweep
+from jobs import recommend, select, serve, sweep
 from jobs.common import Steps, cli_errors, start_ray, table
 from jobs.datasets import MAX_REJECTED, choose_dataset, make_catalogue, prepare
+from jobs.sweep_plan import plan_sweep
 from search_spaces import SPACES
 from serve.settings import AppArgs
 from tonearm.core import home, storage
@@ -34,8 +35,9 @@ FIXED_SECONDS = 60.0  # starting Ray, workers and the server; selecting and regi
 
 def estimate(tracks: int, space: SearchSpace, cores: int) -> float:
     """About how many seconds the demo takes on recordings that lie ready."""
-    epochs = space.trials * space.base.optim.epochs * ASHA_SHARE
-    windows = tracks * (0.6 * space.base.window.train_per_track + 0.2 * space.base.window.per_track / 3)
+    trial = space.trial
+    epochs = space.trials * trial.optim.epochs * ASHA_SHARE
+    windows = tracks * (0.6 * trial.window.train_per_track + 0.2 * trial.window.per_track / 3)
     return FIXED_SECONDS + (tracks * SECONDS_A_TRACK + epochs * windows * SECONDS_A_WINDOW) / cores
 
 
@@ -146,11 +148,11 @@ def run(
     with steps.step("Features: mel spectrograms at every window length of the sweep"):
         start_ray()
         manifest, _ = prepare(
-            catalogue, extract.features_of(space), space.base.clip, space.base.min_seconds, seed, max_rejected
+            catalogue, space.representations(), space.trial.clip, space.trial.min_seconds, seed, max_rejected
         )
-    planned = sweep.plan_sweep(space_name, space, manifest.name)
-    with steps.step(f"Sweep: {len(planned.configs)} trials on Ray Tune, logged to MLflow"):
-        results = sweep.run(planned, space)
+    planned = plan_sweep(space_name, space, {"": manifest})
+    with steps.step(f"Sweep: {space.trials} trials on Ray Tune, logged to MLflow"):
+        results = sweep.run(planned)
     with steps.step("Select: greedy ensemble on validation, scored once on test"):
         selection = select.run(planned, results)
     with steps.step("Recommend: neighbours in the champion's embedding"):

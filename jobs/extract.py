@@ -22,13 +22,6 @@ from tonearm.core.errors import ConfigError
 from tonearm.datasets import DatasetConfig
 from tonearm.features import Representation
 from tonearm.features.names import NAMED, parse_features
-from tonearm.sweeps import SearchSpace
-
-
-def features_of(space: SearchSpace) -> list[Representation]:
-    """The distinct representations that a space's trials need."""
-    distinct = {r.store_name(): r for c in space.sample() for r in c.representations.values()}
-    return [distinct[name] for name in sorted(distinct)]
 
 
 def _request(
@@ -51,7 +44,10 @@ def _request(
         raise ConfigError(f"{options}: a search space says this itself; give them with --features")
     chosen = SPACES[space or "demo"]()
     chosen.check()
-    return features_of(chosen), chosen.base.clip, chosen.base.min_seconds
+    clips = chosen.extractions()
+    if len(clips) > 1:
+        raise ConfigError(f"--space {space} varies the clip: python -m jobs.sweep {space} --data FOLDER extracts all")
+    return chosen.representations(), chosen.trial.clip, chosen.trial.min_seconds
 
 
 def main(

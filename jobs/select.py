@@ -1,12 +1,15 @@
-"""Choose the ensemble of a sweep on validation, score it once on test, and promote it.
+"""Choose the ensemble of a sweep on validation, score it once on test, register it, and promote it if it is better.
 
-python -m jobs.select demo --dataset scores
+python -m jobs.select demo-3f2a              # a sweep, by its name in MLflow or a unique beginning of it
+python -m jobs.select demo-3f2a --promote    # whatever the champion is like
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -14,29 +17,32 @@ import torch
 import typer
 
 from jobs.common import cli_errors, save_figure, table
-from jobs.sweep import Sweep, best_trial, open_parent, plan_sweep, resize
-from search_spaces import SPACES
+from jobs.sweep_plan import Sweep, find_sweep
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
+from tonearm.core.seeding import digest
 from tonearm.core.statistics import Interval
 from tonearm.core.threads import limit_threads
 from tonearm.ensembles.bundle import save_ensemble
+from tonearm.ensembles.combine import weighted_mean
 from tonearm.ensembles.select import select_greedily
 from tonearm.inference import load, predict_tracks
 from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
-from tonearm.sweeps.results import TrialResult, read_result
+from tonearm.sweeps.results import TrialResult, best_result
+from tonearm.tasks import Task
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
-from tonearm.tracking.query import champion_uri, is_champion
-from tonearm.tracking.register import register_champion
+from tonearm.tracking.query import champion_uri, registered
+from tonearm.tracking.register import promote, register_candidate
 from tonearm.training.batches import truth_of
 from tonearm.training.evaluate import Scores, score, trivial_scores
 from tonearm.training.examples import usable
-from tonearm.training.trial import TrialFolder
 
 SHORT_NAMES = {"f1", "mae", "mse", "r2", "roc", "auc"}
 SMALL = 0.02
+METRIC, VALIDATION, TEST = "tonearm.metric", "tonearm.validation", "tonearm.test"
+"""Tags of a registered version: what it is judged by, and how it was."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,8 @@ class Selection:
         Metrics of what needs no model, and what that is: ``"majority class"``.
     chance
         The primary metric of guessing; None where guessing has no meaning.
+    promoted, why
+        Whether it is the champion now, and the reason.
     """
 
     bundle: str
@@ -61,6 +69,8 @@ class Selection:
     trivial_name: str
     chance: float | None
     version: str
+    promoted: bool
+    why: str
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Selection:
@@ -69,22 +79,62 @@ class Selection:
         return cls(**{**values, **scores, "members": {int(k): v for k, v in values["members"].items()}})
 
 
-def run(sweep: Sweep, results: list[TrialResult]) -> Selection:
-    """Select, score and promote; what was selected and is still the champion is not selected again."""
-    record = storage.join(sweep.folder, "champion", "selection.json")
-    parent = open_parent(sweep)
-    if storage.exists(record) and is_champion(sweep.manifest.name, parent.run_id):
+def run(sweep: Sweep, results: list[TrialResult], promotion: bool | None = None) -> Selection:
+    """Select, score and register; what was selected of the same trials is not selected again.
+
+    Parameters
+    ----------
+    promotion
+        Whether it becomes the champion; None: if it is no worse on the same validation tracks, or they are others.
+    """
+    done = [r for r in results if r.best is not None]
+    if not done:
+        raise JobError(f"sweep {sweep.run_name} has no finished trial in {sweep.folder}: run jobs.sweep first")
+    record = storage.join(sweep.folder, "champion", f"selection-{digest([r.name for r in done])}.json")
+    parent = sweep.open()
+    kept = registered(sweep.manifest.name, names.CANDIDATE)
+    if storage.exists(record) and kept is not None and kept.run_id == parent.run_id:
         selection = Selection.from_dict(storage.read_json(record))
     else:
-        selection = _select(sweep, results, parent)
-        storage.write_json(record, asdict(selection))
+        selection = _select(sweep, done, parent)
+    promoted, why = _promote(selection, sweep, done[0].config.task, promotion)
+    selection = dataclasses.replace(selection, promoted=promoted, why=why)
+    storage.write_json(record, dataclasses.asdict(selection))
     parent.end()
-    describe(selection, sweep)
+    describe(selection, sweep, done[0].config.task)
     return selection
 
 
-def _select(sweep: Sweep, results: list[TrialResult], parent: RunWriter) -> Selection:
-    done = [r for r in results if r.best is not None]
+def _promote(selection: Selection, sweep: Sweep, task: Task, wanted: bool | None) -> tuple[bool, str]:
+    """Make the candidate the champion, if it should be."""
+    dataset = sweep.manifest.name
+    now, candidate = registered(dataset, names.CHAMPION), registered(dataset, names.CANDIDATE)
+    if now is not None and now.version == selection.version:
+        return True, "it is the champion already"
+    if wanted is None:
+        wanted, why = True, "the first one"
+        if now is not None and candidate is not None:
+            wanted, why = _no_worse(candidate.tags, now.tags, task)
+            why = f"{why}; the champion was version {now.version}"
+    else:
+        why = "as was asked for"
+    if wanted:
+        promote(dataset, selection.version)
+    return wanted, why
+
+
+def _no_worse(candidate: Mapping[str, str], champion: Mapping[str, str], task: Task) -> tuple[bool, str]:
+    """Whether a version validates at least as well as another, where that can be said."""
+    if champion.get(names.DATA) != candidate[names.DATA]:
+        return True, "the champion was chosen on other data, so its score cannot be compared"
+    if champion.get(METRIC) != candidate[METRIC]:
+        return True, f"the champion was judged by {champion.get(METRIC)}, this one by {candidate[METRIC]}"
+    ours, theirs = float(candidate[VALIDATION]), float(champion[VALIDATION])
+    better = ours >= theirs if task.maximise else ours <= theirs
+    return better, f"validation {task.primary} {rounded(ours)}, the champion's {rounded(theirs)}"
+
+
+def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selection:
     task = done[0].config.task
     validation = [r.folder.validation() for r in done]
     chosen = select_greedily([v.probabilities for v in validation], validation[0].target, task)
@@ -109,7 +159,7 @@ def _select(sweep: Sweep, results: list[TrialResult], parent: RunWriter) -> Sele
     groups = [tracks[i].group for i in test]
     probabilities = np.stack([predictions[i].probabilities for i in test])
     ensemble = score(task, probabilities, target, groups)
-    single_tracks = predict_tracks(load(best_trial(results).folder.bundle_uri), [tracks[i] for i in test],
+    single_tracks = predict_tracks(load(best_result(done).folder.bundle_uri), [tracks[i] for i in test],
                                    home.features_home(), home.node_cache())  # fmt: skip
     single = score(task, np.stack([p.probabilities for p in single_tracks]), target, groups)
     train_target = task.encode(truth_of(judged.of("train"), judged.facts), classes)
@@ -125,16 +175,20 @@ def _select(sweep: Sweep, results: list[TrialResult], parent: RunWriter) -> Sele
         **{f"test_single_{k}": v for k, v in single.metrics.items()},
         **{f"test_trivial_{k}": v for k, v in trivial.items()},
     })  # fmt: skip
-    version = register_champion(bundle, parent.run_id, sweep.manifest.name, classes)
+    mean = weighted_mean([validation[i].probabilities for i in chosen], [float(w) for w in chosen.values()])
+    on_validation = task.metrics(mean, validation[0].target, validation[0].groups)[task.primary]
+    tags = {names.DATA: sweep.manifest.signature(), names.SWEEP: sweep.signature, METRIC: task.primary,
+            VALIDATION: f"{on_validation:.6g}", TEST: f"{ensemble.metrics[task.primary]:.6g}"}  # fmt: skip
+    version = register_candidate(bundle, parent.run_id, sweep.manifest.name, classes, tags)
     chance = task.chance(len(classes))
-    return Selection(bundle, members, ensemble, single, trivial, task.trivial_name, chance, version)
+    return Selection(bundle, members, ensemble, single, trivial, task.trivial_name, chance, version, False, "")
 
 
-def describe(selection: Selection, sweep: Sweep) -> None:
+def describe(selection: Selection, sweep: Sweep, task: Task) -> None:
     """Print the selection for a person."""
     chosen = ", ".join(f"{i:02d}" + (f" x{w}" if w > 1 else "") for i, w in selection.members.items())
     print(f"  ensemble of trials {chosen}, chosen on validation; on {selection.ensemble.tracks} test tracks, once:")
-    headline = sweep.configs[0].task.headline  # the intervals, read back from JSON, have another order
+    headline = task.headline  # the intervals, read back from JSON, have another order
     rows: list[tuple[str, ...]] = [("", *(f"{metric_name(metric)} [95 %]" for metric in headline))]
     for name, scores in (("ensemble", selection.ensemble), ("best single trial", selection.single)):
         rows.append((name, *(with_ends(scores.intervals[metric]) for metric in headline)))
@@ -143,7 +197,9 @@ def describe(selection: Selection, sweep: Sweep) -> None:
         rows.append(("chance", rounded(selection.chance), *[""] * (len(headline) - 1)))
     print(table(rows))
     name = names.model_name(sweep.manifest.name)
-    print(f"  registered as {name} version {selection.version}: {champion_uri(sweep.manifest.name)}")
+    became = "promoted to champion" if selection.promoted else "candidate, not promoted (--promote does it)"
+    print(f"  registered as {name} version {selection.version}, {became}: {selection.why}")
+    print(f"  the champion: {champion_uri(sweep.manifest.name)}")
 
 
 def metric_name(metric: str) -> str:
@@ -161,28 +217,18 @@ def with_ends(value: Interval) -> str:
     return f"{rounded(value.value)} [{rounded(value.low)}, {rounded(value.high)}]"
 
 
-def finished_results(sweep: Sweep) -> list[TrialResult]:
-    """The trials of a sweep that was run before."""
-    results = []
-    for i, config in enumerate(sweep.configs):
-        name = names.trial_name(i, config.signature())
-        results.append(read_result(i, name, config, TrialFolder(storage.join(sweep.folder, name))))
-    if not any(r.history for r in results):
-        raise JobError(f"sweep {sweep.run_name} has no finished trial in {sweep.folder}: run jobs.sweep {sweep.space}")
-    return results
-
-
 def main(
-    name: Annotated[str, typer.Argument(help="of the search space")],
-    dataset: Annotated[str, typer.Option(help="data set, as jobs.extract named it")] = "scores",
-    trials: Annotated[int, typer.Option(help="as given to jobs.sweep")] = 0,
-    epochs: Annotated[int, typer.Option(help="as given to jobs.sweep")] = 0,
+    sweep: Annotated[str, typer.Argument(help="sweep: its name or id in MLflow, or a unique beginning of it")],
+    promotion: Annotated[
+        bool | None,
+        typer.Option("--promote/--no-promote", help="make it the champion or not; by default if it validates no worse"),
+    ] = None,
 ) -> None:
-    """Greedy ensemble on validation predictions, scored once on test, registered with the alias champion."""
+    """Greedy ensemble on validation predictions, scored once on test, registered, promoted if it is no worse."""
     with cli_errors():
         limit_threads()
-        sweep = plan_sweep(name, resize(SPACES[name](), trials, epochs), dataset)
-        run(sweep, finished_results(sweep))
+        chosen = find_sweep(sweep)
+        run(chosen, chosen.results(), promotion)
 
 
 if __name__ == "__main__":

@@ -1,122 +1,169 @@
 """Run a search space on Ray Tune, tracked in MLflow.
 
 python -m jobs.sweep --list
-python -m jobs.sweep demo --dry-run
-python -m jobs.sweep demo --dataset scores
+python -m jobs.sweep demo --dry-run                                             # trials, features, time; nothing starts
+python -m jobs.sweep demo --dataset scores                                      # a data set that jobs.extract prepared
+python -m jobs.sweep time_mel --dataset folder --data ~/Music --label genre     # prepared now, with what is missing
+python -m jobs.sweep time_mel --dataset music --seeds 3 --gpus 0.25             # four trials share a GPU
+python -m jobs.sweep time_mel --dataset music --warm-start demo-3f2a            # begins with the best of another sweep
+python -m jobs.sweep mine.spaces:rates --dataset music                          # a space of your own
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from jobs.common import cli_errors, save_figure, start_ray, table
-from jobs.datasets import manifest_uri
+from jobs.datasets import MAX_REJECTED, manifest_uri, parse_fields
+from jobs.sweep_plan import GIGABYTE, Sweep, find_space, plan_sweep, sweep_data
 from search_spaces import SPACES
 from tonearm.core import home, storage
-from tonearm.core.errors import ConfigError
-from tonearm.datasets.manifest import Manifest, load_manifest
+from tonearm.core.errors import ConfigError, JobError
+from tonearm.datasets import DatasetConfig
+from tonearm.datasets.manifest import load_manifest
 from tonearm.sweeps import SearchSpace
+from tonearm.sweeps.estimate import expected_share, store_needs, training_seconds
+from tonearm.sweeps.ledger import Ledger
 from tonearm.sweeps.report import sweep_plot
-from tonearm.sweeps.results import TrialResult
+from tonearm.sweeps.results import TrialResult, best_result
 from tonearm.sweeps.run import SweepPlan, run_sweep
 from tonearm.sweeps.space import settings
-from tonearm.tracking import names
-from tonearm.tracking.log import RunWriter
-from tonearm.training.config import DatasetRef, TrialConfig
+from tonearm.sweeps.strategies import Grid, Random
+from tonearm.sweeps.warm_start import earlier_runs
+from tonearm.tracking.patience import patiently
+from tonearm.training.config import TrialConfig
+
+SHOWN, MOST_COLUMNS = 40, 6  # trials and columns of a dry run's table
 
 
-@dataclass(frozen=True)
-class Sweep:
-    """A sweep on a data set: its identity, its folder, its trials."""
-
-    space: str
-    signature: str
-    folder: str
-    manifest_uri: str
-    manifest: Manifest
-    configs: list[TrialConfig]
-
-    @property
-    def run_name(self) -> str:
-        return f"{self.space}-{self.signature}"
-
-
-def plan_sweep(space_name: str, space: SearchSpace, dataset: str) -> Sweep:
-    """Resolve a search space against a data set as it is there."""
-    manifest = load_manifest(manifest_uri(dataset))
-    reference = DatasetRef(name=manifest.name, label=manifest.label, data_signature=manifest.signature())
-    configs = space.sample(reference)
-    signature = space.signature(configs)
-    folder = storage.join(home.trials_home(), signature)
-    return Sweep(space_name, signature, folder, manifest_uri(dataset), manifest, configs)
-
-
-def open_parent(sweep: Sweep) -> RunWriter:
-    """The sweep's run in MLflow."""
-    params = {"space": sweep.space, "trials": len(sweep.configs), "tracks": len(sweep.manifest.tracks)}
-    tags = {names.SWEEP: sweep.signature, names.DATA: sweep.manifest.signature()}
-    return RunWriter.open(sweep.manifest.name, sweep.run_name, params=params, tags=tags)
-
-
-def run(sweep: Sweep, space: SearchSpace, cpus: float = 1.0, gpus: float = 0.0) -> list[TrialResult]:
+def run(sweep: Sweep, cpus: float = 1.0, gpus: float = 0.0) -> list[TrialResult]:
     """Run what is missing of a sweep; results by trial."""
-    parent = open_parent(sweep)
+    if sweep.proposer is None:
+        raise JobError(f"sweep {sweep.run_name} was only read: plan it from its space to run it")
+    parent = sweep.open()
     plan = SweepPlan(
-        sweep.configs, space.scheduler, sweep.folder, sweep.manifest_uri, home.features_home(), home.node_cache(),
-        sweep.manifest.name, parent.run_id, tuple(space.over), cpus, gpus,
+        sweep.proposer, sweep.folder, sweep.manifest_uri, home.features_home(), home.node_cache(),
+        sweep.manifest.name, parent.run_id, cpus, gpus,
     )  # fmt: skip
     try:
         results = run_sweep(plan)
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
-        parent.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        patiently(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", seconds=30.0)
         raise
     figure = sweep_plot(results, f"{sweep.manifest.name}: {sweep.run_name}")
-    parent.figure("sweep.png", figure)
     save_figure(storage.join(home.reports_home(sweep.manifest.name), "sweep.png"), figure)
-    best = best_trial(results)
-    parent.metrics({f"best_{best.config.task.primary}": best.best or 0.0, "trials": float(len(results))})
-    parent.end()
-    failed = [r for r in results if r.ending == "failed"]
+    best = best_result(results)
+
+    def complete() -> None:
+        parent.figure("sweep.png", figure)
+        parent.metrics({f"best_{best.config.task.primary}": best.best or 0.0, "trials": float(len(results))})
+        parent.end()
+
+    patiently(complete)
     print(f"  best on validation: trial {best.index:02d}, {best.config.task.primary} {best.best:.3f}")
+    failed = [r for r in results if r.ending == "failed"]
     if failed:
-        print(f"  {len(failed)} of {len(results)} trials failed: {', '.join(r.name for r in failed)}")
+        print(f"  {len(failed)} of {len(results)} trials failed; the same command tries them again:")
+        for result in failed:
+            print(
+                f"    {result.name}: {result.error.strip().splitlines()[-1] if result.error else 'no epoch finished'}"
+            )
     return results
 
 
-def best_trial(results: list[TrialResult]) -> TrialResult:
-    """The trial with the best validation score; the first of equals."""
-    done = [r for r in results if r.best is not None]
-    sign = 1.0 if done[0].config.task.maximise else -1.0
-    return max(done, key=lambda r: (sign * (r.best or 0.0), -r.index))
+def dry_run(name: str, space: SearchSpace, dataset: str, cores: int) -> None:
+    """Print what a sweep would be: its trials, its features and about how long it takes."""
+    points = space.points()
+    configs = space.configs(points)
+    count = space.trials if not isinstance(space.search, Grid | Random) else len(configs)
+    adaptive = "" if count == len(configs) else f", of which the first {len(configs)} are known beforehand"
+    epochs = space.trial.optim.most_epochs
+    print(f"{name}: {count} configurations x {space.seeds} seed(s){adaptive}; at most {epochs} epochs a trial")
+    print(f"  search {space.search}, scheduler {space.scheduler}")
+    for stage in space.before:
+        print(f"  trained once, before: {stage.name}")
+    print(trials_table(space, configs))
+    there = bool(dataset) and storage.exists(manifest_uri(dataset))
+    manifest = load_manifest(manifest_uri(dataset)) if there else None
+    tracks = manifest.tracks if manifest else None
+    needs = [need for clip, own in space.extractions().items()
+             for need in store_needs(own, clip, home.features_home(), tracks)]  # fmt: skip
+    print(f"{len(needs)} distinct representation(s), {sum(n.bytes_a_track for n in needs) / 1e6:.2f} MB a track")
+    rows = [("representation", "clip, s", "MB a track", "tracks to extract", "GB")]
+    rows += [(n.representation.brief(), f"{n.seconds:g}", f"{n.bytes_a_track / 1e6:.2f}",
+              "" if n.missing is None else str(n.missing), f"{n.bytes / GIGABYTE:.2f}") for n in needs]  # fmt: skip
+    if needs:
+        print(table(rows))
+    if manifest is None:
+        print(f"time: not known before the data set is there ({dataset or 'none'!r} is not prepared): jobs.extract, or "
+              "run the sweep with --data")  # fmt: skip
+        return
+    seconds = training_seconds(configs, manifest) / len(configs) * count * space.seeds
+    share = expected_share(space.scheduler, count * space.seeds, epochs)
+    print(
+        f"time: about {duration(seconds * share / cores)} on {cores} core(s) ({duration(seconds * share)} of one core; "
+        f"to the end of every trial {duration(seconds)}); a few steps of these networks were timed here"
+    )
 
 
-def _dry_run(name: str, space: SearchSpace) -> None:
-    configs = space.sample()
-    rows = [("trial", *space.over, "stored as")]
-    rows += [(f"{i:02d}", *settings(c, space.over), c.representation.store_name()) for i, c in enumerate(configs)]
-    distinct = {c.representation.store_name(): c for c in configs}
-    shapes = [c.representation.input_spec(c.clip.seconds) for c in distinct.values()]
-    size = sum(s.freq_bins * s.frames * 2 for s in shapes)
-    print(f"{name}: {len(configs)} trials of at most {space.base.optim.epochs} epochs")
-    print(table(rows))
-    print(f"{len(distinct)} distinct representations, {size / 1e6:.2f} MB a track")
+def trials_table(space: SearchSpace, configs: Sequence[TrialConfig]) -> str:
+    """The trials, a row each; of many fields a row each, with the first few trials."""
+    if len(space.over) <= MOST_COLUMNS:
+        rows: list[tuple[str, ...]] = [("trial", *space.over)]
+        rows += [(f"{i:02d}", *settings(c, space.over)) for i, c in enumerate(configs[:SHOWN])]
+        more = len(configs) - SHOWN
+    else:
+        values = [settings(c, space.over) for c in configs[:MOST_COLUMNS]]
+        rows = [("field", *(f"trial {i:02d}" for i in range(len(values))))]
+        rows += [(path, *(v[i] for v in values)) for i, path in enumerate(space.over)]
+        more = len(configs) - MOST_COLUMNS
+    return table(rows) + (f"\n  and {more} more" if more > 0 else "")
+
+
+def duration(seconds: float) -> str:
+    """For people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def main(
-    name: Annotated[str, typer.Argument(help="of the search space")] = "",
-    dataset: Annotated[str, typer.Option(help="data set, as jobs.extract named it")] = "scores",
+    name: Annotated[str, typer.Argument(help="of the search space; one of your own as package.module:function")] = "",
+    dataset: Annotated[
+        str,
+        typer.Option(help=f"name of a prepared data set; with --data its kind: {', '.join(DatasetConfig.registry)}"),
+    ] = "",
+    data: Annotated[str, typer.Option(help="folder of the data set's files; prepared first, as jobs.train does")] = "",
+    label: Annotated[str, typer.Option(help="folder: what the label is, e.g. genre")] = "",
+    option: Annotated[list[str] | None, typer.Option(help="a field of the data set, as in subset=small")] = None,
     list_spaces: Annotated[bool, typer.Option("--list", help="list the search spaces")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="check the space and show its trials")] = False,
-    trials: Annotated[int, typer.Option(help="draw so many trials; 0: as the space says")] = 0,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="check the space, show trials, bytes of features and time")
+    ] = False,
+    trials: Annotated[int, typer.Option(help="try so many configurations; 0: as the space says")] = 0,
     epochs: Annotated[int, typer.Option(help="at most so many epochs a trial; 0: as the space says")] = 0,
-    cpus: Annotated[float, typer.Option(help="of each trial")] = 1.0,
-    gpus: Annotated[float, typer.Option(help="of each trial; a fraction shares one")] = 0.0,
+    seeds: Annotated[int, typer.Option(help="train each configuration so often; 0: as the space says")] = 0,
+    seed: Annotated[int, typer.Option(help="of the search; another one is another sweep; -1: the space's")] = -1,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="a field that the space does not vary, as in window.frames=107")
+    ] = None,
+    warm_start: Annotated[
+        list[str] | None, typer.Option(help="run or sweep in MLflow whose best settings are tried first")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with a sweep that was begun; an error where there is none")
+    ] = False,
+    cpus: Annotated[float, typer.Option(help="cores of each trial")] = 1.0,
+    gpus: Annotated[float, typer.Option(help="GPUs of each trial; with 0.25 four trials share one")] = 0.0,
+    max_gigabytes: Annotated[float, typer.Option(help="refuse to extract more features than this")] = 20.0,
+    max_rejected: Annotated[float, typer.Option(help="fail if a larger share of files is unusable")] = MAX_REJECTED,
 ) -> None:
-    """Run a search space; a second call goes on where the first stopped, and finished trials are not run again."""
+    """Run a search space; the same command goes on where it was stopped, and finished trials are not run again."""
     with cli_errors():
         if list_spaces:
             rows = [(key, (SPACES[key].__doc__ or "").split("\n")[0]) for key in SPACES]
@@ -124,24 +171,44 @@ def main(
             return
         if not name:
             raise ConfigError(f"name a search space: {', '.join(SPACES)}")
-        space = resize(SPACES[name](), trials, epochs)
+        if cpus <= 0 or gpus < 0:
+            raise ConfigError(f"--cpus {cpus:g}, --gpus {gpus:g}: a trial needs a core, and no less than no GPU")
+        space = resize(find_space(name), trials, epochs, seeds, seed, parse_fields(set_ or []))
         space.check()
-        if dry_run:
-            _dry_run(name, space)
+        chosen = dataset or ("" if data else space.trial.dataset.name)
+        if dry:
+            dry_run(name, space, chosen, os.cpu_count() or 1)
             return
-        sweep = plan_sweep(name, space, dataset)
+        root = os.path.expanduser(data)  # noqa: PTH111  a URI must stay as it is
+        manifests = sweep_data(space, chosen, root, label, parse_fields(option or []), "", max_rejected, max_gigabytes)
+        device = "cuda" if gpus else "cpu"
+        earlier = earlier_runs(space, manifests[""], warm_start or [])
+        sweep = plan_sweep(name.rsplit(":")[-1], space, manifests, earlier, device)
+        if resume and not Ledger(sweep.folder).proposals:
+            raise JobError(
+                f"there is nothing to resume: no sweep {sweep.run_name} was begun in {home.trials_home()} with these "
+                "options on these data; leave --resume out to begin it"
+            )
         start_ray()
-        run(sweep, space, cpus, gpus)
-        print(f"trials and their models: {sweep.folder}\nnext: python -m jobs.select {name} --dataset {dataset}")
+        run(sweep, cpus, gpus)
+        print(f"trials and their models: {sweep.folder}")
+        print(f"next: python -m jobs.compare {sweep.run_name}\n      python -m jobs.select {sweep.run_name}")
 
 
-def resize(space: SearchSpace, trials: int = 0, epochs: int = 0) -> SearchSpace:
-    """A space with fewer trials or epochs."""
-    if trials:
-        space = dataclasses.replace(space, trials=trials)
-    if epochs:
-        space = dataclasses.replace(space, base=space.base.replace({"optim.epochs": epochs}))
-    return space
+def resize(
+    space: SearchSpace, trials: int = 0, epochs: int = 0, seeds: int = 0, seed: int = -1,
+    changes: dict[str, object] | None = None,
+) -> SearchSpace:  # fmt: skip
+    """A space with other numbers of trials, epochs and seeds, or other fields that it does not vary."""
+    for path in changes or {}:
+        if path in space.over:
+            raise ConfigError(f"--set {path}: the space varies it")
+    base = {**(changes or {}), **({"optim.epochs": epochs} if epochs else {})}
+    if base:
+        space = space.replace_base(base)
+    return dataclasses.replace(
+        space, trials=trials or space.trials, seeds=seeds or space.seeds, seed=space.seed if seed < 0 else seed
+    )
 
 
 if __name__ == "__main__":

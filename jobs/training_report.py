@@ -22,8 +22,8 @@ from tonearm.training.batches import truth_of
 from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
 from tonearm.training.evaluate import Scores, score_runs, trivial_scores
+from tonearm.training.predictions import TrackPredictions
 from tonearm.training.stages import Finished
-from tonearm.training.trial import TrackPredictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from jobs.common import stop_ray
 from jobs.datasets import make_catalogue, prepare
+from tonearm.audio.windows import ClipConfig
 from tonearm.core import home
 from tonearm.core.progress import StatusLine
 from tonearm.core.seeding import digest
 from tonearm.datasets.base import DatasetConfig
 from tonearm.datasets.folds import with_fold
-from tonearm.datasets.manifest import Manifest
+from tonearm.datasets.manifest import Manifest, Track
 from tonearm.datasets.split_report import report as split_report
 from tonearm.features.base import Representation
-from tonearm.sweeps.results import ENDING
+from tonearm.sweeps.results import ENDING, ERROR, figures_of, log_history, log_outcome, run_tags
 from tonearm.tracking import names
-from tonearm.tracking.log import RunWriter
+from tonearm.tracking.buffer import BufferedRun
+from tonearm.tracking.log import RunWriter, Status
+from tonearm.tracking.patience import patiently
 from tonearm.training.config import TrialConfig
-from tonearm.training.plots import learning_curves
 from tonearm.training.recipe import Recipe, Stage, recipe_representations
 from tonearm.training.stages import Finished, Places, StageRun, seeded
+
+Check = Callable[[Sequence[Track], Sequence[Representation], ClipConfig], None]
+Identity = tuple[str, str, str, Mapping[str, Any], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,7 @@ class Outcome:
 
 def run_request(request: Request) -> Outcome:
     """Prepare the data and train whatever is missing."""
-    manifests = _manifests(request)
+    manifests = prepare_data(request)
     stop_ray()  # training is one process: it has the cores to itself
     own = manifests[request.recipe.data.signature()]
     signature = request.signature_on(manifests.values())
@@ -114,8 +120,18 @@ def run_request(request: Request) -> Outcome:
     return Outcome(runs, own, parent, signature)
 
 
-def _manifests(request: Request) -> dict[str, Manifest]:
-    """The data of every data set that the recipe names, by the signature of its config."""
+def prepare_data(
+    request: Request, also: Sequence[Representation] = (), check: Check = lambda tracks, features, clip: None
+) -> dict[str, Manifest]:
+    """The data of every data set that the recipe names, by the signature of its config; what is missing is extracted.
+
+    Parameters
+    ----------
+    also
+        Representations of the recipe's data set that its stages do not name.
+    check
+        Called with the tracks, representations and clip before any are extracted; may refuse.
+    """
     recipe, found = request.recipe, {}
     sets: dict[str, tuple[DatasetConfig, list[Stage]]] = {}
     for stage in recipe.stages:
@@ -123,12 +139,14 @@ def _manifests(request: Request) -> dict[str, Manifest]:
         sets.setdefault(data.signature(), (data, []))[1].append(stage)
     for signature, (data, stages) in sets.items():
         print(f"data set {data.kind}: {data.root}", flush=True)
-        features: list[Representation] = recipe_representations(stages)
         asked = signature == recipe.data.signature()  # what was typed of a data set is of this one
+        wanted = {r.store_name(): r for r in [*recipe_representations(stages), *(also if asked else ())]}
+        features = [wanted[name] for name in sorted(wanted)]
         # Where nothing is heard, clips play no part; where something is, a recipe has one kind.
         clip = next((s.config.clip for s in stages if s.representations()), stages[0].config.clip)
         least = max((s.config.min_seconds for s in stages if isinstance(s.config, TrialConfig)), default=0.0)
         catalogue = make_catalogue(data, request.dataset_name if asked else "")
+        check(catalogue.tracks, features, clip)
         classes = any(s.config.task.needs_classes for s in stages)
         balanced = any(s.config.task.uses_labels for s in stages)
         found[signature], _ = prepare(
@@ -158,7 +176,7 @@ def _run(request: Request, manifests: dict[str, Manifest], seed: int, fold: int,
             run = StageRun(seeded(stage, seed), manifest, finished, places, "" if stage.data else label)
             for note in run.manifest.notes[len(manifest.notes) :]:
                 print(f"  {stage.name}: {note}")
-            finished[stage.name] = _train(run, seed, above)
+            finished[stage.name] = train_stage(run, seed, above.run_id)
     except BaseException as error:
         if label:
             above.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
@@ -169,21 +187,20 @@ def _run(request: Request, manifests: dict[str, Manifest], seed: int, fold: int,
     return Run(seed, label, finished, by_name)
 
 
-def _train(run: StageRun, seed: int, parent: RunWriter) -> Finished:
+def train_stage(run: StageRun, seed: int, parent: str) -> Finished:
+    """Train one stage, or what is left of it, as a run of its own below the run ``parent``."""
     config, task, line = run.config, run.config.task, StatusLine()
     of = f"{run.stage.name}{f', fold {config.dataset.fold}' if config.dataset.fold else ''}, seed {seed}"
-    tags = {names.DATA: config.dataset.data_signature, names.CONFIG: config.signature(), names.SEED: str(seed)}
-    writer = RunWriter.open(
-        config.dataset.name, f"{run.stage.name}-{config.signature()}", parent.run_id, config.flatten(), tags
-    )
-    logged = writer.steps(f"validation_{task.primary}")
+    name, tags = f"{run.stage.name}-{config.signature()}", run_tags(config, run.folder.uri)
+    identity = (config.dataset.name, name, parent, config.flatten(), tags)
     most = config.optim.most_epochs if isinstance(config, TrialConfig) else 1
-    history = []
+    history: list[dict[str, Any]] = []
+    sending = BufferedRun(*identity)
     try:
         for metrics in run.run():
             history.append(metrics)
-            if metrics["epoch"] not in logged:
-                writer.metrics({k: v for k, v in metrics.items() if k not in ("epoch", "replayed")}, metrics["epoch"])
+            if not metrics["replayed"]:
+                sending.metrics(figures_of(metrics), metrics["epoch"])
             line.show(
                 f"  {of}: epoch {metrics['epoch']}/{most}, training loss {metrics['train_loss']:.4f}, validation "
                 f"{task.primary} {metrics[f'validation_{task.primary}']:.4f}, best {metrics['best']:.4f}"
@@ -191,11 +208,13 @@ def _train(run: StageRun, seed: int, parent: RunWriter) -> Finished:
         done = run.finish()
     except BaseException as error:
         line.close()
-        writer.tag("tonearm.error", str(error)[-5000:])
-        writer.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        sending.tag(ERROR, str(error)[-5000:])
+        sending.close()
+        patiently(_end_badly, identity, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", seconds=60.0)
         raise
     line.say(_sentence(of, done, history))
-    _log(writer, done, history)
+    sending.close()
+    patiently(_complete, identity, done, history, say=line.say)
     return done
 
 
@@ -209,20 +228,18 @@ def _sentence(of: str, done: Finished, history: list[dict[str, float]]) -> str:
     )
 
 
-def _log(writer: RunWriter, done: Finished, history: list[dict[str, float]]) -> None:
+def _complete(identity: Identity, done: Finished, history: list[dict[str, Any]]) -> None:
     """Scores, plots and predictions of a finished stage, once: the tag that comes last says that all is there."""
-    task, test = done.task, done.test
+    writer = RunWriter.open(*identity)
     if writer.tags().get(ENDING) != "completed":
-        scores = {**task.metrics(test.probabilities, test.target, test.groups), **done.folder.window_metrics()}
-        writer.metrics({f"test_{k}": v for k, v in scores.items()})
-        if len(history) > 1:
-            writer.figure("learning_curves.png", learning_curves(history, task.primary, done.name, task.maximise))
-        for name, figure in task.figures(test.probabilities, test.target, test.classes, f"{done.name}, test").items():
-            writer.figure(f"{name}_test.png", figure)
-        for split in ("validation", "test"):
-            writer.file(done.folder.predictions_uri(split), "predictions")
+        log_history(writer, history, done.task.primary)
+        log_outcome(writer, done.config, done.folder, history)
         writer.tag(ENDING, "completed")
     writer.end()
+
+
+def _end_badly(identity: Identity, status: Status) -> None:
+    RunWriter.open(*identity).end(status)
 
 
 def stages_of(runs: list[Run]) -> Iterator[tuple[str, list[Finished]]]:

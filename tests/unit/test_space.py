@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -11,9 +12,21 @@ from tests.builders import tiny_config
 from tonearm.core.errors import ConfigError
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.time_freq import TimeConfig
-from tonearm.sweeps import Choice, LogUniform, SearchSpace, Uniform
-from tonearm.sweeps.space import Asha
-from tonearm.training.config import DatasetRef
+from tonearm.sweeps import (
+    Asha,
+    Choice,
+    Full,
+    Grid,
+    Integers,
+    LogUniform,
+    Median,
+    Population,
+    SearchSpace,
+    Tpe,
+    Uniform,
+)
+from tonearm.sweeps.domains import from_parameter, holds, to_parameter
+from tonearm.training.config import DatasetRef, TrialConfig
 
 
 def space(trials: int = 12, seed: int = 0) -> SearchSpace:
@@ -28,6 +41,10 @@ def space(trials: int = 12, seed: int = 0) -> SearchSpace:
         trials=trials,
         seed=seed,
     )
+
+
+def drawn(chosen: SearchSpace) -> list[TrialConfig]:
+    return chosen.configs(chosen.points())
 
 
 # --- checking
@@ -45,6 +62,7 @@ def test_all_problems_are_found_at_once() -> None:
             "feature.hop": Choice(128, 4096),
             "window.frames": Uniform(9.0, 9.0),
             "seed": Choice("one"),
+            "feature.hop_length": Uniform(1.0, 2.0),
         },
         trials=0,
     )
@@ -61,10 +79,9 @@ def test_all_problems_are_found_at_once() -> None:
         "feature.hop = 4096: hop 4096 is longer than the window 512",
         "window.frames: ranges from 9.0 to 9.0",
         "seed = 'one': TrialConfig.seed: 'one' is a str, expected int",
+        "feature.hop_length is varied by a range",
     ):
         assert wanted in text, wanted
-    with pytest.raises(ConfigError):
-        wrong.sample()
     with pytest.raises(ConfigError, match=r"model\.kind: a kind alone has no fields: vary 'model' over configs"):
         SearchSpace(base=tiny_config(), over={"model.kind": Choice("time", "freq")}).check()
 
@@ -80,9 +97,8 @@ def test_combination_that_cannot_work_is_found_when_drawn() -> None:
         over={"feature.hop": Choice(256, 512), "window.frames": Choice(40, 160)},
         trials=8,
     )
-    pair.check()
     with pytest.raises(ConfigError, match=r"trial \d \(feature.hop=512, window.frames=160\): window.frames 160"):
-        pair.sample()
+        pair.check()
 
 
 def test_field_of_a_varied_model_may_vary_with_it() -> None:
@@ -91,7 +107,7 @@ def test_field_of_a_varied_model_may_vary_with_it() -> None:
         over={"model": Choice(TimeConfig(divisors="4,8", widths="8,8")), "model.long_width": Choice(2, 4)},
         trials=4,
     )
-    assert sorted(c.model.long_width for c in varied.sample()) == [2, 2, 4, 4]  # type: ignore[attr-defined]
+    assert sorted(c.model.long_width for c in drawn(varied)) == [2, 2, 4, 4]  # type: ignore[attr-defined]
 
 
 # --- drawing
@@ -99,14 +115,14 @@ def test_field_of_a_varied_model_may_vary_with_it() -> None:
 
 @pytest.mark.parametrize("trials", [6, 12, 18])
 def test_every_option_is_tried_equally_often(trials: int) -> None:
-    configs = space(trials).sample()
+    configs = drawn(space(trials))
     assert len(configs) == trials
     assert set(Counter(c.optim.batch_size for c in configs).values()) == {trials // 3}
     assert set(Counter(c.feature.n_fft for c in configs).values()) == {trials // 2}
 
 
 def test_every_part_of_a_range_is_tried_once() -> None:
-    configs = space(12).sample()
+    configs = drawn(space(12))
     decades = np.array([np.log10(c.optim.lr) for c in configs])
     assert sorted(np.floor((decades + 4) / 3 * 12 - 1e-4).clip(0).astype(int)) == list(range(12))
     shares = np.array([c.model.dropout for c in configs])  # type: ignore[attr-defined]
@@ -114,29 +130,110 @@ def test_every_part_of_a_range_is_tried_once() -> None:
 
 
 def test_draws_are_the_same_every_time_and_differ_by_seed() -> None:
-    assert space().sample() == space().sample()
-    assert space().sample() != space(seed=1).sample()
-    assert space().signature(space().sample()) == space().signature(space().sample())
-    assert space().signature(space().sample()) != space(seed=1).signature(space(seed=1).sample())
+    assert drawn(space()) == drawn(space())
+    assert drawn(space()) != drawn(space(seed=1))
+    assert space().signature == space().signature
+    assert space().signature != space(seed=1).signature
 
 
 def test_order_of_the_fields_does_not_change_the_seed_but_scheduler_changes_the_sweep() -> None:
-    ours, configs = space(), space().sample()
-    other = SearchSpace(base=ours.base, over=ours.over, trials=12, scheduler=Asha(grace=5))
-    assert other.sample() == configs and other.signature(configs) != ours.signature(configs)
+    ours = space()
+    other = dataclasses.replace(ours, scheduler=Asha(grace=5))
+    assert drawn(other) == drawn(ours) and other.signature != ours.signature
 
 
 def test_data_set_is_taken_as_it_is_there() -> None:
     there = DatasetRef(name="toy", label="sound", data_signature="0123")
-    assert {c.dataset for c in space(3).sample(there)} == {there}
+    ours = space(3)
+    assert {c.dataset for c in ours.configs(ours.points(), ours.trial.replace({"dataset": there}))} == {there}
 
 
 @pytest.mark.parametrize("u", [0.0, 0.25, 0.5, 0.999999])
 def test_domains_stay_in_their_ranges(u: float) -> None:
-    assert 2 <= Uniform(2, 3).at(u) < 3
+    assert 2 <= Uniform(2, 3).at(u) <= 3
     assert 1e-4 <= LogUniform(1e-4, 1e-2).at(u) <= 1e-2
     assert Choice("a", "b").at(u) == ("a" if u < 0.5 else "b")
 
 
 def test_space_that_varies_nothing_repeats_the_base() -> None:
-    assert SearchSpace(base=tiny_config(), over={}, trials=2).sample() == [tiny_config()] * 2
+    assert drawn(SearchSpace(base=tiny_config(), over={}, trials=2)) == [tiny_config()] * 2
+
+
+# --- grids, searches, populations
+
+
+def test_grid_tries_every_combination_once() -> None:
+    grid = SearchSpace(
+        base=tiny_config(),
+        over={
+            "optim.batch_size": Choice(4, 8),
+            "feature.n_fft": Choice(512, 1024),
+            "optim.lr": Choice(1e-3, 1e-2, 1e-1),
+        },
+        search=Grid(),
+        scheduler=Full(),
+    )
+    grid.check()
+    points = grid.points()
+    assert len(points) == 12 and len({str(p) for p in points}) == 12
+    assert points[0] == {"optim.batch_size": 4, "feature.n_fft": 512, "optim.lr": 1e-3}
+    with pytest.raises(ConfigError, match=r"optim\.lr is a range, of which a grid cannot try every value"):
+        dataclasses.replace(grid, over={"optim.lr": Uniform(1e-3, 1e-2)}).check()
+
+
+def test_representations_are_all_that_a_search_can_reach() -> None:
+    ours = dataclasses.replace(space(2), search=Tpe(startup=2))
+    assert {r.to_dict()["n_fft"] for r in ours.representations()} == {512, 1024}
+    stored_once = dataclasses.replace(ours, over={"feature.normalisation": Choice("frame", "track", "none")})
+    assert len(stored_once.representations()) == 1  # it is applied on reading
+
+
+def population(**changes: object) -> SearchSpace:
+    base = tiny_config({"optim.epochs": 8})
+    made = SearchSpace(base=base, over={"optim.lr": LogUniform(1e-4, 1e-2)}, trials=8, search=Population(),
+                       scheduler=Full())  # fmt: skip
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_population_varies_only_what_may_change_while_it_trains() -> None:
+    population().check()
+    for changes, wanted in (
+        ({"over": {"model.width": Choice(1, 2)}}, "model.width cannot change while a population trains"),
+        ({"scheduler": Asha()}, "its scheduler is Full()"),
+        ({"search": Population(generations=3)}, "3 generations: at least 2, and optim.epochs 8 a multiple"),
+        ({"search": Population(quantile=0.05)}, "a quantile of 0.05 of 8 trials"),
+        ({"search": Population(step=1.0)}, "a step of 1.0"),
+        ({"seeds": 2}, "seeds is 1"),
+        ({"base": tiny_config({"optim.epochs": 8, "optim.schedule": "cosine"})}, "optim.schedule is 'constant'"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            population(**changes).check()  # type: ignore[arg-type]
+        assert wanted in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("domain", "value", "outside"),
+    [
+        (Choice("a", None, 3), None, "b"),
+        (Choice(TimeConfig(), SimpleConfig()), SimpleConfig(), SimpleConfig(width=3)),
+        (Uniform(0.0, 0.5), 0.25, 0.6),
+        (LogUniform(1e-4, 1e-2), 1e-2, 1e-5),
+        (Integers(2, 5), 5, 6),
+    ],
+)
+def test_values_become_numbers_and_back(domain: Choice | Uniform | Integers, value: object, outside: object) -> None:
+    assert from_parameter(domain, to_parameter(domain, value)) == value
+    assert holds(domain, value) and not holds(domain, outside)
+
+
+def test_option_named_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match="names 8 twice"):
+        SearchSpace(base=tiny_config(), over={"optim.batch_size": Choice(8, 4, 8)}).check()
+
+
+def test_schedulers_and_searches_are_part_of_the_identity() -> None:
+    ours = space()
+    kinds = [ours, dataclasses.replace(ours, scheduler=Median()), dataclasses.replace(ours, scheduler=Full()),
+             dataclasses.replace(ours, search=Tpe()), dataclasses.replace(ours, seeds=3),
+             ours.replace_base({"optim.epochs": 9})]  # fmt: skip
+    assert len({s.signature for s in kinds}) == len(kinds)

@@ -8,16 +8,24 @@ import numpy as np
 import pytest
 import torch
 
-from tests.builders import CLASSES, encode, music, tiny_config
+from tests.builders import tiny_config
 from tonearm.core import home
 from tonearm.core.errors import TrackingError
-from tonearm.ensembles.bundle import save_ensemble
-from tonearm.inference import load
+from tonearm.core.seeding import digest
 from tonearm.tracking import names
+from tonearm.tracking.environment import clean, commit, environment, hardware
 from tonearm.tracking.log import RunWriter, client, experiment_id
-from tonearm.tracking.query import champion_uri, download_model, last_promoted, trials_of
-from tonearm.tracking.register import example_audio, register_champion
-from tonearm.training.bundle import Bundle, build_network, save_bundle
+from tonearm.tracking.query import (
+    RunSummary,
+    artifact_bytes,
+    champion_uri,
+    children_of,
+    find_runs,
+    get_run,
+    history_of,
+    leaves_of,
+    trials_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +40,6 @@ def database(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("GIT_PYTHON_REFRESH", "quiet")
     monkeypatch.chdir(one_home)
     return home.tracking_uri()
-
-
-def saved_ensemble(folder: Path, seed: int = 0) -> str:
-    torch.manual_seed(seed)
-    config = tiny_config()
-    save_bundle(str(folder / "member"), Bundle(config, CLASSES, {}, build_network(config, 3)))
-    save_ensemble(str(folder / "ensemble"), [str(folder / "member")], [1.0], {"dataset": "toy"})
-    return str(folder / "ensemble")
 
 
 # --- runs
@@ -126,42 +126,106 @@ def test_unusable_database_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path
         experiment_id("any")
 
 
-# --- registered models
+# --- by what a run was made
 
 
-def test_absent_models_are_errors() -> None:
-    with pytest.raises(TrackingError, match=r"no usable models:/tonearm-absent@champion"):
-        load(champion_uri("absent"))
-    with pytest.raises(TrackingError, match="no usable"):
-        download_model("models:/tonearm-absent/3")
+def test_a_run_says_by_what_it_was_made() -> None:
+    parent = RunWriter.open("made", "sweep")
+    child = RunWriter.open("made", "00-abc", parent.run_id)
+    text = (artifact_bytes(parent.run_id, "environment.txt") or b"").decode()
+    assert text == environment() and f"numpy=={np.__version__}\n" in text and "mlflow==3." in text
+    head, lines = text.splitlines()[:2], text.splitlines()[2:]
+    assert head[0].startswith("# python 3.") and lines == sorted(set(lines), key=str.lower)
+    assert artifact_bytes(child.run_id, "environment.txt") is None, "thousands of trials hold the digest only"
+    for run in (parent, child):
+        tags = run.tags()
+        assert tags[names.ENVIRONMENT] == digest(text)
+        assert tags[names.COMMIT] == commit() and tags[names.CLEAN] == clean() in ("true", "false", "unknown")
+        assert int(tags[names.CORES]) >= 1 and float(tags[names.MEMORY]) > 0.1
+        assert tags[names.CPU] and tags[names.GPU] and tags[names.THREADS] == str(torch.get_num_threads())
 
 
-def test_champion_answers_through_mlflow_and_through_us(tmp_path: Path) -> None:
-    import mlflow
-    import pandas as pd
+def test_hardware_does_not_say_whose_machine_it_is() -> None:
+    import socket
 
-    with pytest.raises(TrackingError, match="no model has been promoted yet"):
-        last_promoted()
-    audio = encode(music(2.5))
-    bundles = [saved_ensemble(tmp_path / str(i), i) for i in range(2)]
-    run = RunWriter.open("models", "sweep")
-    version = register_champion(bundles[0], run.run_id, "toy", CLASSES)
-    assert version == "1" and last_promoted() == "tonearm-toy"
+    assert socket.gethostname() not in " ".join(hardware().values())
 
-    wanted = load(bundles[0]).predict(audio)
-    ours = load(champion_uri("toy")).predict(audio)
-    np.testing.assert_allclose(ours.probabilities, wanted.probabilities, atol=1e-6)
-    frame = pd.DataFrame({"audio": [audio, example_audio()]})
-    answer = mlflow.pyfunc.load_model(champion_uri("toy")).predict(frame)
-    assert list(answer.columns) == ["label", *CLASSES] and len(answer) == 2
-    assert answer["label"][0] == wanted.top(1)[0][0]
-    np.testing.assert_allclose(answer.loc[0, list(CLASSES)].astype(float), wanted.probabilities, atol=1e-6)
 
-    assert register_champion(bundles[1], run.run_id, "toy", CLASSES) == "2"
-    now = load(champion_uri("toy")).predict(audio).probabilities
-    np.testing.assert_allclose(now, load(bundles[1]).predict(audio).probabilities, atol=1e-6)
-    old = load("models:/tonearm-toy/1").predict(audio).probabilities
-    np.testing.assert_allclose(old, wanted.probabilities, atol=1e-6)
+@pytest.mark.parametrize(
+    ("given", "state"), [("0123456789ab", "true"), ("0123456789ab+changes", "false"), ("unknown", "unknown")]
+)
+def test_a_cluster_is_told_the_commit(given: str, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TONEARM_COMMIT", given)
+    assert (commit(), clean()) == (given, state)
+
+
+# --- finding runs
+
+
+def names_of(runs: list[RunSummary]) -> list[str]:
+    return [r.name for r in runs]
+
+
+def test_runs_are_found_by_what_people_type() -> None:
+    sweeps = [RunWriter.open("found", f"demo-{s}") for s in ("3f2a77", "3f2b88", "3f2b8899")]
+    trials = [RunWriter.open("found", "07-c0ffee", parent=s.run_id) for s in sweeps[:2]]
+    elsewhere = RunWriter.open("found elsewhere", "time_freq-feed01")
+    assert names_of(find_runs("demo-3f2a77")) == ["demo-3f2a77"]
+    assert names_of(find_runs("demo-3f2a")) == ["demo-3f2a77"]
+    assert names_of(find_runs("demo-3f2b88")) == ["demo-3f2b88"], "a whole name goes before beginnings"
+    assert {r.run_id for r in find_runs("07-c0ffee")} == {t.run_id for t in trials}
+    assert {r.run_id for r in find_runs("07-c0")} == {t.run_id for t in trials}
+    for text in (elsewhere.run_id, elsewhere.run_id[:12], "time_fr"):
+        (run,) = find_runs(text)
+        assert (run.run_id, run.name, run.experiment, run.parent) == (
+            elsewhere.run_id, "time_freq-feed01", "found elsewhere", None,
+        )  # fmt: skip
+    assert find_runs(trials[0].run_id)[0].parent == sweeps[0].run_id
+    with pytest.raises(TrackingError, match=r"'demo-3f2' fits 3 names .*demo-3f2b8899 \(\w{8}, found\), demo"):
+        find_runs("demo-3f2")
+    with pytest.raises(TrackingError, match=r"no run whose id or name .* 'timexfreq'; the last runs are .*time_freq"):
+        find_runs("timexfreq")
+    with pytest.raises(TrackingError, match="no run whose id"):
+        find_runs("it's a name")
+    with pytest.raises(TrackingError, match="needs 4 characters"):
+        find_runs("dem")
+
+
+def test_leaves_lie_below_two_levels_and_in_two_experiments() -> None:
+    recipe = RunWriter.open("levels", "recipe")
+    folds = [RunWriter.open("levels", f"fold-{i}", recipe.run_id) for i in range(2)]
+    stages = [RunWriter.open("levels", f"stage-{i}", f.run_id) for i, f in enumerate(folds)]
+    other = RunWriter.open("levels of its own data", "artists", folds[1].run_id)
+    assert names_of(children_of(recipe.run_id)) == ["fold-0", "fold-1"]
+    assert names_of(children_of(folds[1].run_id)) == ["artists", "stage-1"]
+    assert children_of(other.run_id) == []
+    assert names_of(leaves_of(recipe.run_id)) == ["stage-0", "artists", "stage-1"]
+    assert [r.run_id for r in leaves_of(stages[0].run_id)] == [stages[0].run_id]
+    with pytest.raises(TrackingError, match="has no run 'absent'"):
+        leaves_of("absent")
+
+
+def test_more_children_than_a_page_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tonearm.tracking import query
+
+    monkeypatch.setattr(query, "PAGE", 3)
+    parent = RunWriter.open("pages", "sweep")
+    for i in range(8):
+        RunWriter.open("pages", f"0{i}-abc", parent.run_id)
+    assert names_of(children_of(parent.run_id)) == [f"0{i}-abc" for i in range(8)]
+    assert len(trials_of("pages", parent.run_id)) == 8
+
+
+def test_history_and_times_of_a_run() -> None:
+    run = RunWriter.open("history", "a")
+    assert get_run(run.run_id).ended is None
+    for step, value in ((2, 0.2), (1, 0.1), (3, 0.3)):
+        run.metrics({"loss": value}, step)
+    run.end()
+    assert history_of(run.run_id, "loss") == [(1, 0.1), (2, 0.2), (3, 0.3)] and history_of(run.run_id, "no") == []
+    summary = get_run(run.run_id)
+    assert summary.status == "FINISHED" and summary.ended is not None and summary.ended >= summary.started
+    assert summary.experiment_id == experiment_id("history")
 
 
 def test_names_are_of_what_was_run() -> None:

@@ -23,15 +23,8 @@ from tonearm.training import trial as trial_module
 from tonearm.training.batches import Batches, truth_of
 from tonearm.training.bundle import load_bundle
 from tonearm.training.fit import predict_split
-from tonearm.training.trial import (
-    TrackPredictions,
-    TrialFolder,
-    predictions_of,
-    read_predictions,
-    run_trial,
-    score_test,
-    write_predictions,
-)
+from tonearm.training.predictions import TrackPredictions, read_predictions, write_predictions
+from tonearm.training.trial import TrialFolder, predictions_of, run_trial, score_test
 
 
 @pytest.fixture(scope="module")

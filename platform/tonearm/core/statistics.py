@@ -49,7 +49,23 @@ def bootstrap_interval(
     ----------
     Efron and Tibshirani 1993, *An Introduction to the Bootstrap*, chapter 13; Field and Welsh 2007 on clusters.
     """
-    if not groups:
+    draws = bootstrap_draws(statistic, groups, resamples, seed)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail])
+    return Interval(statistic(np.arange(len(groups))), float(low), float(high))
+
+
+def bootstrap_draws(
+    statistic: Callable[[np.ndarray], float], groups: Sequence[str], resamples: int, seed: int
+) -> np.ndarray:
+    """The statistic of the tracks of groups drawn with replacement: float64 (resamples,).
+
+    Raises
+    ------
+    ConfigError
+        If there are no items.
+    """
+    if not len(groups):
         raise ConfigError("a bootstrap interval of no items: give at least one")
     members: dict[str, list[int]] = {}
     for i, g in enumerate(groups):
@@ -60,6 +76,4 @@ def bootstrap_interval(
         statistic(np.concatenate([blocks[b] for b in rng.integers(0, len(blocks), len(blocks))]))
         for _ in range(resamples)
     ]
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail])
-    return Interval(statistic(np.arange(len(groups))), float(low), float(high))
+    return np.array(draws, dtype=np.float64)

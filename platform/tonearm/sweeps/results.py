@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tonearm.core import storage
+from tonearm.models import count_parameters
+from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
-from tonearm.training.bundle import DESCRIPTION, WEIGHTS
-from tonearm.training.config import TrialConfig
+from tonearm.training.baselines import BaselineConfig
+from tonearm.training.bundle import DESCRIPTION, WEIGHTS, load_bundle
+from tonearm.training.config import DatasetRef, TrialConfig
 from tonearm.training.plots import learning_curves
+from tonearm.training.stages import Places
 from tonearm.training.trial import TrialFolder
 
 ENDING = "tonearm.ending"
@@ -45,6 +52,39 @@ def read_result(index: int, name: str, config: TrialConfig, folder: TrialFolder,
     return TrialResult(index, name, config, folder, history, ended["how"] if ended else "failed", best, error)
 
 
+def best_result(results: Sequence[TrialResult]) -> TrialResult:
+    """The trial with the best validation score; the first of equals."""
+    done = [r for r in results if r.best is not None]
+    sign = 1.0 if done[0].config.task.maximise else -1.0
+    return max(done, key=lambda r: (sign * (r.best or 0.0), -r.index))
+
+
+def reason(result: TrialResult) -> str:
+    """Why a trial failed, in a line."""
+    return result.error.strip().splitlines()[-1] if result.error.strip() else "no epoch was finished"
+
+
+def run_tags(config: TrialConfig | BaselineConfig, folder: str) -> dict[str, str]:
+    """What any training's run is found and compared by."""
+    return {
+        names.DATA: config.dataset.data_signature,
+        names.CONFIG: config.signature(),
+        names.CONFIGURATION: configuration(config),
+        names.SEED: str(config.seed),
+        names.FOLD: config.dataset.fold,
+        names.FOLDER: folder,
+    }
+
+
+def configuration(config: TrialConfig | BaselineConfig) -> str:
+    """What is the same for all seeds and folds of one configuration."""
+    # A member or a start is another trial for each seed; what it is, the network says.
+    changes: dict[str, Any] = {"seed": 0, "dataset": DatasetRef(name=config.dataset.name, label=config.dataset.label)}
+    if isinstance(config, TrialConfig):
+        changes["members"] = tuple(dataclasses.replace(m, trial="") for m in config.members)
+    return config.replace(changes).signature()
+
+
 def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str, str]) -> None:
     """Bring a trial's run to its end: missing metrics, plots, predictions, bundle, status. Done once; then a no-op.
 
@@ -54,23 +94,51 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
     if run.tags().get(ENDING) == result.ending != "failed":
         run.end()
         return
-    task = result.config.task
-    logged = run.steps(f"validation_{task.primary}")
-    for metrics in result.history:
-        if metrics["epoch"] not in logged:
-            run.metrics({k: v for k, v in metrics.items() if k not in ("epoch", "replayed")}, metrics["epoch"])
-    if result.error:
+    log_history(run, result.history, result.config.task.primary)
+    if result.error or ERROR in run.tags():  # one that failed before and was run again has no error any more
         run.tag(ERROR, result.error[-5000:])
     if result.history:
-        validation = result.folder.validation()
-        curves = learning_curves(result.history, task.primary, result.name, task.maximise)
-        run.figure("learning_curves.png", curves)
-        predictions, target, title = validation.probabilities, validation.target, f"{result.name}, validation"
-        for name, figure in task.figures(predictions, target, validation.classes, title).items():
-            run.figure(f"{name}_validation.png", figure)
-        run.file(storage.join(result.folder.uri, "validation.parquet"), "predictions")
-        for file in (WEIGHTS, DESCRIPTION):
-            run.file(storage.join(result.folder.bundle_uri, file), "bundle")
-        run.metrics({f"best_{task.primary}": result.best or 0.0, "epochs": float(len(result.history))})
+        log_outcome(run, result.config, result.folder, result.history)
     run.tag(ENDING, result.ending)  # last: it says that all above is there
     run.end("FAILED" if result.ending == "failed" else "FINISHED")
+
+
+def figures_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What is logged of an epoch's metrics."""
+    return {k: v for k, v in metrics.items() if k not in ("epoch", "replayed")}
+
+
+def log_history(run: RunWriter, history: Sequence[dict[str, Any]], primary: str) -> None:
+    """The metrics of every epoch that is not logged yet."""
+    logged = run.steps(f"validation_{primary}")
+    for metrics in history:
+        if metrics["epoch"] not in logged:
+            run.metrics(figures_of(metrics), metrics["epoch"])
+
+
+def log_outcome(
+    run: RunWriter, config: TrialConfig | BaselineConfig, folder: TrialFolder, history: Sequence[dict[str, Any]]
+) -> None:
+    """What a training left: the whole config, its size and time, scores, predictions, plots, and its best model."""
+    task = config.task
+    name = f"{Places.kind(config)}-{config.signature()}"
+    run.text("config.json", json.dumps(config.to_dict(), indent=1))
+    best = {f"best_{task.primary}": float(history[-1]["best"]), "epochs": float(len(history))}
+    run.metrics({**best, "seconds": sum(float(h["epoch_seconds"]) for h in history)})
+    if len(history) > 1:
+        run.figure("learning_curves.png", learning_curves(history, task.primary, name, task.maximise))
+    for split in ("validation", "test"):
+        uri = folder.predictions_uri(split)
+        if not storage.exists(uri):
+            continue
+        found, title = folder.predictions(split), f"{name}, {split}"
+        for plot, figure in task.figures(found.probabilities, found.target, found.classes, title).items():
+            run.figure(f"{plot}_{split}.png", figure)
+        if split == "test":
+            scores = task.metrics(found.probabilities, found.target, found.groups)
+            run.metrics({f"test_{k}": v for k, v in {**scores, **folder.window_metrics()}.items()})
+        run.file(uri, "predictions")
+    if isinstance(config, TrialConfig):
+        run.tag(names.PARAMETERS, str(count_parameters(load_bundle(folder.bundle_uri).network)))
+        for file in (WEIGHTS, DESCRIPTION):
+            run.file(storage.join(folder.bundle_uri, file), "bundle")

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
+from ray.tune.search import Searcher
 
-from tonearm.core import storage
-from tonearm.core.errors import JobError
+from tonearm.core.errors import JobError, TrackingError
 from tonearm.core.progress import StatusLine
-from tonearm.sweeps.results import TrialResult, finish_run, read_result
-from tonearm.sweeps.space import Asha, settings
-from tonearm.sweeps.trainable import train
+from tonearm.sweeps.ledger import Ledger, Proposal
+from tonearm.sweeps.propose import Proposer
+from tonearm.sweeps.results import TrialResult, finish_run, read_result, reason, run_tags
+from tonearm.sweeps.space import settings
+from tonearm.sweeps.strategies import Asha, Full, Median, Scheduler
+from tonearm.sweeps.trainable import FAILED, train
+from tonearm.tasks.base import Task
 from tonearm.tracking import names
-from tonearm.training.config import TrialConfig
-from tonearm.training.trial import TrialFolder
+from tonearm.tracking.log import RunWriter
+from tonearm.tracking.patience import patiently
+from tonearm.tracking.query import children_of
+
+LIVES = 3
+"""How often a trial's process may die before the trial has failed: it goes on where it was."""
 
 
 @dataclass(frozen=True)
@@ -27,54 +34,40 @@ class SweepPlan:
 
     Attributes
     ----------
-    configs
-        The trials.
-    scheduler
-        When to stop poor ones.
+    proposer
+        Says what to try.
     folder, manifest, features, cache
         URIs: of the trials, the manifest, the feature stores; a folder on each node for copies of remote stores.
     experiment, parent
         MLflow's experiment and the sweep's run id.
-    varied
-        The fields that the sweep varies, for people.
     cpus, gpus
         Of each trial; a GPU may be shared by fractions.
     """
 
-    configs: Sequence[TrialConfig]
-    scheduler: Asha
+    proposer: Proposer
     folder: str
     manifest: str
     features: str
     cache: str
     experiment: str
     parent: str
-    varied: Sequence[str]
     cpus: float = 1.0
     gpus: float = 0.0
 
-    def name(self, index: int) -> str:
-        """Of a trial, its run and its folder."""
-        return names.trial_name(index, self.configs[index].signature())
+    @property
+    def task(self) -> Task:
+        """What all trials are judged by."""
+        return self.proposer.base.task
 
-    def trial(self, index: int) -> TrialFolder:
-        """Folder of a trial."""
-        return TrialFolder(storage.join(self.folder, self.name(index)))
+    def ledger(self) -> Ledger:
+        """What was proposed so far, as it is on disk."""
+        return Ledger(self.folder, self.proposer.space.over)
 
-    def tags(self, index: int) -> dict[str, str]:
+    def tags(self, proposal: Proposal) -> dict[str, str]:
         """What a trial's run is found by."""
-        config = self.configs[index]
-        return {
-            names.TRIAL: str(index),
-            names.DATA: config.dataset.data_signature,
-            names.FEATURE: config.representation.store_name(),
-            names.CONFIG: config.signature(),
-            names.SEED: str(config.seed),
-        }
-
-    def result(self, index: int, error: str = "") -> TrialResult:
-        """What became of a trial so far."""
-        return read_result(index, self.name(index), self.configs[index], self.trial(index), error)
+        folder = f"{self.folder}/{proposal.name}"
+        heard = sorted(r.store_name() for r in proposal.config.representations.values())
+        return {**run_tags(proposal.config, folder), names.TRIAL: str(proposal.index), names.FEATURE: " ".join(heard)}
 
 
 def run_sweep(plan: SweepPlan) -> list[TrialResult]:
@@ -86,9 +79,12 @@ def run_sweep(plan: SweepPlan) -> list[TrialResult]:
         If every trial failed, with the first error.
     """
     follow = _Follow(plan)
-    if any(plan.trial(i).ended() is None for i in range(len(plan.configs))):
+    try:
         _tune(plan, follow)
-    results = follow.finish()
+        results = follow.finish()
+    except BaseException:
+        follow.abandon()
+        raise
     if not any(r.history for r in results):
         raise JobError(f"all {len(results)} trials failed; the first: {results[0].error or 'no reason was given'}")
     return results
@@ -97,111 +93,201 @@ def run_sweep(plan: SweepPlan) -> list[TrialResult]:
 def _tune(plan: SweepPlan, follow: _Follow) -> None:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # MLflow and the trial's folder keep the figures
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C must end the job, not pass for the end of the sweep
+    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"  # a trial that fails reports its error instead
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the older reporter is silent at verbose=0; we show our own progress
-    jobs: list[dict[str, Any]] = [
-        {
-            "index": i,
-            "config": config.to_dict(),
-            "folder": plan.trial(i).uri,
-            "manifest": plan.manifest,
-            "features": plan.features,
-            "cache": plan.cache,
-            "experiment": plan.experiment,
-            "name": plan.name(i),
-            "parent": plan.parent,
-            "tags": plan.tags(i),
-        }
-        for i, config in enumerate(plan.configs)  # ended ones too: they replay, so that ASHA knows their rungs
-    ]
-    task = plan.configs[0].task
-    scheduler = tune.schedulers.ASHAScheduler(
-        time_attr="epoch",
-        metric=f"validation_{task.primary}",
-        mode="max" if task.maximise else "min",
-        grace_period=plan.scheduler.grace,
-        reduction_factor=plan.scheduler.reduction,
-        max_t=max(c.optim.most_epochs for c in plan.configs),
-    )
+    if not follow.anything_left():
+        return
     tuner = tune.Tuner(
         tune.with_resources(train, {"cpu": plan.cpus, "gpu": plan.gpus}),
-        param_space={"job": tune.grid_search(jobs)},
-        tune_config=tune.TuneConfig(scheduler=scheduler, reuse_actors=True),
+        tune_config=tune.TuneConfig(
+            scheduler=tune_scheduler(plan.proposer.space.scheduler, plan.task, plan.proposer.base.optim.most_epochs),
+            search_alg=_Proposals(plan, follow),
+            num_samples=-1,  # until the proposer has finished
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: f"{trial.config['job']['index']:05d}-{trial.trial_id}",
+        ),
         run_config=tune.RunConfig(
             name="ray",
             storage_path=plan.folder,
             verbose=0,
             callbacks=[follow],
-            failure_config=tune.FailureConfig(max_failures=1),  # a lost worker: the trial goes on where it was
+            failure_config=tune.FailureConfig(max_failures=LIVES - 1),
         ),
     )
     tuner.fit()
 
 
+def tune_scheduler(scheduler: Scheduler, task: Task, most_epochs: int) -> tune.schedulers.TrialScheduler:
+    """Ray Tune's form of a scheduler."""
+    judged: dict[str, Any] = {
+        "time_attr": "epoch",
+        "metric": f"validation_{task.primary}",
+        "mode": "max" if task.maximise else "min",
+    }
+    if isinstance(scheduler, Asha):
+        return tune.schedulers.ASHAScheduler(
+            **judged, grace_period=min(scheduler.grace, most_epochs), reduction_factor=scheduler.reduction,
+            max_t=most_epochs,
+        )  # fmt: skip
+    if isinstance(scheduler, Median):
+        return tune.schedulers.MedianStoppingRule(
+            **judged, grace_period=scheduler.grace, min_samples_required=scheduler.others
+        )
+    fifo: tune.schedulers.TrialScheduler = tune.schedulers.FIFOScheduler()  # type: ignore[no-untyped-call]
+    return fifo
+
+
+class _Proposals(Searcher):
+    """Hands Tune the ledger's trials, then what the proposer says."""
+
+    def __init__(self, plan: SweepPlan, follow: _Follow) -> None:
+        super().__init__()
+        self._plan, self._follow = plan, follow
+        self._handed = 0
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next trial's config, None to be asked again, or FINISHED."""
+        while True:
+            ledger = self._follow.ledger
+            if self._handed < len(ledger.proposals):
+                proposal = ledger.proposals[self._handed]
+                self._handed += 1
+                if self._follow.must_run(proposal):
+                    return {"job": self._job(proposal)}
+                continue
+            found = self._plan.proposer.next(ledger, self._follow.results)
+            if found == "wait":
+                return None
+            if found == "finished":
+                return Searcher.FINISHED
+            ledger.add(found)
+
+    def _job(self, proposal: Proposal) -> dict[str, Any]:
+        plan = self._plan
+        return {
+            "index": proposal.index, "config": proposal.config.to_dict(), "name": proposal.name,
+            "folder": self._follow.ledger.trial(proposal).uri, "manifest": plan.manifest, "features": plan.features,
+            "cache": plan.cache, "experiment": plan.experiment, "parent": plan.parent, "tags": plan.tags(proposal),
+            "cpus": plan.cpus, "gpus": plan.gpus,
+        }  # fmt: skip
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """The callback keeps the results."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is on disk."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the ledger is on disk."""
+
+
 class _Follow(tune.Callback):
-    """Shows progress, and completes runs in MLflow in the background as trials end."""
+    """Shows progress, knows what came of each trial, and completes runs in MLflow in the background as trials end."""
 
     def __init__(self, plan: SweepPlan) -> None:
         self._plan = plan
         self._line = StatusLine()
-        self._results: dict[int, TrialResult] = {}
+        self.ledger = plan.ledger()
+        self.results: dict[int, TrialResult] = {}
+        self._errors: dict[int, str] = {}
         self._writing: list[Future[None]] = []
         self._background = ThreadPoolExecutor(max_workers=1)
+        for proposal in self.ledger.proposals:
+            if self.ledger.trial(proposal).ended():  # by an earlier driver
+                self._end(proposal.index)
 
     def __reduce__(self) -> tuple[type[_Follow], tuple[SweepPlan]]:
         return (type(self), (self._plan,))  # Tune saves its callbacks for a restore that we do not use
 
+    def anything_left(self) -> bool:
+        """Whether a trial has not ended, or more will be proposed."""
+        if any(p.index not in self.results for p in self.ledger.proposals):
+            return True
+        return self._plan.proposer.next(self.ledger, self.results) != "finished"
+
+    def must_run(self, proposal: Proposal) -> bool:
+        """Whether Tune must see the trial: it has not ended, or the scheduler compares others with it."""
+        return proposal.index not in self.results or not isinstance(self._plan.proposer.space.scheduler, Full)
+
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        """An epoch is finished."""
-        config, primary = self._config(trial), self._plan.configs[0].task.primary
+        """An epoch is finished, or the trial failed."""
+        index, primary = self._index(trial), self._plan.task.primary
+        if FAILED in result:
+            self._errors[index] = str(result[FAILED])
+            return
+        if index in self.results:
+            return
+        config, count = self.ledger.proposals[index].config, len(self.ledger.proposals)
         self._line.show(
-            f"  {len(self._results)}/{len(self._plan.configs)} trials ended; trial {self._index(trial):02d} "
-            f"{config.model.kind} epoch {result['epoch']}/{config.optim.most_epochs}: {primary} "
-            f"{result[f'validation_{primary}']:.3f}, best {result['best']:.3f}"
+            f"  {len(self.results)}/{count} trials ended; trial {index:02d} {config.model.kind} epoch "
+            f"{result['epoch']}/{config.optim.most_epochs}: {primary} {result[f'validation_{primary}']:.3f}, best "
+            f"{result['best']:.3f}"
         )
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial ended by itself or was stopped by the scheduler."""
-        folder = self._plan.trial(self._index(trial))
-        folder.end("completed" if len(folder.history()) >= self._config(trial).optim.most_epochs else "stopped")
-        self._end(self._index(trial))
+        index = self._index(trial)
+        if index in self.results:
+            return
+        if index not in self._errors:
+            self.ledger.trial(self.ledger.proposals[index]).end("stopped")  # one that completed has said so itself
+        self._end(index)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial failed for good."""
-        self._end(self._index(trial), str(trial.get_error() or f"see {trial.error_file}"))
+        """A trial's process died too often."""
+        index = self._index(trial)
+        self._errors[index] = str(trial.get_error() or f"see {trial.error_file}")
+        self._end(index)
 
     def finish(self) -> list[TrialResult]:
-        """Complete whatever a killed driver left, wait for all of it, and return the results by index."""
-        for index in range(len(self._plan.configs)):
-            if index not in self._results:
-                self._end(index)
+        """Wait until all runs are complete, and return the results by index."""
         self._background.shutdown(wait=True)
         for writing in self._writing:
             writing.result()  # an error while logging is an error
         self._line.close()
-        return [self._results[i] for i in range(len(self._plan.configs))]
+        return [self.results[p.index] for p in self.ledger.proposals]
 
-    def _end(self, index: int, error: str = "") -> None:
-        result = self._plan.result(index, error)
-        self._results[index] = result
-        self._line.say(f"  {describe(result, self._plan.varied)}")
-        arguments = (result, self._plan.experiment, self._plan.parent, self._plan.tags(index))
-        self._writing.append(self._background.submit(finish_run, *arguments))
+    def abandon(self) -> None:
+        """The sweep was stopped: what was written is kept, and no run stays "running" when nothing runs."""
+        self._background.shutdown(wait=False, cancel_futures=True)
+        self._line.close()
+        try:
+            patiently(end_running, self._plan.parent, seconds=10.0)
+        except TrackingError as error:
+            print(f"  runs in MLflow may be left running: {error}", flush=True)
+
+    def _end(self, index: int) -> None:
+        proposal = self.ledger.proposals[index]
+        result = read_result(index, proposal.name, proposal.config, self.ledger.trial(proposal),
+                             self._errors.get(index, ""))  # fmt: skip
+        self.results[index] = result
+        self._line.say(f"  {describe(result, proposal)}")
+        self._writing.append(self._background.submit(self._complete, result, self._plan.tags(proposal)))
+
+    def _complete(self, result: TrialResult, tags: dict[str, str]) -> None:
+        patiently(finish_run, result, self._plan.experiment, self._plan.parent, tags, say=self._line.say)
 
     def _index(self, trial: Any) -> int:
         return int(trial.config["job"]["index"])
 
-    def _config(self, trial: Any) -> TrialConfig:
-        return self._plan.configs[self._index(trial)]
+
+def end_running(parent: str) -> None:
+    """Mark the runs below a run that nobody writes any more as killed."""
+    for run in children_of(parent):
+        if run.status == "RUNNING":
+            RunWriter(run.run_id).end("KILLED")
 
 
-def describe(result: TrialResult, varied: Sequence[str]) -> str:
+def describe(result: TrialResult, proposal: Proposal) -> str:
     """A trial in one line: what distinguishes it, and what it came to."""
+    varied = tuple(proposal.values)
     named = zip(varied, settings(result.config, varied), strict=True)
     line = f"trial {result.index:02d}: " + ", ".join(f"{path.rsplit('.', 1)[-1]} {value}" for path, value in named)
-    if result.best is None:
-        return f"{line}: failed: {result.error.strip().splitlines()[-1] if result.error else 'no epoch finished'}"
+    line += f", seed {result.config.seed}" if result.config.seed else ""
+    if result.ending == "failed":
+        return f"{line}: failed: {reason(result)}"
     seconds = sum(h["epoch_seconds"] for h in result.history)
     return (
         f"{line}: {result.config.task.primary} {result.best:.3f}, {result.ending} after {len(result.history)} epochs, "

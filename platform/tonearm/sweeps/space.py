@@ -3,123 +3,99 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from tonearm.audio.windows import ClipConfig
 from tonearm.core.config import Config
 from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import derive_seed, digest
-from tonearm.training.config import DatasetRef, TrialConfig
+from tonearm.features.base import Representation
+from tonearm.sweeps.domains import Choice, Domain
+from tonearm.sweeps.strategies import Asha, Full, Grid, Population, Random, Scheduler, Search
+from tonearm.training.config import TrialConfig
+from tonearm.training.recipe import Recipe, Stage
 
-
-@dataclass(frozen=True, init=False)
-class Choice:
-    """One of several values, which may be whole configs."""
-
-    options: tuple[Any, ...]
-
-    def __init__(self, *options: Any) -> None:
-        object.__setattr__(self, "options", options)
-
-    def at(self, u: float) -> Any:
-        """The value at a place 0 <= u < 1."""
-        return self.options[min(int(u * len(self.options)), len(self.options) - 1)]
-
-    def extremes(self) -> list[Any]:
-        """The values that must fit for all to fit."""
-        return list(self.options)
-
-    def problem(self) -> str | None:
-        return None if self.options else "has no options: name at least one"
-
-
-@dataclass(frozen=True)
-class Uniform:
-    """A float between two ends."""
-
-    low: float
-    high: float
-
-    def at(self, u: float) -> float:
-        return self.low + u * (self.high - self.low)
-
-    def extremes(self) -> list[Any]:
-        return [float(self.low), float(self.high)]
-
-    def problem(self) -> str | None:
-        return None if self.low < self.high else f"ranges from {self.low} to {self.high}: the first must be smaller"
-
-
-@dataclass(frozen=True)
-class LogUniform(Uniform):
-    """A float between two positive ends, uniform in its logarithm."""
-
-    def at(self, u: float) -> float:
-        return float(f"{math.exp(math.log(self.low) + u * math.log(self.high / self.low)):.4g}")  # as people read it
-
-    def problem(self) -> str | None:
-        return super().problem() or (
-            None if self.low > 0 else f"begins at {self.low}: a logarithm needs a positive end"
-        )
-
-
-Domain = Choice | Uniform
-
-
-@dataclass(frozen=True)
-class Asha:
-    """Asynchronous successive halving by epochs (Li et al. 2020).
-
-    Attributes
-    ----------
-    grace
-        Epochs every trial gets.
-    reduction
-        Of ``reduction`` trials at a rung one goes on.
-    """
-
-    grace: int = 2
-    reduction: int = 3
+Values = dict[str, Any]
+MOST_EXTRACTIONS = 200
+WHILE_TRAINING = ("optim.lr", "optim.weight_decay", "optim.momentum", "optim.clip_norm", "optim.batch_size",
+                  "augment", "model.dropout", "task.label_smoothing", "window.train_per_track")  # fmt: skip
+"""What may change in the middle of a training: weights and the optimiser's state keep their shapes."""
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A base trial and the fields that vary.
+    """A base and the fields that vary.
 
     Attributes
     ----------
     base
-        The trial that all others are made from.
+        The trial that all others are made from; or a recipe, whose last stage is varied, and whose other stages (the
+        members of a stacked network, say) are trained once, before.
     over
         Dotted field to its domain: ``{"optim.lr": LogUniform(1e-4, 1e-2)}``. A field named first may bring the
-        fields that later ones vary (a ``model``, then its ``dropout``).
+        fields that later ones vary (a ``model``, then its ``dropout``). Fields of the input (``feature``, ``clip``) are
+        varied by a ``Choice``, since each value is extracted once.
     trials
-        How many are drawn: a Latin hypercube, so that every option of every field is tried about equally often.
+        How many configurations are tried; a grid tries all.
+    search
+        How they are chosen.
     scheduler
         When to stop poor trials.
+    seeds
+        How often each configuration is trained, with the seeds 0, 1, ...: so that a difference can be told from luck.
     seed
-        Of the draw.
+        Of the search.
     """
 
-    base: TrialConfig
+    base: TrialConfig | Recipe
     over: Mapping[str, Domain]
     trials: int = 9
-    scheduler: Asha = Asha()
+    search: Search = Random()  # noqa: RUF009  frozen, as all strategies are
+    scheduler: Scheduler = Asha()  # noqa: RUF009
+    seeds: int = 1
     seed: int = 0
 
+    @property
+    def trial(self) -> TrialConfig:
+        """The trial that is varied.
+
+        Raises
+        ------
+        ConfigError
+            If the recipe ends in a baseline, which has no fields to sweep, or is a mean of several stages.
+        """
+        if isinstance(self.base, TrialConfig):
+            return self.base
+        if self.base.ensemble:
+            raise ConfigError("a recipe that averages its stages has no stage to vary: sweep its members, then select")
+        config = self.base.stages[-1].config
+        if not isinstance(config, TrialConfig):
+            raise ConfigError(f"stage {self.base.stages[-1].name!r} is a baseline: a sweep varies a network")
+        return config
+
+    @property
+    def before(self) -> tuple[Stage, ...]:
+        """The stages that are trained once, before the sweep."""
+        return () if isinstance(self.base, TrialConfig) else self.base.stages[:-1]
+
+    def replace_base(self, changes: Mapping[str, Any]) -> SearchSpace:
+        """The space with another value of some fields that it does not vary, e.g. ``{"optim.epochs": 4}``."""
+        return dataclasses.replace(self, base=self.base.replace(changes))
+
     def check(self) -> None:
-        """Check every field and every option against the base.
+        """Check every field and every option against the base, and all combinations that are drawn beforehand.
 
         Raises
         ------
         ConfigError
             With all problems: unknown fields, empty choices, ranges that do not fit, impossible combinations.
         """
-        found = []
-        if self.trials < 1:
-            found.append(f"trials is {self.trials}: draw at least one")
+        found = self._own_problems()
         for path, domain in self.over.items():
             problem = domain.problem()
             if path.endswith(".kind"):
@@ -129,9 +105,40 @@ class SearchSpace:
                 found.append(f"{path}: {problem}")
                 continue
             for value in domain.extremes():
-                found += [f"{path} = {_brief(value)}: {p}" for p in self._problems_of(path, value)]
+                found += [f"{path} = {brief(value)}: {p}" for p in self._problems_of(path, value)]
         if found:
             raise ConfigError(found)
+        self.configs(self.points())
+
+    def _own_problems(self) -> list[str]:
+        least = {"trials": (self.trials, "draw at least one"), "seeds": (self.seeds, "train each at least once")}
+        found = [f"{name} is {value}: {fix}" for name, (value, fix) in least.items() if value < 1]
+        for path, domain in self.over.items():
+            if _is_input(path) and not isinstance(domain, Choice):
+                found.append(f"{path} is varied by a range: every trial would extract a store of its own, use Choice")
+            if isinstance(self.search, Grid) and not isinstance(domain, Choice):
+                found.append(f"{path} is a range, of which a grid cannot try every value: use Choice, or Random()")
+            if isinstance(self.search, Population) and not path.startswith(WHILE_TRAINING):
+                found.append(f"{path} cannot change while a population trains: vary {', '.join(WHILE_TRAINING)}")
+        if isinstance(self.search, Population):
+            found += self._population_problems(self.search)
+        return found
+
+    def _population_problems(self, search: Population) -> list[str]:
+        optim, found = self.trial.optim, []
+        if not isinstance(self.scheduler, Full):
+            found.append("a population replaces its worst members itself: its scheduler is Full()")
+        if optim.schedule != "constant" or optim.rounds:
+            found.append("a population's rates are its own schedule: optim.schedule is 'constant', without rounds")
+        if search.generations < 2 or optim.epochs % search.generations:
+            found.append(f"{search.generations} generations: at least 2, and optim.epochs {optim.epochs} a multiple")
+        if not 0 < search.quantile <= 0.5 or self.trials * search.quantile < 1:
+            found.append(f"a quantile of {search.quantile} of {self.trials} trials: at least one of them, at most half")
+        if search.step <= 1:
+            found.append(f"a step of {search.step}: it must be above 1")
+        if self.seeds > 1:
+            found.append("a population is one training of many members: seeds is 1, sweep again with another seed")
+        return found
 
     def _problems_of(self, path: str, value: Any) -> list[str]:
         """What a value does to the base, or to each of the options of a field that brings the value's field."""
@@ -139,48 +146,113 @@ class SearchSpace:
         found: dict[str, None] = {}
         for option in self.over[above].extremes() if above else [None]:
             try:
-                self.base.replace({above: option, path: value} if above else {path: value})
+                self.trial.replace({above: option, path: value} if above else {path: value})
             except ConfigError as error:
                 found |= dict.fromkeys(error.problems)
         return list(found)
 
-    def sample(self, dataset: DatasetRef | None = None) -> list[TrialConfig]:
-        """Draw the trials, the same ones every time.
+    def points(self) -> list[Values]:
+        """The settings that are known beforehand: all of a grid, those that are drawn, or what a search starts with."""
+        if isinstance(self.search, Grid):
+            domains = [d.options for d in self.over.values() if isinstance(d, Choice)]
+            return [dict(zip(self.over, values, strict=True)) for values in itertools.product(*domains)]
+        if isinstance(self.search, Random | Population):
+            return self.latin_hypercube(self.trials)
+        return self.latin_hypercube(min(self.trials, self.search.startup))
+
+    def latin_hypercube(self, count: int) -> list[Values]:
+        """So many settings, every part of every domain tried about equally often."""
+        from scipy.stats import qmc
+
+        seed = derive_seed("space", self.seed, sorted(self.over))
+        drawn = qmc.LatinHypercube(d=max(1, len(self.over)), rng=seed).random(count)
+        return [{path: domain.at(float(u)) for (path, domain), u in zip(self.over.items(), point, strict=False)}
+                for point in drawn]  # fmt: skip
+
+    def configs(self, points: Sequence[Values], base: TrialConfig | None = None) -> list[TrialConfig]:
+        """The trials of some settings.
 
         Parameters
         ----------
-        dataset
-            The data set as it is there, in place of the base's.
+        points
+            Of each trial the value of every varied field.
+        base
+            The trial that is varied, as it is on a data set that is there.
 
         Raises
         ------
         ConfigError
-            If the space, or a combination that was drawn, cannot work.
+            If a combination cannot work; all that cannot are named.
         """
-        from scipy.stats import qmc
-
-        self.check()
-        base = self.base if dataset is None else dataclasses.replace(self.base, dataset=dataset)
-        seed = derive_seed("space", self.seed, sorted(self.over))
-        points = qmc.LatinHypercube(d=max(1, len(self.over)), rng=seed).random(self.trials)
         configs, found = [], []
-        for i, point in enumerate(points):
-            drawn = {path: domain.at(float(u)) for (path, domain), u in zip(self.over.items(), point, strict=False)}
+        for i, values in enumerate(points):
             try:
-                configs.append(base.replace(drawn))
+                configs.append(self._config(values, base))
             except ConfigError as error:
-                found += [f"trial {i} ({', '.join(f'{k}={_brief(v)}' for k, v in drawn.items())}): {p}"
+                found += [f"trial {i} ({', '.join(f'{k}={brief(v)}' for k, v in values.items())}): {p}"
                           for p in error.problems]  # fmt: skip
         if found:
             raise ConfigError(found)
         return configs
 
-    def signature(self, configs: list[TrialConfig]) -> str:
-        """Identity of a sweep: its trials and its scheduler."""
-        return digest([c.signature() for c in configs], dataclasses.asdict(self.scheduler))
+    def _config(self, values: Values, base: TrialConfig | None) -> TrialConfig:
+        if isinstance(self.base, Recipe):  # which checks that members fit what stands on them
+            last = dataclasses.replace(self.base.stages[-1], config=self.trial.replace(values))
+            dataclasses.replace(self.base, stages=(*self.before, last))
+        return (base or self.trial).replace(values)
+
+    def extractions(self) -> dict[ClipConfig, list[Representation]]:
+        """What must be extracted for the sweep, the stages before it included: by clip the representations.
+
+        Raises
+        ------
+        ConfigError
+            If the space varies the input in more ways than anybody would extract.
+        """
+        points = self.points()
+        if not isinstance(self.search, Grid | Random | Population):  # anything may be asked for
+            paths = {p: d.options for p, d in self.over.items() if _is_input(p) and isinstance(d, Choice)}
+            ways = math.prod(len(options) for options in paths.values())
+            if ways > MOST_EXTRACTIONS:
+                raise ConfigError(
+                    f"the space varies the input in {ways} ways: at most {MOST_EXTRACTIONS} are extracted"
+                )
+            rest = {p: v for p, v in points[0].items() if p not in paths}
+            points = [{**rest, **dict(zip(paths, v, strict=True))} for v in itertools.product(*paths.values())]
+        found: dict[ClipConfig, dict[str, Representation]] = {}
+        heard = [(c.clip, list(c.representations.values())) for c in self.configs(points)]
+        heard += [(s.config.clip, s.representations()) for s in self.before if s.data is None]
+        for clip, representations in heard:
+            found.setdefault(clip, {}).update({r.store_name(): r for r in representations})
+        return {clip: [own[name] for name in sorted(own)] for clip, own in found.items() if own}
+
+    def representations(self) -> list[Representation]:
+        """All of :meth:`extractions`, whatever the clip."""
+        distinct = {r.store_name(): r for own in self.extractions().values() for r in own}
+        return [distinct[name] for name in sorted(distinct)]
+
+    @cached_property
+    def signature(self) -> str:
+        """Identity of the search: base, stages before it, domains, search, scheduler, seeds; not yet of the data."""
+        stages = [[s.name, s.config.to_dict(run_only=False), dict(s.members), dict(s.vectors)] for s in self.before]
+        over = [[path, type(d).__name__, [plain(v) for v in d.extremes()]] for path, d in self.over.items()]
+        how = [[type(x).__name__, dataclasses.asdict(x)] for x in (self.search, self.scheduler)]
+        return digest(self.trial.to_dict(run_only=False), stages, over, how, self.trials, self.seeds, self.seed)
 
 
-def _brief(value: Any) -> str:
+def _is_input(path: str) -> bool:
+    return path.split(".")[0] in ("feature", "clip")
+
+
+def plain(value: Any) -> Any:
+    """A value of a field as JSON has it."""
+    if isinstance(value, Config):
+        return value.to_dict()
+    return [plain(v) for v in value] if isinstance(value, tuple) else value
+
+
+def brief(value: Any) -> str:
+    """A value of a field in a sentence."""
     return value.brief() if isinstance(value, Config) else repr(value)
 
 

@@ -6,6 +6,9 @@ from typing import Any
 
 from tonearm.core.threads import keep_large_memory, limit_threads
 
+FAILED = "failed"
+"""In what is reported to Tune: the error of a trial that cannot go on, and would fail again in the same way."""
+
 
 def train(tune_config: dict[str, Any]) -> None:
     """Run one trial.
@@ -14,27 +17,70 @@ def train(tune_config: dict[str, Any]) -> None:
     ----------
     tune_config
         Its ``"job"`` has ``config`` (a TrialConfig as a dict), ``folder``, ``manifest``, ``features``, ``cache``
-        (URIs), ``experiment``, ``name``, ``parent`` (run id of the sweep) and ``tags``.
+        (URIs), ``experiment``, ``name``, ``parent`` (run id of the sweep), ``tags``, and ``cpus`` and ``gpus`` of it.
     """
-    limit_threads(1)
+    job = tune_config["job"]
+    threads = max(1, int(job["cpus"]))
+    limit_threads(threads)
     keep_large_memory()
     # Imported here, in the worker and after the limit, which numerical libraries read once.
     import torch
     from ray import tune
 
+    torch.set_num_threads(threads)
+    try:
+        _train(job)
+    except Exception as error:
+        # A process that dies is started again by Tune; an error of ours would only come again.
+        tune.report({FAILED: f"{type(error).__name__}: {error}"})
+
+
+def _train(job: dict[str, Any]) -> None:
+    from ray import tune
+
     from tonearm.datasets.manifest import load_manifest
-    from tonearm.tracking.log import RunWriter
+    from tonearm.sweeps.results import figures_of
+    from tonearm.tracking.buffer import BufferedRun
     from tonearm.training.config import TrialConfig
-    from tonearm.training.examples import make_examples, usable
+    from tonearm.training.examples import make_examples
     from tonearm.training.trial import TrialFolder, run_trial
 
-    torch.set_num_threads(1)
-    job = tune_config["job"]
     config = TrialConfig.from_dict(job["config"])
-    manifest = usable(config.task, config.feature, load_manifest(job["manifest"]))
-    examples = make_examples(config, manifest, job["features"], job["cache"])
-    run = RunWriter.open(job["experiment"], job["name"], job["parent"], config.flatten(), job["tags"])
-    for metrics in run_trial(config, examples, TrialFolder(job["folder"])):
-        if not metrics["replayed"]:
-            run.metrics({k: v for k, v in metrics.items() if k not in ("epoch", "replayed")}, metrics["epoch"])
-        tune.report(dict(metrics))
+    folder = TrialFolder(job["folder"])
+    if folder.ended():  # run before: the scheduler is told what it came to
+        for metrics in folder.history():
+            tune.report({**metrics, "replayed": True})
+        return
+    run = BufferedRun(job["experiment"], job["name"], job["parent"], config.flatten(), job["tags"])
+    try:
+        examples = make_examples(config, load_manifest(job["manifest"]), job["features"], job["cache"])
+        epochs = run_trial(config, examples, folder, device(job["gpus"]), test=True)
+        for metrics in epochs:
+            if not metrics["replayed"]:
+                run.metrics(figures_of(metrics), metrics["epoch"])
+            if metrics["epoch"] == config.optim.most_epochs:
+                next(epochs, None)  # what completes a trial, before a scheduler can stop it
+            tune.report(dict(metrics))
+    finally:
+        run.close()
+
+
+def device(gpus: float) -> str:
+    """Where a trial computes; of a GPU that several share it takes no more memory than its part.
+
+    Raises
+    ------
+    TrainingError
+        If it was given a GPU that torch does not see.
+    """
+    import torch
+
+    from tonearm.core.errors import TrainingError
+
+    if not gpus:
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise TrainingError(f"the trial was given {gpus:g} of a GPU, but torch sees none: start it with --gpus 0")
+    if gpus < 1:
+        torch.cuda.set_per_process_memory_fraction(gpus)
+    return "cuda"

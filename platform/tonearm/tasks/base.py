@@ -108,6 +108,27 @@ class Task(Config):
         found = self.metrics(predictions, target, groups)
         return {name: found[name] for name in wanted}
 
+    def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
+        """Each track's share of the primary metric, float64 (tracks,): their mean is ``metrics(...)[primary]``.
+
+        Raises
+        ------
+        TrainingError
+            As :meth:`metrics`.
+        """
+        raise TypeError(f"{type(self).__name__} must define its tracks' scores")
+
+    def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Stated probabilities within 0..1 and whether it was so, 0 or 1, both float64 (statements,): what a
+        reliability diagram is drawn from. None, the default, where predictions are no probabilities.
+
+        Raises
+        ------
+        TrainingError
+            As :meth:`metrics`.
+        """
+        return None
+
     def window_metrics(self, window_logits: Sequence[FloatArray], target: np.ndarray) -> dict[str, float]:
         """Figures of single windows, each judged by its track's target, named ``window_...``; by default none.
 

@@ -119,12 +119,20 @@ class Embedding(Task, kind="embedding"):
     ) -> dict[str, float]:
         if not set(wanted) <= {"mean_cosine", "mse"}:
             return super().some_metrics(wanted, predictions, target, groups)
-        predictions = judged(predictions)
-        if self.loss_kind == "cosine":  # the mean of several models' unit vectors is shorter, which says nothing
-            predictions, target = unit_length(predictions), unit_length(target)
+        predictions, target = self._compared(predictions, target)
         squared = np.square(predictions.astype(np.float64) - target)
         found = {"mean_cosine": float(cosines(predictions, target).mean()), "mse": float(squared.mean())}
         return {name: found[name] for name in wanted}
+
+    def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
+        """The cosine of each track."""
+        return cosines(*self._compared(predictions, target)).astype(np.float64)
+
+    def _compared(self, predictions: FloatArray, target: np.ndarray) -> tuple[FloatArray, np.ndarray]:
+        predictions = judged(predictions)
+        if self.loss_kind == "cosine":  # the mean of several models' unit vectors is shorter, which says nothing
+            return unit_length(predictions), unit_length(target)
+        return predictions, target
 
     def trivial(self, target: np.ndarray, outputs: int) -> FloatArray:
         """The mean of the training vectors; for the cosine its direction."""

@@ -80,6 +80,11 @@ def numbers(truth: Truth, fact: str, vectors: bool) -> FloatArray:
     return values
 
 
+def stated(probabilities: np.ndarray) -> np.ndarray:
+    """Probabilities in float64 within 0..1: the mean of several in float32 may lie a little beyond."""
+    return np.clip(probabilities.astype(np.float64), 0, 1)
+
+
 def judged(predictions: FloatArray) -> FloatArray:
     """Track predictions (tracks, ...) if metrics can judge them: ranks and counts would take NaN for an answer.
 

@@ -14,7 +14,13 @@ def within(probabilities: FloatArray) -> np.ndarray:
     return np.clip(probabilities.astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
 
 
-def binary_log_loss(probabilities: FloatArray, target: np.ndarray) -> float:
-    """Mean binary cross-entropy, nats, of probabilities and of targets within 0..1 of the same shape."""
+def binary_log_losses(probabilities: FloatArray, target: np.ndarray) -> np.ndarray:
+    """Binary cross-entropy, nats, of each probability, given targets within 0..1 of the same shape: float64."""
     p = within(probabilities)
-    return float(-(target * np.log(p) + (1 - target) * np.log1p(-p)).mean())
+    losses: np.ndarray = -(target * np.log(p) + (1 - target) * np.log1p(-p))
+    return losses
+
+
+def binary_log_loss(probabilities: FloatArray, target: np.ndarray) -> float:
+    """The mean of :func:`binary_log_losses`."""
+    return float(binary_log_losses(probabilities, target).mean())

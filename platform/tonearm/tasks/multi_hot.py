@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from tonearm.core.types import FloatArray, Truth
 from tonearm.tasks.aggregate import Pooling, pool_fitness
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import label_indices
+from tonearm.tasks.labels import judged, label_indices, stated
 
 LARGEST_WEIGHT = 20.0  # a class of one track in thousands would otherwise rule the batches that it is in
 
@@ -59,6 +59,10 @@ class MultiHot(Task):
         """Of each class its share of the training tracks."""
         share: FloatArray = target.mean(axis=0).astype(np.float32)
         return share
+
+    def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The fitness of each track for each class, and whether it has it: tracks x classes statements."""
+        return stated(judged(predictions)).ravel(), (target > 0).ravel().astype(np.float64)
 
     def strata(self, target: np.ndarray) -> np.ndarray:
         """The rarest of a track's classes, so that even drawing shows rare classes as often as they can be."""

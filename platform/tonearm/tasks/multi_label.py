@@ -85,6 +85,11 @@ class MultiLabel(MultiHot, kind="multi_label"):
             "roc_auc": lambda: mean_roc_auc(predictions, target),
         }
 
+    def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
+        """The mean squared error over a track's classes."""
+        scores: np.ndarray = np.square(judged(predictions).astype(np.float64) - target).mean(axis=1)
+        return scores
+
     def by_class(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
     ) -> dict[str, dict[str, float]]:

@@ -49,6 +49,10 @@ class Playlists(Membership, kind="playlists"):
             "log_loss": self.log_loss(predictions, target),
         }
 
+    def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
+        """1 where the fittest playlist is one that the song is on, else 0."""
+        return hits_at(judged(predictions), target, 1).astype(np.float64)
+
     def by_class(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
     ) -> dict[str, dict[str, float]]:

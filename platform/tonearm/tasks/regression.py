@@ -133,6 +133,11 @@ class Regression(Task, kind="regression"):
         each = [errors(predictions[:, i], target[:, i]) for i in range(target.shape[1])]
         return {name: float(np.mean([e[name] for e in each])) for name in each[0]}
 
+    def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
+        """The mean absolute error over a track's targets."""
+        scores: np.ndarray = np.abs(judged(predictions).astype(np.float64) - target).mean(axis=1)
+        return scores
+
     def window_metrics(self, window_logits: Sequence[FloatArray], target: np.ndarray) -> dict[str, float]:
         """The same of single windows, each labelled by its song, as the source did: ``window_mae`` and so on."""
         predictions = np.concatenate([self.pool(logits[:, None, :]) for logits in window_logits])

@@ -11,8 +11,8 @@ import torch
 from tonearm.core.types import FloatArray, Truth
 from tonearm.tasks.aggregate import pool_fitness
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import judged, numbers
-from tonearm.tasks.log_loss import binary_log_loss
+from tonearm.tasks.labels import judged, numbers, stated
+from tonearm.tasks.log_loss import binary_log_loss, binary_log_losses
 from tonearm.tasks.ranking import roc_auc
 
 RELATED = "related"
@@ -70,6 +70,14 @@ class Relations(Task, kind="relations"):
             "roc_auc": roc_auc(p, target),
             "accuracy": float(np.mean((p > 0.5) == (target > 0))),
         }
+
+    def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
+        """The log loss (nats) of each pair."""
+        return binary_log_losses(judged(predictions)[:, 0], target)
+
+    def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The probability that each pair is related, and whether it is."""
+        return stated(judged(predictions)[:, 0]), (target > 0).astype(np.float64)
 
     def trivial(self, target: np.ndarray, outputs: int) -> FloatArray:
         return np.array([target.mean()], dtype=np.float32)

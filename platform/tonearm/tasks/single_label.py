@@ -11,7 +11,7 @@ import torch
 from tonearm.core.types import FloatArray, Truth
 from tonearm.tasks.aggregate import Pooling, pool_probabilities
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import judged, label_indices
+from tonearm.tasks.labels import judged, label_indices, stated
 from tonearm.tasks.log_loss import SMALLEST_PROBABILITY
 from tonearm.tasks.plots import bar_plot, confusion_plot
 
@@ -98,6 +98,15 @@ class SingleLabel(Task, kind="single_label"):
             "log_loss": float(-np.log(np.clip(own, SMALLEST_PROBABILITY, 1.0)).mean()),
             **{f"top_{k}": float((place < k).mean()) for k in (3, 5) if k < predictions.shape[1]},
         }
+
+    def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
+        """1 for the right class, 0 for another."""
+        right: np.ndarray = judged(predictions).argmax(axis=1) == target
+        return right.astype(np.float64)
+
+    def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The highest probability of each track, and whether that class is right (Guo et al. 2017)."""
+        return stated(judged(predictions).max(axis=1)), self.track_scores(predictions, target)
 
     def by_class(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]

@@ -9,7 +9,7 @@ import numpy as np
 
 from tonearm.core.types import FloatArray, Truth
 from tonearm.tasks.aggregate import pool_probabilities
-from tonearm.tasks.labels import judged, label_indices
+from tonearm.tasks.labels import judged, label_indices, stated
 from tonearm.tasks.log_loss import SMALLEST_PROBABILITY
 from tonearm.tasks.membership import Membership, labelled, mean_share, spread
 from tonearm.tasks.multi_hot import named
@@ -79,6 +79,15 @@ class Tabular(Membership, kind="tabular"):
             "any_accuracy": float(hits_at(predictions, target, 1).mean()),
             "log_loss": self.log_loss(predictions, target),
         }
+
+    def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
+        """1 for the class that categorical accuracy counts as right, 0 for another."""
+        right: np.ndarray = judged(predictions).argmax(axis=1) == target.argmax(axis=1)
+        return right.astype(np.float64)
+
+    def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The highest probability of each track, and whether categorical accuracy counts that class as right."""
+        return stated(judged(predictions).max(axis=1)), self.track_scores(predictions, target)
 
     def by_class(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
-import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tonearm.core import home, storage
 from tonearm.core.errors import TrackingError
+from tonearm.core.seeding import digest
 from tonearm.tracking import names
+from tonearm.tracking.environment import commit as commit
+from tonearm.tracking.environment import environment, environment_digest, provenance
+from tonearm.tracking.patience import address
 
 if TYPE_CHECKING:
+    from filelock import BaseFileLock
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 LONGEST_PARAMETER = 500  # characters; databases of older servers take no more
+MOST_METRICS, MOST_PARAMS, MOST_TAGS = 1000, 100, 100  # of one request
+ENVIRONMENT_FILE = "environment.txt"
+SERVERS = ("http://", "https://", "databricks", "uc:")  # they alone know where artifacts go
 
 
 def client() -> MlflowClient:
@@ -37,15 +47,44 @@ def client() -> MlflowClient:
 
     for logger in ("mlflow", "alembic"):  # they tell of every table they make
         logging.getLogger(logger).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # the traceback of every error it raises
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     uri = home.tracking_uri()
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     try:
         mlflow.set_tracking_uri(uri)  # MLflow's own functions would else make a database in the current folder
         mlflow.set_registry_uri(uri)
+        if not uri.startswith(SERVERS):
+            _make_tables(uri)
         return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise TrackingError(f"MLflow at {uri} cannot be reached: {error}") from error
+        raise TrackingError(f"MLflow at {address()} cannot be reached: {error}") from error
+
+
+@functools.cache
+def _make_tables(uri: str) -> None:
+    """Make the tables of a fresh database; of processes of this machine that come at once, one does it."""
+    import mlflow
+    import sqlalchemy
+
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    if uri.partition(":")[0].partition("+")[0] in ("sqlite", "postgresql", "mysql", "mssql"):
+        try:
+            engine = sqlalchemy.create_engine(uri)  # MLflow would go on for minutes to reach one that is away
+        except ImportError as error:
+            raise TrackingError(f"MLflow at {address()} needs {error.name}: pip install 'tonearm[server]'") from error
+        sqlalchemy.inspect(engine).get_table_names()
+        engine.dispose()
+    with _alone("tables", uri):
+        mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _alone(*what: str) -> BaseFileLock:
+    """A lock that one process of this machine has at a time; one of 256 files, which stay."""
+    from filelock import FileLock
+
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    return FileLock(Path(tempfile.gettempdir()) / f"tonearm-{user}-{digest(*what)[:2]}.lock")
 
 
 def experiment_id(name: str) -> str:
@@ -56,8 +95,7 @@ def experiment_id(name: str) -> str:
     found = api.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    local = home.tracking_uri().startswith("sqlite:")
-    place = storage.join(home.artifacts_home(), name) if local else None  # a server knows its own place
+    place = None if home.tracking_uri().startswith(SERVERS) else storage.join(home.artifacts_home(), name)
     try:
         return str(api.create_experiment(name, artifact_location=place))
     except MlflowException:
@@ -67,8 +105,29 @@ def experiment_id(name: str) -> str:
         return str(found.experiment_id)
 
 
+@dataclass(frozen=True)
+class Entry:
+    """What was handed over at one time: metrics of a step, or tags.
+
+    Attributes
+    ----------
+    time
+        Milliseconds since 1970.
+    """
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    step: int = 0
+    time: int = field(default_factory=lambda: int(time.time() * 1000))
+
+
+def numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """The values that are numbers."""
+    return {k: float(v) for k, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+
+
 class RunWriter:
-    """Writes one run.
+    """Writes one run. All that it does may be repeated without harm, should a server go away in between.
 
     Parameters
     ----------
@@ -91,6 +150,8 @@ class RunWriter:
     ) -> RunWriter:
         """Go on with the run of that name (and parent), or start it.
 
+        Processes of one machine that open the same run at once get one run; on several machines that is not so.
+
         Parameters
         ----------
         experiment
@@ -100,35 +161,40 @@ class RunWriter:
         parent
             Run id of the sweep.
         params, tags
-            Logged when the run is started.
+            Logged when the run is started, with the commit, the machine and the environment: its digest as a tag,
+            and in runs without a parent as the artifact ``environment.txt``.
         """
-        from mlflow.entities import Param, RunTag
-
         api, experiment_of_run = client(), experiment_id(experiment)
-        condition = f"attributes.run_name = '{name}'"
-        if parent:
-            condition += f" and tags.`{names.PARENT_RUN}` = '{parent}'"
-        found = api.search_runs([experiment_of_run], condition, max_results=1)
-        if found:
-            run_id = str(found[0].info.run_id)
-            api.update_run(run_id, status="RUNNING")
-            return cls(run_id)
-        all_tags = {**(tags or {}), names.COMMIT: commit(), **({names.PARENT_RUN: parent} if parent else {})}
-        run_id = str(api.create_run(experiment_of_run, run_name=name).info.run_id)
-        api.log_batch(
-            run_id,
-            params=[Param(k, str(v)[:LONGEST_PARAMETER]) for k, v in (params or {}).items()],
-            tags=[RunTag(k, v) for k, v in all_tags.items()],
-        )
-        return cls(run_id)
+        with _alone("run", home.tracking_uri(), experiment, name, parent or ""):
+            run = _find(api, experiment_of_run, name, parent)
+            if run is None:
+                nested = {names.PARENT_RUN: parent, names.ENVIRONMENT: environment_digest()} if parent else {}
+                all_tags = {**provenance(), **(tags or {}), **nested}
+                run = api.create_run(experiment_of_run, run_name=name, tags=all_tags)
+            elif run.info.status != "RUNNING":
+                api.update_run(run.info.run_id, status="RUNNING")
+        writer = cls(str(run.info.run_id))
+        # A run whose opening was cut off lacks some of what follows.
+        writer._params({k: v for k, v in (params or {}).items() if k not in run.data.params})
+        if parent is None and names.ENVIRONMENT not in run.data.tags:
+            writer.text(ENVIRONMENT_FILE, environment())
+            writer.tag(names.ENVIRONMENT, environment_digest())
+        return writer
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log figures of a step (an epoch); what is no number is left out."""
-        from mlflow.entities import Metric
+        self.log([Entry(metrics=numbers(values), step=step)])
 
-        now = int(time.time() * 1000)
-        numbers = {k: v for k, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-        self._client.log_batch(self.run_id, metrics=[Metric(k, float(v), now, step) for k, v in numbers.items()])
+    def log(self, entries: Sequence[Entry]) -> None:
+        """Log what was handed over at several times, in as few requests as MLflow's limits allow."""
+        from mlflow.entities import Metric, RunTag
+
+        metrics = [Metric(k, v, e.time, e.step) for e in entries for k, v in e.metrics.items()]
+        tags = [RunTag(k, v) for k, v in {k: v for e in entries for k, v in e.tags.items()}.items()]
+        for start in range(0, len(metrics), MOST_METRICS):
+            self._client.log_batch(self.run_id, metrics=metrics[start : start + MOST_METRICS])
+        for start in range(0, len(tags), MOST_TAGS):
+            self._client.log_batch(self.run_id, tags=tags[start : start + MOST_TAGS])
 
     def tag(self, key: str, value: str) -> None:
         """Set a tag."""
@@ -161,19 +227,17 @@ class RunWriter:
         """End the run."""
         self._client.set_terminated(self.run_id, status)
 
+    def _params(self, params: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
 
-def commit() -> str:
-    """The commit of the code that runs, with ``+changes`` if the tree was not clean; ``unknown`` outside a checkout.
+        values = [Param(k, str(v)[:LONGEST_PARAMETER]) for k, v in params.items()]
+        for start in range(0, len(values), MOST_PARAMS):
+            self._client.log_batch(self.run_id, params=values[start : start + MOST_PARAMS])
 
-    A job on a cluster has no checkout: :mod:`jobs.submit` hands it ``TONEARM_COMMIT``.
-    """
-    given = os.environ.get("TONEARM_COMMIT")
-    if given:
-        return given
-    here = Path(__file__).parent
-    try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-        dirty = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return head.stdout.strip()[:12] + ("+changes" if dirty.stdout.strip() else "")
+
+def _find(api: MlflowClient, experiment: str, name: str, parent: str | None) -> Run | None:
+    """The first run of that name and parent."""
+    condition = f"attributes.run_name = '{name}'"
+    condition += f" and tags.`{names.PARENT_RUN}` = '{parent}'" if parent else f" and tags.`{names.PARENT_RUN}` IS NULL"
+    found = api.search_runs([experiment], condition, max_results=1, order_by=["attributes.start_time ASC"])
+    return found[0] if found else None

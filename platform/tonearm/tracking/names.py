@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 PARENT_RUN = "mlflow.parentRunId"  # MLflow's own tag: the UI nests runs by it
+
+# What was run.
 SWEEP = "tonearm.sweep"
+SPACE = "tonearm.space"
 TRIAL = "tonearm.trial"
 DATA = "tonearm.data_signature"
 FEATURE = "tonearm.feature_signature"
 CONFIG = "tonearm.config_signature"
+CONFIGURATION = "tonearm.configuration"  # the config's signature with seed 0: runs of one differ by seed and fold only
 SEED = "tonearm.seed"
+FOLD = "tonearm.fold"
+FOLDER = "tonearm.folder"
+PARAMETERS = "tonearm.parameters"
+
+# By what it was run.
 COMMIT = "tonearm.commit"
+CLEAN = "tonearm.clean"  # whether the tree held nothing but the commit: true, false or unknown
+ENVIRONMENT = "tonearm.environment"  # digest of the artifact environment.txt of the parent run
+CPU = "tonearm.cpu"
+CORES = "tonearm.cores"
+MEMORY = "tonearm.memory_gib"
+GPU = "tonearm.gpu"
+THREADS = "tonearm.torch_threads"
+
+# The registry.
+CANDIDATE = "candidate"
 CHAMPION = "champion"
+PROMOTED_AT = "tonearm.promoted_at"
 
 
 def model_name(dataset: str) -> str:

@@ -2,23 +2,59 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tonearm.core.errors import TrackingError
 from tonearm.tracking import names
 from tonearm.tracking.log import client
+from tonearm.tracking.patience import address, is_away
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+SHORTEST_BEGINNING = 4
+PAGE = 1000  # runs of one request
+NOT_IN_NAMES = "'\"%"  # what a search cannot hold; no id and no name of ours does
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run as people compare it."""
+    """A run as people compare it.
+
+    Attributes
+    ----------
+    experiment
+        Its name.
+    parent
+        Run id of the run that it is nested in; None at the top.
+    started, ended
+        Milliseconds since 1970; None while it runs.
+    """
 
     run_id: str
     name: str
     status: str
     params: dict[str, str]
     metrics: dict[str, float]
+    tags: dict[str, str]
+    experiment_id: str
+    experiment: str
+    parent: str | None
+    started: int
+    ended: int | None
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version of a registered model."""
+
+    version: str
+    run_id: str
     tags: dict[str, str]
 
 
@@ -30,18 +66,109 @@ def trials_of(experiment: str, parent: str) -> list[RunSummary]:
     TrackingError
         If there is no such experiment, or no run matches.
     """
-    api = client()
-    found = api.get_experiment_by_name(experiment)
+    found = client().get_experiment_by_name(experiment)
     if found is None:
         raise TrackingError(f"MLflow has no experiment {experiment!r}: run the sweep first")
-    runs = api.search_runs([found.experiment_id], f"tags.`{names.PARENT_RUN}` = '{parent}'", max_results=5000)
+    runs = list(_search({str(found.experiment_id): experiment}, f"tags.`{names.PARENT_RUN}` = '{parent}'"))
     if not runs:
         raise TrackingError(f"no run of experiment {experiment!r} has the parent {parent!r}")
-    summaries = [
-        RunSummary(r.info.run_id, r.info.run_name, r.info.status, r.data.params, r.data.metrics, r.data.tags)
-        for r in runs
-    ]
-    return sorted(summaries, key=lambda r: r.name)
+    return sorted(runs, key=lambda r: r.name)
+
+
+def find_runs(text: str) -> list[RunSummary]:
+    """The runs that a person means, of all experiments; the last started first.
+
+    Parameters
+    ----------
+    text
+        A run's id or name, or a beginning, of at least four characters, of one id or name only. Several runs may
+        have one name: the same trial in two sweeps.
+
+    Raises
+    ------
+    TrackingError
+        If no run is meant, or a beginning fits several names or ids.
+    """
+    places = _experiments()
+    found: dict[str, list[RunSummary]] = {}
+    if not set(text) & set(NOT_IN_NAMES):
+        whole = [r for key in ("run_id", "run_name") for r in _search(places, f"attributes.{key} = '{text}'")]
+        if whole:
+            return whole
+        if len(text) < SHORTEST_BEGINNING:
+            raise TrackingError(f"no run is called {text!r}; a beginning needs {SHORTEST_BEGINNING} characters")
+        for key in ("run_id", "run_name"):
+            for run in _search(places, f"attributes.{key} LIKE '{text}%'"):
+                whose = run.run_id if key == "run_id" else run.name
+                if whose.startswith(text):  # to LIKE, "_" is any character
+                    found.setdefault(whose, []).append(run)
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if found:
+        runs = sorted((r for group in found.values() for r in group), key=lambda r: -r.started)
+        raise TrackingError(f"{text!r} fits {len(found)} names and ids: give more of one of {_listed(runs)}")
+    latest = client().search_runs(list(places), max_results=5, order_by=["attributes.start_time DESC"])
+    known = f"the last runs are {_listed([_summary(r, places) for r in latest])}" if latest else "there are no runs yet"
+    raise TrackingError(f"MLflow at {address()} has no run whose id or name is or begins with {text!r}; {known}")
+
+
+def children_of(run_id: str) -> list[RunSummary]:
+    """The runs nested directly in a run, by name; none is no error.
+
+    A stage of a recipe may lie in another experiment than its parent: that of its own data.
+    """
+    return _children(run_id, _experiments())
+
+
+def leaves_of(run_id: str) -> list[RunSummary]:
+    """The runs below a run, however deep, that hold no others; the run itself if it holds none.
+
+    Raises
+    ------
+    TrackingError
+        If there is no such run.
+    """
+    places = _experiments()
+    leaves: list[RunSummary] = []
+    ahead = [get_run(run_id)]
+    while ahead:
+        run = ahead.pop(0)
+        below = _children(run.run_id, places)
+        ahead = below + ahead
+        leaves += [] if below else [run]
+    return leaves
+
+
+def get_run(run_id: str) -> RunSummary:
+    """One run.
+
+    Raises
+    ------
+    TrackingError
+        If there is no such run.
+    """
+    found = next(_search(_experiments(), f"attributes.run_id = '{run_id}'"), None)
+    if found is None:
+        raise TrackingError(f"MLflow at {address()} has no run {run_id!r}: it was deleted, or another server holds it")
+    return found
+
+
+def history_of(run_id: str, metric: str) -> list[tuple[int, float]]:
+    """Step and value of all that was logged of a metric, by step; of several at one step the last."""
+    logged = sorted(client().get_metric_history(run_id, metric), key=lambda m: (m.step, m.timestamp))
+    return sorted({int(m.step): float(m.value) for m in logged}.items())
+
+
+def artifact_bytes(run_id: str, path: str) -> bytes | None:
+    """A file that was logged to a run, e.g. ``predictions/test.parquet``; None if it is not there."""
+    import mlflow
+
+    folder = path.rpartition("/")[0] or None
+    if path not in {f.path for f in client().list_artifacts(run_id, folder) if not f.is_dir}:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        local = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path, dst_path=scratch)
+        return Path(local).read_bytes()
 
 
 def download_model(uri: str) -> str:
@@ -60,13 +187,11 @@ def download_model(uri: str) -> str:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    from tonearm.core.home import tracking_uri
-
     client()
     try:
         folder = mlflow.artifacts.download_artifacts(artifact_uri=uri)
     except (MlflowException, OSError) as error:
-        raise TrackingError(f"the registry at {tracking_uri()} has no usable {uri}: {error}") from error
+        raise TrackingError(f"the registry at {address()} has no usable {uri}: {error}") from error
     # MLflow keeps a folder under its own name; the model's description knows which one "bundle" is.
     kept = mlflow.models.Model.load(folder).flavors.get("python_function", {}).get("artifacts", {}).get("bundle")
     if not kept or not (Path(folder) / kept["path"]).is_dir():
@@ -79,15 +204,17 @@ def champion_uri(dataset: str) -> str:
     return f"models:/{names.model_name(dataset)}@{names.CHAMPION}"
 
 
-def is_champion(dataset: str, run_id: str) -> bool:
-    """Whether the data set's champion came from this run."""
+def registered(dataset: str, alias: str) -> RegisteredVersion | None:
+    """The version of a data set's model that has an alias; None if there is none yet."""
     from mlflow.exceptions import MlflowException
 
     try:
-        version = client().get_model_version_by_alias(names.model_name(dataset), names.CHAMPION)
-    except MlflowException:
-        return False  # no such model or alias yet
-    return bool(version.run_id == run_id)
+        found = client().get_model_version_by_alias(names.model_name(dataset), alias)
+    except MlflowException as error:
+        if is_away(error):
+            raise
+        return None
+    return RegisteredVersion(str(found.version), str(found.run_id), dict(found.tags))
 
 
 def last_promoted() -> str:
@@ -99,12 +226,55 @@ def last_promoted() -> str:
         If no model has a champion.
     """
     api = client()
-    best: tuple[int, str] | None = None
+    promoted = []
     for model in api.search_registered_models():
         if names.CHAMPION in model.aliases:
             version = api.get_model_version_by_alias(model.name, names.CHAMPION)
-            promoted = (int(version.last_updated_timestamp or version.creation_timestamp), str(model.name))
-            best = max(best, promoted) if best else promoted
-    if best is None:
+            # Moving an alias changes no time of MLflow's: promote() notes it. Older champions lack the note.
+            made = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC).isoformat(timespec="milliseconds")
+            promoted.append((version.tags.get(names.PROMOTED_AT, made), str(model.name)))
+    if not promoted:
         raise TrackingError("no model has been promoted yet: run make demo, or jobs.demo on your own recordings")
-    return best[1]
+    return max(promoted)[1]
+
+
+def _experiments() -> dict[str, str]:
+    """The names of all experiments, by id."""
+    api, token = client(), None
+    found: dict[str, str] = {}
+    while True:
+        page = api.search_experiments(max_results=PAGE, page_token=token)
+        found |= {str(e.experiment_id): str(e.name) for e in page}
+        token = page.token
+        if not token:
+            return found
+
+
+def _children(run_id: str, experiments: dict[str, str]) -> list[RunSummary]:
+    runs = _search(experiments, f"tags.`{names.PARENT_RUN}` = '{run_id}'")
+    return sorted(runs, key=lambda r: (r.name, r.started))
+
+
+def _search(experiments: dict[str, str], condition: str) -> Iterator[RunSummary]:
+    """Every run of these experiments (name by id) that a condition fits, the last started first."""
+    api, token = client(), None
+    while True:
+        page = api.search_runs(list(experiments), condition, max_results=PAGE, page_token=token)
+        yield from (_summary(r, experiments) for r in page)
+        token = page.token
+        if not token:
+            return
+
+
+def _summary(run: Run, experiments: dict[str, str]) -> RunSummary:
+    info, data = run.info, run.data
+    return RunSummary(
+        run_id=str(info.run_id), name=str(info.run_name), status=str(info.status), params=data.params,
+        metrics=data.metrics, tags=data.tags, experiment_id=str(info.experiment_id),
+        experiment=experiments[str(info.experiment_id)], parent=data.tags.get(names.PARENT_RUN),
+        started=int(info.start_time), ended=info.end_time,
+    )  # fmt: skip
+
+
+def _listed(runs: list[RunSummary]) -> str:
+    return ", ".join(f"{r.name} ({r.run_id[:8]}, {r.experiment})" for r in runs[:5])

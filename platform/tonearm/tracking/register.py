@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import io
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from tonearm.core.errors import TrackingError
 from tonearm.tracking import names
 from tonearm.tracking.log import client
+from tonearm.tracking.patience import is_away
 
 EXAMPLE_SECONDS = 30
 EXAMPLE_RATE = 22050
 
 
-def register_champion(bundle: str, run_id: str, dataset: str, classes: Sequence[str]) -> str:
-    """Log a bundle to a run, register it as ``tonearm-<dataset>`` and give it the alias ``champion``.
+def register_candidate(
+    bundle: str, run_id: str, dataset: str, classes: Sequence[str], tags: Mapping[str, str] | None = None
+) -> str:
+    """Log a bundle to a run, register it as ``tonearm-<dataset>`` and give it the alias ``candidate``.
 
     Parameters
     ----------
     bundle
         Local folder of an ensemble.
+    tags
+        Of the version: its validation score, the signature of its data.
 
     Returns
     -------
@@ -38,10 +44,9 @@ def register_champion(bundle: str, run_id: str, dataset: str, classes: Sequence[
     code = Path(__file__).with_name("pyfunc_model.py")
     outputs: list[ColSpec | TensorSpec] = [ColSpec("string", "label"), *(ColSpec("double", c) for c in classes)]
     api = client()
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     with mlflow.start_run(run_id=run_id):
         info = mlflow.pyfunc.log_model(
-            name="champion",
+            name="model",
             python_model=str(code),
             artifacts={"bundle": bundle},
             signature=ModelSignature(Schema([ColSpec("binary", "audio")]), Schema(outputs)),
@@ -51,9 +56,32 @@ def register_champion(bundle: str, run_id: str, dataset: str, classes: Sequence[
     name = names.model_name(dataset)
     if not api.search_registered_models(f"name = '{name}'"):
         api.create_registered_model(name, description=f"Tonearm's best ensemble on {dataset}")
-    version = api.create_model_version(name, source=info.model_uri, run_id=run_id, model_id=info.model_id)
-    api.set_registered_model_alias(name, names.CHAMPION, version.version)
+    version = api.create_model_version(
+        name, source=info.model_uri, run_id=run_id, tags=dict(tags or {}), model_id=info.model_id
+    )
+    api.set_registered_model_alias(name, names.CANDIDATE, version.version)
     return str(version.version)
+
+
+def promote(dataset: str, version: str) -> None:
+    """Make a version the data set's champion, and note when.
+
+    Raises
+    ------
+    TrackingError
+        If there is no such version.
+    """
+    from mlflow.exceptions import MlflowException
+
+    api, name = client(), names.model_name(dataset)
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    try:
+        api.set_model_version_tag(name, version, names.PROMOTED_AT, now)
+        api.set_registered_model_alias(name, names.CHAMPION, version)
+    except MlflowException as error:
+        if is_away(error):
+            raise
+        raise TrackingError(f"{name} version {version} cannot be promoted: {error}") from error
 
 
 def example_audio() -> bytes:

@@ -11,7 +11,8 @@ from tonearm.datasets.manifest import Manifest, Split
 from tonearm.features.store import FeatureStore, copy_to_node, store_uri
 from tonearm.training.baselines import BaselineConfig, design_matrix, fit_baseline
 from tonearm.training.batches import truth_of
-from tonearm.training.trial import TrackPredictions, TrialFolder, write_predictions
+from tonearm.training.predictions import TrackPredictions, write_predictions
+from tonearm.training.trial import TrialFolder
 
 
 def run_baseline(

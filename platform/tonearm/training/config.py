@@ -66,12 +66,12 @@ class WindowConfig(Config):
 
 
 class Member(Config):
-    """A part of the network that was trained before and is frozen.
+    """What was trained before: a part of the network, which is frozen, or where its training begins.
 
     Attributes
     ----------
     name
-        As the network knows it: ``time``, ``freq_mel``, ...
+        As the network knows it: ``time``, ``freq_mel``, ...; ``start`` for where the training begins.
     trial
         Signature of the trial that trained it; with it the member is determined.
     bundle
@@ -84,7 +84,16 @@ class Member(Config):
 
 
 class TrialConfig(Config):
-    """One trial. Its signature is its identity."""
+    """One trial. Its signature is its identity.
+
+    Attributes
+    ----------
+    members
+        Trained parts of the network.
+    start
+        Another trial of the same network, whose training this one goes on with: its weights, its optimiser's state and
+        its epochs, which count. ``bundle`` is the URI of that trial's folder.
+    """
 
     dataset: DatasetRef
     feature: Feature
@@ -95,6 +104,7 @@ class TrialConfig(Config):
     optim: OptimConfig = OptimConfig()
     augment: AugmentConfig = AugmentConfig()
     members: tuple[Member, ...] = ()
+    start: Member | None = None
     seed: int = 0
 
     def problems(self) -> list[str]:

@@ -138,7 +138,10 @@ class _Loop:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back to where an earlier training was."""
         self.model.load_state_dict(state["model"])
+        own = [{k: g[k] for k in g if k != "params"} for g in self.optimizer.param_groups]
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # which keeps the tensors and steps in them
+        for group, settings in zip(self.optimizer.param_groups, own, strict=True):
+            group.update(settings)  # of this config: a trial that goes on from another may decay otherwise
         self.scaler.load_state_dict(state["scaler"])
         self.progress = _Progress(**state["progress"])
         self.schedule = Schedule(self.optim, **state["schedule"])

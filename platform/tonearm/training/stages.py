@@ -21,9 +21,10 @@ from tonearm.training.bundle import load_bundle
 from tonearm.training.config import Member, TrialConfig
 from tonearm.training.examples import dataset_ref, make_examples, resolve, usable, with_vectors
 from tonearm.training.fit import predict_split
+from tonearm.training.predictions import TrackPredictions
 from tonearm.training.recipe import Stage
 from tonearm.training.relations import RelationExamples
-from tonearm.training.trial import TrackPredictions, TrialFolder, run_trial, score_test
+from tonearm.training.trial import TrialFolder, run_trial, score_test
 
 VECTORS = "vectors.parquet"
 

@@ -32,24 +32,14 @@ from tonearm.models.base import Network
 from tonearm.models.stacked import StackedNetwork
 from tonearm.tasks.base import Task
 from tonearm.training.batches import Examples
-from tonearm.training.bundle import Bundle, build_network, load_bundle, save_bundle
-from tonearm.training.config import TrialConfig
+from tonearm.training.bundle import DESCRIPTION, WEIGHTS, Bundle, build_network, load_bundle, save_bundle
+from tonearm.training.config import Member, TrialConfig
 from tonearm.training.fit import fit, window_logits
+from tonearm.training.predictions import TrackPredictions, read_predictions, write_predictions
 
 HISTORY = "history.json"
 WINDOWS = "test_windows.json"
 Ending = Literal["completed", "stopped"]
-
-
-@dataclass(frozen=True)
-class TrackPredictions:
-    """Predictions of a split: ids, groups, targets as the task encodes them, outputs (tracks, classes)."""
-
-    track_ids: list[str]
-    groups: list[str]
-    target: np.ndarray
-    probabilities: FloatArray
-    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -94,6 +84,24 @@ class TrialFolder:
             raise TrainingError(f"{path} is damaged ({error}): delete it, then the trial begins anew") from None
         return state
 
+    def begin_from(self, start: Member) -> None:
+        """Take over what another trial has reached, unless that was done before; its state comes last.
+
+        Raises
+        ------
+        TrainingError
+            If that trial is not the one that was meant, or has finished no epoch.
+        """
+        source, state = TrialFolder(start.bundle), storage.join(self.uri, "state.pt")
+        if storage.exists(state):
+            return
+        if not storage.exists(storage.join(source.uri, "state.pt")):
+            raise TrainingError(f"trial {start.trial}, which this one goes on from, has no state in {start.bundle}")
+        if source.config().signature() != start.trial:
+            raise TrainingError(f"{start.bundle} holds trial {source.config().signature()}, wanted is {start.trial}")
+        for file in (f"bundle/{WEIGHTS}", f"bundle/{DESCRIPTION}", "validation.parquet", "state.pt"):
+            storage.write_bytes(storage.join(self.uri, file), storage.read_bytes(storage.join(source.uri, file)))
+
     def save(self, state: dict[str, Any], history: list[dict[str, Any]]) -> None:
         """Record a finished epoch. State and history are one file, so that a kill cannot part them."""
         buffer = io.BytesIO()
@@ -124,9 +132,14 @@ class TrialFolder:
 
 
 def run_trial(
-    config: TrialConfig, batches: Examples, folder: TrialFolder, device: str = "cpu"
+    config: TrialConfig, batches: Examples, folder: TrialFolder, device: str = "cpu", test: bool = False
 ) -> Iterator[dict[str, Any]]:
     """Run a trial, or what is left of it: recorded epochs are given back as they were, then training goes on.
+
+    Parameters
+    ----------
+    test
+        Whether the kept model's predictions on the test split belong to a completed trial.
 
     Yields
     ------
@@ -135,6 +148,8 @@ def run_trial(
     Everything is on disk before an epoch is yielded.
     """
     ended = folder.ended()
+    if config.start and not ended:
+        folder.begin_from(config.start)
     state = None if ended else folder.state()
     history = folder.history() if ended else (state or {}).pop("history", [])
     for past in history:
@@ -169,6 +184,8 @@ def run_trial(
         folder.save(report.state, history)
         yield metrics
     storage.write_json(storage.join(folder.uri, HISTORY), history)  # a kill may have come between it and the state
+    if test:
+        score_test(config, batches, folder, device)
     folder.end("completed")
 
 
@@ -230,49 +247,4 @@ def predictions_of(task: Task, batches: Examples, split: Split, predictions: Flo
     """Predictions of a split with the tracks that they are of."""
     return TrackPredictions(
         batches.ids(split), batches.groups(split), batches.targets(split), predictions, task.answers(batches.classes)
-    )
-
-
-def write_predictions(uri: str, task: Task, found: TrackPredictions) -> None:
-    """Write predictions as Parquet: a row a track, a column an output.
-
-    Beside ``track_id`` and ``group`` there are ``target`` (as the task encodes it), ``p:NAME`` for each output, and
-    whatever the task says for people, such as the names of the true and the predicted class.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    target: Any = pa.array(np.ascontiguousarray(found.target).ravel())
-    if found.target.ndim == 2:
-        target = pa.FixedSizeListArray.from_arrays(target, found.target.shape[1])
-    columns: dict[str, Any] = {
-        "track_id": found.track_ids,
-        "group": found.groups,
-        **task.readable(found.probabilities, found.target, found.classes),
-        "target": target,
-        **{f"p:{c}": found.probabilities[:, i] for i, c in enumerate(found.classes)},
-    }
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer)
-    storage.write_bytes(uri, buffer.getvalue())
-
-
-def read_predictions(uri: str) -> TrackPredictions:
-    """The inverse of :func:`write_predictions`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(io.BytesIO(storage.read_bytes(uri)))
-    classes = tuple(n.removeprefix("p:") for n in table.column_names if n.startswith("p:"))
-    target = table["target"].combine_chunks()
-    if pa.types.is_fixed_size_list(target.type):
-        encoded = target.values.to_numpy(zero_copy_only=False).reshape(len(target), target.type.list_size)
-    else:
-        encoded = target.to_numpy(zero_copy_only=False)
-    return TrackPredictions(
-        table["track_id"].to_pylist(),
-        table["group"].to_pylist(),
-        encoded,
-        np.stack([table[f"p:{c}"].to_numpy() for c in classes], axis=1).astype(np.float32),
-        classes,
     )

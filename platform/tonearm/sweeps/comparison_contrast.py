@@ -1,0 +1,248 @@
+"""Two sides on the same tracks: by how much one is better, how surely, and on which classes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tonearm.core.significance import Difference, holm, mcnemar, mean_difference, paired_bootstrap, randomisation_test
+from tonearm.sweeps.comparison_answers import Answers, aligned
+from tonearm.tasks.base import Task
+from tonearm.training.evaluate import CELLS_OF_ALL_RESAMPLES
+
+SURE = 0.05
+RESAMPLES = (200, 1000)
+LOWER_IS_BETTER = ("mse", "mae", "hamming_loss", "log_loss")
+SMALL = 0.02
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The metric that decides.
+
+    Attributes
+    ----------
+    by_track
+        Whether it is a mean over tracks, as every task's primary metric is.
+    """
+
+    name: str
+    maximise: bool
+    by_track: bool
+
+    @classmethod
+    def of(cls, task: Task, name: str = "") -> Measure:
+        """A metric of a task, by default the primary one."""
+        if name in ("", task.primary):
+            return cls(task.primary, task.maximise, True)
+        return cls(name, name not in LOWER_IS_BETTER, False)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One or several candidates whose mean is a side of a comparison; weights sum to 1."""
+
+    name: str
+    members: tuple[Answers, ...]
+    weights: tuple[float, ...] = (1.0,)
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Of each track, float64 (tracks,)."""
+        each: np.ndarray = np.average([m.scores for m in self.members], axis=0, weights=self.weights)
+        return each
+
+    def metric(self, draw: np.ndarray, name: str, wanted: Sequence[str]) -> float:
+        """A metric of the tracks of these indices; all wanted ones are computed at once."""
+        values = [m.metrics_of(draw, wanted)[name] for m in self.members]
+        return float(np.average(values, weights=self.weights))
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The difference of two sides.
+
+    Attributes
+    ----------
+    difference
+        First - second, of the metric as it is.
+    p, adjusted
+        Two-sided, of the randomisation test (of the bootstrap, where the metric is no mean over tracks), and adjusted
+        by Holm for all comparisons of its table.
+    tracks, groups
+        On how many both were judged, of how many groups.
+    discordant
+        Tracks that only the first, and only the second has right, and McNemar's p; where scores are 0 and 1.
+    others
+        Differences of the task's other headline metrics.
+    within
+        The part of the candidates that it is of: ``feature mel``.
+    family
+        How many comparisons ``adjusted`` considers.
+    """
+
+    first: str
+    second: str
+    measure: Measure
+    difference: Difference
+    p: float
+    adjusted: float
+    tracks: int
+    groups: str
+    discordant: tuple[int, int, float] | None = None
+    others: dict[str, Difference] = field(default_factory=dict)
+    within: str = ""
+    family: int = 1
+
+    @property
+    def shown(self) -> bool:
+        """Whether a difference is shown, all comparisons considered."""
+        return self.adjusted < SURE
+
+    @property
+    def gain(self) -> float:
+        """By how much the first is better, whichever direction is."""
+        return self.difference.value if self.measure.maximise else -self.difference.value
+
+    def verdict(self) -> str:
+        """The result in words."""
+        d = self.difference
+        where = f"{self.within}: " if self.within else ""
+        if not self.shown:
+            none = f"{where}{'no' if where else 'No'} difference shown between {self.first} and {self.second}"
+            if self.p < SURE:
+                return f"{none} once all {self.family} comparisons are considered: {self._figures(d)}"
+            unseen = (d.high - d.low) / 2
+            return f"{none}: {self._figures(d)}; with these tracks one below about {unseen:.2g} would not be seen"
+        better, worse, oriented = self.first, self.second, d
+        if self.gain < 0:
+            better, worse = worse, better
+            oriented = dataclasses.replace(d, value=-d.value, low=-d.high, high=-d.low)
+        return f"{where}{better} is better than {worse}: {self._figures(oriented)}"
+
+    def _figures(self, d: Difference) -> str:
+        return (
+            f"{self.measure.name} {with_interval(d)}, p {_equals(self.p)} (Holm {p_value(self.adjusted)}), "
+            f"{self.tracks} tracks of {self.groups}"
+        )
+
+
+@dataclass(frozen=True)
+class ClassChange:
+    """The difference of two sides on one class's tracks; no interval where all are of one group."""
+
+    name: str
+    tracks: int
+    value: float
+    difference: Difference | None
+    p: float
+    adjusted: float
+
+
+def contrast(first: Side, second: Side, measure: Measure, others: bool = True, within: str = "") -> Contrast:
+    """Compare two sides on the tracks that all their members have; ``adjusted`` is ``p`` as yet.
+
+    Parameters
+    ----------
+    others
+        Whether the other headline metrics are compared too.
+    """
+    first, second = common_sides(first, second)
+    one, two, own = first.scores, second.scores, first.members[0]
+    task, groups = own.task, own.groups
+    wanted = tuple(m for m in task.headline if m != measure.name) if others else ()
+    asked = wanted if measure.by_track else (measure.name, *wanted)
+    cells = sum(p.size for side in (first, second) for m in side.members for p, _ in m.seeds)
+    resamples = int(np.clip(CELLS_OF_ALL_RESAMPLES // max(cells, 1), *RESAMPLES))
+
+    def bootstrap(name: str) -> Difference:
+        return paired_bootstrap(
+            lambda draw: first.metric(draw, name, asked) - second.metric(draw, name, asked), groups, resamples=resamples
+        )
+
+    if measure.by_track:
+        difference, p = mean_difference(one, two, groups), randomisation_test(one, two, groups)
+    else:
+        difference = bootstrap(measure.name)
+        p = difference.p
+    discordant = None
+    if measure.by_track and task.maximise and np.isin([one, two], (0, 1)).all():
+        counts = int((one > two).sum()), int((one < two).sum())
+        discordant = (*counts, mcnemar(*counts))
+    return Contrast(
+        first.name, second.name, measure, difference, p, p, len(groups), counted_groups(groups), discordant,
+        {name: bootstrap(name) for name in wanted},
+        within,
+    )  # fmt: skip
+
+
+def common_sides(first: Side, second: Side) -> tuple[Side, Side]:
+    """The same sides on the tracks that all members have."""
+    members = aligned([*first.members, *second.members])
+    count = len(first.members)
+    return (dataclasses.replace(first, members=tuple(members[:count])),
+            dataclasses.replace(second, members=tuple(members[count:])))  # fmt: skip
+
+
+def adjusted(contrasts: Sequence[Contrast]) -> list[Contrast]:
+    """The same with p values that are adjusted for all of them."""
+    values = holm([c.p for c in contrasts])
+    return [dataclasses.replace(c, adjusted=p, family=len(values)) for c, p in zip(contrasts, values, strict=True)]
+
+
+def class_changes(first: Side, second: Side) -> list[ClassChange]:
+    """The difference of the track scores on each class's tracks, the largest gain first; none without classes."""
+    first, second = common_sides(first, second)
+    own = first.members[0]
+    if not own.task.uses_labels:
+        return []
+    one, two, groups, target = first.scores, second.scores, np.asarray(own.groups), own.target
+    found: list[ClassChange] = []
+    for i, name in enumerate(own.classes):
+        rows = np.flatnonzero(target == i if target.ndim == 1 else target[:, i] > 0)
+        if not len(rows):
+            continue
+        members = groups[rows].tolist()
+        several = len(set(members)) > 1
+        difference = mean_difference(one[rows], two[rows], members) if several else None
+        p = randomisation_test(one[rows], two[rows], members)
+        found.append(ClassChange(name, len(rows), float((one[rows] - two[rows]).mean()), difference, p, p))
+    values = holm([c.p for c in found])
+    found = [dataclasses.replace(c, adjusted=p) for c, p in zip(found, values, strict=True)]
+    sign = 1 if own.task.maximise else -1
+    return sorted(found, key=lambda c: (-sign * c.value, c.name))
+
+
+def counted_groups(groups: Sequence[str]) -> str:
+    """How many different ones, by what they are: ``28 artists``."""
+    different = set(groups)
+    if len(different) == len(groups) and all(g.startswith("track:") for g in different):
+        return f"{len(different)} groups (each its own)"
+    return f"{len(different)} {'artists' if all(g.startswith('artist:') for g in different) else 'groups'}"
+
+
+def figure(value: float, like: float | None = None) -> str:
+    """A figure to three decimals; if it, or what it stands beside, is small (an error, as a rule), to five."""
+    return f"{value:.{_decimals(value if like is None else like)}f}"
+
+
+def with_interval(d: Difference) -> str:
+    """A difference with the ends of its interval, with their signs and all to as many decimals."""
+    decimals = _decimals(max(abs(d.low), abs(d.high)))
+    return f"{d.value:+.{decimals}f} [{d.low:+.{decimals}f}, {d.high:+.{decimals}f}]"
+
+
+def _decimals(value: float) -> int:
+    return 3 if value == 0 or abs(value) >= SMALL else 5
+
+
+def _equals(p: float) -> str:
+    return p_value(p) if p < 0.001 else f"= {p_value(p)}"
+
+
+def p_value(p: float) -> str:
+    """As papers write it."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,114 @@
+"""A report as data: sections of sentences, tables and plots, written as one self-contained page and as Markdown."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tonearm.core import storage
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 110
+HTML, MARKDOWN = "comparison.html", "comparison.md"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text; ``note`` says what must be known to read them."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot, the name of its file without its suffix, and the sentence that says how to read it."""
+
+    name: str
+    figure: Figure
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report."""
+
+    title: str
+    text: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    plots: Sequence[Plot] = ()
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report, which begins with its answer."""
+
+    title: str
+    answer: Sequence[str]
+    sections: Sequence[Section]
+
+
+def write_document(document: Document, folder: str) -> list[str]:
+    """Write ``comparison.html``, ``comparison.md`` and the plots to a folder at any URI; returns the files' URIs."""
+    pictures = {p.name: _png(p.figure) for section in document.sections for p in section.plots}
+    files = {
+        HTML: to_html(document, pictures).encode(),
+        MARKDOWN: to_markdown(document).encode(),
+        **{f"{name}.png": data for name, data in pictures.items()},
+    }
+    for name, data in files.items():
+        storage.write_bytes(storage.join(folder, name), data)
+    return [storage.join(folder, name) for name in files]
+
+
+def to_html(document: Document, pictures: Mapping[str, bytes]) -> str:
+    """One page that needs nothing beside it: no script, no style sheet, no picture elsewhere.
+
+    Parameters
+    ----------
+    pictures
+        PNG by the name of its plot.
+    """
+    import jinja2
+
+    page = Path(__file__).with_name("comparison_page.html").read_text("utf-8")
+    strict = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    encoded = {name: base64.b64encode(data).decode() for name, data in pictures.items()}
+    return strict.from_string(page).render(document=document, pictures=encoded)
+
+
+def to_markdown(document: Document) -> str:
+    """The same for a text editor, with the plots as files beside it."""
+    parts = [f"# {_plain(document.title)}", *(f"**{_plain(line)}**" for line in document.answer)]
+    for section in document.sections:
+        parts += [f"## {_plain(section.title)}", *map(_plain, section.text)]
+        for table in section.tables:
+            parts += [_markdown_table(table), *([_plain(table.note)] if table.note else [])]
+        for plot in section.plots:
+            parts += [f"![{_plain(plot.name)}]({plot.name}.png)", _plain(plot.caption)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(table: Table) -> str:
+    rows = [list(table.columns), ["---"] * len(table.columns), *table.rows]
+    return "\n".join("| " + " | ".join(_plain(cell) if cell != "---" else cell for cell in row) + " |" for row in rows)
+
+
+def _plain(text: str) -> str:
+    """A text in which nothing is taken for a mark of Markdown or of HTML."""
+    text = re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text.replace("&", "&amp;").replace("\n", " "))
+    return re.sub(r"([\\|*`])", r"\\\1", text)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=DOTS_PER_INCH, format="png")
+    return buffer.getvalue()

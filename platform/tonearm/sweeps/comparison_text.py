@@ -1,0 +1,49 @@
+"""What every report says of its methods, and where its figures come from."""
+
+from __future__ import annotations
+
+from tonearm.sweeps.comparison import Comparison
+from tonearm.sweeps.comparison_document import Section, Table
+from tonearm.tracking import names
+
+METHODS = (
+    "A candidate's score of a track is the mean over its seeds; folds of a cross-validation are put together. Any two "
+    "are compared on the tracks that both were tested on, track by track.",
+    "Tracks of one group (by default an artist) resemble each other and are no independent draws: all tests and "
+    "intervals draw or swap whole groups. p is that of a randomisation test, which swaps the two sides' scores of "
+    "whole groups (Fisher 1935); a metric that is no mean over tracks has the p of the bootstrap. Intervals of "
+    "differences are paired bootstraps over groups, expanded for few groups (Hesterberg 2015); those of scores are "
+    "percentile bootstraps (Efron and Tibshirani 1993; Field and Welsh 2007).",
+    "Many comparisons find something by chance alone: Holm's adjusted p (Holm 1979) keeps the risk of any false "
+    "finding in a table at 5 %. McNemar's exact test (McNemar 1947) is given beside, as papers give it.",
+    "The intervals say how figures would move with other tracks, not with other seeds, of which the deviation "
+    "over seeds tells. No difference shown does not mean that there is none: the sentence says what could have been "
+    "seen.",
+    "Calibration: Guo et al. 2017. Importance of hyperparameters: functional ANOVA (Hutter et al. 2014).",
+)
+VALIDATION = (
+    "These are validation tracks, on which epochs and candidates were chosen: scores are too good, and differences "
+    "are those of the choice as well."
+)
+
+
+def provenance(comparison: Comparison) -> Section:
+    """The runs, the data, the code and the machine that the figures are of, and what was left out."""
+    rows = []
+    for answers in comparison.answers:
+        for run in answers.candidate.runs:
+            tags, config = run.summary.tags, run.config
+            rows.append([answers.label, run.summary.name, run.summary.run_id, str(config.seed), config.dataset.fold,
+                         config.dataset.data_signature, tags.get(names.COMMIT, ""), tags.get(names.ENVIRONMENT, ""),
+                         tags.get(names.GPU) or tags.get(names.CPU, "")])  # fmt: skip
+    columns = ["", "run", "id", "seed", "fold", "data", "commit", "environment", "machine"]
+    text = [f"Asked for: {', '.join(f'{r.name} ({r.run_id})' for r in comparison.found.named)}."]
+    if comparison.options.split == "validation":
+        text.append(VALIDATION)
+    text += [f"{note}." for note in comparison.found.notes]
+    if len({(row[4], row[5]) for row in rows}) > len({row[4] for row in rows}):
+        text.append("The runs are of different states of the data set (see data): tracks that both have are compared.")
+    commits = {row[6] for row in rows}
+    if len(commits) > 1:
+        text.append(f"The runs are of {len(commits)} different commits: what differs may be the code.")
+    return Section("Where it comes from", text, [Table(columns, rows)])

@@ -1,0 +1,146 @@
+"""What a sweep will take: bytes of features by arithmetic, seconds of training by timing a few real steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from tonearm.audio.windows import ClipConfig
+from tonearm.core import storage
+from tonearm.core.types import InputSpec
+from tonearm.datasets.manifest import Manifest, Track
+from tonearm.features.base import Representation
+from tonearm.features.given import Tokens
+from tonearm.features.store import FeatureStore, store_uri, track_key
+from tonearm.models.base import Inputs
+from tonearm.sweeps.strategies import Asha, Scheduler
+from tonearm.training.batches import truth_of
+from tonearm.training.bundle import build_network
+from tonearm.training.config import TrialConfig
+
+BYTES_A_VALUE = 2  # stores keep float16
+TIMED_EXAMPLES = 4
+MOST_TIMED = 6
+
+
+@dataclass(frozen=True)
+class StoreNeed:
+    """What a representation takes.
+
+    Attributes
+    ----------
+    seconds
+        Length of a clip.
+    bytes_a_track
+        Of one clip.
+    missing
+        Tracks that are not stored yet; None where the data set is not there.
+    """
+
+    representation: Representation
+    seconds: float
+    bytes_a_track: int
+    missing: int | None
+
+    @property
+    def bytes(self) -> int:
+        """That are still to be written."""
+        return self.bytes_a_track * (self.missing or 0)
+
+
+def store_needs(
+    representations: Sequence[Representation], clip: ClipConfig, features: str, tracks: Sequence[Track] | None
+) -> list[StoreNeed]:
+    """What extraction has to write, a representation at a time; tracks are counted as one clip each."""
+    found = []
+    for representation in representations:
+        shape = representation.input_spec(clip.seconds)
+        size = shape.channels * shape.freq_bins * shape.frames * BYTES_A_VALUE
+        missing = None
+        if tracks is not None:
+            keys, uri = {track_key(t.content, clip) for t in tracks}, store_uri(features, representation)
+            there = storage.exists(storage.join(uri, "representation.json"))
+            missing = len(FeatureStore(uri).missing(keys)) if there else len(keys)
+        found.append(StoreNeed(representation, clip.seconds, size, missing))
+    return found
+
+
+def expected_share(scheduler: Scheduler, trials: int, epochs: int) -> float:
+    """The part of all epochs that a scheduler lets a sweep train, as successive halving does when no trial is late."""
+    if not isinstance(scheduler, Asha):
+        return 1.0  # the median rule stops as it sees fit
+    trained, reached, left = 0.0, 0, float(trials)
+    rung = scheduler.grace
+    while reached < epochs:
+        upto = min(rung, epochs)
+        trained += left * (upto - reached)
+        reached, rung, left = upto, rung * scheduler.reduction, max(1.0, left / scheduler.reduction)
+    return trained / (trials * epochs)
+
+
+def training_seconds(configs: Sequence[TrialConfig], manifest: Manifest) -> float:
+    """About how long one core trains all of these, every epoch of each.
+
+    A training step and an evaluation of a few random examples are timed for some of the distinct networks and inputs;
+    the others count as much as the mean of those.
+    """
+    distinct: dict[str, TrialConfig] = {}
+    for config in configs:
+        distinct.setdefault(f"{config.built_model.brief()} {config.inputs}", config)
+    spread = np.linspace(0, len(distinct) - 1, min(MOST_TIMED, len(distinct))).round().astype(int)
+    keys = list(distinct)
+    task, truth = configs[0].task, truth_of(manifest.tracks, manifest.facts)
+    outputs = len(task.names(truth, manifest.classes))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        timed = {keys[i]: _example_seconds(distinct[keys[i]], outputs) for i in spread}
+    finally:
+        torch.set_num_threads(threads)
+    mean = (float(np.mean([t for t, _ in timed.values()])), float(np.mean([e for _, e in timed.values()])))
+    total = 0.0
+    tracks = {split: len(manifest.of(split)) for split in ("train", "validation")}
+    for config in configs:
+        train, evaluate = timed.get(f"{config.built_model.brief()} {config.inputs}", mean)
+        examples = tracks["train"] * config.window.train_per_track * train
+        examples += tracks["validation"] * config.window.per_track * evaluate
+        total += examples * config.optim.most_epochs
+    return total
+
+
+def _example_seconds(config: TrialConfig, outputs: int) -> tuple[float, float]:
+    """Seconds that an example takes in training and in evaluation."""
+    network = build_network(config, outputs)
+    inputs = _random_inputs(config)
+
+    def step() -> None:
+        network.train()
+        network(inputs).square().mean().backward()
+
+    def look() -> None:
+        network.eval()
+        with torch.inference_mode():
+            network(inputs)
+
+    found = []
+    for function in (step, look):
+        function()  # the first call builds buffers
+        started = time.perf_counter()
+        function()
+        found.append((time.perf_counter() - started) / TIMED_EXAMPLES)
+    return found[0], found[1]
+
+
+def _random_inputs(config: TrialConfig) -> Inputs:
+    generator = torch.Generator().manual_seed(0)
+    specs = config.inputs
+    if isinstance(config.feature, Tokens) and isinstance(specs, InputSpec):
+        return torch.randint(0, specs.freq_bins, (TIMED_EXAMPLES, specs.frames), generator=generator)
+    if isinstance(specs, InputSpec):
+        return torch.randn(TIMED_EXAMPLES, *specs.shape, generator=generator)
+    named: Mapping[str, InputSpec] = specs
+    return {name: torch.randn(TIMED_EXAMPLES, *s.shape, generator=generator) for name, s in named.items()}

@@ -1,0 +1,90 @@
+"""Optuna chooses the next settings. The study is made anew from what is known, so that nothing of it needs keeping."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tonearm.core.seeding import derive_seed
+from tonearm.sweeps.domains import Choice, Domain, Integers, LogUniform, from_parameter, to_parameter
+from tonearm.sweeps.space import SearchSpace, Values
+from tonearm.sweeps.strategies import Gp, Tpe
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Settings, and what came of them.
+
+    Attributes
+    ----------
+    score
+        The best validation value of the task's primary metric; None while it is not known.
+    failed
+        Whether it never will be.
+    """
+
+    values: Values
+    score: float | None = None
+    failed: bool = False
+
+
+def suggest(space: SearchSpace, search: Tpe | Gp, seen: Sequence[Observation], number: int) -> Values:
+    """The settings that are most promising after what was seen.
+
+    Parameters
+    ----------
+    seen
+        All settings so far: those without a score are being tried, and their neighbourhood is left to them.
+    number
+        How many were tried before; with it the draw is the same every time.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = _sampler(search, derive_seed("search", space.seed, number) % 2**32)
+        direction = optuna.study.StudyDirection
+        study = optuna.create_study(
+            direction=direction.MAXIMIZE if space.trial.task.maximise else direction.MINIMIZE, sampler=sampler
+        )
+        distributions = {path: distribution(domain) for path, domain in space.over.items()}
+        for observation in seen:
+            study.add_trial(_frozen(space, observation, distributions))
+        asked = study.ask(distributions)
+    return {path: from_parameter(domain, asked.params[path]) for path, domain in space.over.items()}
+
+
+def _sampler(search: Tpe | Gp, seed: int) -> optuna.samplers.BaseSampler:
+    import optuna
+
+    if isinstance(search, Gp):
+        return optuna.samplers.GPSampler(seed=seed, n_startup_trials=search.startup)
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=search.startup, multivariate=True, constant_liar=True)
+
+
+def _frozen(space: SearchSpace, observation: Observation, distributions: dict[str, Any]) -> optuna.trial.FrozenTrial:
+    import optuna
+
+    state = optuna.trial.TrialState
+    parameters = {path: to_parameter(domain, observation.values[path]) for path, domain in space.over.items()}
+    if observation.score is None:
+        running = state.FAIL if observation.failed else state.RUNNING
+        return optuna.trial.create_trial(state=running, params=parameters, distributions=distributions)
+    return optuna.trial.create_trial(params=parameters, distributions=distributions, value=observation.score)
+
+
+def distribution(domain: Domain) -> optuna.distributions.BaseDistribution:
+    """A domain as Optuna has it; of a choice the number of the option, since an option may be a whole config."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(domain, Choice):
+        return CategoricalDistribution(tuple(range(len(domain.options))))
+    if isinstance(domain, Integers):
+        return IntDistribution(domain.low, domain.high)
+    return FloatDistribution(domain.low, domain.high, log=isinstance(domain, LogUniform))

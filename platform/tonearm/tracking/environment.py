@@ -1,0 +1,111 @@
+"""By what a run was made: the code's commit, the installed distributions, the machine. Looked up once a process."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from tonearm.core.seeding import digest
+from tonearm.tracking import names
+
+CHANGED = "+changes"
+UNKNOWN = "unknown"
+
+
+def commit() -> str:
+    """The commit of the code that runs, with ``+changes`` if the tree was not clean; ``unknown`` outside a checkout.
+
+    A job on a cluster has no checkout: :mod:`jobs.submit` hands it ``TONEARM_COMMIT``.
+    """
+    return os.environ.get("TONEARM_COMMIT") or _checkout()
+
+
+def clean() -> str:
+    """Whether the tree held nothing but the commit: ``true``, ``false``, or ``unknown`` outside a checkout."""
+    known = commit()
+    return UNKNOWN if known == UNKNOWN else str(not known.endswith(CHANGED)).lower()
+
+
+@functools.cache
+def environment() -> str:
+    """Python, the platform and every installed distribution as ``name==version``, sorted: a file of constraints."""
+    installed = {f"{d.name}=={d.version}" for d in metadata.distributions()}
+    head = [f"# python {platform.python_version()}", f"# {platform.system()} {platform.machine()}"]
+    return "\n".join([*head, *sorted(installed, key=str.lower)]) + "\n"
+
+
+@functools.cache
+def environment_digest() -> str:
+    """Digest of :func:`environment`: two runs of one digest had the same distributions."""
+    return digest(environment())
+
+
+def hardware() -> dict[str, str]:
+    """The machine as tags: processor, cores of this process, memory, GPUs that it may use, and torch's threads.
+
+    The host's name is left out: it says who, not what.
+    """
+    tags = dict(_machine())
+    threads = getattr(sys.modules.get("torch"), "get_num_threads", None)  # a process without torch has none
+    return tags if threads is None else {**tags, names.THREADS: str(threads())}
+
+
+def provenance() -> dict[str, str]:
+    """All tags that say by what a run was made, but the digest of the environment."""
+    return {names.COMMIT: commit(), names.CLEAN: clean(), **hardware()}
+
+
+@functools.cache
+def _checkout() -> str:
+    here = Path(__file__).parent
+    try:
+        head = _output(["git", "rev-parse", "HEAD"], here)
+        # Without optional locks: a look must not keep a person's own git command from its index.
+        changes = _output(["git", "--no-optional-locks", "status", "--porcelain"], here)
+    except (OSError, subprocess.SubprocessError):
+        return UNKNOWN
+    return head[:12] + (CHANGED if changes else "")
+
+
+@functools.cache
+def _machine() -> tuple[tuple[str, str], ...]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    tags = {names.CPU: _processor(), names.CORES: str(cores), names.MEMORY: f"{memory:.1f}", names.GPU: _gpus()}
+    return tuple(tags.items())
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:  # no Linux
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def _gpus() -> str:
+    """``name, memory`` of every GPU that this process may use; ``none`` without one, ``unknown`` if nobody tells.
+
+    NVIDIA's own tool is asked, not torch: a look must not claim memory on the GPU.
+    """
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible in ("", "-1"):
+        return "none"
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        return "; ".join(_output([*command, "-i", visible] if visible else command).splitlines()) or "none"
+    except FileNotFoundError:
+        return "none"
+    except (OSError, subprocess.SubprocessError):
+        return UNKNOWN
+
+
+def _output(command: list[str], folder: Path | None = None) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout.strip()

@@ -1,0 +1,74 @@
+"""Fields that many spaces vary, over the ranges that one would try first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search_spaces.recipes import RECIPES
+from search_spaces.recipes.whitell import WHOLE_CLIP
+from tonearm.features.base import Representation
+from tonearm.features.names import NAMED
+from tonearm.sweeps import Choice, LogUniform, Uniform
+from tonearm.sweeps.domains import Domain, as_people_read
+from tonearm.training.config import WindowConfig
+from tonearm.training.recipe import Recipe
+
+Fields = dict[str, Domain]
+
+DROPOUT: Fields = {"model.dropout": Uniform(0.0, 0.6)}
+NORMALISATION: Fields = {"feature.normalisation": Choice("frame", "track", "training", "none")}  # extracts nothing anew
+#: What any representation of audio bears; a gain only those in decibels or amplitudes.
+AUGMENTATION: Fields = {
+    "augment.time_masks": Choice(0, 1, 2),
+    "augment.freq_masks": Choice(0, 1, 2),
+    "augment.shift_share": Choice(0.0, 0.5),
+    "augment.mixup_alpha": Choice(0.0, 0.2, 0.4),
+}
+GAIN: Fields = {"augment.gain_db": Choice(0.0, 3.0, 6.0)}
+#: All of 30 s, and parts of it. Below 257 frames nothing would be left of Simple's maps on stft, below 241 of Time's on
+#: chroma and mfcc.
+WINDOWS: Fields = {
+    "window": Choice(
+        WHOLE_CLIP,
+        WindowConfig(frames=430, train_per_track=1, per_track=2),
+        WindowConfig(frames=260, train_per_track=2, per_track=3),
+    )
+}
+SWEPT_EPOCHS = 60
+"""Of networks that are published with 200 and a patience of 20: so that a cosine comes to its end."""
+
+
+def rates(published: float, decades: float = 1.0) -> LogUniform:
+    """Learning rates so many decades below and above the published one."""
+    factor = 10**decades
+    return LogUniform(as_people_read(published / factor), as_people_read(published * factor))
+
+
+def optimiser(lr: float, batch_sizes: tuple[int, ...], decades: float = 1.0) -> Fields:
+    """Rate, batch size, optimiser and weight decay, around what was published."""
+    return {
+        "optim.lr": rates(lr, decades),
+        "optim.batch_size": Choice(*batch_sizes),
+        "optim.optimizer": Choice("adam", "adamw"),
+        "optim.weight_decay": LogUniform(1e-6, 1e-2),
+    }
+
+
+def scheduled(lr: float, batch_sizes: tuple[int, ...], decades: float = 1.0) -> Fields:
+    """The same, and the schedule of the rate."""
+    return {**optimiser(lr, batch_sizes, decades), "optim.schedule": Choice("constant", "cosine", "plateau")}
+
+
+def changed(name: str, **changes: Any) -> Representation:
+    """A representation by name with fields changed, and all of its frames: its hop may vary."""
+    return NAMED[name].replace({"frames": None, **changes})
+
+
+def only(recipe: str, *stages: str) -> Recipe:
+    """A recipe without its other stages, the last of which is varied: of a mean of networks one is swept at a time."""
+    whole = RECIPES[recipe]()
+    kept = {s.name: s for s in whole.stages}
+    return Recipe(
+        whole.data, tuple(kept[name] for name in stages), whole.source, folds=whole.folds, grouped=whole.grouped,
+        fractions=whole.fractions,
+    )  # fmt: skip

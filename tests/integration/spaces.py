@@ -1,0 +1,46 @@
+"""Search spaces for tests: trials that take seconds, on 12 s recordings."""
+
+from __future__ import annotations
+
+from tonearm.audio.windows import ClipConfig
+from tonearm.features import Mel
+from tonearm.models.simple import SimpleConfig
+from tonearm.sweeps import Choice, Full, Grid, LogUniform, Population, SearchSpace, Tpe
+from tonearm.tasks import SingleLabel
+from tonearm.training.config import DatasetRef, OptimConfig, TrialConfig, WindowConfig
+
+BASE = TrialConfig(
+    dataset=DatasetRef(name="music"),
+    feature=Mel(n_mels=32, n_fft=1024, hop=512, frames=None),
+    model=SimpleConfig(variant="chroma", width=1),
+    task=SingleLabel(),
+    clip=ClipConfig(seconds=10.0),
+    window=WindowConfig(frames=100, train_per_track=8, per_track=2),
+    optim=OptimConfig(lr=3e-3, batch_size=8, epochs=6),
+)
+
+
+def quick() -> SearchSpace:
+    """Four trials, all to their end."""
+    over = {"optim.lr": Choice(1e-3, 5e-3), "feature.normalisation": Choice("frame", "track")}
+    return SearchSpace(BASE, over, search=Grid(), scheduler=Full())
+
+
+def too_large() -> SearchSpace:
+    """The second of three trials asks for more memory than any machine has."""
+    over = {"model": Choice(*(SimpleConfig(variant="chroma", width=width) for width in (1, 200_000, 2)))}
+    return SearchSpace(BASE.replace({"optim.epochs": 1}), over, search=Grid(), scheduler=Full())
+
+
+def learning() -> SearchSpace:
+    """Optuna chooses."""
+    over = {"optim.lr": LogUniform(1e-4, 1e-1), "optim.batch_size": Choice(4, 8)}
+    return SearchSpace(BASE.replace({"optim.epochs": 2}), over, trials=5, search=Tpe(startup=3), scheduler=Full())
+
+
+def population() -> SearchSpace:
+    """Four members, two generations."""
+    over = {"optim.lr": LogUniform(1e-4, 1e-1)}
+    return SearchSpace(
+        BASE.replace({"optim.epochs": 4}), over, trials=4, search=Population(generations=2), scheduler=Full()
+    )

@@ -1,0 +1,121 @@
+"""jobs.compare as people run it: the answer on the terminal, the page in the reports and in MLflow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jobs.compare import run, run_outputs
+from tests.architecture.files import ROOT
+from tests.unit.comparison_runs import log_grid, log_sweep, log_trial, tracks, with_changes
+from tests.unit.test_comparison_document import Page
+from tests.unit.test_comparison_outputs import outputs
+from tonearm.models.simple import SimpleConfig
+from tonearm.models.time_freq import TimeConfig
+from tonearm.sweeps.comparison import Options
+from tonearm.tracking.query import artifact_bytes, find_runs
+
+pytestmark = pytest.mark.integration
+OF = tracks(40, 3)
+
+
+@pytest.fixture(scope="module")
+def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a sweep of four trials: Time is better than Simple."""
+    home = tmp_path_factory.mktemp("compare")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TONEARM_HOME", str(home))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        parent = log_sweep("demo-0123456789abcdef")
+        configs = [with_changes({"model": m, "optim.lr": r}) for m in (TimeConfig(), SimpleConfig())
+                   for r in (0.001, 0.002)]  # fmt: skip
+        share = {"time": 0.9, "simple": 0.5}
+        log_grid(parent, OF, configs, lambda c: OF.right(share[c.model.kind], int(c.optim.lr * 1000)))
+        parent.end()
+        log_trial(None, "single-run", with_changes({"optim.lr": 0.1}), OF.predictions(OF.right(0.7)), OF)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def place(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TONEARM_HOME", str(one_home))
+    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+def command(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "TONEARM_HOME": str(home), "COLUMNS": "120"}
+    environment.pop("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR")
+    return subprocess.run([sys.executable, "-m", "jobs.compare", *arguments], cwd=ROOT, env=environment,
+                          capture_output=True, text=True)  # fmt: skip
+
+
+def test_a_sweep_is_compared_by_its_beginning(one_home: Path) -> None:
+    done = command(one_home, "demo-0123", "--by", "model", "--top", "3")
+    assert done.returncode == 0, done.stderr
+    for words in ("A  model time, lr 0.00", "chance", "A is better than C: f1_micro +0.", "120 tracks of 40 artists",
+                  "=> time is better than simple: f1_micro +0.", "artifacts comparison/"):  # fmt: skip
+        assert words in done.stdout
+    assert "Downloading" not in done.stderr and "Traceback" not in done.stderr
+    (page,) = (one_home / "reports" / "toy").glob("comparison-*/comparison.html")
+    assert f"report: {page}" in done.stdout and Page(page.read_text("utf-8")).open == []
+    parent = find_runs("demo-0123456789abcdef")[0].run_id
+    assert artifact_bytes(parent, "comparison/comparison.html") == page.read_bytes()
+    for file in ("comparison.md", "scores.png", "factor.png", "parallel.png"):
+        assert artifact_bytes(parent, f"comparison/{file}") == (page.parent / file).read_bytes()
+
+
+def test_trials_of_one_sweep_are_logged_with_it_and_others_with_the_first(one_home: Path, tmp_path: Path) -> None:
+    found = find_runs("demo-0123456789abcdef")[0]
+    from tonearm.tracking.query import children_of
+
+    first, second, *_ = [r.name for r in children_of(found.run_id)]
+    run([first, second], Options(), str(tmp_path / "a"))
+    assert artifact_bytes(found.run_id, "comparison/comparison.md") == (tmp_path / "a" / "comparison.md").read_bytes()
+    run(["single-run", second], Options(), str(tmp_path / "b"))
+    own = find_runs("single-run")[0].run_id
+    assert artifact_bytes(own, "comparison/comparison.md") == (tmp_path / "b" / "comparison.md").read_bytes()
+
+
+def test_stored_outputs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "p.npz", **outputs())  # type: ignore[arg-type]
+    page = run_outputs(str(tmp_path / "p.npz"), ["Time.*,Freq.*;Time.*,Simple.*"])
+    assert "differ more than Time.* and Simple.*: 0.250 against 0.175" in capsys.readouterr().out
+    assert Page(Path(page).read_text("utf-8")).open == [] and "/reports/p/comparison-" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name runs or sweeps"),
+        (["absent-run"], "no run whose id or name is or begins with 'absent-run'"),
+        (["single-run"], "one configuration only"),
+        (["demo-0123456789abcdef", "--split", "train"], "--split is 'train': give test or validation"),
+        (["demo-0123456789abcdef", "--top", "1"], "--top is 1: compare at least 2"),
+        (["demo-0123456789abcdef", "--by", "modle"], "Did you mean 'model'?"),
+        (["demo-0123456789abcdef", "--pair", "a,b;c,d"], "--pair and --against are for stored outputs"),
+        (["--outputs", "absent.npz"], "there is no file absent.npz"),
+    ],
+)
+def test_errors_are_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    import typer
+    from typer.testing import CliRunner
+
+    from jobs.compare import main
+
+    app = typer.Typer()
+    app.command()(main)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("\nerror: ") and message in done.stderr
+
+
+def test_help_teaches_by_examples(one_home: Path) -> None:
+    done = command(one_home, "--help")
+    assert done.returncode == 0
+    for words in ("--by model --within", "--pair", "--outputs FILE.npz", "RUN OTHER_RUN"):
+        assert words in done.stdout

@@ -1,0 +1,243 @@
+"""Whatever dies in the middle of a sweep: it is completed, nothing finished is trained again, and the result is the
+same as that of a sweep that nobody disturbed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.integration.conftest import Workplace, kill_group
+from tests.servers import TrackingServer, running_server, wait_until
+from tonearm.tracking import query
+from tonearm.tracking.log import client
+from tonearm.training.trial import TrialFolder
+
+pytestmark = pytest.mark.integration
+
+SPACE = "tests.integration.spaces:quick"
+TRIALS, EPOCHS = 4, 6
+Figures = dict[str, tuple[list[dict[str, Any]], list[list[float]], list[list[float]]]]
+
+
+def sweep(seed: int, *more: str) -> tuple[str, ...]:
+    """The same four trials for any seed, which a grid has no use for: but another sweep, in a folder of its own."""
+    return ("jobs.sweep", SPACE, "--dataset", "music", "--seed", str(seed), *more)
+
+
+def folder_of(place: Workplace, seed: int) -> Path | None:
+    """The folder of a sweep, once it has one."""
+    for path in place.home.glob("trials/*/sweep.json"):
+        if json.loads(path.read_text())["params"]["seed"] == seed:
+            return path.parent
+    return None
+
+
+def trials(place: Workplace, seed: int) -> dict[str, TrialFolder]:
+    folder = folder_of(place, seed)
+    return {p.parent.name: TrialFolder(str(p.parent)) for p in sorted(folder.glob("*/history.json"))} if folder else {}
+
+
+def figures(place: Workplace, seed: int) -> Figures:
+    """All that a sweep came to, but how long it took."""
+    return {
+        name: (
+            [{k: v for k, v in h.items() if k not in ("epoch_seconds", "replayed")} for h in trial.history()],
+            trial.predictions("validation").probabilities.tolist(),
+            trial.predictions("test").probabilities.tolist(),
+        )
+        for name, trial in trials(place, seed).items()
+    }
+
+
+def ended(place: Workplace, seed: int) -> dict[str, int]:
+    """The trials that ended, with the time at which their state was written last."""
+    return {name: Path(t.uri, "state.pt").stat().st_mtime_ns for name, t in trials(place, seed).items() if t.ended()}
+
+
+def trainers(driver: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes of a driver that train a trial now."""
+    found = []
+    for process in psutil.Process(driver.pid).children(recursive=True):
+        try:
+            if "ImplicitFunc" in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait(driver: subprocess.Popen[str], happened: Callable[[], bool], what: str) -> None:
+    def now() -> bool:
+        assert driver.poll() is None, f"the job ended before {what}:\n{driver.stdout.read() if driver.stdout else ''}"
+        return happened()
+
+    wait_until(now, what)
+
+
+def midway(place: Workplace, seed: int) -> bool:
+    """Whether a trial has finished an epoch, but not all of them."""
+    return any(0 < len(t.history()) < EPOCHS for t in trials(place, seed).values())
+
+
+def output_of(driver: subprocess.Popen[str]) -> str:
+    output, _ = driver.communicate(timeout=300)
+    assert driver.returncode == 0, output[-5000:]
+    return output
+
+
+def require_complete(place: Workplace, seed: int, expected: Figures) -> None:
+    """The sweep came to what an undisturbed one does, and so do its runs in MLflow."""
+    assert figures(place, seed) == expected
+    (parent,) = [r for r in query.find_runs(run_name(place, seed)) if r.parent is None]
+    runs = query.trials_of("music", parent.run_id)
+    assert parent.status == "FINISHED" and [r.status for r in runs] == ["FINISHED"] * TRIALS
+    for run in runs:
+        history = query.history_of(run.run_id, "validation_f1_micro")
+        assert sorted(step for step, _ in history) == list(range(1, EPOCHS + 1))
+        recorded = [h["validation_f1_micro"] for h in expected[run.name][0]]
+        assert [value for _, value in sorted(history)] == recorded
+        for file in ("config.json", "predictions/test.parquet", "bundle/weights.safetensors"):
+            assert query.artifact_bytes(run.run_id, file)
+
+
+def run_name(place: Workplace, seed: int) -> str:
+    folder = folder_of(place, seed)
+    assert folder is not None
+    return f"quick-{folder.name}"
+
+
+@pytest.fixture(autouse=True)
+def tracking(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TONEARM_HOME", str(place.home))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(place: Workplace) -> Figures:
+    place.job("jobs.extract", "--dataset", "folder", "--audio", str(place.music), "--features",
+              "mel(n_mels=32,n_fft=1024,hop=512,frames=None)", "--seconds", "10")  # fmt: skip
+    output = place.job(*sweep(0))
+    assert "0 were there" not in output
+    found = figures(place, 0)
+    assert len(found) == TRIALS and all(len(history) == EPOCHS for history, _, _ in found.values())
+    return found
+
+
+def test_sweep_that_nobody_disturbs(place: Workplace, undisturbed: Figures) -> None:
+    require_complete(place, 0, undisturbed)
+    before = ended(place, 0)
+    again = place.job(*sweep(0), "--resume")
+    assert "best on validation" in again
+    assert ended(place, 0) == before, "a finished trial was trained again"
+
+
+def test_killed_trial(place: Workplace, undisturbed: Figures) -> None:
+    driver = place.start(*sweep(1))
+    wait(driver, lambda: midway(place, 1) and bool(trainers(driver)), "a trial was midway")
+    killed = trainers(driver)
+    for process in killed:
+        process.kill()
+    output_of(driver)
+    assert killed
+    require_complete(place, 1, undisturbed)
+
+
+def test_killed_driver(place: Workplace, undisturbed: Figures) -> None:
+    driver = place.start(*sweep(2))
+    wait(driver, lambda: bool(ended(place, 2)) and midway(place, 2), "a trial had ended and another was midway")
+    kill_group(driver)
+    finished = ended(place, 2)
+    assert 0 < len(finished) < TRIALS, "the kill came too late to test anything"
+    recorded = {name: t.history() for name, t in trials(place, 2).items()}
+    (parent,) = [r for r in query.find_runs(run_name(place, 2)) if r.parent is None]
+    assert parent.status == "RUNNING"
+
+    place.job(*sweep(2), "--resume")
+
+    require_complete(place, 2, undisturbed)
+    after = ended(place, 2)
+    assert {name: after[name] for name in finished} == finished, "a finished trial was trained again"
+    for name, history in recorded.items():
+        assert trials(place, 2)[name].history()[: len(history)] == history, "finished epochs were trained again"
+
+
+def test_nothing_to_resume_is_an_error(place: Workplace, undisturbed: Figures) -> None:
+    output = place.job(*sweep(99), "--resume", check=False)
+    assert "there is nothing to resume" in output and "leave --resume out to begin it" in output
+
+
+# --- the tracking server
+
+
+@pytest.fixture
+def server(place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrackingServer]:
+    for running in running_server(tmp_path):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", running.uri)
+        monkeypatch.setitem(place.environment, "MLFLOW_TRACKING_URI", running.uri)
+        yield running
+
+
+def test_killed_tracking_server(place: Workplace, undisturbed: Figures, server: TrackingServer) -> None:
+    driver = place.start(*sweep(3))
+    wait(driver, lambda: midway(place, 3), "a trial was midway")
+    server.kill()
+    wait(driver, lambda: len(ended(place, 3)) >= 2, "two trials ended without a server")
+    server.start()
+    output = output_of(driver)
+    assert "does not answer" in output and "answers again" in output
+    require_complete(place, 3, undisturbed)
+
+
+# --- trials that cannot work
+
+
+def test_trial_without_disk_space_fails_alone(place: Workplace, undisturbed: Figures) -> None:
+    """Its folder is a file system of 40 kB; with more space the same command completes it."""
+    victim = sorted(undisturbed)[1]
+    driver = place.start(*sweep(4))  # to learn the folder's name
+    wait(driver, lambda: folder_of(place, 4) is not None, "the sweep had a folder")
+    kill_group(driver)
+    folder = folder_of(place, 4)
+    assert folder is not None
+    full = folder / victim
+    full.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(full)], check=True, capture_output=True)
+    try:
+        output = place.job(*sweep(4))
+        assert "No space left on device" in output and "1 of 4 trials failed" in output
+        (parent,) = [r for r in query.find_runs(run_name(place, 4)) if r.parent is None]
+        by_name = {r.name: r for r in query.trials_of("music", parent.run_id)}
+        assert by_name[victim].status == "FAILED" and "No space left" in by_name[victim].tags["tonearm.error"]
+        assert [r.status for n, r in by_name.items() if n != victim] == ["FINISHED"] * (TRIALS - 1)
+    finally:
+        subprocess.run(["umount", str(full)], check=True)
+    place.job(*sweep(4), "--resume")
+    require_complete(place, 4, undisturbed)
+    run = next(r for r in query.trials_of("music", parent.run_id) if r.name == victim)
+    assert not run.tags.get("tonearm.error")
+
+
+def test_trial_without_memory_fails_alone(place: Workplace, undisturbed: Figures) -> None:
+    output = place.job("jobs.sweep", "tests.integration.spaces:too_large", "--dataset", "music")
+    assert "can't allocate memory" in output and "1 of 3 trials failed" in output
+    (parent,) = query.find_runs("too_large-")
+    statuses = [r.status for r in query.trials_of("music", parent.run_id)]
+    assert statuses == ["FINISHED", "FAILED", "FINISHED"] and parent.status == "FINISHED"
+
+
+def test_ctrl_c_leaves_no_run_running(place: Workplace, undisturbed: Figures) -> None:
+    driver = place.start(*sweep(5))
+    wait(driver, lambda: midway(place, 5), "a trial was midway")
+    driver.send_signal(2)
+    output, _ = driver.communicate(timeout=120)
+    assert driver.returncode == 130 and "the same command goes on" in output
+    api = client()
+    runs = api.search_runs([api.get_experiment_by_name("music").experiment_id], "attributes.status = 'RUNNING'")
+    assert [r.info.run_name for r in runs] == []
+    place.job(*sweep(5), "--resume")
+    require_complete(place, 5, undisturbed)

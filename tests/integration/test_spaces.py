@@ -1,0 +1,136 @@
+"""Every search space in its smallest form: its first trial, on tiny data, for one epoch, in this process."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs import datasets
+from jobs.datasets import choose_dataset, make_catalogue, parse_fields, prepare
+from jobs.training_run import Request, prepare_data
+from search_spaces import SPACES
+from tests.integration.test_recipes import WITH_FACTORS, check_stage, kind_of, settings
+from tests.tiny_data import LAYOUTS, Recording, make_recordings, write_factors
+from tonearm.audio.windows import ClipConfig
+from tonearm.core import home
+from tonearm.datasets import FolderConfig
+from tonearm.features.base import Representation
+from tonearm.pipelines import extract, workers
+from tonearm.sweeps import SearchSpace
+from tonearm.training.config import TrialConfig
+from tonearm.training.recipe import Recipe, Stage
+from tonearm.training.stages import Finished, Places, StageRun
+
+pytestmark = pytest.mark.integration
+
+#: Where the first trial's kernels reach further than those of the recipe, more of the input.
+LONGER: dict[str, dict[str, Any]] = {
+    "time": {"window.frames": 200},
+    "temporal_pooling": {"window.frames": 260},
+    "wav2d": {"window.frames": 61440},
+}
+
+
+def in_this_process(items: Sequence[dict[str, Any]], stages: Sequence[workers.Stage]) -> Iterator[dict[str, Any]]:
+    """What Ray's workers do, done here: :func:`tonearm.pipelines.workers.run_stages` without Ray."""
+    (stage,) = stages
+    answer = stage.worker(**stage.arguments)({name: [item[name] for item in items] for name in items[0]})
+    yield from (dict(zip(answer, row, strict=True)) for row in zip(*answer.values(), strict=True))
+
+
+def small(space: SearchSpace) -> Recipe:
+    """The space's base with the first trial as its last stage, as small as ``test_recipes`` makes recipes."""
+    trial = space.configs(space.points()[:1])[0]
+    if isinstance(space.base, Recipe):
+        last = dataclasses.replace(space.base.stages[-1], config=trial)
+        recipe = dataclasses.replace(space.base, stages=(*space.before, last))
+    else:
+        recipe = Recipe(FolderConfig(), (Stage("trial", trial),), "")
+    longer = LONGER.get(kind_of(trial), {}).items()
+    return recipe.replace(
+        {**parse_fields(settings(recipe)), **{f"{recipe.stages[-1].name}.{path}": value for path, value in longer}}
+    )
+
+
+@dataclass
+class Shop:
+    """A home that all spaces share: each representation is extracted once, each trial trained once."""
+
+    root: Path
+    recordings: Sequence[Recording]
+    roots: dict[str, Path] = field(default_factory=dict)
+
+    def enter(self, patch: pytest.MonkeyPatch) -> None:
+        patch.setenv("TONEARM_HOME", str(self.root / "home"))
+        patch.setenv("TONEARM_CACHE", str(self.root / "cache"))
+        patch.setattr(extract, "run_stages", in_this_process)
+        patch.setattr(datasets, "start_ray", lambda: None)
+
+    def data(self, kind: str) -> str:
+        """The folder of a data set, written when it is first asked for."""
+        if kind not in self.roots:
+            self.roots[kind] = self.root / f"tiny-{kind}"
+            LAYOUTS[kind](self.roots[kind], self.recordings)
+        return str(self.roots[kind])
+
+    def request(self, name: str) -> Request:
+        recipe = small(SPACES[name]())
+        recipe = recipe.replace({"data.root": self.data(recipe.data.kind)})
+        facts = str(write_factors(self.root / "factors.parquet", self.recordings)) if name in WITH_FACTORS else ""
+        return Request(name, recipe, grouped=recipe.grouped, facts=facts)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    made = Shop(tmp_path_factory.mktemp("spaces"), make_recordings())
+    with pytest.MonkeyPatch.context() as patch:
+        made.enter(patch)
+        extract_all(made)
+        yield made
+
+
+def extract_all(made: Shop) -> None:
+    """What all spaces need in one go for each kind of clip: each file is decoded once."""
+    wanted: dict[ClipConfig, dict[str, Representation]] = {}
+    for name in SPACES:
+        for stage in small(SPACES[name]()).stages:
+            wanted.setdefault(stage.config.clip, {}).update({r.store_name(): r for r in stage.representations()})
+    catalogue = make_catalogue(choose_dataset("folder", made.data("folder")), "all")
+    for clip, representations in wanted.items():
+        if representations:
+            prepare(catalogue, list(representations.values()), clip, min_seconds=1.0)
+
+
+@pytest.fixture(autouse=True)
+def at_work(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The shared home."""
+    shop.enter(monkeypatch)
+
+
+@pytest.mark.parametrize("name", list(SPACES))
+def test_first_trial_of_a_space_trains(name: str, shop: Shop) -> None:
+    request = shop.request(name)
+    places = Places(home.features_home(), f"{home.trials_home()}/single", home.node_cache())
+    finished: dict[str, Finished] = {}
+    own = request.recipe.data.signature()
+    manifests = prepare_data(request)
+    for stage in request.recipe.stages:
+        run = StageRun(stage, manifests[stage.data.signature() if stage.data else own], finished, places)
+        history = list(run.run())
+        finished[stage.name] = run.finish()
+
+    done = finished[request.recipe.stages[-1].name]
+    check_stage(done)
+    assert isinstance(done.config, TrialConfig)
+    assert len(history) == 1 + len(done.config.optim.rounds)
+    # What was made small is another value, the settings that were drawn are the others.
+    space = SPACES[name]()
+    trial = space.configs(space.points()[:1])[0]
+    drawn = [path for path in space.over if path.startswith(("optim.", "augment.", "model.dropout", "task.loss"))]
+    assert [done.config.at(path) for path in drawn] == [trial.at(path) for path in drawn]
+    assert {m.name for m in done.config.members} == set(request.recipe.stages[-1].members)

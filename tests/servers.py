@@ -1,0 +1,158 @@
+"""Real servers that tests start, stop and kill: PostgreSQL and MLflow's own, each in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+PATIENCE = 120.0  # seconds, on a slow machine with other work
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(happened: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, f"not within {PATIENCE:.0f} s: {what}"
+        time.sleep(0.1)
+
+
+def installed(program: str) -> Path | None:
+    """The path of a program, also where Debian puts those of PostgreSQL."""
+    places = [str(p) for p in sorted(Path("/usr/lib/postgresql").glob("*/bin"))]
+    found = shutil.which(program) or shutil.which(program, path=os.pathsep.join(places))
+    return Path(found).resolve() if found else None
+
+
+def needs(program: str) -> Path:
+    """The path of an installed program; where it is missing the test is skipped, but fails in CI."""
+    found = installed(program)
+    if found is not None:
+        return found
+    reason = f"needs {program}: apt-get install postgresql"
+    if os.environ.get("TONEARM_CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@dataclass
+class Postgres:
+    """A PostgreSQL server in a folder of its own, which can be stopped and started again."""
+
+    programs: Path
+    folder: Path
+    user: str | None
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"postgresql://tonearm@127.0.0.1:{self.port}/postgres"
+
+    def create(self) -> None:
+        initdb = [self.programs / "initdb", "-D", self.folder / "data", "-A", "trust", "-U", "tonearm", "--no-sync"]
+        subprocess.run(initdb, check=True, capture_output=True, user=self.user, cwd=self.folder)
+
+    def start(self) -> None:
+        command = [self.programs / "postgres", "-D", self.folder / "data", "-p", str(self.port), "-k", self.folder,
+                   "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]  # fmt: skip
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, user=self.user, cwd=self.folder)
+        wait_until(self._answers, f"PostgreSQL started, see {self.folder / 'log'}")
+
+    def stop(self) -> None:
+        """A fast shutdown: connections are cut."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(PATIENCE)
+            self.process = None
+
+    def _answers(self) -> bool:
+        import psycopg
+
+        try:
+            psycopg.connect(self.uri).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+@dataclass
+class TrackingServer:
+    """A real ``mlflow server``, which can be killed and started again."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{self.folder}/server.db",
+                   "--artifacts-destination", str(self.folder / "artifacts"), "--host", "127.0.0.1",
+                   "--port", str(self.port), "--workers", "1"]  # fmt: skip
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        environment.pop("MLFLOW_TRACKING_URI", None)
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+        wait_until(self._answers, f"the MLflow server started, see {self.folder / 'log'}")
+
+    def kill(self) -> None:
+        """End it as a power cut would, with its workers."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(PATIENCE)
+            self.process = None
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.uri}/health", timeout=5) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+def running_postgres() -> Iterator[Postgres]:
+    """A fresh server, for as long as a fixture lasts."""
+    initdb = needs("initdb")
+    root = os.geteuid() == 0  # PostgreSQL refuses to run as root
+    folder = Path(tempfile.mkdtemp(prefix="tonearm-postgres-"))
+    server = Postgres(initdb.parent, folder, "nobody" if root else None)
+    if root:
+        shutil.chown(folder, "nobody")
+    try:
+        server.create()
+        server.start()
+        yield server
+    finally:
+        server.stop()
+    shutil.rmtree(folder)
+
+
+def running_server(folder: Path) -> Iterator[TrackingServer]:
+    """MLflow's server, for as long as a fixture lasts."""
+    server = TrackingServer(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()

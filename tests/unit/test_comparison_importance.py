@@ -1,0 +1,148 @@
+"""Which field explains the scores, where it is known; and what the plots show."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from tonearm.core.calibration import reliability
+from tonearm.sweeps.candidates import name_of, short_names, varied_fields
+from tonearm.sweeps.comparison import Row, letter
+from tonearm.sweeps.comparison_contrast import ClassChange
+from tonearm.sweeps.comparison_curves import cost_plot, curves_plot, near, parallel_plot, pareto, reliability_plot
+from tonearm.sweeps.comparison_plots import agreement_plot, classes_plot, scores_plot
+from tonearm.sweeps.importance import importances
+
+
+def drawn(count: int = 24) -> list[dict[str, Any]]:
+    rng = np.random.default_rng(0)
+    return [{"model.kind": ("time", "simple")[i % 2], "optim.lr": float(10 ** rng.uniform(-4, -2)),
+             "optim.batch_size": int(rng.choice([8, 16]))} for i in range(count)]  # fmt: skip
+
+
+def shown(figure: Figure, path: Path) -> None:
+    figure.savefig(path / "plot.png")
+    assert (path / "plot.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_field_that_makes_the_difference_is_first() -> None:
+    configs, rng = drawn(), np.random.default_rng(1)
+    scores = [0.6 + 0.2 * (c["model.kind"] == "time") + rng.normal(0, 0.01) for c in configs]
+    found = importances(configs, varied_fields(configs), scores)
+    assert not isinstance(found, str)
+    assert found[0].name == "model" and found[0].share > 0.8
+    assert sum(f.share for f in found) == pytest.approx(1, abs=1e-6) and all(f.deviation >= 0 for f in found)
+    assert importances(configs, varied_fields(configs), scores) == found
+
+
+def test_a_numeric_field_may_matter() -> None:
+    configs = drawn()
+    found = importances(configs, varied_fields(configs), [abs(math.log10(c["optim.lr"]) + 3) for c in configs])
+    assert not isinstance(found, str) and found[0].name == "lr" and found[0].share > 0.8
+
+
+def test_little_to_go_by_is_said() -> None:
+    configs = drawn(7)
+    assert "7 configurations with a score are too few" in importances(configs, ["optim.lr"], [0.1] * 7)
+    assert "7 configurations" in importances(drawn(9), ["optim.lr"], [0.1] * 7 + [math.nan] * 2)
+    assert "same score" in importances(drawn(9), ["optim.lr"], [0.1] * 9)
+    assert importances(drawn(9), [], list(np.arange(9.0))) == "no field varies"
+
+
+# --- names
+
+
+def test_names_tell_only_what_distinguishes() -> None:
+    configs = [
+        {"model.kind": "time", "model.divisors": "4-96", "optim.lr": 0.001, "seed": 0, "clip.seconds": 30.0},
+        {"model.kind": "time", "model.divisors": "2-48", "optim.lr": 0.002, "seed": 1, "clip.seconds": 30.0},
+        {"model.kind": "simple", "model.width": 4, "optim.lr": 0.001, "seed": 0, "clip.seconds": 30.0},
+    ]
+    varied = varied_fields(configs)
+    assert varied == ["model.kind", "model.divisors", "optim.lr"]
+    assert name_of(configs[1], varied) == "model time, divisors 2-48, lr 0.002"
+    assert name_of(configs[2], varied) == "model simple, lr 0.001"
+    assert varied_fields(configs[::2]) == ["model.kind"]
+
+
+def test_short_names_stay_unique() -> None:
+    assert short_names(["model.kind", "optim.lr"]) == {"model.kind": "model", "optim.lr": "lr"}
+    assert short_names(["a.kind", "b.a", "b.lr", "c.lr"]) == {
+        "a.kind": "a", "b.a": "b.a", "b.lr": "b.lr", "c.lr": "c.lr"}  # fmt: skip
+
+
+def test_letters_do_not_run_out() -> None:
+    assert [letter(i) for i in (0, 25, 26, 52)] == ["A", "Z", "A1", "A2"]
+
+
+# --- plots
+
+
+def row(label: str, score: float, seconds: float = 10.0, parameters: int | None = 1000) -> Row:
+    return Row(label, f"model {label}", "", 2, 1, score, 0.01, {"f1_micro": (score, 0.01, None)}, 30, parameters,
+               seconds, None)  # fmt: skip
+
+
+def test_the_front_joins_what_nothing_cheaper_beats() -> None:
+    cost = {"A": 1.0, "B": 2.0, "C": 3.0, "D": 1.0}
+    assert pareto(cost, {"A": 0.5, "B": 0.4, "C": 0.9, "D": 0.6}, True) == ["D", "C"]
+    assert pareto(cost, {"A": 0.5, "B": 0.4, "C": 0.9, "D": 0.6}, False) == ["A", "B"]
+
+
+def test_labels_of_near_points_are_written_together(tmp_path: Path) -> None:
+    cost, score = {"A": 10.0, "B": 10.0, "C": 90.0}, {"A": 0.5, "B": 0.501, "C": 0.9}
+    assert near(cost, score) == [["A", "B"], ["C"]]
+    figure = cost_plot([row("A", 0.5), row("B", 0.501), row("C", 0.9, 90.0, 5000)], "f1_micro", True)
+    assert figure is not None and [t.get_text() for t in figure.axes[0].texts] == ["A, B", "C"]
+    assert figure.axes[0].get_xlabel() == "seconds of training, a run"
+    shown(figure, tmp_path)
+    assert cost_plot([row("A", 0.5, math.nan, None), row("B", 0.5)], "f1_micro", True) is None
+
+
+def test_scores_have_their_names_and_seeds(tmp_path: Path) -> None:
+    figure = scores_plot([row("A", 0.8), row("B", 0.6)], "f1_micro", [[0.79, 0.81], [0.6, 0.6]], 0.25)
+    (axis,) = figure.axes
+    assert [t.get_text() for t in axis.get_yticklabels()] == ["A  model A", "B  model B"]
+    assert any(list(line.get_xdata()) == [0.79, 0.81] for line in axis.lines)
+    shown(figure, tmp_path)
+
+
+def test_of_many_classes_those_of_the_largest_change_are_drawn(tmp_path: Path) -> None:
+    changes = [ClassChange(f"class {i}", 5, (50 - i) / 100, None, 1.0, 1.0) for i in range(100)]
+    figure = classes_plot(changes, ("A", "B"), "f1_micro")
+    ticks = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert len(ticks) == 24 and ticks[0] == "class 0 (5)" and ticks[-1] == "class 99 (5)"
+    shown(figure, tmp_path)
+
+
+def test_curves_calibration_and_agreement_are_drawn(tmp_path: Path) -> None:
+    curves = curves_plot({"A": [[(1, 0.1), (2, 0.3)], [(1, 0.2), (2, 0.4)]], "B": [[(1, 0.1), (2, 0.2)]]}, "f1_micro")
+    assert len(curves.axes[0].lines) == 3
+    legend = curves.axes[0].get_legend()
+    assert legend is not None and [t.get_text() for t in legend.get_texts()] == ["A", "B"]
+    shown(curves, tmp_path)
+    diagram = reliability(np.array([0.9, 0.8, 0.6, 0.3]), np.array([1, 1, 0, 0]))
+    panels = reliability_plot(dict.fromkeys("ABCD", diagram))
+    assert sum(axis.get_visible() for axis in panels.axes) == 4
+    assert panels.axes[0].get_title() == f"A: ECE {diagram.error:.3f}"
+    shown(panels, tmp_path)
+    matrix = np.array([[1, 0.8, 0.7], [0.8, 1, 0.6], [0.7, 0.6, 1]])
+    figure = agreement_plot(["A", "B", "C"], matrix, matrix - 0.1)
+    assert sorted(t.get_text() for t in figure.axes[0].texts) == ["0.50", "0.60", "0.60", "0.70", "0.70", "0.80"]
+    shown(figure, tmp_path)
+
+
+def test_parallel_coordinates_draw_each_configuration(tmp_path: Path) -> None:
+    configs = [{**c, "augment.extra": None if i % 2 else "x"} for i, c in enumerate(drawn(12))]
+    figure = parallel_plot(configs, varied_fields(configs), [*np.linspace(0.4, 0.8, 11), math.nan], "f1_micro", True)
+    (axis,) = figure.axes
+    assert [t.get_text() for t in axis.get_xticklabels()] == ["model", "lr", "batch_size", "extra",
+                                                               "validation\nf1_micro"]  # fmt: skip
+    lines = [line for line in axis.lines if len(line.get_xdata()) == 5]  # type: ignore[arg-type]
+    assert len(lines) == 11 and all(0 <= y <= 1 for line in lines for y in line.get_ydata())  # type: ignore[union-attr]
+    shown(figure, tmp_path)

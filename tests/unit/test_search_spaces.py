@@ -1,0 +1,196 @@
+"""All search spaces: every combination that may be drawn works, and all that should be varied is varied somewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from functools import cache
+from typing import Any
+
+import pytest
+
+from search_spaces import SPACES, demo, questions
+from search_spaces.recipes import RECIPES
+from tonearm.core.errors import ConfigError
+from tonearm.core.types import InputSpec
+from tonearm.models import ModelConfig, count_parameters
+from tonearm.models.time_freq import LongKernelNetwork
+from tonearm.sweeps import Asha, Choice, Full, Gp, Grid, Median, Population, SearchSpace, Tpe
+from tonearm.sweeps.space import Values
+from tonearm.training.config import TrialConfig
+
+MOST_REPRESENTATIONS = 12
+DRAWN = 200
+#: What a sweep must be able to vary.
+WANTED = (
+    "optim.lr", "optim.batch_size", "optim.optimizer", "optim.schedule", "optim.weight_decay",
+    "optim.clip_norm", "optim.sampling", "feature.n_fft", "feature.hop", "feature.n_mels", "feature.n_mfcc",
+    "feature.bins_per_octave", "feature.normalisation", "clip.seconds", "window.frames", "model.divisors",
+    "model.long_width", "model.separable_length", "model.widths", "model.width", "model.dropout", "task.class_weights",
+    "task.label_smoothing", "augment.time_masks", "augment.freq_masks", "augment.gain_db", "augment.shift_share",
+    "augment.mixup_alpha",
+)  # fmt: skip
+#: Fields of models that are no choice: another representation's layers, and members, which are trained before.
+FIXED = {"variant", "time", "freq", "rnn"}
+
+
+@cache
+def space(name: str) -> SearchSpace:
+    return SPACES[name]()
+
+
+def points(made: SearchSpace) -> list[Values]:
+    """All of a grid, many of any other space."""
+    return made.points() if isinstance(made.search, Grid) else made.latin_hypercube(DRAWN)
+
+
+@cache
+def drawn(name: str) -> tuple[TrialConfig, ...]:
+    return tuple(space(name).configs(points(space(name))))
+
+
+@cache
+def varied() -> dict[str, set[str]]:
+    """Every field to the spaces in which it takes several values, those within configs that are chosen included."""
+    found: dict[str, set[str]] = {}
+    for name in SPACES:
+        values: dict[str, set[str]] = {}
+        for config in drawn(name):
+            for path, value in config.flatten().items():
+                values.setdefault(path, set()).add(repr(value))
+        for path, several in values.items():
+            if len(several) > 1:
+                found.setdefault(path, set()).add(name)
+    return found
+
+
+@pytest.mark.parametrize("name", list(SPACES))
+def test_every_combination_works(name: str) -> None:
+    made = space(name)
+    made.check()
+    configs = drawn(name)
+    assert len({c.signature() for c in configs}) == len(configs) > 1
+
+
+@pytest.mark.parametrize("name", list(SPACES))
+def test_every_option_may_be_drawn(name: str) -> None:
+    made = space(name)
+    for path, domain in made.over.items():
+        if isinstance(domain, Choice):
+            assert all(any(p[path] == option for p in points(made)) for option in domain.options), path
+
+
+@pytest.mark.parametrize("name", list(SPACES))
+def test_input_is_extracted_in_few_ways(name: str) -> None:
+    made = space(name)
+    own = {(r.store_name(), c.clip) for c in drawn(name) for r in c.representations.values()}
+    assert len(own) <= MOST_REPRESENTATIONS
+    assert {store for store, _ in own} <= {r.store_name() for r in made.representations()}
+
+
+@pytest.mark.parametrize("name", list(SPACES))
+def test_track_that_is_long_enough_for_the_base_is_for_every_trial(name: str) -> None:
+    assert max(c.min_seconds for c in drawn(name)) <= space(name).trial.min_seconds
+
+
+@pytest.mark.parametrize("name", list(SPACES))
+def test_function_says_what_it_varies(name: str) -> None:
+    first = (SPACES[name].__doc__ or "").split("\n")[0]
+    assert len(first) > 40 and first.endswith((".", "?")), first
+
+
+def test_names_are_those_of_the_recipes() -> None:
+    """But of baselines, which have no network, and of means, whose members are swept."""
+    single = {name for name in RECIPES if not RECIPES[name]().ensemble and has_network(name)}
+    assert single <= set(SPACES)
+    for name in single:
+        own, recipe = space(name).trial, RECIPES[name]().stages[-1].config
+        assert isinstance(recipe, TrialConfig)
+        assert (own.model, own.task, own.feature.kind, own.dataset) == (
+            recipe.model, recipe.task, recipe.feature.kind, recipe.dataset
+        )  # fmt: skip
+    trained = {(c.model.kind, c.task.kind) for name in SPACES for c in drawn(name)}
+    for name in set(RECIPES) - single:
+        configs = [s.config for s in RECIPES[name]().results()]
+        assert {(c.model.kind, c.task.kind) for c in configs if isinstance(c, TrialConfig)} <= trained, name
+
+
+def has_network(name: str) -> bool:
+    return isinstance(RECIPES[name]().stages[-1].config, TrialConfig)
+
+
+def test_stages_before_the_varied_one_are_the_recipes_own() -> None:
+    for name in ("time_freq_mel", "genre_ensemble", "recommendation_all", "lyrics"):
+        assert space(name).before == RECIPES[name]().stages[:-1]
+
+
+@pytest.mark.parametrize("kind", list(ModelConfig.registry))
+def test_every_model_and_its_kernels_widths_and_depth_are_varied(kind: str) -> None:
+    configs = [(name, c.model) for name in SPACES for c in drawn(name) if c.model.kind == kind]
+    assert configs, f"no space trains {kind}"
+    for field in dataclasses.fields(ModelConfig.registry[kind]):  # type: ignore[arg-type]
+        if field.name not in FIXED:
+            values = {getattr(model, field.name) for _, model in configs}
+            assert len(values) > 1, f"no space varies {kind}.{field.name}"
+
+
+@pytest.mark.parametrize("path", WANTED)
+def test_field_is_varied_by_some_space(path: str) -> None:
+    assert path in varied()
+
+
+def test_every_search_and_scheduler_is_used() -> None:
+    searches = {type(space(name).search) for name in SPACES}
+    assert {Grid, Tpe, Gp, Population} < searches and len(searches) == 5
+    assert {type(space(name).scheduler) for name in SPACES} == {Full, Asha, Median}
+
+
+@pytest.mark.parametrize("name", list(questions.SPACES))
+def test_questions_are_grids_that_tell_a_difference_from_luck(name: str) -> None:
+    made = space(name)
+    assert (made.search, made.scheduler) == (Grid(), Full()) and made.seeds >= 3
+    assert "jobs.compare SWEEP" in (SPACES[name].__doc__ or "")
+    sides = math.prod(len(d.options) for d in made.over.values() if isinstance(d, Choice))
+    assert len(drawn(name)) == sides
+
+
+@pytest.mark.parametrize("feature", questions.kernel_shape().over["feature"].extremes(), ids=lambda f: f.kind)
+def test_kernels_of_all_shapes_are_in_networks_of_one_size(feature: Any) -> None:
+    inputs = feature.example_spec(questions.WINDOW.frames)
+    networks = [m.for_representation(feature.kind).build(inputs, 16) for m in questions.SHAPES]
+    weights = [count_parameters(n) for n in networks]
+    assert max(weights) / min(weights) < 1.1
+    first = [sum(layer.weight.numel() for layer in n.long) for n in networks if isinstance(n, LongKernelNetwork)]  # type: ignore[union-attr,misc]
+    assert len(first) == 4 and max(first) / min(first) < 1.1
+    assert len({n.plan.kernels for n in networks if isinstance(n, LongKernelNetwork)}) == 4
+
+
+def test_window_of_the_questions_is_about_the_least_on_which_all_models_exist() -> None:
+    cells = [(f, m) for f in questions.time_or_simple().over["feature"].extremes()
+             for m in questions.time_or_simple().over["model"].extremes()]  # fmt: skip
+
+    def all_exist(frames: int) -> bool:
+        shapes = [(m.for_representation(f.kind), InputSpec(1, f.freq_bins, frames)) for f, m in cells]
+        return not any(model.shape_problems(shape, 16) for model, shape in shapes)
+
+    assert all_exist(questions.WINDOW.frames) and not all_exist(256)
+
+
+def test_both_spaces_of_the_benchmark_are_of_the_same_32_trials() -> None:
+    grid, asha = demo.demo_grid(), demo.demo_asha()
+    assert len(grid.points()) == 32
+    assert grid.configs(grid.points()) == asha.configs(asha.points())
+    assert grid.signature != asha.signature and asha.scheduler == Asha(grace=2, reduction=3)
+
+
+def test_space_on_what_does_not_fit_is_refused() -> None:
+    """The ranges are close to what is possible: a step beyond is found before anything starts."""
+    for name, path, value, message in (
+        ("simple_mel", "feature.n_mels", 128, "longer than what is left"),
+        ("freq_cqt", "model.separable_length", 13, "kernel of 13 is longer than the frequency axis of 84"),
+        ("small_collection", "window.frames", 330, "longer than the 323 frames of a clip of 15 s at hop 1024"),
+    ):
+        made = space(name)
+        wider = dataclasses.replace(made, over={**made.over, path: Choice(value)})
+        with pytest.raises(ConfigError, match=message):
+            wider.configs(points(wider))
