@@ -32,14 +32,16 @@ from tonearm.sweeps.comparison_outputs import agreement, answer_question, parse_
 from tonearm.sweeps.comparison_outputs_report import outputs_report
 from tonearm.sweeps.comparison_report import candidates_table, report
 from tonearm.tracking.log import RunWriter
+from tonearm.tracking.patience import patiently
 from tonearm.tracking.query import RunSummary, get_run
 
 FOLDER = "comparison"
+SECONDS_TO_WAIT = 60.0  # for a server that is away, before anything is computed
 
 
 def run(texts: list[str], options: Options, out: str = "") -> str:
     """Compare runs, write the report and log it; returns the URI of the page."""
-    found = compare(texts, options)
+    found = patiently(compare, texts, options, seconds=SECONDS_TO_WAIT)
     document = report(found)
     config = found.answers[0].candidate.runs[0].config
     runs = sorted(r.summary.run_id for c in found.found.candidates for r in c.runs)
@@ -47,12 +49,13 @@ def run(texts: list[str], options: Options, out: str = "") -> str:
     folder = out or storage.join(home.reports_home(config.dataset.name), name)
     files = write_document(document, folder)
     describe(found, document)
+    page = storage.join(folder, HTML)
+    print(f"  report: {page}")
     keeper = keeper_of(found)
     writer = RunWriter(keeper.run_id)
     for file in files:
-        writer.file(file, FOLDER)
-    page = storage.join(folder, HTML)
-    print(f"  report: {page}\n  in MLflow: run {keeper.name}, artifacts {FOLDER}/")
+        patiently(writer.file, file, FOLDER)
+    print(f"  in MLflow: run {keeper.name}, artifacts {FOLDER}/")
     return page
 
 

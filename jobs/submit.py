@@ -18,7 +18,7 @@ import typer
 
 from jobs.common import cli_errors
 from tonearm.core.errors import ConfigError, JobError
-from tonearm.tracking.log import commit
+from tonearm.tracking.environment import commit
 
 ROOT = Path(__file__).parent.parent
 SECONDS_BETWEEN_LOOKS = 1.0

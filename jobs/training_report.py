@@ -18,6 +18,7 @@ from tonearm.features.given import Artists
 from tonearm.models import count_parameters
 from tonearm.recommend.artist_embeddings import overlap_of_table
 from tonearm.tasks.base import Task
+from tonearm.tracking.patience import patiently
 from tonearm.training.batches import truth_of
 from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
@@ -78,7 +79,7 @@ def report_runs(request: Request, outcome: Outcome) -> list[Row]:
         _more(request, rows[-1], overlaps)
         _keep(request, outcome, rows, overlaps)
     except BaseException as error:
-        outcome.parent.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        patiently(outcome.parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", seconds=30.0)
         raise
     return rows
 
@@ -229,7 +230,6 @@ def runs_plot(rows: Sequence[Row], title: str) -> Figure:
 def _keep(request: Request, outcome: Outcome, rows: Sequence[Row], overlaps: Mapping[str, dict[str, float]]) -> None:
     """Write the report's figures to MLflow and to the report folder."""
     figure = runs_plot(rows, f"{request.name} on {outcome.manifest.name}")
-    outcome.parent.figure("runs.png", figure)
     folder = storage.join(home.reports_home(outcome.manifest.name), f"{request.name}-{outcome.signature}")
     save_figure(storage.join(folder, "runs.png"), figure)
     summary: dict[str, Any] = {
@@ -241,7 +241,12 @@ def _keep(request: Request, outcome: Outcome, rows: Sequence[Row], overlaps: Map
     }  # fmt: skip
     storage.write_json(storage.join(folder, "summary.json"), summary)
     last = rows[-1]
-    outcome.parent.metrics({f"test_{m}": last.mean(m) for m in last.each[0]})
-    outcome.parent.metrics({f"test_{m}_deviation": last.deviation(m) for m in last.each[0]})
-    outcome.parent.end()
+
+    def complete() -> None:
+        outcome.parent.figure("runs.png", figure)
+        outcome.parent.metrics({f"test_{m}": last.mean(m) for m in last.each[0]})
+        outcome.parent.metrics({f"test_{m}_deviation": last.deviation(m) for m in last.each[0]})
+        outcome.parent.end()
+
+    patiently(complete)
     print(f"  plots and summary: {folder}; MLflow: {home.tracking_uri()}")

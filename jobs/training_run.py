@@ -107,7 +107,8 @@ def run_request(request: Request) -> Outcome:
     signature = request.signature_on(manifests.values())
     params = {"recipe": request.name, "folds": request.folds, "seeds": request.seeds, "tracks": len(own.tracks),
               "source": request.recipe.source}  # fmt: skip
-    parent = RunWriter.open(own.name, f"{request.name}-{signature}", params=params, tags={names.DATA: own.signature()})
+    name, tags = f"{request.name}-{signature}", {names.DATA: own.signature()}
+    parent = patiently(RunWriter.open, own.name, name, None, params, tags)
     try:
         runs = [
             _run(request, manifests, seed, fold, parent)
@@ -115,7 +116,7 @@ def run_request(request: Request) -> Outcome:
             for fold in (range(request.folds) if request.folds else [-1])
         ]
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
-        parent.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        patiently(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", seconds=30.0)
         raise
     return Outcome(runs, own, parent, signature)
 
@@ -168,7 +169,8 @@ def _run(request: Request, manifests: dict[str, Manifest], seed: int, fold: int,
         own = dataclasses.replace(own, tracks=split)
         if seed == 0:
             print(f"  fold {label}: {split_report(own).lines()[0]}")
-        above = RunWriter.open(own.name, f"fold-{fold + 1}-seed-{seed}", parent.run_id, {"fold": label, "seed": seed})
+        name, params = f"fold-{fold + 1}-seed-{seed}", {"fold": label, "seed": seed}
+        above = patiently(RunWriter.open, own.name, name, parent.run_id, params)
     try:
         for stage in request.recipe.stages:
             # A table of artists, say, has data of its own, which the folds do not divide.
@@ -179,10 +181,10 @@ def _run(request: Request, manifests: dict[str, Manifest], seed: int, fold: int,
             finished[stage.name] = train_stage(run, seed, above.run_id)
     except BaseException as error:
         if label:
-            above.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            patiently(above.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", seconds=30.0)
         raise
     if label:
-        above.end()
+        patiently(above.end)
     by_name = [finished[s.name] for s in request.recipe.results()]
     return Run(seed, label, finished, by_name)
 

@@ -75,7 +75,8 @@ def test_extraction_and_sweep(place: Workplace, cluster: str, monkeypatch: pytes
     assert "best on validation" in swept
 
     monkeypatch.setenv("TONEARM_HOME", str(place.home))
-    from tonearm.tracking.log import client, commit
+    from tonearm.tracking.environment import commit
+    from tonearm.tracking.log import client
 
     api = client()
     runs = api.search_runs([api.get_experiment_by_name("music").experiment_id])

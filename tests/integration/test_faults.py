@@ -3,113 +3,35 @@ same as that of a sweep that nobody disturbed."""
 
 from __future__ import annotations
 
-import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
 from tests.integration.conftest import Workplace, kill_group
-from tests.servers import TrackingServer, running_server, wait_until
+from tests.integration.quick_sweep import (
+    EPOCHS,
+    TRIALS,
+    Figures,
+    ended,
+    extract,
+    figures,
+    folder_of,
+    midway,
+    output_of,
+    require_complete,
+    run_name,
+    sweep,
+    trainers,
+    trials,
+    wait,
+)
+from tests.servers import TrackingServer, running_server
 from tonearm.tracking import query
 from tonearm.tracking.log import client
-from tonearm.training.trial import TrialFolder
 
 pytestmark = pytest.mark.integration
-
-SPACE = "tests.integration.spaces:quick"
-TRIALS, EPOCHS = 4, 6
-Figures = dict[str, tuple[list[dict[str, Any]], list[list[float]], list[list[float]]]]
-
-
-def sweep(seed: int, *more: str) -> tuple[str, ...]:
-    """The same four trials for any seed, which a grid has no use for: but another sweep, in a folder of its own."""
-    return ("jobs.sweep", SPACE, "--dataset", "music", "--seed", str(seed), *more)
-
-
-def folder_of(place: Workplace, seed: int) -> Path | None:
-    """The folder of a sweep, once it has one."""
-    for path in place.home.glob("trials/*/sweep.json"):
-        if json.loads(path.read_text())["params"]["seed"] == seed:
-            return path.parent
-    return None
-
-
-def trials(place: Workplace, seed: int) -> dict[str, TrialFolder]:
-    folder = folder_of(place, seed)
-    return {p.parent.name: TrialFolder(str(p.parent)) for p in sorted(folder.glob("*/history.json"))} if folder else {}
-
-
-def figures(place: Workplace, seed: int) -> Figures:
-    """All that a sweep came to, but how long it took."""
-    return {
-        name: (
-            [{k: v for k, v in h.items() if k not in ("epoch_seconds", "replayed")} for h in trial.history()],
-            trial.predictions("validation").probabilities.tolist(),
-            trial.predictions("test").probabilities.tolist(),
-        )
-        for name, trial in trials(place, seed).items()
-    }
-
-
-def ended(place: Workplace, seed: int) -> dict[str, int]:
-    """The trials that ended, with the time at which their state was written last."""
-    return {name: Path(t.uri, "state.pt").stat().st_mtime_ns for name, t in trials(place, seed).items() if t.ended()}
-
-
-def trainers(driver: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The processes of a driver that train a trial now."""
-    found = []
-    for process in psutil.Process(driver.pid).children(recursive=True):
-        try:
-            if "ImplicitFunc" in " ".join(process.cmdline()):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def wait(driver: subprocess.Popen[str], happened: Callable[[], bool], what: str) -> None:
-    def now() -> bool:
-        assert driver.poll() is None, f"the job ended before {what}:\n{driver.stdout.read() if driver.stdout else ''}"
-        return happened()
-
-    wait_until(now, what)
-
-
-def midway(place: Workplace, seed: int) -> bool:
-    """Whether a trial has finished an epoch, but not all of them."""
-    return any(0 < len(t.history()) < EPOCHS for t in trials(place, seed).values())
-
-
-def output_of(driver: subprocess.Popen[str]) -> str:
-    output, _ = driver.communicate(timeout=300)
-    assert driver.returncode == 0, output[-5000:]
-    return output
-
-
-def require_complete(place: Workplace, seed: int, expected: Figures) -> None:
-    """The sweep came to what an undisturbed one does, and so do its runs in MLflow."""
-    assert figures(place, seed) == expected
-    (parent,) = [r for r in query.find_runs(run_name(place, seed)) if r.parent is None]
-    runs = query.trials_of("music", parent.run_id)
-    assert parent.status == "FINISHED" and [r.status for r in runs] == ["FINISHED"] * TRIALS
-    for run in runs:
-        history = query.history_of(run.run_id, "validation_f1_micro")
-        assert sorted(step for step, _ in history) == list(range(1, EPOCHS + 1))
-        recorded = [h["validation_f1_micro"] for h in expected[run.name][0]]
-        assert [value for _, value in sorted(history)] == recorded
-        for file in ("config.json", "predictions/test.parquet", "bundle/weights.safetensors"):
-            assert query.artifact_bytes(run.run_id, file)
-
-
-def run_name(place: Workplace, seed: int) -> str:
-    folder = folder_of(place, seed)
-    assert folder is not None
-    return f"quick-{folder.name}"
 
 
 @pytest.fixture(autouse=True)
@@ -119,10 +41,8 @@ def tracking(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def undisturbed(place: Workplace) -> Figures:
-    place.job("jobs.extract", "--dataset", "folder", "--audio", str(place.music), "--features",
-              "mel(n_mels=32,n_fft=1024,hop=512,frames=None)", "--seconds", "10")  # fmt: skip
-    output = place.job(*sweep(0))
-    assert "0 were there" not in output
+    extract(place)
+    place.job(*sweep(0))
     found = figures(place, 0)
     assert len(found) == TRIALS and all(len(history) == EPOCHS for history, _, _ in found.values())
     return found

@@ -48,6 +48,13 @@ def test_a_better_side_is_found_and_an_equal_one_is_not() -> None:
     assert "one below about 0.0" in none.verdict()
 
 
+def test_equal_answers_are_called_so() -> None:
+    of = tracks(10, 2)
+    found = compared(side(of, of.right(0.5)), side(of, of.right(0.5), label="B"))
+    wanted = "No difference shown between A and B: f1_micro is the same on 20 tracks of 10 artists"
+    assert found.verdict() == wanted and found.p == 1 and found.difference.value == 0
+
+
 def test_the_order_of_the_sides_changes_only_the_sign() -> None:
     of = tracks(40, 3)
     a, b = side(of, of.right(0.8, 1), label="A"), side(of, of.right(0.6, 2), label="B")

@@ -113,6 +113,8 @@ class Contrast:
         where = f"{self.within}: " if self.within else ""
         if not self.shown:
             none = f"{where}{'no' if where else 'No'} difference shown between {self.first} and {self.second}"
+            if d.low == d.high:
+                return f"{none}: {self.measure.name} is the same on {self.tracks} tracks of {self.groups}"
             if self.p < SURE:
                 return f"{none} once all {self.family} comparisons are considered: {self._figures(d)}"
             unseen = (d.high - d.low) / 2

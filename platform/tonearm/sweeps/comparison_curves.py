@@ -11,7 +11,7 @@ from tonearm.core.calibration import Reliability
 from tonearm.sweeps.candidates import as_text, short_names
 from tonearm.sweeps.comparison import Row
 from tonearm.sweeps.comparison_plots import BLACK, BLUE, COLOURS, GREY, MARKERS, WIDTH, axis_of_names
-from tonearm.sweeps.importance import Importance
+from tonearm.sweeps.importance import WIDE, Importance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,14 +49,14 @@ def reliability_plot(diagrams: Mapping[str, Reliability]) -> Figure:
     columns = min(COLUMNS, len(diagrams))
     lines = -(-len(diagrams) // columns)
     drawn = Figure(figsize=(0.6 + 2.6 * columns, 0.5 + 2.8 * lines), layout="constrained")
-    panels = np.atleast_1d(drawn.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)).ravel()
+    panels = np.atleast_1d(drawn.subplots(lines, columns, sharey=True, squeeze=False)).ravel()
     for axis, (label, d) in zip(panels, diagrams.items(), strict=False):
         some = d.count > 0
         axis.bar((d.edges[:-1] + d.edges[1:]) / 2, d.count / d.count.sum(), width=0.9 / len(d.count), color=GREY,
                  alpha=0.4)  # fmt: skip
         axis.plot([0, 1], [0, 1], color=BLACK, linestyle=":", linewidth=1)
         axis.plot(d.confidence[some], d.accuracy[some], "o-", color=BLUE, markersize=5)
-        axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
         axis.set_title(f"{label}: ECE {d.error:.3f}", fontsize=10)
         axis.grid(alpha=0.3)
     for axis in panels[len(diagrams) :]:
@@ -118,7 +118,7 @@ def _places(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]
     """Of each value its height on an axis, 0..1, and the axis's ticks."""
     if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values) and len(set(values)) > 5:
         numbers = np.array(values, dtype=np.float64)
-        wide = numbers.min() > 0 and numbers.max() / numbers.min() >= 10
+        wide = numbers.min() > 0 and numbers.max() / numbers.min() >= WIDE
         scale = np.log(numbers) if wide else numbers
         span = float(np.ptp(scale)) or 1.0
         ends = [(0.0, f"{numbers.min():.3g}"), (1.0, f"{numbers.max():.3g}")]
@@ -135,6 +135,7 @@ def _places(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]
 def cost_plot(rows: Sequence[Row], metric: str, maximise: bool) -> Figure | None:
     """Score against seconds of training and against weights; the line joins what nothing cheaper beats."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     costs = {
         "seconds of training, a run": {r.label: r.seconds for r in rows if np.isfinite(r.seconds) and r.seconds > 0},
@@ -153,8 +154,12 @@ def cost_plot(rows: Sequence[Row], metric: str, maximise: bool) -> Figure | None
         for labels in near(found, scores):
             axis.annotate(", ".join(labels), (found[labels[0]], scores[labels[0]]), xytext=(5, 4),
                           textcoords="offset points", fontsize=9)  # fmt: skip
-        axis.set(xlabel=name, ylabel=metric, xscale="log" if max(found.values()) / min(found.values()) > 10 else
-                 "linear")  # fmt: skip
+        axis.set(xlabel=name, ylabel=metric)
+        if max(found.values()) / min(found.values()) > WIDE:
+            axis.set_xscale("log")
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axis.xaxis.set_minor_formatter(NullFormatter())
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
         axis.margins(0.12)
         axis.grid(alpha=0.3)
     return drawn

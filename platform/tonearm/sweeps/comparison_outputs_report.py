@@ -12,7 +12,7 @@ from tonearm.sweeps.comparison_document import Document, Plot, Section, Table
 from tonearm.sweeps.comparison_outputs import OVERALL, Agreement, Answered, Question
 from tonearm.sweeps.comparison_plots import agreement_plot, pair_differences_plot
 
-MOST_ROWS = 400
+MOST_ROWS = 60
 METHODS = (
     "Two models differ on a track if the class of the largest output differs; kappa (Cohen 1960) is the agreement "
     "beyond that of chance; divergence is Jensen and Shannon's (Lin 1991), in bits, 0 to 1.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tonearm.sweeps.comparison import Comparison
 from tonearm.sweeps.comparison_document import Section, Table
 from tonearm.tracking import names
@@ -35,7 +37,7 @@ def provenance(comparison: Comparison) -> Section:
             tags, config = run.summary.tags, run.config
             rows.append([answers.label, run.summary.name, run.summary.run_id, str(config.seed), config.dataset.fold,
                          config.dataset.data_signature, tags.get(names.COMMIT, ""), tags.get(names.ENVIRONMENT, ""),
-                         tags.get(names.GPU) or tags.get(names.CPU, "")])  # fmt: skip
+                         _machine(tags)])  # fmt: skip
     columns = ["", "run", "id", "seed", "fold", "data", "commit", "environment", "machine"]
     text = [f"Asked for: {', '.join(f'{r.name} ({r.run_id})' for r in comparison.found.named)}."]
     if comparison.options.split == "validation":
@@ -47,3 +49,8 @@ def provenance(comparison: Comparison) -> Section:
     if len(commits) > 1:
         text.append(f"The runs are of {len(commits)} different commits: what differs may be the code.")
     return Section("Where it comes from", text, [Table(columns, rows)])
+
+
+def _machine(tags: Mapping[str, str]) -> str:
+    gpu = tags.get(names.GPU, "none")
+    return tags.get(names.CPU, "") if gpu == "none" else gpu

@@ -33,9 +33,12 @@ def sweep_plot(results: Sequence[TrialResult], title: str) -> Figure:
                        textcoords="offset points")  # fmt: skip
     for kind in kinds:
         right.scatter([], [], color=colours[kind], label=kind)
-    left.set(xlabel="epoch", ylabel=f"validation {primary}", ylim=(0, 1), title="learning curves, by trial")
+    share = shown[0].config.task.maximise  # scores are shares as a rule, errors have no upper end
+    best = [r.best or 0.0 for r in shown]
+    ends = (min(0.0, *best), 1) if share and max(best) <= 1 else (min(0.0, *best), None)
+    left.set(xlabel="epoch", ylabel=f"validation {primary}", ylim=ends, title="learning curves, by trial")
     left.xaxis.get_major_locator().set_params(integer=True)
-    right.set(xlabel="learning rate", ylabel=f"best validation {primary}", ylim=(0, 1), xscale="log",
+    right.set(xlabel="learning rate", ylabel=f"best validation {primary}", ylim=ends, xscale="log",
               title="best epoch (larger dots: longer windows)")  # fmt: skip
     right.xaxis.set_major_locator(FixedLocator([d * 10.0**e for e in range(-8, 2) for d in (1, 1.5, 2, 3, 5, 7)]))
     right.xaxis.set_major_formatter("{x:g}")

@@ -16,7 +16,6 @@ from tonearm.core import home, storage
 from tonearm.core.errors import TrackingError
 from tonearm.core.seeding import digest
 from tonearm.tracking import names
-from tonearm.tracking.environment import commit as commit
 from tonearm.tracking.environment import environment, environment_digest, provenance
 from tonearm.tracking.patience import address
 
