@@ -13,7 +13,6 @@ The page and the same as Markdown lie in the reports of the data set, and in MLf
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, cast
@@ -136,7 +135,6 @@ def main(
     """
     with cli_errors():
         limit_threads()
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each small file
         if bool(runs) == bool(outputs):
             raise ConfigError("name runs or sweeps, as in jobs.compare RUN OTHER_RUN, or give --outputs FILE.npz")
         if (pair or against) and not outputs:

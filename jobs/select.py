@@ -33,6 +33,7 @@ from tonearm.sweeps.results import TrialResult, best_result
 from tonearm.tasks import Task
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
+from tonearm.tracking.patience import patiently, try_briefly
 from tonearm.tracking.query import champion_uri, registered
 from tonearm.tracking.register import promote, register_candidate
 from tonearm.training.batches import truth_of
@@ -87,20 +88,30 @@ def run(sweep: Sweep, results: list[TrialResult], promotion: bool | None = None)
     promotion
         Whether it becomes the champion; None: if it is no worse on the same validation tracks, or they are others.
     """
-    done = [r for r in results if r.best is not None]
+    done = [r for r in results if r.ending != "failed" and r.best is not None]
     if not done:
-        raise JobError(f"sweep {sweep.run_name} has no finished trial in {sweep.folder}: run jobs.sweep first")
-    record = storage.join(sweep.folder, "champion", f"selection-{digest([r.name for r in done])}.json")
+        raise JobError(f"sweep {sweep.run_name} has no trial that ended in {sweep.folder}: run jobs.sweep first")
+    if len(done) < len(results):
+        print(
+            f"  {len(results) - len(done)} of {len(results)} trials have not ended, or failed: chosen from the others"
+        )
+    done[0].config.heard()  # what needs more than audio cannot be served
+    record = storage.join(
+        sweep.folder, "champion", f"selection-{digest([(r.name, len(r.history)) for r in done])}.json"
+    )
     parent = sweep.open()
-    kept = registered(sweep.manifest.name, names.CANDIDATE)
-    if storage.exists(record) and kept is not None and kept.run_id == parent.run_id:
-        selection = Selection.from_dict(storage.read_json(record))
-    else:
-        selection = _select(sweep, done, parent)
-    promoted, why = _promote(selection, sweep, done[0].config.task, promotion)
+    try:
+        kept = patiently(registered, sweep.manifest.name, names.CANDIDATE)
+        selection = Selection.from_dict(storage.read_json(record)) if storage.exists(record) else None
+        if selection is None or kept is None or kept.version != selection.version:
+            selection = _select(sweep, done, parent)
+        promoted, why = _promote(selection, sweep, done[0].config.task, promotion)
+    except BaseException as error:
+        try_briefly(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
     selection = dataclasses.replace(selection, promoted=promoted, why=why)
     storage.write_json(record, dataclasses.asdict(selection))
-    parent.end()
+    patiently(parent.end)
     describe(selection, sweep, done[0].config.task)
     return selection
 
@@ -108,7 +119,7 @@ def run(sweep: Sweep, results: list[TrialResult], promotion: bool | None = None)
 def _promote(selection: Selection, sweep: Sweep, task: Task, wanted: bool | None) -> tuple[bool, str]:
     """Make the candidate the champion, if it should be."""
     dataset = sweep.manifest.name
-    now, candidate = registered(dataset, names.CHAMPION), registered(dataset, names.CANDIDATE)
+    now, candidate = (patiently(registered, dataset, alias) for alias in (names.CHAMPION, names.CANDIDATE))
     if now is not None and now.version == selection.version:
         return True, "it is the champion already"
     if wanted is None:
@@ -119,7 +130,7 @@ def _promote(selection: Selection, sweep: Sweep, task: Task, wanted: bool | None
     else:
         why = "as was asked for"
     if wanted:
-        promote(dataset, selection.version)
+        patiently(promote, dataset, selection.version)
     return wanted, why
 
 

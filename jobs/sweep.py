@@ -16,26 +16,27 @@ import os
 from collections.abc import Sequence
 from typing import Annotated
 
+import torch
 import typer
 
 from jobs.common import cli_errors, save_figure, start_ray, table
-from jobs.datasets import MAX_REJECTED, manifest_uri, parse_fields
-from jobs.sweep_plan import GIGABYTE, Sweep, find_space, plan_sweep, sweep_data
+from jobs.datasets import MAX_REJECTED, parse_fields
+from jobs.sweep_data import GIGABYTE, find_space, listed_tracks, needs_of, prepared, require_room, sweep_data
+from jobs.sweep_plan import Sweep, plan_sweep
 from search_spaces import SPACES
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.datasets import DatasetConfig
-from tonearm.datasets.manifest import load_manifest
 from tonearm.sweeps import SearchSpace
-from tonearm.sweeps.estimate import expected_share, store_needs, training_seconds
-from tonearm.sweeps.ledger import Ledger
+from tonearm.sweeps.estimate import Counts, StoreNeed, counts_of, expected_share, training_seconds
+from tonearm.sweeps.propose import FIRST_FROM_EARLIER
 from tonearm.sweeps.report import sweep_plot
 from tonearm.sweeps.results import TrialResult, best_result
 from tonearm.sweeps.run import SweepPlan, run_sweep
 from tonearm.sweeps.space import settings
 from tonearm.sweeps.strategies import Grid, Random
 from tonearm.sweeps.warm_start import earlier_runs
-from tonearm.tracking.patience import patiently
+from tonearm.tracking.patience import patiently, try_briefly
 from tonearm.training.config import TrialConfig
 
 SHOWN, MOST_COLUMNS = 40, 6  # trials and columns of a dry run's table
@@ -45,6 +46,7 @@ def run(sweep: Sweep, cpus: float = 1.0, gpus: float = 0.0) -> list[TrialResult]
     """Run what is missing of a sweep; results by trial."""
     if sweep.proposer is None:
         raise JobError(f"sweep {sweep.run_name} was only read: plan it from its space to run it")
+    start_ray()
     parent = sweep.open()
     plan = SweepPlan(
         sweep.proposer, sweep.folder, sweep.manifest_uri, home.features_home(), home.node_cache(),
@@ -53,7 +55,7 @@ def run(sweep: Sweep, cpus: float = 1.0, gpus: float = 0.0) -> list[TrialResult]
     try:
         results = run_sweep(plan)
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
-        patiently(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", seconds=30.0)
+        try_briefly(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     figure = sweep_plot(results, f"{sweep.manifest.name}: {sweep.run_name}")
     save_figure(storage.join(home.reports_home(sweep.manifest.name), "sweep.png"), figure)
@@ -76,8 +78,16 @@ def run(sweep: Sweep, cpus: float = 1.0, gpus: float = 0.0) -> list[TrialResult]
     return results
 
 
-def dry_run(name: str, space: SearchSpace, dataset: str, cores: int) -> None:
-    """Print what a sweep would be: its trials, its features and about how long it takes."""
+def dry_run(
+    name: str, space: SearchSpace, needs: Sequence[StoreNeed], counts: Counts | None, workers: int, gpus: float
+) -> None:
+    """Print what a sweep would be: its trials, its features and about how long it takes.
+
+    Parameters
+    ----------
+    counts
+        Of the data set's tracks, if it is there.
+    """
     points = space.points()
     configs = space.configs(points)
     count = space.trials if not isinstance(space.search, Grid | Random) else len(configs)
@@ -88,26 +98,25 @@ def dry_run(name: str, space: SearchSpace, dataset: str, cores: int) -> None:
     for stage in space.before:
         print(f"  trained once, before: {stage.name}")
     print(trials_table(space, configs))
-    there = bool(dataset) and storage.exists(manifest_uri(dataset))
-    manifest = load_manifest(manifest_uri(dataset)) if there else None
-    tracks = manifest.tracks if manifest else None
-    needs = [need for clip, own in space.extractions().items()
-             for need in store_needs(own, clip, home.features_home(), tracks)]  # fmt: skip
     print(f"{len(needs)} distinct representation(s), {sum(n.bytes_a_track for n in needs) / 1e6:.2f} MB a track")
-    rows = [("representation", "clip, s", "MB a track", "tracks to extract", "GB")]
+    rows: list[tuple[str, ...]] = [("representation", "clip, s", "MB a track", "tracks to extract", "GB")]
     rows += [(n.representation.brief(), f"{n.seconds:g}", f"{n.bytes_a_track / 1e6:.2f}",
               "" if n.missing is None else str(n.missing), f"{n.bytes / GIGABYTE:.2f}") for n in needs]  # fmt: skip
     if needs:
         print(table(rows))
-    if manifest is None:
-        print(f"time: not known before the data set is there ({dataset or 'none'!r} is not prepared): jobs.extract, or "
-              "run the sweep with --data")  # fmt: skip
+    if counts is None:
+        print("time: not known without the data set: name a prepared one with --dataset, or its files with --data")
         return
-    seconds = training_seconds(configs, manifest) / len(configs) * count * space.seeds
+    if gpus:
+        print("time: not known for a GPU: only this machine's cores are timed")
+        return
+    seconds = training_seconds(configs, counts) / len(configs) * count * space.seeds
     share = expected_share(space.scheduler, count * space.seeds, epochs)
+    before = " and the stages before" if space.before else ""
     print(
-        f"time: about {duration(seconds * share / cores)} on {cores} core(s) ({duration(seconds * share)} of one core; "
-        f"to the end of every trial {duration(seconds)}); a few steps of these networks were timed here"
+        f"time: about {duration(seconds * share / workers)} with {workers} trial(s) at once "
+        f"({duration(seconds * share)} of one core; to the end of every trial {duration(seconds)}), beside "
+        f"extraction{before}; a few steps of these networks were timed here"
     )
 
 
@@ -171,28 +180,38 @@ def main(
             return
         if not name:
             raise ConfigError(f"name a search space: {', '.join(SPACES)}")
-        if cpus <= 0 or gpus < 0:
-            raise ConfigError(f"--cpus {cpus:g}, --gpus {gpus:g}: a trial needs a core, and no less than no GPU")
+        if cpus <= 0 or not 0 <= gpus <= 1:
+            raise ConfigError(f"--cpus {cpus:g}, --gpus {gpus:g}: a trial needs a part of a core, and at most one GPU")
         space = resize(find_space(name), trials, epochs, seeds, seed, parse_fields(set_ or []))
         space.check()
-        chosen = dataset or ("" if data else space.trial.dataset.name)
-        if dry:
-            dry_run(name, space, chosen, os.cpu_count() or 1)
-            return
+        chosen, options = dataset or ("" if data else space.trial.dataset.name), parse_fields(option or [])
         root = os.path.expanduser(data)  # noqa: PTH111  a URI must stay as it is
-        manifests = sweep_data(space, chosen, root, label, parse_fields(option or []), "", max_rejected, max_gigabytes)
-        device = "cuda" if gpus else "cpu"
-        earlier = earlier_runs(space, manifests[""], warm_start or [])
-        sweep = plan_sweep(name.rsplit(":")[-1], space, manifests, earlier, device)
-        if resume and not Ledger(sweep.folder).proposals:
-            raise JobError(
-                f"there is nothing to resume: no sweep {sweep.run_name} was begun in {home.trials_home()} with these "
-                "options on these data; leave --resume out to begin it"
+        earlier = patiently(earlier_runs, space, warm_start or [], seconds=60.0)
+        also = [e.values for e in earlier.found[:FIRST_FROM_EARLIER]]
+        if dry:
+            manifest, extractions = prepared(chosen, root), space.extractions(also)
+            tracks = (
+                manifest.tracks if manifest else listed_tracks(space, chosen, root, label, options) if root else None
             )
-        start_ray()
+            needs = needs_of(extractions, tracks)
+            counts = counts_of(space.trial, manifest, tracks)
+            dry_run(name, space, needs, counts, max(1, int((os.cpu_count() or 1) / cpus)), gpus)
+            require_room(needs, max_gigabytes)
+            return
+        manifests = sweep_data(space, chosen, root, label, options, max_rejected, max_gigabytes, also)
+        device = "cuda" if gpus and torch.cuda.is_available() else "cpu"  # the driver's node may have none
+        sweep = plan_sweep(name.rsplit(":")[-1], space, manifests, earlier, resume, device)
         run(sweep, cpus, gpus)
         print(f"trials and their models: {sweep.folder}")
-        print(f"next: python -m jobs.compare {sweep.run_name}\n      python -m jobs.select {sweep.run_name}")
+        print(f"next: python -m jobs.compare {sweep.run_name}")
+        if not hears_nothing_else(space.trial):
+            return
+        print(f"      python -m jobs.select {sweep.run_name}")
+
+
+def hears_nothing_else(config: TrialConfig) -> bool:
+    """Whether the trial's model can answer for audio alone, as a served one must."""
+    return len(config.representations) == len(config.feature.parts())
 
 
 def resize(

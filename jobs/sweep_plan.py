@@ -1,39 +1,31 @@
-"""From a search space and a data set to a sweep that can run: data, features, the stages before it, its identity."""
+"""From a search space and a data set to a sweep that can run: its identity, the stages before it, its proposer."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.common import start_ray, stop_ray
-from jobs.datasets import choose_dataset, manifest_uri
-from jobs.training_run import Request, prepare_data, train_stage
-from search_spaces import SPACES
-from tonearm.audio.windows import ClipConfig
+from jobs.common import stop_ray
+from jobs.sweep_data import SWEPT
+from jobs.training_run import train_stage
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.core.seeding import digest
-from tonearm.datasets.base import DatasetConfig
-from tonearm.datasets.manifest import Manifest, Track, load_manifest, save_manifest
-from tonearm.features.base import Representation
+from tonearm.datasets.manifest import Manifest, load_manifest, save_manifest
 from tonearm.sweeps import SearchSpace
-from tonearm.sweeps.estimate import store_needs
 from tonearm.sweeps.ledger import Ledger
 from tonearm.sweeps.propose import Proposer
 from tonearm.sweeps.results import TrialResult, read_result
-from tonearm.sweeps.sampling import Observation
+from tonearm.sweeps.warm_start import NONE, EarlierRuns
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
-from tonearm.tracking.patience import patiently
+from tonearm.tracking.patience import patiently, try_briefly
 from tonearm.tracking.query import find_runs
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage
 from tonearm.training.stages import Finished, Places, StageRun
 
-GIGABYTE = 1e9
-SWEPT = "trial"
 MANIFEST, DESCRIPTION = "manifest.parquet", "sweep.json"
 
 
@@ -78,11 +70,13 @@ class Sweep:
         ledger = Ledger(self.folder)
         return [read_result(p.index, p.name, p.config, ledger.trial(p)) for p in ledger.proposals]
 
-    def open(self) -> RunWriter:
-        """The sweep's run in MLflow, its folder written before; waits for a server that is away."""
-        if not storage.exists(self.manifest_uri):
-            save_manifest(self.manifest_uri, self.manifest)
+    def save(self) -> None:
+        """Write down what it is."""
+        save_manifest(self.manifest_uri, self.manifest)
         storage.write_json(storage.join(self.folder, DESCRIPTION), {"name": self.name, "params": self.params})
+
+    def open(self) -> RunWriter:
+        """The sweep's run in MLflow; waits for a server that is away."""
         tags = {names.SWEEP: self.signature, names.SPACE: self.name, names.DATA: self.manifest.signature()}
         return patiently(RunWriter.open, self.manifest.name, self.run_name, None, self.params, tags)
 
@@ -102,7 +96,7 @@ def find_sweep(text: str) -> Sweep:
     JobError
         If the run is no sweep, or its folder is not in this home.
     """
-    (run, *_) = find_runs(text)
+    (run, *_) = patiently(find_runs, text, seconds=60.0)
     signature = run.tags.get(names.SWEEP)
     if signature is None:
         raise JobError(f"run {run.name} is no sweep, which has the tag {names.SWEEP}: name a sweep, e.g. demo-3f2a")
@@ -114,146 +108,65 @@ def find_sweep(text: str) -> Sweep:
     return Sweep(kept["name"], signature, manifest, kept["params"])
 
 
-def find_space(name: str) -> SearchSpace:
-    """A search space of ours by its name, or of yours by its place, ``package.module:function``.
-
-    Raises
-    ------
-    ConfigError
-        If there is none.
-    """
-    if ":" not in name:
-        return SPACES[name]()
-    module, _, function = name.partition(":")
-    try:
-        space = getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"no search space {name!r}: {error}; name a module that Python finds from here") from error
-    if not isinstance(space, SearchSpace):
-        raise ConfigError(f"{name!r} gives a {type(space).__name__}, a search space is needed")
-    return space
-
-
-def sweep_data(
-    space: SearchSpace, dataset: str, root: str = "", label: str = "", options: dict[str, object] | None = None,
-    name: str = "", max_rejected: float = 0.2, max_gigabytes: float = float("inf"), device: str = "cpu",
-) -> dict[str, Manifest]:  # fmt: skip
-    """The data of a sweep, with all the features that its trials need; what is missing is extracted.
-
-    Parameters
-    ----------
-    dataset
-        Without ``root`` the name of a data set that was prepared before, or a kind that needs no files; with it a kind,
-        by default the recipe's.
-    root
-        Folder or URI of the data set's files.
-    max_gigabytes
-        Refuse to extract more.
-
-    Returns
-    -------
-    By the signature of a data set's config its manifest; the sweep's own one also under "".
-    """
-
-    def check(tracks: Sequence[Track], features: Sequence[Representation], clip: ClipConfig) -> None:
-        require_room(features, clip, tracks, max_gigabytes)
-
-    base, extractions = space.base, space.extractions()
-    if dataset and not root and storage.exists(manifest_uri(dataset)):
-        manifest = load_manifest(manifest_uri(dataset))
-        others = [s.name for s in space.before if s.data]
-        if others:
-            raise ConfigError(
-                f"stage(s) {', '.join(others)} learn from files of their own, beside the prepared data set "
-                f"{dataset!r}: give --dataset KIND --data FOLDER"
-            )
-        for clip, features in extractions.items():
-            check(manifest.tracks, features, clip)
-        _extract_missing(manifest, extractions, space.trial.min_seconds, device)
-        return {"": manifest}
-    fields = {**({"label": label} if label else {}), **(options or {})}
-    if isinstance(base, Recipe):
-        recipe = base if not dataset or dataset == base.data.kind else base.on(DatasetConfig.registry[dataset]())
-        recipe = recipe.replace({"data.root": root} if root else {})
-        kind, given = recipe.data.kind, {**recipe.data.to_dict(), **fields}
-        given.pop("kind")
-        recipe = recipe.on(choose_dataset(kind, root, given))
-    else:
-        if dataset and dataset not in DatasetConfig.registry:
-            raise ConfigError(
-                f"there is no manifest of a data set {dataset!r} in {home.home()}: prepare it with "
-                f"python -m jobs.extract, or give its files with --dataset KIND --data FOLDER; kinds are "
-                f"{', '.join(DatasetConfig.registry)}"
-            )
-        recipe = Recipe(choose_dataset(dataset or base.dataset.name, root, fields), (Stage(SWEPT, base),), "a sweep")
-    request = Request("sweep", recipe, name, device=device, max_rejected=max_rejected)
-    manifests = prepare_data(request, extractions.pop(space.trial.clip, []), check)
-    own = manifests[recipe.data.signature()]
-    _extract_missing(own, extractions, space.trial.min_seconds, device)
-    return {**manifests, "": own}
-
-
-def require_room(
-    features: Sequence[Representation], clip: ClipConfig, tracks: Sequence[Track], max_gigabytes: float
-) -> None:
-    """Say how much is to be extracted, and refuse where that is more than allowed.
-
-    Raises
-    ------
-    ConfigError
-        With the sizes.
-    """
-    needs = [n for n in store_needs(features, clip, home.features_home(), tracks) if n.missing]
-    total = sum(n.bytes for n in needs) / GIGABYTE
-    if needs:
-        print(f"  to extract: {len(needs)} representation(s) of {max(n.missing or 0 for n in needs)} tracks, "
-              f"{total:.2f} GB")  # fmt: skip
-    if total > max_gigabytes:
-        parts = ", ".join(f"{n.representation.brief()} {n.bytes / GIGABYTE:.2f} GB" for n in needs)
-        raise ConfigError(
-            f"the sweep would extract {total:.2f} GB of features ({parts}), allowed are {max_gigabytes:g} GB: vary the "
-            "input less, or allow more with --max-gigabytes"
-        )
-
-
-def _extract_missing(
-    manifest: Manifest, extractions: Mapping[ClipConfig, Sequence[Representation]], min_seconds: float, device: str
-) -> None:
-    from tonearm.pipelines.extract import extract_features
-
-    for clip, features in extractions.items():
-        report = extract_features(manifest.tracks, features, clip, home.features_home(), min_seconds, (), device,
-                                  start=start_ray)  # fmt: skip
-        if not report.rejects:
-            continue
-        first = report.rejects[0]
-        raise ConfigError(f"{len(report.rejects)} of {len(manifest.tracks)} tracks cannot be extracted as the sweep "
-                          f"needs them, e.g. {first.track_id}: {first.reason}: prepare the data set anew")  # fmt: skip
+def sweep_signature(space: SearchSpace, data: Mapping[str, Manifest], earlier: Sequence[str]) -> str:
+    """Identity of a sweep: its space, its data, and the runs that it begins with, by their ids."""
+    return digest(space.signature, sorted({m.signature() for m in data.values()}), sorted(earlier))
 
 
 def plan_sweep(
-    name: str, space: SearchSpace, data: dict[str, Manifest], earlier: tuple[Observation, ...] = (), device: str = "cpu"
-) -> Sweep:
-    """Resolve a space on its data; the stages before it are trained now, unless they were before."""
-    own = data[""]
-    signature = digest(space.signature, sorted({m.signature() for m in data.values()}),
-                       [[str(o.values), o.score] for o in earlier])  # fmt: skip
+    name: str, space: SearchSpace, data: Mapping[str, Manifest], earlier: EarlierRuns = NONE, resume: bool = False,
+    device: str = "cpu",
+) -> Sweep:  # fmt: skip
+    """Resolve a space on its data; the stages before it are trained now, unless they were before.
+
+    Parameters
+    ----------
+    earlier
+        What it begins with; a sweep that was begun goes on with what it began with.
+    resume
+        Whether it must have been begun.
+
+    Raises
+    ------
+    JobError
+        If it was not.
+    """
+    own, signature = data[""], sweep_signature(space, data, earlier.run_ids)
+    if resume and not Ledger(sweep_folder(signature)).proposals:
+        raise JobError(
+            f"there is nothing to resume: no sweep {name}-{signature} was begun in {home.trials_home()} with these "
+            "options on these data; leave --resume out to begin it"
+        )
     params = {
         "space": name, "tracks": len(own.tracks), "trials": space.trials, "seeds": space.seeds, "seed": space.seed,
-        "search": str(space.search), "scheduler": str(space.scheduler), "earlier": len(earlier),
+        "search": str(space.search), "scheduler": str(space.scheduler), "earlier": len(earlier.found),
         **{f"over.{path}": str(domain) for path, domain in space.over.items()},
     }  # fmt: skip
     finished: dict[str, Finished] = {}
     places = Places(home.features_home(), f"{home.trials_home()}/single", home.node_cache(), device)
     if space.before:
         stop_ray()  # training is one process: it has the cores to itself
-        parent = Sweep(name, signature, own, params).open()
-        for stage in space.before:
-            manifest = data[stage.data.signature()] if stage.data else own
-            finished[stage.name] = train_stage(StageRun(stage, manifest, finished, places), 0, parent.run_id)
+        if space.seeds > 1:
+            print("  seeds vary the last stage only: its members are trained once")
+        _train_before(space, data, finished, places, Sweep(name, signature, own, params).open())
     last = space.base.stages[-1] if isinstance(space.base, Recipe) else Stage(SWEPT, space.trial)
     swept = StageRun(last, own, finished, places)
     if not isinstance(swept.config, TrialConfig):
         raise ConfigError(f"stage {last.name!r} is a baseline: a sweep varies a network")
-    proposer = Proposer(space, swept.config, swept.manifest, earlier)
-    return Sweep(name, signature, swept.manifest, params, proposer)
+    kept = earlier.kept_in(sweep_folder(signature), space.over)
+    proposer = Proposer(space, swept.config, swept.manifest, kept.on(swept.manifest.signature()))
+    sweep = Sweep(name, signature, swept.manifest, params, proposer)
+    sweep.save()
+    return sweep
+
+
+def _train_before(
+    space: SearchSpace, data: Mapping[str, Manifest], finished: dict[str, Finished], places: Places, parent: RunWriter
+) -> None:
+    try:
+        for stage in space.before:
+            manifest = data[stage.data.signature()] if stage.data else data[""]
+            finished[stage.name] = train_stage(StageRun(stage, manifest, finished, places), 0, parent.run_id)
+    except BaseException as error:
+        try_briefly(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise

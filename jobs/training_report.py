@@ -18,7 +18,7 @@ from tonearm.features.given import Artists
 from tonearm.models import count_parameters
 from tonearm.recommend.artist_embeddings import overlap_of_table
 from tonearm.tasks.base import Task
-from tonearm.tracking.patience import patiently
+from tonearm.tracking.patience import patiently, try_briefly
 from tonearm.training.batches import truth_of
 from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
@@ -79,7 +79,7 @@ def report_runs(request: Request, outcome: Outcome) -> list[Row]:
         _more(request, rows[-1], overlaps)
         _keep(request, outcome, rows, overlaps)
     except BaseException as error:
-        patiently(outcome.parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", seconds=30.0)
+        try_briefly(outcome.parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     return rows
 

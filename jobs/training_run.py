@@ -18,13 +18,13 @@ from tonearm.datasets.folds import with_fold
 from tonearm.datasets.manifest import Manifest, Track
 from tonearm.datasets.split_report import report as split_report
 from tonearm.features.base import Representation
-from tonearm.sweeps.results import ENDING, ERROR, figures_of, log_history, log_outcome, run_tags
+from tonearm.sweeps.results import ENDING, ERROR, figures_of, log_config, log_history, log_outcome, run_tags
 from tonearm.tracking import names
 from tonearm.tracking.buffer import BufferedRun
 from tonearm.tracking.log import RunWriter, Status
-from tonearm.tracking.patience import patiently
+from tonearm.tracking.patience import patiently, try_briefly
 from tonearm.training.config import TrialConfig
-from tonearm.training.recipe import Recipe, Stage, recipe_representations
+from tonearm.training.recipe import Recipe, Stage, StageConfig, recipe_representations
 from tonearm.training.stages import Finished, Places, StageRun, seeded
 
 Check = Callable[[Sequence[Track], Sequence[Representation], ClipConfig], None]
@@ -106,6 +106,7 @@ def run_request(request: Request) -> Outcome:
     own = manifests[request.recipe.data.signature()]
     signature = request.signature_on(manifests.values())
     params = {"recipe": request.name, "folds": request.folds, "seeds": request.seeds, "tracks": len(own.tracks),
+              "ensemble": request.recipe.ensemble,
               "source": request.recipe.source}  # fmt: skip
     name, tags = f"{request.name}-{signature}", {names.DATA: own.signature()}
     parent = patiently(RunWriter.open, own.name, name, None, params, tags)
@@ -116,7 +117,7 @@ def run_request(request: Request) -> Outcome:
             for fold in (range(request.folds) if request.folds else [-1])
         ]
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
-        patiently(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", seconds=30.0)
+        try_briefly(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     return Outcome(runs, own, parent, signature)
 
@@ -181,7 +182,7 @@ def _run(request: Request, manifests: dict[str, Manifest], seed: int, fold: int,
             finished[stage.name] = train_stage(run, seed, above.run_id)
     except BaseException as error:
         if label:
-            patiently(above.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", seconds=30.0)
+            try_briefly(above.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     if label:
         patiently(above.end)
@@ -212,7 +213,8 @@ def train_stage(run: StageRun, seed: int, parent: str) -> Finished:
         line.close()
         sending.tag(ERROR, str(error)[-5000:])
         sending.close()
-        patiently(_end_badly, identity, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", seconds=60.0)
+        status: Status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        try_briefly(_end_badly, identity, config, status)
         raise
     line.say(_sentence(of, done, history))
     sending.close()
@@ -234,14 +236,17 @@ def _complete(identity: Identity, done: Finished, history: list[dict[str, Any]])
     """Scores, plots and predictions of a finished stage, once: the tag that comes last says that all is there."""
     writer = RunWriter.open(*identity)
     if writer.tags().get(ENDING) != "completed":
+        log_config(writer, done.config)
         log_history(writer, history, done.task.primary)
         log_outcome(writer, done.config, done.folder, history)
         writer.tag(ENDING, "completed")
     writer.end()
 
 
-def _end_badly(identity: Identity, status: Status) -> None:
-    RunWriter.open(*identity).end(status)
+def _end_badly(identity: Identity, config: StageConfig, status: Status) -> None:
+    writer = RunWriter.open(*identity)
+    log_config(writer, config)
+    writer.end(status)
 
 
 def stages_of(runs: list[Run]) -> Iterator[tuple[str, list[Finished]]]:

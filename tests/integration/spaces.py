@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from tonearm.audio.windows import ClipConfig
+from tonearm.datasets import FolderConfig
 from tonearm.features import Mel
 from tonearm.models.simple import SimpleConfig
+from tonearm.models.stacked import TimeFreqConfig
+from tonearm.models.time_freq import FreqConfig, TimeConfig
 from tonearm.sweeps import Choice, Full, Grid, LogUniform, Population, SearchSpace, Tpe
 from tonearm.tasks import SingleLabel
 from tonearm.training.config import DatasetRef, OptimConfig, TrialConfig, WindowConfig
+from tonearm.training.recipe import Recipe, Stage
 
 BASE = TrialConfig(
     dataset=DatasetRef(name="music"),
@@ -44,3 +48,32 @@ def population() -> SearchSpace:
     return SearchSpace(
         BASE.replace({"optim.epochs": 4}), over, trials=4, search=Population(generations=2), scheduler=Full()
     )
+
+
+def stacked() -> SearchSpace:
+    """Time and Freq, trained once, under dense layers that vary."""
+    member = {"divisors": "4,8", "widths": "4,4,8"}
+    time, freq = TimeConfig.from_dict(member), FreqConfig.from_dict(member)
+    short = BASE.replace({"optim.epochs": 2})
+    top = short.replace({"model": TimeFreqConfig(time=time, freq=freq, hidden="8,4")})
+    recipe = Recipe(
+        FolderConfig(),
+        (
+            Stage("time", short.replace({"model": time})),
+            Stage("freq", short.replace({"model": freq})),
+            Stage("time_freq", top, members={"time": "time", "freq": "freq"}),
+        ),
+        "a test",
+    )
+    return SearchSpace(recipe, {"model.dropout": Choice(0.0, 0.5)}, search=Grid(), scheduler=Full())
+
+
+def clips() -> SearchSpace:
+    """Clips of two lengths, each extracted once."""
+    over = {"clip.seconds": Choice(8.0, 10.0), "optim.lr": Choice(1e-3, 5e-3)}
+    return SearchSpace(BASE.replace({"optim.epochs": 1}), over, search=Grid(), scheduler=Full())
+
+
+def no_space() -> str:
+    """A mistake."""
+    return "a sentence"

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import binomtest
 
 from tests.unit.comparison_runs import Tracks, answers, side, tracks
+from tonearm.core.differences import Difference
 from tonearm.core.errors import ConfigError
-from tonearm.core.significance import Difference
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.time_freq import FreqConfig, TimeConfig
 from tonearm.sweeps.comparison_answers import Answers, aligned

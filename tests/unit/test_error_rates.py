@@ -7,7 +7,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from tonearm.core.significance import holm, mcnemar, mean_difference, randomisation_test
+from tonearm.core.differences import mean_difference
+from tonearm.core.significance import holm, mcnemar, randomisation_test
 
 
 def simulate(

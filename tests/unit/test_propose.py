@@ -149,7 +149,7 @@ def test_best_earlier_settings_are_tried_first(tmp_path: Path, search: Random | 
     assert [p.values for p in ledger.proposals[:2]] == [o.values for o in earlier]
     settings = [str(p.values) for p in ledger.proposals]
     assert len(set(settings)) == len(settings)
-    assert len(settings) == (8 if search == Random() else 6)
+    assert len(settings) == 6
 
 
 # --- populations

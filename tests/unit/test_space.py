@@ -97,7 +97,7 @@ def test_combination_that_cannot_work_is_found_when_drawn() -> None:
         over={"feature.hop": Choice(256, 512), "window.frames": Choice(40, 160)},
         trials=8,
     )
-    with pytest.raises(ConfigError, match=r"trial \d \(feature.hop=512, window.frames=160\): window.frames 160"):
+    with pytest.raises(ConfigError, match=r"settings \d \(feature.hop=512, window.frames=160\): window.frames 160"):
         pair.check()
 
 

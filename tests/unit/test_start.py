@@ -90,8 +90,8 @@ def test_wrong_start_is_named(features: Path, tmp_path: Path) -> None:
 def test_completed_trial_has_been_tested(features: Path, tmp_path: Path) -> None:
     tracks = [*toy_tracks(), *(track(f"test-{c}{i}", c, split="test") for c in CLASSES for i in range(2))]
     config = tiny_config({"optim.epochs": 2})
-    folder, seen = TrialFolder(str(tmp_path / "trial")), []
-    for metrics in run_trial(config, toy_batches(tmp_path / "features", config, tracks), folder, test=True):
-        seen.append((metrics["epoch"], folder.ended()))
+    folder = TrialFolder(str(tmp_path / "trial"))
+    running = run_trial(config, toy_batches(tmp_path / "features", config, tracks), folder, test=True)
+    seen = [(metrics["epoch"], folder.ended()) for metrics in running]
     assert seen == [(1, None), (2, None)] and folder.ended() == {"how": "completed"}
     assert folder.predictions("test").track_ids == sorted(f"test-{c}{i}" for c in CLASSES for i in range(2))

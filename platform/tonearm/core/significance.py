@@ -6,43 +6,19 @@ here but McNemar's treat whole groups as the draws.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import bdtr, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import bdtr, stdtr
 
+from tonearm.core.differences import LEAST, blocks, check_count, paired
 from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import derive_seed
-from tonearm.core.statistics import bootstrap_draws
 
 MOST_GROUPS_ENUMERATED = 14  # 16 384 flips: about as dear as the default draws
 ROUNDING = 1e-12  # of the sum of all differences: two sums that are this near to each other are equal
-CELLS_AT_ONCE = 2_000_000  # draws x groups that are in memory together
-
-
-@dataclass(frozen=True)
-class Difference:
-    """An estimated difference, first - second.
-
-    Attributes
-    ----------
-    value
-        The estimate.
-    low, high
-        Ends of its confidence interval.
-    p
-        Two-sided, above 0: at most 1 - confidence exactly where the interval of that confidence excludes 0.
-    clusters
-        How many groups were drawn from.
-    """
-
-    value: float
-    low: float
-    high: float
-    p: float
-    clusters: int
+FEWEST_DRAWS = 10_000
+ENOUGH_HITS = 40  # for a p value that is off by a sixth
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -75,7 +51,7 @@ def randomisation_test(
 
     Of at most :data:`MOST_GROUPS_ENUMERATED` groups that differ all tosses are tried, and where groups differ by
     equal amounts the tosses are counted (with a group a track and scores of 0 and 1 that is McNemar's exact test);
-    else ``draws`` tosses are drawn.
+    else ``draws`` tosses are drawn, of which the first :data:`FEWEST_DRAWS` do where they tell p well enough.
 
     Parameters
     ----------
@@ -102,11 +78,8 @@ def randomisation_test(
     ----------
     Fisher 1935, *The Design of Experiments*, section 21; Phipson and Smyth 2010 on p values that are never 0.
     """
-    differences, place = _paired(first, second, groups)
-    _check_count("draws", draws)
-    rounding = ROUNDING * np.abs(differences).sum()
-    sums = np.bincount(place, differences)
-    sums = sums[np.abs(sums) > rounding]
+    sums, rounding = _sums_that_differ(first, second, groups)
+    check_count("draws", draws)
     if not len(sums) or np.ptp(np.abs(sums)) <= rounding:
         return mcnemar(int((sums > 0).sum()), int((sums < 0).sum()))
     least = abs(sums.sum()) - rounding  # what is as far from 0 as the observed sum
@@ -114,90 +87,94 @@ def randomisation_test(
         flips = np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1
         return float((np.abs((1 - 2 * flips) @ sums) >= least).mean())
     rng = np.random.default_rng(derive_seed("randomisation", seed, len(sums)))
-    hits = 0
-    for rows in _blocks(draws, len(sums)):
-        flips = rng.integers(0, 2, (rows, len(sums)), dtype=np.int8)
-        hits += int((np.abs(sums.sum() - 2 * (flips @ sums)) >= least).sum())
+    hits = _hits(rng, sums, least, min(draws, FEWEST_DRAWS))
+    if draws > FEWEST_DRAWS:
+        if hits >= ENOUGH_HITS:
+            return (1 + hits) / (1 + FEWEST_DRAWS)
+        hits += _hits(rng, sums, least, draws - FEWEST_DRAWS)
     return (1 + hits) / (1 + draws)
 
 
-def mean_difference(
-    first: np.ndarray,
-    second: np.ndarray,
-    groups: Sequence[str],
-    confidence: float = 0.95,
-    resamples: int = 5000,
-    seed: int = 0,
-) -> Difference:
-    """How much larger the first system's mean score over tracks is: a paired bootstrap that draws groups.
-
-    Of five groups or fewer, hits that come by group find equal systems different in up to 13 of 100 cases, not 5:
-    there :func:`randomisation_test` decides, which holds whatever the number of groups.
-
-    Parameters
-    ----------
-    first, second
-        Scores of the same tracks, (tracks,).
-    groups
-        The group of each track, two different ones at least.
-    confidence
-        Within 0 and 1.
-    resamples
-        Draws.
-    seed
-        Of the draws.
-
-    Raises
-    ------
-    ConfigError
-        If there are no tracks, lengths differ, scores are not finite, or there is a single group.
-
-    References
-    ----------
-    Hesterberg 2015, *What Teachers Should Know About the Bootstrap*, on the expanded percentile interval.
-    """
-    differences, place = _paired(first, second, groups)
-    clusters = _check_bootstrap(groups, confidence, resamples)
-    sums, counts = np.bincount(place, differences), np.bincount(place)
-    rng = np.random.default_rng(derive_seed("mean difference", seed, clusters))
-    parts = []
-    for rows in _blocks(resamples, clusters):
-        drawn = rng.integers(0, clusters, (rows, clusters))
-        parts.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
-    return _expanded_percentile(float(differences.mean()), np.concatenate(parts), clusters, confidence)
+def _hits(rng: np.random.Generator, sums: np.ndarray, least: float, draws: int) -> int:
+    """Of so many tosses of all groups' coins, those whose sum is as far from 0 as ``least``."""
+    hits = 0
+    for rows in blocks(draws, len(sums)):
+        bits = rng.integers(0, 256, (rows, -(-len(sums) // 8)), dtype=np.uint8)
+        flips = np.unpackbits(bits, axis=1, count=len(sums)).astype(np.float64)
+        hits += int((np.abs(sums.sum() - 2 * (flips @ sums)) >= least).sum())
+    return hits
 
 
-def paired_bootstrap(
-    statistic: Callable[[np.ndarray], float],
-    groups: Sequence[str],
-    confidence: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Difference:
-    """The same of any difference of two systems, such as that of their F1 macro.
+def _sums_that_differ(first: np.ndarray, second: np.ndarray, groups: Sequence[str]) -> tuple[np.ndarray, float]:
+    """The summed differences of the groups that differ, and what is a rounding error of them."""
+    differences, place = paired(first, second, groups)
+    rounding = float(ROUNDING * np.abs(differences).sum())
+    sums = np.bincount(place, differences)
+    return sums[np.abs(sums) > rounding], rounding
+
+
+def groups_that_differ(first: np.ndarray, second: np.ndarray, groups: Sequence[str]) -> int:
+    """How many groups two systems differ on: k of them give :func:`randomisation_test` no p below 2 / 2^k."""
+    return len(_sums_that_differ(first, second, groups)[0])
+
+
+def enough_draws(comparisons: int) -> int:
+    """Tosses with which each of so many comparisons can be significant at 5 % after Holm's correction."""
+    return max(FEWEST_DRAWS, 40 * round(comparisons / 0.05))
+
+
+def swap_test(
+    statistic: Callable[[np.ndarray], float], groups: Sequence[str], draws: int = 1000, seed: int = 0
+) -> float:
+    """:func:`randomisation_test` of any metric: the systems' predictions are swapped for whole groups.
+
+    All swaps are tried if ``draws`` are as many. Else, where no draw is as far from 0 as what was observed, p is that
+    of Student's t with the draws' deviation, so that few draws of a dear metric do for many comparisons.
 
     Parameters
     ----------
     statistic
-        Maps an array of track indices, some of them repeated, to the difference of both systems on these tracks.
-    groups, confidence, resamples, seed
-        As of :func:`mean_difference`.
+        Maps which tracks are swapped, bool (tracks,), to the difference of the metric, first - second.
+    groups
+        The group of each track.
+    draws
+        Tosses of all groups' coins.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    float
+        The two-sided p value, above 0; of k groups at least 2 / 2^k.
 
     Raises
     ------
     ConfigError
-        If there are no tracks, a single group, or the statistic is not finite.
+        If there are no tracks, or the statistic is not finite.
     """
-    clusters = _check_bootstrap(groups, confidence, resamples)
-    draws = bootstrap_draws(statistic, groups, resamples, seed)
-    value = float(statistic(np.arange(len(groups))))
-    bad = int((~np.isfinite([value, *draws])).sum())
+    check_count("draws", draws)
+    if not len(groups):
+        raise ConfigError("there are 0 tracks to compare on: give at least one")
+    names, place = np.unique(np.asarray(groups), return_inverse=True)
+    observed = statistic(np.zeros(len(groups), dtype=bool))
+    all_of_them = 2 ** len(names) <= draws
+    if all_of_them:
+        flips = np.arange(2 ** len(names))[:, None] >> np.arange(len(names)) & 1
+    else:
+        rng = np.random.default_rng(derive_seed("swaps", seed, len(names)))
+        flips = rng.integers(0, 2, (draws, len(names)), dtype=np.int8)
+    drawn = np.array([statistic(row.astype(bool)[place]) for row in flips], dtype=np.float64)
+    bad = int((~np.isfinite([observed, *drawn])).sum())
     if bad:
-        raise ConfigError(
-            f"the statistic is not finite for {bad} of {resamples + 1} sets of tracks: give one that is defined "
-            "whichever groups are drawn"
-        )
-    return _expanded_percentile(value, draws, clusters, confidence)
+        raise ConfigError(f"the statistic is not finite for {bad} of {len(drawn) + 1} swaps: give one that always is")
+    hits = int((np.abs(drawn) >= abs(observed) - ROUNDING).sum())
+    if all_of_them:
+        return hits / len(drawn)
+    p = (1 + hits) / (1 + draws)
+    if hits:
+        return p
+    tail = 2 * float(stdtr(len(names) - 1, -abs(observed) / np.sqrt(np.mean(drawn**2))))
+    return min(p, max(tail, 2.0 ** (1 - len(names)), LEAST))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -225,64 +202,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
     return [float(x) for x in adjusted]
-
-
-def _expanded_percentile(value: float, draws: np.ndarray, clusters: int, confidence: float) -> Difference:
-    """Hesterberg's interval of bootstrap draws, and the p value by which it just touches 0.
-
-    Percentiles are too narrow for few clusters, like a normal interval with the uncorrected deviation. The tail is
-    widened as that interval would have to be: by Student's t, and by sqrt(n / (n - 1)).
-    """
-    freedom, widening = clusters - 1, math.sqrt(clusters / (clusters - 1))
-    reach = stdtrit(freedom, (1 + confidence) / 2)
-    least = 1 / (1 + len(draws))
-    tail = ndtr(-widening * reach)
-    if tail < max(least, float(clusters) ** -clusters):
-        # The chance of the farthest draw, one cluster always, is larger: the interval is t's with the draws' deviation.
-        error = widening * float(draws.std())
-        p = 2 * stdtr(freedom, -abs(value) / error) if error > 0 else float(value == 0)
-        low, high = value - reach * error, value + reach * error
-    else:
-        beyond = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
-        p = 2 * stdtr(freedom, ndtri((1 + beyond) / (1 + len(draws))) / widening)
-        rank = int(tail / least)  # of the ordered draws, from 1
-        low, high = np.sort(draws)[[rank - 1, len(draws) - rank]]
-    return Difference(value, float(low), float(high), float(np.clip(p, least, 1)), clusters)
-
-
-def _paired(first: np.ndarray, second: np.ndarray, groups: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Differences first - second, float64 (tracks,), and the number of each track's group, from 0 (tracks,)."""
-    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    if first.ndim != 1 or first.shape != second.shape or len(first) != len(groups):
-        raise ConfigError(
-            f"scores of shape {first.shape} and {second.shape}, and {len(groups)} groups: give one score of each "
-            "system, and one group, for each track"
-        )
-    if not len(first):
-        raise ConfigError("there are 0 tracks to compare on: give at least one")
-    bad = int((~np.isfinite(first) | ~np.isfinite(second)).sum())
-    if bad:
-        raise ConfigError(f"the scores of {bad} of {len(first)} tracks are not finite: score them, or leave them out")
-    return first - second, np.unique(np.asarray(groups), return_inverse=True)[1]
-
-
-def _check_bootstrap(groups: Sequence[str], confidence: float, resamples: int) -> int:
-    """How many different groups there are, if a bootstrap can draw from them."""
-    clusters = len(set(groups))
-    if clusters < 2:
-        raise ConfigError(f"{clusters} group of {len(groups)} tracks: an interval needs at least two groups")
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence is {confidence}: it lies within 0 and 1, such as 0.95")
-    _check_count("resamples", resamples)
-    return clusters
-
-
-def _check_count(name: str, count: int) -> None:
-    if count < 1:
-        raise ConfigError(f"{name} is {count}: draw at least once")
-
-
-def _blocks(rows: int, columns: int) -> list[int]:
-    """Numbers of rows that sum to ``rows``, each so few that rows x columns fit into memory."""
-    most = max(1, CELLS_AT_ONCE // columns)
-    return [min(most, rows - start) for start in range(0, rows, most)]

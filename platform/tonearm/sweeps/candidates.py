@@ -1,4 +1,4 @@
-"""What is compared: configurations, each with its runs (seeds and folds), found in MLflow."""
+"""What is compared: configurations, each with its runs (seeds and folds), and what people call them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tonearm.core.errors import ConfigError, TrackingError
-from tonearm.sweeps.results import ENDING, ERROR, configuration
+from tonearm.datasets.manifest import Split
+from tonearm.sweeps.results import ENDING, ERROR
 from tonearm.tasks.base import Task
-from tonearm.tracking import names
-from tonearm.tracking.query import RunSummary, artifact_bytes, find_runs, leaves_of
+from tonearm.tracking.query import RunSummary
 from tonearm.training.baselines import BaselineConfig
 from tonearm.training.config import TrialConfig
 
@@ -24,17 +23,26 @@ NO_PART_OF_A_NAME = ("dataset.", "seed", "members", "start")
 
 @dataclass(frozen=True)
 class TrialRun:
-    """One run of a configuration: of one seed and, in a cross-validation, of one fold."""
+    """One run of a configuration: of one seed and, in a cross-validation, of one fold.
+
+    Attributes
+    ----------
+    before
+        Seconds that training the frozen parts of its network took, and theirs; NaN where they are not known.
+    """
 
     summary: RunSummary
     config: TrialConfig | BaselineConfig
+    before: float = 0.0
 
     @property
     def ending(self) -> str:
         """``completed``, ``stopped`` by the scheduler, ``failed``, or ``running``."""
         if self.summary.tags.get(ENDING):
             return self.summary.tags[ENDING]
-        return "running" if self.summary.status == "RUNNING" else "failed"
+        return {"FINISHED": "completed", "RUNNING": "running", "SCHEDULED": "running"}.get(
+            self.summary.status, "failed"
+        )
 
     @property
     def error(self) -> str:
@@ -45,6 +53,11 @@ class TrialRun:
     def validation(self) -> float:
         """The best validation value of the primary metric; NaN where no epoch was finished."""
         return self.summary.metrics.get(f"best_{self.config.task.primary}", float("nan"))
+
+    @property
+    def seconds(self) -> float:
+        """Of its training and of what it is made of; NaN where that is not known."""
+        return self.summary.metrics.get("seconds", float("nan")) + self.before
 
 
 @dataclass(frozen=True)
@@ -73,154 +86,34 @@ class Candidate:
     def completed(self) -> tuple[TrialRun, ...]:
         return tuple(r for r in self.runs if r.ending == "completed")
 
-    @property
-    def by_seed(self) -> dict[int, float]:
-        """The validation score of each seed, the mean over its folds."""
+    def is_whole(self, split: Split) -> bool:
+        """Whether every run came as far as the split is judged: of the mean of those that were not stopped, since they
+        did well, a comparison would be unfair to the others."""
+        endings = ("completed",) if split == "test" else ("completed", "stopped")
+        return all(run.ending in endings for run in self.runs)
+
+    def by_seed(self, split: Split) -> dict[int, float]:
+        """The validation score of each seed, the mean over its folds.
+
+        Of the completed runs, if there are any; on the validation split, of the stopped ones as well.
+        """
+        counted = self.runs if split == "validation" or not self.completed else self.completed
         seeds: dict[int, list[float]] = {}
-        for run in self.runs:
+        for run in counted:
             if np.isfinite(run.validation):
                 seeds.setdefault(run.config.seed, []).append(run.validation)
         return {seed: float(np.mean(values)) for seed, values in sorted(seeds.items())}
 
-    @property
-    def validation(self) -> float:
+    def validation(self, split: Split) -> float:
         """The mean over the seeds; NaN where there is none."""
-        return float(np.mean(list(self.by_seed.values()))) if self.by_seed else float("nan")
-
-
-@dataclass(frozen=True)
-class Found:
-    """What was named, and what it holds.
-
-    Attributes
-    ----------
-    named
-        The runs that were named.
-    notes
-        What was left out, and why.
-    """
-
-    named: list[RunSummary]
-    candidates: list[Candidate]
-    notes: list[str]
-
-
-def find_candidates(texts: Sequence[str]) -> Found:
-    """The configurations below some runs or sweeps.
-
-    Parameters
-    ----------
-    texts
-        Run ids, names of runs, or beginnings of them.
-
-    Raises
-    ------
-    TrackingError
-        If one is not found, or there is no trial below any of them.
-    ConfigError
-        If they are of different tasks or data sets.
-    """
-    named = [run for text in texts for run in find_runs(text)]
-    leaves: dict[str, tuple[RunSummary, RunSummary]] = {}
-    for run in named:
-        for leaf in leaves_of(run.run_id) or [run]:
-            leaves.setdefault(leaf.run_id, (leaf, run))
-    runs: list[tuple[TrialRun, RunSummary]] = []
-    notes: list[str] = []
-    for leaf, origin in leaves.values():
-        config = config_of(leaf)
-        if config is None:
-            notes.append(_without_config(leaf))
-        else:
-            runs.append((TrialRun(leaf, config), origin))
-    if not runs:
-        raise TrackingError(
-            f"{', '.join(repr(t) for t in texts)} hold{'s' if len(texts) == 1 else ''} no trial with a config.json: "
-            "name a sweep, a training or trials; what was trained by an older version is trained again by its command"
-            + "".join(f"; {note}" for note in notes[:3])
-        )
-    kept = _of_one_question(runs, notes)
-    return Found(named, _named(_configurations(kept, notes)), notes)
+        seeds = self.by_seed(split)
+        return float(np.mean(list(seeds.values()))) if seeds else float("nan")
 
 
 def error_of(run: RunSummary) -> str:
     """The last line of what a run failed with, if that was noted."""
     lines = run.tags.get(ERROR, "").strip().splitlines()
     return lines[-1] if lines else ""
-
-
-def _without_config(run: RunSummary) -> str:
-    if run.status == "FAILED":
-        return f"{run.name} failed before its first epoch: {error_of(run) or 'no reason noted'}"
-    return f"{run.name} holds no config.json, so it is no trial, unfinished, or of an older version: left out"
-
-
-def config_of(run: RunSummary) -> TrialConfig | BaselineConfig | None:
-    """The config that a run holds; None if it is no trial's.
-
-    Raises
-    ------
-    TrackingError
-        If it cannot be read.
-    """
-    data = artifact_bytes(run.run_id, "config.json")
-    if data is None:
-        return None
-    try:
-        values = json.loads(data)
-        return (TrialConfig if "model" in values else BaselineConfig).from_dict(values)
-    except (ValueError, TypeError, ConfigError) as error:
-        raise TrackingError(f"the config.json of run {run.name} cannot be read: {error}") from error
-
-
-def _question(run: TrialRun) -> tuple[str, str]:
-    """What is asked of what data: runs of the same question can be compared."""
-    task, data = run.config.task, run.config.dataset
-    of = f" of {getattr(task, 'target', '')}" if getattr(task, "target", "") else ""
-    return f"{task.kind}{of}", f"{data.name}{f' ({data.label})' if data.label else ''}"
-
-
-def _of_one_question(runs: Sequence[tuple[TrialRun, RunSummary]], notes: list[str]) -> list[TrialRun]:
-    """Of each named run the trials of its last stage's task and data, which must be the same ones for all."""
-    asked: dict[str, tuple[str, str]] = {}
-    named = {origin.run_id: origin.name for _, origin in runs}
-    for run_id in named:
-        own = [run for run, origin in runs if origin.run_id == run_id]
-        asked[run_id] = _question(max(own, key=lambda run: run.summary.started))
-        notes += [f"{run.summary.name} is a stage that learns {' on '.join(_question(run))}: left out"
-                  for run in own if _question(run) != asked[run_id]]  # fmt: skip
-    if len(set(asked.values())) > 1:
-        told = "; ".join(f"{named[run_id]}: {' on '.join(question)}" for run_id, question in asked.items())
-        raise ConfigError(f"these runs answer different questions ({told}): compare runs of one task and data set")
-    return [run for run, origin in runs if _question(run) == asked[origin.run_id]]
-
-
-def _configurations(runs: Sequence[TrialRun], notes: list[str]) -> list[list[TrialRun]]:
-    """Runs that differ in seed or fold only, together; of the same seed and fold the last that completed."""
-    found: dict[str, dict[tuple[int, str], TrialRun]] = {}
-    for run in runs:
-        own = found.setdefault(_configuration(run), {})
-        place = (run.config.seed, run.config.dataset.fold)
-        before = own.get(place)
-        own[place] = run if before is None or run.ending == "completed" else before
-        if before is not None:
-            notes.append(f"{run.summary.name} was run more than once with seed {place[0]}: one of its runs counts")
-    return [[own[place] for place in sorted(own)] for own in found.values()]
-
-
-def _configuration(run: TrialRun) -> str:
-    """What the runs of one configuration share."""
-    return run.summary.tags.get(names.CONFIGURATION) or configuration(run.config)
-
-
-def _named(configurations: Sequence[Sequence[TrialRun]]) -> list[Candidate]:
-    values = [fields_of(runs[0].config) for runs in configurations]
-    varied = varied_fields(values)
-    titles = [name_of(own, varied) or _only_name(runs[0]) for own, runs in zip(values, configurations, strict=True)]
-    return [
-        Candidate(title if titles.count(title) == 1 else f"{title} [{_configuration(runs[0])[:6]}]", own, tuple(runs))
-        for title, own, runs in zip(titles, values, configurations, strict=True)
-    ]
 
 
 def fields_of(config: TrialConfig | BaselineConfig) -> dict[str, Any]:
@@ -230,11 +123,6 @@ def fields_of(config: TrialConfig | BaselineConfig) -> dict[str, Any]:
         if isinstance(value, list):
             flat[path] = "; ".join(json.dumps(v) if isinstance(v, dict) else str(v) for v in value)
     return flat
-
-
-def _only_name(run: TrialRun) -> str:
-    config = run.config
-    return (config.model if isinstance(config, TrialConfig) else config.estimator).brief()
 
 
 def varied_fields(configs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -12,15 +12,16 @@ import numpy as np
 from tonearm.core.calibration import Reliability, reliability
 from tonearm.core.errors import ConfigError
 from tonearm.core.registry import unknown_name
-from tonearm.core.statistics import Interval
 from tonearm.datasets.manifest import Split
-from tonearm.sweeps.candidates import Candidate, Found, find_candidates
-from tonearm.sweeps.comparison_answers import Answers, aligned, load_answers
-from tonearm.sweeps.comparison_contrast import ClassChange, Contrast, Measure, Side, adjusted, class_changes, contrast
+from tonearm.sweeps.candidates import Candidate
+from tonearm.sweeps.candidates_found import Found, find_candidates
+from tonearm.sweeps.comparison_answers import Answers, aligned, common_tracks, load_answers
+from tonearm.sweeps.comparison_classes import changes_by_class
+from tonearm.sweeps.comparison_contrast import ClassChange, Contrast, Measure, Side, adjusted, contrast
 from tonearm.sweeps.comparison_factors import Factor, factor
-from tonearm.tracking import names
+from tonearm.sweeps.comparison_rows import Row, make_row
+from tonearm.tasks import SingleLabel, Tabular
 from tonearm.tracking.query import history_of
-from tonearm.training.evaluate import score_runs
 
 MOST_CURVES = 8
 MOST_SIDES = 3
@@ -47,43 +48,6 @@ class Options:
     within: str = ""
     metric: str = ""
     split: Split = "test"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A candidate in the table.
-
-    Attributes
-    ----------
-    label
-        A letter, or "" if it is not among those that are compared.
-    status
-        ``""`` if it was judged, else why not.
-    seeds, folds
-        How many ran.
-    validation, deviation
-        Mean and deviation over the seeds of the primary metric; NaN where there is none.
-    scores
-        Of each headline metric the mean over seeds, their deviation, and the interval over groups of tracks (None
-        where the candidate is not among those that are compared).
-    tracks
-        On how many it was judged.
-    calibration_error
-        Expected calibration error; None where predictions are no probabilities.
-    """
-
-    label: str
-    name: str
-    status: str
-    seeds: int
-    folds: int
-    validation: float
-    deviation: float
-    scores: dict[str, tuple[float, float, Interval | None]]
-    tracks: int
-    parameters: int | None
-    seconds: float
-    calibration_error: float | None
 
 
 @dataclass(frozen=True)
@@ -118,6 +82,19 @@ class Comparison:
         """The table's rows of the candidates that are compared, in the order of ``answers``."""
         return [next(r for r in self.rows if r.label == a.label) for a in self.answers]
 
+    @property
+    def best_is(self) -> str:
+        """What the first of the answers is best of: that some validated better, but took no part, is said."""
+        best, sign = self.compared_rows[0], 1 if self.answers[0].task.maximise else -1
+        others = [r for r in self.rows if not r.label and sign * r.validation > sign * best.validation]
+        if not others:
+            return "Best on validation"
+        task, more = self.answers[0].task, f", and {len(others) - 1} more" if len(others) > 1 else ""
+        return (
+            f"Best on validation of those that were judged (better validated {others[0].name}: {task.primary} "
+            f"{others[0].validation:.3f}, but: {others[0].status}{more})"
+        )
+
 
 def compare(texts: Sequence[str], options: Options, say: Callable[[str], None] = print) -> Comparison:
     """Compare runs, or the trials of sweeps.
@@ -141,8 +118,7 @@ def compare(texts: Sequence[str], options: Options, say: Callable[[str], None] =
         raise ConfigError(f"there is one configuration only, {found.candidates[0].name}; {MORE}")
     if options.within and not options.by:
         raise ConfigError(f"--within {options.within} needs --by FIELD: which field's values are to be compared?")
-    explicit = all(not _has_children(run.run_id, found) for run in found.named)
-    most = len(found.candidates) if explicit else max(options.top, 2)
+    most = len(found.candidates) if found.explicit else max(options.top, 2)
     judged = _judged(found, options, len(found.candidates) if options.by else most)
     answers = judged[:most]
     measure = _measure(answers[0], options.metric)
@@ -153,22 +129,19 @@ def compare(texts: Sequence[str], options: Options, say: Callable[[str], None] =
     pairs = adjusted([contrast(_alone(a), _alone(b), measure) for a, b in combinations(answers, 2)])
     asked = factor(judged, options.by, options.within, measure) if options.by else None
     sides = asked.sides[:MOST_SIDES] if asked else [(_alone(answers[0]), _alone(answers[1]))]
-    changes = {(one.name, two.name): class_changes(one, two) for one, two in sides}
+    changes = {(one.name, two.name): changes_by_class(one, two) for one, two in sides}
     diagrams = {a.label: d for a in answers if (d := _reliability(a)) is not None}
-    rows = [_row(c, found, options, answers, judged, diagrams, measure) for c in _ranked(found.candidates)]
+    rows = _rows(found, options, answers, judged, diagrams, measure)
     curves = {a.label: _curves(a.candidate) for a in answers[:MOST_CURVES]}
     return Comparison(found, options, measure, answers, rows, pairs, asked, changes, diagrams, curves)
 
 
-def _has_children(run_id: str, found: Found) -> bool:
-    return all(run.summary.run_id != run_id for c in found.candidates for run in c.runs)
+def _ranked(candidates: Sequence[Candidate], split: Split) -> list[Candidate]:
+    """The best on validation first: those that can be compared, then the others; last those without a score."""
 
-
-def _ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The best on validation first, those without a score last."""
-
-    def key(c: Candidate) -> tuple[bool, float]:
-        return not np.isfinite(c.validation), -c.validation if c.task.maximise else c.validation
+    def key(c: Candidate) -> tuple[bool, bool, float]:
+        score = c.validation(split)
+        return not c.is_whole(split), not np.isfinite(score), -score if c.task.maximise else score
 
     return sorted(candidates, key=key)
 
@@ -176,8 +149,8 @@ def _ranked(candidates: Sequence[Candidate]) -> list[Candidate]:
 def _judged(found: Found, options: Options, most: int) -> list[Answers]:
     """Answers of so many of the candidates, the best on validation first."""
     answers: list[Answers] = []
-    for candidate in _ranked(found.candidates):
-        if len(answers) < most:
+    for candidate in _ranked(found.candidates, options.split):
+        if len(answers) < most and candidate.is_whole(options.split):
             loaded = load_answers(candidate, letter(len(answers)), options.split, found.notes)
             if loaded is not None:
                 answers.append(loaded)
@@ -188,9 +161,23 @@ def _judged(found: Found, options: Options, most: int) -> list[Answers]:
         fix = "compare what they predicted on validation: --split validation" if options.split == "test" else MORE
         raise ConfigError(
             f"{len(answers)} of {len(found.candidates)} configurations kept predictions of the {options.split} split "
-            f"({told} runs), two are needed; {fix}"
+            f"with every seed ({told} runs), two are needed; {fix}"
         )
     return answers
+
+
+def _rows(
+    found: Found, options: Options, compared: Sequence[Answers], judged: Sequence[Answers],
+    diagrams: dict[str, Reliability], measure: Measure,
+) -> list[Row]:  # fmt: skip
+    rows = []
+    most_seeds = max(len({r.config.seed for r in c.runs}) for c in found.candidates)
+    for candidate in _ranked(found.candidates, options.split):
+        own = next((a for a in judged if a.candidate is candidate), None)
+        label = next((a.label for a in compared if a.candidate is candidate), "")
+        error = diagrams[label].error if label in diagrams else None
+        rows.append(make_row(candidate, own, label, options.split, 1 if found.explicit else most_seeds, measure, error))
+    return rows
 
 
 def letter(index: int) -> str:
@@ -228,58 +215,8 @@ def _curves(candidate: Candidate) -> list[list[tuple[int, float]]]:
     return [sorted(curve) for curve in found if len(curve) > 1]
 
 
-def _row(
-    candidate: Candidate, found: Found, options: Options, compared: Sequence[Answers], judged: Sequence[Answers],
-    diagrams: dict[str, Reliability], measure: Measure,
-) -> Row:  # fmt: skip
-    own = next((a for a in judged if a.candidate is candidate), None)
-    label = own.label if own is not None and any(a is own for a in compared) else ""
-    seconds = [r.summary.metrics["seconds"] for r in candidate.runs if "seconds" in r.summary.metrics]
-    weights = [int(float(r.summary.tags[names.PARAMETERS])) for r in candidate.runs if names.PARAMETERS in
-               r.summary.tags]  # fmt: skip
-    by_seed = list(candidate.by_seed.values())
-    return Row(
-        label, candidate.name, _status(candidate, own is not None, options),
-        len({r.config.seed for r in candidate.runs}), len({r.config.dataset.fold for r in candidate.runs}),
-        candidate.validation, float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else 0.0,
-        _scores(own, bool(label), measure) if own is not None else {}, len(own.groups) if own is not None else 0,
-        weights[0] if weights else None, float(np.mean(seconds)) if seconds else float("nan"),
-        diagrams[label].error if label in diagrams else None,
-    )  # fmt: skip
-
-
-def _scores(answers: Answers, intervals: bool, measure: Measure) -> dict[str, tuple[float, float, Interval | None]]:
-    task = answers.task
-    wanted = tuple(dict.fromkeys((measure.name, *task.headline)))
-    each = [task.some_metrics(wanted, p, t, answers.groups) for p, t in answers.seeds]
-    pooled = score_runs(task, answers.seeds, answers.groups).intervals if intervals else {}
-    return {
-        name: (
-            float(np.mean([e[name] for e in each])),
-            float(np.std([e[name] for e in each], ddof=1)) if len(each) > 1 else 0.0,
-            pooled.get(name),
-        )
-        for name in wanted
-    }
-
-
-def _status(candidate: Candidate, judged: bool, options: Options) -> str:
-    endings = [run.ending for run in candidate.runs]
-    failed = [run for run in candidate.runs if run.ending == "failed"]
-    told = []
-    if failed:
-        error = next((run.error for run in failed if run.error), "no reason recorded")
-        told.append(f"{len(failed)} of {len(endings)} runs failed: {error}" if len(endings) > 1 else f"failed: {error}")
-    if "stopped" in endings:
-        told.append("stopped early" + ("" if options.split == "validation" else ", not tested"))
-    if "running" in endings:
-        told.append("still running")
-    if not told and not judged:
-        told.append("not among the best on validation" if "completed" in endings else "not judged")
-    return "; ".join(told)
-
-
 def agreement_pairs(answers: Sequence[Answers]) -> list[Answers] | None:
-    """The compared candidates on the tracks that all have, if their answers are one of several classes; else None."""
-    task = answers[0].task
-    return aligned(answers) if task.uses_labels and len(answers[0].classes) > 1 else None
+    """The compared candidates on the tracks that all have; None if there are none, or answers are not one of several
+    classes."""
+    one_class = isinstance(answers[0].task, SingleLabel | Tabular) and len(answers[0].classes) > 1
+    return aligned(answers) if one_class and common_tracks([a.track_ids for a in answers]) else None

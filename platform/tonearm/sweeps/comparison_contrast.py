@@ -8,8 +8,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tonearm.core.significance import Difference, holm, mcnemar, mean_difference, paired_bootstrap, randomisation_test
+from tonearm.core.differences import Difference, mean_difference, paired_bootstrap, with_luck
+from tonearm.core.significance import (
+    enough_draws,
+    groups_that_differ,
+    holm,
+    mcnemar,
+    randomisation_test,
+    swap_test,
+)  # fmt: skip
 from tonearm.sweeps.comparison_answers import Answers, aligned
+from tonearm.sweeps.comparison_seeds import Cell, Run, Runs, difference_with_swaps, luck
 from tonearm.tasks.base import Task
 from tonearm.training.evaluate import CELLS_OF_ALL_RESAMPLES
 
@@ -43,11 +52,18 @@ class Measure:
 
 @dataclass(frozen=True)
 class Side:
-    """One or several candidates whose mean is a side of a comparison; weights sum to 1."""
+    """One or several candidates whose mean is a side of a comparison; weights sum to 1.
+
+    Attributes
+    ----------
+    cells
+        Of each member what it shares with its partners on the other side; () without partners.
+    """
 
     name: str
     members: tuple[Answers, ...]
     weights: tuple[float, ...] = (1.0,)
+    cells: tuple[Cell, ...] = ()
 
     @property
     def scores(self) -> np.ndarray:
@@ -60,6 +76,20 @@ class Side:
         values = [m.metrics_of(draw, wanted)[name] for m in self.members]
         return float(np.average(values, weights=self.weights))
 
+    @property
+    def runs(self) -> list[tuple[float, Run]]:
+        """Each run with its weight."""
+        return [(w / len(m.seeds), run) for m, w in zip(self.members, self.weights, strict=True) for run in m.seeds]
+
+    def seed_metrics(self, wanted: Sequence[str]) -> dict[str, Runs]:
+        """Metrics of each run by itself."""
+        each = [[m.task.some_metrics(wanted, p, t, m.groups) for p, t in m.seeds] for m in self.members]
+        return {name: self.of_runs([np.array([run[name] for run in runs]) for runs in each]) for name in wanted}
+
+    def of_runs(self, scores: Sequence[np.ndarray]) -> Runs:
+        """Scores (seeds,) of each member's runs, with what is known of the members."""
+        return Runs(tuple(scores), self.weights, self.cells)
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -70,8 +100,8 @@ class Contrast:
     difference
         First - second, of the metric as it is.
     p, adjusted
-        Two-sided, of the randomisation test (of the bootstrap, where the metric is no mean over tracks), and adjusted
-        by Holm for all comparisons of its table.
+        Two-sided, of the randomisation test or, if larger, of the difference with the luck of training; and adjusted by
+        Holm for all comparisons of its table.
     tracks, groups
         On how many both were judged, of how many groups.
     discordant
@@ -82,6 +112,14 @@ class Contrast:
         The part of the candidates that it is of: ``feature mel``.
     family
         How many comparisons ``adjusted`` considers.
+    luck
+        Whether interval and p consider that another seed may give another result.
+    runs
+        How many runs there are on each side.
+    differing
+        Groups that differ: with k of them p is at least 2 / 2^k.
+    unequal
+        Why not all else is equal on both sides, or "".
     """
 
     first: str
@@ -96,6 +134,10 @@ class Contrast:
     others: dict[str, Difference] = field(default_factory=dict)
     within: str = ""
     family: int = 1
+    luck: bool = True
+    runs: tuple[int, int] = (1, 1)
+    differing: int = 1000
+    unequal: str = ""
 
     @property
     def shown(self) -> bool:
@@ -108,17 +150,33 @@ class Contrast:
         return self.difference.value if self.measure.maximise else -self.difference.value
 
     def verdict(self) -> str:
-        """The result in words."""
+        """The result in words, with what it holds for."""
+        return "; ".join([self._result(), *self.cautions])
+
+    @property
+    def cautions(self) -> list[str]:
+        """What must be known where the result is read."""
+        told = [f"not all else equal: {self.unequal}"] if self.unequal else []
+        if not self.luck and self.runs == (1, 1):
+            told.append("this is of these two trained networks, one seed each: another seed may differ")
+        elif not self.luck:
+            told.append("not every side has two seeds: another seed may differ")
+        return told
+
+    def _result(self) -> str:
         d = self.difference
         where = f"{self.within}: " if self.within else ""
         if not self.shown:
             none = f"{where}{'no' if where else 'No'} difference shown between {self.first} and {self.second}"
             if d.low == d.high:
                 return f"{none}: {self.measure.name} is the same on {self.tracks} tracks of {self.groups}"
+            if self.family * 2.0 ** (1 - self.differing) > SURE:
+                few = f"with {self.differing} group{'s' * (self.differing > 1)} that differ"
+                return f"{none}: {self._figures(d)}; {few} no difference can be shown"
             if self.p < SURE:
                 return f"{none} once all {self.family} comparisons are considered: {self._figures(d)}"
-            unseen = (d.high - d.low) / 2
-            return f"{none}: {self._figures(d)}; with these tracks one below about {unseen:.2g} would not be seen"
+            found = f"a difference of about {d.detectable(self.family, SURE):.2g} would be found in 8 of 10 cases"
+            return f"{none}: {self._figures(d)}; with these tracks{' and seeds' * self.luck} {found}"
         better, worse, oriented = self.first, self.second, d
         if self.gain < 0:
             better, worse = worse, better
@@ -144,13 +202,20 @@ class ClassChange:
     adjusted: float
 
 
-def contrast(first: Side, second: Side, measure: Measure, others: bool = True, within: str = "") -> Contrast:
+def contrast(
+    first: Side, second: Side, measure: Measure, others: bool = True, within: str = "", comparisons: int = 1,
+    unequal: str = "",
+) -> Contrast:  # fmt: skip
     """Compare two sides on the tracks that all their members have; ``adjusted`` is ``p`` as yet.
 
     Parameters
     ----------
     others
         Whether the other headline metrics are compared too.
+    comparisons
+        In the family that ``p`` will be adjusted for: the more, the finer p must be known.
+    unequal
+        Why not all else is equal on both sides.
     """
     first, second = common_sides(first, second)
     one, two, own = first.scores, second.scores, first.members[0]
@@ -160,24 +225,32 @@ def contrast(first: Side, second: Side, measure: Measure, others: bool = True, w
     cells = sum(p.size for side in (first, second) for m in side.members for p, _ in m.seeds)
     resamples = int(np.clip(CELLS_OF_ALL_RESAMPLES // max(cells, 1), *RESAMPLES))
 
+    seeds = [side.seed_metrics((measure.name, *wanted)) for side in (first, second)]
+    lucky = {name: luck(seeds[0][name], seeds[1][name]) for name in seeds[0]}
+
     def bootstrap(name: str) -> Difference:
         return paired_bootstrap(
             lambda draw: first.metric(draw, name, asked) - second.metric(draw, name, asked), groups, resamples=resamples
         )
 
     if measure.by_track:
-        difference, p = mean_difference(one, two, groups), randomisation_test(one, two, groups)
+        tracks_alone, differing = mean_difference(one, two, groups), groups_that_differ(one, two, groups)
+        p = randomisation_test(one, two, groups, enough_draws(comparisons))
     else:
-        difference = bootstrap(measure.name)
-        p = difference.p
+        tracks_alone, differing = bootstrap(measure.name), len(set(groups))
+        swaps = difference_with_swaps(first.runs, second.runs, measure.name, task, groups)
+        p = swap_test(swaps, groups, resamples)
+    difference = with_luck(tracks_alone, lucky[measure.name])
+    if lucky[measure.name]:
+        p = max(p, difference.p)
     discordant = None
     if measure.by_track and task.maximise and np.isin([one, two], (0, 1)).all():
         counts = int((one > two).sum()), int((one < two).sum())
         discordant = (*counts, mcnemar(*counts))
     return Contrast(
         first.name, second.name, measure, difference, p, p, len(groups), counted_groups(groups), discordant,
-        {name: bootstrap(name) for name in wanted},
-        within,
+        {name: with_luck(bootstrap(name), lucky[name]) for name in wanted}, within, comparisons,
+        bool(lucky[measure.name]), (len(first.runs), len(second.runs)), differing, unequal,
     )  # fmt: skip
 
 

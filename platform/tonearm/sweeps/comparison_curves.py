@@ -9,8 +9,8 @@ import numpy as np
 
 from tonearm.core.calibration import Reliability
 from tonearm.sweeps.candidates import as_text, short_names
-from tonearm.sweeps.comparison import Row
 from tonearm.sweeps.comparison_plots import BLACK, BLUE, COLOURS, GREY, MARKERS, WIDTH, axis_of_names
+from tonearm.sweeps.comparison_rows import Row
 from tonearm.sweeps.importance import WIDE, Importance
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ import numpy as np
 
 from tonearm.core import storage
 from tonearm.core.agreement import disagreement, divergence, kappa
+from tonearm.core.differences import Difference, mean_difference
 from tonearm.core.errors import ConfigError
 from tonearm.core.registry import unknown_name
-from tonearm.core.significance import Difference, holm, mean_difference, randomisation_test
+from tonearm.core.significance import holm, randomisation_test
 
 Outputs = Mapping[str, np.ndarray]
 OVERALL = "all"

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from tonearm.core.statistics import Interval
-from tonearm.sweeps.comparison import Comparison, Row
+from tonearm.sweeps.comparison import Comparison
 from tonearm.sweeps.comparison_background import background
 from tonearm.sweeps.comparison_contrast import SURE, ClassChange, Contrast, figure, p_value, with_interval
 from tonearm.sweeps.comparison_document import Document, Plot, Section, Table
 from tonearm.sweeps.comparison_plots import classes_plot, differences_plot, pairs_plot, scores_plot
+from tonearm.sweeps.comparison_rows import Row
 from tonearm.sweeps.comparison_text import METHODS, provenance
 
 MOST_ROWS = 40
@@ -37,7 +38,7 @@ def answer(comparison: Comparison) -> list[str]:
     scores = [_named_score(row, measure.name) for row in comparison.compared_rows]
     pairs = [c for c in comparison.pairs if best.label in (c.first, c.second)]
     lines = [
-        f"Best on validation is {scores[0]} in {comparison.options.split} {measure.name}, "
+        f"{comparison.best_is} is {scores[0]} in {comparison.options.split} {measure.name}, "
         f"{pairs[0].tracks} tracks of {pairs[0].groups}."
     ]
     if len(pairs) == 1:
@@ -69,7 +70,7 @@ def _cell(value: tuple[float, float, Interval | None] | None, several: bool) -> 
     if value is None:
         return ""
     mean, deviation, interval = value
-    text = figure(mean) + (f" ± {figure(deviation, mean)}" if several else "")
+    text = figure(mean) + (f" ± {figure(deviation, mean)}" if several and np.isfinite(deviation) else "")
     return text + (f" [{figure(interval.low, mean)}, {figure(interval.high, mean)}]" if interval is not None else "")
 
 

@@ -82,7 +82,27 @@ def expected_share(scheduler: Scheduler, trials: int, epochs: int) -> float:
     return trained / (trials * epochs)
 
 
-def training_seconds(configs: Sequence[TrialConfig], manifest: Manifest) -> float:
+@dataclass(frozen=True)
+class Counts:
+    """How many tracks train, how many validate, and how many outputs a network has."""
+
+    train: int
+    validation: int
+    outputs: int
+
+
+def counts_of(config: TrialConfig, manifest: Manifest | None, tracks: Sequence[Track] | None) -> Counts | None:
+    """Of a data set that is prepared; of one that is only listed about; None where there is none."""
+    if manifest is not None:
+        names = config.task.names(truth_of(manifest.tracks, manifest.facts), manifest.classes)
+        return Counts(len(manifest.of("train")), len(manifest.of("validation")), len(names))
+    if tracks is None:
+        return None
+    labels = len({t.label for t in tracks if t.label})
+    return Counts(round(0.6 * len(tracks)), round(0.2 * len(tracks)), max(2, labels))
+
+
+def training_seconds(configs: Sequence[TrialConfig], counts: Counts) -> float:
     """About how long one core trains all of these, every epoch of each.
 
     A training step and an evaluation of a few random examples are timed for some of the distinct networks and inputs;
@@ -93,21 +113,18 @@ def training_seconds(configs: Sequence[TrialConfig], manifest: Manifest) -> floa
         distinct.setdefault(f"{config.built_model.brief()} {config.inputs}", config)
     spread = np.linspace(0, len(distinct) - 1, min(MOST_TIMED, len(distinct))).round().astype(int)
     keys = list(distinct)
-    task, truth = configs[0].task, truth_of(manifest.tracks, manifest.facts)
-    outputs = len(task.names(truth, manifest.classes))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        timed = {keys[i]: _example_seconds(distinct[keys[i]], outputs) for i in spread}
+        timed = {keys[i]: _example_seconds(distinct[keys[i]], counts.outputs) for i in spread}
     finally:
         torch.set_num_threads(threads)
     mean = (float(np.mean([t for t, _ in timed.values()])), float(np.mean([e for _, e in timed.values()])))
     total = 0.0
-    tracks = {split: len(manifest.of(split)) for split in ("train", "validation")}
     for config in configs:
         train, evaluate = timed.get(f"{config.built_model.brief()} {config.inputs}", mean)
-        examples = tracks["train"] * config.window.train_per_track * train
-        examples += tracks["validation"] * config.window.per_track * evaluate
+        examples = counts.train * config.window.train_per_track * train
+        examples += counts.validation * config.window.per_track * evaluate
         total += examples * config.optim.most_epochs
     return total
 

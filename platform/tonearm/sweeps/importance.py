@@ -1,4 +1,4 @@
-"""How much of the differences between a sweep's scores each varied field explains."""
+"""Which of the fields that a sweep varied matter to its scores: as far as they let an unseen score be foretold."""
 
 from __future__ import annotations
 
@@ -11,24 +11,35 @@ import numpy as np
 from tonearm.sweeps.candidates import short_names
 
 FEWEST = 8
-FORESTS = 5
+ROUNDS = 5  # of cross-validation, each with other parts and forests
+PARTS = 10
+TREES = 100
+SHUFFLES = 5  # of a field, in each part
 WIDE = 10.0  # a range whose ends have at least this ratio is seen on a logarithmic scale
 ABSENT = "none"
 
 
 @dataclass(frozen=True)
 class Importance:
-    """A field's share of the variance of the scores, 0..1, and its deviation over random forests."""
+    """What foretelling the scores loses if a field's values are shuffled: of R², and its deviation over the rounds."""
 
     name: str
-    share: float
+    loss: float
     deviation: float
+
+
+@dataclass(frozen=True)
+class Importances:
+    """The fields, the most important first, and R² of the foretold scores with all of them, at most 1."""
+
+    explained: float
+    fields: list[Importance]
 
 
 def importances(
     configs: Sequence[Mapping[str, Any]], varied: Sequence[str], scores: Sequence[float]
-) -> list[Importance] | str:
-    """Functional ANOVA of random forests that were fitted to the scores.
+) -> Importances | str:
+    """Permutation importance for random forests that foretell scores of configurations which they were not shown.
 
     Parameters
     ----------
@@ -37,15 +48,15 @@ def importances(
     varied
         The paths to judge.
     scores
-        Of each configuration its validation score.
+        Of each configuration its validation score, the mean over its seeds.
 
     Returns
     -------
-    The fields, the most important first; or why there is nothing to say.
+    The importances; or why there is nothing to say.
 
     References
     ----------
-    Hutter, Hoos and Leyton-Brown 2014, *An Efficient Approach for Assessing Hyperparameter Importance*.
+    Breiman 2001, *Random Forests*, section 10.
     """
     rows = [i for i, score in enumerate(scores) if np.isfinite(score)]
     if len(rows) < FEWEST:
@@ -55,43 +66,57 @@ def importances(
         return f"all {len(rows)} configurations have the same score: no field makes a difference"
     if not varied:
         return "no field varies"
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it tells of every study that is made
-    study = optuna.create_study()
-    distributions = {path: _distribution([configs[i].get(path) for i in rows]) for path in varied}
-    for i, value in zip(rows, values, strict=True):
-        params = {path: _value(configs[i].get(path), distributions[path]) for path in varied}
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=float(value)))
-    found = [
-        optuna.importance.get_param_importances(
-            study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=seed), params=list(varied)
+    columns = [_columns([configs[i].get(path) for i in rows]) for path in varied]
+    rounds = np.array([_round(columns, values, seed) for seed in range(ROUNDS)])
+    explained = float(rounds[:, 0].mean())
+    if explained <= 0:
+        return (
+            "nothing can be told of importance: the settings explain none of the differences between these "
+            f"{len(rows)} configurations (R² of scores foretold by cross-validation: {explained:.2f})"
         )
-        for seed in range(FORESTS)
-    ]
     short = short_names(varied)
-    each = {path: [float(f[path]) for f in found] for path in varied}
-    shares = [Importance(short[p], float(np.mean(v)), float(np.std(v, ddof=1))) for p, v in each.items()]
-    return sorted(shares, key=lambda s: (-s.share, s.name))
+    losses = rounds[:, 0, None] - rounds[:, 1:]
+    fields = [
+        Importance(short[path], float(loss.mean()), float(loss.std(ddof=1)))
+        for path, loss in zip(varied, losses.T, strict=True)
+    ]
+    return Importances(explained, sorted(fields, key=lambda f: (-f.loss, f.name)))
 
 
-def _distribution(values: Sequence[Any]) -> Any:
-    """The domain that a field's values span: numbers where all are, else names."""
-    import optuna
+def _round(columns: Sequence[np.ndarray], values: np.ndarray, seed: int) -> list[float]:
+    """R² of foretold scores, with all fields and with each one shuffled: [all, first, second, ...]."""
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.model_selection import KFold
 
-    if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        low, high = float(min(values)), float(max(values))
-        if low < high:
-            return optuna.distributions.FloatDistribution(low, high, log=low > 0 and high / low >= WIDE)
-    return optuna.distributions.CategoricalDistribution(sorted({_name(v) for v in values}))
+    table, count = np.concatenate(columns, axis=1), len(values)
+    ends = np.cumsum([0, *(c.shape[1] for c in columns)])
+    rng = np.random.default_rng(seed)
+    error, of_mean = np.zeros(1 + len(columns)), 0.0
+    for shown, hidden in KFold(min(PARTS, count), shuffle=True, random_state=seed).split(table):
+        forest = RandomForestRegressor(TREES, random_state=seed).fit(table[shown], values[shown])
+        asked = [table[hidden]]
+        for start, end in zip(ends, ends[1:], strict=False):
+            for _ in range(SHUFFLES):
+                changed = table[hidden].copy()
+                changed[:, start:end] = table[rng.integers(0, count, len(hidden)), start:end]
+                asked.append(changed)
+        told = forest.predict(np.concatenate(asked)).reshape(len(asked), len(hidden))
+        wrong = np.square(told - values[hidden]).sum(axis=1)
+        error += [wrong[0], *wrong[1:].reshape(len(columns), SHUFFLES).mean(axis=1)]
+        of_mean += float(np.square(values[shown].mean() - values[hidden]).sum())
+    return [float(1 - e / of_mean) for e in error]
 
 
-def _value(value: Any, distribution: Any) -> Any:
-    import optuna
-
-    categorical = isinstance(distribution, optuna.distributions.CategoricalDistribution)
-    return _name(value) if categorical else float(value)
-
-
-def _name(value: Any) -> str:
-    return ABSENT if value is None else str(value)
+def _columns(values: Sequence[Any]) -> np.ndarray:
+    """A field's values as float64 (configurations, columns): numbers, else a column a name. Where a number is absent,
+    as in another kind of model, a second column says so."""
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    absent = np.array([v is None for v in values])
+    if numbers and len(numbers) + absent.sum() == len(values):
+        wide = min(numbers) > 0 and max(numbers) / min(numbers) >= WIDE
+        middle = float(np.median(numbers))
+        column = np.array([middle if v is None else v for v in values], dtype=np.float64)
+        each = [np.log(column) if wide else column, *([absent] if absent.any() else [])]
+        return np.stack(each, axis=1).astype(np.float64)
+    texts = [ABSENT if v is None else str(v) for v in values]
+    return np.array([[text == name for name in sorted(set(texts))] for text in texts], dtype=np.float64)

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import derive_seed
-from tonearm.sweeps.domains import Choice, Domain, Integers
+from tonearm.sweeps.domains import Choice, Domain, Integers, LogUniform
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.results import TrialResult
 from tonearm.sweeps.space import SearchSpace, Values
@@ -48,19 +49,28 @@ def next_generation(
     if not alive:
         return "finished"
     ranked = sorted((p for p in last if p.index in alive), key=lambda p: (alive[p.index], -p.index))
-    moved = min(max(1, int(search.quantile * size)), max(1, len(ranked) // 2))
-    best, worst = ranked[-moved:], {p.index for p in ranked[:moved] if len(ranked) > 1}
+    some = min(max(1, int(search.quantile * size)), max(1, len(ranked) // 2))
+    best, worst = ranked[-some:], {p.index for p in ranked[:some] if len(ranked) > 1}
     rng = np.random.default_rng(derive_seed("population", space.seed, generation))
     found = []
     for place, member in enumerate(last):
         source, values = member, member.values
         if member.index not in alive or member.index in worst:
             source = best[int(rng.integers(len(best)))]
-            values = {path: moved_a_little(space.over[path], v, search.step, rng) for path, v in source.values.items()}
+            moved = {path: moved_a_little(space.over[path], v, search.step, rng) for path, v in source.values.items()}
+            values = moved if _works(make, moved) else source.values
         start = Member(name="start", trial=source.config.signature(), bundle=ledger.trial(source).uri)
         config = of_generation(make([values])[0], search, generation, epochs).replace({"start": start})
         found.append(Proposal(generation * size + place, place, values, config))
     return found
+
+
+def _works(make: Callable[[Sequence[Values]], list[TrialConfig]], values: Values) -> bool:
+    try:
+        make([values])
+    except ConfigError:
+        return False
+    return True
 
 
 def of_generation(config: TrialConfig, search: Population, generation: int, epochs: int) -> TrialConfig:
@@ -75,7 +85,11 @@ def moved_a_little(domain: Domain, value: Any, step: float, rng: np.random.Gener
     if isinstance(domain, Choice):
         place = domain.options.index(value) + (1 if up else -1)
         return domain.options[min(max(place, 0), len(domain.options) - 1)]
+    # A factor would never leave zero, nor one: there the step is a part of the range.
     if isinstance(domain, Integers):
-        moved = round(value * step) if up else round(value / step)
-        return min(max(moved, domain.low), domain.high)
-    return domain.within(value * step if up else value / step)
+        distance = max(1, round(abs(value) * (step - 1)))
+        return min(max(value + (distance if up else -distance), domain.low), domain.high)
+    if isinstance(domain, LogUniform):
+        return domain.within(value * step if up else value / step)
+    distance = (step - 1) * max(abs(value), 0.1 * (domain.high - domain.low))
+    return domain.within(value + (distance if up else -distance))

@@ -6,18 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tonearm.core.errors import ConfigError
 from tonearm.datasets.manifest import Manifest
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.population import next_generation, of_generation
 from tonearm.sweeps.results import TrialResult
 from tonearm.sweeps.sampling import Observation, suggest
 from tonearm.sweeps.space import SearchSpace, Values
-from tonearm.sweeps.strategies import Gp, Population, Tpe
+from tonearm.sweeps.strategies import Gp, Grid, Population, Tpe
 from tonearm.training.config import TrialConfig
 from tonearm.training.examples import resolve
 
 Next = list[Proposal] | Literal["wait", "finished"]
 FIRST_FROM_EARLIER = 3
+MOST_ATTEMPTS = 50
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,19 @@ class Proposer:
         if configurations >= self.space.trials:
             return "finished"
         seen = [*self.earlier, *_observations(proposals, results)]
-        values = suggest(self.space, search, seen, configurations)
-        return self._proposals([values], len(proposals), configurations)
+        for attempt in range(MOST_ATTEMPTS):
+            values = suggest(self.space, search, seen, configurations, attempt)
+            try:
+                return self._proposals([values], len(proposals), configurations)
+            except ConfigError:
+                seen.append(Observation(values, failed=True))  # settings that do not go together: others are asked for
+        return "finished"
 
     def _first(self) -> list[Values]:
         """What is known beforehand: the best earlier settings, then the space's own, none twice."""
         own, found = self.space.points(), [o.values for o in self.earlier[:FIRST_FROM_EARLIER]]
         found += [p for p in own if p not in found]
-        if isinstance(self.space.search, Tpe | Gp | Population):
-            return found[: len(own)]  # of these the number is given
-        return found
+        return found if isinstance(self.space.search, Grid) else found[: len(own)]
 
     def _proposals(self, points: Sequence[Values], first: int, configuration: int) -> list[Proposal]:
         search = self.space.search

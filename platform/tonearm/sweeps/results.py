@@ -11,7 +11,8 @@ from typing import Any
 from tonearm.core import storage
 from tonearm.models import count_parameters
 from tonearm.tracking import names
-from tonearm.tracking.log import RunWriter
+from tonearm.tracking.log import Entry, RunWriter, numbers
+from tonearm.tracking.query import children_of
 from tonearm.training.baselines import BaselineConfig
 from tonearm.training.bundle import DESCRIPTION, WEIGHTS, load_bundle
 from tonearm.training.config import DatasetRef, TrialConfig
@@ -78,7 +79,7 @@ def run_tags(config: TrialConfig | BaselineConfig, folder: str) -> dict[str, str
 
 def configuration(config: TrialConfig | BaselineConfig) -> str:
     """What is the same for all seeds and folds of one configuration."""
-    # A member or a start is another trial for each seed; what it is, the network says.
+    # A member is another trial for each seed; what it is, the network says.
     changes: dict[str, Any] = {"seed": 0, "dataset": DatasetRef(name=config.dataset.name, label=config.dataset.label)}
     if isinstance(config, TrialConfig):
         changes["members"] = tuple(dataclasses.replace(m, trial="") for m in config.members)
@@ -90,17 +91,24 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
 
     The driver does this, since a trial that the scheduler stops, or that dies, has no time to.
     """
+    for known in children_of(parent, result.name):
+        if known.status == "FINISHED" and known.tags.get(ENDING) == result.ending:
+            return
     run = RunWriter.open(experiment, result.name, parent, result.config.flatten(), tags)
-    if run.tags().get(ENDING) == result.ending != "failed":
-        run.end()
-        return
+    log_config(run, result.config)
     log_history(run, result.history, result.config.task.primary)
     if result.error or ERROR in run.tags():  # one that failed before and was run again has no error any more
         run.tag(ERROR, result.error[-5000:])
     if result.history:
-        log_outcome(run, result.config, result.folder, result.history)
+        # What was stopped early is one of many: MLflow draws its curves, and its predictions are there.
+        log_outcome(run, result.config, result.folder, result.history, plots=result.ending != "stopped")
     run.tag(ENDING, result.ending)  # last: it says that all above is there
     run.end("FAILED" if result.ending == "failed" else "FINISHED")
+
+
+def log_config(run: RunWriter, config: TrialConfig | BaselineConfig) -> None:
+    """The whole config, of which MLflow's parameters hold no more than the beginning of long texts."""
+    run.text("config.json", json.dumps(config.to_dict(), indent=1))
 
 
 def figures_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,28 +119,27 @@ def figures_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def log_history(run: RunWriter, history: Sequence[dict[str, Any]], primary: str) -> None:
     """The metrics of every epoch that is not logged yet."""
     logged = run.steps(f"validation_{primary}")
-    for metrics in history:
-        if metrics["epoch"] not in logged:
-            run.metrics(figures_of(metrics), metrics["epoch"])
+    run.log([Entry(numbers(figures_of(m)), step=m["epoch"]) for m in history if m["epoch"] not in logged])
 
 
 def log_outcome(
-    run: RunWriter, config: TrialConfig | BaselineConfig, folder: TrialFolder, history: Sequence[dict[str, Any]]
-) -> None:
-    """What a training left: the whole config, its size and time, scores, predictions, plots, and its best model."""
+    run: RunWriter, config: TrialConfig | BaselineConfig, folder: TrialFolder, history: Sequence[dict[str, Any]],
+    plots: bool = True,
+) -> None:  # fmt: skip
+    """What a training left: its size and time, scores, predictions, plots, and its best model."""
     task = config.task
     name = f"{Places.kind(config)}-{config.signature()}"
-    run.text("config.json", json.dumps(config.to_dict(), indent=1))
     best = {f"best_{task.primary}": float(history[-1]["best"]), "epochs": float(len(history))}
     run.metrics({**best, "seconds": sum(float(h["epoch_seconds"]) for h in history)})
-    if len(history) > 1:
+    if plots and len(history) > 1:
         run.figure("learning_curves.png", learning_curves(history, task.primary, name, task.maximise))
     for split in ("validation", "test"):
         uri = folder.predictions_uri(split)
         if not storage.exists(uri):
             continue
         found, title = folder.predictions(split), f"{name}, {split}"
-        for plot, figure in task.figures(found.probabilities, found.target, found.classes, title).items():
+        figures = task.figures(found.probabilities, found.target, found.classes, title) if plots else {}
+        for plot, figure in figures.items():
             run.figure(f"{plot}_{split}.png", figure)
         if split == "test":
             scores = task.metrics(found.probabilities, found.target, found.groups)

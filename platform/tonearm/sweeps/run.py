@@ -7,23 +7,28 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.search import Searcher
 
 from tonearm.core.errors import JobError, TrackingError
 from tonearm.core.progress import StatusLine
+from tonearm.sweeps.claim import Claim
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
 from tonearm.sweeps.results import TrialResult, finish_run, read_result, reason, run_tags
+from tonearm.sweeps.scheduling import require_resources, tune_scheduler
 from tonearm.sweeps.space import settings
-from tonearm.sweeps.strategies import Asha, Full, Median, Scheduler
+from tonearm.sweeps.strategies import Full
 from tonearm.sweeps.trainable import FAILED, train
 from tonearm.tasks.base import Task
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
-from tonearm.tracking.patience import patiently
+from tonearm.tracking.patience import patiently, try_briefly
 from tonearm.tracking.query import children_of
 
+PATIENCE, BRIEFLY = 600.0, 20.0
+"""Seconds to wait for a tracking server that is away: when all trials have ended, and before."""
 LIVES = 3
 """How often a trial's process may die before the trial has failed: it goes on where it was."""
 
@@ -76,15 +81,16 @@ def run_sweep(plan: SweepPlan) -> list[TrialResult]:
     Raises
     ------
     JobError
-        If every trial failed, with the first error.
+        If every trial failed, with the first error; another driver runs the sweep; or no node has what a trial needs.
     """
-    follow = _Follow(plan)
-    try:
-        _tune(plan, follow)
-        results = follow.finish()
-    except BaseException:
-        follow.abandon()
-        raise
+    with Claim(plan.folder):
+        follow = _Follow(plan)
+        try:
+            _tune(plan, follow)
+            results = follow.finish()
+        except BaseException:
+            follow.abandon()
+            raise
     if not any(r.history for r in results):
         raise JobError(f"all {len(results)} trials failed; the first: {results[0].error or 'no reason was given'}")
     return results
@@ -97,13 +103,14 @@ def _tune(plan: SweepPlan, follow: _Follow) -> None:
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the older reporter is silent at verbose=0; we show our own progress
     if not follow.anything_left():
         return
+    require_resources(plan.cpus, plan.gpus)
     tuner = tune.Tuner(
         tune.with_resources(train, {"cpu": plan.cpus, "gpu": plan.gpus}),
         tune_config=tune.TuneConfig(
-            scheduler=tune_scheduler(plan.proposer.space.scheduler, plan.task, plan.proposer.base.optim.most_epochs),
+            scheduler=tune_scheduler(plan.proposer.space.scheduler, plan.proposer.base.optim.most_epochs),
             search_alg=_Proposals(plan, follow),
             num_samples=-1,  # until the proposer has finished
-            reuse_actors=True,
+            reuse_actors=not plan.gpus,  # a fault leaves a process's GPU unusable for the trials after it
             trial_dirname_creator=lambda trial: f"{trial.config['job']['index']:05d}-{trial.trial_id}",
         ),
         run_config=tune.RunConfig(
@@ -115,26 +122,6 @@ def _tune(plan: SweepPlan, follow: _Follow) -> None:
         ),
     )
     tuner.fit()
-
-
-def tune_scheduler(scheduler: Scheduler, task: Task, most_epochs: int) -> tune.schedulers.TrialScheduler:
-    """Ray Tune's form of a scheduler."""
-    judged: dict[str, Any] = {
-        "time_attr": "epoch",
-        "metric": f"validation_{task.primary}",
-        "mode": "max" if task.maximise else "min",
-    }
-    if isinstance(scheduler, Asha):
-        return tune.schedulers.ASHAScheduler(
-            **judged, grace_period=min(scheduler.grace, most_epochs), reduction_factor=scheduler.reduction,
-            max_t=most_epochs,
-        )  # fmt: skip
-    if isinstance(scheduler, Median):
-        return tune.schedulers.MedianStoppingRule(
-            **judged, grace_period=scheduler.grace, min_samples_required=scheduler.others
-        )
-    fifo: tune.schedulers.TrialScheduler = tune.schedulers.FIFOScheduler()  # type: ignore[no-untyped-call]
-    return fifo
 
 
 class _Proposals(Searcher):
@@ -190,7 +177,7 @@ class _Follow(tune.Callback):
         self.ledger = plan.ledger()
         self.results: dict[int, TrialResult] = {}
         self._errors: dict[int, str] = {}
-        self._writing: list[Future[None]] = []
+        self._writing: dict[int, Future[None]] = {}
         self._background = ThreadPoolExecutor(max_workers=1)
         for proposal in self.ledger.proposals:
             if self.ledger.trial(proposal).ended():  # by an earlier driver
@@ -244,8 +231,11 @@ class _Follow(tune.Callback):
     def finish(self) -> list[TrialResult]:
         """Wait until all runs are complete, and return the results by index."""
         self._background.shutdown(wait=True)
-        for writing in self._writing:
-            writing.result()  # an error while logging is an error
+        for index, writing in self._writing.items():
+            if isinstance(writing.exception(), TrackingError):  # the server was away: now is the time to wait for it
+                self._complete(index, PATIENCE)
+            else:
+                writing.result()  # an error while logging is an error
         self._line.close()
         return [self.results[p.index] for p in self.ledger.proposals]
 
@@ -253,10 +243,8 @@ class _Follow(tune.Callback):
         """The sweep was stopped: what was written is kept, and no run stays "running" when nothing runs."""
         self._background.shutdown(wait=False, cancel_futures=True)
         self._line.close()
-        try:
-            patiently(end_running, self._plan.parent, seconds=10.0)
-        except TrackingError as error:
-            print(f"  runs in MLflow may be left running: {error}", flush=True)
+        ray.shutdown()  # ends the trials, one of which might open its run anew
+        try_briefly(end_running, self._plan.parent)
 
     def _end(self, index: int) -> None:
         proposal = self.ledger.proposals[index]
@@ -264,10 +252,12 @@ class _Follow(tune.Callback):
                              self._errors.get(index, ""))  # fmt: skip
         self.results[index] = result
         self._line.say(f"  {describe(result, proposal)}")
-        self._writing.append(self._background.submit(self._complete, result, self._plan.tags(proposal)))
+        self._writing[index] = self._background.submit(self._complete, index, BRIEFLY)
 
-    def _complete(self, result: TrialResult, tags: dict[str, str]) -> None:
-        patiently(finish_run, result, self._plan.experiment, self._plan.parent, tags, say=self._line.say)
+    def _complete(self, index: int, seconds: float) -> None:
+        plan, tags = self._plan, self._plan.tags(self.ledger.proposals[index])
+        arguments = (self.results[index], plan.experiment, plan.parent, tags)
+        patiently(finish_run, *arguments, seconds=seconds, say=self._line.say)
 
     def _index(self, trial: Any) -> int:
         return int(trial.config["job"]["index"])

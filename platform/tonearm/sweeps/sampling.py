@@ -33,7 +33,7 @@ class Observation:
     failed: bool = False
 
 
-def suggest(space: SearchSpace, search: Tpe | Gp, seen: Sequence[Observation], number: int) -> Values:
+def suggest(space: SearchSpace, search: Tpe | Gp, seen: Sequence[Observation], number: int, attempt: int = 0) -> Values:
     """The settings that are most promising after what was seen.
 
     Parameters
@@ -42,13 +42,15 @@ def suggest(space: SearchSpace, search: Tpe | Gp, seen: Sequence[Observation], n
         All settings so far: those without a score are being tried, and their neighbourhood is left to them.
     number
         How many were tried before; with it the draw is the same every time.
+    attempt
+        How often a suggestion for this number could not work.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = _sampler(search, derive_seed("search", space.seed, number) % 2**32)
+        sampler = _sampler(search, derive_seed("search", space.seed, number, attempt) % 2**32)
         direction = optuna.study.StudyDirection
         study = optuna.create_study(
             direction=direction.MAXIMIZE if space.trial.task.maximise else direction.MINIMIZE, sampler=sampler

@@ -189,7 +189,7 @@ class SearchSpace:
             try:
                 configs.append(self._config(values, base))
             except ConfigError as error:
-                found += [f"trial {i} ({', '.join(f'{k}={brief(v)}' for k, v in values.items())}): {p}"
+                found += [f"settings {i} ({', '.join(f'{k}={brief(v)}' for k, v in values.items())}): {p}"
                           for p in error.problems]  # fmt: skip
         if found:
             raise ConfigError(found)
@@ -201,8 +201,13 @@ class SearchSpace:
             dataclasses.replace(self.base, stages=(*self.before, last))
         return (base or self.trial).replace(values)
 
-    def extractions(self) -> dict[ClipConfig, list[Representation]]:
+    def extractions(self, also: Sequence[Values] = ()) -> dict[ClipConfig, list[Representation]]:
         """What must be extracted for the sweep, the stages before it included: by clip the representations.
+
+        Parameters
+        ----------
+        also
+            Settings that are tried beside the space's own.
 
         Raises
         ------
@@ -220,7 +225,7 @@ class SearchSpace:
             rest = {p: v for p, v in points[0].items() if p not in paths}
             points = [{**rest, **dict(zip(paths, v, strict=True))} for v in itertools.product(*paths.values())]
         found: dict[ClipConfig, dict[str, Representation]] = {}
-        heard = [(c.clip, list(c.representations.values())) for c in self.configs(points)]
+        heard = [(c.clip, list(c.representations.values())) for c in self.configs([*points, *also])]
         heard += [(s.config.clip, s.representations()) for s in self.before if s.data is None]
         for clip, representations in heard:
             found.setdefault(clip, {}).update({r.store_name(): r for r in representations})

@@ -38,8 +38,10 @@ def train(tune_config: dict[str, Any]) -> None:
 def _train(job: dict[str, Any]) -> None:
     from ray import tune
 
+    from tonearm.core.errors import TrainingError
     from tonearm.datasets.manifest import load_manifest
     from tonearm.sweeps.results import figures_of
+    from tonearm.sweeps.scheduling import JUDGED, judged
     from tonearm.tracking.buffer import BufferedRun
     from tonearm.training.config import TrialConfig
     from tonearm.training.examples import make_examples
@@ -49,18 +51,24 @@ def _train(job: dict[str, Any]) -> None:
     folder = TrialFolder(job["folder"])
     if folder.ended():  # run before: the scheduler is told what it came to
         for metrics in folder.history():
-            tune.report({**metrics, "replayed": True})
+            tune.report({**metrics, "replayed": True, JUDGED: judged(config.task, metrics)})
         return
     run = BufferedRun(job["experiment"], job["name"], job["parent"], config.flatten(), job["tags"])
     try:
-        examples = make_examples(config, load_manifest(job["manifest"]), job["features"], job["cache"])
+        manifest = load_manifest(job["manifest"])
+        if manifest.signature() != config.dataset.data_signature:
+            raise TrainingError(
+                f"{job['manifest']} holds data {manifest.signature()}, the trial was planned for "
+                f"{config.dataset.data_signature}: delete the sweep's folder and begin it anew"
+            )
+        examples = make_examples(config, manifest, job["features"], job["cache"])
         epochs = run_trial(config, examples, folder, device(job["gpus"]), test=True)
         for metrics in epochs:
             if not metrics["replayed"]:
                 run.metrics(figures_of(metrics), metrics["epoch"])
             if metrics["epoch"] == config.optim.most_epochs:
                 next(epochs, None)  # what completes a trial, before a scheduler can stop it
-            tune.report(dict(metrics))
+            tune.report({**metrics, JUDGED: judged(config.task, metrics)})
     finally:
         run.close()
 
@@ -82,5 +90,5 @@ def device(gpus: float) -> str:
     if not torch.cuda.is_available():
         raise TrainingError(f"the trial was given {gpus:g} of a GPU, but torch sees none: start it with --gpus 0")
     if gpus < 1:
-        torch.cuda.set_per_process_memory_fraction(gpus)
+        torch.cuda.set_per_process_memory_fraction(0.95 * gpus)  # a process takes some for itself, beside its tensors
     return "cuda"

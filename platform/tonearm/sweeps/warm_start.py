@@ -3,24 +3,79 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from tonearm.core import storage
 from tonearm.core.config import Config
 from tonearm.core.errors import ConfigError
-from tonearm.datasets.manifest import Manifest
-from tonearm.sweeps.domains import Choice, holds
+from tonearm.sweeps.domains import Choice, Domain, from_parameter, holds, to_parameter
 from tonearm.sweeps.sampling import Observation
 from tonearm.sweeps.space import SearchSpace, Values
 from tonearm.tracking import names
 from tonearm.tracking.query import artifact_bytes, find_runs, leaves_of
 from tonearm.training.config import TrialConfig
 
+FILE = "earlier.json"
 
-def earlier_runs(space: SearchSpace, manifest: Manifest, texts: Sequence[str]) -> tuple[Observation, ...]:
-    """The settings of finished runs that lie in the space, the best first.
 
-    Runs on the same data, judged by the same metric, come with their scores, from which a model-based search learns;
-    of others only the settings count.
+@dataclass(frozen=True)
+class Earlier:
+    """Settings that were tried before.
+
+    Attributes
+    ----------
+    score
+        The best validation value.
+    data
+        Signature of the data that they were tried on.
+    """
+
+    values: Values
+    score: float
+    data: str
+
+
+@dataclass(frozen=True)
+class EarlierRuns:
+    """What a sweep begins with.
+
+    Attributes
+    ----------
+    run_ids
+        The runs or sweeps that were named.
+    found
+        Their settings that lie in the space, the best first.
+    """
+
+    run_ids: tuple[str, ...] = ()
+    found: tuple[Earlier, ...] = ()
+
+    def on(self, data: str) -> tuple[Observation, ...]:
+        """As a search sees them: scores on the same data count, of others only the settings do."""
+        return tuple(Observation(e.values, e.score if e.data == data else None, e.data != data) for e in self.found)
+
+    def kept_in(self, folder: str, over: Mapping[str, Domain]) -> EarlierRuns:
+        """Those that a sweep began with, written down in its folder the first time: runs may come and go in MLflow."""
+        uri = storage.join(folder, FILE)
+        if not self.run_ids:
+            return self
+        if not storage.exists(uri):
+            rows = [{"places": {p: to_parameter(over[p], v) for p, v in e.values.items()}, "score": e.score,
+                     "data": e.data} for e in self.found]  # fmt: skip
+            storage.write_json(uri, rows)
+        kept = tuple(
+            Earlier({p: from_parameter(over[p], v) for p, v in row["places"].items()}, row["score"], row["data"])
+            for row in storage.read_json(uri)
+        )
+        return EarlierRuns(self.run_ids, kept)
+
+
+NONE = EarlierRuns()
+
+
+def earlier_runs(space: SearchSpace, texts: Sequence[str]) -> EarlierRuns:
+    """The settings of completed runs that lie in the space.
 
     Parameters
     ----------
@@ -32,32 +87,26 @@ def earlier_runs(space: SearchSpace, manifest: Manifest, texts: Sequence[str]) -
     ConfigError
         If none of the runs has settings that lie in the space.
     """
-    found: list[tuple[float, Observation]] = []
-    seen = 0
-    task = space.trial.task
-    best = f"best_{task.primary}"
-    runs = [leaf for text in texts for run in find_runs(text) for leaf in leaves_of(run.run_id) or [run]]
-    for run in runs:
-        data = artifact_bytes(run.run_id, "config.json")
-        if data is None or best not in run.metrics:
-            continue
-        description = json.loads(data)
-        if "model" not in description:
-            continue  # a baseline
+    task, seen = space.trial.task, 0
+    best, found = f"best_{task.primary}", list[Earlier]()
+    named = [found_run for text in texts for found_run in find_runs(text)]
+    for run in [leaf for one in named for leaf in leaves_of(one.run_id)]:
+        data = artifact_bytes(run.run_id, "config.json") if run.status == "FINISHED" else None
+        description = json.loads(data) if data else {}
+        if "model" not in description or best not in run.metrics:
+            continue  # a baseline, or judged by something else
         seen += 1
         values = values_in(space, TrialConfig.from_dict(description))
-        if values is None:
-            continue
-        same_data = run.tags.get(names.DATA) == manifest.signature()
-        score, better = run.metrics[best], run.metrics[best] * (1 if task.maximise else -1)
-        found.append((better, Observation(values, score if same_data else None, not same_data)))
+        if values is not None:
+            found.append(Earlier(values, run.metrics[best], run.tags.get(names.DATA, "")))
     if texts and not found:
         raise ConfigError(
-            f"none of the {seen} finished trainings of {', '.join(texts)} has settings within this space "
+            f"none of the {seen} completed trainings of {', '.join(texts)} has settings within this space "
             f"({', '.join(space.over)}) and a {best}: leave --warm-start out, or name others"
         )
-    ordered = sorted(found, key=lambda pair: (-pair[0], str(pair[1].values)))
-    return tuple(observation for _, observation in ordered)
+    sign = -1 if task.maximise else 1
+    ordered = sorted(found, key=lambda e: (sign * e.score, str(e.values)))
+    return EarlierRuns(tuple(run.run_id for run in named), tuple(ordered))
 
 
 def values_in(space: SearchSpace, config: TrialConfig) -> Values | None:
@@ -66,23 +115,24 @@ def values_in(space: SearchSpace, config: TrialConfig) -> Values | None:
     for path, domain in space.over.items():
         try:
             value = config.at(path)
+            within = {p[len(path) + 1 :]: config.at(p) for p in space.over if p.startswith(f"{path}.")}
         except ConfigError:
-            return None
+            return None  # its model has no such field
         if isinstance(domain, Choice):
-            value = next((o for o in domain.options if _same(o, value, path, space, config)), None)
-            if value is None and None not in domain.options:
+            same = [option for option in domain.options if _same(option, value, within)]
+            if not same:
                 return None
+            value = same[0]
         elif not holds(domain, value):
             return None
         values[path] = value
     return values
 
 
-def _same(option: object, value: object, path: str, space: SearchSpace, config: TrialConfig) -> bool:
+def _same(option: object, value: object, within: Mapping[str, object]) -> bool:
     """Whether an option is the value, but for the fields within it that are varied, too."""
     if not isinstance(option, Config):
         return option == value
-    within = {p[len(path) + 1 :]: config.at(p) for p in space.over if p.startswith(f"{path}.")}
     try:
         return option.replace(within) == value
     except ConfigError:

@@ -37,6 +37,8 @@ class Task(Config):
         Whether labels are what is learnt; if not, splits need not balance them.
     trivial_name
         What :meth:`trivial` answers, for reports: ``"majority class"``.
+    class_measure
+        What :meth:`class_scores` gives, for reports; "" where it gives nothing.
     """
 
     registry: ClassVar[Registry[type[Task]]] = Registry("task")
@@ -47,6 +49,7 @@ class Task(Config):
     smooth: ClassVar[str]
     headline: ClassVar[tuple[str, ...]]
     trivial_name: ClassVar[str]
+    class_measure: ClassVar[str] = ""
 
     def names(self, truth: Truth, classes: Sequence[str]) -> tuple[str, ...]:
         """What the outputs stand for; by default the sorted classes of the data set."""
@@ -117,6 +120,11 @@ class Task(Config):
             As :meth:`metrics`.
         """
         raise TypeError(f"{type(self).__name__} must define its tracks' scores")
+
+    def class_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
+        """The parts of :meth:`track_scores` that are of single classes, float64 (tracks, classes); their means over
+        the classes are the track scores. Of tasks with a ``class_measure``."""
+        raise TypeError(f"{type(self).__name__} scores no single classes")
 
     def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Stated probabilities within 0..1 and whether it was so, 0 or 1, both float64 (statements,): what a

@@ -14,6 +14,7 @@ from tonearm.tasks.aggregate import Pooling, pool_fitness
 from tonearm.tasks.base import Task
 from tonearm.tasks.labels import judged, label_indices, stated
 
+LEAST_STATED = 0.5  # what is less likely is no statement that a track has a class
 LARGEST_WEIGHT = 20.0  # a class of one track in thousands would otherwise rule the batches that it is in
 
 
@@ -60,9 +61,16 @@ class MultiHot(Task):
         share: FloatArray = target.mean(axis=0).astype(np.float32)
         return share
 
-    def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The fitness of each track for each class, and whether it has it: tracks x classes statements."""
-        return stated(judged(predictions)).ravel(), (target > 0).ravel().astype(np.float64)
+    def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Fitness of at least one half, and whether the track has that class; None if there is none, or windows voted.
+
+        Of the many classes that a track does not have any model says so: with these, all would be calibrated.
+        """
+        fitness = stated(judged(predictions))
+        said = fitness >= LEAST_STATED
+        if self.pooling == "vote" or not said.any():
+            return None
+        return fitness[said], (target > 0)[said].astype(np.float64)
 
     def strata(self, target: np.ndarray) -> np.ndarray:
         """The rarest of a track's classes, so that even drawing shows rare classes as often as they can be."""

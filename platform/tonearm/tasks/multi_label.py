@@ -32,6 +32,7 @@ class MultiLabel(MultiHot, kind="multi_label"):
     primary: ClassVar[str] = "mse"
     maximise: ClassVar[bool] = False
     smooth: ClassVar[str] = "mse"
+    class_measure: ClassVar[str] = "squared error"
     headline: ClassVar[tuple[str, ...]] = ("mse", "hamming_loss", "mean_average_precision")
 
     threshold: float = 0.5
@@ -87,7 +88,12 @@ class MultiLabel(MultiHot, kind="multi_label"):
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
         """The mean squared error over a track's classes."""
-        scores: np.ndarray = np.square(judged(predictions).astype(np.float64) - target).mean(axis=1)
+        scores: np.ndarray = self.class_scores(predictions, target).mean(axis=1)
+        return scores
+
+    def class_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
+        """The squared error of each track's fitness for each class."""
+        scores: np.ndarray = np.square(judged(predictions).astype(np.float64) - target)
         return scores
 
     def by_class(

@@ -53,6 +53,10 @@ class Playlists(Membership, kind="playlists"):
         """1 where the fittest playlist is one that the song is on, else 0."""
         return hits_at(judged(predictions), target, 1).astype(np.float64)
 
+    def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Only of sigmoids that were trained as such: softmax fixes logits up to a constant, so theirs mean nothing."""
+        return super().confidences(predictions, target) if self.training == "multi_hot" else None
+
     def by_class(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
     ) -> dict[str, dict[str, float]]:

@@ -104,8 +104,10 @@ class SingleLabel(Task, kind="single_label"):
         right: np.ndarray = judged(predictions).argmax(axis=1) == target
         return right.astype(np.float64)
 
-    def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The highest probability of each track, and whether that class is right (Guo et al. 2017)."""
+    def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """The highest probability of each track, and whether that class is right (Guo et al. 2017); None of votes."""
+        if self.pooling == "vote":
+            return None
         return stated(judged(predictions).max(axis=1)), self.track_scores(predictions, target)
 
     def by_class(

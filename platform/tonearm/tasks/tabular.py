@@ -85,8 +85,11 @@ class Tabular(Membership, kind="tabular"):
         right: np.ndarray = judged(predictions).argmax(axis=1) == target.argmax(axis=1)
         return right.astype(np.float64)
 
-    def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The highest probability of each track, and whether categorical accuracy counts that class as right."""
+    def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """The highest probability of each track, and whether categorical accuracy counts that class as right; None of
+        votes."""
+        if self.pooling == "vote":
+            return None
         return stated(judged(predictions).max(axis=1)), self.track_scores(predictions, target)
 
     def by_class(

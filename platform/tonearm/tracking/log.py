@@ -48,6 +48,8 @@ def client() -> MlflowClient:
         logging.getLogger(logger).setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # the traceback of every error it raises
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each small file
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody is told what is run here
     uri = home.tracking_uri()
     try:
         mlflow.set_tracking_uri(uri)  # MLflow's own functions would else make a database in the current folder

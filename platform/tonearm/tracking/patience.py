@@ -104,6 +104,16 @@ def patiently(
             return answer
 
 
+def try_briefly(
+    function: Callable[..., object], *args: Any, seconds: float = 20.0, say: Callable[[str], None] = print
+) -> None:
+    """Call a function that asks the tracking server while another error is on its way: what fails here is only said."""
+    try:
+        patiently(function, *args, seconds=seconds, say=say)
+    except Exception as error:
+        say(f"MLflow was not told how it ended: {reason_of(error)}")
+
+
 def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:g} seconds"
 

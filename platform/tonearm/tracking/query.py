@@ -112,12 +112,12 @@ def find_runs(text: str) -> list[RunSummary]:
     raise TrackingError(f"MLflow at {address()} has no run whose id or name is or begins with {text!r}; {known}")
 
 
-def children_of(run_id: str) -> list[RunSummary]:
-    """The runs nested directly in a run, by name; none is no error.
+def children_of(run_id: str, name: str = "") -> list[RunSummary]:
+    """The runs nested directly in a run, or those of one name; by name; none is no error.
 
     A stage of a recipe may lie in another experiment than its parent: that of its own data.
     """
-    return _children(run_id, _experiments())
+    return _children(run_id, _experiments(), name)
 
 
 def leaves_of(run_id: str) -> list[RunSummary]:
@@ -250,8 +250,9 @@ def _experiments() -> dict[str, str]:
             return found
 
 
-def _children(run_id: str, experiments: dict[str, str]) -> list[RunSummary]:
-    runs = _search(experiments, f"tags.`{names.PARENT_RUN}` = '{run_id}'")
+def _children(run_id: str, experiments: dict[str, str], name: str = "") -> list[RunSummary]:
+    named = f" and attributes.run_name = '{name}'" if name else ""
+    runs = _search(experiments, f"tags.`{names.PARENT_RUN}` = '{run_id}'{named}")
     return sorted(runs, key=lambda r: (r.name, r.started))
 
 

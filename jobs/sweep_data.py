@@ -1,0 +1,176 @@
+"""The data of a sweep: which search space, on which data set, with all the features that its trials need."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+
+from jobs.common import start_ray
+from jobs.datasets import choose_dataset, make_catalogue, manifest_uri
+from jobs.training_run import Request, prepare_data
+from search_spaces import SPACES
+from tonearm.audio.windows import ClipConfig
+from tonearm.core import home, storage
+from tonearm.core.errors import ConfigError
+from tonearm.datasets.base import DatasetConfig
+from tonearm.datasets.manifest import Manifest, Track, load_manifest
+from tonearm.features.base import Representation
+from tonearm.sweeps import SearchSpace
+from tonearm.sweeps.estimate import StoreNeed, store_needs
+from tonearm.sweeps.space import Values
+from tonearm.training.recipe import Recipe, Stage
+
+GIGABYTE = 1e9
+SWEPT = "trial"
+Extractions = Mapping[ClipConfig, Sequence[Representation]]
+
+
+def find_space(name: str) -> SearchSpace:
+    """A search space of ours by its name, or of yours by its place, ``package.module:function``.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if ":" not in name:
+        return SPACES[name]()
+    module, _, function = name.partition(":")
+    try:
+        space = getattr(importlib.import_module(module), function)()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"no search space {name!r}: {error}; name a module that Python finds from here") from error
+    if not isinstance(space, SearchSpace):
+        raise ConfigError(f"{name!r} gives a {type(space).__name__}, a search space is needed")
+    return space
+
+
+def prepared(dataset: str, root: str) -> Manifest | None:
+    """The manifest of a data set that was prepared before, if it is meant: without files to prepare it from."""
+    there = bool(dataset) and not root and storage.exists(manifest_uri(dataset))
+    return load_manifest(manifest_uri(dataset)) if there else None
+
+
+def sweep_data(
+    space: SearchSpace, dataset: str, root: str = "", label: str = "", options: Mapping[str, object] | None = None,
+    max_rejected: float = 0.2, max_gigabytes: float = float("inf"), also: Sequence[Values] = (),
+) -> dict[str, Manifest]:  # fmt: skip
+    """The data of a sweep, with all the features that its trials need; what is missing is extracted.
+
+    Parameters
+    ----------
+    dataset
+        Without ``root`` the name of a data set that was prepared before, or a kind that needs no files; with it a kind,
+        by default the recipe's.
+    root
+        Folder or URI of the data set's files.
+    max_gigabytes
+        Refuse to extract more.
+    also
+        Settings that will be tried beside the space's own.
+
+    Returns
+    -------
+    By the signature of a data set's config its manifest; the sweep's own one also under "".
+    """
+    extractions = space.extractions(also)
+    manifest = prepared(dataset, root)
+    if manifest is not None:
+        others = [s.name for s in space.before if s.data]
+        if others:
+            raise ConfigError(
+                f"stage(s) {', '.join(others)} learn from files of their own, beside the prepared data set "
+                f"{dataset!r}: give --dataset KIND --data FOLDER"
+            )
+        if label or options:
+            raise ConfigError(
+                f"--label and --option say how a data set is prepared, {dataset!r} is there already: leave them out, "
+                "or give --dataset KIND --data FOLDER"
+            )
+        require_room(needs_of(extractions, manifest.tracks), max_gigabytes)
+        _extract_missing(manifest, extractions, space.trial.min_seconds)
+        return {"": manifest}
+    recipe = recipe_on(space, dataset, root, label, options or {})
+    own = recipe.data.signature()
+
+    def check(tracks: Sequence[Track], features: Sequence[Representation], clip: ClipConfig) -> None:
+        # Called for every data set of the recipe; the sweep's own is asked for more than its stages say.
+        whole = {**extractions, clip: features} if set(extractions.get(clip, ())) <= set(features) else {clip: features}
+        require_room(needs_of(whole, tracks), max_gigabytes)
+
+    request = Request("sweep", recipe, max_rejected=max_rejected)
+    manifests = prepare_data(request, extractions.get(space.trial.clip, []), check)
+    _extract_missing(manifests[own], extractions, space.trial.min_seconds)
+    return {**manifests, "": manifests[own]}
+
+
+def listed_tracks(space: SearchSpace, dataset: str, root: str, label: str, options: Mapping[str, object]
+                  ) -> Sequence[Track]:  # fmt: skip
+    """The tracks of a data set that is not prepared, none of which is heard."""
+    return make_catalogue(recipe_on(space, dataset, root, label, options).data).tracks
+
+
+def recipe_on(space: SearchSpace, dataset: str, root: str, label: str, options: Mapping[str, object]) -> Recipe:
+    """The space's recipe on the data set that was typed.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such data set.
+    """
+    fields = {**({"label": label} if label else {}), **options}
+    if isinstance(space.base, Recipe):
+        recipe = space.base
+        if dataset and dataset != recipe.data.kind:
+            recipe = recipe.on(DatasetConfig.registry[dataset]())
+        if root:  # also where a stage has a data set of its own
+            recipe = recipe.replace({"data.root": root})
+        given = {**recipe.data.to_dict(), **fields}
+        return recipe.on(choose_dataset(str(given.pop("kind")), root, given))
+    if dataset and dataset not in DatasetConfig.registry:
+        raise ConfigError(
+            f"there is no manifest of a data set {dataset!r} in {home.home()}: prepare it with python -m jobs.extract, "
+            f"or give its files with --dataset KIND --data FOLDER; kinds are {', '.join(DatasetConfig.registry)}"
+        )
+    data = choose_dataset(dataset or space.base.dataset.name, root, fields)
+    return Recipe(data, (Stage(SWEPT, space.base),), "a sweep")
+
+
+def needs_of(extractions: Extractions, tracks: Sequence[Track] | None) -> list[StoreNeed]:
+    """What the stores lack."""
+    found = [store_needs(own, clip, home.features_home(), tracks) for clip, own in extractions.items()]
+    return [need for needs in found for need in needs]
+
+
+def require_room(needs: Sequence[StoreNeed], max_gigabytes: float) -> None:
+    """Say how much is to be extracted, and refuse where that is more than allowed.
+
+    Raises
+    ------
+    ConfigError
+        With the sizes.
+    """
+    lacking = [n for n in needs if n.missing]
+    total = sum(n.bytes for n in lacking) / GIGABYTE
+    if lacking:
+        most = max(n.missing or 0 for n in lacking)
+        print(f"  to extract: {len(lacking)} representation(s) of {most} tracks, {total:.2f} GB")
+    if total > max_gigabytes:
+        parts = ", ".join(f"{n.representation.brief()} {n.bytes / GIGABYTE:.2f} GB" for n in lacking)
+        raise ConfigError(
+            f"the sweep would extract {total:.2f} GB of features ({parts}), allowed are {max_gigabytes:g} GB: vary the "
+            "input less, or allow more with --max-gigabytes"
+        )
+
+
+def _extract_missing(manifest: Manifest, extractions: Extractions, min_seconds: float) -> None:
+    from tonearm.pipelines.extract import extract_features
+
+    for clip, features in extractions.items():
+        report = extract_features(manifest.tracks, features, clip, home.features_home(), min_seconds, start=start_ray)
+        if report.rejects:
+            first = report.rejects[0]
+            raise ConfigError(
+                f"{len(report.rejects)} of {len(manifest.tracks)} tracks cannot be extracted as the sweep needs them, "
+                f"e.g. {first.track_id}: {first.reason}: prepare the data set anew"
+            )

@@ -1,0 +1,148 @@
+"""Every kind of sweep as a user runs it, on a few recordings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import Workplace
+from tests.integration.quick_sweep import extract
+from tonearm.tracking import names, query
+from tonearm.tracking.query import RunSummary
+
+pytestmark = pytest.mark.integration
+
+SPACES = "tests.integration.spaces"
+
+
+@pytest.fixture(autouse=True)
+def tracking(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TONEARM_HOME", str(place.home))
+
+
+@pytest.fixture(scope="module")
+def prepared(place: Workplace) -> Workplace:
+    extract(place)
+    return place
+
+
+def runs_of(space: str) -> tuple[RunSummary, list[RunSummary]]:
+    """The sweep of a space and its trials."""
+    (parent,) = query.find_runs(f"{space}-")
+    return parent, query.trials_of("music", parent.run_id)
+
+
+def ledger(place: Workplace, parent: RunSummary) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = json.loads((trials(place, parent) / "trials.json").read_text())
+    return rows
+
+
+def trials(place: Workplace, parent: RunSummary) -> Path:
+    return place.home / "trials" / parent.tags[names.SWEEP]
+
+
+def test_model_based_search_proposes_all_and_then_nothing(prepared: Workplace) -> None:
+    output = prepared.job("jobs.sweep", f"{SPACES}:learning", "--dataset", "music")
+    parent, runs = runs_of("learning")
+    assert len(ledger(prepared, parent)) == len(runs) == 5 and {r.status for r in runs} == {"FINISHED"}
+    assert len({r.params["optim.lr"] for r in runs}) == 5
+    assert f"jobs.compare {parent.name}" in output
+    before = (trials(prepared, parent) / "trials.json").stat().st_mtime_ns
+    prepared.job("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", "--resume")
+    assert (trials(prepared, parent) / "trials.json").stat().st_mtime_ns == before
+
+
+def test_runs_say_what_was_run(prepared: Workplace) -> None:
+    parent, runs = runs_of("learning")
+    assert parent.params["search"].startswith("Tpe") and "LogUniform" in parent.params["over.optim.lr"]
+    assert query.artifact_bytes(parent.run_id, "environment.txt")
+    for run in runs:
+        for tag in (names.DATA, names.FEATURE, names.CONFIG, names.CONFIGURATION, names.SEED, names.COMMIT,
+                    names.CLEAN, names.ENVIRONMENT, names.CPU, names.CORES, names.MEMORY, names.FOLDER,
+                    names.PARAMETERS):  # fmt: skip
+            assert run.tags[tag], tag
+        for metric in ("test_f1_micro", "best_f1_micro", "seconds", "system/process_peak_memory_megabytes"):
+            assert metric in run.metrics
+        config = query.artifact_bytes(run.run_id, "config.json")
+        assert config and json.loads(config)["optim"]["lr"] == float(run.params["optim.lr"])
+
+
+def test_sweep_begins_with_the_best_of_another(prepared: Workplace) -> None:
+    parent, runs = runs_of("learning")
+    best = max(runs, key=lambda r: (r.metrics["best_f1_micro"], r.name))
+    output = prepared.job("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", "--trials", "2", "--epochs", "1",
+                          "--warm-start", parent.name)  # fmt: skip
+    name = output.split("jobs.compare ")[1].split()[0]
+    (warm,) = query.find_runs(name)
+    rates = {float(r.params["optim.lr"]) for r in query.trials_of("music", warm.run_id)}
+    assert len(rates) == 2
+    scores = {float(r.params["optim.lr"]): r.metrics["best_f1_micro"] for r in runs}
+    assert rates <= set(scores) and {scores[r] for r in rates} == {best.metrics["best_f1_micro"]}
+    refused = prepared.job("jobs.sweep", f"{SPACES}:quick", "--dataset", "music", "--warm-start", "nobody",
+                           check=False)  # fmt: skip
+    assert "has no run whose id or name is or begins with 'nobody'" in refused
+
+
+def test_population_goes_on_from_its_best(prepared: Workplace) -> None:
+    prepared.job("jobs.sweep", f"{SPACES}:population", "--dataset", "music")
+    parent, runs = runs_of("population")
+    rows = ledger(prepared, parent)
+    assert len(rows) == len(runs) == 8 and {r.status for r in runs} == {"FINISHED"}
+    for run in runs:
+        epochs = [step for step, _ in query.history_of(run.run_id, "train_loss")]
+        assert sorted(epochs) == list(range(1, (2 if int(run.tags[names.TRIAL]) < 4 else 4) + 1))
+    first, second = runs[:4], runs[4:]
+    losses = {r.tags[names.CONFIG]: query.history_of(r.run_id, "train_loss") for r in first}
+    for run in second:
+        start = run.params["start.trial"]
+        assert sorted(query.history_of(run.run_id, "train_loss"))[:2] == sorted(losses[start])
+
+
+def test_members_are_trained_once_before(prepared: Workplace) -> None:
+    output = prepared.job("jobs.sweep", f"{SPACES}:stacked", "--dataset", "music")
+    parent, runs = runs_of("stacked")
+    assert output.count("time, seed 0:") == 1 and output.count("freq, seed 0:") == 1
+    assert [r.name.split("-")[0] for r in runs] == ["00", "01", "freq", "time"]
+    tops = [r for r in runs if r.name[0] == "0"]
+    assert {r.params["model.dropout"] for r in tops} == {"0.0", "0.5"} and {r.status for r in runs} == {"FINISHED"}
+    assert len(list((prepared.home / "trials" / "single").glob("*/ended.json"))) == 2
+    assert parent.status == "FINISHED"
+
+
+def test_clips_of_every_length_are_extracted(prepared: Workplace) -> None:
+    dry = prepared.job("jobs.sweep", f"{SPACES}:clips", "--dataset", "music", "--dry-run")
+    lines = [line.split() for line in dry.splitlines() if line.strip().startswith("mel(")]
+    assert [line[-2] for line in lines] == ["30", "0"] or [line[-2] for line in lines] == ["0", "30"]
+    assert "time: about" in dry
+    prepared.job("jobs.sweep", f"{SPACES}:clips", "--dataset", "music")
+    _, runs = runs_of("clips")
+    assert {r.params["clip.seconds"] for r in runs} == {"8.0", "10.0"} and {r.status for r in runs} == {"FINISHED"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["demo", "--dataset", "music", "--max-gigabytes", "0.001"], "the sweep would extract 0.03 GB of features"),
+        (["demo", "--dataset", "absent"], "there is no manifest of a data set 'absent'"),
+        (["demos"], "Did you mean 'demo'?"),
+        ([f"{SPACES}:missing"], "no search space 'tests.integration.spaces:missing'"),
+        ([f"{SPACES}:no_space"], "gives a str, a search space is needed"),
+        (["demo", "--set", "optim.lr=1.0", "--dataset", "music"], "--set optim.lr: the space varies it"),
+        (["demo", "--set", "window.frames=9000", "--dataset", "music"], "window.frames 9000 is longer than"),
+        (["demo", "--dataset", "music", "--cpus", "0"], "--cpus 0"),
+        (["demo", "--dataset", "music", "--label", "artist"], "--label and --option say how a data set is prepared"),
+        (
+            [f"{SPACES}:quick", "--dataset", "music", "--cpus", "1000"],
+            "a trial needs 1000 core(s) and 0 GPU(s), the nodes",
+        ),
+        (
+            [f"{SPACES}:quick", "--dataset", "music", "--gpus", "1"],
+            "a trial needs 1 core(s) and 1 GPU(s), the nodes have",
+        ),
+    ],
+)
+def test_mistakes_are_named_before_anything_starts(prepared: Workplace, arguments: list[str], wanted: str) -> None:
+    output = prepared.job("jobs.sweep", *arguments, check=False)
+    assert wanted in output and "Traceback" not in output

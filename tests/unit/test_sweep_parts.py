@@ -1,0 +1,132 @@
+"""Parts of a sweep that need no Ray: estimates, settings of earlier runs, identities, and who becomes champion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobs.select import METRIC, VALIDATION, _no_worse
+from jobs.sweep_data import require_room
+from tests.builders import tiny_config, toy_batches, toy_tracks
+from tonearm.core.errors import ConfigError
+from tonearm.datasets.manifest import Manifest
+from tonearm.models.simple import SimpleConfig
+from tonearm.models.time_freq import TimeConfig
+from tonearm.sweeps import Asha, Choice, Full, LogUniform, SearchSpace, Uniform
+from tonearm.sweeps.estimate import Counts, counts_of, expected_share, store_needs, training_seconds
+from tonearm.sweeps.results import configuration, run_tags
+from tonearm.sweeps.warm_start import values_in
+from tonearm.tasks import Regression, SingleLabel
+from tonearm.tracking import names
+
+MANIFEST = Manifest("toy", "sound", tuple(toy_tracks()))
+
+
+# --- estimates
+
+
+def test_halving_saves_what_it_does_not_train() -> None:
+    assert expected_share(Full(), 32, 12) == 1.0
+    # 27 trials for 1 epoch, 9 for 2 more, 3 for 6 more, 1 for 18 more, of 27 x 27.
+    assert expected_share(Asha(grace=1, reduction=3), 27, 27) == pytest.approx((27 + 9 * 2 + 3 * 6 + 18) / 27**2)
+    assert expected_share(Asha(grace=9), 5, 4) == 1.0
+
+
+def test_stores_need_what_their_shape_says_and_no_more_than_is_missing(tmp_path: Path) -> None:
+    config = tiny_config()
+    toy_batches(tmp_path, config)
+    (there,) = store_needs([config.representation], config.clip, str(tmp_path), MANIFEST.tracks)
+    assert (there.missing, there.bytes) == (0, 0)
+    other = config.replace({"feature.n_fft": 1024}).representation
+    (absent,) = store_needs([other], config.clip, str(tmp_path), MANIFEST.tracks)
+    shape = other.input_spec(2.0)
+    assert absent.bytes_a_track == 2 * shape.freq_bins * shape.frames and absent.missing == len(MANIFEST.tracks)
+    (unknown,) = store_needs([other], config.clip, str(tmp_path), None)
+    assert unknown.missing is None and unknown.bytes == 0
+
+
+def test_too_many_features_are_refused_with_the_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tiny_config()
+    with pytest.raises(ConfigError, match=r"would extract 0\.00 GB of features \(mel\(.*0\.00 GB\), allowed are 1e-09"):
+        require_room(store_needs([config.representation], config.clip, str(tmp_path), MANIFEST.tracks), 1e-9)
+    assert "to extract: 1 representation(s) of 27 tracks" in capsys.readouterr().out
+
+
+def test_time_grows_with_epochs_and_trials() -> None:
+    one = tiny_config({"optim.epochs": 1})
+    counts = counts_of(one, MANIFEST, None)
+    assert counts == Counts(18, 9, 3) and counts_of(one, None, None) is None
+    assert counts_of(one, None, MANIFEST.tracks) == Counts(16, 5, 3)
+    once = training_seconds([one], counts)
+    many = training_seconds([one.replace({"optim.epochs": 200})] * 5, counts)
+    assert once > 0 and many > 20 * once  # 1000 epochs against one
+
+
+# --- earlier runs
+
+
+def space(over: dict[str, Any]) -> SearchSpace:
+    return SearchSpace(base=tiny_config(), over=over)
+
+
+def test_settings_of_a_config_are_found_if_they_lie_in_the_space() -> None:
+    ours = space({"optim.lr": LogUniform(1e-4, 1e-2), "optim.clip_norm": Choice(None, 1.0)})
+    assert values_in(ours, tiny_config()) == {"optim.lr": 5e-3, "optim.clip_norm": None}
+    assert values_in(ours, tiny_config({"optim.lr": 0.1})) is None
+    assert values_in(ours, tiny_config({"optim.clip_norm": 2.0})) is None
+
+
+def test_settings_within_a_varied_model_are_told_from_the_model() -> None:
+    simple, time = SimpleConfig(variant="chroma", width=1), TimeConfig(divisors="4,8", widths="8,8")
+    ours = space({"model": Choice(simple, time), "model.dropout": Uniform(0.0, 0.5)})
+    config = tiny_config({"model": time.replace({"dropout": 0.3})})
+    assert values_in(ours, config) == {"model": time, "model.dropout": 0.3}
+    assert values_in(ours, config.replace({"model.widths": "4,4"})) is None
+    other = space({"model.width": Choice(1, 2)})
+    assert values_in(other, config) is None  # Time has no such field
+
+
+# --- identities
+
+
+def test_runs_of_one_configuration_differ_by_seed_fold_and_members_only() -> None:
+    config = tiny_config()
+    same = [config, config.replace({"seed": 3}), config.replace({"dataset.fold": "2/5", "dataset.data_signature": "f"})]
+    assert len({configuration(c) for c in same}) == 1
+    assert configuration(config) != configuration(config.replace({"optim.lr": 1e-4}))
+    tags = run_tags(same[2], "/somewhere")
+    assert tags[names.FOLD] == "2/5" and tags[names.FOLDER] == "/somewhere" and tags[names.SEED] == "0"
+    assert tags[names.CONFIG] == same[2].signature() != tags[names.CONFIGURATION]
+
+
+# --- the champion
+
+
+def version(score: float, metric: str = "f1_micro", data: str = "d") -> dict[str, str]:
+    return {names.DATA: data, METRIC: metric, VALIDATION: str(score)}
+
+
+@pytest.mark.parametrize(
+    ("candidate", "champion", "promoted", "why"),
+    [
+        (version(0.8), version(0.7), True, "validation f1_micro 0.800, the champion's 0.700"),
+        (version(0.7), version(0.7), True, "validation f1_micro 0.700"),
+        (version(0.6), version(0.7), False, "validation f1_micro 0.600"),
+        (version(0.6), version(0.7, data="e"), True, "chosen on other data"),
+        (version(0.6), version(0.1, metric="mae"), True, "judged by mae, this one by f1_micro"),
+        (version(0.6), {}, True, "chosen on other data"),
+    ],
+)
+def test_candidate_is_promoted_if_it_validates_no_worse(
+    candidate: dict[str, str], champion: dict[str, str], promoted: bool, why: str
+) -> None:
+    found = _no_worse(candidate, champion, SingleLabel())
+    assert found[0] is promoted and why in found[1]
+
+
+def test_smaller_errors_are_better() -> None:
+    task = Regression(target="tempo")
+    assert _no_worse(version(3.0, "mae"), version(4.0, "mae"), task)[0]
+    assert not _no_worse(version(5.0, "mae"), version(4.0, "mae"), task)[0]
