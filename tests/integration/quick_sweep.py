@@ -39,12 +39,12 @@ def trials(place: Workplace, seed: int) -> dict[str, TrialFolder]:
 
 
 def figures(place: Workplace, seed: int) -> Figures:
-    """All that a sweep came to, but how long it took."""
+    """All that a sweep came to, but how long it took. A trial that was stopped early has no test predictions."""
     return {
         name: (
             [{k: v for k, v in h.items() if k not in ("epoch_seconds", "replayed")} for h in trial.history()],
             trial.predictions("validation").probabilities.tolist(),
-            trial.predictions("test").probabilities.tolist(),
+            trial.predictions("test").probabilities.tolist() if Path(trial.predictions_uri("test")).exists() else [],
         )
         for name, trial in trials(place, seed).items()
     }

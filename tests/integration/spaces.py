@@ -5,10 +5,12 @@ from __future__ import annotations
 from tonearm.audio.windows import ClipConfig
 from tonearm.datasets import FolderConfig
 from tonearm.features import Mel
+from tonearm.features.given import Table
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.stacked import TimeFreqConfig
+from tonearm.models.tabular import TabularMlpConfig
 from tonearm.models.time_freq import FreqConfig, TimeConfig
-from tonearm.sweeps import Choice, Full, Grid, LogUniform, Population, SearchSpace, Tpe
+from tonearm.sweeps import Asha, Choice, Full, Grid, LogUniform, Population, SearchSpace, Tpe
 from tonearm.tasks import SingleLabel
 from tonearm.training.config import DatasetRef, OptimConfig, TrialConfig, WindowConfig
 from tonearm.training.recipe import Recipe, Stage
@@ -77,3 +79,21 @@ def clips() -> SearchSpace:
 def no_space() -> str:
     """A mistake."""
     return "a sentence"
+
+
+def halving() -> SearchSpace:
+    """Six trials, of which poor ones are stopped early."""
+    over = {"optim.lr": Choice(1e-5, 3e-3, 1e-4, 5e-3, 1e-1, 1e-3)}
+    return SearchSpace(BASE, over, search=Grid(), scheduler=Asha(grace=1, reduction=2))
+
+
+def with_vectors() -> SearchSpace:
+    """A network that learns what another one has made of every track."""
+    short = BASE.replace({"optim.epochs": 1})
+    below = Stage("below", short)
+    feature = Table(columns=("said",), width=3, missing="keep")
+    above = short.replace(
+        {"feature": feature, "model": TabularMlpConfig(hidden="8"), "window": WindowConfig(frames=1, per_track=1)}
+    )
+    recipe = Recipe(FolderConfig(), (below, Stage("above", above, vectors={"said": "below"})), "a test")
+    return SearchSpace(recipe, {"optim.lr": Choice(1e-3, 1e-2)}, search=Grid(), scheduler=Full())

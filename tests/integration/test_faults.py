@@ -86,6 +86,30 @@ def test_killed_driver(place: Workplace, undisturbed: Figures) -> None:
         assert trials(place, 2)[name].history()[: len(history)] == history, "finished epochs were trained again"
 
 
+def test_killed_driver_of_a_sweep_that_stops_trials_early(place: Workplace, undisturbed: Figures) -> None:
+    """One trial at a time: then who is stopped does not hang on who comes first."""
+    command = ("jobs.sweep", "tests.integration.spaces:halving", "--dataset", "music", "--cpus", "2")
+    place.job(*command, "--seed", "10")
+    expected = figures(place, 10)
+    assert 0 < sum(len(history) < EPOCHS for history, _, _ in expected.values()) < len(expected)
+    driver = place.start(*command, "--seed", "11")
+    wait(driver, lambda: len(ended(place, 11)) >= 2 and len(ended(place, 11)) < len(expected), "two trials had ended")
+    kill_group(driver)
+    finished = ended(place, 11)
+    place.job(*command, "--seed", "11", "--resume")
+    assert figures(place, 11) == expected
+    assert {name: ended(place, 11)[name] for name in finished} == finished, "a finished trial was trained again"
+
+
+def test_second_driver_is_refused(place: Workplace, undisturbed: Figures) -> None:
+    driver = place.start(*sweep(6))
+    wait(driver, lambda: midway(place, 6), "a trial was midway")
+    refused = place.job(*sweep(6), "--resume", check=False)
+    assert "the sweep is being run since" in refused and f"by process {driver.pid} on" in refused
+    output_of(driver)
+    require_complete(place, 6, undisturbed)
+
+
 def test_nothing_to_resume_is_an_error(place: Workplace, undisturbed: Figures) -> None:
     output = place.job(*sweep(99), "--resume", check=False)
     assert "there is nothing to resume" in output and "leave --resume out to begin it" in output

@@ -111,6 +111,14 @@ def test_members_are_trained_once_before(prepared: Workplace) -> None:
     assert parent.status == "FINISHED"
 
 
+def test_what_a_stage_has_made_of_the_tracks_is_there_for_the_trials(prepared: Workplace) -> None:
+    prepared.job("jobs.sweep", f"{SPACES}:with_vectors", "--dataset", "music")
+    _, runs = runs_of("with_vectors")
+    tops = [r for r in runs if r.name[0] == "0"]
+    assert len(tops) == 2 and {r.status for r in runs} == {"FINISHED"}
+    assert {r.params["feature.columns"] for r in tops} == {"['said']"}
+
+
 def test_clips_of_every_length_are_extracted(prepared: Workplace) -> None:
     dry = prepared.job("jobs.sweep", f"{SPACES}:clips", "--dataset", "music", "--dry-run")
     lines = [line.split() for line in dry.splitlines() if line.strip().startswith("mel(")]

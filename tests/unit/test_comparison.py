@@ -14,7 +14,7 @@ from tonearm.core.errors import ConfigError, TrackingError, UnknownNameError
 from tonearm.features import Mel
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.time_freq import TimeConfig
-from tonearm.sweeps.candidates import find_candidates
+from tonearm.sweeps.candidates_found import find_candidates
 from tonearm.sweeps.comparison import Comparison, Options, compare
 from tonearm.sweeps.comparison_document import to_markdown, write_document
 from tonearm.sweeps.comparison_report import candidates_table, report

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 
 from tonearm.core.calibration import reliability
 from tonearm.sweeps.candidates import name_of, short_names, varied_fields
-from tonearm.sweeps.comparison import Row, letter
+from tonearm.sweeps.comparison import letter
 from tonearm.sweeps.comparison_contrast import ClassChange
 from tonearm.sweeps.comparison_curves import cost_plot, curves_plot, near, parallel_plot, pareto, reliability_plot
 from tonearm.sweeps.comparison_plots import agreement_plot, classes_plot, scores_plot
+from tonearm.sweeps.comparison_rows import Row
 from tonearm.sweeps.importance import importances
 
 

@@ -138,9 +138,7 @@ def paired_bootstrap(
     return _expanded_percentile(value, draws, clusters, confidence)
 
 
-def with_luck(
-    difference: Difference, parts: Sequence[tuple[float, float]], confidence: float = 0.95
-) -> Difference:
+def with_luck(difference: Difference, parts: Sequence[tuple[float, float]], confidence: float = 0.95) -> Difference:
     """The same with the luck of training: how it would move with other tracks and with other seeds.
 
     Parameters

@@ -89,7 +89,7 @@ class Answers:
 
 
 def load_answers(candidate: Candidate, label: str, split: Split, notes: list[str]) -> Answers | None:
-    """What a candidate's runs predicted of a split; None if they kept no such predictions.
+    """What a candidate's runs predicted of a split; None if one of them kept no such predictions.
 
     Parameters
     ----------
@@ -104,10 +104,9 @@ def load_answers(candidate: Candidate, label: str, split: Split, notes: list[str
     folds: dict[int, list[TrackPredictions]] = {}
     for run in candidate.runs:
         found = _predictions(run, split)
-        if found is not None:
-            folds.setdefault(run.config.seed, []).append(found)
-    if not folds:
-        return None
+        if found is None:
+            return None
+        folds.setdefault(run.config.seed, []).append(found)
     seeds = [_together(folds[seed]) for seed in sorted(folds)]
     ids = common_tracks([s.track_ids for s in seeds])
     if not ids:

@@ -12,7 +12,9 @@ from tonearm.sweeps.comparison import Comparison, agreement_pairs
 from tonearm.sweeps.comparison_curves import cost_plot, curves_plot, importance_plot, parallel_plot, reliability_plot
 from tonearm.sweeps.comparison_document import Plot, Section, Table
 from tonearm.sweeps.comparison_plots import agreement_plot
-from tonearm.sweeps.importance import FORESTS, importances
+from tonearm.sweeps.importance import ROUNDS, importances
+from tonearm.tasks import Tabular
+from tonearm.tasks.multi_hot import LEAST_STATED, MultiHot
 
 
 def background(comparison: Comparison) -> list[Section]:
@@ -35,18 +37,20 @@ def _learning_section(comparison: Comparison) -> Section | None:
 
 def _importance_section(comparison: Comparison) -> Section:
     candidates, task = comparison.found.candidates, comparison.answers[0].task
-    configs, scores = [c.values for c in candidates], [c.validation for c in candidates]
+    configs, scores = [c.values for c in candidates], [c.validation("validation") for c in candidates]
     varied = varied_fields(configs)
     title = "Which hyperparameters matter"
     found = importances(configs, varied, scores)
     plots = []
     if not isinstance(found, str):
         caption = (
-            f"Share of the variance of validation {task.primary} that a field explains by itself or with others "
-            f"(functional ANOVA of random forests); black: deviation over {FORESTS} forests. It says nothing of cause "
-            "where fields were drawn together, and trials that were stopped early count with what they had reached."
+            f"A random forest foretells validation {task.primary} of configurations that it was not shown with R² "
+            f"{found.explained:.2f}, 1 being all. Bars: how much of R² is lost if a field's values are shuffled among "
+            f"the configurations, alone or together with others; black: deviation over {ROUNDS} cross-validations. Of "
+            "fields that move together each seems unimportant; trials that were stopped early count with what they had "
+            "reached."
         )
-        plots.append(Plot("importance", importance_plot(found), caption))
+        plots.append(Plot("importance", importance_plot(found.fields), caption))
     if varied and sum(np.isfinite(scores)) > 2:
         caption = (
             f"A line a configuration, from its values of the varied fields to its validation {task.primary} on the "
@@ -59,9 +63,16 @@ def _importance_section(comparison: Comparison) -> Section:
 def _calibration_section(comparison: Comparison) -> Section | None:
     if not comparison.reliability:
         return None
+    which = (
+        f" Only cells of tracks and classes that were stated with at least {LEAST_STATED:g} are counted: with all the "
+        "classes that a track does not have, any model would seem calibrated."
+        if isinstance(comparison.answers[0].task, MultiHot) and not isinstance(comparison.answers[0].task, Tabular)
+        else ""
+    )
     caption = (
         "Of what was stated with a probability (across), the share that was so (up); on the dotted line both agree, "
         "below it the model is too sure of itself. Grey bars: how often it was so sure."
+        + which
     )
     plot = Plot("reliability", reliability_plot(comparison.reliability), caption)
     rows = [[label, f"{d.error:.3f}", f"{d.worst:.3f}", f"{d.brier:.3f}", str(int(d.count.sum()))]
@@ -103,6 +114,7 @@ def _cost_section(comparison: Comparison) -> Section | None:
         return None
     caption = (
         f"{comparison.options.split} {measure.name} against what it costs; the dashed line joins the candidates that "
-        "nothing as cheap beats (blue)."
+        "nothing as cheap beats (blue). Seconds are those of completed runs and of training the frozen parts of their "
+        "networks; candidates of which they are not known are left out."
     )
     return Section("Is it worth its cost?", (), (), [Plot("cost", plot, caption)])

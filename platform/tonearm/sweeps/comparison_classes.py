@@ -6,8 +6,11 @@ import dataclasses
 
 import numpy as np
 
-from tonearm.core.significance import holm, mean_difference, randomisation_test
-from tonearm.sweeps.comparison_contrast import ClassChange, Side, class_changes, common_sides
+from tonearm.core.differences import mean_difference, with_luck
+from tonearm.core.significance import enough_draws, holm, randomisation_test
+from tonearm.sweeps.comparison_answers import Answers
+from tonearm.sweeps.comparison_contrast import ClassChange, Side, common_sides
+from tonearm.sweeps.comparison_seeds import luck
 from tonearm.tasks import SingleLabel, Tabular
 from tonearm.tasks.base import Task
 
@@ -26,26 +29,37 @@ def changes_by_class(first: Side, second: Side) -> list[ClassChange]:
     Where a track has one class, or the task says nothing of single classes: of the scores of the class's tracks. Else
     of the class's own score on all tracks, those that do not have it included.
     """
-    task = first.members[0].task
-    if not task.class_measure:
-        return class_changes(first, second)
     first, second = common_sides(first, second)
-    own, one, two = first.members[0], _scores(first), _scores(second)
+    own, task = first.members[0], first.members[0].task
+    if not task.uses_labels:
+        return []
+    groups, target, sides = np.asarray(own.groups), own.target, (first, second)
+    scores = [[_scores_of_seeds(task, m) for m in side.members] for side in sides]
+    present = [np.flatnonzero(target == i if target.ndim == 1 else target[:, i] > 0) for i in range(len(own.classes))]
     found = []
-    for i, name in enumerate(own.classes):
-        count = int((own.target[:, i] > 0).sum())
-        if count:
-            difference = mean_difference(one[:, i], two[:, i], own.groups)
-            p = randomisation_test(one[:, i], two[:, i], own.groups)
-            found.append(ClassChange(name, count, difference.value, difference, p, p))
+    for i, (name, rows) in enumerate(zip(own.classes, present, strict=True)):
+        if not len(rows):
+            continue
+        used = np.arange(len(groups)) if task.class_measure else rows
+        each = [[s[:, used, i] if s.ndim == 3 else s[:, used] for s in side] for side in scores]
+        one, two = (np.average([s.mean(axis=0) for s in own_scores], axis=0, weights=side.weights)
+                    for own_scores, side in zip(each, sides, strict=True))  # fmt: skip
+        members = groups[used].tolist()
+        p = randomisation_test(one, two, members, enough_draws(len(own.classes)))
+        difference = None
+        if len(set(members)) > 1:
+            parts = luck(*(side.of_runs([s.mean(axis=1) for s in own_scores])
+                           for own_scores, side in zip(each, sides, strict=True)))  # fmt: skip
+            difference = with_luck(mean_difference(one, two, members), parts)
+            p = max(p, difference.p) if parts else p
+        found.append(ClassChange(name, len(rows), float((one - two).mean()), difference, p, p))
     values = holm([c.p for c in found])
     found = [dataclasses.replace(c, adjusted=p) for c, p in zip(found, values, strict=True)]
     sign = 1 if task.maximise else -1
     return sorted(found, key=lambda c: (-sign * c.value, c.name))
 
 
-def _scores(side: Side) -> np.ndarray:
-    """Of each track and class, (tracks, classes): the mean over seeds, then over members by their weights."""
-    each = [np.mean([m.task.class_scores(p, t) for p, t in m.seeds], axis=0) for m in side.members]
-    scores: np.ndarray = np.average(each, axis=0, weights=side.weights)
-    return scores
+def _scores_of_seeds(task: Task, member: Answers) -> np.ndarray:
+    """Of each seed and track (seeds, tracks), or of each class as well (seeds, tracks, classes)."""
+    score = task.class_scores if task.class_measure else task.track_scores
+    return np.stack([score(p, t) for p, t in member.seeds])

@@ -268,29 +268,6 @@ def adjusted(contrasts: Sequence[Contrast]) -> list[Contrast]:
     return [dataclasses.replace(c, adjusted=p, family=len(values)) for c, p in zip(contrasts, values, strict=True)]
 
 
-def class_changes(first: Side, second: Side) -> list[ClassChange]:
-    """The difference of the track scores on each class's tracks, the largest gain first; none without classes."""
-    first, second = common_sides(first, second)
-    own = first.members[0]
-    if not own.task.uses_labels:
-        return []
-    one, two, groups, target = first.scores, second.scores, np.asarray(own.groups), own.target
-    found: list[ClassChange] = []
-    for i, name in enumerate(own.classes):
-        rows = np.flatnonzero(target == i if target.ndim == 1 else target[:, i] > 0)
-        if not len(rows):
-            continue
-        members = groups[rows].tolist()
-        several = len(set(members)) > 1
-        difference = mean_difference(one[rows], two[rows], members) if several else None
-        p = randomisation_test(one[rows], two[rows], members)
-        found.append(ClassChange(name, len(rows), float((one[rows] - two[rows]).mean()), difference, p, p))
-    values = holm([c.p for c in found])
-    found = [dataclasses.replace(c, adjusted=p) for c, p in zip(found, values, strict=True)]
-    sign = 1 if own.task.maximise else -1
-    return sorted(found, key=lambda c: (-sign * c.value, c.name))
-
-
 def counted_groups(groups: Sequence[str]) -> str:
     """How many different ones, by what they are: ``28 artists``."""
     different = set(groups)

@@ -67,15 +67,16 @@ def reliability_plot(diagrams: Mapping[str, Reliability]) -> Figure:
 
 
 def importance_plot(found: Sequence[Importance]) -> Figure:
-    """The share of the variance of the scores that each field explains."""
+    """What shuffling each field loses of R² of the foretold scores."""
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(WIDTH, 1.2 + 0.4 * len(found)), layout="constrained")
     axis = drawn.subplots()
-    axis.barh(range(len(found)), [f.share for f in found], xerr=[f.deviation for f in found], color=BLUE,
+    axis.barh(range(len(found)), [f.loss for f in found], xerr=[f.deviation for f in found], color=BLUE,
               error_kw={"ecolor": BLACK, "capsize": 3})  # fmt: skip
     axis_of_names(axis, [f.name for f in found])
-    axis.set(xlabel="share of the explained variance of validation scores", xlim=(0, None))
+    axis.axvline(0, color=BLACK, linewidth=0.8)
+    axis.set(xlabel="loss of R² of foretold validation scores")
     axis.grid(axis="x", alpha=0.3)
     return drawn
 

@@ -3,6 +3,7 @@ of the other value, equal in every other field."""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tonearm.core.errors import ConfigError
-from tonearm.sweeps.candidates import as_text, short_names, varied_fields
+from tonearm.sweeps.candidates import as_text, name_of, short_names, varied_fields
 from tonearm.sweeps.comparison_answers import Answers
 from tonearm.sweeps.comparison_contrast import Contrast, Measure, Side, adjusted, contrast
 
@@ -31,15 +32,21 @@ class Factor:
         Of each two values over all candidates, for a look at their classes.
     candidates
         How many took part on each side of each contrast, by first, second and within.
+    matched
+        Whether the sides are partners, equal in every other field.
     unequal
-        The fields that are not held equal, since no two candidates differ in the field alone.
+        The fields whose values are not the same, or not as frequent, on both sides.
+    moving
+        The fields of the same part of the config that move with this one, so that the answer is of all of them.
     """
 
     field: str
     contrasts: list[Contrast]
     sides: list[tuple[Side, Side]]
     candidates: dict[tuple[str, str, str], tuple[int, int]]
+    matched: bool
     unequal: list[str]
+    moving: list[str]
 
 
 def factor(answers: Sequence[Answers], by: str, within: str, measure: Measure) -> Factor:
@@ -48,9 +55,10 @@ def factor(answers: Sequence[Answers], by: str, within: str, measure: Measure) -
     Parameters
     ----------
     by
-        Dotted path of a field that the candidates vary; of a config its kind.
+        Dotted path of a field that the candidates vary; of a config its kind; of a part of the config, such as
+        ``window``, all its fields together.
     within
-        Another one, or "".
+        Another field, or "".
 
     Raises
     ------
@@ -59,48 +67,99 @@ def factor(answers: Sequence[Answers], by: str, within: str, measure: Measure) -
     """
     values = [a.candidate.values for a in answers]
     varied = varied_fields(values)
-    path = _path(by, values, varied)
-    inner = _path(within, values, varied) if within else ""
-    if inner and (inner == path or (inner.startswith(f"{path.removesuffix('kind')}") and path.endswith(".kind"))):
+    paths = _paths(by, values, varied)
+    inner = _paths(within, values, varied)[0] if within else ""
+    own = tuple(p.removesuffix("kind") for p in paths if p.endswith(".kind"))
+    if inner in paths or (inner and inner.startswith(own)):
         raise ConfigError(f"--within {within} is a part of --by {by}: name a field that both sides can have")
-    own = path.removesuffix("kind") if path.endswith(".kind") else f"{path}."
-    others = [p for p in varied if p != path and not p.startswith(own)]
-    levels = _best_first(answers, path, measure)
-    matched = True
-    parts = _contrasted(answers, path, levels, others, inner)
-    if not parts:
-        matched = False
-        parts = _contrasted(answers, path, levels, [inner] if inner else [], inner)
-    short = short_names([path, inner] if inner else [path])
+    levels = [_level(v, paths) for v in values]
+    others = [p for p in varied if p not in paths and not p.startswith(own)]
+    follow = [p for p in others if _follows(p, values, levels)]
+    if inner in follow:
+        raise ConfigError(f"--within {within} moves with --by {by}: name a field that both sides can have")
+    parent = paths[0].removesuffix(".kind").rpartition(".")[0]
+    moving = [p for p in follow if parent and p.startswith(f"{parent}.")]
+    judged = [p for p in others if p not in moving]
+    cells = _by_level(answers, levels)
+    ordered = _best_first(cells, measure)
+    parts = _contrasted(cells, ordered, [p for p in others if p not in follow], inner)
+    matched = bool(parts)
+    if not matched:
+        parts = _contrasted(cells, ordered, [inner] if inner else [], inner)
+        parts = [(_alone(one), _alone(two), level) for one, two, level in parts]
+    short = short_names(varied)
+    named = by.removesuffix(".kind") if len(paths) > 1 else short[paths[0]]
     found: list[Contrast] = []
     counts: dict[tuple[str, str, str], tuple[int, int]] = {}
     sides: list[tuple[Side, Side]] = []
+    every: list[str] = []
     for first, second, level in parts:
         place = f"{short[inner]} {level}" if level else ""
         if not level:
             sides.append((first, second))
-        found.append(contrast(first, second, measure, others=not level, within=place))
+        differ = [short[p] for p in judged if _frequencies(first, p) != _frequencies(second, p)]
+        every += [name for name in differ if name not in every]
+        found.append(contrast(first, second, measure, not level, place, len(parts), _told(differ, matched)))
         counts[first.name, second.name, place] = (len(first.members), len(second.members))
-    return Factor(short[path], adjusted(found), sides, counts, [] if matched else _unequal(others, inner))
+    return Factor(named, adjusted(found), sides, counts, matched, every, [short[p] for p in moving])
 
 
-def _unequal(others: Sequence[str], inner: str) -> list[str]:
-    return list(short_names([p for p in others if p != inner]).values())
+def _told(differ: Sequence[str], matched: bool) -> str:
+    """Why not all else is equal, or ""."""
+    if differ:
+        return f"{', '.join(differ)} differ{'s' if len(differ) == 1 else ''}"
+    return "" if matched else "the other fields are combined in other ways"
+
+
+def _frequencies(side: Side, path: str) -> dict[Any, float]:
+    """The share of each value of a field on a side; None where a candidate lacks the field."""
+    shares: dict[Any, float] = {}
+    for member, weight in zip(side.members, side.weights, strict=True):
+        value = member.candidate.values.get(path)
+        shares[value] = shares.get(value, 0.0) + weight
+    return {value: round(share, 9) for value, share in shares.items()}
+
+
+def _follows(path: str, values: Sequence[Mapping[str, Any]], levels: Sequence[str]) -> bool:
+    """Whether a field is the same in all candidates of a level, of which one at least has several."""
+    seen: dict[str, set[Any]] = {}
+    for own, level in zip(values, levels, strict=True):
+        seen.setdefault(level, set()).add(own.get(path))
+    return len(levels) > len(seen) and all(len(found) == 1 for found in seen.values())
+
+
+def _alone(side: Side) -> Side:
+    """The same without partners."""
+    return dataclasses.replace(side, cells=())
+
+
+def _level(values: Mapping[str, Any], paths: Sequence[str]) -> str:
+    """What a candidate has of a field, or of several that are one question; "" if it lacks them."""
+    if len(paths) > 1:
+        return name_of(values, paths)
+    return as_text(values[paths[0]]) if paths[0] in values else ""
+
+
+def _by_level(answers: Sequence[Answers], levels: Sequence[str]) -> dict[str, list[Answers]]:
+    found: dict[str, list[Answers]] = {}
+    for a, level in zip(answers, levels, strict=True):
+        if level:
+            found.setdefault(level, []).append(a)
+    return found
 
 
 def _contrasted(
-    answers: Sequence[Answers], path: str, levels: Sequence[str], others: Sequence[str], inner: str
+    answers: Mapping[str, Sequence[Answers]], levels: Sequence[str], others: Sequence[str], inner: str
 ) -> list[tuple[Side, Side, str]]:
     """Each two values' sides, over all cells and (with the value) within each value of the inner field."""
-    cells = {level: _cells([a for a in answers if as_text(a.candidate.values.get(path)) == level], others)
-             for level in levels}  # fmt: skip
+    cells = {level: _cells(answers[level], others) for level in levels}
+    place = others.index(inner) if inner in others else -1
     found = []
     for one, two in combinations(levels, 2):
         shared = [key for key in cells[one] if key in cells[two]]
         if not shared:
             continue
-        found.append((_side(one, cells[one], shared), _side(two, cells[two], shared), ""))
-        place = others.index(inner) if inner in others else -1
+        found.append((_side(one, cells[one], shared, place), _side(two, cells[two], shared, place), ""))
         for level in sorted({key[place] for key in shared}, key=str) if place >= 0 else []:
             part = [key for key in shared if key[place] == level]
             found.append((_side(one, cells[one], part), _side(two, cells[two], part), as_text(level)))
@@ -114,31 +173,35 @@ def _cells(answers: Sequence[Answers], others: Sequence[str]) -> Cells:
     return found
 
 
-def _side(name: str, cells: Cells, keys: Sequence[tuple[Any, ...]]) -> Side:
-    """The mean over cells of the mean over a cell's candidates."""
-    members = [(a, 1 / len(cells[key]) / len(keys)) for key in keys for a in cells[key]]
-    return Side(name, tuple(a for a, _ in members), tuple(weight for _, weight in members))
+def _side(name: str, cells: Cells, keys: Sequence[tuple[Any, ...]], place: int = -1) -> Side:
+    """The mean over cells of the mean over a cell's candidates; cells are alike if they share the value at a place."""
+    members = [(a, 1 / len(cells[key]) / len(keys), (str(key[place]) if place >= 0 else "", i))
+               for i, key in enumerate(keys) for a in cells[key]]  # fmt: skip
+    found, weights, numbers = zip(*members, strict=True)
+    return Side(name, found, weights, numbers)
 
 
-def _path(text: str, values: Sequence[Mapping[str, Any]], varied: Sequence[str]) -> str:
-    """The varied field that a text names."""
+def _paths(text: str, values: Sequence[Mapping[str, Any]], varied: Sequence[str]) -> list[str]:
+    """The varied fields that a text names: one, or all of a part of the config."""
     path = next((p for p in (text, f"{text}.kind") if any(p in v for v in values)), "")
     if path in varied:
-        return path
+        return [path]
+    group = [p for p in varied if p.startswith(f"{text}.")]
+    if group:
+        return group
     names = [p.removesuffix(".kind") for p in varied]
     told = f"these candidates vary {', '.join(names) or 'nothing'}"
-    if path:
+    if path or any(p.startswith(f"{text}.") for v in values for p in v):
         raise ConfigError(f"{text} is the same for all candidates: {told}")
     close = difflib.get_close_matches(text, names, n=1)
     raise ConfigError(f"there is no field {text!r}.{f' Did you mean {close[0]!r}?' if close else ''} {told}")
 
 
-def _best_first(answers: Sequence[Answers], path: str, measure: Measure) -> list[str]:
+def _best_first(answers: Mapping[str, Sequence[Answers]], measure: Measure) -> list[str]:
     """The values of a field, so that differences tend to be gains."""
-    scores: dict[str, list[float]] = {}
-    for a in answers:
-        if path in a.candidate.values:
-            everything = a.metrics_of(np.arange(len(a.groups)), (measure.name,))
-            scores.setdefault(as_text(a.candidate.values[path]), []).append(everything[measure.name])
     sign = -1 if measure.maximise else 1
-    return sorted(scores, key=lambda level: (sign * float(np.mean(scores[level])), level))
+    scores = {
+        level: float(np.mean([a.metrics_of(np.arange(len(a.groups)), (measure.name,))[measure.name] for a in own]))
+        for level, own in answers.items()
+    }
+    return sorted(scores, key=lambda level: (sign * scores[level], level))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tonearm.sweeps.comparison_rows import Row
 from tonearm.sweeps.comparison_contrast import SURE, ClassChange, Contrast, figure
 from tonearm.sweeps.comparison_outputs import Answered
+from tonearm.sweeps.comparison_rows import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -63,7 +63,8 @@ def _standing(label: str, pairs: Sequence[Contrast]) -> str:
         other, gain = (c.second, c.gain) if c.first == label else (c.first, -c.gain)
         kinds["not shown to differ from" if not c.shown else "better than" if gain > 0 else "worse than"].append(other)
     told = [f"{kind} {', '.join(others)}" for kind, others in kinds.items() if others]
-    return f"It is {'; '.join(told)} (paired tests on the same tracks, corrected for all pairs)."
+    alone = " Not every candidate has two seeds: another seed may differ." if any(not c.luck for c in pairs) else ""
+    return f"It is {'; '.join(told)} (paired tests on the same tracks, corrected for all pairs).{alone}"
 
 
 def _cell(value: tuple[float, float, Interval | None] | None, several: bool) -> str:
@@ -134,7 +135,10 @@ def contrasts_table(contrasts: Sequence[Contrast]) -> Table:
         rows.append([*([c.within or "all"] if within else []), c.first, c.second, with_interval(c.difference),
                      p_value(c.p), p_value(c.adjusted), *([counts] if discordant else []), *more,
                      f"{c.tracks} of {c.groups}"])  # fmt: skip
-    note = "Differences are first - second with their 95 % intervals; Holm: p adjusted for all rows of this table."
+    note = (
+        "Differences are first - second with their 95 % intervals, over other tracks and, of candidates with several "
+        "seeds, other seeds; Holm: p adjusted for all rows of this table."
+    )
     if discordant:
         note += (
             " McNemar: tracks that only the first : only the second has right; it takes tracks of one artist for "
@@ -163,13 +167,15 @@ def _factor_section(comparison: Comparison) -> Section | None:
     if found is None:
         return None
     text = [f"{c.verdict()}." for c in found.contrasts]
-    if found.unequal:
-        text.append(
-            f"Caution: no two candidates differ in {found.field} alone, so each side is the mean of all its "
-            f"candidates, and {', '.join(found.unequal)} are not held equal. A grid search would hold them equal."
-        )
-    else:
+    if found.matched:
         text.append("Each side is the mean over the candidates that have a partner equal in every other varied field.")
+    else:
+        text.append(
+            f"Caution: no two candidates differ in {found.field} alone, so each side is the mean of all its candidates: "
+            "what else differs between the sides may be why. A grid search would hold all else equal."
+        )
+    if found.moving:
+        text.append(f"With {found.field} moves {', '.join(found.moving)}: the answer is of all of them together.")
     counts = "; ".join(
         f"{within or 'all'}: {one} x {first}, {two} x {second}"
         for (first, second, within), (one, two) in found.candidates.items()
@@ -180,7 +186,11 @@ def _factor_section(comparison: Comparison) -> Section | None:
     )
     plot = Plot("factor", differences_plot(found.contrasts), caption)
     text.append(f"Candidates on each side: {counts}.")
-    return Section(f"Does {found.field} matter, all else equal?", text, [contrasts_table(found.contrasts)], [plot])
+    equal = found.matched and not found.unequal
+    title = (
+        f"Does {found.field} matter{', all else equal' if equal else ''}?{'' if equal else ' (Not all else is equal.)'}"
+    )
+    return Section(title, text, [contrasts_table(found.contrasts)], [plot])
 
 
 def _classes_section(comparison: Comparison) -> Section | None:

@@ -36,12 +36,21 @@ class Runs:
 def luck(one: Runs, two: Runs) -> list[tuple[float, float]]:
     """Variances that training adds to the difference of two sides, each with its degrees of freedom.
 
-    Where members of both sides have several seeds, each side's own; else that of the differences between partners,
-    if there are several; nothing where neither can be told. Members of a side are taken to be equally lucky.
+    Of partners with several seeds that of the seeds; else that of the differences
+    between partners, if there are several. Of sides without partners, that between the members. Nothing where none can
+    be told. Members of a side are taken to be equally lucky.
     """
-    own = [_between_seeds(side) for side in (one, two)]
+    own = [_between_members(side) or _between_seeds(side) for side in (one, two)]
     found = [part for part in own if part is not None]
     return found if len(found) == 2 else _between_cells(one, two)
+
+
+def _between_members(side: Runs) -> tuple[float, float] | None:
+    """Of members that were drawn by chance: what else differs between them is a part of it."""
+    if side.cells or len(side.scores) < 2:
+        return None
+    variance = float(np.var([s.mean() for s in side.scores], ddof=1))
+    return variance * sum(w**2 for w in side.weights), len(side.scores) - 1
 
 
 def _between_seeds(side: Runs) -> tuple[float, float] | None:

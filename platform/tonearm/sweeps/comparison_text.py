@@ -12,16 +12,20 @@ METHODS = (
     "A candidate's score of a track is the mean over its seeds; folds of a cross-validation are put together. Any two "
     "are compared on the tracks that both were tested on, track by track.",
     "Tracks of one group (by default an artist) resemble each other and are no independent draws: all tests and "
-    "intervals draw or swap whole groups. p is that of a randomisation test, which swaps the two sides' scores of "
-    "whole groups (Fisher 1935); a metric that is no mean over tracks has the p of the bootstrap. Intervals of "
-    "differences are paired bootstraps over groups, expanded for few groups (Hesterberg 2015); those of scores are "
-    "percentile bootstraps (Efron and Tibshirani 1993; Field and Welsh 2007).",
+    "intervals draw or swap whole groups. A randomisation test swaps the two sides' scores of whole groups (Fisher "
+    "1935), or their predictions where the metric is no mean over tracks. Intervals of differences are paired "
+    "bootstraps over groups, expanded for few groups (Hesterberg 2015); those of scores are percentile bootstraps "
+    "(Efron and Tibshirani 1993; Field and Welsh 2007).",
+    "Training has luck, too (Bouthillier et al. 2021): where both sides have several seeds, the variance of their means "
+    "over seeds is added to that over groups, interval and p are Student's t with Satterthwaite's degrees of freedom, "
+    "and p is the larger of this one and the randomisation test's. Sides of many candidates: of one seed each, the "
+    "luck is told from how differences vary between partners, or without partners candidates. With a single seed on a "
+    "side p is of the tracks alone: it holds for the trained networks, and another seed may differ.",
     "Many comparisons find something by chance alone: Holm's adjusted p (Holm 1979) keeps the risk of any false "
     "finding in a table at 5 %. McNemar's exact test (McNemar 1947) is given beside, as papers give it.",
-    "The intervals say how figures would move with other tracks, not with other seeds, of which the deviation "
-    "over seeds tells. No difference shown does not mean that there is none: the sentence says what could have been "
-    "seen.",
-    "Calibration: Guo et al. 2017. Importance of hyperparameters: functional ANOVA (Hutter et al. 2014).",
+    "No difference shown does not mean that there is none: the sentence says which one would have been found with a "
+    "power of 80 %, all comparisons of the table considered. Intervals of single scores are over groups of tracks only.",
+    "Calibration: Guo et al. 2017. Importance of hyperparameters: permutation importance (Breiman 2001).",
 )
 VALIDATION = (
     "These are validation tracks, on which epochs and candidates were chosen: scores are too good, and differences "

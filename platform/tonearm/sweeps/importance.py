@@ -15,6 +15,7 @@ ROUNDS = 5  # of cross-validation, each with other parts and forests
 PARTS = 10
 TREES = 100
 SHUFFLES = 5  # of a field, in each part
+SHUFFLED = 19  # times the scores, so that luck passes for an explanation in 1 of 20 cases
 WIDE = 10.0  # a range whose ends have at least this ratio is seen on a logarithmic scale
 ABSENT = "none"
 
@@ -67,12 +68,14 @@ def importances(
     if not varied:
         return "no field varies"
     columns = [_columns([configs[i].get(path) for i in rows]) for path in varied]
+    by_luck = _by_luck(np.concatenate(columns, axis=1), values)
     rounds = np.array([_round(columns, values, seed) for seed in range(ROUNDS)])
     explained = float(rounds[:, 0].mean())
-    if explained <= 0:
+    if explained <= 0 or by_luck:
+        shuffled = ", and shuffled scores are foretold as well" if explained > 0 else ""
         return (
             "nothing can be told of importance: the settings explain none of the differences between these "
-            f"{len(rows)} configurations (R² of scores foretold by cross-validation: {explained:.2f})"
+            f"{len(rows)} configurations (R² of scores foretold by cross-validation: {explained:.2f}{shuffled})"
         )
     short = short_names(varied)
     losses = rounds[:, 0, None] - rounds[:, 1:]
@@ -81,6 +84,18 @@ def importances(
         for path, loss in zip(varied, losses.T, strict=True)
     ]
     return Importances(explained, sorted(fields, key=lambda f: (-f.loss, f.name)))
+
+
+def _by_luck(table: np.ndarray, values: np.ndarray) -> bool:
+    """Whether scores are foretold no better than when they are shuffled: of pure noise they are in 19 of 20 cases."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    rng = np.random.default_rng(0)
+    explained = [
+        RandomForestRegressor(TREES, oob_score=True, random_state=0).fit(table, scores).oob_score_
+        for scores in (values, *(rng.permutation(values) for _ in range(SHUFFLED)))
+    ]
+    return bool(explained[0] <= max(explained[1:]))
 
 
 def _round(columns: Sequence[np.ndarray], values: np.ndarray, seed: int) -> list[float]:

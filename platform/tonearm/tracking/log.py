@@ -47,7 +47,6 @@ def client() -> MlflowClient:
     for logger in ("mlflow", "alembic"):  # they tell of every table they make
         logging.getLogger(logger).setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # the traceback of every error it raises
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each small file
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody is told what is run here
     uri = home.tracking_uri()
