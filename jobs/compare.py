@@ -44,8 +44,8 @@ def run(texts: list[str], options: Options, out: str = "") -> str:
     document = report(found)
     config = found.answers[0].candidate.runs[0].config
     runs = sorted(r.summary.run_id for c in found.found.candidates for r in c.runs)
-    name = f"{FOLDER}-{digest(runs, asdict(options))}"
-    folder = out or storage.join(home.reports_home(config.dataset.name), name)
+    name = digest(runs, asdict(options))
+    folder = out or storage.join(home.reports_home(config.dataset.name), f"{FOLDER}-{name}")
     files = write_document(document, folder)
     describe(found, document)
     page = storage.join(folder, HTML)
@@ -53,8 +53,8 @@ def run(texts: list[str], options: Options, out: str = "") -> str:
     keeper = keeper_of(found)
     writer = RunWriter(keeper.run_id)
     for file in files:
-        patiently(writer.file, file, FOLDER)
-    print(f"  in MLflow: run {keeper.name}, artifacts {FOLDER}/")
+        patiently(writer.file, file, f"{FOLDER}/{name}")  # beside those of other runs and options
+    print(f"  in MLflow: run {keeper.name}, artifacts {FOLDER}/{name}/")
     return page
 
 
@@ -139,6 +139,11 @@ def main(
             raise ConfigError("name runs or sweeps, as in jobs.compare RUN OTHER_RUN, or give --outputs FILE.npz")
         if (pair or against) and not outputs:
             raise ConfigError("--pair and --against are for stored outputs: add --outputs FILE.npz")
+        if against and not pair:
+            raise ConfigError(f"--against {against} needs --pair 'A,B;C,D': whose averages are to be held against it?")
+        options = Options(top, by, within, metric, cast(Split, split))
+        if outputs and options != Options():
+            raise ConfigError("--by, --within, --metric, --split and --top are for runs: stored outputs have no labels")
         if outputs:
             run_outputs(outputs, pair or [], against, out)
             return
@@ -146,7 +151,7 @@ def main(
             raise ConfigError(f"--split is {split!r}: give test or validation")
         if top < 2:
             raise ConfigError(f"--top is {top}: compare at least 2")
-        run(runs or [], Options(top, by, within, metric, cast(Split, split)), out)
+        run(runs or [], options, out)
 
 
 if __name__ == "__main__":

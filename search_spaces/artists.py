@@ -19,7 +19,6 @@ from search_spaces.fields import (
     only,
     optimiser,
     rates,
-    scheduled,
 )
 from search_spaces.recipes import RECIPES
 from search_spaces.recipes.whitell_artists import TABLE, VARIANTS
@@ -73,7 +72,7 @@ def _embedding(name: str) -> Callable[[], SearchSpace]:
                 **WINDOWS,
                 **AUGMENTATION,
                 **GAIN,
-                **scheduled(1e-3, (8, 16, 32)),
+                **optimiser(1e-3, (8, 16, 32)),
             },
             trials=40,
             search=Tpe(startup=12),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from search_spaces.fields import DROPOUT, Fields, scheduled
+from search_spaces.fields import DROPOUT, Fields, optimiser
 from search_spaces.recipes import RECIPES
 from search_spaces.recipes.whitell import SINGLE
 from tonearm.sweeps import Asha, Choice, LogUniform, SearchSpace, Tpe
@@ -31,7 +31,7 @@ def _control(model: str) -> Callable[[], SearchSpace]:
             over={
                 **kernels(model),
                 **DROPOUT,
-                **scheduled(1e-3, (16, 32, 64)),
+                **optimiser(1e-3, (16, 32, 64)),
                 "optim.optimizer": Choice("adam", "adamw", "sgd"),
                 "optim.lr": LogUniform(3e-4, 1e-1),  # SGD's rates are some ten times Adam's
             },

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from search_spaces.fields import DROPOUT, Fields, scheduled
+from search_spaces.fields import DROPOUT, Fields, optimiser
 from search_spaces.recipes import RECIPES
 from tonearm.sweeps import Choice, LogUniform, Median, SearchSpace, Tpe
 from tonearm.training.config import WindowConfig
 
 OPTIMISER: Fields = {
-    **scheduled(1e-3, (4, 8, 16, 32)),
+    **optimiser(1e-3, (4, 8, 16, 32)),
     "optim.optimizer": Choice("adam", "adamw", "sgd"),  # the source tried Adam and SGD
     "optim.lr": LogUniform(1e-4, 3e-2),
     "task.loss_kind": Choice("mse", "mae", "huber"),
@@ -23,13 +23,13 @@ def _windows(whole: int) -> Choice:
     return Choice(WindowConfig(frames=whole, train_per_track=1, per_track=1), third)
 
 
-def wav1d() -> SearchSpace:
-    """Danceability, 1DWav: window, stride, widths, dropout, loss and optimiser; what samples alone can tell."""
+def _of_samples(name: str, over: Fields) -> SearchSpace:
+    """What both networks on waveforms vary."""
     return SearchSpace(
-        base=RECIPES["wav1d"](),
+        base=RECIPES[name](),
         over={
             "window": _windows(661_500),
-            "model.stride": Choice(4, 8, 16),
+            **over,
             "model.widths": Choice("8,16", "16,32", "4,8"),
             "model.hidden": HIDDEN,
             **DROPOUT,
@@ -41,27 +41,16 @@ def wav1d() -> SearchSpace:
         search=Tpe(),
         scheduler=Median(grace=6),
     )
+
+
+def wav1d() -> SearchSpace:
+    """Danceability, 1DWav: window, stride, widths, dropout, loss and optimiser; what samples alone can tell."""
+    return _of_samples("wav1d", {"model.stride": Choice(4, 8, 16)})
 
 
 def wav2d() -> SearchSpace:
     """Danceability, 2DWav: rows that the samples are folded to, window, widths, dropout, loss and optimiser."""
-    return SearchSpace(
-        base=RECIPES["wav2d"](),
-        over={
-            "window": _windows(661_500),
-            "model.rows": Choice(50, 100, 150),
-            "model.stride": Choice(4, 8),
-            "model.widths": Choice("8,16", "16,32", "4,8"),
-            "model.hidden": HIDDEN,
-            **DROPOUT,
-            "augment.gain_db": Choice(0.0, 6.0),
-            "augment.mixup_alpha": Choice(0.0, 0.3),
-            **OPTIMISER,
-        },
-        trials=24,
-        search=Tpe(),
-        scheduler=Median(grace=6),
-    )
+    return _of_samples("wav2d", {"model.rows": Choice(50, 100, 150), "model.stride": Choice(4, 8)})
 
 
 def spec2d() -> SearchSpace:

@@ -45,7 +45,7 @@ def rates(published: float, decades: float = 1.0) -> LogUniform:
 
 
 def optimiser(lr: float, batch_sizes: tuple[int, ...], decades: float = 1.0) -> Fields:
-    """Rate, batch size, optimiser and weight decay, around what was published."""
+    """Rate, batch size, optimiser and weight decay, around what was published; the schedule stays the base's."""
     return {
         "optim.lr": rates(lr, decades),
         "optim.batch_size": Choice(*batch_sizes),
@@ -55,7 +55,7 @@ def optimiser(lr: float, batch_sizes: tuple[int, ...], decades: float = 1.0) -> 
 
 
 def scheduled(lr: float, batch_sizes: tuple[int, ...], decades: float = 1.0) -> Fields:
-    """The same, and the schedule of the rate."""
+    """The same, and the schedule of the rate: for trials that are trained to their end, where a cosine is judged."""
     return {**optimiser(lr, batch_sizes, decades), "optim.schedule": Choice("constant", "cosine", "plateau")}
 
 

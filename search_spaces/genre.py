@@ -15,7 +15,6 @@ from search_spaces.fields import (
     changed,
     only,
     optimiser,
-    scheduled,
 )
 from search_spaces.recipes import RECIPES
 from search_spaces.recipes.whitell import SINGLE
@@ -91,7 +90,7 @@ def _single(model: str, name: str) -> Callable[[], SearchSpace]:
                 **WINDOWS,
                 **AUGMENTATION,
                 **({} if name in SHORT else GAIN),
-                **scheduled(1e-3, (8, 16, 32)),
+                **optimiser(1e-3, (8, 16, 32)),
             },
             trials=60,
             search=Tpe(startup=16),
@@ -170,7 +169,7 @@ def multi_label() -> SearchSpace:
             "model.long_width": Choice(2, 4),
             "task.class_weights": Choice("none", "balanced"),
             **AUGMENTATION,
-            **scheduled(1e-3, (8, 16, 32)),
+            **optimiser(1e-3, (8, 16, 32)),
         },
         trials=40,
         search=Tpe(startup=12),

@@ -71,7 +71,7 @@ SHAPES: tuple[ModelConfig, ...] = (
 def kernel_shape() -> SearchSpace:
     """Is it the kernels' shape or the number of weights? Five shapes in networks of one size, on mel and cqt.
 
-    ``python -m jobs.compare SWEEP``, and ``--by model --within feature.kind`` for Time, Freq and Simple
+    ``python -m jobs.compare SWEEP --top 10``, and ``--by model --within feature.kind`` for Time, Freq and Simple
     """
     return question({"feature": Choice(NAMED["mel"], NAMED["cqt"]), "model": Choice(*SHAPES)})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_spaces.fields import AUGMENTATION, DROPOUT, GAIN, NORMALISATION, Fields, only, scheduled
+from search_spaces.fields import AUGMENTATION, DROPOUT, GAIN, NORMALISATION, Fields, only, optimiser
 from tonearm.models import FreqConfig, SimpleConfig, TimeConfig
 from tonearm.sweeps import Asha, Choice, Full, LogUniform, Population, SearchSpace, Tpe, Uniform
 from tonearm.training.config import WindowConfig
@@ -39,7 +39,7 @@ def small_collection() -> SearchSpace:
             **MORE_AUGMENTATION,
             "task.class_weights": Choice("none", "balanced"),
             "optim.sampling": Choice("all", "balanced"),
-            **scheduled(2e-3, (8, 16, 32)),
+            **optimiser(2e-3, (8, 16, 32)),
         },
         trials=60,
         search=Tpe(startup=16),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search_spaces.fields import DROPOUT, optimiser, scheduled
 from search_spaces.recipes import RECIPES
-from tonearm.sweeps import Asha, Choice, Full, LogUniform, SearchSpace, Tpe, Uniform
+from tonearm.sweeps import Choice, Full, LogUniform, SearchSpace, Tpe, Uniform
 
 
 def tabular() -> SearchSpace:
@@ -25,7 +25,7 @@ def tabular() -> SearchSpace:
         },
         trials=50,
         search=Tpe(startup=12),
-        scheduler=Asha(grace=4, reduction=3),
+        scheduler=Full(),  # as below
     )
 
 

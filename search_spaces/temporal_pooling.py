@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_spaces.fields import AUGMENTATION, DROPOUT, GAIN, scheduled
+from search_spaces.fields import AUGMENTATION, DROPOUT, GAIN, optimiser
 from search_spaces.recipes import RECIPES
 from tonearm.sweeps import Asha, Choice, SearchSpace, Tpe
 from tonearm.training.config import WindowConfig
@@ -28,7 +28,7 @@ def temporal_pooling() -> SearchSpace:
             **DROPOUT,
             **AUGMENTATION,
             **GAIN,
-            **scheduled(1e-3, (16, 32, 64)),
+            **optimiser(1e-3, (16, 32, 64)),
         },
         trials=40,
         search=Tpe(startup=12),

@@ -18,6 +18,7 @@ from tests.unit.test_comparison_outputs import outputs
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.time_freq import TimeConfig
 from tonearm.sweeps.comparison import Options
+from tonearm.tracking.log import client
 from tonearm.tracking.query import artifact_bytes, find_runs
 
 pytestmark = pytest.mark.integration
@@ -64,9 +65,10 @@ def test_a_sweep_is_compared_by_its_beginning(one_home: Path) -> None:
     (page,) = (one_home / "reports" / "toy").glob("comparison-*/comparison.html")
     assert f"report: {page}" in done.stdout and Page(page.read_text("utf-8")).open == []
     parent = find_runs("demo-0123456789abcdef")[0].run_id
-    assert artifact_bytes(parent, "comparison/comparison.html") == page.read_bytes()
+    folder = f"comparison/{page.parent.name.removeprefix('comparison-')}"
+    assert artifact_bytes(parent, f"{folder}/comparison.html") == page.read_bytes()
     for file in ("comparison.md", "scores.png", "factor.png", "parallel.png"):
-        assert artifact_bytes(parent, f"comparison/{file}") == (page.parent / file).read_bytes()
+        assert artifact_bytes(parent, f"{folder}/{file}") == (page.parent / file).read_bytes()
 
 
 def test_trials_of_one_sweep_are_logged_with_it_and_others_with_the_first(one_home: Path, tmp_path: Path) -> None:
@@ -75,10 +77,17 @@ def test_trials_of_one_sweep_are_logged_with_it_and_others_with_the_first(one_ho
 
     first, second, *_ = [r.name for r in children_of(found.run_id)]
     run([first, second], Options(), str(tmp_path / "a"))
-    assert artifact_bytes(found.run_id, "comparison/comparison.md") == (tmp_path / "a" / "comparison.md").read_bytes()
+    run([found.name], Options(), str(tmp_path / "all"))
+    logged = reports_of(found.run_id)
+    for name in ("a", "all"):  # neither replaces the other
+        assert (tmp_path / name / "comparison.md").read_bytes() in logged
     run(["single-run", second], Options(), str(tmp_path / "b"))
-    own = find_runs("single-run")[0].run_id
-    assert artifact_bytes(own, "comparison/comparison.md") == (tmp_path / "b" / "comparison.md").read_bytes()
+    assert reports_of(find_runs("single-run")[0].run_id) == [(tmp_path / "b" / "comparison.md").read_bytes()]
+
+
+def reports_of(run_id: str) -> list[bytes | None]:
+    folders = [f.path for f in client().list_artifacts(run_id, "comparison")]
+    return [artifact_bytes(run_id, f"{folder}/comparison.md") for folder in folders]
 
 
 def test_stored_outputs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,6 +107,9 @@ def test_stored_outputs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["demo-0123456789abcdef", "--top", "1"], "--top is 1: compare at least 2"),
         (["demo-0123456789abcdef", "--by", "modle"], "Did you mean 'model'?"),
         (["demo-0123456789abcdef", "--pair", "a,b;c,d"], "--pair and --against are for stored outputs"),
+        (["--outputs", "a.npz", "--by", "model"], "--by, --within, --metric, --split and --top are for runs"),
+        (["--outputs", "a.npz", "--top", "9"], "--by, --within, --metric, --split and --top are for runs"),
+        (["--outputs", "a.npz", "--against", "b"], "--against b needs --pair"),
         (["--outputs", "absent.npz"], "there is no file absent.npz"),
     ],
 )

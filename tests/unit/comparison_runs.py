@@ -72,15 +72,15 @@ def tracks(artists: int = 60, each: int = 3, seed: int = 0, alike: bool = False)
     return Tracks(tuple(f"artist:{i // each:03d}" for i in range(count)), target.astype(np.int64), hardness)
 
 
-def log_sweep(name: str, experiment: str = "toy") -> RunWriter:
-    return RunWriter.open(experiment, name)
+def log_sweep(name: str, experiment: str = "toy", tags: Mapping[str, str] | None = None) -> RunWriter:
+    return RunWriter.open(experiment, name, tags=dict(tags or {}))
 
 
 def log_trial(
     parent: RunWriter | None, name: str, config: TrialConfig | BaselineConfig, predictions: FloatArray | None,
     of: Tracks, best: float = 0.5, ending: str = "completed", error: str = "", epochs: int = 3,
     classes: Sequence[str] = CLASSES, target: np.ndarray | None = None, keep: Sequence[int] | None = None,
-    metrics: Mapping[str, float] | None = None,
+    metrics: Mapping[str, float] | None = None, more: Mapping[str, str] | None = None,
 ) -> RunWriter:  # fmt: skip
     """A run as jobs.sweep and jobs.train leave it.
 
@@ -90,10 +90,12 @@ def log_trial(
         Of the tracks; the same are kept as validation predictions. None: the run kept none.
     keep
         The tracks that were tested; default all.
+    more
+        Tags besides.
     """
     task, fold = config.task, config.dataset.fold
     tags = {names.CONFIG: config.signature(), names.SEED: str(config.seed), names.FOLD: fold,
-            names.DATA: config.dataset.data_signature, names.PARAMETERS: "12000"}  # fmt: skip
+            names.DATA: config.dataset.data_signature, names.PARAMETERS: "12000", **(more or {})}  # fmt: skip
     run = RunWriter.open("toy", name, parent.run_id if parent else None, config.flatten(), tags)
     run.text("config.json", json.dumps(config.to_dict()))
     for epoch in range(1, epochs + 1):

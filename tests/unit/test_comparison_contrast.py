@@ -51,7 +51,7 @@ def test_a_better_side_is_found_and_an_equal_one_is_not() -> None:
 def test_equal_answers_are_called_so() -> None:
     of = tracks(10, 2)
     found = compared(side(of, of.right(0.5)), side(of, of.right(0.5), label="B"))
-    wanted = "No difference shown between A and B: f1_micro is the same on 20 tracks of 10 artists; this is of these two"
+    wanted = "No difference shown between A and B: f1_micro is the same on 20 tracks of 10 artists; "
     assert found.verdict().startswith(wanted) and found.p == 1 and found.difference.value == 0
 
 

@@ -17,7 +17,7 @@ from tonearm.sweeps.comparison_contrast import ClassChange
 from tonearm.sweeps.comparison_curves import cost_plot, curves_plot, near, parallel_plot, pareto, reliability_plot
 from tonearm.sweeps.comparison_plots import agreement_plot, classes_plot, scores_plot
 from tonearm.sweeps.comparison_rows import Row
-from tonearm.sweeps.importance import importances
+from tonearm.sweeps.importance import Importances, importances
 
 
 def drawn(count: int = 24) -> list[dict[str, Any]]:
@@ -31,20 +31,52 @@ def shown(figure: Figure, path: Path) -> None:
     assert (path / "plot.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def told(configs: list[dict[str, Any]], scores: list[float]) -> Importances:
+    found = importances(configs, varied_fields(configs), scores)
+    assert isinstance(found, Importances), found
+    return found
+
+
 def test_the_field_that_makes_the_difference_is_first() -> None:
     configs, rng = drawn(), np.random.default_rng(1)
     scores = [0.6 + 0.2 * (c["model.kind"] == "time") + rng.normal(0, 0.01) for c in configs]
-    found = importances(configs, varied_fields(configs), scores)
-    assert not isinstance(found, str)
-    assert found[0].name == "model" and found[0].share > 0.8
-    assert sum(f.share for f in found) == pytest.approx(1, abs=1e-6) and all(f.deviation >= 0 for f in found)
-    assert importances(configs, varied_fields(configs), scores) == found
+    found = told(configs, scores)
+    first, *others = found.fields
+    assert first.name == "model" and first.loss > 0.8 and found.explained > 0.9
+    assert all(abs(f.loss) < 0.05 and f.deviation >= 0 for f in others)
+    assert told(configs, scores) == found
 
 
 def test_a_numeric_field_may_matter() -> None:
     configs = drawn()
-    found = importances(configs, varied_fields(configs), [abs(math.log10(c["optim.lr"]) + 3) for c in configs])
-    assert not isinstance(found, str) and found[0].name == "lr" and found[0].share > 0.8
+    found = told(configs, [abs(math.log10(c["optim.lr"]) + 3) for c in configs])
+    assert found.fields[0].name == "lr" and found.fields[0].loss > 0.8
+
+
+def test_fields_that_matter_together_are_found() -> None:
+    """Exclusive or: neither has a main effect, both decide."""
+    rng = np.random.default_rng(0)
+    configs = [{"optim.a": bool(rng.integers(2)), "optim.b": bool(rng.integers(2)), "optim.c": float(rng.uniform())}
+               for _ in range(40)]  # fmt: skip
+    found = {f.name: f.loss for f in told(configs, [float(c["optim.a"] != c["optim.b"]) for c in configs]).fields}
+    assert min(found["a"], found["b"]) > 0.5 and abs(found["c"]) < 0.2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_noise_nothing_is_told(seed: int) -> None:
+    configs, rng = drawn(), np.random.default_rng(seed)
+    found = importances(configs, varied_fields(configs), rng.normal(size=len(configs)).tolist())
+    assert isinstance(found, str) and "settings explain none of the differences" in found and "R² of scores" in found
+
+
+def test_a_number_that_one_model_lacks_is_a_number_still() -> None:
+    configs, rng = drawn(), np.random.default_rng(3)
+    for c in configs:
+        if c["model.kind"] == "time":
+            c["model.dropout"] = float(rng.uniform())
+    scores = [c.get("model.dropout", 0.5) for c in configs]
+    found = told(configs, scores)
+    assert found.fields[0].name == "dropout" and found.fields[0].loss > 0.5
 
 
 def test_little_to_go_by_is_said() -> None:

@@ -67,6 +67,8 @@ def test_a_star_asks_at_every_place_and_over_all() -> None:
     answers = {place: found["members' answers", place] for place in ("mel", "cqt", "all")}
     assert answers["all"].difference.value == pytest.approx(0.075) and answers["cqt"].difference.value == 0
     assert answers["cqt"].p == 1 and answers["mel"].adjusted >= answers["mel"].p
+    ps = sorted(x.p for x in found.values())
+    assert min(x.adjusted for x in found.values()) == pytest.approx(min(1, ps[0] * len(ps)))  # one family
     # Time is the surer one: each average answers as it does, and as Freq on 70 %, as Simple on 85 % of the tracks.
     assert found["average against its members", "mel"].first == pytest.approx(0.15)
     against = found["average against Simple.*", "mel"]
@@ -81,6 +83,8 @@ def test_the_report_answers_and_is_well_formed(tmp_path: Path) -> None:
         "Members' answers: Time.* and Freq.* differ more than Time.* and Simple.*: 0.250"
     )
     assert document.answer[0].endswith("; more for mel; not shown to differ for cqt.")
+    assert len(document.answer) == 1  # one measure answers; the others stand beside it
+    assert any(text.startswith("Average against its members:") for text in document.sections[0].text)
     write_document(document, str(tmp_path))
     assert Page((tmp_path / "comparison.html").read_text("utf-8")).open == []
     for rows in markdown_tables((tmp_path / "comparison.md").read_text("utf-8")):
@@ -123,6 +127,9 @@ def test_files_that_hold_no_outputs_are_errors(tmp_path: Path) -> None:
     np.savez(tmp_path / "one.npz", a=np.zeros((2, 2)))
     with pytest.raises(ConfigError, match=r"holds 1 array\(s\): give the outputs of two models"):
         read_outputs(str(tmp_path / "one.npz"))
+    np.savez(tmp_path / "answers.npz", a=np.zeros((2, 2)), b=np.eye(2, dtype=np.int64))
+    with pytest.raises(ConfigError, match=r"holds whole numbers \('b' is int64\): give probabilities"):
+        read_outputs(str(tmp_path / "answers.npz"))
     np.savez(tmp_path / "shapes.npz", a=np.zeros((2, 2)), b=np.zeros((3, 2)))
     with pytest.raises(ConfigError, match=r"arrays of shapes .*, look at 'b'"):
         read_outputs(str(tmp_path / "shapes.npz"))

@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from tonearm.core.differences import mean_difference
-from tonearm.core.significance import holm, mcnemar, randomisation_test
+from tonearm.core.differences import mean_difference, paired_bootstrap
+from tonearm.core.significance import holm, mcnemar, randomisation_test, swap_test
 
 
 def simulate(
@@ -105,3 +105,35 @@ def test_holm_keeps_six_equal_systems_apart_in_at_most_five_percent() -> None:
         found += [min(holm(p)) <= 0.05, min(p) <= 0.05]
     with_holm, without = found / repetitions
     assert with_holm <= 0.05 + three_errors(0.05, repetitions) and without > 0.2
+
+
+def f1_macro(target: np.ndarray, answer: np.ndarray) -> float:
+    table = np.bincount(3 * target + answer, minlength=9).reshape(3, 3)
+    return float(np.mean(2 * np.diag(table) / np.maximum(table.sum(axis=0) + table.sum(axis=1), 1)))
+
+
+@pytest.mark.parametrize("artists", [12, 40])
+def test_equal_systems_have_another_f1_macro_in_at_most_five_percent(artists: int) -> None:
+    """Tracks of an artist are of one class and succeed together; classes are of unequal size."""
+    rng, repetitions, rejected, powers, tried = np.random.default_rng(artists), 300, np.zeros(2), 0, 60
+    place = np.repeat(np.arange(artists), 4)
+    names = place.astype(str).tolist()
+    for i in range(repetitions):
+        target = np.repeat(rng.choice(3, artists, p=(0.5, 0.3, 0.2)), 4)
+        draws = [rng.random(artists)[place] for _ in range(2)]
+        one, two, best = (np.where(d < share, target, (target + 1) % 3) for d, share in zip(
+            (*draws, draws[1]), (0.6, 0.6, 0.95), strict=True))  # fmt: skip
+
+        def swapped(mask: np.ndarray, a: np.ndarray = one, b: np.ndarray = two, t: np.ndarray = target) -> float:
+            return f1_macro(t, np.where(mask, b, a)) - f1_macro(t, np.where(mask, a, b))
+
+        def drawn(rows: np.ndarray, a: np.ndarray = one, b: np.ndarray = two, t: np.ndarray = target) -> float:
+            return f1_macro(t[rows], a[rows]) - f1_macro(t[rows], b[rows])
+
+        rejected += [swap_test(swapped, names, 199, i) <= 0.05, paired_bootstrap(drawn, names, 0.95, 199, i).p <= 0.05]
+        if i < tried:
+            powers += swap_test(lambda mask, better=best: swapped(mask, better), names, 199, i) <= 0.05
+    swap, bootstrap = rejected / repetitions
+    assert 0.01 < swap <= 0.05 + three_errors(0.05, repetitions)
+    assert bootstrap <= 0.05 + three_errors(0.05, repetitions)
+    assert powers / tried > (0.15 if artists == 12 else 0.9)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 
 from search_spaces import SPACES, demo, questions
 from search_spaces.recipes import RECIPES
+from tests.unit.comparison_runs import answers, tracks
 from tonearm.core.errors import ConfigError
 from tonearm.core.types import InputSpec
 from tonearm.models import ModelConfig, count_parameters
 from tonearm.models.time_freq import LongKernelNetwork
 from tonearm.sweeps import Asha, Choice, Full, Gp, Grid, Median, Population, SearchSpace, Tpe
+from tonearm.sweeps.candidates import Candidate, fields_of
+from tonearm.sweeps.comparison_contrast import Measure
+from tonearm.sweeps.comparison_factors import factor
 from tonearm.sweeps.space import Values
 from tonearm.training.config import TrialConfig
 
@@ -145,6 +151,13 @@ def test_every_search_and_scheduler_is_used() -> None:
     assert {type(space(name).scheduler) for name in SPACES} == {Full, Asha, Median}
 
 
+@pytest.mark.parametrize("name", list(SPACES))
+def test_schedules_are_judged_at_their_end(name: str) -> None:
+    """A scheduler compares trials at equal epochs, at which a cosine is not yet where it leads to."""
+    schedules = {(c.optim.schedule, c.optim.halve_every) for c in drawn(name)}
+    assert len(schedules) == 1 or isinstance(space(name).scheduler, Full)
+
+
 @pytest.mark.parametrize("name", list(questions.SPACES))
 def test_questions_are_grids_that_tell_a_difference_from_luck(name: str) -> None:
     made = space(name)
@@ -152,6 +165,35 @@ def test_questions_are_grids_that_tell_a_difference_from_luck(name: str) -> None
     assert "jobs.compare SWEEP" in (SPACES[name].__doc__ or "")
     sides = math.prod(len(d.options) for d in made.over.values() if isinstance(d, Choice))
     assert len(drawn(name)) == sides
+
+
+def commands(name: str) -> list[tuple[str, str]]:
+    """What a question's documentation tells to compare by, and within."""
+    text = SPACES[name].__doc__ or ""
+    return [
+        (m["by"], m["within"] or "") for m in re.finditer(r"--by (?P<by>[\w.]+)(?: --within (?P<within>[\w.]+))?", text)
+    ]
+
+
+def test_every_question_has_a_command() -> None:
+    assert all(commands(name) for name in questions.SPACES)
+
+
+@pytest.mark.parametrize(("name", "by", "within"), [(n, *c) for n in questions.SPACES for c in commands(n)])
+def test_documented_command_of_a_question_compares_like_with_like(name: str, by: str, within: str) -> None:
+    of, rng = tracks(8, 2), np.random.default_rng(0)
+    whole = [dataclasses.replace(answers(of, [rng.uniform(size=16) < 0.6], str(i)), candidate=Candidate(
+        str(i), fields_of(c), ())) for i, c in enumerate(drawn(name))]  # fmt: skip
+    found = factor(whole, by, within, Measure.of(whole[0].task))
+    assert found.matched and not found.unequal
+    overall = [c for c in found.contrasts if not c.within]
+    sides = {side for c in overall for side in (c.first, c.second)}
+    assert len(overall) == math.comb(len(sides), 2) and len(sides) > 1
+    taken = {a.label for one, two in found.sides for side in (one, two) for a in side.members}
+    assert taken == {a.label for a in whole}  # no candidate is without a partner
+    if within:
+        places = {c.within for c in found.contrasts if c.within}
+        assert len(places) > 1 and len(found.contrasts) == len(overall) * (1 + len(places))
 
 
 @pytest.mark.parametrize("feature", questions.kernel_shape().over["feature"].extremes(), ids=lambda f: f.kind)
@@ -180,7 +222,7 @@ def test_both_spaces_of_the_benchmark_are_of_the_same_32_trials() -> None:
     grid, asha = demo.demo_grid(), demo.demo_asha()
     assert len(grid.points()) == 32
     assert grid.configs(grid.points()) == asha.configs(asha.points())
-    assert grid.signature != asha.signature and asha.scheduler == Asha(grace=2, reduction=3)
+    assert grid.signature != asha.signature and isinstance(asha.scheduler, Asha)
 
 
 def test_space_on_what_does_not_fit_is_refused() -> None:

@@ -16,7 +16,7 @@ from statsmodels.stats.multitest import multipletests
 
 from tonearm.core.differences import mean_difference, paired_bootstrap
 from tonearm.core.errors import ConfigError
-from tonearm.core.significance import holm, mcnemar, randomisation_test
+from tonearm.core.significance import holm, mcnemar, randomisation_test, swap_test
 from tonearm.tasks.single_label import confusion_matrix, f1_of_each_class
 
 # --- the same as other libraries
@@ -250,6 +250,10 @@ def test_settings_that_cannot_work_are_refused() -> None:
         randomisation_test(*two, draws=0)
     with pytest.raises(ConfigError, match="statistic is not finite for 11 of 11 sets of tracks"):
         paired_bootstrap(lambda i: float("nan"), ["a", "b"], resamples=10)
+    with pytest.raises(ConfigError, match="statistic is not finite for 5 of 5 swaps: give one that always is"):
+        swap_test(lambda s: float("nan"), ["a", "b"])
+    with pytest.raises(ConfigError, match="0 tracks to compare on"):
+        swap_test(lambda s: 0.0, [])
     with pytest.raises(ConfigError, match="-1 and 3 tracks: counts are at least 0"):
         mcnemar(-1, 3)
     for p in (-0.1, 1.5, float("nan")):

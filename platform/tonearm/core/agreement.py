@@ -21,8 +21,17 @@ def disagreement(first: np.ndarray, second: np.ndarray) -> float:
     ConfigError
         If shapes differ, there are no tracks, or values are not finite.
     """
+    return float(differing(first, second).mean())
+
+
+def differing(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """1 for each track to which the two systems give different classes the largest value, else 0: float64 (tracks,).
+
+    Parameters and errors are those of :func:`disagreement`.
+    """
     first, second = _same_tracks(first, second)
-    return float((first.argmax(axis=1) != second.argmax(axis=1)).mean())
+    differs: np.ndarray = (first.argmax(axis=1) != second.argmax(axis=1)).astype(np.float64)
+    return differs
 
 
 def kappa(first: np.ndarray, second: np.ndarray) -> float:

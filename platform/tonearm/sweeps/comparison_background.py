@@ -71,8 +71,7 @@ def _calibration_section(comparison: Comparison) -> Section | None:
     )
     caption = (
         "Of what was stated with a probability (across), the share that was so (up); on the dotted line both agree, "
-        "below it the model is too sure of itself. Grey bars: how often it was so sure."
-        + which
+        "below it the model is too sure of itself. Grey bars: how often it was so sure." + which
     )
     plot = Plot("reliability", reliability_plot(comparison.reliability), caption)
     rows = [[label, f"{d.error:.3f}", f"{d.worst:.3f}", f"{d.brier:.3f}", str(int(d.count.sum()))]

@@ -122,10 +122,11 @@ def _frequencies(side: Side, path: str) -> dict[Any, float]:
 
 def _follows(path: str, values: Sequence[Mapping[str, Any]], levels: Sequence[str]) -> bool:
     """Whether a field is the same in all candidates of a level, of which one at least has several."""
-    seen: dict[str, set[Any]] = {}
+    seen: dict[str, list[Any]] = {}
     for own, level in zip(values, levels, strict=True):
-        seen.setdefault(level, set()).add(own.get(path))
-    return len(levels) > len(seen) and all(len(found) == 1 for found in seen.values())
+        if level:
+            seen.setdefault(level, []).append(own.get(path))
+    return any(len(found) > 1 for found in seen.values()) and all(len(set(found)) == 1 for found in seen.values())
 
 
 def _alone(side: Side) -> Side:

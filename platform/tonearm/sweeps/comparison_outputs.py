@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 
 from tonearm.core import storage
-from tonearm.core.agreement import disagreement, divergence, kappa
+from tonearm.core.agreement import differing, disagreement, divergence, kappa
 from tonearm.core.differences import Difference, mean_difference
 from tonearm.core.errors import ConfigError
 from tonearm.core.registry import unknown_name
@@ -20,6 +20,7 @@ from tonearm.core.significance import holm, randomisation_test
 
 Outputs = Mapping[str, np.ndarray]
 OVERALL = "all"
+PRIMARY = "members' answers"  # the measure that a question is answered by; the others stand beside it
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Answered:
     difference
         First - second.
     p, adjusted
-        Of the randomisation test over tracks, and by Holm for all places of the same measure.
+        Of the randomisation test over tracks, and by Holm for all places and measures of the question.
     """
 
     place: str
@@ -95,6 +96,12 @@ def read_outputs(uri: str) -> dict[str, np.ndarray]:
     if len(found) < 2:
         raise ConfigError(f"{uri} holds {len(found)} array(s): give the outputs of two models at least")
     wrong = {name: shape for name, shape in shapes.items() if len(shape) != 2 or shape != next(iter(shapes.values()))}
+    whole = [name for name, a in found.items() if a.dtype.kind in "iub"]
+    if whole:
+        raise ConfigError(
+            f"{uri} holds whole numbers ({whole[0]!r} is {found[whole[0]].dtype}): give probabilities of all classes, "
+            "not answers or targets; if they are such (0 and 1), save them as float32"
+        )
     if wrong or any(a.dtype.kind != "f" for a in found.values()):
         raise ConfigError(
             f"{uri} holds arrays of shapes {sorted(set(shapes.values()))}: all must be probabilities of the same "
@@ -165,7 +172,7 @@ def answer_question(question: Question, outputs: Outputs, against: str = "") -> 
     its own members; and, if ``against`` names a model (``*`` as in the question), the average with that model.
     A track's figure over all places is its mean over them.
     """
-    found: list[Answered] = []
+    asked: list[tuple[str, str, np.ndarray, np.ndarray]] = []
     for what, measure in _measures(against):
         each: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for place, (a, b, c, d) in question.places.items():
@@ -178,13 +185,13 @@ def answer_question(question: Question, outputs: Outputs, against: str = "") -> 
         if len(each) > 1:
             firsts, seconds = zip(*each.values(), strict=True)
             each[OVERALL] = (np.mean(firsts, axis=0), np.mean(seconds, axis=0))
-        found += _tested(what, each)
-    return found
+        asked += [(place, what, one, two) for place, (one, two) in each.items()]
+    return _tested(asked)
 
 
 def _measures(against: str) -> list[tuple[str, str]]:
     found = [
-        ("members' answers", "members"),
+        (PRIMARY, "members"),
         ("members' probabilities (divergence, bits)", "bits"),
         ("average against its members", "average"),
     ]
@@ -196,23 +203,18 @@ def _measured(measure: str, one: np.ndarray, two: np.ndarray, reference: np.ndar
     if measure == "bits":
         return divergence(one, two)
     if measure == "members":
-        return _differ(one, two)
+        return differing(one, two)
     average = (one.astype(np.float64) + two) / 2
     others = [one, two] if measure == "average" or reference is None else [reference]
-    mean: np.ndarray = np.mean([_differ(average, other) for other in others], axis=0)
+    mean: np.ndarray = np.mean([differing(average, other) for other in others], axis=0)
     return mean
 
 
-def _differ(one: np.ndarray, two: np.ndarray) -> np.ndarray:
-    """1 for each track that both answer differently, else 0."""
-    found: np.ndarray = (one.argmax(axis=1) != two.argmax(axis=1)).astype(np.float64)
-    return found
-
-
-def _tested(what: str, each: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> list[Answered]:
-    groups = [str(i) for i in range(len(next(iter(each.values()))[0]))]  # nothing is known of artists here
-    ps = [randomisation_test(one, two, groups) for one, two in each.values()]
+def _tested(asked: Sequence[tuple[str, str, np.ndarray, np.ndarray]]) -> list[Answered]:
+    """Place, measure and both pairs' figures of each track, tested: one family, since any of them may be pointed at."""
+    groups = [str(i) for i in range(len(asked[0][2]))]  # nothing is known of artists here
+    ps = [randomisation_test(one, two, groups) for _, _, one, two in asked]
     return [
         Answered(place, what, float(one.mean()), float(two.mean()), mean_difference(one, two, groups), p, adjusted)
-        for (place, (one, two)), p, adjusted in zip(each.items(), ps, holm(ps), strict=True)
+        for (place, what, one, two), p, adjusted in zip(asked, ps, holm(ps), strict=True)
     ]

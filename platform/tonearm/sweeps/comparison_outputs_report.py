@@ -9,7 +9,7 @@ import numpy as np
 
 from tonearm.sweeps.comparison_contrast import SURE, figure, p_value, with_interval
 from tonearm.sweeps.comparison_document import Document, Plot, Section, Table
-from tonearm.sweeps.comparison_outputs import OVERALL, Agreement, Answered, Question
+from tonearm.sweeps.comparison_outputs import OVERALL, PRIMARY, Agreement, Answered, Question
 from tonearm.sweeps.comparison_plots import agreement_plot, pair_differences_plot
 
 MOST_ROWS = 60
@@ -17,7 +17,8 @@ METHODS = (
     "Two models differ on a track if the class of the largest output differs; kappa (Cohen 1960) is the agreement "
     "beyond that of chance; divergence is Jensen and Shannon's (Lin 1991), in bits, 0 to 1.",
     "Pairs are compared on the same tracks: p is that of a randomisation test, intervals are paired bootstraps "
-    "(Hesterberg 2015), Holm's adjusted p is for all rows of a measure. Nothing is known of the tracks' artists here, "
+    "(Hesterberg 2015), Holm's adjusted p is for all rows of a question. A question is answered by how often "
+    "the members' answers differ; the other measures stand beside it. Nothing is known of the tracks' artists here, "
     "so each track is its own group: if artists have several tracks, intervals are too narrow and p too small.",
     "Without labels it cannot be said who is right: models may differ because one of them is poor.",
 )
@@ -36,10 +37,11 @@ def outputs_report(
     lines, sections = [], []
     for i, (question, found) in enumerate(questions):
         places = [a for a in found if a.place != OVERALL]
-        shown = [a for a in found if a.place == OVERALL]
-        lines += [f"{sentence(question, a, [p for p in places if p.what == a.what])}." for a in shown]
-        lines += [f"{sentence(question, a)}." for a in ([] if shown else places)]
-        sections.append(_question_section(question, found, i))
+        shown = [a for a in found if a.place == OVERALL] or places
+        told = [(a.what, f"{sentence(question, a, [p for p in places if p.what == a.what and p is not a])}.")
+                for a in shown]  # fmt: skip
+        lines += [text for what, text in told if what == PRIMARY]
+        sections.append(_question_section(question, found, i, [text for what, text in told if what != PRIMARY]))
     if not questions:
         lines.append(_extremes(agreement))
     count = len(agreement.names)
@@ -82,7 +84,7 @@ def _names(question: Question, place: str) -> tuple[str, str, str, str]:
     return a.strip(), b.strip(), c.strip(), d.strip()
 
 
-def _question_section(question: Question, found: Sequence[Answered], number: int) -> Section:
+def _question_section(question: Question, found: Sequence[Answered], number: int, text: Sequence[str]) -> Section:
     a, b, c, d = _names(question, OVERALL)
     rows = [
         [x.what, x.place, figure(x.first), figure(x.second), with_interval(x.difference), p_value(x.p),
@@ -96,7 +98,7 @@ def _question_section(question: Question, found: Sequence[Answered], number: int
     )
     plot = Plot(f"differences_{number + 1}", pair_differences_plot(_by_measure(found)), caption)
     note = "'all': of each track the mean over the others. Averages are of the two models' probabilities."
-    return Section(f"Do {a} and {b} differ more than {c} and {d}?", (), [Table(columns, rows, note)], [plot])
+    return Section(f"Do {a} and {b} differ more than {c} and {d}?", text, [Table(columns, rows, note)], [plot])
 
 
 def _by_measure(found: Sequence[Answered]) -> Mapping[str, Sequence[Answered]]:

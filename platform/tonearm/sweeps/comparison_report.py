@@ -9,6 +9,7 @@ import numpy as np
 from tonearm.core.statistics import Interval
 from tonearm.sweeps.comparison import Comparison
 from tonearm.sweeps.comparison_background import background
+from tonearm.sweeps.comparison_classes import class_measure
 from tonearm.sweeps.comparison_contrast import SURE, ClassChange, Contrast, figure, p_value, with_interval
 from tonearm.sweeps.comparison_document import Document, Plot, Section, Table
 from tonearm.sweeps.comparison_plots import classes_plot, differences_plot, pairs_plot, scores_plot
@@ -16,7 +17,6 @@ from tonearm.sweeps.comparison_rows import Row
 from tonearm.sweeps.comparison_text import METHODS, provenance
 
 MOST_ROWS = 40
-SHARES_OF_RIGHT_ANSWERS = ("f1_micro", "top_1", "categorical_accuracy")
 
 
 def report(comparison: Comparison) -> Document:
@@ -168,11 +168,14 @@ def _factor_section(comparison: Comparison) -> Section | None:
         return None
     text = [f"{c.verdict()}." for c in found.contrasts]
     if found.matched:
-        text.append("Each side is the mean over the candidates that have a partner equal in every other varied field.")
+        but = f" but {', '.join(found.unequal)}" if found.unequal else ""
+        text.append(
+            f"Each side is the mean over the candidates that have a partner equal in every other varied field{but}."
+        )
     else:
         text.append(
-            f"Caution: no two candidates differ in {found.field} alone, so each side is the mean of all its candidates: "
-            "what else differs between the sides may be why. A grid search would hold all else equal."
+            f"Caution: no two candidates differ in {found.field} alone, so each side is the mean of all its "
+            "candidates: what else differs may be why. A grid search would hold all else equal."
         )
     if found.moving:
         text.append(f"With {found.field} moves {', '.join(found.moving)}: the answer is of all of them together.")
@@ -187,9 +190,7 @@ def _factor_section(comparison: Comparison) -> Section | None:
     plot = Plot("factor", differences_plot(found.contrasts), caption)
     text.append(f"Candidates on each side: {counts}.")
     equal = found.matched and not found.unequal
-    title = (
-        f"Does {found.field} matter{', all else equal' if equal else ''}?{'' if equal else ' (Not all else is equal.)'}"
-    )
+    title = f"Does {found.field} matter" + (", all else equal?" if equal else "? (Not all else is equal)")
     return Section(title, text, [contrasts_table(found.contrasts)], [plot])
 
 
@@ -197,8 +198,7 @@ def _classes_section(comparison: Comparison) -> Section | None:
     found = [(names, changes) for names, changes in comparison.changes.items() if changes]
     if not found:
         return None
-    primary = comparison.answers[0].task.primary
-    what = "share of right answers" if primary in SHARES_OF_RIGHT_ANSWERS else primary
+    what = class_measure(comparison.answers[0].task)
     text, tables, plots = [], [], []
     for i, ((one, two), changes) in enumerate(found, start=1):
         sure = [c for c in changes if c.adjusted < SURE]
@@ -207,9 +207,9 @@ def _classes_section(comparison: Comparison) -> Section | None:
             f"{one} - {two}: a difference is shown on {named}." if sure else
             f"{one} - {two}: on no class a difference is shown, once all {len(changes)} are considered."
         )  # fmt: skip
-        tables.append(_classes_table(changes, f"{what} on the tracks of the class, {one} - {two}"))
+        tables.append(_classes_table(changes, f"{what}, {one} - {two}"))
         caption = (
-            f"{what} of {one} - {two} on each class's tracks (their number in brackets), with 95 % intervals; dark: "
+            f"{what}: {one} - {two}, of each class (its number of tracks in brackets), with 95 % intervals; dark: "
             "shown after correction for all classes."
         )
         plots.append(Plot(f"classes_{i}", classes_plot(changes, (one, two), what), caption))

@@ -74,7 +74,10 @@ def make_row(
     by_seed = candidate.by_seed(split)
     seeds = len(judged.seeds) if judged is not None else len(by_seed)
     weights = [r.summary.tags[names.PARAMETERS] for r in candidate.runs if names.PARAMETERS in r.summary.tags]
-    told = [_status(candidate, judged is not None, split), *_lacks(candidate, most_seeds)]
+    told = [
+        _status(candidate, judged is not None, split),
+        *(_lacks(candidate, most_seeds) if candidate.is_whole(split) else []),
+    ]
     return Row(
         label, candidate.name, "; ".join(t for t in told if t), seeds,
         len({r.config.dataset.fold for r in candidate.runs}), candidate.validation(split),
@@ -109,9 +112,7 @@ def _interval(answers: Answers, name: str) -> Interval:
     """Of a metric that is none of the task's headline ones."""
     cells = sum(p.size for p, _ in answers.seeds)
     resamples = int(np.clip(CELLS_OF_ALL_RESAMPLES // max(cells, 1), *RESAMPLES))
-    return bootstrap_interval(
-        lambda draw: answers.metrics_of(draw, (name,))[name], answers.groups, resamples=resamples
-    )
+    return bootstrap_interval(lambda draw: answers.metrics_of(draw, (name,))[name], answers.groups, resamples=resamples)
 
 
 def _status(candidate: Candidate, judged: bool, split: Split) -> str:

@@ -16,15 +16,15 @@ METHODS = (
     "1935), or their predictions where the metric is no mean over tracks. Intervals of differences are paired "
     "bootstraps over groups, expanded for few groups (Hesterberg 2015); those of scores are percentile bootstraps "
     "(Efron and Tibshirani 1993; Field and Welsh 2007).",
-    "Training has luck, too (Bouthillier et al. 2021): where both sides have several seeds, the variance of their means "
-    "over seeds is added to that over groups, interval and p are Student's t with Satterthwaite's degrees of freedom, "
-    "and p is the larger of this one and the randomisation test's. Sides of many candidates: of one seed each, the "
-    "luck is told from how differences vary between partners, or without partners candidates. With a single seed on a "
-    "side p is of the tracks alone: it holds for the trained networks, and another seed may differ.",
+    "Training has luck, too (Bouthillier et al. 2021): where both sides have several seeds, the variance of their "
+    "means over seeds is added to that over groups; interval and p are Student's t with Satterthwaite's degrees of "
+    "freedom, and the p given is the larger of this one and the randomisation test's. On sides of many candidates of "
+    "one seed each luck shows in how the differences of partners vary or, without partners, the candidates. Else p is "
+    "of the tracks alone: it holds for the trained networks, and another seed may differ.",
     "Many comparisons find something by chance alone: Holm's adjusted p (Holm 1979) keeps the risk of any false "
     "finding in a table at 5 %. McNemar's exact test (McNemar 1947) is given beside, as papers give it.",
     "No difference shown does not mean that there is none: the sentence says which one would have been found with a "
-    "power of 80 %, all comparisons of the table considered. Intervals of single scores are over groups of tracks only.",
+    "power of 80 %, all comparisons of the table considered. Intervals of single scores are over groups of tracks.",
     "Calibration: Guo et al. 2017. Importance of hyperparameters: permutation importance (Breiman 2001).",
 )
 VALIDATION = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ def _round(columns: Sequence[np.ndarray], values: np.ndarray, seed: int) -> list
     for shown, hidden in KFold(min(PARTS, count), shuffle=True, random_state=seed).split(table):
         forest = RandomForestRegressor(TREES, random_state=seed).fit(table[shown], values[shown])
         asked = [table[hidden]]
-        for start, end in zip(ends, ends[1:], strict=False):
+        for start, end in pairwise(ends):
             for _ in range(SHUFFLES):
                 changed = table[hidden].copy()
                 changed[:, start:end] = table[rng.integers(0, count, len(hidden)), start:end]

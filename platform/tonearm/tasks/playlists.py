@@ -55,7 +55,8 @@ class Playlists(Membership, kind="playlists"):
 
     def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Only of sigmoids that were trained as such: softmax fixes logits up to a constant, so theirs mean nothing."""
-        return super().confidences(predictions, target) if self.training == "multi_hot" else None
+        found = super().confidences(predictions, target)
+        return found if self.training == "multi_hot" else None
 
     def by_class(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]

@@ -106,9 +106,8 @@ class SingleLabel(Task, kind="single_label"):
 
     def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """The highest probability of each track, and whether that class is right (Guo et al. 2017); None of votes."""
-        if self.pooling == "vote":
-            return None
-        return stated(judged(predictions).max(axis=1)), self.track_scores(predictions, target)
+        highest = stated(judged(predictions).max(axis=1))
+        return None if self.pooling == "vote" else (highest, self.track_scores(predictions, target))
 
     def by_class(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]

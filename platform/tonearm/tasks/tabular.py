@@ -88,9 +88,8 @@ class Tabular(Membership, kind="tabular"):
     def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """The highest probability of each track, and whether categorical accuracy counts that class as right; None of
         votes."""
-        if self.pooling == "vote":
-            return None
-        return stated(judged(predictions).max(axis=1)), self.track_scores(predictions, target)
+        highest = stated(judged(predictions).max(axis=1))
+        return None if self.pooling == "vote" else (highest, self.track_scores(predictions, target))
 
     def by_class(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]

@@ -59,7 +59,7 @@ class RegisteredVersion:
 
 
 def trials_of(experiment: str, parent: str) -> list[RunSummary]:
-    """The nested runs of a sweep, by name.
+    """The nested runs of a sweep, in the order of the trials, then by name.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def trials_of(experiment: str, parent: str) -> list[RunSummary]:
     runs = list(_search({str(found.experiment_id): experiment}, f"tags.`{names.PARENT_RUN}` = '{parent}'"))
     if not runs:
         raise TrackingError(f"no run of experiment {experiment!r} has the parent {parent!r}")
-    return sorted(runs, key=lambda r: r.name)
+    return sorted(runs, key=lambda r: (int(r.tags.get(names.TRIAL, len(runs))), r.name))
 
 
 def find_runs(text: str) -> list[RunSummary]:

@@ -39,10 +39,14 @@ class SystemMetrics:
         self._next = time.monotonic() + self._seconds
         self.step += 1
         found = {PEAK_MEMORY: _peak_memory()}
-        for monitor in self._monitors:
-            monitor.collect_metrics()
-            found |= {f"{PREFIX}{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
-            monitor.clear_metrics()
+        for monitor in list(self._monitors):
+            try:
+                monitor.collect_metrics()
+                found |= {f"{PREFIX}{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
+                monitor.clear_metrics()
+            except Exception as error:  # a GPU that fell off its bus must not end the tracking of a run
+                self._monitors.remove(monitor)
+                print(f"{type(monitor).__name__} is not sampled any more: {error}", file=sys.stderr, flush=True)
         return found
 
 

@@ -1,0 +1,197 @@
+"""Who takes part in a comparison, as which candidate, and what is said of those that do not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.unit.comparison_runs import BASE, log_sweep, log_trial, tracks, with_changes
+from tonearm.models.stacked import TimeFreqConfig
+from tonearm.sweeps.candidates_found import Found, find_candidates
+from tonearm.sweeps.comparison import Comparison, Options, agreement_pairs, compare
+from tonearm.sweeps.comparison_report import candidates_table, report
+from tonearm.tasks import MultiLabel
+from tonearm.tracking import names
+from tonearm.tracking.log import RunWriter
+from tonearm.training.config import Member, TrialConfig
+
+OF = tracks(30, 2)
+
+
+@pytest.fixture(scope="module")
+def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("candidates")
+
+
+@pytest.fixture(autouse=True)
+def database(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One database for the module: making one takes seconds."""
+    monkeypatch.setenv("TONEARM_HOME", str(one_home))
+
+
+def log(
+    parent: RunWriter | None, name: str, changes: Mapping[str, object], best: float = 0.5, **more: object
+) -> TrialConfig:
+    config = with_changes(changes)
+    log_trial(parent, name, config, OF.predictions(OF.right(best, config.seed)), OF, best, **more)  # type: ignore[arg-type]
+    return config
+
+
+def compared(*texts: str, **options: object) -> Comparison:
+    return compare(texts, Options(**options), lambda text: None)  # type: ignore[arg-type]
+
+
+def found_names(found: Found) -> list[str]:
+    return sorted(c.name for c in found.candidates)
+
+
+def test_seeds_that_survived_do_not_stand_for_all() -> None:
+    parent = log_sweep("survivors")
+    for seed, (best, ending) in enumerate(((0.95, "completed"), (0.2, "stopped"), (0.9, "completed"))):
+        log(parent, f"lucky-{seed}", {"optim.lr": 0.1, "seed": seed}, best, ending=ending)
+    for rate in (0.01, 0.02):
+        for seed in range(3):
+            log(parent, f"{rate}-{seed}", {"optim.lr": rate, "seed": seed}, 0.7 - rate)
+    found = compared("survivors")
+    assert [a.candidate.name for a in found.answers] == ["lr 0.01", "lr 0.02"]
+    lucky = found.rows[-1]
+    assert lucky.status.startswith("2 of 3 seeds tested: the others were stopped") and not lucky.label
+    assert lucky.validation == pytest.approx(0.925) and lucky.scores == {}
+    answer = report(found).answer[0]
+    assert answer.startswith("Best on validation of those that were judged (better validated") and "lr 0.1" in answer
+    assert len(compared("survivors", split="validation").answers) == 3
+
+
+def test_one_seed_has_no_deviation() -> None:
+    parent = log_sweep("one-seed")
+    for rate in (0.01, 0.02):
+        log(parent, f"{rate}", {"optim.lr": rate}, 0.7 - rate)
+    found = compared("one-seed")
+    assert all(math.isnan(r.deviation) and math.isnan(r.scores["f1_micro"][1]) and r.seeds == 1 for r in found.rows)
+    assert not any("±" in cell or "nan" in cell for row in candidates_table(found).rows for cell in row)
+    assert report(found).answer[0].startswith("Best on validation is A")
+
+
+def test_lacking_seeds_and_folds_are_marked() -> None:
+    parent = log_sweep("lacking")
+    for rate, seeds, folds in ((0.01, 2, 2), (0.02, 1, 2), (0.03, 2, 1)):
+        for seed in range(seeds):
+            for fold in range(folds):
+                keep = list(range(fold, 60, 2))
+                changes = {"optim.lr": rate, "seed": seed, "dataset.fold": f"{fold + 1}/2"}
+                log(parent, f"{rate}-{seed}-{fold}", changes, 0.7 - rate, keep=keep)
+    rows = compared("lacking").rows
+    assert [r.status for r in rows] == [
+        "", "1 of 2 seeds only: ranked by these", "2 of 4 folds only: ranked by these"
+    ]  # fmt: skip
+
+
+def test_states_of_code_and_data_are_candidates_of_their_own() -> None:
+    for name, change, more in (
+        ("first", {}, {names.COMMIT: "aaaaaaaaaa"}),
+        ("second", {}, {names.COMMIT: "bbbbbbbbbb"}),
+        ("third", {"dataset.data_signature": "12ab"}, {names.COMMIT: "aaaaaaaaaa"}),
+    ):
+        log(log_sweep(f"state-{name}"), f"trial-{name}", change, more=more)
+    assert found_names(find_candidates(["state-first", "state-second"])) == [
+        "simple [commit aaaaaaa, run state-first]", "simple [commit bbbbbbb, run state-second]"
+    ]  # fmt: skip
+    apart = found_names(find_candidates(["trial-first", "trial-third"]))
+    assert len(apart) == 2 and "data d0" in apart[1] and "data 12ab" in apart[0]
+
+
+def test_states_within_one_sweep_are_told_by_what_differs() -> None:
+    parent = log_sweep("moved", tags={names.SWEEP: "s"})
+    for i, commit in enumerate(("aaaaaaaaaa", "bbbbbbbbbb")):
+        log(parent, f"{i}", {}, more={names.COMMIT: commit, names.TRIAL: "0"})
+    assert found_names(find_candidates(["moved"])) == ["simple [commit aaaaaaa]", "simple [commit bbbbbbb]"]
+
+
+def test_two_runs_that_are_named_are_two_candidates() -> None:
+    for name in ("again-one", "again-two"):
+        log(None, name, {}, 0.6)
+    found = compared("again-one", "again-two")
+    assert sorted(r.name for r in found.rows) == ["simple [run again-one]", "simple [run again-two]"]
+
+
+def test_of_a_trial_that_ran_again_the_newest_that_completed_counts() -> None:
+    parent = log_sweep("again")
+    for name, best, ending in (("z", 0.3, "completed"), ("m", 0.8, "completed"), ("a", 0.9, "failed")):
+        log(parent, f"{name}-trial", {}, best, ending=ending)
+    log(parent, "other", {"optim.lr": 0.5}, 0.4)
+    found = find_candidates(["again"])
+    assert sorted(c.validation("test") for c in found.candidates) == [0.4, 0.8]
+    assert any("was run 3 times with seed 0: the last that completed counts" in note for note in found.notes)
+
+
+def stacked(sweep: str) -> TrialConfig:
+    """A sweep of two trials on two members, which took 20 s each, as any run here."""
+    parent = log_sweep(sweep, tags={names.SWEEP: sweep})
+    members = [log(parent, f"{sweep}-{n}", {"optim.lr": r}) for n, r in (("time", 0.7), ("freq", 0.9))]
+    parts = tuple(Member(name=n, trial=m.signature()) for n, m in zip(("time", "freq"), members, strict=True))
+    for i in range(2):
+        config = BASE.replace({"model": TimeFreqConfig(), "members": parts, "model.dropout": i / 4})
+        log_trial(parent, f"{sweep}-{i}", config, OF.predictions(OF.right(0.6, i)), OF, 0.6,
+                  more={names.TRIAL: str(i)})  # fmt: skip
+    return config
+
+
+def test_what_was_trained_before_a_sweep_is_no_candidate_and_adds_to_the_cost() -> None:
+    stacked("heads")
+    found = compared("heads")
+    assert [r.name for r in found.rows] == ["dropout 0", "dropout 0.25"] and len(found.found.candidates) == 2
+    assert sum("trained before the sweep" in note for note in found.found.notes) == 2
+    assert all(r.seconds == 60 for r in found.rows)
+    alone = compared("heads-0", "heads-1")
+    assert all(r.seconds == 60 for r in alone.rows)  # its siblings are looked up
+
+
+def test_seconds_are_of_completed_runs() -> None:
+    parent = log_sweep("costs")
+    for rate, ending in ((0.01, "completed"), (0.02, "completed"), (0.03, "stopped")):
+        log(parent, f"{rate}", {"optim.lr": rate}, 0.7 - rate, ending=ending)
+    rows = {r.name.split()[-1]: r.seconds for r in compared("costs", split="validation").rows}
+    assert rows["0.01"] == 20 and math.isnan(rows["0.03"])
+
+
+def test_the_mean_of_stages_is_named_as_missing() -> None:
+    parent = RunWriter.open("toy", "mean-of", None, {"ensemble": "True"})
+    for rate in (0.01, 0.02):
+        log(parent, f"m-{rate}", {"optim.lr": rate})
+    assert any(
+        n.startswith("the mean of the stages of mean-of is not compared") for n in compared("mean-of").found.notes
+    )
+
+
+def test_finished_runs_without_an_ending_did_not_fail() -> None:
+    parent = log_sweep("older")
+    for rate in (0.01, 0.02):
+        log(parent, f"o-{rate}", {"optim.lr": rate}, ending="")
+    assert {r.ending for c in find_candidates(["older"]).candidates for r in c.runs} == {"completed"}
+
+
+def test_a_metric_that_is_asked_for_has_an_interval() -> None:
+    parent = log_sweep("metric")
+    for rate in (0.01, 0.02):
+        log(parent, f"me-{rate}", {"optim.lr": rate}, 0.7 - rate)
+    mean, _, interval = compared("metric", metric="balanced_accuracy").rows[0].scores["balanced_accuracy"]
+    assert interval is not None and interval.low < mean < interval.high
+
+
+def test_answers_that_are_none_of_several_classes_have_no_agreement() -> None:
+    parent = log_sweep("labels")
+    target = (np.arange(60)[:, None] % 3 == np.arange(3)).astype(np.float32)
+    worse = target.copy()
+    worse[:, 1] = 0.5  # only of the second class
+    for i, p in enumerate((target, worse)):
+        config = with_changes({"task": MultiLabel(), "optim.lr": (i + 1) / 100})
+        log_trial(parent, f"l-{i}", config, p, OF, i / 10, classes=("a", "b", "c"), target=target)
+    found = compared("labels")
+    assert agreement_pairs(found.answers) is None
+    changes = {c.name: c for c in found.changes["A", "B"]}
+    assert changes["a"].value == changes["c"].value == 0  # though tracks of these classes got worse, too
+    assert changes["b"].value == pytest.approx(-0.25) and changes["b"].adjusted < 0.01 and changes["b"].tracks == 20
