@@ -107,3 +107,12 @@ def test_a_plot_without_its_picture_is_an_error() -> None:
 
     with pytest.raises(jinja2.UndefinedError):
         to_html(document(), {})
+
+
+def test_folded_table_stands_behind_its_summary() -> None:
+    folded = Table(["a"], [["1"]], folded="2 more <b>")
+    document = Document("title", ["answer"], [Section("part", tables=[Table(["a"], [["0"]]), folded])])
+    page = to_html(document, {})
+    assert page.count("<details>") == page.count("</details>") == 1 and "<summary>2 more &lt;b&gt;</summary>" in page
+    assert page.index("<details>") > page.index("</table>")
+    assert "2 more &lt;b>" in to_markdown(document)

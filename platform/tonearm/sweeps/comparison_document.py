@@ -21,11 +21,12 @@ HTML, MARKDOWN = "comparison.html", "comparison.md"
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text; ``note`` says what must be known to read them."""
+    """Cells as text; ``note`` says what must be known to read them, ``folded`` what a page shows in its place."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    folded: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def to_markdown(document: Document) -> str:
     for section in document.sections:
         parts += [f"## {_plain(section.title)}", *map(_plain, section.text)]
         for table in section.tables:
+            parts += [_plain(text) for text in [table.folded] if text]
             parts += [_markdown_table(table), *([_plain(table.note)] if table.note else [])]
         for plot in section.plots:
             parts += [f"![{_plain(plot.name)}]({plot.name}.png)", _plain(plot.caption)]

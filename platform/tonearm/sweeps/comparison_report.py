@@ -119,7 +119,17 @@ def _table_section(comparison: Comparison) -> Section:
         "dots are single seeds. Intervals that overlap may still belong to candidates that differ: see the pairs."
     )
     plot = Plot("scores", scores_plot(comparison.compared_rows, measure.name, each, chance), caption)
-    return Section("Candidates", (), [candidates_table(comparison)], [plot])
+    return Section("Candidates", (), _compared_first(candidates_table(comparison), len(comparison.rows)), [plot])
+
+
+def _compared_first(whole: Table, candidates: int) -> list[Table]:
+    """The rows of those that are compared, and what needs no model; then those of all others, out of the way."""
+    rows = whole.rows[:candidates]
+    compared, others = [row for row in rows if row[0]], [row for row in rows if not row[0]]
+    tables = [Table(whole.columns, [*compared, *whole.rows[candidates:]], whole.note)]
+    if others:
+        tables.append(Table(whole.columns, others, folded=f"{len(others)} more, which are not compared"))
+    return tables
 
 
 def contrasts_table(contrasts: Sequence[Contrast]) -> Table:
