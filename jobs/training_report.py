@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jobs.common import save_figure, table
+from jobs.training_mean import log_means, mean_of
 from jobs.training_run import Outcome, Request, stages_of
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.datasets.manifest import Manifest
-from tonearm.ensembles.combine import weighted_mean
 from tonearm.features.given import Artists
 from tonearm.models import count_parameters
 from tonearm.recommend.artist_embeddings import overlap_of_table
@@ -77,6 +77,8 @@ def report_runs(request: Request, outcome: Outcome) -> list[Row]:
         print(_table(rows, request, len(rows[-1].by_seed[0].classes)))
         overlaps = _overlaps(outcome)
         _more(request, rows[-1], overlaps)
+        if request.recipe.ensemble:
+            log_means(outcome)
         _keep(request, outcome, rows, overlaps)
     except BaseException as error:
         try_briefly(outcome.parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
@@ -109,13 +111,7 @@ def _stage_row(name: str, done: Sequence[Finished]) -> Row:
 
 
 def _ensemble_row(outcome: Outcome, members: Sequence[Row]) -> Row:
-    means = []
-    for run in outcome.runs:
-        tests = [d.test for d in run.results]
-        if any(t.track_ids != tests[0].track_ids for t in tests):
-            raise JobError("the stages were tested on different tracks, so their answers cannot be averaged")
-        mean = weighted_mean([t.probabilities for t in tests], [1.0] * len(tests))
-        means.append(TrackPredictions(tests[0].track_ids, tests[0].groups, tests[0].target, mean, tests[0].classes))
+    means = [mean_of(run, "test") for run in outcome.runs]
     weights, seconds = sum(r.parameters or 0 for r in members), sum(r.seconds for r in members)
     return _row(ENSEMBLE, [run.results[0] for run in outcome.runs], means, [{}] * len(means), weights or None, seconds)
 

@@ -236,17 +236,22 @@ def check_tracking(request: Request, outcome: Outcome) -> None:
     api = client()
     parent = api.get_run(outcome.parent.run_id)
     assert parent.info.status == "FINISHED" and parent.data.params["recipe"] == request.name
-    assert {a.path for a in api.list_artifacts(outcome.parent.run_id)} == {"runs.png"}
+    assert {a.path for a in api.list_artifacts(outcome.parent.run_id)} == {"runs.png", "environment.txt"}
     assert any(m.startswith("test_") for m in parent.data.metrics)
 
     def nested(run_id: str) -> list[Any]:
         experiments = [e.experiment_id for e in api.search_experiments()]
         return list(api.search_runs(experiments, f"tags.`{names.PARENT_RUN}` = '{run_id}'"))
 
-    above = nested(outcome.parent.run_id) if request.folds else [parent]
+    def without_means(run_id: str) -> list[Any]:
+        return [r for r in nested(run_id) if not r.info.run_name.startswith("mean-")]
+
+    means = len(nested(outcome.parent.run_id)) - len(without_means(outcome.parent.run_id))
+    assert means == (len(outcome.runs) if request.recipe.ensemble else 0)
+    above = without_means(outcome.parent.run_id) if request.folds else [parent]
     assert len(above) == (request.folds or 1)
     for run in above:
-        own = nested(run.info.run_id)
+        own = without_means(run.info.run_id)
         assert len(own) == len(request.recipe.stages)
         assert {r.info.status for r in [run, *own]} == {"FINISHED"}
         for one in own:

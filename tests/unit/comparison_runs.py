@@ -18,11 +18,10 @@ from tonearm.models.simple import SimpleConfig
 from tonearm.sweeps.candidates import Candidate, fields_of
 from tonearm.sweeps.comparison_answers import Answers
 from tonearm.sweeps.comparison_contrast import Side
-from tonearm.sweeps.results import ENDING, ERROR
+from tonearm.sweeps.results import ENDING, ERROR, AnyConfig
 from tonearm.tasks import SingleLabel
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
-from tonearm.training.baselines import BaselineConfig
 from tonearm.training.config import DatasetRef, TrialConfig
 from tonearm.training.predictions import TrackPredictions, write_predictions
 
@@ -77,7 +76,7 @@ def log_sweep(name: str, experiment: str = "toy", tags: Mapping[str, str] | None
 
 
 def log_trial(
-    parent: RunWriter | None, name: str, config: TrialConfig | BaselineConfig, predictions: FloatArray | None,
+    parent: RunWriter | None, name: str, config: AnyConfig, predictions: FloatArray | None,
     of: Tracks, best: float = 0.5, ending: str = "completed", error: str = "", epochs: int = 3,
     classes: Sequence[str] = CLASSES, target: np.ndarray | None = None, keep: Sequence[int] | None = None,
     metrics: Mapping[str, float] | None = None, more: Mapping[str, str] | None = None,

@@ -17,7 +17,7 @@ from tonearm.sweeps.comparison_report import candidates_table, report
 from tonearm.tasks import MultiLabel
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
-from tonearm.training.config import Member, TrialConfig
+from tonearm.training.config import MeanConfig, Member, TrialConfig
 
 OF = tracks(30, 2)
 
@@ -158,15 +158,6 @@ def test_seconds_are_of_completed_runs() -> None:
     assert rows["0.01"] == 20 and math.isnan(rows["0.03"])
 
 
-def test_the_mean_of_stages_is_named_as_missing() -> None:
-    parent = RunWriter.open("toy", "mean-of", None, {"ensemble": "True"})
-    for rate in (0.01, 0.02):
-        log(parent, f"m-{rate}", {"optim.lr": rate})
-    assert any(
-        n.startswith("the mean of the stages of mean-of is not compared") for n in compared("mean-of").found.notes
-    )
-
-
 def test_finished_runs_without_an_ending_did_not_fail() -> None:
     parent = log_sweep("older")
     for rate in (0.01, 0.02):
@@ -195,3 +186,16 @@ def test_answers_that_are_none_of_several_classes_have_no_agreement() -> None:
     changes = {c.name: c for c in found.changes["A", "B"]}
     assert changes["a"].value == changes["c"].value == 0  # though tracks of these classes got worse, too
     assert changes["b"].value == pytest.approx(-0.25) and changes["b"].adjusted < 0.01 and changes["b"].tracks == 20
+
+
+def test_the_mean_of_stages_is_a_candidate_that_costs_what_its_members_cost() -> None:
+    parent, of = log_sweep("averaged"), tracks(20, 2)
+    stages = [with_changes({"optim.lr": rate}) for rate in (0.01, 0.02)]
+    for i, stage in enumerate(stages):
+        log_trial(parent, f"av-{i}", stage, of.predictions(of.right(0.6, i)), of, 0.6)
+    members = tuple(Member(name=f"s{i}", trial=c.signature()) for i, c in enumerate(stages))
+    mean = MeanConfig(dataset=stages[0].dataset, members=members, task=stages[0].task)
+    log_trial(parent, "av-mean", mean, of.predictions(of.right(0.8)), of, 0.8, epochs=1, metrics={"seconds": 0.0})
+    found = compared("averaged")
+    best = found.rows[0]
+    assert best.name == "model mean of s0, s1" and best.seconds == 40 and len(found.rows) == 3

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from tonearm.datasets.manifest import Split
-from tonearm.sweeps.results import ENDING, ERROR
+from tonearm.sweeps.results import ENDING, ERROR, AnyConfig
 from tonearm.tasks.base import Task
 from tonearm.tracking.query import RunSummary
-from tonearm.training.baselines import BaselineConfig
-from tonearm.training.config import TrialConfig
+from tonearm.training.config import MeanConfig
 
 LONGEST_VALUE = 40  # characters of a name for people
 FIRST_IN_A_NAME = ("model", "estimator")
@@ -32,7 +31,7 @@ class TrialRun:
     """
 
     summary: RunSummary
-    config: TrialConfig | BaselineConfig
+    config: AnyConfig
     before: float = 0.0
 
     @property
@@ -116,9 +115,11 @@ def error_of(run: RunSummary) -> str:
     return lines[-1] if lines else ""
 
 
-def fields_of(config: TrialConfig | BaselineConfig) -> dict[str, Any]:
+def fields_of(config: AnyConfig) -> dict[str, Any]:
     """The flattened fields of a config; of a list its text."""
     flat = config.flatten()
+    if isinstance(config, MeanConfig):
+        flat["model.kind"] = f"mean of {', '.join(m.name for m in config.members)}"
     for path, value in flat.items():
         if isinstance(value, list):
             flat[path] = "; ".join(json.dumps(v) if isinstance(v, dict) else str(v) for v in value)

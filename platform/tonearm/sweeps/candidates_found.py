@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from tonearm.core.errors import ConfigError, TrackingError
 from tonearm.sweeps.candidates import Candidate, TrialRun, error_of, fields_of, name_of, varied_fields
-from tonearm.sweeps.results import configuration
+from tonearm.sweeps.results import AnyConfig, configuration
 from tonearm.tracking import names
 from tonearm.tracking.query import RunSummary, artifact_bytes, find_runs, leaves_of
 from tonearm.training.baselines import BaselineConfig
-from tonearm.training.config import TrialConfig
+from tonearm.training.config import MeanConfig, TrialConfig
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def find_candidates(texts: Sequence[str]) -> Found:
         for leaf in leaves_of(run.run_id):
             below.setdefault(leaf.run_id, (leaf, run, text))
     seconds = {leaf.tags.get(names.CONFIG, ""): leaf for leaf, _, _ in below.values()}
-    leaves, notes = [], [note for run, _ in named for note in _of_ensemble(run)]
+    leaves, notes = [], list[str]()
     for leaf, origin, text in below.values():
         if names.SWEEP in origin.tags and names.TRIAL not in leaf.tags:
             notes.append(f"{leaf.name} was trained before the sweep, as a part of its networks: no candidate")
@@ -98,19 +98,13 @@ def find_candidates(texts: Sequence[str]) -> Found:
     return Found(runs, _named(_configurations(kept, notes)), notes, explicit)
 
 
-def _of_ensemble(run: RunSummary) -> list[str]:
-    if run.params.get("ensemble") != "True":
-        return []
-    return [f"the mean of the stages of {run.name} is not compared: it has no run of its own, jobs.train reports on it"]
-
-
 def _without_config(run: RunSummary) -> str:
     if run.status == "FAILED":
         return f"{run.name} failed before its first epoch: {error_of(run) or 'no reason noted'}"
     return f"{run.name} holds no config.json, so it is no trial, unfinished, or of an older version: left out"
 
 
-def config_of(run: RunSummary) -> TrialConfig | BaselineConfig | None:
+def config_of(run: RunSummary) -> AnyConfig | None:
     """The config that a run holds; None if it is no trial's.
 
     Raises
@@ -123,14 +117,16 @@ def config_of(run: RunSummary) -> TrialConfig | BaselineConfig | None:
         return None
     try:
         values = json.loads(data)
-        return (TrialConfig if "model" in values else BaselineConfig).from_dict(values)
+        if "model" in values:
+            return TrialConfig.from_dict(values)
+        return (BaselineConfig if "estimator" in values else MeanConfig).from_dict(values)
     except (ValueError, TypeError, ConfigError) as error:
         raise TrackingError(f"the config.json of run {run.name} cannot be read: {error}") from error
 
 
-def _seconds_before(run: RunSummary, config: TrialConfig | BaselineConfig, known: Mapping[str, RunSummary]) -> float:
+def _seconds_before(run: RunSummary, config: AnyConfig, known: Mapping[str, RunSummary]) -> float:
     """Of the training of all that a network is made of, and of what that is made of."""
-    members = config.members if isinstance(config, TrialConfig) else ()
+    members = () if isinstance(config, BaselineConfig) else config.members
     if not members:
         return 0.0
     if any(m.trial not in known for m in members) and run.parent:  # a single trial was named: its siblings
@@ -218,4 +214,6 @@ def _difference(leaf: _Leaf, namesakes: Sequence[_Leaf]) -> str:
 
 def _only_name(leaf: _Leaf) -> str:
     config = leaf.run.config
+    if isinstance(config, MeanConfig):
+        return f"mean of {', '.join(m.name for m in config.members)}"
     return (config.model if isinstance(config, TrialConfig) else config.estimator).brief()

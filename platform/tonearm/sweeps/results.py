@@ -15,11 +15,12 @@ from tonearm.tracking.log import Entry, RunWriter, numbers
 from tonearm.tracking.query import children_of
 from tonearm.training.baselines import BaselineConfig
 from tonearm.training.bundle import DESCRIPTION, WEIGHTS, load_bundle
-from tonearm.training.config import DatasetRef, TrialConfig
+from tonearm.training.config import DatasetRef, MeanConfig, TrialConfig
 from tonearm.training.plots import learning_curves
 from tonearm.training.stages import Places
 from tonearm.training.trial import TrialFolder
 
+AnyConfig = TrialConfig | BaselineConfig | MeanConfig
 ENDING = "tonearm.ending"
 ERROR = "tonearm.error"
 
@@ -65,7 +66,7 @@ def reason(result: TrialResult) -> str:
     return result.error.strip().splitlines()[-1] if result.error.strip() else "no epoch was finished"
 
 
-def run_tags(config: TrialConfig | BaselineConfig, folder: str) -> dict[str, str]:
+def run_tags(config: AnyConfig, folder: str) -> dict[str, str]:
     """What any training's run is found and compared by."""
     return {
         names.DATA: config.dataset.data_signature,
@@ -77,11 +78,11 @@ def run_tags(config: TrialConfig | BaselineConfig, folder: str) -> dict[str, str
     }
 
 
-def configuration(config: TrialConfig | BaselineConfig) -> str:
+def configuration(config: AnyConfig) -> str:
     """What is the same for all seeds and folds of one configuration."""
     # A member is another trial for each seed; what it is, the network says.
     changes: dict[str, Any] = {"seed": 0, "dataset": DatasetRef(name=config.dataset.name, label=config.dataset.label)}
-    if isinstance(config, TrialConfig):
+    if isinstance(config, TrialConfig | MeanConfig):
         changes["members"] = tuple(dataclasses.replace(m, trial="") for m in config.members)
     return config.replace(changes).signature()
 
@@ -106,7 +107,7 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
     run.end("FAILED" if result.ending == "failed" else "FINISHED")
 
 
-def log_config(run: RunWriter, config: TrialConfig | BaselineConfig) -> None:
+def log_config(run: RunWriter, config: AnyConfig) -> None:
     """The whole config, of which MLflow's parameters hold no more than the beginning of long texts."""
     run.text("config.json", json.dumps(config.to_dict(), indent=1))
 

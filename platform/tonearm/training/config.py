@@ -16,7 +16,7 @@ from tonearm.training.optim import OptimConfig
 
 LEAST_FILLED_SECONDS = 1.0
 
-__all__ = ["DatasetRef", "Member", "OptimConfig", "TrialConfig", "WindowConfig"]
+__all__ = ["DatasetRef", "MeanConfig", "Member", "OptimConfig", "TrialConfig", "WindowConfig"]
 
 
 class DatasetRef(Config):
@@ -182,3 +182,18 @@ class TrialConfig(Config):
         """
         least = max((f.seconds_of(self.window.frames) for f in self.representations.values()), default=0.0)
         return least if self.clip.tail == "drop" else min(least, LEAST_FILLED_SECONDS)
+
+
+class MeanConfig(Config):
+    """The mean of what several trainings predict: not trained, but compared like any. Its signature is its identity.
+
+    Attributes
+    ----------
+    members
+        Trials, ``bundle`` being the URI of their folders.
+    """
+
+    dataset: DatasetRef
+    members: tuple[Member, ...]
+    task: Task
+    seed: int = 0
