@@ -54,6 +54,7 @@ def trial_of(kind: str) -> TrialConfig:
         window=WindowConfig(frames=frames),
         optim=OptimConfig(rounds=(Round(lr=1e-4, batch_size=4, patience=2),)),
         members=(Member(name="time", trial="0123", bundle="/somewhere"),),
+        start=Member(name="start", trial="89ab", bundle="/there"),
     )
 
 
@@ -128,7 +129,8 @@ def test_signature_changes_with_every_field(kind: str) -> None:
     config = trial_of(kind)
     others = changed(config)
     seen = {path for path in others if "[" not in path} | {p for p in pinned(config) if "[" not in p}
-    assert seen | {p for p in config.flatten() if p.endswith("kind")} == set(config.flatten())
+    no_part = {p for p in config.flatten() if p.endswith("kind")} | {"start.bundle"}
+    assert seen | no_part == set(config.flatten())
     assert {"members[0].name", "members[0].trial", "optim.rounds[0].lr", "optim.rounds[0].patience"} <= set(others)
     signatures = {config.signature(), *(c.signature() for c in others.values())}
     assert len(signatures) == len(others) + 1
@@ -138,6 +140,7 @@ def test_where_a_member_lies_does_not_count() -> None:
     config = trial_of("time_freq")
     moved = config.replace({"members": (Member(name="time", trial="0123", bundle="/elsewhere"),)})
     assert moved.signature() == config.signature() and moved != config
+    assert config.replace({"start.bundle": "/elsewhere"}).signature() == config.signature()
     other = config.replace({"members": (Member(name="time", trial="4567", bundle="/somewhere"),)})
     assert other.signature() != config.signature()
 
