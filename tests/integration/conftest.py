@@ -28,7 +28,7 @@ class Workplace:
     music: Path
     environment: dict[str, str]
 
-    def job(self, module: str, *arguments: str, check: bool = True, timeout: float = 300) -> str:
+    def job(self, module: str, *arguments: str, check: bool = True, timeout: float = 540) -> str:
         """Run ``python -m module arguments``; its output."""
         done = subprocess.run(self.command(module, *arguments), cwd=ROOT, env=self.environment, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)  # fmt: skip

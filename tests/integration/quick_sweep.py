@@ -81,7 +81,7 @@ def midway(place: Workplace, seed: int) -> bool:
 
 
 def output_of(driver: subprocess.Popen[str]) -> str:
-    output, _ = driver.communicate(timeout=300)
+    output, _ = driver.communicate(timeout=540)
     assert driver.returncode == 0, output[-5000:]
     return output
 
