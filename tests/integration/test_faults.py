@@ -27,7 +27,7 @@ from tests.integration.quick_sweep import (
     trials,
     wait,
 )
-from tests.servers import TrackingServer, running_server
+from tests.servers import TrackingServer, missing, running_server
 from tonearm.tracking import query
 from tonearm.tracking.log import client
 
@@ -150,7 +150,9 @@ def test_trial_without_disk_space_fails_alone(place: Workplace, undisturbed: Fig
     assert folder is not None
     full = folder / victim
     full.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(full)], check=True, capture_output=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(full)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        missing("root's right to mount a small file system")
     try:
         output = place.job(*sweep(4))
         assert "No space left on device" in output and "1 of 4 trials failed" in output
