@@ -45,9 +45,9 @@ def installed(program: str) -> Path | None:
 def needs(program: str) -> Path:
     """The path of an installed program; where it is missing the test is skipped, but fails in CI."""
     found = installed(program)
-    if found is not None:
-        return found
-    missing(f"{program}: apt-get install postgresql")
+    if found is None:
+        missing(f"{program}: apt-get install postgresql")
+    return found
 
 
 def missing(what: str) -> NoReturn:
