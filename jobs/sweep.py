@@ -28,8 +28,9 @@ from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.datasets import DatasetConfig
 from tonearm.sweeps import SearchSpace
+from tonearm.sweeps.claim import Claim
 from tonearm.sweeps.estimate import Counts, StoreNeed, counts_of, expected_share, training_seconds
-from tonearm.sweeps.propose import FIRST_FROM_EARLIER
+from tonearm.sweeps.propose import FIRST_FROM_EARLIER, Proposer
 from tonearm.sweeps.report import sweep_plot
 from tonearm.sweeps.results import TrialResult, best_result
 from tonearm.sweeps.run import SweepPlan, run_sweep
@@ -46,11 +47,16 @@ def run(sweep: Sweep, cpus: float = 1.0, gpus: float = 0.0) -> list[TrialResult]
     """Run what is missing of a sweep; results by trial."""
     if sweep.proposer is None:
         raise JobError(f"sweep {sweep.run_name} was only read: plan it from its space to run it")
+    with Claim(sweep.folder):
+        return _run(sweep, sweep.proposer, cpus, gpus)
+
+
+def _run(sweep: Sweep, proposer: Proposer, cpus: float, gpus: float) -> list[TrialResult]:
     start_ray()
     parent = sweep.open()
     plan = SweepPlan(
-        sweep.proposer, sweep.folder, sweep.manifest_uri, home.features_home(), home.node_cache(),
-        sweep.manifest.name, parent.run_id, cpus, gpus,
+        proposer, sweep.folder, sweep.manifest_uri, home.features_home(), home.node_cache(), sweep.manifest.name,
+        parent.run_id, cpus, gpus,
     )  # fmt: skip
     try:
         results = run_sweep(plan)

@@ -106,6 +106,8 @@ def test_second_driver_is_refused(place: Workplace, undisturbed: Figures) -> Non
     wait(driver, lambda: midway(place, 6), "a trial was midway")
     refused = place.job(*sweep(6), "--resume", check=False)
     assert "the sweep is being run since" in refused and f"by process {driver.pid} on" in refused
+    (parent,) = [r for r in query.find_runs(run_name(place, 6)) if r.parent is None]
+    assert parent.status == "RUNNING", "the second one has ended the first one's run"
     output_of(driver)
     require_complete(place, 6, undisturbed)
 

@@ -13,7 +13,6 @@ from ray.tune.search import Searcher
 
 from tonearm.core.errors import JobError, TrackingError
 from tonearm.core.progress import StatusLine
-from tonearm.sweeps.claim import Claim
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
 from tonearm.sweeps.results import TrialResult, finish_run, read_result, reason, run_tags
@@ -76,21 +75,20 @@ class SweepPlan:
 
 
 def run_sweep(plan: SweepPlan) -> list[TrialResult]:
-    """Run the trials that have not ended, and complete every run in MLflow.
+    """Run the trials that have not ended, and complete every run in MLflow. The caller has the sweep's claim.
 
     Raises
     ------
     JobError
-        If every trial failed, with the first error; another driver runs the sweep; or no node has what a trial needs.
+        If every trial failed, with the first error; or no node has what a trial needs.
     """
-    with Claim(plan.folder):
-        follow = _Follow(plan)
-        try:
-            _tune(plan, follow)
-            results = follow.finish()
-        except BaseException:
-            follow.abandon()
-            raise
+    follow = _Follow(plan)
+    try:
+        _tune(plan, follow)
+        results = follow.finish()
+    except BaseException:
+        follow.abandon()
+        raise
     if not any(r.history for r in results):
         raise JobError(f"all {len(results)} trials failed; the first: {results[0].error or 'no reason was given'}")
     return results
