@@ -109,8 +109,10 @@ def run(sweep: Sweep, results: list[TrialResult], promotion: bool | None = None)
     except BaseException as error:
         try_briefly(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
-    selection = dataclasses.replace(selection, promoted=promoted, why=why)
-    storage.write_json(record, dataclasses.asdict(selection))
+    told = dataclasses.replace(selection, promoted=promoted, why=why)
+    if told != selection or not storage.exists(record):
+        storage.write_json(record, dataclasses.asdict(told))
+    selection = told
     patiently(parent.end)
     describe(selection, sweep, done[0].config.task)
     return selection
@@ -121,7 +123,7 @@ def _promote(selection: Selection, sweep: Sweep, task: Task, wanted: bool | None
     dataset = sweep.manifest.name
     now, candidate = (patiently(registered, dataset, alias) for alias in (names.CHAMPION, names.CANDIDATE))
     if now is not None and now.version == selection.version:
-        return True, "it is the champion already"
+        return True, selection.why or "it is the champion already"
     if wanted is None:
         wanted, why = True, "the first one"
         if now is not None and candidate is not None:

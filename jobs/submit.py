@@ -12,7 +12,7 @@ import os
 import shlex
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,8 +20,12 @@ from jobs.common import cli_errors
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.tracking.environment import commit
 
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
 ROOT = Path(__file__).parent.parent
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_TO_START = 90.0
 
 
 def runtime_env(home: str, tracking_uri: str = "") -> dict[str, Any]:
@@ -72,9 +76,8 @@ def submit(address: str, module: str, arguments: list[str], home: str, tracking_
         ) from None
     except (ConnectionError, RuntimeError) as error:
         raise JobError(f"no Ray cluster answers at {address}: {error}") from None
-    job = client.submit_job(
-        entrypoint=shlex.join(["python", "-m", module, *arguments]), runtime_env=runtime_env(home, tracking_uri)
-    )
+    entrypoint = shlex.join(["python", "-m", module, *arguments])
+    job = _hand_over(client, address, entrypoint, runtime_env(home, tracking_uri))
     print(f"submitted {job}; stop it with: ray job stop --address {address} {job}", flush=True)
     shown = 0
     while True:
@@ -87,6 +90,18 @@ def submit(address: str, module: str, arguments: list[str], home: str, tracking_
         time.sleep(SECONDS_BETWEEN_LOOKS)
     if status != JobStatus.SUCCEEDED:
         raise JobError(f"{job} ended as {status}: {client.get_job_info(job).message or 'see its output above'}")
+
+
+def _hand_over(client: JobSubmissionClient, address: str, entrypoint: str, environment: dict[str, Any]) -> str:
+    """Submit a job; a cluster that has just been started takes some seconds until it takes jobs."""
+    deadline = time.monotonic() + SECONDS_TO_START
+    while True:
+        try:
+            return str(client.submit_job(entrypoint=entrypoint, runtime_env=environment))
+        except RuntimeError as error:
+            if "No available agent" not in str(error) or time.monotonic() > deadline:
+                raise JobError(f"the cluster at {address} did not take the job: {error}") from None
+            time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 def _use_token() -> None:

@@ -71,9 +71,11 @@ class Sweep:
         return [read_result(p.index, p.name, p.config, ledger.trial(p)) for p in ledger.proposals]
 
     def save(self) -> None:
-        """Write down what it is."""
-        save_manifest(self.manifest_uri, self.manifest)
-        storage.write_json(storage.join(self.folder, DESCRIPTION), {"name": self.name, "params": self.params})
+        """Write down what it is, unless that was done; the description comes last."""
+        description, own = storage.join(self.folder, DESCRIPTION), {"name": self.name, "params": self.params}
+        if not storage.exists(description) or storage.read_json(description) != own:
+            save_manifest(self.manifest_uri, self.manifest)
+            storage.write_json(description, own)
 
     def open(self) -> RunWriter:
         """The sweep's run in MLflow; waits for a server that is away."""

@@ -39,10 +39,16 @@ class Workplace:
     def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a job in a process group of its own."""
         return subprocess.Popen(self.command(module, *arguments), cwd=ROOT, env=self.environment, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+                                preexec_fn=_heed_interrupts)  # fmt: skip
 
     def command(self, module: str, *arguments: str) -> list[str]:
         return [sys.executable, "-m", module, *arguments]
+
+
+def _heed_interrupts() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def write_music(folder: Path, per_class: int = 10) -> None:
