@@ -102,14 +102,13 @@ def test_killed_driver_of_a_sweep_that_stops_trials_early(place: Workplace, undi
 
 
 def test_second_driver_is_refused(place: Workplace, undisturbed: Figures) -> None:
-    driver = place.start(*sweep(6))
+    driver = place.start(*sweep(6, "--epochs", "2000"))  # so long that it still runs when the second one comes
     wait(driver, lambda: midway(place, 6), "a trial was midway")
-    refused = place.job(*sweep(6), "--resume", check=False)
+    refused = place.job(*sweep(6, "--epochs", "2000", "--resume"), check=False)
     assert "the sweep is being run since" in refused and f"by process {driver.pid} on" in refused
     (parent,) = [r for r in query.find_runs(run_name(place, 6)) if r.parent is None]
     assert parent.status == "RUNNING", "the second one has ended the first one's run"
-    output_of(driver)
-    require_complete(place, 6, undisturbed)
+    kill_group(driver)
 
 
 def test_nothing_to_resume_is_an_error(place: Workplace, undisturbed: Figures) -> None:
