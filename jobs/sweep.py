@@ -210,9 +210,8 @@ def main(
         run(sweep, cpus, gpus)
         print(f"trials and their models: {sweep.folder}")
         print(f"next: python -m jobs.compare {sweep.run_name}")
-        if not hears_nothing_else(space.trial):
-            return
-        print(f"      python -m jobs.select {sweep.run_name}")
+        if hears_nothing_else(space.trial):
+            print(f"      python -m jobs.select {sweep.run_name}")
 
 
 def hears_nothing_else(config: TrialConfig) -> bool:
