@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_START = 90.0
+NO_AGENT = (
+    ": does another Ray of that machine hold the port of the agent that starts jobs? Give ray start a "
+    "--dashboard-agent-listen-port of its own (52365 by default)"
+)
 
 
 def runtime_env(home: str, tracking_uri: str = "") -> dict[str, Any]:
@@ -99,8 +103,9 @@ def _hand_over(client: JobSubmissionClient, address: str, entrypoint: str, envir
         try:
             return str(client.submit_job(entrypoint=entrypoint, runtime_env=environment))
         except RuntimeError as error:
-            if "No available agent" not in str(error) or time.monotonic() > deadline:
-                raise JobError(f"the cluster at {address} did not take the job: {error}") from None
+            starting = "No available agent" in str(error)
+            if not starting or time.monotonic() > deadline:
+                raise JobError(f"the cluster at {address} did not take the job: {error}{NO_AGENT * starting}") from None
             time.sleep(SECONDS_BETWEEN_LOOKS)
 
 

@@ -33,13 +33,14 @@ def free_ports(count: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def cluster(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    gcs, dashboard, client = free_ports(3)
+    gcs, dashboard, client, agent = free_ports(4)
     log = tmp_path_factory.mktemp("cluster") / "log"
     place.environment["RAY_AUTH_MODE"] = "token"
     place.environment["RAY_AUTH_TOKEN"] = "ab" * 32
     command = [
         str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", f"--port={gcs}",
         f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1", f"--ray-client-server-port={client}",
+        f"--dashboard-agent-listen-port={agent}",  # another Ray of this machine may have the usual one
         f"--temp-dir={place.environment['RAY_TMPDIR']}", "--num-cpus=2", "--object-store-memory=200000000",
         "--disable-usage-stats",
     ]  # fmt: skip

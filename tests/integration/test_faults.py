@@ -29,7 +29,6 @@ from tests.integration.quick_sweep import (
 )
 from tests.servers import TrackingServer, missing, running_server
 from tonearm.tracking import query
-from tonearm.tracking.log import client
 
 pytestmark = pytest.mark.integration
 
@@ -183,8 +182,7 @@ def test_ctrl_c_leaves_no_run_running(place: Workplace, undisturbed: Figures) ->
     driver.send_signal(2)
     output, _ = driver.communicate(timeout=120)
     assert driver.returncode == 130 and "the same command goes on" in output
-    api = client()
-    runs = api.search_runs([api.get_experiment_by_name("music").experiment_id], "attributes.status = 'RUNNING'")
-    assert [r.info.run_name for r in runs] == []
+    (parent,) = [r for r in query.find_runs(run_name(place, 5)) if r.parent is None]
+    assert [r.name for r in (parent, *query.children_of(parent.run_id)) if r.status == "RUNNING"] == []
     place.job(*sweep(5), "--resume")
     require_complete(place, 5, undisturbed)

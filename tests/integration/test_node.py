@@ -30,8 +30,10 @@ class Cluster:
     port: int
 
     def node(self, *arguments: str) -> subprocess.Popen[str]:
+        # An agent port of its own: another Ray of this machine may have the usual one.
         command = [str(Path(sys.executable).parent / "ray"), "start", *arguments, "--block", "--num-cpus=1",
-                   "--object-store-memory=100000000", "--disable-usage-stats"]  # fmt: skip
+                   f"--dashboard-agent-listen-port={free_port()}", "--object-store-memory=100000000",
+                   "--disable-usage-stats"]  # fmt: skip
         with self.log.open("a") as output:
             return subprocess.Popen(command, cwd=ROOT, env=self.place.environment, text=True, stdout=output,
                                     stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
@@ -97,4 +99,4 @@ def test_killed_worker_node(
     kill_node(worker)
     output_of(driver)
     require_complete(place, 1, undisturbed)
-    assert made.alive() == 1
+    wait_until(lambda: made.alive() == 1, "the head noticed that a node is gone")
