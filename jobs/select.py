@@ -23,12 +23,14 @@ from tonearm.core.errors import JobError
 from tonearm.core.seeding import digest
 from tonearm.core.statistics import Interval
 from tonearm.core.threads import limit_threads
+from tonearm.datasets.manifest import Split
 from tonearm.ensembles.bundle import save_ensemble
 from tonearm.ensembles.combine import weighted_mean
 from tonearm.ensembles.select import select_greedily
 from tonearm.inference import load, predict_tracks
 from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
+from tonearm.sweeps.means import log_mean
 from tonearm.sweeps.results import TrialResult, best_result
 from tonearm.tasks import Task
 from tonearm.tracking import names
@@ -37,8 +39,10 @@ from tonearm.tracking.patience import patiently, try_briefly
 from tonearm.tracking.query import champion_uri, registered
 from tonearm.tracking.register import promote, register_candidate
 from tonearm.training.batches import truth_of
+from tonearm.training.config import MeanConfig, Member
 from tonearm.training.evaluate import Scores, score, trivial_scores
 from tonearm.training.examples import usable
+from tonearm.training.predictions import TrackPredictions
 
 SHORT_NAMES = {"f1", "mae", "mse", "r2", "roc", "auc"}
 SMALL = 0.02
@@ -190,6 +194,17 @@ def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selecti
     })  # fmt: skip
     mean = weighted_mean([validation[i].probabilities for i in chosen], [float(w) for w in chosen.values()])
     on_validation = task.metrics(mean, validation[0].target, validation[0].groups)[task.primary]
+    as_run = MeanConfig(
+        dataset=done[0].config.dataset, task=task, weights=tuple(float(w) for w in chosen.values()),
+        members=tuple(Member(name=f"{r.index:02d}", trial=r.config.signature(), bundle=r.folder.uri)
+                      for r in (done[i] for i in chosen)),
+    )  # fmt: skip
+    found: dict[Split, TrackPredictions] = {
+        "validation": dataclasses.replace(validation[0], probabilities=mean),
+        "test": TrackPredictions([tracks[i].track_id for i in test], groups, target, probabilities, classes),
+    }
+    ensembles = storage.join(sweep.folder, "champion", "predictions")
+    patiently(log_mean, f"ensemble-{as_run.signature()}", as_run, found, ensembles, parent.run_id)
     tags = {names.DATA: sweep.manifest.signature(), names.SWEEP: sweep.signature, METRIC: task.primary,
             VALIDATION: f"{on_validation:.6g}", TEST: f"{ensemble.metrics[task.primary]:.6g}"}  # fmt: skip
     version = register_candidate(bundle, parent.run_id, sweep.manifest.name, classes, tags)
@@ -213,6 +228,7 @@ def describe(selection: Selection, sweep: Sweep, task: Task) -> None:
     became = "promoted to champion" if selection.promoted else "candidate, not promoted (--promote does it)"
     print(f"  registered as {name} version {selection.version}, {became}: {selection.why}")
     print(f"  the champion: {champion_uri(sweep.manifest.name)}")
+    print(f"  is it better than its members? python -m jobs.compare {sweep.run_name}")
 
 
 def metric_name(metric: str) -> str:

@@ -7,11 +7,10 @@ from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.datasets.manifest import Split
 from tonearm.ensembles.combine import weighted_mean
-from tonearm.sweeps.results import ENDING, log_config, run_tags
-from tonearm.tracking.log import RunWriter
+from tonearm.sweeps.means import log_mean
 from tonearm.tracking.patience import patiently
 from tonearm.training.config import MeanConfig, Member
-from tonearm.training.predictions import TrackPredictions, write_predictions
+from tonearm.training.predictions import TrackPredictions
 
 
 def mean_of(run: Run, split: Split) -> TrackPredictions:
@@ -36,22 +35,10 @@ def log_means(outcome: Outcome) -> None:
 
 
 def _log_mean(run: Run, parent: str) -> None:
-    first, task = run.results[0], run.results[0].task
+    first = run.results[0]
     members = tuple(Member(name=d.name, trial=d.config.signature(), bundle=d.folder.uri) for d in run.results)
-    config = MeanConfig(dataset=first.config.dataset, members=members, task=task, seed=run.seed)
+    config = MeanConfig(dataset=first.config.dataset, members=members, task=first.task, seed=run.seed)
     name = f"mean-{config.signature()}"
     folder = storage.join(home.trials_home(), "single", name)
-    writer = RunWriter.open(config.dataset.name, name, parent, config.flatten(), run_tags(config, folder))
-    log_config(writer, config)
     splits: tuple[Split, ...] = ("validation", "test")
-    for split in splits:
-        found, uri = mean_of(run, split), storage.join(folder, f"{split}.parquet")
-        write_predictions(uri, task, found)
-        writer.file(uri, "predictions")
-        scores = task.metrics(found.probabilities, found.target, found.groups)
-        if split == "validation":
-            writer.metrics({f"best_{task.primary}": scores[task.primary], "seconds": 0.0})
-        else:
-            writer.metrics({f"test_{k}": v for k, v in scores.items()})
-    writer.tag(ENDING, "completed")
-    writer.end()
+    log_mean(name, config, {split: mean_of(run, split) for split in splits}, folder, parent)

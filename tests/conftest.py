@@ -20,3 +20,18 @@ def tonearm_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TONEARM_CACHE", str(tmp_path / "tonearm-cache"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return home
+
+
+@pytest.fixture(scope="module")
+def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that the tests of a module share."""
+    return tmp_path_factory.mktemp("one-home")
+
+
+@pytest.fixture
+def database(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One tracking database for the module: making one takes seconds. Each test uses experiments of its own."""
+    monkeypatch.setenv("TONEARM_HOME", str(one_home))
+    monkeypatch.setenv("GIT_PYTHON_REFRESH", "quiet")
+    monkeypatch.chdir(one_home)
+    return f"sqlite:///{one_home}/mlflow.db"

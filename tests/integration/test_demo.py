@@ -57,7 +57,7 @@ def test_runs_are_nested_and_complete(place: Workplace, output: str, monkeypatch
     runs = api.search_runs([experiment])
     parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
     assert len(parents) == 1
-    trials = query.trials_of("music", parents[0].info.run_id)
+    trials = [c for c in query.children_of(parents[0].info.run_id) if not c.name.startswith("ensemble-")]
     assert [t.status for t in trials] == ["FINISHED", "FINISHED"]
     for trial in trials:
         for key in ("optim.lr", "optim.batch_size", "feature.n_fft", "model.kind", "dataset.data_signature", "seed"):
@@ -68,6 +68,16 @@ def test_runs_are_nested_and_complete(place: Workplace, output: str, monkeypatch
         assert epochs == set(range(1, int(trial.metrics["epochs"]) + 1))
         artifacts = {a.path for a in api.list_artifacts(trial.run_id)}
         assert {"learning_curves.png", "confusion_validation.png", "predictions", "bundle"} <= artifacts
+
+
+def test_the_ensemble_is_compared_with_its_members(place: Workplace, output: str) -> None:
+    summary = json.loads((place.home / "reports" / "music" / "summary.json").read_text())
+    page = place.home / "reports" / "compared"
+    compared = place.job("jobs.compare", "demo-", "--out", str(page))
+    (line,) = [line for line in compared.splitlines() if "model mean of 0" in line]
+    assert f"{summary['test']['intervals']['f1_micro']['value']:.3f}" in line
+    assert len([line for line in compared.splitlines() if "model simple" in line or "model time" in line]) >= 2
+    assert (page / "comparison.html").exists()
 
 
 def test_champion_answers(place: Workplace, output: str, monkeypatch: pytest.MonkeyPatch) -> None:

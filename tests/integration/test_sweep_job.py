@@ -31,7 +31,7 @@ def prepared(place: Workplace) -> Workplace:
 def runs_of(space: str) -> tuple[RunSummary, list[RunSummary]]:
     """The sweep of a space and its trials."""
     (parent,) = query.find_runs(f"{space}-")
-    return parent, query.trials_of("music", parent.run_id)
+    return parent, query.children_of(parent.run_id)
 
 
 def ledger(place: Workplace, parent: RunSummary) -> list[dict[str, object]]:
@@ -76,7 +76,7 @@ def test_sweep_begins_with_the_best_of_another(prepared: Workplace) -> None:
                           "--warm-start", parent.name)  # fmt: skip
     name = output.split("jobs.compare ")[1].split()[0]
     (warm,) = query.find_runs(name)
-    rates = {float(r.params["optim.lr"]) for r in query.trials_of("music", warm.run_id)}
+    rates = {float(r.params["optim.lr"]) for r in query.children_of(warm.run_id)}
     assert len(rates) == 2
     scores = {float(r.params["optim.lr"]): r.metrics["best_f1_micro"] for r in runs}
     assert rates <= set(scores) and {scores[r] for r in rates} == {best.metrics["best_f1_micro"]}

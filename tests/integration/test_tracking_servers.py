@@ -140,7 +140,7 @@ def test_eight_processes_at_once_lose_nothing(kind: str, eight: Eight, monkeypat
     assert [left for *_, left in answers] == [0] * PROCESSES
     parents = {parent for _, parent, _, _ in answers}
     assert len(parents) == 1, "processes that open one run at once must get one run"
-    trials = query.trials_of("many", parents.pop())
+    trials = query.children_of(parents.pop())
     assert [t.name for t in trials] == [f"{i:02d}-abc" for i in range(PROCESSES)]
     assert [t.run_id for t in trials] == [run_id for _, _, run_id, _ in answers]
     for index, trial in enumerate(trials):
@@ -191,7 +191,7 @@ def write_while_it_is_away(stop: Callable[[], None], start: Callable[[], None]) 
     driver.join(PATIENCE)
     assert run.close(PATIENCE) == 0
     assert len(opened) == 1 and "does not answer" in said[0] and "answers again" in said[1] and len(said) == 2
-    trials = query.trials_of("restart", parent.run_id)
+    trials = query.children_of(parent.run_id)
     assert [t.name for t in trials][:2] == ["00-abc", "01-def"]
     assert trials[1].run_id == opened[0].run_id and trials[0].tags["word"] == "said while it was away"
     logged = sorted(client().get_metric_history(trials[0].run_id, "train_loss"), key=lambda m: m.step)

@@ -26,20 +26,9 @@ from tonearm.training.baselines import BaselineConfig
 from tonearm.training.estimators import Logistic
 from tonearm.training.evaluate import score
 
+pytestmark = pytest.mark.usefixtures("database")
+
 OF = tracks(60, 3)
-
-
-@pytest.fixture(scope="module")
-def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("comparison")
-
-
-@pytest.fixture(autouse=True)
-def database(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One database for the module: making one takes seconds."""
-    monkeypatch.setenv("TONEARM_HOME", str(one_home))
-    monkeypatch.setenv("GIT_PYTHON_REFRESH", "quiet")
-    monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def silent(text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,18 +18,9 @@ from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
 from tonearm.training.config import MeanConfig, Member, TrialConfig
 
+pytestmark = pytest.mark.usefixtures("database")
+
 OF = tracks(30, 2)
-
-
-@pytest.fixture(scope="module")
-def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("candidates")
-
-
-@pytest.fixture(autouse=True)
-def database(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One database for the module: making one takes seconds."""
-    monkeypatch.setenv("TONEARM_HOME", str(one_home))
 
 
 def log(
@@ -199,3 +189,20 @@ def test_the_mean_of_stages_is_a_candidate_that_costs_what_its_members_cost() ->
     found = compared("averaged")
     best = found.rows[0]
     assert best.name == "model mean of s0, s1" and best.seconds == 40 and len(found.rows) == 3
+
+
+def test_a_sweeps_ensemble_is_a_candidate_without_fields_of_its_own() -> None:
+    """Beside what was trained before the sweep, which is none; a field's values are those of the trials."""
+    parent, of = log_sweep("ensembled", tags={names.SWEEP: "abc"}), tracks(20, 2)
+    trials = [with_changes({"optim.lr": rate}) for rate in (0.01, 0.02)]
+    for i, config in enumerate(trials):
+        share = of.predictions(of.right(0.6, i))
+        log_trial(parent, f"en-{i}", config, share, of, 0.6, more={names.TRIAL: str(i)})
+    log_trial(parent, "en-before", with_changes({"optim.lr": 0.5}), of.predictions(of.right(0.9)), of, 0.9)
+    members = tuple(Member(name=f"0{i}", trial=c.signature()) for i, c in enumerate(trials))
+    mean = MeanConfig(dataset=trials[0].dataset, members=members, task=trials[0].task, weights=(1.0, 3.0))
+    log_trial(parent, "ensemble-abc", mean, of.predictions(of.right(0.8)), of, 0.8, epochs=1, metrics={"seconds": 0.0})
+    found = compared("ensembled", by="lr")
+    assert [r.name for r in found.rows][0] == "model mean of 00, 01 x3" and len(found.rows) == 3
+    assert found.factor is not None and {s.name for pair in found.factor.sides for s in pair} == {"0.01", "0.02"}
+    assert [n for n in found.found.notes if "en-before was trained before the sweep" in n]

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from tests.builders import CLASSES, encode, music, tiny_config
-from tonearm.core import home
 from tonearm.core.errors import TrackingError
 from tonearm.ensembles.bundle import save_ensemble
 from tonearm.inference import load
@@ -19,19 +18,7 @@ from tonearm.tracking.query import champion_uri, download_model, last_promoted, 
 from tonearm.tracking.register import example_audio, promote, register_candidate
 from tonearm.training.bundle import Bundle, build_network, save_bundle
 
-
-@pytest.fixture(scope="module")
-def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tracking")
-
-
-@pytest.fixture(autouse=True)
-def database(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """One database for the module: making one takes seconds. Each test uses experiments of its own."""
-    monkeypatch.setenv("TONEARM_HOME", str(one_home))
-    monkeypatch.setenv("GIT_PYTHON_REFRESH", "quiet")
-    monkeypatch.chdir(one_home)
-    return home.tracking_uri()
+pytestmark = pytest.mark.usefixtures("database")
 
 
 def saved_ensemble(folder: Path, seed: int = 0) -> str:

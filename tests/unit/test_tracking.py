@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from tests.builders import tiny_config
-from tonearm.core import home
 from tonearm.core.errors import TrackingError
 from tonearm.core.seeding import digest
 from tonearm.tracking import names
@@ -24,22 +23,9 @@ from tonearm.tracking.query import (
     get_run,
     history_of,
     leaves_of,
-    trials_of,
 )
 
-
-@pytest.fixture(scope="module")
-def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tracking")
-
-
-@pytest.fixture(autouse=True)
-def database(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """One database for the module: making one takes seconds. Each test uses experiments of its own."""
-    monkeypatch.setenv("TONEARM_HOME", str(one_home))
-    monkeypatch.setenv("GIT_PYTHON_REFRESH", "quiet")
-    monkeypatch.chdir(one_home)
-    return home.tracking_uri()
+pytestmark = pytest.mark.usefixtures("database")
 
 
 # --- runs
@@ -82,20 +68,12 @@ def test_trials_are_nested_below_their_sweep() -> None:
         run.metrics({"best_f1_micro": i / 10})
         run.end("FAILED" if i == 2 else "FINISHED")
     mine = RunWriter.open("nested", "00-abc", parent=other.run_id)
-    found = trials_of("nested", parent.run_id)
+    found = children_of(parent.run_id)
     assert [(r.name, r.status, r.metrics["best_f1_micro"]) for r in found] == [
         ("00-abc", "FINISHED", 0.0), ("01-abc", "FINISHED", 0.1), ("02-abc", "FAILED", 0.2),
     ]  # fmt: skip
-    assert [r.run_id for r in trials_of("nested", other.run_id)] == [mine.run_id]
+    assert [r.run_id for r in children_of(other.run_id)] == [mine.run_id]
     assert found[0].tags[names.PARENT_RUN] == parent.run_id and found[1].params == {"i": "1"}
-
-
-def test_nothing_found_is_an_error() -> None:
-    with pytest.raises(TrackingError, match="no experiment 'absent': run the sweep first"):
-        trials_of("absent", "0")
-    experiment_id("empty")
-    with pytest.raises(TrackingError, match="no run of experiment 'empty' has the parent '0'"):
-        trials_of("empty", "0")
 
 
 def test_files_texts_and_plots_are_kept_in_the_home(tmp_path: Path, one_home: Path) -> None:
@@ -213,7 +191,6 @@ def test_more_children_than_a_page_holds(monkeypatch: pytest.MonkeyPatch) -> Non
     for i in range(8):
         RunWriter.open("pages", f"0{i}-abc", parent.run_id)
     assert names_of(children_of(parent.run_id)) == [f"0{i}-abc" for i in range(8)]
-    assert len(trials_of("pages", parent.run_id)) == 8
 
 
 def test_history_and_times_of_a_run() -> None:

@@ -21,11 +21,6 @@ from tonearm.tracking.patience import address, is_away, patiently, pauses, reaso
 from tonearm.tracking.system import PEAK_MEMORY
 
 
-@pytest.fixture(scope="module")
-def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("buffer")
-
-
 @pytest.fixture(autouse=True)
 def database(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One database for the module, and an environment in which nobody asked quickly yet."""

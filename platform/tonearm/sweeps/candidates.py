@@ -82,6 +82,11 @@ class Candidate:
         return self.runs[0].config.task
 
     @property
+    def is_mean(self) -> bool:
+        """Whether it is the mean of others, which has no fields of its own."""
+        return isinstance(self.runs[0].config, MeanConfig)
+
+    @property
     def completed(self) -> tuple[TrialRun, ...]:
         return tuple(r for r in self.runs if r.ending == "completed")
 
@@ -119,11 +124,18 @@ def fields_of(config: AnyConfig) -> dict[str, Any]:
     """The flattened fields of a config; of a list its text."""
     flat = config.flatten()
     if isinstance(config, MeanConfig):
-        flat["model.kind"] = f"mean of {', '.join(m.name for m in config.members)}"
+        flat["model.kind"] = mean_name(config)
     for path, value in flat.items():
         if isinstance(value, list):
             flat[path] = "; ".join(json.dumps(v) if isinstance(v, dict) else str(v) for v in value)
     return flat
+
+
+def mean_name(config: MeanConfig) -> str:
+    """What a mean is of, for people: ``mean of 00, 03 x2``."""
+    weights = config.weights or (1.0,) * len(config.members)
+    each = [m.name + (f" x{w:g}" if w != 1 else "") for m, w in zip(config.members, weights, strict=True)]
+    return f"mean of {', '.join(each)}"
 
 
 def varied_fields(configs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tonearm.core.errors import ConfigError, TrackingError
-from tonearm.sweeps.candidates import Candidate, TrialRun, error_of, fields_of, name_of, varied_fields
+from tonearm.sweeps.candidates import Candidate, TrialRun, error_of, fields_of, mean_name, name_of, varied_fields
 from tonearm.sweeps.results import AnyConfig, configuration
 from tonearm.tracking import names
 from tonearm.tracking.query import RunSummary, artifact_bytes, find_runs, leaves_of
@@ -78,10 +78,10 @@ def find_candidates(texts: Sequence[str]) -> Found:
     seconds = {leaf.tags.get(names.CONFIG, ""): leaf for leaf, _, _ in below.values()}
     leaves, notes = [], list[str]()
     for leaf, origin, text in below.values():
-        if names.SWEEP in origin.tags and names.TRIAL not in leaf.tags:
+        config = config_of(leaf)
+        if names.SWEEP in origin.tags and names.TRIAL not in leaf.tags and not isinstance(config, MeanConfig):
             notes.append(f"{leaf.name} was trained before the sweep, as a part of its networks: no candidate")
             continue
-        config = config_of(leaf)
         if config is None:
             notes.append(_without_config(leaf))
         else:
@@ -215,5 +215,5 @@ def _difference(leaf: _Leaf, namesakes: Sequence[_Leaf]) -> str:
 def _only_name(leaf: _Leaf) -> str:
     config = leaf.run.config
     if isinstance(config, MeanConfig):
-        return f"mean of {', '.join(m.name for m in config.members)}"
+        return mean_name(config)
     return (config.model if isinstance(config, TrialConfig) else config.estimator).brief()

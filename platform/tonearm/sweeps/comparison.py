@@ -128,7 +128,8 @@ def compare(texts: Sequence[str], options: Options, say: Callable[[str], None] =
         say("  with so many outputs the intervals take minutes")
     count = len(answers) * (len(answers) - 1) // 2
     pairs = adjusted([contrast(_alone(a), _alone(b), measure, comparisons=count) for a, b in combinations(answers, 2)])
-    asked = factor(judged, options.by, options.within, measure) if options.by else None
+    trained = [a for a in judged if not a.candidate.is_mean]
+    asked = factor(trained, options.by, options.within, measure) if options.by else None
     sides = asked.sides[:MOST_SIDES] if asked else [(_alone(answers[0]), _alone(answers[1]))]
     changes = {(one.name, two.name): changes_by_class(one, two) for one, two in sides}
     diagrams = {a.label: d for a in answers if (d := _reliability(a)) is not None}

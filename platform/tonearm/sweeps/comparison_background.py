@@ -36,7 +36,8 @@ def _learning_section(comparison: Comparison) -> Section | None:
 
 
 def _importance_section(comparison: Comparison) -> Section:
-    candidates, task = comparison.found.candidates, comparison.answers[0].task
+    candidates = [c for c in comparison.found.candidates if not c.is_mean]
+    task = comparison.answers[0].task
     configs, scores = [c.values for c in candidates], [c.validation("validation") for c in candidates]
     varied = varied_fields(configs)
     title = "Which hyperparameters matter"

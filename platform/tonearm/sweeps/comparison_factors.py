@@ -183,13 +183,17 @@ def _side(name: str, cells: Cells, keys: Sequence[tuple[Any, ...]], place: int =
 
 
 def _paths(text: str, values: Sequence[Mapping[str, Any]], varied: Sequence[str]) -> list[str]:
-    """The varied fields that a text names: one, or all of a part of the config."""
+    """The varied fields that a text names, by its path or as a table of candidates calls it: one, or all of a part of
+    the config."""
     path = next((p for p in (text, f"{text}.kind") if any(p in v for v in values)), "")
     if path in varied:
         return [path]
     group = [p for p in varied if p.startswith(f"{text}.")]
     if group:
         return group
+    as_told = [p for p, name in short_names(varied).items() if name == text]
+    if as_told and not path:
+        return as_told
     names = [p.removesuffix(".kind") for p in varied]
     told = f"these candidates vary {', '.join(names) or 'nothing'}"
     if path or any(p.startswith(f"{text}.") for v in values for p in v):

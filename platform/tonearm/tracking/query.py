@@ -58,23 +58,6 @@ class RegisteredVersion:
     tags: dict[str, str]
 
 
-def trials_of(experiment: str, parent: str) -> list[RunSummary]:
-    """The nested runs of a sweep, in the order of the trials, then by name.
-
-    Raises
-    ------
-    TrackingError
-        If there is no such experiment, or no run matches.
-    """
-    found = client().get_experiment_by_name(experiment)
-    if found is None:
-        raise TrackingError(f"MLflow has no experiment {experiment!r}: run the sweep first")
-    runs = list(_search({str(found.experiment_id): experiment}, f"tags.`{names.PARENT_RUN}` = '{parent}'"))
-    if not runs:
-        raise TrackingError(f"no run of experiment {experiment!r} has the parent {parent!r}")
-    return sorted(runs, key=lambda r: (int(r.tags.get(names.TRIAL, len(runs))), r.name))
-
-
 def find_runs(text: str) -> list[RunSummary]:
     """The runs that a person means, of all experiments; the last started first.
 

@@ -191,9 +191,12 @@ class MeanConfig(Config):
     ----------
     members
         Trials, ``bundle`` being the URI of their folders.
+    weights
+        Of the members; none for a plain mean.
     """
 
     dataset: DatasetRef
     members: tuple[Member, ...]
     task: Task
+    weights: tuple[float, ...] = ()
     seed: int = 0

@@ -1,0 +1,55 @@
+"""The mean of what several trials predict as a run of its own, so that it can be compared with any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tonearm.core import storage
+from tonearm.datasets.manifest import Split
+from tonearm.models import count_parameters
+from tonearm.sweeps.results import ENDING, log_config, run_tags
+from tonearm.tracking import names
+from tonearm.tracking.log import RunWriter
+from tonearm.training.bundle import DESCRIPTION, load_bundle
+from tonearm.training.config import MeanConfig
+from tonearm.training.predictions import TrackPredictions, write_predictions
+from tonearm.training.trial import TrialFolder
+
+
+def log_mean(name: str, config: MeanConfig, found: Mapping[Split, TrackPredictions], folder: str, parent: str) -> None:
+    """Write a mean's predictions, and log them with its scores and its members' parameters. May be repeated.
+
+    Parameters
+    ----------
+    name
+        Of the run.
+    found
+        The mean's predictions; those of validation are needed.
+    folder, parent
+        URI for the predictions' files, and the run that the new one is nested in.
+    """
+    task = config.task
+    writer = RunWriter.open(config.dataset.name, name, parent, config.flatten(), run_tags(config, folder))
+    log_config(writer, config)
+    for split, predictions in found.items():
+        uri = storage.join(folder, f"{split}.parquet")
+        write_predictions(uri, task, predictions)
+        writer.file(uri, "predictions")
+        scores = task.metrics(predictions.probabilities, predictions.target, predictions.groups)
+        if split == "validation":
+            writer.metrics({f"best_{task.primary}": scores[task.primary], "seconds": 0.0})
+        else:
+            writer.metrics({f"test_{k}": v for k, v in scores.items()})
+    parameters = _parameters(config)
+    if parameters is not None:
+        writer.tag(names.PARAMETERS, str(parameters))
+    writer.tag(ENDING, "completed")
+    writer.end()
+
+
+def _parameters(config: MeanConfig) -> int | None:
+    """Of all members together; None if one is no network."""
+    bundles = [TrialFolder(member.bundle).bundle_uri for member in config.members]
+    if not all(storage.exists(storage.join(bundle, DESCRIPTION)) for bundle in bundles):
+        return None
+    return sum(count_parameters(load_bundle(bundle).network) for bundle in bundles)
