@@ -101,8 +101,10 @@ def dry_run(
     epochs = space.trial.optim.most_epochs
     print(f"{name}: {count} configurations x {space.seeds} seed(s){adaptive}; at most {epochs} epochs a trial")
     print(f"  search {space.search}, scheduler {space.scheduler}")
+    once = space.makes_data()
     for stage in space.before:
-        print(f"  trained once, before: {stage.name}")
+        often = "" if space.seeds == 1 else ", once" if stage.name in once else f", with {space.seeds} seeds"
+        print(f"  trained before: {stage.name}{often}")
     print(trials_table(space, configs))
     print(f"{len(needs)} distinct representation(s), {sum(n.bytes_a_track for n in needs) / 1e6:.2f} MB a track")
     rows: list[tuple[str, ...]] = [("representation", "clip, s", "MB a track", "tracks to extract", "GB")]

@@ -24,7 +24,7 @@ from tonearm.tracking.patience import patiently, try_briefly
 from tonearm.tracking.query import find_runs
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage
-from tonearm.training.stages import Finished, Places, StageRun
+from tonearm.training.stages import Finished, Places, StageRun, seeded
 
 MANIFEST, DESCRIPTION = "manifest.parquet", "sweep.json"
 
@@ -144,31 +144,41 @@ def plan_sweep(
         "search": str(space.search), "scheduler": str(space.scheduler), "earlier": len(earlier.found),
         **{f"over.{path}": str(domain) for path, domain in space.over.items()},
     }  # fmt: skip
-    finished: dict[str, Finished] = {}
     places = Places(home.features_home(), f"{home.trials_home()}/single", home.node_cache(), device)
+    by_seed: list[dict[str, Finished]] = [{}]
     if space.before:
         stop_ray()  # training is one process: it has the cores to itself
-        if space.seeds > 1:
-            print("  seeds vary the last stage only: its members are trained once")
-        _train_before(space, data, finished, places, Sweep(name, signature, own, params).open())
+        by_seed = _train_before(space, data, places, Sweep(name, signature, own, params).open())
     last = space.base.stages[-1] if isinstance(space.base, Recipe) else Stage(SWEPT, space.trial)
-    swept = StageRun(last, own, finished, places)
-    if not isinstance(swept.config, TrialConfig):
+    runs = [StageRun(last, own, finished, places) for finished in by_seed]
+    base, swept = runs[0].config, runs[0].manifest
+    if not isinstance(base, TrialConfig):
         raise ConfigError(f"stage {last.name!r} is a baseline: a sweep varies a network")
+    members = [run.config.members for run in runs if isinstance(run.config, TrialConfig)] if space.before else []
     kept = earlier.kept_in(sweep_folder(signature), space.over)
-    proposer = Proposer(space, swept.config, swept.manifest, kept.on(swept.manifest.signature()))
-    sweep = Sweep(name, signature, swept.manifest, params, proposer)
+    proposer = Proposer(space, base, swept, kept.on(swept.signature()), members)
+    sweep = Sweep(name, signature, swept, params, proposer)
     sweep.save()
     return sweep
 
 
 def _train_before(
-    space: SearchSpace, data: Mapping[str, Manifest], finished: dict[str, Finished], places: Places, parent: RunWriter
-) -> None:
+    space: SearchSpace, data: Mapping[str, Manifest], places: Places, parent: RunWriter
+) -> list[dict[str, Finished]]:
+    """The stages before the sweep by name, for each seed."""
+    once, by_seed = space.makes_data(), list[dict[str, Finished]]()
     try:
-        for stage in space.before:
-            manifest = data[stage.data.signature()] if stage.data else data[""]
-            finished[stage.name] = train_stage(StageRun(stage, manifest, finished, places), 0, parent.run_id)
+        for seed in range(space.seeds):
+            finished: dict[str, Finished] = {}
+            for stage in space.before:
+                if by_seed and stage.name in once:
+                    finished[stage.name] = by_seed[0][stage.name]
+                    continue
+                manifest = data[stage.data.signature()] if stage.data else data[""]
+                run = StageRun(seeded(stage, stage.config.seed + seed), manifest, finished, places)
+                finished[stage.name] = train_stage(run, seed, parent.run_id)
+            by_seed.append(finished)
     except BaseException as error:
         try_briefly(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
+    return by_seed

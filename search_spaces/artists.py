@@ -1,6 +1,7 @@
 """Artists as vectors: the table itself, what predicts a vector, and the network that joins all predictions.
 
-The table, and the branches of the recommendation, are trained once, before the sweep.
+The table, and the branches of the recommendation, are trained before the sweep: the table once, branches with each
+seed.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def population() -> SearchSpace:
 
 
 def stacked() -> SearchSpace:
-    """Time and Freq, trained once, under dense layers that vary."""
+    """Time and Freq, trained before, under dense layers that vary."""
     member = {"divisors": "2,3", "widths": "4,6", "separable_length": 3}
     time, freq = TimeConfig.from_dict(member), FreqConfig.from_dict(member)
     short = BASE.replace({"optim.epochs": 2})

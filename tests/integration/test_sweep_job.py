@@ -111,6 +111,21 @@ def test_members_are_trained_once_before(prepared: Workplace) -> None:
     assert parent.status == "FINISHED"
 
 
+def test_members_are_trained_with_each_seed(prepared: Workplace) -> None:
+    """Else trials of two seeds would be alike for having the same members, and luck would seem small."""
+    output = prepared.job("jobs.sweep", f"{SPACES}:stacked", "--dataset", "music", "--seeds", "2")
+    for seed in (0, 1):
+        assert output.count(f"time, seed {seed}: 2 epochs") == output.count(f"freq, seed {seed}: 2 epochs") == 1
+    (sweep,) = {word for word in output.split() if word.startswith("stacked-")}
+    runs = [r for r in query.children_of(query.find_runs(sweep)[0].run_id) if names.TRIAL in r.tags]
+    configs = [json.loads(query.artifact_bytes(r.run_id, "config.json") or b"") for r in runs]
+    of_seed = [{tuple(m["trial"] for m in c["members"]) for c in configs if c["seed"] == s} for s in (0, 1)]
+    assert len(configs) == 4 and [len(members) for members in of_seed] == [1, 1]
+    assert not set(*of_seed[0]) & set(*of_seed[1])
+    compared = prepared.job("jobs.compare", sweep)
+    assert "2 configurations, 2 of them compared" in compared and "still running" not in compared
+
+
 def test_what_a_stage_has_made_of_the_tracks_is_there_for_the_trials(prepared: Workplace) -> None:
     prepared.job("jobs.sweep", f"{SPACES}:with_vectors", "--dataset", "music")
     _, runs = runs_of("with_vectors")

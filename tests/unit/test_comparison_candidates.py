@@ -203,6 +203,6 @@ def test_a_sweeps_ensemble_is_a_candidate_without_fields_of_its_own() -> None:
     mean = MeanConfig(dataset=trials[0].dataset, members=members, task=trials[0].task, weights=(1.0, 3.0))
     log_trial(parent, "ensemble-abc", mean, of.predictions(of.right(0.8)), of, 0.8, epochs=1, metrics={"seconds": 0.0})
     found = compared("ensembled", by="lr")
-    assert [r.name for r in found.rows][0] == "model mean of 00, 01 x3" and len(found.rows) == 3
+    assert found.rows[0].name == "model mean of 00, 01 x3" and len(found.rows) == 3
     assert found.factor is not None and {s.name for pair in found.factor.sides for s in pair} == {"0.01", "0.02"}
     assert [n for n in found.found.notes if "en-before was trained before the sweep" in n]

@@ -116,6 +116,16 @@ def test_encoding_hardly_changes_the_answer(trained: Trained) -> None:
     np.testing.assert_allclose(classifier.predict(encode(samples, container="FLAC")).probabilities, wav, atol=0.1)
 
 
+def test_a_recording_that_says_nothing_to_a_network_has_no_direction(trained: Trained, ensemble: str) -> None:
+    """Zeros, which resemble nothing, and no NaN."""
+    classifier = load(ensemble)
+    for member in classifier.ensemble.members:
+        for weights in member.network.parameters():
+            weights.detach().zero_()
+    answer = classifier.predict(Path(trained.tracks[0].source).read_bytes())
+    assert not answer.embedding.any() and answer.probabilities == pytest.approx(1 / len(CLASSES))
+
+
 def test_bad_audio_is_refused_with_its_reason(trained: Trained) -> None:
     classifier = load(trained.folders[0].bundle_uri)
     shortest = CONFIGS[0].min_seconds

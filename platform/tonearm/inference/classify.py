@@ -17,6 +17,7 @@ from tonearm.features.engine import compute_layouts
 from tonearm.features.scaling import half_precision
 from tonearm.features.store import Stored
 from tonearm.models.base import Inputs, in_chunks
+from tonearm.tasks.aggregate import unit_length
 from tonearm.training.bundle import embed_windows
 from tonearm.training.readers import clip_windows
 
@@ -89,5 +90,5 @@ class Classifier:
         return Prediction(
             self.classes,
             weighted_mean(probabilities, self.ensemble.weights),
-            (joined / np.linalg.norm(joined)).astype(np.float32),
+            unit_length(joined),
         )

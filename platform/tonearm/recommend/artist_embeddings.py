@@ -9,6 +9,7 @@ from tonearm.core.seeding import derive_seed
 from tonearm.datasets.manifest import Manifest
 from tonearm.features.given import Artists
 from tonearm.models.artist_table import ArtistTable
+from tonearm.tasks.aggregate import unit_length
 from tonearm.training.bundle import Bundle
 
 
@@ -27,7 +28,7 @@ def neighbour_overlap(vectors: np.ndarray, related: np.ndarray, rows_at_once: in
     float
         0..1, over the artists that have related ones; an artist is not its own neighbour (Whitell 2019's check).
     """
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    unit = unit_length(vectors)
     counts = (related >= 0).sum(axis=1)
     overlaps = []
     for start in range(0, len(unit), rows_at_once):

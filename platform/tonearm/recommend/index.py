@@ -21,6 +21,7 @@ from tonearm.core import storage
 from tonearm.core.errors import BundleError
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Track
+from tonearm.tasks.aggregate import unit_length
 from tonearm.training.bundle import read_description
 
 FORMAT_VERSION = 1
@@ -65,9 +66,8 @@ class CatalogueIndex:
         """Index tracks by their embeddings, (tracks, dim)."""
         if len(vectors) != len(tracks) or len(tracks) == 0:
             raise BundleError(f"{len(vectors)} vectors for {len(tracks)} tracks: give one vector a track, at least one")
-        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         rows = [{k: v for k, v in asdict(t).items() if k in SHOWN and v is not None} for t in tracks]
-        return cls(unit.astype(np.float32), rows)
+        return cls(unit_length(vectors), rows)
 
     def search(self, vector: FloatArray, k: int = 5, exclude: str | None = None) -> list[Neighbour]:
         """The ``k`` nearest tracks, nearest first.

@@ -14,7 +14,7 @@ from tonearm.sweeps.results import TrialResult
 from tonearm.sweeps.sampling import Observation, suggest
 from tonearm.sweeps.space import SearchSpace, Values
 from tonearm.sweeps.strategies import Gp, Grid, Population, Tpe
-from tonearm.training.config import TrialConfig
+from tonearm.training.config import Member, TrialConfig
 from tonearm.training.examples import resolve
 
 Next = list[Proposal] | Literal["wait", "finished"]
@@ -35,12 +35,15 @@ class Proposer:
     earlier
         Settings of earlier runs, the best first: the first few are tried first, and a model-based search learns from
         all that have a score.
+    members
+        The trained parts of the network for each seed; none: those of ``base`` for all.
     """
 
     space: SearchSpace
     base: TrialConfig
     manifest: Manifest
     earlier: Sequence[Observation] = field(default=())
+    members: Sequence[tuple[Member, ...]] = field(default=())
 
     def next(self, ledger: Ledger, results: Mapping[int, TrialResult]) -> Next:
         """The next proposals; ``"wait"`` until more trials have ended; ``"finished"`` when there are no more.
@@ -83,6 +86,8 @@ class Proposer:
                 config = of_generation(config, search, 0, self.base.optim.epochs)
             for s in range(self.space.seeds):
                 seeded = config.replace({"seed": config.seed + s})
+                if self.members:
+                    seeded = seeded.replace({"members": self.members[s]})
                 found.append(Proposal(first + len(found), configuration + i, values, seeded))
         return found
 

@@ -35,7 +35,7 @@ class SearchSpace:
     ----------
     base
         The trial that all others are made from; or a recipe, whose last stage is varied, and whose other stages (the
-        members of a stacked network, say) are trained once, before.
+        members of a stacked network, say) are trained before, once with each seed.
     over
         Dotted field to its domain: ``{"optim.lr": LogUniform(1e-4, 1e-2)}``. A field named first may bring the
         fields that later ones vary (a ``model``, then its ``dropout``). Fields of the input (``feature``, ``clip``) are
@@ -80,8 +80,22 @@ class SearchSpace:
 
     @property
     def before(self) -> tuple[Stage, ...]:
-        """The stages that are trained once, before the sweep."""
+        """The stages that are trained before the sweep, with each seed but for :meth:`makes_data`."""
         return () if isinstance(self.base, TrialConfig) else self.base.stages[:-1]
+
+    def makes_data(self) -> set[str]:
+        """The stages before whose vectors other stages learn from, and what these need: trained once, whatever the
+        seeds, since trials of other data could not be compared."""
+        if isinstance(self.base, TrialConfig):
+            return set()
+        by_name = {stage.name: stage for stage in self.base.stages}
+        ahead = [source for stage in self.base.stages for source in stage.vectors.values()]
+        found: set[str] = set()
+        while ahead:
+            name = ahead.pop()
+            found.add(name)
+            ahead += by_name[name].needs()
+        return found
 
     def replace_base(self, changes: Mapping[str, Any]) -> SearchSpace:
         """The space with another value of some fields that it does not vary, e.g. ``{"optim.epochs": 4}``."""
