@@ -39,7 +39,7 @@ from tonearm.tracking.patience import patiently, try_briefly
 from tonearm.tracking.query import champion_uri, registered
 from tonearm.tracking.register import promote, register_candidate
 from tonearm.training.batches import truth_of
-from tonearm.training.config import MeanConfig, Member
+from tonearm.training.config import EnsembleConfig, Member
 from tonearm.training.evaluate import Scores, score, trivial_scores
 from tonearm.training.examples import usable
 from tonearm.training.predictions import TrackPredictions
@@ -107,7 +107,8 @@ def run(sweep: Sweep, results: list[TrialResult], promotion: bool | None = None)
     try:
         kept = patiently(registered, sweep.manifest.name, names.CANDIDATE)
         selection = Selection.from_dict(storage.read_json(record)) if storage.exists(record) else None
-        if selection is None or kept is None or kept.version != selection.version:
+        logged = names.ENSEMBLE in patiently(parent.tags)
+        if selection is None or kept is None or kept.version != selection.version or not logged:
             selection = _select(sweep, done, parent)
         promoted, why = _promote(selection, sweep, done[0].config.task, promotion)
     except BaseException as error:
@@ -194,7 +195,7 @@ def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selecti
     })  # fmt: skip
     mean = weighted_mean([validation[i].probabilities for i in chosen], [float(w) for w in chosen.values()])
     on_validation = task.metrics(mean, validation[0].target, validation[0].groups)[task.primary]
-    as_run = MeanConfig(
+    as_run = EnsembleConfig(
         dataset=done[0].config.dataset, task=task, weights=tuple(float(w) for w in chosen.values()),
         members=tuple(Member(name=f"{r.index:02d}", trial=r.config.signature(), bundle=r.folder.uri)
                       for r in (done[i] for i in chosen)),
@@ -203,8 +204,9 @@ def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selecti
         "validation": dataclasses.replace(validation[0], probabilities=mean),
         "test": TrackPredictions([tracks[i].track_id for i in test], groups, target, probabilities, classes),
     }
-    ensembles = storage.join(sweep.folder, "champion", "predictions")
-    patiently(log_mean, f"ensemble-{as_run.signature()}", as_run, found, ensembles, parent.run_id)
+    name = f"ensemble-{as_run.signature()}"
+    patiently(log_mean, name, as_run, found, storage.join(sweep.folder, "champion", name), parent.run_id)
+    patiently(parent.tag, names.ENSEMBLE, name)
     tags = {names.DATA: sweep.manifest.signature(), names.SWEEP: sweep.signature, METRIC: task.primary,
             VALIDATION: f"{on_validation:.6g}", TEST: f"{ensemble.metrics[task.primary]:.6g}"}  # fmt: skip
     version = register_candidate(bundle, parent.run_id, sweep.manifest.name, classes, tags)
@@ -228,7 +230,7 @@ def describe(selection: Selection, sweep: Sweep, task: Task) -> None:
     became = "promoted to champion" if selection.promoted else "candidate, not promoted (--promote does it)"
     print(f"  registered as {name} version {selection.version}, {became}: {selection.why}")
     print(f"  the champion: {champion_uri(sweep.manifest.name)}")
-    print(f"  is it better than its members? python -m jobs.compare {sweep.run_name}")
+    print(f"  how it compares with the trials: python -m jobs.compare {sweep.run_name}")
 
 
 def metric_name(metric: str) -> str:

@@ -167,6 +167,8 @@ def _train_before(
 ) -> list[dict[str, Finished]]:
     """The stages before the sweep by name, for each seed."""
     once, by_seed = space.makes_data(), list[dict[str, Finished]]()
+    if once and space.seeds > 1:
+        print(f"  trained once for all seeds, since others learn from their vectors: {', '.join(sorted(once))}")
     try:
         for seed in range(space.seeds):
             finished: dict[str, Finished] = {}

@@ -1,7 +1,7 @@
 """Artists as vectors: the table itself, what predicts a vector, and the network that joins all predictions.
 
-The table, and the branches of the recommendation, are trained before the sweep: the table once, branches with each
-seed.
+The table, and the branches of the recommendation, are trained before the sweep: once for all seeds, since what they
+say of every track is a part of the data.
 """
 
 from __future__ import annotations

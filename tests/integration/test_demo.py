@@ -74,7 +74,7 @@ def test_the_ensemble_is_compared_with_its_members(place: Workplace, output: str
     summary = json.loads((place.home / "reports" / "music" / "summary.json").read_text())
     page = place.home / "reports" / "compared"
     compared = place.job("jobs.compare", "demo-", "--out", str(page))
-    (line,) = [line for line in compared.splitlines() if "model mean of 0" in line]
+    (line,) = [line for line in compared.splitlines() if "ensemble of 0" in line]
     assert f"{summary['test']['intervals']['f1_micro']['value']:.3f}" in line
     assert len([line for line in compared.splitlines() if "model simple" in line or "model time" in line]) >= 2
     assert (page / "comparison.html").exists()

@@ -8,15 +8,20 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from tests.unit.comparison_runs import BASE, log_sweep, log_trial, tracks, with_changes
+from tests.unit.comparison_runs import BASE, Tracks, log_sweep, log_trial, tracks, with_changes
+from tonearm.core.errors import ConfigError
+from tonearm.core.seeding import digest
+from tonearm.models.simple import SimpleConfig
 from tonearm.models.stacked import TimeFreqConfig
+from tonearm.models.time_freq import TimeConfig
 from tonearm.sweeps.candidates_found import Found, find_candidates
 from tonearm.sweeps.comparison import Comparison, Options, agreement_pairs, compare
 from tonearm.sweeps.comparison_report import candidates_table, report
+from tonearm.sweeps.results import configuration
 from tonearm.tasks import MultiLabel
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
-from tonearm.training.config import MeanConfig, Member, TrialConfig
+from tonearm.training.config import EnsembleConfig, MeanConfig, Member, TrialConfig
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -191,18 +196,76 @@ def test_the_mean_of_stages_is_a_candidate_that_costs_what_its_members_cost() ->
     assert best.name == "model mean of s0, s1" and best.seconds == 40 and len(found.rows) == 3
 
 
-def test_a_sweeps_ensemble_is_a_candidate_without_fields_of_its_own() -> None:
-    """Beside what was trained before the sweep, which is none; a field's values are those of the trials."""
-    parent, of = log_sweep("ensembled", tags={names.SWEEP: "abc"}), tracks(20, 2)
-    trials = [with_changes({"optim.lr": rate}) for rate in (0.01, 0.02)]
+def ensemble(of: Tracks, name: str, sweep: str, weights: tuple[float, ...] = (1.0, 3.0), share: float = 0.8) -> None:
+    """A sweep of two trials with two seeds each, and what jobs.select chose of them."""
+    parent = log_sweep(sweep, tags={names.SWEEP: sweep, names.ENSEMBLE: name})
+    trials = [with_changes({"optim.lr": rate, "seed": seed}) for rate in (0.01, 0.02) for seed in (0, 1)]
     for i, config in enumerate(trials):
-        share = of.predictions(of.right(0.6, i))
-        log_trial(parent, f"en-{i}", config, share, of, 0.6, more={names.TRIAL: str(i)})
-    log_trial(parent, "en-before", with_changes({"optim.lr": 0.5}), of.predictions(of.right(0.9)), of, 0.9)
-    members = tuple(Member(name=f"0{i}", trial=c.signature()) for i, c in enumerate(trials))
-    mean = MeanConfig(dataset=trials[0].dataset, members=members, task=trials[0].task, weights=(1.0, 3.0))
-    log_trial(parent, "ensemble-abc", mean, of.predictions(of.right(0.8)), of, 0.8, epochs=1, metrics={"seconds": 0.0})
-    found = compared("ensembled", by="lr")
-    assert found.rows[0].name == "model mean of 00, 01 x3" and len(found.rows) == 3
+        log_trial(parent, f"{sweep}-{i}", config, of.predictions(of.right(0.5, i)), of, 0.5, more={names.TRIAL: str(i)})
+    members = tuple(Member(name=f"0{i}", trial=digest(sweep, i)) for i in range(2))
+    config = EnsembleConfig(dataset=trials[0].dataset, members=members, task=trials[0].task, weights=weights)
+    more = {names.ENSEMBLE: name, names.CONFIGURATION: configuration(config)}
+    log_trial(parent, name, config, of.predictions(of.right(share)), of, 0.9, epochs=1, metrics={"seconds": 0.0},
+              more=more)  # fmt: skip
+
+
+def test_a_sweeps_ensemble_takes_part_beside_the_best_and_is_not_ranked() -> None:
+    """Its members were chosen on validation, of all seeds: there it seems better than the means that others are."""
+    of = tracks(20, 2)
+    ensemble(of, "ensemble-a", "ensembled")
+    found = compared("ensembled", top=2, by="lr")
+    assert [a.candidate.name for a in found.answers] == ["lr 0.01", "lr 0.02", "ensemble of 00, 01 x3"]
+    assert [r.label for r in found.rows] == ["A", "B", "C"] and len(found.pairs) == 3
+    assert "chosen on validation" in found.rows[2].status and "seeds only" not in found.rows[2].status
     assert found.factor is not None and {s.name for pair in found.factor.sides for s in pair} == {"0.01", "0.02"}
-    assert [n for n in found.found.notes if "en-before was trained before the sweep" in n]
+    on_validation = compared("ensembled", split="validation")
+    assert [a.candidate.name for a in on_validation.answers] == ["lr 0.01", "lr 0.02"]
+    assert "judged on test only" in on_validation.rows[-1].status
+
+
+def test_an_ensemble_that_was_replaced_is_left_out_and_so_is_what_was_trained_before() -> None:
+    of = tracks(20, 2)
+    ensemble(of, "ensemble-old", "replaced")
+    ensemble(of, "ensemble-new", "replaced", (2.0, 1.0))
+    parent = RunWriter.open("toy", "replaced")
+    parent.tag(names.ENSEMBLE, "ensemble-new")
+    log_trial(parent, "re-before", with_changes({"optim.lr": 0.5}), of.predictions(of.right(0.9)), of, 0.9)
+    found = compared("replaced")
+    assert [r.name for r in found.rows if "ensemble" in r.name] == ["ensemble of 00 x2, 01"] and len(found.rows) == 3
+    notes = " ".join(found.found.notes)
+    assert "ensemble-old was chosen before ensemble-new" in notes and "re-before was trained before the sweep" in notes
+
+
+def test_ensembles_of_two_sweeps_are_two_though_their_members_have_the_same_numbers() -> None:
+    of = tracks(20, 2)
+    ensemble(of, "ensemble-p", "sweep-p")
+    ensemble(of, "ensemble-q", "sweep-q", share=0.6)
+    found = compared("sweep-p", "sweep-q")
+    assert len([r for r in found.rows if r.name.startswith("ensemble of 00, 01 x3")]) == 2
+
+
+def test_a_part_that_several_members_stand_on_is_paid_once() -> None:
+    parent, of = log_sweep("shared"), tracks(20, 2)
+    part = with_changes({"optim.lr": 0.3})
+    tops = [with_changes({"optim.lr": r, "members": (Member(name="time", trial=part.signature()),)})
+            for r in (0.01, 0.02)]  # fmt: skip
+    for name, config in (("sh-part", part), ("sh-0", tops[0]), ("sh-1", tops[1])):
+        log_trial(parent, name, config, of.predictions(of.right(0.6)), of, 0.6)
+    members = tuple(Member(name=f"s{i}", trial=c.signature()) for i, c in enumerate(tops))
+    mean = MeanConfig(dataset=part.dataset, members=members, task=part.task)
+    log_trial(parent, "sh-mean", mean, of.predictions(of.right(0.8)), of, 0.8, epochs=1, metrics={"seconds": 0.0})
+    (row,) = [r for r in compared("shared").rows if "mean of" in r.name]
+    assert row.seconds == 60
+
+
+def test_by_takes_the_name_that_the_table_shows() -> None:
+    parent, of = log_sweep("short"), tracks(20, 2)
+    configs = [with_changes({"model": model, "optim.lr": rate}) for model in (TimeConfig(), SimpleConfig())
+               for rate in (0.01, 0.02)]  # fmt: skip
+    for i, config in enumerate(configs):
+        log_trial(parent, f"short-{i}", config, of.predictions(of.right(0.6, i)), of, 0.6)
+    for name, values in (("lr", {"0.01", "0.02"}), ("model", {"time", "simple"})):
+        found = compared("short", by=name)
+        assert found.factor is not None and {s.name for pair in found.factor.sides for s in pair} == values
+    with pytest.raises(ConfigError, match="batch_size is the same for all candidates"):
+        compared("short", by="batch_size")

@@ -63,6 +63,13 @@ def test_all_of_a_small_catalogue_can_be_asked_for() -> None:
     assert [n.track["track_id"] for n in found] == [f"t{i:03d}" for i in exact(vectors, vectors[0])[0]]
 
 
+def test_zeros_resemble_nothing() -> None:
+    vectors, tracks = catalogue(20)
+    index = CatalogueIndex.build(vectors, tracks)
+    assert index.search(np.zeros(24, dtype=np.float32)) == []
+    assert index.search(vectors[0])[0].track["track_id"] == tracks[0].track_id
+
+
 @pytest.mark.parametrize("shape", [(23,), (25,), (1, 24), ()])
 def test_query_of_another_model_is_refused(shape: tuple[int, ...]) -> None:
     index = CatalogueIndex.build(*catalogue(20))

@@ -130,6 +130,14 @@ def test_stages_before_the_varied_one_are_the_recipes_own() -> None:
         assert space(name).before == RECIPES[name]().stages[:-1]
 
 
+def test_what_becomes_data_of_others_is_trained_once_and_members_with_each_seed() -> None:
+    audio, stacked = SPACES["recommendation_audio"](), SPACES["time_freq_mel"]()
+    assert audio.makes_data() == {stage.name for stage in audio.before} >= {"artist_table"}
+    assert stacked.makes_data() == set() and {stage.name for stage in stacked.before} == {"time_mel", "freq_mel"}
+    again = dataclasses.replace(stacked, seeds=2)
+    assert again.signature != stacked.signature
+
+
 @pytest.mark.parametrize("kind", list(ModelConfig.registry))
 def test_every_model_and_its_kernels_widths_and_depth_are_varied(kind: str) -> None:
     configs = [(name, c.model) for name in SPACES for c in drawn(name) if c.model.kind == kind]

@@ -75,7 +75,7 @@ class CatalogueIndex:
         Parameters
         ----------
         vector
-            (dim,), any length but zero.
+            (dim,), of any length; zeros resemble nothing.
         exclude
             A track id to leave out: the query itself, when it is in the catalogue.
 
@@ -89,6 +89,8 @@ class CatalogueIndex:
                 f"the query has shape {vector.shape}, the catalogue {self.vectors.shape[1]} dimensions: "
                 "use the model that it was made with"
             )
+        if not vector.any():
+            return []
         wanted = min(len(self.tracks), k + (exclude is not None))
         ids, distances = self._graph.query(vector, k=wanted, query_ef=min(len(self.tracks), max(100, 4 * wanted)))
         found = [Neighbour(1.0 - float(d), self.tracks[int(i)]) for i, d in zip(ids, distances, strict=True)]

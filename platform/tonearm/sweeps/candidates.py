@@ -13,7 +13,7 @@ from tonearm.datasets.manifest import Split
 from tonearm.sweeps.results import ENDING, ERROR, AnyConfig
 from tonearm.tasks.base import Task
 from tonearm.tracking.query import RunSummary
-from tonearm.training.config import MeanConfig
+from tonearm.training.config import EnsembleConfig, MeanConfig
 
 LONGEST_VALUE = 40  # characters of a name for people
 FIRST_IN_A_NAME = ("model", "estimator")
@@ -82,9 +82,9 @@ class Candidate:
         return self.runs[0].config.task
 
     @property
-    def is_mean(self) -> bool:
-        """Whether it is the mean of others, which has no fields of its own."""
-        return isinstance(self.runs[0].config, MeanConfig)
+    def is_ensemble(self) -> bool:
+        """Whether it was chosen on validation among the others: it has no fields of its own, and no rank there."""
+        return isinstance(self.runs[0].config, EnsembleConfig)
 
     @property
     def completed(self) -> tuple[TrialRun, ...]:
@@ -92,7 +92,10 @@ class Candidate:
 
     def is_whole(self, split: Split) -> bool:
         """Whether every run came as far as the split is judged: of the mean of those that were not stopped, since they
-        did well, a comparison would be unfair to the others."""
+        did well, a comparison would be unfair to the others; so would be that of an ensemble on what it was chosen
+        on."""
+        if self.is_ensemble and split == "validation":
+            return False
         endings = ("completed",) if split == "test" else ("completed", "stopped")
         return all(run.ending in endings for run in self.runs)
 
@@ -132,10 +135,11 @@ def fields_of(config: AnyConfig) -> dict[str, Any]:
 
 
 def mean_name(config: MeanConfig) -> str:
-    """What a mean is of, for people: ``mean of 00, 03 x2``."""
-    weights = config.weights or (1.0,) * len(config.members)
-    each = [m.name + (f" x{w:g}" if w != 1 else "") for m, w in zip(config.members, weights, strict=True)]
-    return f"mean of {', '.join(each)}"
+    """What a mean is of, for people: ``mean of time, freq``, ``ensemble of 00, 03 x2``."""
+    if not isinstance(config, EnsembleConfig):
+        return f"mean of {', '.join(m.name for m in config.members)}"
+    each = [m.name + (f" x{w:g}" if w != 1 else "") for m, w in zip(config.members, config.weights, strict=True)]
+    return f"ensemble of {', '.join(each)}"
 
 
 def varied_fields(configs: Sequence[Mapping[str, Any]]) -> list[str]:

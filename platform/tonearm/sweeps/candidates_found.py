@@ -12,7 +12,7 @@ from tonearm.sweeps.results import AnyConfig, configuration
 from tonearm.tracking import names
 from tonearm.tracking.query import RunSummary, artifact_bytes, find_runs, leaves_of
 from tonearm.training.baselines import BaselineConfig
-from tonearm.training.config import MeanConfig, TrialConfig
+from tonearm.training.config import EnsembleConfig, MeanConfig, TrialConfig
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,14 @@ def find_candidates(texts: Sequence[str]) -> Found:
     seconds = {leaf.tags.get(names.CONFIG, ""): leaf for leaf, _, _ in below.values()}
     leaves, notes = [], list[str]()
     for leaf, origin, text in below.values():
+        if names.SWEEP in origin.tags and names.TRIAL not in leaf.tags:
+            if names.ENSEMBLE not in leaf.tags:
+                notes.append(f"{leaf.name} was trained before the sweep, as a part of its networks: no candidate")
+                continue
+            if leaf.name != origin.tags.get(names.ENSEMBLE):
+                notes.append(f"{leaf.name} was chosen before {origin.tags.get(names.ENSEMBLE, 'another')}: left out")
+                continue
         config = config_of(leaf)
-        if names.SWEEP in origin.tags and names.TRIAL not in leaf.tags and not isinstance(config, MeanConfig):
-            notes.append(f"{leaf.name} was trained before the sweep, as a part of its networks: no candidate")
-            continue
         if config is None:
             notes.append(_without_config(leaf))
         else:
@@ -119,7 +123,9 @@ def config_of(run: RunSummary) -> AnyConfig | None:
         values = json.loads(data)
         if "model" in values:
             return TrialConfig.from_dict(values)
-        return (BaselineConfig if "estimator" in values else MeanConfig).from_dict(values)
+        if "estimator" in values:
+            return BaselineConfig.from_dict(values)
+        return (EnsembleConfig if "weights" in values else MeanConfig).from_dict(values)
     except (ValueError, TypeError, ConfigError) as error:
         raise TrackingError(f"the config.json of run {run.name} cannot be read: {error}") from error
 
@@ -131,14 +137,19 @@ def _seconds_before(run: RunSummary, config: AnyConfig, known: Mapping[str, RunS
         return 0.0
     if any(m.trial not in known for m in members) and run.parent:  # a single trial was named: its siblings
         known = {**{leaf.tags.get(names.CONFIG, ""): leaf for leaf in leaves_of(run.parent)}, **known}
-    total = 0.0
-    for trial in dict.fromkeys(m.trial for m in members):
+    seconds: dict[str, float] = {}  # of each part once, though several members may stand on it
+    ahead = [m.trial for m in members]
+    while ahead:
+        trial = ahead.pop()
+        if trial in seconds:
+            continue
         part = known.get(trial)
         own = config_of(part) if part is not None else None
         if part is None or own is None:
             return float("nan")
-        total += part.metrics.get("seconds", float("nan")) + _seconds_before(part, own, known)
-    return total
+        seconds[trial] = part.metrics.get("seconds", float("nan"))
+        ahead += [] if isinstance(own, BaselineConfig) else [m.trial for m in own.members]
+    return sum(seconds.values())
 
 
 def _question(run: TrialRun) -> tuple[str, str]:
@@ -196,14 +207,23 @@ TRAITS: tuple[tuple[str, Callable[[_Leaf], str]], ...] = (
 
 def _named(configurations: Sequence[Sequence[_Leaf]]) -> list[Candidate]:
     values = [fields_of(leaves[0].run.config) for leaves in configurations]
-    varied = varied_fields(values)
-    titles = [name_of(own, varied) or _only_name(leaves[0]) for own, leaves in zip(values, configurations, strict=True)]
+    fields = [own for own, leaves in zip(values, configurations, strict=True) if not _is_ensemble(leaves[0])]
+    varied = varied_fields(fields)
+    titles = [
+        "" if _is_ensemble(leaves[0]) else name_of(own, varied)
+        for own, leaves in zip(values, configurations, strict=True)
+    ]
+    titles = [title or _only_name(leaves[0]) for title, leaves in zip(titles, configurations, strict=True)]
     namesakes = {title: [leaves[0] for t, leaves in zip(titles, configurations, strict=True) if t == title]
                  for title in titles}  # fmt: skip
     return [
         Candidate(title + _difference(leaves[0], namesakes[title]), own, tuple(leaf.run for leaf in leaves))
         for title, own, leaves in zip(titles, values, configurations, strict=True)
     ]
+
+
+def _is_ensemble(leaf: _Leaf) -> bool:
+    return isinstance(leaf.run.config, EnsembleConfig)
 
 
 def _difference(leaf: _Leaf, namesakes: Sequence[_Leaf]) -> str:

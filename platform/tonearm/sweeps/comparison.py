@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -120,7 +121,9 @@ def compare(texts: Sequence[str], options: Options, say: Callable[[str], None] =
         raise ConfigError(f"--within {options.within} needs --by FIELD: which field's values are to be compared?")
     most = len(found.candidates) if found.explicit else max(options.top, 2)
     judged = _judged(found, options, len(found.candidates) if options.by else most)
-    answers = judged[:most]
+    trained = [a for a in judged if not a.candidate.is_ensemble]
+    compared = [*trained[:most], *(a for a in judged if a.candidate.is_ensemble)]
+    answers = [dataclasses.replace(a, label=letter(i)) for i, a in enumerate(compared)]
     measure = _measure(answers[0], options.metric)
     say(f"  {len(found.candidates)} configurations, {len(answers)} of them compared on {len(answers[0].groups)} "
         f"{options.split} tracks")  # fmt: skip
@@ -128,7 +131,8 @@ def compare(texts: Sequence[str], options: Options, say: Callable[[str], None] =
         say("  with so many outputs the intervals take minutes")
     count = len(answers) * (len(answers) - 1) // 2
     pairs = adjusted([contrast(_alone(a), _alone(b), measure, comparisons=count) for a, b in combinations(answers, 2)])
-    trained = [a for a in judged if not a.candidate.is_mean]
+    if options.by and len(trained) < 2:
+        raise ConfigError(f"--by {options.by} compares trained configurations, of which there is one: {MORE}")
     asked = factor(trained, options.by, options.within, measure) if options.by else None
     sides = asked.sides[:MOST_SIDES] if asked else [(_alone(answers[0]), _alone(answers[1]))]
     changes = {(one.name, two.name): changes_by_class(one, two) for one, two in sides}
@@ -139,20 +143,21 @@ def compare(texts: Sequence[str], options: Options, say: Callable[[str], None] =
 
 
 def _ranked(candidates: Sequence[Candidate], split: Split) -> list[Candidate]:
-    """The best on validation first: those that can be compared, then the others; last those without a score."""
+    """The best on validation first: those that can be compared, then the ensembles that were chosen among them, then
+    the others; last those without a score."""
 
-    def key(c: Candidate) -> tuple[bool, bool, float]:
+    def key(c: Candidate) -> tuple[bool, bool, bool, float]:
         score = c.validation(split)
-        return not c.is_whole(split), not np.isfinite(score), -score if c.task.maximise else score
+        return not c.is_whole(split), c.is_ensemble, not np.isfinite(score), -score if c.task.maximise else score
 
     return sorted(candidates, key=key)
 
 
 def _judged(found: Found, options: Options, most: int) -> list[Answers]:
-    """Answers of so many of the candidates, the best on validation first."""
+    """Answers of so many of the candidates, the best on validation first, and of their ensembles."""
     answers: list[Answers] = []
     for candidate in _ranked(found.candidates, options.split):
-        if len(answers) < most and candidate.is_whole(options.split):
+        if (len(answers) < most or candidate.is_ensemble) and candidate.is_whole(options.split):
             loaded = load_answers(candidate, letter(len(answers)), options.split, found.notes)
             if loaded is not None:
                 answers.append(loaded)
@@ -179,7 +184,7 @@ def _rows(
         label = next((a.label for a in compared if a.candidate is candidate), "")
         error = diagrams[label].error if label in diagrams else None
         rows.append(make_row(candidate, own, label, options.split, 1 if found.explicit else most_seeds, measure, error))
-    return rows
+    return sorted(rows, key=lambda row: not row.label)
 
 
 def letter(index: int) -> str:

@@ -36,7 +36,7 @@ def _learning_section(comparison: Comparison) -> Section | None:
 
 
 def _importance_section(comparison: Comparison) -> Section:
-    candidates = [c for c in comparison.found.candidates if not c.is_mean]
+    candidates = [c for c in comparison.found.candidates if not c.is_ensemble]
     task = comparison.answers[0].task
     configs, scores = [c.values for c in candidates], [c.validation("validation") for c in candidates]
     varied = varied_fields(configs)

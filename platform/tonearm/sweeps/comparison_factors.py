@@ -191,12 +191,15 @@ def _paths(text: str, values: Sequence[Mapping[str, Any]], varied: Sequence[str]
     group = [p for p in varied if p.startswith(f"{text}.")]
     if group:
         return group
-    as_told = [p for p, name in short_names(varied).items() if name == text]
-    if as_told and not path:
-        return as_told
+    ends = [p for p in dict.fromkeys(p for v in values for p in v) if p.removesuffix(".kind").endswith(f".{text}")]
+    short = [p for p in ends if p in varied]
+    if len(short) > 1:
+        raise ConfigError(f"{text} may be {' or '.join(p.removesuffix('.kind') for p in short)}: give one of these")
+    if short and not path:
+        return short
     names = [p.removesuffix(".kind") for p in varied]
     told = f"these candidates vary {', '.join(names) or 'nothing'}"
-    if path or any(p.startswith(f"{text}.") for v in values for p in v):
+    if path or ends or any(p.startswith(f"{text}.") for v in values for p in v):
         raise ConfigError(f"{text} is the same for all candidates: {told}")
     close = difflib.get_close_matches(text, names, n=1)
     raise ConfigError(f"there is no field {text!r}.{f' Did you mean {close[0]!r}?' if close else ''} {told}")

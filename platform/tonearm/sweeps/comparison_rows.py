@@ -117,6 +117,8 @@ def _interval(answers: Answers, name: str) -> Interval:
 
 def _status(candidate: Candidate, judged: bool, split: Split) -> str:
     """Why a candidate takes no part; "" if it does."""
+    if candidate.is_ensemble and split == "validation":
+        return "chosen on these tracks: judged on test only"
     count, endings = len(candidate.runs), Counter(run.ending for run in candidate.runs)
     done = endings["completed"] + (endings["stopped"] if split == "validation" else 0)
     told = []
@@ -147,6 +149,8 @@ def _seeds_done(candidate: Candidate) -> str:
 
 def _lacks(candidate: Candidate, most_seeds: int) -> list[str]:
     """Folds and seeds that others have: its rank on validation is not of the same."""
+    if candidate.is_ensemble:
+        return ["members chosen on validation, of all trials and seeds; not ranked"]
     seeds = {r.config.seed for r in candidate.runs}
     places = {(r.config.seed, r.config.dataset.fold) for r in candidate.runs}
     folds = max((int(fold.rpartition("/")[2]) for _, fold in places if fold), default=1)

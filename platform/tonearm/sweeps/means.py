@@ -10,8 +10,9 @@ from tonearm.models import count_parameters
 from tonearm.sweeps.results import ENDING, log_config, run_tags
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
+from tonearm.tracking.patience import try_briefly
 from tonearm.training.bundle import DESCRIPTION, load_bundle
-from tonearm.training.config import MeanConfig
+from tonearm.training.config import EnsembleConfig, MeanConfig
 from tonearm.training.predictions import TrackPredictions, write_predictions
 from tonearm.training.trial import TrialFolder
 
@@ -28,9 +29,21 @@ def log_mean(name: str, config: MeanConfig, found: Mapping[Split, TrackPredictio
     folder, parent
         URI for the predictions' files, and the run that the new one is nested in.
     """
+    own = {names.ENSEMBLE: name} if isinstance(config, EnsembleConfig) else {}
+    tags = {**run_tags(config, folder), **own}
+    writer = RunWriter.open(config.dataset.name, name, parent, config.flatten(), tags)
+    try:
+        log_config(writer, config)
+        _log(writer, config, found, folder)
+    except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
+        try_briefly(writer.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    writer.tag(ENDING, "completed")
+    writer.end()
+
+
+def _log(writer: RunWriter, config: MeanConfig, found: Mapping[Split, TrackPredictions], folder: str) -> None:
     task = config.task
-    writer = RunWriter.open(config.dataset.name, name, parent, config.flatten(), run_tags(config, folder))
-    log_config(writer, config)
     for split, predictions in found.items():
         uri = storage.join(folder, f"{split}.parquet")
         write_predictions(uri, task, predictions)
@@ -43,8 +56,6 @@ def log_mean(name: str, config: MeanConfig, found: Mapping[Split, TrackPredictio
     parameters = _parameters(config)
     if parameters is not None:
         writer.tag(names.PARAMETERS, str(parameters))
-    writer.tag(ENDING, "completed")
-    writer.end()
 
 
 def _parameters(config: MeanConfig) -> int | None:

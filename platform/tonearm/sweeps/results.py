@@ -15,7 +15,7 @@ from tonearm.tracking.log import Entry, RunWriter, numbers
 from tonearm.tracking.query import children_of
 from tonearm.training.baselines import BaselineConfig
 from tonearm.training.bundle import DESCRIPTION, WEIGHTS, load_bundle
-from tonearm.training.config import DatasetRef, MeanConfig, TrialConfig
+from tonearm.training.config import DatasetRef, EnsembleConfig, MeanConfig, TrialConfig
 from tonearm.training.plots import learning_curves
 from tonearm.training.stages import Places
 from tonearm.training.trial import TrialFolder
@@ -82,7 +82,7 @@ def configuration(config: AnyConfig) -> str:
     """What is the same for all seeds and folds of one configuration."""
     # A member is another trial for each seed; what it is, the network says.
     changes: dict[str, Any] = {"seed": 0, "dataset": DatasetRef(name=config.dataset.name, label=config.dataset.label)}
-    if isinstance(config, TrialConfig | MeanConfig):
+    if isinstance(config, TrialConfig | MeanConfig) and not isinstance(config, EnsembleConfig):
         changes["members"] = tuple(dataclasses.replace(m, trial="") for m in config.members)
     return config.replace(changes).signature()
 

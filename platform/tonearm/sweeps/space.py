@@ -84,8 +84,8 @@ class SearchSpace:
         return () if isinstance(self.base, TrialConfig) else self.base.stages[:-1]
 
     def makes_data(self) -> set[str]:
-        """The stages before whose vectors other stages learn from, and what these need: trained once, whatever the
-        seeds, since trials of other data could not be compared."""
+        """The stages before whose vectors other stages hear or learn from, and what these need. They are trained once,
+        whatever the seeds: vectors belong to the data, which all trials of a sweep share."""
         if isinstance(self.base, TrialConfig):
             return set()
         by_name = {stage.name: stage for stage in self.base.stages}
@@ -256,7 +256,8 @@ class SearchSpace:
         stages = [[s.name, s.config.to_dict(run_only=False), dict(s.members), dict(s.vectors)] for s in self.before]
         over = [[path, type(d).__name__, [plain(v) for v in d.extremes()]] for path, d in self.over.items()]
         how = [[type(x).__name__, dataclasses.asdict(x)] for x in (self.search, self.scheduler)]
-        return digest(self.trial.to_dict(run_only=False), stages, over, how, self.trials, self.seeds, self.seed)
+        each = ["before, with each seed"] if self.before and self.seeds > 1 else []  # it was once, for all seeds
+        return digest(self.trial.to_dict(run_only=False), stages, over, how, self.trials, self.seeds, self.seed, *each)
 
 
 def _is_input(path: str) -> bool:

@@ -8,6 +8,7 @@ PARENT_RUN = "mlflow.parentRunId"  # MLflow's own tag: the UI nests runs by it
 SWEEP = "tonearm.sweep"
 SPACE = "tonearm.space"
 TRIAL = "tonearm.trial"
+ENSEMBLE = "tonearm.ensemble"  # of an ensemble's run its name; of a sweep's run the one that counts
 DATA = "tonearm.data_signature"
 FEATURE = "tonearm.feature_signature"
 CONFIG = "tonearm.config_signature"

@@ -16,7 +16,7 @@ from tonearm.training.optim import OptimConfig
 
 LEAST_FILLED_SECONDS = 1.0
 
-__all__ = ["DatasetRef", "MeanConfig", "Member", "OptimConfig", "TrialConfig", "WindowConfig"]
+__all__ = ["DatasetRef", "EnsembleConfig", "MeanConfig", "Member", "OptimConfig", "TrialConfig", "WindowConfig"]
 
 
 class DatasetRef(Config):
@@ -191,12 +191,27 @@ class MeanConfig(Config):
     ----------
     members
         Trials, ``bundle`` being the URI of their folders.
-    weights
-        Of the members; none for a plain mean.
     """
 
     dataset: DatasetRef
     members: tuple[Member, ...]
     task: Task
-    weights: tuple[float, ...] = ()
     seed: int = 0
+
+
+class EnsembleConfig(MeanConfig):
+    """A weighted mean whose members and weights were chosen on validation.
+
+    Attributes
+    ----------
+    weights
+        One a member, positive.
+    """
+
+    weights: tuple[float, ...]
+
+    def problems(self) -> list[str]:
+        """Members without a weight, and weights that are none."""
+        if len(self.weights) != len(self.members) or not self.members or min(self.weights) <= 0:
+            return [f"{len(self.members)} members have the weights {self.weights}: give each one above 0"]
+        return []
