@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.integration.conftest import Workplace
+from tests.servers import PATIENCE
 from tonearm.core.errors import ConfigError
 from tonearm.tracking import query
 
@@ -49,7 +50,7 @@ def cluster(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Itera
                                 start_new_session=True)  # fmt: skip
     url = f"http://127.0.0.1:{dashboard}"
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + PATIENCE
         while True:
             assert head.poll() is None and time.monotonic() < deadline, log.read_text()
             try:
@@ -91,7 +92,7 @@ def test_extraction_and_sweep(place: Workplace, cluster: str, monkeypatch: pytes
 def test_failing_job_fails_here(place: Workplace, cluster: str) -> None:
     done = subprocess.run(
         place.command("jobs.submit", "--address", cluster, "--", "jobs.sweep", "demo", "--dataset", "absent"),
-        env=place.environment, cwd=Path(__file__).parents[2], text=True, capture_output=True, timeout=120,
+        env=place.environment, cwd=Path(__file__).parents[2], text=True, capture_output=True, timeout=540,
     )  # fmt: skip
     assert done.returncode == 1
     assert "no manifest" in done.stdout

@@ -180,7 +180,7 @@ def test_ctrl_c_leaves_no_run_running(place: Workplace, undisturbed: Figures) ->
     driver = place.start(*sweep(5))
     wait(driver, lambda: midway(place, 5), "a trial was midway")
     driver.send_signal(2)
-    output, _ = driver.communicate(timeout=120)
+    output, _ = driver.communicate(timeout=300)
     assert driver.returncode == 130 and "the same command goes on" in output
     (parent,) = [r for r in query.find_runs(run_name(place, 5)) if r.parent is None]
     assert [r.name for r in (parent, *query.children_of(parent.run_id)) if r.status == "RUNNING"] == []

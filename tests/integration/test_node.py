@@ -41,7 +41,7 @@ class Cluster:
     def alive(self) -> int:
         """Nodes that the head knows to be alive."""
         status = [str(Path(sys.executable).parent / "ray"), "status", "--address", f"127.0.0.1:{self.port}"]
-        done = subprocess.run(status, env=self.place.environment, text=True, capture_output=True, timeout=60)
+        done = subprocess.run(status, env=self.place.environment, text=True, capture_output=True, timeout=120)
         return done.stdout.split("Pending:")[0].count("node_")
 
 

@@ -36,7 +36,7 @@ def test_port_in_use() -> None:
 
 def test_nothing_promoted_yet() -> None:
     done = subprocess.run([sys.executable, "-m", "jobs.serve", "--port", "0"], cwd=ROOT, env=dict(os.environ),
-                          text=True, capture_output=True, timeout=120)  # fmt: skip
+                          text=True, capture_output=True, timeout=300)  # fmt: skip
     assert done.returncode == 1
     assert "no model has been promoted yet" in done.stderr and "Traceback" not in done.stderr
 
