@@ -107,8 +107,7 @@ def run(sweep: Sweep, results: list[TrialResult], promotion: bool | None = None)
     try:
         kept = patiently(registered, sweep.manifest.name, names.CANDIDATE)
         selection = Selection.from_dict(storage.read_json(record)) if storage.exists(record) else None
-        logged = names.ENSEMBLE in patiently(parent.tags)
-        if selection is None or kept is None or kept.version != selection.version or not logged:
+        if selection is None or kept is None or kept.version != selection.version:
             selection = _select(sweep, done, parent)
         promoted, why = _promote(selection, sweep, done[0].config.task, promotion)
     except BaseException as error:

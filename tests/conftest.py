@@ -29,9 +29,8 @@ def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def database(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def database(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One tracking database for the module: making one takes seconds. Each test uses experiments of its own."""
     monkeypatch.setenv("TONEARM_HOME", str(one_home))
     monkeypatch.setenv("GIT_PYTHON_REFRESH", "quiet")
     monkeypatch.chdir(one_home)
-    return f"sqlite:///{one_home}/mlflow.db"

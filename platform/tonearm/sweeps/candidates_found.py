@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tonearm.core.errors import ConfigError, TrackingError
 from tonearm.sweeps.candidates import Candidate, TrialRun, error_of, fields_of, mean_name, name_of, varied_fields
@@ -207,13 +208,8 @@ TRAITS: tuple[tuple[str, Callable[[_Leaf], str]], ...] = (
 
 def _named(configurations: Sequence[Sequence[_Leaf]]) -> list[Candidate]:
     values = [fields_of(leaves[0].run.config) for leaves in configurations]
-    fields = [own for own, leaves in zip(values, configurations, strict=True) if not _is_ensemble(leaves[0])]
-    varied = varied_fields(fields)
-    titles = [
-        "" if _is_ensemble(leaves[0]) else name_of(own, varied)
-        for own, leaves in zip(values, configurations, strict=True)
-    ]
-    titles = [title or _only_name(leaves[0]) for title, leaves in zip(titles, configurations, strict=True)]
+    varied = varied_fields([v for v, leaves in zip(values, configurations, strict=True) if not _is_ensemble(leaves[0])])
+    titles = [_title(leaves[0], v, varied) for v, leaves in zip(values, configurations, strict=True)]
     namesakes = {title: [leaves[0] for t, leaves in zip(titles, configurations, strict=True) if t == title]
                  for title in titles}  # fmt: skip
     return [
@@ -232,8 +228,12 @@ def _difference(leaf: _Leaf, namesakes: Sequence[_Leaf]) -> str:
     return f" [{', '.join(told)}]" if told else ""
 
 
-def _only_name(leaf: _Leaf) -> str:
+def _title(leaf: _Leaf, values: Mapping[str, Any], varied: Sequence[str]) -> str:
+    """The values that distinguish a candidate; of an ensemble, or where nothing does, what it is."""
     config = leaf.run.config
+    told = "" if _is_ensemble(leaf) else name_of(values, varied)
+    if told:
+        return told
     if isinstance(config, MeanConfig):
         return mean_name(config)
     return (config.model if isinstance(config, TrialConfig) else config.estimator).brief()

@@ -256,8 +256,7 @@ class SearchSpace:
         stages = [[s.name, s.config.to_dict(run_only=False), dict(s.members), dict(s.vectors)] for s in self.before]
         over = [[path, type(d).__name__, [plain(v) for v in d.extremes()]] for path, d in self.over.items()]
         how = [[type(x).__name__, dataclasses.asdict(x)] for x in (self.search, self.scheduler)]
-        each = ["before, with each seed"] if self.before and self.seeds > 1 else []  # it was once, for all seeds
-        return digest(self.trial.to_dict(run_only=False), stages, over, how, self.trials, self.seeds, self.seed, *each)
+        return digest(self.trial.to_dict(run_only=False), stages, over, how, self.trials, self.seeds, self.seed)
 
 
 def _is_input(path: str) -> bool:
