@@ -19,20 +19,20 @@ from typing import Annotated, cast
 
 import typer
 
-from jobs.common import cli_errors, table
+from jobs.common import cli_errors, format_table
+from tonearm.comparison.compare import Comparison, Options, compare
+from tonearm.comparison.document import HTML, Document, write_document
+from tonearm.comparison.outputs import agreement, compare_pairs, parse_pair_question, read_outputs
+from tonearm.comparison.outputs_report import outputs_report
+from tonearm.comparison.report import candidates_table, report
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import digest
 from tonearm.core.threads import limit_threads
 from tonearm.datasets.manifest import Split
-from tonearm.sweeps.comparison import Comparison, Options, compare
-from tonearm.sweeps.comparison_document import HTML, Document, write_document
-from tonearm.sweeps.comparison_outputs import agreement, answer_question, parse_question, read_outputs
-from tonearm.sweeps.comparison_outputs_report import outputs_report
-from tonearm.sweeps.comparison_report import candidates_table, report
 from tonearm.tracking.log import RunWriter
-from tonearm.tracking.patience import patiently
 from tonearm.tracking.query import RunSummary, get_run
+from tonearm.tracking.retry import retry
 
 FOLDER = "comparison"
 SECONDS_TO_WAIT = 60.0  # for a server that is away, before anything is computed
@@ -40,7 +40,7 @@ SECONDS_TO_WAIT = 60.0  # for a server that is away, before anything is computed
 
 def run(texts: list[str], options: Options, out: str = "") -> str:
     """Compare runs, write the report and log it; returns the URI of the page."""
-    found = patiently(compare, texts, options, seconds=SECONDS_TO_WAIT)
+    found = retry(compare, texts, options, seconds=SECONDS_TO_WAIT)
     document = report(found)
     config = found.answers[0].candidate.runs[0].config
     runs = sorted(r.summary.run_id for c in found.found.candidates for r in c.runs)
@@ -50,15 +50,15 @@ def run(texts: list[str], options: Options, out: str = "") -> str:
     describe(found, document)
     page = storage.join(folder, HTML)
     print(f"  report: {page}")
-    keeper = keeper_of(found)
+    keeper = report_run(found)
     writer = RunWriter(keeper.run_id)
     for file in files:
-        patiently(writer.file, file, f"{FOLDER}/{name}")  # beside those of other runs and options
+        retry(writer.file, file, f"{FOLDER}/{name}")  # beside those of other runs and options
     print(f"  in MLflow: run {keeper.name}, artifacts {FOLDER}/{name}/")
     return page
 
 
-def keeper_of(found: Comparison) -> RunSummary:
+def report_run(found: Comparison) -> RunSummary:
     """The run that the report belongs to: the sweep that all runs are of, else the first that was named."""
     named = found.found.named
     parents = {r.parent for r in named}
@@ -70,7 +70,7 @@ def keeper_of(found: Comparison) -> RunSummary:
 def describe(found: Comparison, document: Document) -> None:
     """Print the answer, the table and what was found of every two."""
     candidates = candidates_table(found)
-    print(table([tuple(candidates.columns), *(tuple(row) for row in candidates.rows)]))
+    print(format_table([tuple(candidates.columns), *(tuple(row) for row in candidates.rows)]))
     for contrast in [*found.pairs, *(found.factor.contrasts if found.factor else [])]:
         print(f"  {contrast.verdict()}")
     for note in found.found.notes:
@@ -81,8 +81,8 @@ def describe(found: Comparison, document: Document) -> None:
 def run_outputs(file: str, pairs: list[str], against: str = "", out: str = "") -> str:
     """Compare stored outputs and write the report; returns the URI of the page."""
     outputs = read_outputs(file)
-    questions = [parse_question(pair, outputs) for pair in pairs]
-    answered = [(q, answer_question(q, outputs, against)) for q in questions]
+    questions = [parse_pair_question(pair, outputs) for pair in pairs]
+    answered = [(q, compare_pairs(q, outputs, against)) for q in questions]
     document = outputs_report(Path(file).name, agreement(outputs), answered)
     name = f"{FOLDER}-{digest(storage.read_bytes(file), pairs, against)}"
     folder = out or storage.join(home.reports_home(Path(file).stem), name)
@@ -90,7 +90,7 @@ def run_outputs(file: str, pairs: list[str], against: str = "", out: str = "") -
     for section in document.sections[: len(questions)]:
         for part in section.tables:
             print(f"\n{section.title}")
-            print(table([tuple(part.columns), *(tuple(row) for row in part.rows)]))
+            print(format_table([tuple(part.columns), *(tuple(row) for row in part.rows)]))
     print("\n" + "\n".join(f"=> {line}" for line in document.answer))
     page = storage.join(folder, HTML)
     print(f"  report: {page}")

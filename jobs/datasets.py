@@ -14,16 +14,17 @@ from jobs.common import start_ray
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, DatasetError
-from tonearm.datasets import DatasetConfig, ScoresConfig
+from tonearm.datasets import DatasetConfig
 from tonearm.datasets.base import Catalogue
-from tonearm.datasets.facts import Facts
-from tonearm.datasets.given_facts import read_given_facts
 from tonearm.datasets.labels import drop_small_classes
 from tonearm.datasets.manifest import SPLITS, Manifest, Reject, Track, load_rejects, save_manifest, save_rejects
-from tonearm.datasets.split_report import report as split_report
+from tonearm.datasets.metadata import Metadata
+from tonearm.datasets.metadata_tables import read_metadata_table
+from tonearm.datasets.split_report import report_splits as split_report
 from tonearm.datasets.splits import split_by_group, stratified_split
+from tonearm.examples import ScoresConfig
 from tonearm.features.base import Representation
-from tonearm.training.examples import descriptor_facts, facts_of_tracks
+from tonearm.training.examples import descriptor_metadata, metadata_of_tracks
 
 if TYPE_CHECKING:
     from tonearm.pipelines.extract import ExtractionReport
@@ -99,7 +100,7 @@ def make_catalogue(data: DatasetConfig, name: str = "") -> Catalogue:
 
 
 def _render(data: DatasetConfig) -> None:
-    from tonearm.pipelines.render import make_scores
+    from tonearm.examples.render import make_scores
 
     start_ray()
     make_scores(data.root)
@@ -121,7 +122,7 @@ def prepare(
     predicted: bool = False,
     classes: bool = True,
     grouped: bool = True,
-    facts: str = "",
+    metadata: str = "",
     balanced: bool = True,
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
 ) -> tuple[Manifest, ExtractionReport | None]:
@@ -132,13 +133,13 @@ def prepare(
     descriptors
         Whether tempo, energy, ... are measured.
     predicted
-        Whether they become facts, which a network may learn to predict; the data set then is another one.
+        Whether they become metadata, which a network may learn to predict; the data set then is another one.
     classes
         Whether the label is a class of which several tracks are needed; else a label may be there or not.
     grouped
         Whether a group stays in one split; else classes are balanced and groups cross splits.
-    facts
-        A table of further facts, CSV or Parquet, a row a track or an artist.
+    metadata
+        A table of further metadata, CSV or Parquet, a row a track or an artist.
     balanced
         Whether the splits balance the labels.
     fractions
@@ -159,13 +160,13 @@ def prepare(
         notes, together = [*notes, *more_notes], extraction.duplicates
     save_rejects(rejects_uri(catalogue.name), rejects)
     split, split_notes = _split(tracks, seed, together, grouped, balanced, fractions)
-    known = catalogue.facts
+    known = catalogue.metadata
     if predicted:
         if extraction is None:
             raise ConfigError("descriptors are measured of audio, of which this data set has none: leave them out")
-        known = _joined(known, descriptor_facts(tracks, clip, home.features_home()))
-    if facts:
-        known = _joined(known, facts_of_tracks(read_given_facts(os.path.expanduser(facts)), tracks))  # noqa: PTH111  a URI
+        known = _joined(known, descriptor_metadata(tracks, clip, home.features_home()))
+    if metadata:
+        known = _joined(known, metadata_of_tracks(read_metadata_table(os.path.expanduser(metadata)), tracks))  # noqa: PTH111  a URI
     manifest = Manifest(catalogue.name, catalogue.label, split, (*catalogue.notes, *notes, *split_notes), known)
     save_manifest(manifest_uri(catalogue.name), manifest)
     if extraction:
@@ -179,14 +180,14 @@ def _extract(
     catalogue: Catalogue, tracks: Sequence[Track], features: Sequence[Representation], clip: ClipConfig,
     min_seconds: float, max_rejected: float, device: str, descriptors: bool,
 ) -> tuple[ExtractionReport, list[Track]]:  # fmt: skip
-    from tonearm.pipelines.extract import extract_features, require_usable
+    from tonearm.pipelines.extract import extract_features, require_enough_tracks
 
     known = load_rejects(rejects_uri(catalogue.name))
     extraction = extract_features(
         tracks, features, clip, home.features_home(), min_seconds, known, device, descriptors, start_ray
     )
     save_rejects(rejects_uri(catalogue.name), [*catalogue.rejects, *extraction.rejects])
-    require_usable(extraction, tracks, max_rejected, rejects_uri(catalogue.name))
+    require_enough_tracks(extraction, tracks, max_rejected, rejects_uri(catalogue.name))
     unusable = {r.track_id for r in extraction.rejects}
     return extraction, [t for t in tracks if t.track_id not in unusable]
 
@@ -225,7 +226,7 @@ def _split(
     return split, notes
 
 
-def _joined(known: Facts, more: Facts) -> Facts:
+def _joined(known: Metadata, more: Metadata) -> Metadata:
     return known.joined(more) if len(known) else more
 
 

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 import typer
 
 from jobs import recommend, select, serve, sweep
-from jobs.common import Steps, cli_errors, start_ray, table
+from jobs.common import Steps, cli_errors, format_table, start_ray
 from jobs.datasets import MAX_REJECTED, choose_dataset, make_catalogue, prepare
-from jobs.sweep_plan import plan_sweep
+from jobs.sweep_setup import prepare_sweep
 from search_spaces import SPACES
 from serve.settings import AppArgs
 from tonearm.core import home, storage
@@ -56,14 +56,14 @@ def ask(url: str, track: Track) -> dict[str, Any]:
     upload = {"audio": (Path(track.source).name, io.BytesIO(audio), "application/octet-stream")}
     found = httpx.post(f"{url}/v1/recommend", params={"k": 6}, files=upload, timeout=60).raise_for_status().json()
     print(f"  asked with a clip held out from training: {track.name} ({track.artist or 'artist unknown'})")
-    print(table([("truth", track.label)]))
-    print(table([(f"answer {i}", p["label"], f"{p['probability']:.3f}")
+    print(format_table([("truth", track.label)]))
+    print(format_table([(f"answer {i}", p["label"], f"{p['probability']:.3f}")
                  for i, p in enumerate(answer["probabilities"][:3], 1)]))  # fmt: skip
     # The catalogue holds the clip itself, which is no recommendation.
     others = [n for n in found["neighbours"] if n["track_id"] != track.track_id][:5]
     rows = [("similarity", "neighbour", "artist", "label")]
     rows += [(f"{n['similarity']:.3f}", n["title"] or n["track_id"], n["artist"] or "", n["label"]) for n in others]
-    print(table(rows))
+    print(format_table(rows))
     return {"track": track.track_id, "truth": track.label, "answer": answer, "neighbours": others}
 
 
@@ -76,11 +76,11 @@ def summarise(
     chance = "" if selection.chance is None else f"chance {selection.chance:.3f}"
 
     def row(name: str, scores: Scores) -> tuple[str, ...]:
-        rest = ", ".join(f"{select.metric_name(m)} {select.with_ends(scores.intervals[m])}" for m in others)
-        return name, select.with_ends(scores.intervals[first]), rest
+        rest = ", ".join(f"{select.metric_name(m)} {select.format_with_interval(scores.intervals[m])}" for m in others)
+        return name, select.format_with_interval(scores.intervals[first]), rest
 
     print(f"\n=== {manifest.name}: {len(manifest.tracks)} tracks, {len(manifest.classes)} classes ({manifest.label})")
-    print(table([
+    print(format_table([
         row(f"test {select.metric_name(first)}", selection.ensemble),
         row("best single trial", selection.single),
         (selection.trivial_name, select.rounded(selection.trivial[first]), chance),
@@ -150,7 +150,7 @@ def run(
         manifest, _ = prepare(
             catalogue, space.representations(), space.trial.clip, space.trial.min_seconds, seed, max_rejected
         )
-    planned = plan_sweep(space_name, space, {"": manifest})
+    planned = prepare_sweep(space_name, space, {"": manifest})
     with steps.step(f"Sweep: {space.trials} trials on Ray Tune, logged to MLflow"):
         results = sweep.run(planned)
     with steps.step("Select: greedy ensemble on validation, scored once on test"):

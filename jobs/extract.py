@@ -21,7 +21,7 @@ from tonearm.audio.windows import ClipConfig
 from tonearm.core.errors import ConfigError
 from tonearm.datasets import DatasetConfig
 from tonearm.features import Representation
-from tonearm.features.names import NAMED, parse_features
+from tonearm.features.presets import PRESETS, parse_features
 
 
 def _request(
@@ -57,7 +57,7 @@ def main(
     option: Annotated[list[str] | None, typer.Option(help="another field of the data set, as in subset=medium")] = None,
     name: Annotated[str, typer.Option(help="what to call the data set; by default the folder's name")] = "",
     features: Annotated[
-        str, typer.Option(help=f"representations: {', '.join(NAMED)}; with fields as in 'mel(n_mels=128,hop=512)'")
+        str, typer.Option(help=f"representations: {', '.join(PRESETS)}; with fields as in 'mel(n_mels=128,hop=512)'")
     ] = "",
     space: Annotated[str, typer.Option(help="instead: what this search space needs, demo by default")] = "",
     out: Annotated[str, typer.Option(help="folder or URI for everything that is made; default TONEARM_HOME")] = "",

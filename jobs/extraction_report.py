@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jobs.common import table
+from jobs.common import format_table
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
 from tonearm.datasets.manifest import Manifest
 from tonearm.features import Representation
-from tonearm.features.names import display_name
-from tonearm.features.pictures import spectrogram_page
+from tonearm.features.plots import spectrogram_page
+from tonearm.features.presets import display_name
+from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE
 from tonearm.features.store import FeatureStore, copy_to_node, store_uri, track_key
-from tonearm.features.table import DESCRIPTORS, FINGERPRINTS
 
 if TYPE_CHECKING:
     from tonearm.pipelines.extract import ExtractionReport
@@ -34,13 +34,13 @@ def show_report(
         ("speed", f"{report.tracks_per_core_second:.1f} tracks/s/core (CPU time: decode {report.decode_seconds:.1f} s, "
                   f"compute and write {report.compute_seconds:.1f} s)"),
     ]  # fmt: skip
-    names |= {FINGERPRINTS: "fingerprints", DESCRIPTORS: "descriptors"}
+    names |= {FINGERPRINT_TABLE: "fingerprints", DESCRIPTOR_TABLE: "descriptors"}
     rows += [(f"wrote {names.get(n, n)}", f"{size / 2**20:.1f} MiB") for n, size in sorted(report.bytes.items())]
     rows += [(f"set aside: {reason}", str(n)) for reason, n in report.reasons.most_common()]
     rows += [("same recording", " = ".join(group)) for group in report.duplicates[:DUPLICATES_SHOWN]]
     if len(report.duplicates) > DUPLICATES_SHOWN:
         rows.append(("same recording", f"and {len(report.duplicates) - DUPLICATES_SHOWN} more groups, see the report"))
-    print(table(rows))
+    print(format_table(rows))
     where = home.reports_home(manifest.name)
     storage.write_json(storage.join(where, "extraction.json"), {
         "dataset": manifest.name, "features": {f.store_name(): f.to_dict() for f in features},

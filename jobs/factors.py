@@ -13,16 +13,16 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from jobs.common import cli_errors, table
+from jobs.common import cli_errors, format_table
 from tonearm.core import storage
 from tonearm.core.threads import limit_threads
 from tonearm.core.types import FloatArray
-from tonearm.datasets.facts import Facts, save_facts
-from tonearm.recommend.factors import Evaluation, Ranking, evaluate_factors, fit_factors
+from tonearm.datasets.metadata import Metadata, save_metadata
+from tonearm.recommend.factors import FactorEvaluation, Ranking, evaluate_factors, fit_factors
 from tonearm.recommend.plays import Plays, hold_out, load_plays
 
 
-def describe(found: Evaluation, k: int) -> str:
+def describe(found: FactorEvaluation, k: int) -> str:
     """The rankings beside each other, for a person."""
     head = ("held-out artists found", f"recall@{k} [95 %]", f"NDCG@{k} [95 %]", f"MAP@{k} [95 %]")
     rows: list[tuple[str, ...]] = [head]
@@ -31,7 +31,7 @@ def describe(found: Evaluation, k: int) -> str:
         return name, str(ranking.recall), str(ranking.ndcg), str(ranking.average_precision)
 
     rows += [row("factors", found.factors), row("popularity", found.popularity), row("chance", found.chance)]
-    return table(rows) + f"\n  NDCG gained over popularity, by user: {found.gain}"
+    return format_table(rows) + f"\n  NDCG gained over popularity, by user: {found.gain}"
 
 
 def by_name(plays: Plays, vectors: FloatArray) -> tuple[list[str], np.ndarray]:
@@ -71,7 +71,7 @@ def main(
         if out:
             whole = fit_factors(found.counts, seed=seed, **settings)  # type: ignore[arg-type]
             names, vectors = by_name(found, whole.artists)
-            save_facts(out, Facts(names, {"factors": vectors}))
+            save_metadata(out, Metadata(names, {"factors": vectors}))
             storage.write_json(f"{out}.json", {**settings, "seed": seed, "evaluation": asdict(judged)})
             if len(names) < artists:
                 print(f"  {artists - len(names)} artists share a name with another: the more played one counts")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.common import cli_errors, table
+from jobs.common import cli_errors, format_table
 from jobs.datasets import manifest_uri
 from tonearm.core.errors import ConfigError
 from tonearm.core.threads import limit_threads
@@ -48,7 +48,7 @@ def _describe(rates: dict[str, HitRate], tracks: int) -> None:
         rows.append((field, str(r.queries), f"{r.at_least_one:.3f}", f"{r.chance_at_least_one:.3f}",
                      f"{r.precision:.3f}", f"{r.chance_precision:.3f}"))  # fmt: skip
     print(f"  catalogue of {tracks} tracks, queries from the test split, a query is not its own neighbour:")
-    print(table(rows))
+    print(format_table(rows))
 
 
 def main(

@@ -16,32 +16,32 @@ import numpy as np
 import torch
 import typer
 
-from jobs.common import cli_errors, save_figure, table
-from jobs.sweep_plan import Sweep, find_sweep
+from jobs.common import cli_errors, format_table, save_figure
+from jobs.sweep_setup import Sweep, find_sweep
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.core.seeding import digest
-from tonearm.core.statistics import Interval
 from tonearm.core.threads import limit_threads
 from tonearm.datasets.manifest import Split
 from tonearm.ensembles.bundle import save_ensemble
 from tonearm.ensembles.combine import weighted_mean
 from tonearm.ensembles.select import select_greedily
-from tonearm.inference import load, predict_tracks
+from tonearm.inference import PYFUNC_CODE, load, predict_tracks
 from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
+from tonearm.statistics.intervals import Interval
 from tonearm.sweeps.means import log_mean
 from tonearm.sweeps.results import TrialResult, best_result
 from tonearm.tasks import Task
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
-from tonearm.tracking.patience import patiently, try_briefly
 from tonearm.tracking.query import champion_uri, registered
 from tonearm.tracking.register import promote, register_candidate
+from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.batches import truth_of
 from tonearm.training.config import EnsembleConfig, Member
 from tonearm.training.evaluate import Scores, score, trivial_scores
-from tonearm.training.examples import usable
+from tonearm.training.examples import keep_usable_tracks
 from tonearm.training.predictions import TrackPredictions
 
 SHORT_NAMES = {"f1", "mae", "mse", "r2", "roc", "auc"}
@@ -99,25 +99,25 @@ def run(sweep: Sweep, results: list[TrialResult], promotion: bool | None = None)
         print(
             f"  {len(results) - len(done)} of {len(results)} trials have not ended, or failed: chosen from the others"
         )
-    done[0].config.heard()  # what needs more than audio cannot be served
+    done[0].config.audio_inputs()  # what needs more than audio cannot be served
     record = storage.join(
         sweep.folder, "champion", f"selection-{digest([(r.name, len(r.history)) for r in done])}.json"
     )
     parent = sweep.open()
     try:
-        kept = patiently(registered, sweep.manifest.name, names.CANDIDATE)
+        kept = retry(registered, sweep.manifest.name, names.CANDIDATE)
         selection = Selection.from_dict(storage.read_json(record)) if storage.exists(record) else None
         if selection is None or kept is None or kept.version != selection.version:
             selection = _select(sweep, done, parent)
         promoted, why = _promote(selection, sweep, done[0].config.task, promotion)
     except BaseException as error:
-        try_briefly(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        retry_best_effort(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     told = dataclasses.replace(selection, promoted=promoted, why=why)
     if told != selection or not storage.exists(record):
         storage.write_json(record, dataclasses.asdict(told))
     selection = told
-    patiently(parent.end)
+    retry(parent.end)
     describe(selection, sweep, done[0].config.task)
     return selection
 
@@ -125,22 +125,22 @@ def run(sweep: Sweep, results: list[TrialResult], promotion: bool | None = None)
 def _promote(selection: Selection, sweep: Sweep, task: Task, wanted: bool | None) -> tuple[bool, str]:
     """Make the candidate the champion, if it should be."""
     dataset = sweep.manifest.name
-    now, candidate = (patiently(registered, dataset, alias) for alias in (names.CHAMPION, names.CANDIDATE))
+    now, candidate = (retry(registered, dataset, alias) for alias in (names.CHAMPION, names.CANDIDATE))
     if now is not None and now.version == selection.version:
         return True, selection.why or "it is the champion already"
     if wanted is None:
         wanted, why = True, "the first one"
         if now is not None and candidate is not None:
-            wanted, why = _no_worse(candidate.tags, now.tags, task)
+            wanted, why = _validates_as_well(candidate.tags, now.tags, task)
             why = f"{why}; the champion was version {now.version}"
     else:
         why = "as was asked for"
     if wanted:
-        patiently(promote, dataset, selection.version)
+        retry(promote, dataset, selection.version)
     return wanted, why
 
 
-def _no_worse(candidate: Mapping[str, str], champion: Mapping[str, str], task: Task) -> tuple[bool, str]:
+def _validates_as_well(candidate: Mapping[str, str], champion: Mapping[str, str], task: Task) -> tuple[bool, str]:
     """Whether a version validates at least as well as another, where that can be said."""
     if champion.get(names.DATA) != candidate[names.DATA]:
         return True, "the champion was chosen on other data, so its score cannot be compared"
@@ -169,17 +169,17 @@ def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selecti
     CatalogueIndex.build(np.stack([p.embedding for p in predictions]), tracks).save(storage.join(bundle, CATALOGUE))
 
     classes = classifier.classes
-    judged = usable(task, done[0].config.feature, sweep.manifest)
+    judged = keep_usable_tracks(task, done[0].config.feature, sweep.manifest)
     kept = {t.track_id for t in judged.of("test")}
     test = [i for i, t in enumerate(tracks) if t.track_id in kept]
-    target = task.encode(truth_of([tracks[i] for i in test], judged.facts), classes)
+    target = task.encode(truth_of([tracks[i] for i in test], judged.metadata), classes)
     groups = [tracks[i].group for i in test]
     probabilities = np.stack([predictions[i].probabilities for i in test])
     ensemble = score(task, probabilities, target, groups)
     single_tracks = predict_tracks(load(best_result(done).folder.bundle_uri), [tracks[i] for i in test],
                                    home.features_home(), home.node_cache())  # fmt: skip
     single = score(task, np.stack([p.probabilities for p in single_tracks]), target, groups)
-    train_target = task.encode(truth_of(judged.of("train"), judged.facts), classes)
+    train_target = task.encode(truth_of(judged.of("train"), judged.metadata), classes)
     trivial = trivial_scores(task, train_target, target, len(classes), groups)
 
     save_ensemble(bundle, uris, [float(w) for w in chosen.values()], {**facts, "test": ensemble.to_dict()})
@@ -204,11 +204,11 @@ def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selecti
         "test": TrackPredictions([tracks[i].track_id for i in test], groups, target, probabilities, classes),
     }
     name = f"ensemble-{as_run.signature()}"
-    patiently(log_mean, name, as_run, found, storage.join(sweep.folder, "champion", name), parent.run_id)
-    patiently(parent.tag, names.ENSEMBLE, name)
+    retry(log_mean, name, as_run, found, storage.join(sweep.folder, "champion", name), parent.run_id)
+    retry(parent.tag, names.ENSEMBLE, name)
     tags = {names.DATA: sweep.manifest.signature(), names.SWEEP: sweep.signature, METRIC: task.primary,
             VALIDATION: f"{on_validation:.6g}", TEST: f"{ensemble.metrics[task.primary]:.6g}"}  # fmt: skip
-    version = register_candidate(bundle, parent.run_id, sweep.manifest.name, classes, tags)
+    version = register_candidate(bundle, parent.run_id, sweep.manifest.name, classes, PYFUNC_CODE, tags)
     chance = task.chance(len(classes))
     return Selection(bundle, members, ensemble, single, trivial, task.trivial_name, chance, version, False, "")
 
@@ -220,11 +220,11 @@ def describe(selection: Selection, sweep: Sweep, task: Task) -> None:
     headline = task.headline  # the intervals, read back from JSON, have another order
     rows: list[tuple[str, ...]] = [("", *(f"{metric_name(metric)} [95 %]" for metric in headline))]
     for name, scores in (("ensemble", selection.ensemble), ("best single trial", selection.single)):
-        rows.append((name, *(with_ends(scores.intervals[metric]) for metric in headline)))
+        rows.append((name, *(format_with_interval(scores.intervals[metric]) for metric in headline)))
     rows.append((selection.trivial_name, *(rounded(selection.trivial[metric]) for metric in headline)))
     if selection.chance is not None:
         rows.append(("chance", rounded(selection.chance), *[""] * (len(headline) - 1)))
-    print(table(rows))
+    print(format_table(rows))
     name = names.model_name(sweep.manifest.name)
     became = "promoted to champion" if selection.promoted else "candidate, not promoted (--promote does it)"
     print(f"  registered as {name} version {selection.version}, {became}: {selection.why}")
@@ -242,7 +242,7 @@ def rounded(value: float) -> str:
     return f"{value:.3f}" if value == 0 or abs(value) >= SMALL else f"{value:.5f}"
 
 
-def with_ends(value: Interval) -> str:
+def format_with_interval(value: Interval) -> str:
     """An estimate with the ends of its interval."""
     return f"{rounded(value.value)} [{rounded(value.low)}, {rounded(value.high)}]"
 

@@ -19,25 +19,31 @@ from typing import Annotated
 import torch
 import typer
 
-from jobs.common import cli_errors, save_figure, start_ray, table
+from jobs.common import cli_errors, format_table, save_figure, start_ray
 from jobs.datasets import MAX_REJECTED, parse_fields
-from jobs.sweep_data import GIGABYTE, find_space, listed_tracks, needs_of, prepared, require_room, sweep_data
-from jobs.sweep_plan import Sweep, plan_sweep
+from jobs.sweep_data import GIGABYTE, check_extraction_size, find_space, listed_tracks, needs_of, prepared, sweep_data
+from jobs.sweep_setup import Sweep, prepare_sweep
 from search_spaces import SPACES
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.datasets import DatasetConfig
 from tonearm.sweeps import SearchSpace
-from tonearm.sweeps.claim import Claim
-from tonearm.sweeps.estimate import Counts, StoreNeed, counts_of, expected_share, training_seconds
+from tonearm.sweeps.estimate import (
+    DatasetCounts,
+    StoreEstimate,
+    dataset_counts,
+    expected_epoch_fraction,
+    training_seconds,
+)
+from tonearm.sweeps.lock import SweepLock
 from tonearm.sweeps.propose import FIRST_FROM_EARLIER, Proposer
 from tonearm.sweeps.report import sweep_plot
 from tonearm.sweeps.results import TrialResult, best_result
-from tonearm.sweeps.run import SweepPlan, run_sweep
+from tonearm.sweeps.run import SweepContext, run_sweep
 from tonearm.sweeps.space import settings
 from tonearm.sweeps.strategies import Grid, Random
-from tonearm.sweeps.warm_start import earlier_runs
-from tonearm.tracking.patience import patiently, try_briefly
+from tonearm.sweeps.warm_start import load_warm_start
+from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 
 SHOWN, MOST_COLUMNS = 40, 6  # trials and columns of a dry run's table
@@ -47,21 +53,21 @@ def run(sweep: Sweep, cpus: float = 1.0, gpus: float = 0.0) -> list[TrialResult]
     """Run what is missing of a sweep; results by trial."""
     if sweep.proposer is None:
         raise JobError(f"sweep {sweep.run_name} was only read: plan it from its space to run it")
-    with Claim(sweep.folder):
+    with SweepLock(sweep.folder):
         return _run(sweep, sweep.proposer, cpus, gpus)
 
 
 def _run(sweep: Sweep, proposer: Proposer, cpus: float, gpus: float) -> list[TrialResult]:
     start_ray()
     parent = sweep.open()
-    plan = SweepPlan(
+    context = SweepContext(
         proposer, sweep.folder, sweep.manifest_uri, home.features_home(), home.node_cache(), sweep.manifest.name,
         parent.run_id, cpus, gpus,
     )  # fmt: skip
     try:
-        results = run_sweep(plan)
+        results = run_sweep(context)
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
-        try_briefly(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        retry_best_effort(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     figure = sweep_plot(results, f"{sweep.manifest.name}: {sweep.run_name}")
     save_figure(storage.join(home.reports_home(sweep.manifest.name), "sweep.png"), figure)
@@ -72,7 +78,7 @@ def _run(sweep: Sweep, proposer: Proposer, cpus: float, gpus: float) -> list[Tri
         parent.metrics({f"best_{best.config.task.primary}": best.best or 0.0, "trials": float(len(results))})
         parent.end()
 
-    patiently(complete)
+    retry(complete)
     print(f"  best on validation: trial {best.index:02d}, {best.config.task.primary} {best.best:.3f}")
     failed = [r for r in results if r.ending == "failed"]
     if failed:
@@ -85,7 +91,12 @@ def _run(sweep: Sweep, proposer: Proposer, cpus: float, gpus: float) -> list[Tri
 
 
 def dry_run(
-    name: str, space: SearchSpace, needs: Sequence[StoreNeed], counts: Counts | None, workers: int, gpus: float
+    name: str,
+    space: SearchSpace,
+    needs: Sequence[StoreEstimate],
+    counts: DatasetCounts | None,
+    workers: int,
+    gpus: float,
 ) -> None:
     """Print what a sweep would be: its trials, its features and about how long it takes.
 
@@ -98,20 +109,20 @@ def dry_run(
     configs = space.configs(points)
     count = space.trials if not isinstance(space.search, Grid | Random) else len(configs)
     adaptive = "" if count == len(configs) else f", of which the first {len(configs)} are known beforehand"
-    epochs = space.trial.optim.most_epochs
+    epochs = space.trial.optim.max_epochs
     print(f"{name}: {count} configurations x {space.seeds} seed(s){adaptive}; at most {epochs} epochs a trial")
     print(f"  search {space.search}, scheduler {space.scheduler}")
-    once = space.makes_data()
-    for stage in space.before:
+    once = space.data_stages()
+    for stage in space.upstream_stages:
         often = "" if space.seeds == 1 else ", once" if stage.name in once else f", with {space.seeds} seeds"
         print(f"  trained before: {stage.name}{often}")
     print(trials_table(space, configs))
-    print(f"{len(needs)} distinct representation(s), {sum(n.bytes_a_track for n in needs) / 1e6:.2f} MB a track")
+    print(f"{len(needs)} distinct representation(s), {sum(n.bytes_per_track for n in needs) / 1e6:.2f} MB a track")
     rows: list[tuple[str, ...]] = [("representation", "clip, s", "MB a track", "tracks to extract", "GB")]
-    rows += [(n.representation.brief(), f"{n.seconds:g}", f"{n.bytes_a_track / 1e6:.2f}",
+    rows += [(n.representation.brief(), f"{n.seconds:g}", f"{n.bytes_per_track / 1e6:.2f}",
               "" if n.missing is None else str(n.missing), f"{n.bytes / GIGABYTE:.2f}") for n in needs]  # fmt: skip
     if needs:
-        print(table(rows))
+        print(format_table(rows))
     if counts is None:
         print("time: not known without the data set: name a prepared one with --dataset, or its files with --data")
         return
@@ -119,8 +130,8 @@ def dry_run(
         print("time: not known for a GPU: only this machine's cores are timed")
         return
     seconds = training_seconds(configs, counts) / len(configs) * count * space.seeds
-    share = expected_share(space.scheduler, count * space.seeds, epochs)
-    before = " and the stages before" if space.before else ""
+    share = expected_epoch_fraction(space.scheduler, count * space.seeds, epochs)
+    before = " and the stages before" if space.upstream_stages else ""
     print(
         f"time: about {duration(seconds * share / workers)} with {workers} trial(s) at once "
         f"({duration(seconds * share)} of one core; to the end of every trial {duration(seconds)}), beside "
@@ -139,7 +150,7 @@ def trials_table(space: SearchSpace, configs: Sequence[TrialConfig]) -> str:
         rows = [("field", *(f"trial {i:02d}" for i in range(len(values))))]
         rows += [(path, *(v[i] for v in values)) for i, path in enumerate(space.over)]
         more = len(configs) - MOST_COLUMNS
-    return table(rows) + (f"\n  and {more} more" if more > 0 else "")
+    return format_table(rows) + (f"\n  and {more} more" if more > 0 else "")
 
 
 def duration(seconds: float) -> str:
@@ -184,7 +195,7 @@ def main(
     with cli_errors():
         if list_spaces:
             rows = [(key, (SPACES[key].__doc__ or "").split("\n")[0]) for key in SPACES]
-            print(table(rows, indent=""))
+            print(format_table(rows, indent=""))
             return
         if not name:
             raise ConfigError(f"name a search space: {', '.join(SPACES)}")
@@ -194,7 +205,7 @@ def main(
         space.check()
         chosen, options = dataset or ("" if data else space.trial.dataset.name), parse_fields(option or [])
         root = os.path.expanduser(data)  # noqa: PTH111  a URI must stay as it is
-        earlier = patiently(earlier_runs, space, warm_start or [], seconds=60.0)
+        earlier = retry(load_warm_start, space, warm_start or [], seconds=60.0)
         also = [e.values for e in earlier.found[:FIRST_FROM_EARLIER]]
         if dry:
             manifest, extractions = prepared(chosen, root), space.extractions(also)
@@ -202,21 +213,21 @@ def main(
                 manifest.tracks if manifest else listed_tracks(space, chosen, root, label, options) if root else None
             )
             needs = needs_of(extractions, tracks)
-            counts = counts_of(space.trial, manifest, tracks)
+            counts = dataset_counts(space.trial, manifest, tracks)
             dry_run(name, space, needs, counts, max(1, int((os.cpu_count() or 1) / cpus)), gpus)
-            require_room(needs, max_gigabytes)
+            check_extraction_size(needs, max_gigabytes)
             return
         manifests = sweep_data(space, chosen, root, label, options, max_rejected, max_gigabytes, also)
         device = "cuda" if gpus and torch.cuda.is_available() else "cpu"  # the driver's node may have none
-        sweep = plan_sweep(name.rsplit(":")[-1], space, manifests, earlier, resume, device)
+        sweep = prepare_sweep(name.rsplit(":")[-1], space, manifests, earlier, resume, device)
         run(sweep, cpus, gpus)
         print(f"trials and their models: {sweep.folder}")
         print(f"next: python -m jobs.compare {sweep.run_name}")
-        if hears_nothing_else(space.trial):
+        if takes_only_audio(space.trial):
             print(f"      python -m jobs.select {sweep.run_name}")
 
 
-def hears_nothing_else(config: TrialConfig) -> bool:
+def takes_only_audio(config: TrialConfig) -> bool:
     """Whether the trial's model can answer for audio alone, as a served one must."""
     return len(config.representations) == len(config.feature.parts())
 

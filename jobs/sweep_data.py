@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from jobs.common import start_ray
 from jobs.datasets import choose_dataset, make_catalogue, manifest_uri
-from jobs.training_run import Request, prepare_data
+from jobs.training_run import TrainingRequest, prepare_data
 from search_spaces import SPACES
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
@@ -16,7 +16,7 @@ from tonearm.datasets.base import DatasetConfig
 from tonearm.datasets.manifest import Manifest, Track, load_manifest
 from tonearm.features.base import Representation
 from tonearm.sweeps import SearchSpace
-from tonearm.sweeps.estimate import StoreNeed, store_needs
+from tonearm.sweeps.estimate import StoreEstimate, estimate_stores
 from tonearm.sweeps.space import Values
 from tonearm.training.recipe import Recipe, Stage
 
@@ -76,7 +76,7 @@ def sweep_data(
     extractions = space.extractions(also)
     manifest = prepared(dataset, root)
     if manifest is not None:
-        others = [s.name for s in space.before if s.data]
+        others = [s.name for s in space.upstream_stages if s.data]
         if others:
             raise ConfigError(
                 f"stage(s) {', '.join(others)} learn from files of their own, beside the prepared data set "
@@ -87,7 +87,7 @@ def sweep_data(
                 f"--label and --option say how a data set is prepared, {dataset!r} is there already: leave them out, "
                 "or give --dataset KIND --data FOLDER"
             )
-        require_room(needs_of(extractions, manifest.tracks), max_gigabytes)
+        check_extraction_size(needs_of(extractions, manifest.tracks), max_gigabytes)
         _extract_missing(manifest, extractions, space.trial.min_seconds)
         return {"": manifest}
     recipe = recipe_on(space, dataset, root, label, options or {})
@@ -96,9 +96,9 @@ def sweep_data(
     def check(tracks: Sequence[Track], features: Sequence[Representation], clip: ClipConfig) -> None:
         # Called for every data set of the recipe; the sweep's own is asked for more than its stages say.
         whole = {**extractions, clip: features} if set(extractions.get(clip, ())) <= set(features) else {clip: features}
-        require_room(needs_of(whole, tracks), max_gigabytes)
+        check_extraction_size(needs_of(whole, tracks), max_gigabytes)
 
-    request = Request("sweep", recipe, max_rejected=max_rejected)
+    request = TrainingRequest("sweep", recipe, max_rejected=max_rejected)
     manifests = prepare_data(request, extractions.get(space.trial.clip, []), check)
     _extract_missing(manifests[own], extractions, space.trial.min_seconds)
     return {**manifests, "": manifests[own]}
@@ -136,13 +136,13 @@ def recipe_on(space: SearchSpace, dataset: str, root: str, label: str, options: 
     return Recipe(data, (Stage(SWEPT, space.base),), "a sweep")
 
 
-def needs_of(extractions: Extractions, tracks: Sequence[Track] | None) -> list[StoreNeed]:
+def needs_of(extractions: Extractions, tracks: Sequence[Track] | None) -> list[StoreEstimate]:
     """What the stores lack."""
-    found = [store_needs(own, clip, home.features_home(), tracks) for clip, own in extractions.items()]
+    found = [estimate_stores(own, clip, home.features_home(), tracks) for clip, own in extractions.items()]
     return [need for needs in found for need in needs]
 
 
-def require_room(needs: Sequence[StoreNeed], max_gigabytes: float) -> None:
+def check_extraction_size(needs: Sequence[StoreEstimate], max_gigabytes: float) -> None:
     """Say how much is to be extracted, and refuse where that is more than allowed.
 
     Raises

@@ -15,10 +15,10 @@ from typing import Annotated
 import torch
 import typer
 
-from jobs.common import cli_errors, table
+from jobs.common import cli_errors, format_table
 from jobs.datasets import MAX_REJECTED, choose_dataset, parse_fields
 from jobs.training_report import report_runs
-from jobs.training_run import Request, run_request
+from jobs.training_run import TrainingRequest, run_request
 from search_spaces.recipes import RECIPES
 from tonearm.core.errors import ConfigError
 from tonearm.core.threads import keep_large_memory, limit_threads
@@ -90,7 +90,7 @@ def main(
             for key in RECIPES:
                 made = RECIPES[key]()
                 rows.append((key, (RECIPES[key].__doc__ or "").split("\n")[0], made.published))
-            print(table(rows, indent=""))
+            print(format_table(rows, indent=""))
             return
         if not recipe:
             raise ConfigError(f"name a recipe with --recipe: {', '.join(RECIPES)}")
@@ -108,7 +108,7 @@ def main(
             )
         if seeds < 1 or in_folds < 0 or in_folds == 1:
             raise ConfigError(f"--seeds {seeds}, --folds {folds}: train at least once, and with 0 or at least 2 folds")
-        request = Request(recipe, chosen, name, in_folds, seeds, split_seed, apart, device, max_rejected,
+        request = TrainingRequest(recipe, chosen, name, in_folds, seeds, split_seed, apart, device, max_rejected,
                           descriptors, facts)  # fmt: skip
         report_runs(request, run_request(request))
 

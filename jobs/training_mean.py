@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from jobs.training_run import Outcome, Run
+from jobs.training_run import FoldRun, Outcome
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.datasets.manifest import Split
 from tonearm.ensembles.combine import weighted_mean
 from tonearm.sweeps.means import log_mean
-from tonearm.tracking.patience import patiently
+from tonearm.tracking.retry import retry
 from tonearm.training.config import MeanConfig, Member
 from tonearm.training.predictions import TrackPredictions
 
 
-def mean_of(run: Run, split: Split) -> TrackPredictions:
+def mean_of(run: FoldRun, split: Split) -> TrackPredictions:
     """What the results of one seed and fold predict together.
 
     Raises
@@ -31,10 +31,10 @@ def mean_of(run: Run, split: Split) -> TrackPredictions:
 def log_means(outcome: Outcome) -> None:
     """Write the mean's predictions of every seed and fold, and log them below the training."""
     for run in outcome.runs:
-        patiently(_log_mean, run, outcome.parent.run_id)
+        retry(_log_mean, run, outcome.parent.run_id)
 
 
-def _log_mean(run: Run, parent: str) -> None:
+def _log_mean(run: FoldRun, parent: str) -> None:
     first = run.results[0]
     members = tuple(Member(name=d.name, trial=d.config.signature(), bundle=d.folder.uri) for d in run.results)
     config = MeanConfig(dataset=first.config.dataset, members=members, task=first.task, seed=run.seed)

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.common import save_figure, table
+from jobs.common import format_table, save_figure
 from jobs.training_mean import log_means, mean_of
-from jobs.training_run import Outcome, Request, stages_of
+from jobs.training_run import Outcome, TrainingRequest, stages_of
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.datasets.manifest import Manifest
-from tonearm.features.given import Artists
+from tonearm.features.metadata import ArtistsFeature
 from tonearm.models import count_parameters
 from tonearm.recommend.artist_embeddings import overlap_of_table
 from tonearm.tasks.base import Task
-from tonearm.tracking.patience import patiently, try_briefly
+from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.batches import truth_of
 from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
 from tonearm.training.evaluate import Scores, score_runs, trivial_scores
 from tonearm.training.predictions import TrackPredictions
-from tonearm.training.stages import Finished
+from tonearm.training.stages import FinishedStage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,7 @@ ENSEMBLE = "mean of them"
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelRow:
     """One model's test scores.
 
     Attributes
@@ -65,7 +65,7 @@ class Row:
         return float(np.std([e[metric] for e in self.each], ddof=1)) if len(self.each) > 1 else 0.0
 
 
-def report_runs(request: Request, outcome: Outcome) -> list[Row]:
+def report_runs(request: TrainingRequest, outcome: Outcome) -> list[ModelRow]:
     """Print, plot and log what came of a training; returns a row a stage, and one for the ensemble if there is one."""
     try:
         rows = [_stage_row(name, done) for name, done in stages_of(outcome.runs)]
@@ -76,17 +76,17 @@ def report_runs(request: Request, outcome: Outcome) -> list[Row]:
         print(f"\n=== {request.name} on {outcome.manifest.name}: {request.recipe.source}")
         print(_table(rows, request, len(rows[-1].by_seed[0].classes)))
         overlaps = _overlaps(outcome)
-        _more(request, rows[-1], overlaps)
+        _print_details(request, rows[-1], overlaps)
         if request.recipe.ensemble:
             log_means(outcome)
-        _keep(request, outcome, rows, overlaps)
+        _save_report(request, outcome, rows, overlaps)
     except BaseException as error:
-        try_briefly(outcome.parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        retry_best_effort(outcome.parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     return rows
 
 
-def _more(request: Request, last: Row, overlaps: Mapping[str, dict[str, float]]) -> None:
+def _print_details(request: TrainingRequest, last: ModelRow, overlaps: Mapping[str, dict[str, float]]) -> None:
     """What else a person wants to know of the result."""
     windows = [m for m in last.each[0] if m.startswith("window_")]
     if windows:
@@ -102,7 +102,7 @@ def _more(request: Request, last: Row, overlaps: Mapping[str, dict[str, float]])
         print("  (its test pairs are those that it was trained on: the table knows no other artists)")
 
 
-def _stage_row(name: str, done: Sequence[Finished]) -> Row:
+def _stage_row(name: str, done: Sequence[FinishedStage]) -> ModelRow:
     tests = [d.test for d in done]
     seconds = float(np.mean([sum(h["epoch_seconds"] for h in d.folder.history()) for d in done]))
     trained = isinstance(done[0].config, TrialConfig)
@@ -110,16 +110,16 @@ def _stage_row(name: str, done: Sequence[Finished]) -> Row:
     return _row(name, done, tests, [d.folder.window_metrics() for d in done], weights, seconds)
 
 
-def _ensemble_row(outcome: Outcome, members: Sequence[Row]) -> Row:
+def _ensemble_row(outcome: Outcome, members: Sequence[ModelRow]) -> ModelRow:
     means = [mean_of(run, "test") for run in outcome.runs]
     weights, seconds = sum(r.parameters or 0 for r in members), sum(r.seconds for r in members)
     return _row(ENSEMBLE, [run.results[0] for run in outcome.runs], means, [{}] * len(means), weights or None, seconds)
 
 
 def _row(
-    name: str, done: Sequence[Finished], tests: Sequence[TrackPredictions], windows: Sequence[dict[str, float]],
+    name: str, done: Sequence[FinishedStage], tests: Sequence[TrackPredictions], windows: Sequence[dict[str, float]],
     weights: int | None, seconds: float,
-) -> Row:  # fmt: skip
+) -> ModelRow:  # fmt: skip
     task = done[0].task
     each = [{**task.metrics(t.probabilities, t.target, t.groups), **w} for t, w in zip(tests, windows, strict=True)]
     trivial = [trivial_scores(task, _train_target(d), t.target, len(t.classes), t.groups)
@@ -129,7 +129,7 @@ def _row(
     if any(t.groups != together[0].groups for t in together):  # ids may differ: pairs of artists are drawn
         raise JobError(f"stage {name!r} was tested on other groups with other seeds: their scores cannot be averaged")
     pooled = score_runs(task, [(t.probabilities, t.target) for t in together], together[0].groups)
-    return Row(name, task, each, together, pooled, trivial, weights, seconds)
+    return ModelRow(name, task, each, together, pooled, trivial, weights, seconds)
 
 
 def _together(folds: Sequence[TrackPredictions]) -> TrackPredictions:
@@ -140,12 +140,12 @@ def _together(folds: Sequence[TrackPredictions]) -> TrackPredictions:
     )  # fmt: skip
 
 
-def _train_target(done: Finished) -> np.ndarray:
-    if isinstance(done.config, TrialConfig) and isinstance(done.config.feature, Artists):
+def _train_target(done: FinishedStage) -> np.ndarray:
+    if isinstance(done.config, TrialConfig) and isinstance(done.config.feature, ArtistsFeature):
         return done.validation.target  # all pairs are trained on
     manifest: Manifest = done.manifest
-    names = done.task.names(truth_of(manifest.tracks, manifest.facts), manifest.classes)
-    return done.task.encode(truth_of(manifest.of("train"), manifest.facts), names)
+    names = done.task.names(truth_of(manifest.tracks, manifest.metadata), manifest.classes)
+    return done.task.encode(truth_of(manifest.of("train"), manifest.metadata), names)
 
 
 def _overlaps(outcome: Outcome) -> dict[str, dict[str, float]]:
@@ -153,14 +153,14 @@ def _overlaps(outcome: Outcome) -> dict[str, dict[str, float]]:
     found = {}
     for name, done in stages_of(outcome.runs):
         config = done[0].config
-        if isinstance(config, TrialConfig) and isinstance(config.feature, Artists):
+        if isinstance(config, TrialConfig) and isinstance(config.feature, ArtistsFeature):
             found[f"{name}, mean Jaccard overlap of related artists and nearest neighbours"] = overlap_of_table(
                 load_bundle(done[0].folder.bundle_uri), done[0].manifest
             )
     return found
 
 
-def _table(rows: Sequence[Row], request: Request, outputs: int) -> str:
+def _table(rows: Sequence[ModelRow], request: TrainingRequest, outputs: int) -> str:
     task = rows[-1].task
     runs = f"{request.seeds} seed{'s' if request.seeds > 1 else ''}"
     runs += f" x {request.folds} folds" if request.folds else ""
@@ -182,10 +182,10 @@ def _table(rows: Sequence[Row], request: Request, outputs: int) -> str:
         lines.append(("chance", *cells, "", ""))
     together = "of all folds' test tracks together" if request.folds else "of the mean over the seeds"
     several = f"\n  ±: between runs; [95 %]: {together}, groups drawn anew" if len(rows[-1].each) > 1 else ""
-    return table(lines) + several
+    return format_table(lines) + several
 
 
-def _cell(row: Row, metric: str) -> str:
+def _cell(row: ModelRow, metric: str) -> str:
     interval = row.pooled.intervals[metric]
     spread = f" ± {row.deviation(metric):.4f}" if len(row.each) > 1 else ""
     return f"{row.mean(metric):.4f}{spread} [{interval.low:.4f}, {interval.high:.4f}]"
@@ -199,10 +199,10 @@ def _class_table(runs: Sequence[dict[str, dict[str, float]]], most: int = 20) ->
     shown = sorted(by_class, key=lambda c: -by_class[c].get("tracks", 0.0))[:most]
     rows += [(name, *(f"{by_class[name][c]:.3f}".rstrip("0").rstrip(".") for c in columns)) for name in shown]
     rest = len(by_class) - len(shown)
-    return table(rows) + (f"\n  and {rest} more" if rest else "")
+    return format_table(rows) + (f"\n  and {rest} more" if rest else "")
 
 
-def runs_plot(rows: Sequence[Row], title: str) -> Figure:
+def runs_plot(rows: Sequence[ModelRow], title: str) -> Figure:
     """Every model's score in every run, its mean, and what needs no model."""
     from matplotlib.figure import Figure
 
@@ -223,7 +223,9 @@ def runs_plot(rows: Sequence[Row], title: str) -> Figure:
     return figure
 
 
-def _keep(request: Request, outcome: Outcome, rows: Sequence[Row], overlaps: Mapping[str, dict[str, float]]) -> None:
+def _save_report(
+    request: TrainingRequest, outcome: Outcome, rows: Sequence[ModelRow], overlaps: Mapping[str, dict[str, float]]
+) -> None:
     """Write the report's figures to MLflow and to the report folder."""
     figure = runs_plot(rows, f"{request.name} on {outcome.manifest.name}")
     folder = storage.join(home.reports_home(outcome.manifest.name), f"{request.name}-{outcome.signature}")
@@ -244,5 +246,5 @@ def _keep(request: Request, outcome: Outcome, rows: Sequence[Row], overlaps: Map
         outcome.parent.metrics({f"test_{m}_deviation": last.deviation(m) for m in last.each[0]})
         outcome.parent.end()
 
-    patiently(complete)
+    retry(complete)
     print(f"  plots and summary: {folder}; MLflow: {home.tracking_uri()}")

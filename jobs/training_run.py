@@ -14,25 +14,25 @@ from tonearm.core import home
 from tonearm.core.progress import StatusLine
 from tonearm.core.seeding import digest
 from tonearm.datasets.base import DatasetConfig
-from tonearm.datasets.folds import with_fold
+from tonearm.datasets.folds import split_by_fold
 from tonearm.datasets.manifest import Manifest, Track
-from tonearm.datasets.split_report import report as split_report
+from tonearm.datasets.split_report import report_splits as split_report
 from tonearm.features.base import Representation
-from tonearm.sweeps.results import ENDING, ERROR, figures_of, log_config, log_history, log_outcome, run_tags
+from tonearm.sweeps.results import ENDING, ERROR, log_config, log_history, log_outcome, metrics_to_log, run_tags
 from tonearm.tracking import names
 from tonearm.tracking.buffer import BufferedRun
 from tonearm.tracking.log import RunWriter, Status
-from tonearm.tracking.patience import patiently, try_briefly
+from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage, StageConfig, recipe_representations
-from tonearm.training.stages import Finished, Places, StageRun, seeded
+from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
 
 Check = Callable[[Sequence[Track], Sequence[Representation], ClipConfig], None]
 Identity = tuple[str, str, str, Mapping[str, Any], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainingRequest:
     """What was asked for.
 
     Attributes
@@ -59,7 +59,7 @@ class Request:
     device: str = "cpu"
     max_rejected: float = 0.2
     descriptors: bool = False
-    facts: str = ""
+    metadata: str = ""
 
     def signature_on(self, manifests: Iterable[Manifest]) -> str:
         """Identity of all that is asked for, and of the data as they are there."""
@@ -70,7 +70,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Run:
+class FoldRun:
     """All stages of one seed and one fold.
 
     Attributes
@@ -85,21 +85,21 @@ class Run:
 
     seed: int
     fold: str
-    finished: dict[str, Finished]
-    results: list[Finished]
+    finished: dict[str, FinishedStage]
+    results: list[FinishedStage]
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What came of a request: its runs, the data, the run in MLflow that holds the others, and its identity."""
 
-    runs: list[Run]
+    runs: list[FoldRun]
     manifest: Manifest
     parent: RunWriter
     signature: str
 
 
-def run_request(request: Request) -> Outcome:
+def run_request(request: TrainingRequest) -> Outcome:
     """Prepare the data and train whatever is missing."""
     manifests = prepare_data(request)
     stop_ray()  # training is one process: it has the cores to itself
@@ -109,7 +109,7 @@ def run_request(request: Request) -> Outcome:
               "ensemble": request.recipe.ensemble,
               "source": request.recipe.source}  # fmt: skip
     name, tags = f"{request.name}-{signature}", {names.DATA: own.signature()}
-    parent = patiently(RunWriter.open, own.name, name, None, params, tags)
+    parent = retry(RunWriter.open, own.name, name, None, params, tags)
     try:
         runs = [
             _run(request, manifests, seed, fold, parent)
@@ -117,13 +117,13 @@ def run_request(request: Request) -> Outcome:
             for fold in (range(request.folds) if request.folds else [-1])
         ]
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
-        try_briefly(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        retry_best_effort(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     return Outcome(runs, own, parent, signature)
 
 
 def prepare_data(
-    request: Request, also: Sequence[Representation] = (), check: Check = lambda tracks, features, clip: None
+    request: TrainingRequest, also: Sequence[Representation] = (), check: Check = lambda tracks, features, clip: None
 ) -> dict[str, Manifest]:
     """The data of every data set that the recipe names, by the signature of its config; what is missing is extracted.
 
@@ -154,24 +154,24 @@ def prepare_data(
         found[signature], _ = prepare(
             catalogue, features, clip, least or 1.0, request.split_seed, request.max_rejected, request.device,
             descriptors=request.descriptors, predicted=request.descriptors, classes=classes, grouped=request.grouped,
-            facts=request.facts if asked else "", balanced=balanced, fractions=recipe.fractions,
+            metadata=request.metadata if asked else "", balanced=balanced, fractions=recipe.fractions,
         )  # fmt: skip
     return found
 
 
-def _run(request: Request, manifests: dict[str, Manifest], seed: int, fold: int, parent: RunWriter) -> Run:
-    places = Places(home.features_home(), f"{home.trials_home()}/single", home.node_cache(), request.device)
+def _run(request: TrainingRequest, manifests: dict[str, Manifest], seed: int, fold: int, parent: RunWriter) -> FoldRun:
+    places = StagePaths(home.features_home(), f"{home.trials_home()}/single", home.node_cache(), request.device)
     label = f"{fold + 1}/{request.folds}" if fold >= 0 else ""
-    finished: dict[str, Finished] = {}
+    finished: dict[str, FinishedStage] = {}
     above = parent
     own = manifests[request.recipe.data.signature()]
     if label:
-        split = with_fold(own.tracks, request.folds, fold, request.split_seed, request.grouped)
+        split = split_by_fold(own.tracks, request.folds, fold, request.split_seed, request.grouped)
         own = dataclasses.replace(own, tracks=split)
         if seed == 0:
             print(f"  fold {label}: {split_report(own).lines()[0]}")
         name, params = f"fold-{fold + 1}-seed-{seed}", {"fold": label, "seed": seed}
-        above = patiently(RunWriter.open, own.name, name, parent.run_id, params)
+        above = retry(RunWriter.open, own.name, name, parent.run_id, params)
     try:
         for stage in request.recipe.stages:
             # A table of artists, say, has data of its own, which the folds do not divide.
@@ -182,28 +182,28 @@ def _run(request: Request, manifests: dict[str, Manifest], seed: int, fold: int,
             finished[stage.name] = train_stage(run, seed, above.run_id)
     except BaseException as error:
         if label:
-            try_briefly(above.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            retry_best_effort(above.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     if label:
-        patiently(above.end)
+        retry(above.end)
     by_name = [finished[s.name] for s in request.recipe.results()]
-    return Run(seed, label, finished, by_name)
+    return FoldRun(seed, label, finished, by_name)
 
 
-def train_stage(run: StageRun, seed: int, parent: str) -> Finished:
+def train_stage(run: StageRun, seed: int, parent: str) -> FinishedStage:
     """Train one stage, or what is left of it, as a run of its own below the run ``parent``."""
     config, task, line = run.config, run.config.task, StatusLine()
     of = f"{run.stage.name}{f', fold {config.dataset.fold}' if config.dataset.fold else ''}, seed {seed}"
     name, tags = f"{run.stage.name}-{config.signature()}", run_tags(config, run.folder.uri)
     identity = (config.dataset.name, name, parent, config.flatten(), tags)
-    most = config.optim.most_epochs if isinstance(config, TrialConfig) else 1
+    most = config.optim.max_epochs if isinstance(config, TrialConfig) else 1
     history: list[dict[str, Any]] = []
     sending = BufferedRun(*identity)
     try:
         for metrics in run.run():
             history.append(metrics)
             if not metrics["replayed"]:
-                sending.metrics(figures_of(metrics), metrics["epoch"])
+                sending.metrics(metrics_to_log(metrics), metrics["epoch"])
             line.show(
                 f"  {of}: epoch {metrics['epoch']}/{most}, training loss {metrics['train_loss']:.4f}, validation "
                 f"{task.primary} {metrics[f'validation_{task.primary}']:.4f}, best {metrics['best']:.4f}"
@@ -214,15 +214,15 @@ def train_stage(run: StageRun, seed: int, parent: str) -> Finished:
         sending.tag(ERROR, str(error)[-5000:])
         sending.close()
         status: Status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-        try_briefly(_end_badly, identity, config, status)
+        retry_best_effort(_end_badly, identity, config, status)
         raise
     line.say(_sentence(of, done, history))
     sending.close()
-    patiently(_complete, identity, done, history, say=line.say)
+    retry(_complete, identity, done, history, say=line.say)
     return done
 
 
-def _sentence(of: str, done: Finished, history: list[dict[str, float]]) -> str:
+def _sentence(of: str, done: FinishedStage, history: list[dict[str, float]]) -> str:
     task = done.task
     test = task.metrics(done.test.probabilities, done.test.target, done.test.groups)
     seconds = sum(h["epoch_seconds"] for h in history)
@@ -232,7 +232,7 @@ def _sentence(of: str, done: Finished, history: list[dict[str, float]]) -> str:
     )
 
 
-def _complete(identity: Identity, done: Finished, history: list[dict[str, Any]]) -> None:
+def _complete(identity: Identity, done: FinishedStage, history: list[dict[str, Any]]) -> None:
     """Scores, plots and predictions of a finished stage, once: the tag that comes last says that all is there."""
     writer = RunWriter.open(*identity)
     if writer.tags().get(ENDING) != "completed":
@@ -249,7 +249,7 @@ def _end_badly(identity: Identity, config: StageConfig, status: Status) -> None:
     writer.end(status)
 
 
-def stages_of(runs: list[Run]) -> Iterator[tuple[str, list[Finished]]]:
+def stages_of(runs: list[FoldRun]) -> Iterator[tuple[str, list[FinishedStage]]]:
     """Every stage by name with what came of it in all runs."""
     for name in runs[0].finished:
         yield name, [r.finished[name] for r in runs]

@@ -7,9 +7,9 @@ from typing import Any
 from search_spaces.recipes import RECIPES
 from search_spaces.recipes.whitell import WHOLE_CLIP
 from tonearm.features.base import Representation
-from tonearm.features.names import NAMED
+from tonearm.features.presets import PRESETS
 from tonearm.sweeps import Choice, LogUniform, Uniform
-from tonearm.sweeps.domains import Domain, as_people_read
+from tonearm.sweeps.domains import Domain, round_significant
 from tonearm.training.config import WindowConfig
 from tonearm.training.recipe import Recipe
 
@@ -41,7 +41,7 @@ SWEPT_EPOCHS = 60
 def rates(published: float, decades: float = 1.0) -> LogUniform:
     """Learning rates so many decades below and above the published one."""
     factor = 10**decades
-    return LogUniform(as_people_read(published / factor), as_people_read(published * factor))
+    return LogUniform(round_significant(published / factor), round_significant(published * factor))
 
 
 def optimiser(lr: float, batch_sizes: tuple[int, ...], decades: float = 1.0) -> Fields:
@@ -61,7 +61,7 @@ def scheduled(lr: float, batch_sizes: tuple[int, ...], decades: float = 1.0) -> 
 
 def changed(name: str, **changes: Any) -> Representation:
     """A representation by name with fields changed, and all of its frames: its hop may vary."""
-    return NAMED[name].replace({"frames": None, **changes})
+    return PRESETS[name].replace({"frames": None, **changes})
 
 
 def only(recipe: str, *stages: str) -> Recipe:

@@ -18,7 +18,7 @@ from search_spaces.fields import (
 )
 from search_spaces.recipes import RECIPES
 from search_spaces.recipes.whitell import SINGLE
-from tonearm.features.names import NAMED, THESIS
+from tonearm.features.presets import PRESETS, THESIS_PRESETS
 from tonearm.models import FreqConfig, TimeConfig
 from tonearm.sweeps import Asha, Choice, LogUniform, SearchSpace, Tpe, Uniform
 
@@ -162,7 +162,7 @@ def multi_label() -> SearchSpace:
     return SearchSpace(
         base=only("multi_label", "time_mel").replace({"optim.epochs": SWEPT_EPOCHS}),
         over={
-            "feature": Choice(*(NAMED[name] for name in ("stft_halved", "mel", "cqt"))),
+            "feature": Choice(*(PRESETS[name] for name in ("stft_halved", "mel", "cqt"))),
             **NORMALISATION,
             "model": Choice(TimeConfig(), FreqConfig()),
             **DROPOUT,
@@ -177,8 +177,8 @@ def multi_label() -> SearchSpace:
 
 
 SPACES: dict[str, Callable[[], SearchSpace]] = {
-    **{f"{model}_{name}": _single(model, name) for model in SINGLE for name in THESIS},
-    **{f"time_freq_{name}": _stacked(name) for name in THESIS},
+    **{f"{model}_{name}": _single(model, name) for model in SINGLE for name in THESIS_PRESETS},
+    **{f"time_freq_{name}": _stacked(name) for name in THESIS_PRESETS},
     **{f"rnn_{name}": _recurrent(name) for name in SHORT},
     "genre_ensemble": genre_ensemble,
     "multi_label": multi_label,

@@ -11,7 +11,7 @@ from typing import Any
 
 from search_spaces.fields import Fields
 from tonearm.features.augment import AugmentConfig
-from tonearm.features.names import NAMED, THESIS
+from tonearm.features.presets import PRESETS, THESIS_PRESETS
 from tonearm.models import FreqConfig, ModelConfig, SimpleConfig, TimeConfig
 from tonearm.sweeps import Choice, Full, Grid, SearchSpace
 from tonearm.tasks import SingleLabel
@@ -27,7 +27,7 @@ def question(over: Fields, changes: Mapping[str, Any] | None = None) -> SearchSp
     """A grid over a trial that a laptop trains in minutes."""
     base = TrialConfig(
         dataset=DatasetRef(name="scores"),
-        feature=NAMED["mel"],
+        feature=PRESETS["mel"],
         model=TimeConfig(),
         task=SingleLabel(),
         window=WINDOW,
@@ -42,7 +42,7 @@ def time_or_simple() -> SearchSpace:
     ``python -m jobs.compare SWEEP --by model --within feature.kind``
     """
     return question({
-        "feature": Choice(*(NAMED[name] for name in THESIS)),
+        "feature": Choice(*(PRESETS[name] for name in THESIS_PRESETS)),
         "model": Choice(TimeConfig(), FreqConfig(), SimpleConfig()),
     })  # fmt: skip
 
@@ -73,7 +73,7 @@ def kernel_shape() -> SearchSpace:
 
     ``python -m jobs.compare SWEEP --top 10``, and ``--by model --within feature.kind`` for Time, Freq and Simple
     """
-    return question({"feature": Choice(NAMED["mel"], NAMED["cqt"]), "model": Choice(*SHAPES)})
+    return question({"feature": Choice(PRESETS["mel"], PRESETS["cqt"]), "model": Choice(*SHAPES)})
 
 
 def normalisation() -> SearchSpace:
@@ -82,7 +82,7 @@ def normalisation() -> SearchSpace:
     ``python -m jobs.compare SWEEP --by feature.normalisation --within model``
     """
     return question({
-        "feature": Choice(NAMED["mel"], NAMED["cqt"]),
+        "feature": Choice(PRESETS["mel"], PRESETS["cqt"]),
         "feature.normalisation": Choice("frame", "track", "none"),
         "model": Choice(TimeConfig(), SimpleConfig()),
     })  # fmt: skip
@@ -93,7 +93,7 @@ def octave_resolution() -> SearchSpace:
 
     ``python -m jobs.compare SWEEP --by feature.bins_per_octave --within model``
     """
-    options = (NAMED["cqt"].replace({"bins_per_octave": bins, "n_bins": 7 * bins}) for bins in (12, 24, 36))
+    options = (PRESETS["cqt"].replace({"bins_per_octave": bins, "n_bins": 7 * bins}) for bins in (12, 24, 36))
     return question({"feature": Choice(*options), "model": Choice(TimeConfig(), FreqConfig())})
 
 

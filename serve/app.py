@@ -7,7 +7,7 @@ Annotations here are objects, not text (no ``from __future__ import annotations`
 from ray import serve
 from ray.serve import Application
 
-from serve.deployments import Listener
+from serve.deployments import ModelReplica
 from serve.ingress import Ingress
 from serve.settings import INGRESS_CPUS, AppArgs
 from tonearm.core.threads import thread_environment
@@ -23,8 +23,8 @@ def build(args: AppArgs) -> Application:
     """
     threads = {"env_vars": thread_environment()}
     listener = serve.deployment(
-        Listener,
-        name="Listener",
+        ModelReplica,
+        name="ModelReplica",
         num_replicas=args.replicas,
         max_ongoing_requests=4,  # decoding is work, not waiting: more at once only queue in the replica
         ray_actor_options={"num_cpus": args.cpus, "runtime_env": threads},

@@ -8,7 +8,7 @@ from typing import Any
 from tonearm.core.threads import limit_threads
 
 
-class Listener:
+class ModelReplica:
     """Holds a model and its catalogue in memory and answers for encoded audio.
 
     What is wrong with a recording comes back as a value, ``{"problem": reason, "detail": ...}``: an exception would

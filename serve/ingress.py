@@ -22,11 +22,11 @@ from starlette.types import Message, Receive
 from serve.schemas import Classification, Health, Problem, Recommendation
 from serve.settings import MOST_NEIGHBOURS, AppArgs
 
-FIELD = "audio"
+AUDIO_FIELD = "audio"
 MULTIPART_OVERHEAD = 64 * 1024  # bytes that a form's boundaries and headers may add to the file
 
 #: Status of what the gate for audio finds; anything else that is wrong with a recording is 422.
-STATUS = {"empty": 400, "undecodable": 415, "bad_header": 415, "too_long": 413}
+STATUS_BY_REASON = {"empty": 400, "undecodable": 415, "bad_header": 415, "too_long": 413}
 
 logger = logging.getLogger("ray.serve")
 PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 413, 415, 422, 500)}
@@ -37,8 +37,8 @@ UPLOAD = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "properties": {FIELD: {"type": "string", "format": "binary"}},
-                    "required": [FIELD],
+                    "properties": {AUDIO_FIELD: {"type": "string", "format": "binary"}},
+                    "required": [AUDIO_FIELD],
                 }
             },
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
@@ -116,7 +116,9 @@ async def read_upload(request: Request, limit: int) -> bytes:
     counted = Request(request.scope, _ending_at(allowed, request.receive, too_large))
     audio = await _form_field(counted, limit, too_large) if form else await counted.body()
     if not audio:
-        raise RefusedError(400, "empty", f"no bytes were sent: upload a recording, e.g. curl -F {FIELD}=@song.mp3 URL")
+        raise RefusedError(
+            400, "empty", f"no bytes were sent: upload a recording, e.g. curl -F {AUDIO_FIELD}=@song.mp3 URL"
+        )
     return audio
 
 
@@ -139,11 +141,15 @@ async def _form_field(request: Request, limit: int, too_large: RefusedError) -> 
         form = await request.form(max_files=1, max_fields=8)
     except (MultiPartException, HTTPException) as error:
         detail = getattr(error, "message", None) or getattr(error, "detail", "")
-        raise RefusedError(400, "bad_form", f"the form is broken ({detail}): use curl -F {FIELD}=@song.mp3") from None
+        raise RefusedError(
+            400, "bad_form", f"the form is broken ({detail}): use curl -F {AUDIO_FIELD}=@song.mp3"
+        ) from None
     try:
-        upload = form.get(FIELD)
+        upload = form.get(AUDIO_FIELD)
         if not isinstance(upload, UploadFile):
-            raise RefusedError(400, "no_audio", f"the form has no file {FIELD!r}: use curl -F {FIELD}=@song.mp3")
+            raise RefusedError(
+                400, "no_audio", f"the form has no file {AUDIO_FIELD!r}: use curl -F {AUDIO_FIELD}=@song.mp3"
+            )
         if (upload.size or 0) > limit:
             raise too_large
         return await upload.read()
@@ -181,5 +187,5 @@ class Ingress:
         answer: dict[str, Any] = await self._listener.answer.remote(audio, neighbours)
         if "problem" in answer:
             reason = answer["problem"]
-            raise RefusedError(STATUS.get(reason, 422), reason, answer["detail"])
+            raise RefusedError(STATUS_BY_REASON.get(reason, 422), reason, answer["detail"])
         return answer

@@ -16,8 +16,8 @@ from tonearm.core.seeding import derive_seed, digest
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Split, Track
 from tonearm.features import Mel
-from tonearm.features.scaling import statistics
-from tonearm.features.shards import PartWriter
+from tonearm.features.normalisation import statistics
+from tonearm.features.shards import ShardWriter
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.models.simple import SimpleConfig
 from tonearm.tasks import SingleLabel
@@ -115,7 +115,7 @@ def toy_spectrogram(label: str, seed: int, bands: int = 32, frames: int = 60) ->
 
 def write_part(uri: str, keys: Sequence[str], arrays: Sequence[FloatArray]) -> int:
     """One part of a store, a clip a track; returns the bytes written."""
-    writer = PartWriter(uri)
+    writer = ShardWriter(uri)
     for key, values in zip(keys, arrays, strict=True):
         writer.add_values(key, values, statistics(values))
     return writer.close()

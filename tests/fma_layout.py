@@ -24,7 +24,7 @@ COLUMNS = tuple(
 )
 GENRES = {2: "International", 10: "Pop", 12: "Rock", 21: "Hip-Hop", 76: "Experimental Pop", 103: "Singer-Songwriter"}
 
-Row = Mapping[str, str]
+TrackRow = Mapping[str, str]
 
 
 def fma_row(
@@ -34,7 +34,7 @@ def fma_row(
     genres: str = "[12]",
     artist: str = "1",
     **more: str,
-) -> Row:
+) -> TrackRow:
     """A row as FMA has it; further columns by their names with an underscore, e.g. ``track__title``."""
     known = {
         "set.split": split, "set.subset": subset, "track.genre_top": top, "track.genres": genres,
@@ -44,7 +44,9 @@ def fma_row(
     return {**known, **{name.replace("__", "."): value for name, value in more.items()}}
 
 
-def write_tracks(path: Path, rows: Mapping[int, Row], columns: Sequence[str] = COLUMNS, index: bool = True) -> None:
+def write_tracks(
+    path: Path, rows: Mapping[int, TrackRow], columns: Sequence[str] = COLUMNS, index: bool = True
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -68,7 +70,7 @@ def write_clip(folder: Path, track_id: int, frequency: float | None = None) -> P
     return path
 
 
-def write_fma(root: Path, rows: Mapping[int, Row], clips: str = "fma_small") -> Path:
+def write_fma(root: Path, rows: Mapping[int, TrackRow], clips: str = "fma_small") -> Path:
     """Tables in ``fma_metadata`` and a clip a row."""
     write_tracks(root / "fma_metadata" / "tracks.csv", rows)
     write_genres(root / "fma_metadata" / "genres.csv")

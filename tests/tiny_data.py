@@ -14,7 +14,7 @@ import numpy as np
 from tests.builders import encode, music
 from tests.fma_layout import fma_row, write_genres, write_tracks
 from tonearm.core.seeding import derive_seed
-from tonearm.datasets.facts import Facts, save_facts
+from tonearm.datasets.metadata import Metadata, save_metadata
 
 SECONDS = 12.5
 LABELS = ("high", "low")
@@ -174,7 +174,7 @@ def write_factors(path: Path, recordings: Sequence[Recording]) -> Path:
     """Factors of all artists but one, as ``jobs.factors`` writes them."""
     names = sorted({r.artist for r in recordings})[1:]
     vectors = np.random.default_rng(0).normal(size=(len(names), FACTORS))
-    save_facts(str(path), Facts(names, {"factors": vectors}))
+    save_metadata(str(path), Metadata(names, {"factors": vectors}))
     return path
 
 

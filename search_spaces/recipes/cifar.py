@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from search_spaces.recipes.whitell import ONCE, SINGLE, SOURCE, trial
 from tonearm.datasets import Cifar100Config
-from tonearm.features.given import Picture
+from tonearm.features.metadata import PictureFeature
 from tonearm.training.recipe import Recipe, Stage
 
 PUBLISHED = {"simple": 0.571, "time": 0.468, "freq": 0.454}
@@ -14,7 +14,7 @@ PUBLISHED = {"simple": 0.571, "time": 0.468, "freq": 0.454}
 
 def _control(model: str) -> Callable[[], Recipe]:
     def recipe() -> Recipe:
-        config = trial(Picture(size=32), SINGLE[model]).replace({"window": ONCE})
+        config = trial(PictureFeature(size=32), SINGLE[model]).replace({"window": ONCE})
         return Recipe(Cifar100Config(), (Stage(f"{model}_cifar", config),), SOURCE, f"F1 {PUBLISHED[model]:.3f}")
 
     recipe.__doc__ = f"Control: {model.capitalize()} on CIFAR-100, where square kernels must win."

@@ -8,8 +8,8 @@ from search_spaces.recipes.whitell import ONCE
 from tonearm.audio.windows import ClipConfig
 from tonearm.datasets import ArtistsConfig, FolderConfig, PlaylistsConfig, SpotifyConfig
 from tonearm.features.base import Feature
-from tonearm.features.given import Table
-from tonearm.features.names import NAMED
+from tonearm.features.metadata import TableFeature
+from tonearm.features.presets import PRESETS
 from tonearm.models import (
     ModelConfig,
     PlaylistCnnConfig,
@@ -31,7 +31,7 @@ def playlist_cnn() -> Recipe:
     """Playlists: how well a song fits each of them (Stern)."""
     config = TrialConfig(
         dataset=DatasetRef(name="playlists"),
-        feature=NAMED["mel_playlist"],
+        feature=PRESETS["mel_playlist"],
         model=PlaylistCnnConfig(),
         task=Playlists(training="softmax"),
         clip=ClipConfig(seconds=120.0, position="start", tail="pad"),
@@ -48,7 +48,7 @@ def _danceability(name: str, feature: str, model: ModelConfig, frames: int) -> C
     def recipe() -> Recipe:
         config = TrialConfig(
             dataset=DatasetRef(name="folder"),
-            feature=NAMED[feature],
+            feature=PRESETS[feature],
             model=model,
             task=Regression(target="danceability"),
             clip=ClipConfig(tail="pad"),
@@ -65,7 +65,7 @@ def temporal_pooling() -> Recipe:
     """Collaborative factors from audio (Dieleman 2014); the factors come from python -m jobs.factors."""
     config = TrialConfig(
         dataset=DatasetRef(name="artists"),
-        feature=NAMED["mel_temporal"],
+        feature=PRESETS["mel_temporal"],
         model=TemporalPoolingConfig(),
         task=Embedding(target="factors", loss_kind="mse"),
         window=WindowConfig(frames=599, train_per_track=1, per_track=1),
@@ -79,7 +79,7 @@ def arriojas_trial(data: SpotifyConfig, model: TabularMlpConfig, optim: OptimCon
     """A network on Spotify's audio features."""
     return TrialConfig(
         dataset=DatasetRef(name="spotify"),
-        feature=feature or Table(columns=data.feature_columns, scaling="minmax"),
+        feature=feature or TableFeature(columns=data.feature_columns, scaling="minmax"),
         model=model,
         task=Tabular(first_label=True),
         window=ONCE,
@@ -125,7 +125,7 @@ def _wide(name: str, frequency_scale: float) -> Stage:
     optim = OptimConfig(
         lr=5e-4, batch_size=256, epochs=40, patience=8, optimizer="adamw", weight_decay=1e-4, schedule="cosine"
     )
-    return Stage(name, arriojas_trial(WIDER, model, optim, Table(columns=WIDER.feature_columns)))
+    return Stage(name, arriojas_trial(WIDER, model, optim, TableFeature(columns=WIDER.feature_columns)))
 
 
 ARRIOJAS = "Arriojas (SYSTEMS.md, section 5)"

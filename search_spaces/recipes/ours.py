@@ -7,7 +7,7 @@ from collections.abc import Callable
 from tonearm.datasets import FolderConfig
 from tonearm.features import Chroma, Contrast, Mfcc
 from tonearm.features.augment import AugmentConfig
-from tonearm.features.names import NAMED
+from tonearm.features.presets import PRESETS
 from tonearm.models import FreqConfig, ModelConfig, TimeConfig
 from tonearm.tasks import SingleLabel
 from tonearm.training.baselines import BaselineConfig
@@ -47,7 +47,7 @@ def small_collection() -> Recipe:
 def _windowed(name: str, model: ModelConfig) -> Stage:
     config = TrialConfig(
         dataset=FOLDER,
-        feature=NAMED["mel"],
+        feature=PRESETS["mel"],
         model=model,
         task=SingleLabel(),
         window=WindowConfig(frames=215, train_per_track=3, per_track=5),

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 from tonearm.datasets import FmaConfig
 from tonearm.features.base import Feature
-from tonearm.features.given import Part, Several
-from tonearm.features.names import NAMED, THESIS
+from tonearm.features.metadata import CompositeFeature, NamedFeature
+from tonearm.features.presets import PRESETS, THESIS_PRESETS
 from tonearm.models import FreqConfig, GenreEnsembleConfig, ModelConfig, RnnConfig, SimpleConfig, TimeConfig
 from tonearm.models.stacked import TimeFreqConfig
 from tonearm.tasks import MultiLabel, SingleLabel, Task
@@ -49,8 +49,8 @@ def trial(feature: Feature, model: ModelConfig, task: Task | None = None, lr: fl
 def pair(name: str, task: Task | None = None, patience: int = 20) -> tuple[Stage, Stage]:
     """Time and Freq on one representation."""
     return (
-        Stage(f"time_{name}", trial(NAMED[name], TimeConfig(), task, patience=patience)),
-        Stage(f"freq_{name}", trial(NAMED[name], FreqConfig(), task, patience=patience)),
+        Stage(f"time_{name}", trial(PRESETS[name], TimeConfig(), task, patience=patience)),
+        Stage(f"freq_{name}", trial(PRESETS[name], FreqConfig(), task, patience=patience)),
     )
 
 
@@ -61,7 +61,7 @@ def published(model: str, name: str) -> str:
 
 def _single(model: str, name: str) -> Callable[[], Recipe]:
     def recipe() -> Recipe:
-        stage = Stage(f"{model}_{name}", trial(NAMED[name], SINGLE[model]))
+        stage = Stage(f"{model}_{name}", trial(PRESETS[name], SINGLE[model]))
         return Recipe(medium(), (stage,), SOURCE, published(model, name))
 
     recipe.__doc__ = f"Genre: {model.capitalize()} on {name}."
@@ -72,7 +72,7 @@ def _stacked(name: str) -> Callable[[], Recipe]:
     def recipe() -> Recipe:
         top = Stage(
             f"time_freq_{name}",
-            trial(NAMED[name], TimeFreqConfig(), patience=5),
+            trial(PRESETS[name], TimeFreqConfig(), patience=5),
             members={"time": f"time_{name}", "freq": f"freq_{name}"},
         )
         return Recipe(medium(), (*pair(name), top), SOURCE, published("time_freq", name))
@@ -91,7 +91,7 @@ def _average(name: str) -> Callable[[], Recipe]:
 
 def _recurrent(name: str) -> Callable[[], Recipe]:
     def recipe() -> Recipe:
-        return Recipe(medium(), (Stage(f"rnn_{name}", trial(NAMED[name], RnnConfig(), patience=5)),), SOURCE)
+        return Recipe(medium(), (Stage(f"rnn_{name}", trial(PRESETS[name], RnnConfig(), patience=5)),), SOURCE)
 
     recipe.__doc__ = f"Genre: three recurrent layers on {name}."
     return recipe
@@ -100,9 +100,11 @@ def _recurrent(name: str) -> Callable[[], Recipe]:
 def genre_ensemble() -> Recipe:
     """Genre: Time and Freq on three spectrograms and RNN on chroma and mfcc, frozen, under dense layers."""
     spectrograms, sequences = ("stft_halved", "mel", "cqt"), ("chroma", "mfcc")
-    inputs = Several(inputs=tuple(Part(name=n, feature=NAMED[n]) for n in (*spectrograms, *sequences)))
+    inputs = CompositeFeature(
+        inputs=tuple(NamedFeature(name=n, feature=PRESETS[n]) for n in (*spectrograms, *sequences))
+    )
     stages = [stage for name in spectrograms for stage in pair(name)]
-    stages += [Stage(f"rnn_{n}", trial(NAMED[n], RnnConfig(), patience=5)) for n in sequences]
+    stages += [Stage(f"rnn_{n}", trial(PRESETS[n], RnnConfig(), patience=5)) for n in sequences]
     top = Stage(
         "genre_ensemble",
         trial(inputs, GenreEnsembleConfig(), lr=1e-4, patience=5),
@@ -121,9 +123,9 @@ def multi_label() -> Recipe:
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
-    **{f"{model}_{name}": _single(model, name) for model in SINGLE for name in THESIS},
-    **{f"time_freq_{name}": _stacked(name) for name in THESIS},
-    **{f"time_freq_avg_{name}": _average(name) for name in THESIS},
+    **{f"{model}_{name}": _single(model, name) for model in SINGLE for name in THESIS_PRESETS},
+    **{f"time_freq_{name}": _stacked(name) for name in THESIS_PRESETS},
+    **{f"time_freq_avg_{name}": _average(name) for name in THESIS_PRESETS},
     **{f"rnn_{name}": _recurrent(name) for name in ("chroma", "mfcc")},
     "genre_ensemble": genre_ensemble,
     "multi_label": multi_label,

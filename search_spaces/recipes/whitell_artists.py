@@ -1,4 +1,4 @@
-"""Whitell 2019: artists as vectors, and what predicts an artist's vector from audio, words, pictures and facts."""
+"""Whitell 2019: artists as vectors, and what predicts an artist's vector from audio, words, pictures and metadata."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from collections.abc import Callable, Sequence
 from search_spaces.recipes.whitell import MOST_EPOCHS, ONCE, SOURCE, WHOLE_CLIP
 from tonearm.datasets import ArtistsConfig
 from tonearm.features.base import Feature
-from tonearm.features.given import Artists, Part, Picture, Several, Table, Tokens
-from tonearm.features.names import NAMED
+from tonearm.features.metadata import (
+    ArtistsFeature,
+    CompositeFeature,
+    NamedFeature,
+    PictureFeature,
+    TableFeature,
+    TokensFeature,
+)
+from tonearm.features.presets import PRESETS
 from tonearm.models import (
     AlbumsConfig,
     ArtistTableConfig,
@@ -43,7 +50,7 @@ def artists_stage() -> Stage:
     """The table of artists' vectors, learned from who is related to whom."""
     config = TrialConfig(
         dataset=DatasetRef(name="artists"),
-        feature=Artists(),
+        feature=ArtistsFeature(),
         model=ArtistTableConfig(),
         task=Relations(dimension=DIMENSION),
         window=ONCE,
@@ -67,7 +74,7 @@ def regression(name: str, feature: Feature, model: ModelConfig, optim: OptimConf
 def convolutional(name: str, model: ModelConfig, representation: str) -> Stage:
     """Time or Freq on a spectrogram."""
     optim = OptimConfig(lr=1e-3, batch_size=8, epochs=MOST_EPOCHS, patience=10)
-    return regression(name, NAMED[representation], model, optim, WHOLE_CLIP)
+    return regression(name, PRESETS[representation], model, optim, WHOLE_CLIP)
 
 
 def branch(name: str) -> Stage:
@@ -80,14 +87,14 @@ BRANCHES: dict[str, Callable[[], Stage]] = {
     "mel_freq": lambda: convolutional("mel_freq", FreqConfig(), "mel"),
     "cqt_time": lambda: convolutional("cqt_time", TimeConfig(), "cqt"),
     "cqt_freq": lambda: convolutional("cqt_freq", FreqConfig(), "cqt"),
-    "chroma": lambda: regression("chroma", NAMED["chroma"], LargeRnnConfig(), RECURRENT, WHOLE_CLIP),
-    "mfcc": lambda: regression("mfcc", NAMED["mfcc"], LargeRnnConfig(), RECURRENT, WHOLE_CLIP),
+    "chroma": lambda: regression("chroma", PRESETS["chroma"], LargeRnnConfig(), RECURRENT, WHOLE_CLIP),
+    "mfcc": lambda: regression("mfcc", PRESETS["mfcc"], LargeRnnConfig(), RECURRENT, WHOLE_CLIP),
     "lyrics": lambda: regression(
-        "lyrics", Tokens(), LyricsConfig(),
+        "lyrics", TokensFeature(), LyricsConfig(),
         RECURRENT.replace({"batch_size": 16, "rounds": (Round(lr=1e-5), Round(lr=1e-6))}), ONCE,
     ),
     "albums": lambda: regression(
-        "albums", Picture(size=640), AlbumsConfig(),
+        "albums", PictureFeature(size=640), AlbumsConfig(),
         OptimConfig(lr=1e-5, batch_size=6, epochs=MOST_EPOCHS, patience=4, rounds=(Round(lr=1e-6),)), ONCE,
     ),
 }  # fmt: skip
@@ -98,13 +105,13 @@ FACTS = ("latitude", "longitude", "year")
 def recommendation(extra: Sequence[str], cosine: float) -> Recipe:
     """All branches, then the network that joins their vectors."""
     predicted = [*AUDIO, *(name for name in extra if name in BRANCHES)]
-    parts = [Part(name=n, feature=Table(columns=(n,), width=DIMENSION, scaling="unit", missing="keep"))
+    parts = [NamedFeature(name=n, feature=TableFeature(columns=(n,), width=DIMENSION, scaling="unit", missing="keep"))
              for n in predicted]  # fmt: skip
-    parts += [Part(name=n, feature=Table(columns=(n,), scaling="standard", missing="keep"))
+    parts += [NamedFeature(name=n, feature=TableFeature(columns=(n,), scaling="standard", missing="keep"))
               for n in extra if n in FACTS]  # fmt: skip
     config = TrialConfig(
         dataset=DatasetRef(name="artists"),
-        feature=Several(inputs=tuple(parts)),
+        feature=CompositeFeature(inputs=tuple(parts)),
         model=RecommendationConfig(),
         task=Embedding(target=VECTOR),
         window=ONCE,

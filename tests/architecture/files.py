@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CODE = ("platform/tonearm", "jobs", "search_spaces", "serve")
 #: MLflow runs this file when it loads a model: it must name its model as it is run, so importing it does something.
-RUN_BY_MLFLOW = "tonearm.tracking.pyfunc_model"
+RUN_BY_MLFLOW = "tonearm.inference.pyfunc_model"
 
 
 def repository_files() -> Iterator[Path]:

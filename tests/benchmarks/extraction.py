@@ -26,17 +26,17 @@ from tests.benchmarks.extraction_scaling import measure_gpu, measure_reading, me
 from tonearm.audio.decode import decode
 from tonearm.core.threads import keep_memory, thread_environment
 from tonearm.features import extract
-from tonearm.features.names import THESIS
+from tonearm.features.presets import THESIS_PRESETS
 
 SHARED = Path("../shared/data/soundtracks/clips")
 GATES = {"kinder": 4.0, "naive": 8.5}
 GOALS = {"kinder": 4.5, "naive": 10.0}
-PARITY = dict.fromkeys(THESIS, 0.02) | {"chroma": 0.01}
+PARITY = dict.fromkeys(THESIS_PRESETS, 0.02) | {"chroma": 0.01}
 
 
 def ours(path: str) -> dict[str, Any]:
     """One decoding, one pass."""
-    return dict(extract(decode(path), THESIS))
+    return dict(extract(decode(path), THESIS_PRESETS))
 
 
 def cpu_ms(call: Callable[[str], object], path: Path) -> float:
@@ -73,10 +73,10 @@ def measure_speed(corpus: dict[str, list[Path]]) -> dict[str, dict[str, float]]:
 
 def measure_parity(paths: list[Path]) -> dict[str, float]:
     """The largest difference from librosa of each representation over all clips, of the same samples."""
-    worst = dict.fromkeys(THESIS, 0.0)
+    worst = dict.fromkeys(THESIS_PRESETS, 0.0)
     for path in paths:
         waveform = decode(path)
-        found = extract(waveform, THESIS)
+        found = extract(waveform, THESIS_PRESETS)
         for name, call in librosa_baseline.CALLS.items():
             worst[name] = max(worst[name], float(np.abs(found[name] - call(waveform.samples[0])).max()))
     return {name: round(value, 6) for name, value in worst.items()}
@@ -108,7 +108,7 @@ def main() -> int:
             print(f"  {baseline}: {speed['mp3'][f'{baseline}_ratio']} x (gate {gate}, goal {GOALS[baseline]})")
         parity = measure_parity(corpus["mp3"])
         print("largest difference from librosa (dB; chroma 0..1, mfcc in its unit):", parity)
-        gates["parity"] = all(parity[n] <= PARITY[n] for n in THESIS)
+        gates["parity"] = all(parity[n] <= PARITY[n] for n in THESIS_PRESETS)
         reading = measure_reading(folder)
         gates["reading >= 10000 windows/s"] = bool(reading["windows_per_second"] >= 10_000)
         workers = measure_workers(folder, corpus["mp3"], arguments.tracks) if arguments.tracks else {}

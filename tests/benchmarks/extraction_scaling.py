@@ -19,12 +19,12 @@ import numpy as np
 from tonearm.audio.decode import decode
 from tonearm.audio.windows import ClipConfig
 from tonearm.core.threads import thread_environment
-from tonearm.features import Mel, resolve
-from tonearm.features.names import THESIS
-from tonearm.features.scaling import statistics as feature_statistics
-from tonearm.features.shards import PartWriter
+from tonearm.features import Mel, as_representation
+from tonearm.features.normalisation import statistics as feature_statistics
+from tonearm.features.presets import THESIS_PRESETS
+from tonearm.features.row_store import FINGERPRINT_TABLE
+from tonearm.features.shards import ShardWriter
 from tonearm.features.store import FeatureStore, prepare_store
-from tonearm.features.table import FINGERPRINTS
 
 BATCH = 8
 STORED_TRACKS = 400
@@ -44,13 +44,13 @@ def _work(batch: dict[str, list[str]]) -> int:
 
 def _job(folder: Path, paths: Sequence[Path], tracks: int, name: str) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """A new store and the items of an extraction of all six representations."""
-    features = [resolve(f) for f in THESIS]
+    features = [as_representation(f) for f in THESIS_PRESETS]
     root = str(folder / name)
     for feature in features:
         prepare_store(root, feature)
     job = {"features": [f.to_dict() for f in features], "clip": ClipConfig().to_dict(), "root": root,
            "min_seconds": 1.0, "attempts": uuid.uuid4().hex}  # fmt: skip
-    lacking = " ".join([*(f.store_name() for f in features), FINGERPRINTS])
+    lacking = " ".join([*(f.store_name() for f in features), FINGERPRINT_TABLE])
     items = [
         {"source": str(paths[i % len(paths)]), "key": f"{name}{i:05}", "lacking": lacking, "stamp": ""}
         for i in range(tracks)
@@ -81,7 +81,7 @@ def _pool_rate(folder: Path, paths: Sequence[Path], tracks: int, workers: int) -
 def _ray_rate(folder: Path, paths: Sequence[Path], tracks: int) -> tuple[float, float]:
     """The rate, and the most bytes that were in the object store meanwhile."""
     from tonearm.pipelines.extractor import Extractor
-    from tonearm.pipelines.workers import Stage, run_stages
+    from tonearm.pipelines.workers import WorkerStage, run_worker_stages
 
     job, items = _job(folder, paths, tracks, "ray")
     peak, stop = [0], threading.Event()
@@ -99,7 +99,7 @@ def _ray_rate(folder: Path, paths: Sequence[Path], tracks: int) -> tuple[float, 
     watcher.start()
     times, sizes = [], []
     try:
-        for n, _ in enumerate(run_stages(items, [Stage(Extractor, job, BATCH)])):
+        for n, _ in enumerate(run_worker_stages(items, [WorkerStage(Extractor, job, BATCH)])):
             if n % BATCH == 0:  # the rows of a batch come together
                 times.append(time.perf_counter())
                 sizes.append(min(BATCH, tracks - n))
@@ -151,7 +151,7 @@ def measure_reading(folder: Path) -> dict[str, float]:
     uri = prepare_store(str(folder / "reading"), feature)
     rng = np.random.default_rng(0)
     for part in range(0, STORED_TRACKS, 16):
-        writer = PartWriter(uri)
+        writer = ShardWriter(uri)
         for i in range(part, part + 16):
             values = rng.normal(-40, 12, (256, 643)).astype(np.float32)
             writer.add_values(f"{i:04}", values, feature_statistics(values))
@@ -192,7 +192,7 @@ def measure_gpu(paths: Sequence[Path], batch: int = 32) -> dict[str, Any]:
     from tonearm.features.batched import extract_batch
     from tonearm.features.engine import compute
 
-    features = [resolve(f) for f in THESIS]
+    features = [as_representation(f) for f in THESIS_PRESETS]
     started = time.perf_counter()
     waveforms = [decode(p) for p in (list(paths) * batch)[:batch]]
     decoding = (time.perf_counter() - started) / batch

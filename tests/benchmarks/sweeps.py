@@ -93,10 +93,10 @@ def child(part: dict[str, Any]) -> None:
     from jobs.common import start_ray
     from jobs.sweep import run
     from jobs.sweep_data import sweep_data
-    from jobs.sweep_plan import plan_sweep
+    from jobs.sweep_setup import prepare_sweep
 
     space = space_of(part)
-    sweep = plan_sweep(part["name"], space, sweep_data(space, "scores"))
+    sweep = prepare_sweep(part["name"], space, sweep_data(space, "scores"))
     start_ray(part["workers"])
     begun = time.time()
     results = run(sweep)
@@ -129,7 +129,7 @@ def bare_seconds(epochs: int) -> float:
     import torch
 
     from jobs.sweep_data import sweep_data
-    from jobs.sweep_plan import plan_sweep
+    from jobs.sweep_setup import prepare_sweep
     from tonearm.core import home
     from tonearm.core.seeding import derive_seed
     from tonearm.training.bundle import build_network
@@ -138,7 +138,7 @@ def bare_seconds(epochs: int) -> float:
 
     torch.set_num_threads(1)
     space = space_of({"space": "demo_grid", "epochs": epochs, "rates": [1e-3]})
-    sweep = plan_sweep("bare", space, sweep_data(space, "scores"))
+    sweep = prepare_sweep("bare", space, sweep_data(space, "scores"))
     assert sweep.proposer is not None
     config = sweep.proposer.base
     examples = make_examples(config, sweep.manifest, home.features_home(), home.node_cache())

@@ -39,8 +39,8 @@ def test_2_821_artists_are_related_and_some_have_a_year_and_a_place() -> None:
                            related_column="neighbour", artists_file="msd_artists.csv", audio=False)  # fmt: skip
     relations, found = config.relations(), config.catalogue()
     assert (len(relations), relations.count) == (2_821, 26_282)
-    assert found.facts.of(found.facts.track_ids, "related").shape == (2_821, 10)
-    known = {c: int(np.isfinite(found.facts.of(found.facts.track_ids, c)).sum()) for c in ("year", "latitude")}
+    assert found.metadata.of(found.metadata.track_ids, "related").shape == (2_821, 10)
+    known = {c: int(np.isfinite(found.metadata.of(found.metadata.track_ids, c)).sum()) for c in ("year", "latitude")}
     assert known == {"year": 376, "latitude": 149}
 
 

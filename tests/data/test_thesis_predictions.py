@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tonearm.core.agreement import disagreement
-from tonearm.sweeps.comparison_outputs import OVERALL, agreement, answer_question, parse_question, read_outputs
+from tonearm.comparison.outputs import OVERALL, agreement, compare_pairs, parse_pair_question, read_outputs
+from tonearm.statistics.agreement import disagreement
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "thesis_predictions"
 REPRESENTATIONS = {"chroma", "cqt", "mel_scaled_stft", "mfcc", "stft", "stft_halved"}
@@ -36,9 +36,9 @@ def test_the_ensemble_agrees_with_timefreq_most(outputs: dict[str, np.ndarray]) 
 
 
 def test_time_disagrees_a_little_more_with_freq_than_with_simple(outputs: dict[str, np.ndarray]) -> None:
-    question = parse_question("Time.*,Freq.*;Time.*,Simple.*", outputs)
+    question = parse_pair_question("Time.*,Freq.*;Time.*,Simple.*", outputs)
     assert set(question.places) == REPRESENTATIONS
-    found = {(x.what, x.place): x for x in answer_question(question, outputs, "TimeFreq.*")}
+    found = {(x.what, x.place): x for x in compare_pairs(question, outputs, "TimeFreq.*")}
     answers = {place: found["members' answers", place] for place in (*REPRESENTATIONS, OVERALL)}
     mel = answers["mel_scaled_stft"]
     assert mel.first == pytest.approx(disagreement(outputs["Time.mel_scaled_stft"], outputs["Freq.mel_scaled_stft"]))

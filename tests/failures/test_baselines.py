@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import track, write_part
 from tonearm.core.errors import ConfigError, DatasetError, StoreError, TonearmError, TrainingError, UnknownNameError
-from tonearm.datasets.facts import Facts
+from tonearm.datasets.metadata import Metadata
 from tonearm.features import Mel
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.tasks import SingleLabel
@@ -75,20 +75,20 @@ def test_inputs_that_cannot_work_are_named(fields: dict[str, Any], message: str)
 def test_a_store_or_a_track_that_is_missing_is_named(tmp_path: Path) -> None:
     config = config_of(features=(MEL,), columns=())
     with pytest.raises(StoreError, match=rf"no store of mel\(.*{MEL.store_name()}.*extract it first"):
-        design_matrix(config, TRACKS, {}, Facts())
+        design_matrix(config, TRACKS, {}, Metadata())
     uri = prepare_store(str(tmp_path), MEL)
     keys = [track_key(t.content, config.clip) for t in TRACKS]
     write_part(uri, keys[:2], [np.ones((4, 9), dtype=np.float32)] * 2)
     with pytest.raises(StoreError, match=f"track key {keys[2]} is not in the store"):
-        design_matrix(config, TRACKS, {MEL.store_name(): FeatureStore(uri)}, Facts())
+        design_matrix(config, TRACKS, {MEL.store_name(): FeatureStore(uri)}, Metadata())
 
 
 @pytest.mark.parametrize("estimator", [Svm(), Logistic()])
 def test_an_unknown_fact_is_refused_by_its_name(estimator: Estimator) -> None:
-    facts = Facts(["a", "b", "c"], {"year": [1990.0, np.nan, np.nan]})
+    metadata = Metadata(["a", "b", "c"], {"year": [1990.0, np.nan, np.nan]})
     message = rf"'year' is unknown \(NaN\) for 2 of 3 tracks, e.g. 'b', which {estimator.kind} cannot take"
     with pytest.raises(DatasetError, match=message):
-        design_matrix(config_of(estimator), TRACKS, {}, facts)
+        design_matrix(config_of(estimator), TRACKS, {}, metadata)
 
 
 @pytest.mark.parametrize(
@@ -101,17 +101,17 @@ def test_an_unknown_fact_is_refused_by_its_name(estimator: Estimator) -> None:
 )
 def test_what_is_no_number_is_refused(column: list[Any], message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        design_matrix(config_of(GradientBoosting()), TRACKS, {}, Facts(["a", "b", "c"], {"year": column}))
+        design_matrix(config_of(GradientBoosting()), TRACKS, {}, Metadata(["a", "b", "c"], {"year": column}))
 
 
 def test_what_is_not_known_is_refused() -> None:
-    facts = Facts(["a", "b"], {"tempo": [100.0, 90.0]})
+    metadata = Metadata(["a", "b"], {"tempo": [100.0, 90.0]})
     with pytest.raises(DatasetError, match="no fact 'year'"):
-        design_matrix(config_of(), TRACKS, {}, facts)
+        design_matrix(config_of(), TRACKS, {}, metadata)
     with pytest.raises(DatasetError, match=r"1 tracks have no row, e.g. 'c'"):
-        design_matrix(config_of(columns=("tempo",)), TRACKS, {}, facts)
+        design_matrix(config_of(columns=("tempo",)), TRACKS, {}, metadata)
     with pytest.raises(DatasetError, match="no tracks"):
-        design_matrix(config_of(columns=("tempo",)), [], {}, facts)
+        design_matrix(config_of(columns=("tempo",)), [], {}, metadata)
 
 
 # --- learning

@@ -12,7 +12,7 @@ from tests.builders import encode, tone
 from tests.unit.test_spotify_data import ARTISTS, GENRE_ROWS, SONGS, song, write_csv
 from tonearm.core.errors import DatasetError
 from tonearm.datasets import ArtistsConfig, SpotifyConfig
-from tonearm.datasets.relations import Relations
+from tonearm.datasets.relations import ArtistRelations
 from tonearm.datasets.tables import find_table, numbers, parse_list, read_table
 
 
@@ -170,11 +170,11 @@ def test_relations_that_relate_nobody(tmp_path: Path, table: str, message: str) 
 
 def test_relations_that_do_not_fit_their_artists() -> None:
     with pytest.raises(DatasetError, match="2 artists, 1 lists"):
-        Relations(["a", "b"], [[1]])
+        ArtistRelations(["a", "b"], [[1]])
     with pytest.raises(DatasetError, match="give one a sorted artist"):
-        Relations(["b", "a"], [[1], [0]])
+        ArtistRelations(["b", "a"], [[1], [0]])
     with pytest.raises(DatasetError, match="'a' is related to ids beyond the 2 artists"):
-        Relations(["a", "b"], [[2], []])
+        ArtistRelations(["a", "b"], [[2], []])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tonearm.core.errors import ConfigError, DatasetError, UnknownNameError
-from tonearm.core.types import Truth
+from tonearm.core.types import GroundTruth
 from tonearm.tasks import Embedding, MultiLabel, Playlists, Regression, SingleLabel, Tabular, Task
 
 NAN, INF = float("nan"), float("inf")
@@ -66,20 +66,20 @@ def test_an_unknown_task_is_named_with_the_closest() -> None:
 @pytest.mark.parametrize("task", [SingleLabel(), MultiLabel(), Playlists(), Tabular(), Tabular(first_label=True)])
 def test_labels_are_named_that_are_unknown_or_missing(task: Task) -> None:
     with pytest.raises(DatasetError, match=r"labels \['polka', 'waltz'\] are none of the classes \['a', 'b'\]"):
-        task.encode(Truth([("a",), ("waltz", "polka")]), ["a", "b"])
+        task.encode(GroundTruth([("a",), ("waltz", "polka")]), ["a", "b"])
     with pytest.raises(DatasetError, match="2 of 3 tracks have no label, the first of them track number 1"):
-        task.encode(Truth([("a",), (), ()]), ["a", "b"])
+        task.encode(GroundTruth([("a",), (), ()]), ["a", "b"])
 
 
 def test_hundreds_of_unknown_labels_do_not_fill_the_screen() -> None:
     with pytest.raises(DatasetError) as error:
-        SingleLabel().encode(Truth([(f"genre {i}",) for i in range(500)]), [f"class {i}" for i in range(500)])
+        SingleLabel().encode(GroundTruth([(f"genre {i}",) for i in range(500)]), [f"class {i}" for i in range(500)])
     assert len(str(error.value)) < 1000
 
 
-def facts(**values: Any) -> Truth:
+def facts(**values: Any) -> GroundTruth:
     columns = {name: np.asarray(v) for name, v in values.items()}
-    return Truth([()] * len(next(iter(columns.values()))), values=columns)
+    return GroundTruth([()] * len(next(iter(columns.values()))), values=columns)
 
 
 def test_a_fact_that_is_not_there_is_named_with_those_that_are() -> None:
@@ -88,7 +88,7 @@ def test_a_fact_that_is_not_there_is_named_with_those_that_are() -> None:
         with pytest.raises(DatasetError, match="no fact 'tempo' is known of these tracks: there are energy, valence"):
             task.encode(known, ("tempo",))
     with pytest.raises(DatasetError, match="there are none"):
-        Regression(target="tempo").encode(Truth([()]), ("tempo",))
+        Regression(target="tempo").encode(GroundTruth([()]), ("tempo",))
     for task in (Regression(target="tempo"), Embedding(target="tempo")):
         with pytest.raises(DatasetError, match="no fact 'tempo'"):
             task.known(known)

@@ -19,8 +19,8 @@ from tests.unit.test_relations import config_of as pairs_config
 from tests.unit.test_relations import manifest_of, pairs_of
 from tests.unit.toy_problems import SQUARES, Line, Points, table_config
 from tonearm.core.errors import ConfigError, DatasetError, TrainingError
-from tonearm.datasets.facts import Facts
-from tonearm.features.given import Part, Several, Table
+from tonearm.datasets.metadata import Metadata
+from tonearm.features.metadata import CompositeFeature, NamedFeature, TableFeature
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.models import TimeConfig
 from tonearm.training.batches import Batches
@@ -47,7 +47,7 @@ def test_impossible_batch_size_or_patience_of_a_round_is_named(fields: dict[str,
 
 
 def test_representations_of_other_cuts_are_refused_or_show_the_same_time(tmp_path: Path) -> None:
-    cut = Several(inputs=(BOTH.inputs[0], Part(name="coarse", feature=COARSE.replace({"frames": 50}))))
+    cut = CompositeFeature(inputs=(BOTH.inputs[0], NamedFeature(name="coarse", feature=COARSE.replace({"frames": 50}))))
     try:
         config = config_of({"feature": cut, "clip.position": "middle"})
     except ConfigError:
@@ -63,7 +63,9 @@ def test_representations_of_other_cuts_are_refused_or_show_the_same_time(tmp_pat
 
 
 def test_facts_beside_a_representation_are_refused() -> None:
-    mixed = Several(inputs=(Part(name="fine", feature=FINE), Part(name="n", feature=Table(columns=("y",)))))
+    mixed = CompositeFeature(
+        inputs=(NamedFeature(name="fine", feature=FINE), NamedFeature(name="n", feature=TableFeature(columns=("y",))))
+    )
     with pytest.raises(ConfigError, match="audio and other inputs at once"):
         config_of({"feature": mixed})
 
@@ -98,17 +100,17 @@ def test_row_beyond_a_file_of_pictures_is_named(tmp_path: Path) -> None:
 
 def test_unknown_fact_of_a_track_that_is_left_out_is_no_error() -> None:
     config, tracks = (
-        table_config({"feature": Table(columns=("a",))}),
+        table_config({"feature": TableFeature(columns=("a",))}),
         [track("t0", split="train"), track("v0", split="validation")],
     )
-    Batches(config, tracks, ["a"], facts=Facts(["t0", "v0", "left out"], {"a": [1.0, 2.0, float("nan")]}))
+    Batches(config, tracks, ["a"], metadata=Metadata(["t0", "v0", "left out"], {"a": [1.0, 2.0, float("nan")]}))
 
 
 @pytest.mark.parametrize("values", [np.array(["x", "y"], dtype=object), [1.0, float("inf")]], ids=["text", "infinite"])
 def test_column_of_a_table_that_is_no_finite_number_is_named(values: Any) -> None:
     config, tracks = (
-        table_config({"feature": Table(columns=("a",))}),
+        table_config({"feature": TableFeature(columns=("a",))}),
         [track("t0", split="train"), track("v0", split="validation")],
     )
     with pytest.raises(DatasetError):
-        Batches(config, tracks, ["a"], facts=Facts(["t0", "v0"], {"a": values}))
+        Batches(config, tracks, ["a"], metadata=Metadata(["t0", "v0"], {"a": values}))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
-from serve.deployments import Listener
+from serve.deployments import ModelReplica
 from serve.ingress import MULTIPART_OVERHEAD, RefusedError, read_upload
 from tests.builders import RATE, encode, music
 from tests.serve.conftest import write_model
@@ -107,8 +107,8 @@ def test_client_hangs_up(content_type: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def listener(tmp_path_factory: pytest.TempPathFactory) -> Listener:
-    return Listener(write_model(tmp_path_factory.mktemp("model")), max_seconds=20.0)
+def listener(tmp_path_factory: pytest.TempPathFactory) -> ModelReplica:
+    return ModelReplica(write_model(tmp_path_factory.mktemp("model")), max_seconds=20.0)
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ def listener(tmp_path_factory: pytest.TempPathFactory) -> Listener:
     ],
     ids=["text", "silence", "short", "NaN", "long"],
 )
-def test_what_is_wrong_with_a_recording_is_a_value(listener: Listener, audio: bytes, reason: str) -> None:
+def test_what_is_wrong_with_a_recording_is_a_value(listener: ModelReplica, audio: bytes, reason: str) -> None:
     answer = listener.answer(audio, 3)
     assert set(answer) == {"problem", "detail"}
     assert answer["problem"] == reason
 
 
-def test_too_long_names_both_lengths(listener: Listener) -> None:
+def test_too_long_names_both_lengths(listener: ModelReplica) -> None:
     assert "lasts 20.2 s, at most 20 s" in listener.answer(encode(music(20.2, seed=1)))["detail"]

@@ -90,10 +90,10 @@ def require_complete(place: Workplace, seed: int, expected: Figures) -> None:
     """The sweep came to what an undisturbed one does, and so do its runs in MLflow."""
     assert figures(place, seed) == expected
     (parent,) = [r for r in query.find_runs(run_name(place, seed)) if r.parent is None]
-    runs = query.children_of(parent.run_id)
+    runs = query.child_runs(parent.run_id)
     assert parent.status == "FINISHED" and [r.status for r in runs] == ["FINISHED"] * TRIALS
     for run in runs:
-        history = query.history_of(run.run_id, "validation_f1_micro")
+        history = query.metric_history(run.run_id, "validation_f1_micro")
         assert sorted(step for step, _ in history) == list(range(1, EPOCHS + 1))
         recorded = [h["validation_f1_micro"] for h in expected[run.name][0]]
         assert [value for _, value in sorted(history)] == recorded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tonearm.audio.windows import ClipConfig
 from tonearm.datasets import FolderConfig
 from tonearm.features import Mel
-from tonearm.features.given import Table
+from tonearm.features.metadata import TableFeature
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.stacked import TimeFreqConfig
 from tonearm.models.tabular import TabularMlpConfig
@@ -91,7 +91,7 @@ def with_vectors() -> SearchSpace:
     """A network that learns what another one has made of every track."""
     short = BASE.replace({"optim.epochs": 1})
     below = Stage("below", short)
-    feature = Table(columns=("said",), width=3, missing="keep")
+    feature = TableFeature(columns=("said",), width=3, missing="keep")
     above = short.replace(
         {"feature": feature, "model": TabularMlpConfig(hidden="8"), "window": WindowConfig(frames=1, per_track=1)}
     )

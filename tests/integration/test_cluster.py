@@ -83,7 +83,7 @@ def test_extraction_and_sweep(place: Workplace, cluster: str, monkeypatch: pytes
     api = client()
     runs = api.search_runs([api.get_experiment_by_name("music").experiment_id])
     parent = next(r for r in runs if "mlflow.parentRunId" not in r.data.tags)
-    trials = query.children_of(parent.info.run_id)
+    trials = query.child_runs(parent.info.run_id)
     assert [t.status for t in trials] == ["FINISHED", "FINISHED"]
     assert all("validation_f1_micro" in t.metrics for t in trials)
     assert {t.tags["tonearm.commit"] for t in trials} == {commit()}, "the job did not know its commit"

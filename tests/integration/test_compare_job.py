@@ -15,9 +15,9 @@ from tests.architecture.files import ROOT
 from tests.unit.comparison_runs import log_grid, log_sweep, log_trial, tracks, with_changes
 from tests.unit.test_comparison_document import Page
 from tests.unit.test_comparison_outputs import outputs
+from tonearm.comparison.compare import Options
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.time_freq import TimeConfig
-from tonearm.sweeps.comparison import Options
 from tonearm.tracking.log import client
 from tonearm.tracking.query import artifact_bytes, find_runs
 
@@ -73,9 +73,9 @@ def test_a_sweep_is_compared_by_its_beginning(one_home: Path) -> None:
 
 def test_trials_of_one_sweep_are_logged_with_it_and_others_with_the_first(one_home: Path, tmp_path: Path) -> None:
     found = find_runs("demo-0123456789abcdef")[0]
-    from tonearm.tracking.query import children_of
+    from tonearm.tracking.query import child_runs
 
-    first, second, *_ = [r.name for r in children_of(found.run_id)]
+    first, second, *_ = [r.name for r in child_runs(found.run_id)]
     run([first, second], Options(), str(tmp_path / "a"))
     run([found.name], Options(), str(tmp_path / "all"))
     logged = reports_of(found.run_id)

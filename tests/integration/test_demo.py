@@ -57,7 +57,7 @@ def test_runs_are_nested_and_complete(place: Workplace, output: str, monkeypatch
     runs = api.search_runs([experiment])
     parents = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
     assert len(parents) == 1
-    trials = [c for c in query.children_of(parents[0].info.run_id) if not c.name.startswith("ensemble-")]
+    trials = [c for c in query.child_runs(parents[0].info.run_id) if not c.name.startswith("ensemble-")]
     assert [t.status for t in trials] == ["FINISHED", "FINISHED"]
     for trial in trials:
         for key in ("optim.lr", "optim.batch_size", "feature.n_fft", "model.kind", "dataset.data_signature", "seed"):

@@ -18,9 +18,9 @@ from tests.builders import encode, music
 from tests.integration.conftest import Workplace, kill_group, workplace
 from tonearm.audio import ClipConfig
 from tonearm.datasets.manifest import load_manifest, load_rejects
-from tonearm.features.names import parse_features
+from tonearm.features.presets import parse_features
+from tonearm.features.row_store import DESCRIPTOR_TABLE, read_rows
 from tonearm.features.store import FeatureStore, track_key
-from tonearm.features.table import DESCRIPTORS, read_rows
 
 pytestmark = pytest.mark.integration
 
@@ -84,7 +84,7 @@ def test_report_says_what_was_done(place: Workplace, output: str) -> None:
     assert report["extracted"] > 30 and report["audio_hours"] > 0.1 and report["tracks_per_core_second"] > 0
     assert report["rejects"]["clipped"] == 1
     assert (place.home / "reports" / "music" / "extraction.png").read_bytes()[:4] == b"\x89PNG"
-    described = read_rows(str(place.home / "features"), DESCRIPTORS)
+    described = read_rows(str(place.home / "features"), DESCRIPTOR_TABLE)
     assert len(described) == len(load_manifest(str(place.home / "data" / "music" / "manifest.parquet")).tracks)
 
 

@@ -157,14 +157,14 @@ def test_trial_without_disk_space_fails_alone(place: Workplace, undisturbed: Fig
         output = place.job(*sweep(4))
         assert "No space left on device" in output and "1 of 4 trials failed" in output
         (parent,) = [r for r in query.find_runs(run_name(place, 4)) if r.parent is None]
-        by_name = {r.name: r for r in query.children_of(parent.run_id)}
+        by_name = {r.name: r for r in query.child_runs(parent.run_id)}
         assert by_name[victim].status == "FAILED" and "No space left" in by_name[victim].tags["tonearm.error"]
         assert [r.status for n, r in by_name.items() if n != victim] == ["FINISHED"] * (TRIALS - 1)
     finally:
         subprocess.run(["umount", str(full)], check=True)
     place.job(*sweep(4), "--resume")
     require_complete(place, 4, undisturbed)
-    run = next(r for r in query.children_of(parent.run_id) if r.name == victim)
+    run = next(r for r in query.child_runs(parent.run_id) if r.name == victim)
     assert not run.tags.get("tonearm.error")
 
 
@@ -172,7 +172,7 @@ def test_trial_without_memory_fails_alone(place: Workplace, undisturbed: Figures
     output = place.job("jobs.sweep", "tests.integration.spaces:too_large", "--dataset", "music")
     assert "can't allocate memory" in output and "1 of 3 trials failed" in output
     (parent,) = query.find_runs("too_large-")
-    statuses = [r.status for r in query.children_of(parent.run_id)]
+    statuses = [r.status for r in query.child_runs(parent.run_id)]
     assert statuses == ["FINISHED", "FAILED", "FINISHED"] and parent.status == "FINISHED"
 
 
@@ -183,6 +183,6 @@ def test_ctrl_c_leaves_no_run_running(place: Workplace, undisturbed: Figures) ->
     output, _ = driver.communicate(timeout=300)
     assert driver.returncode == 130 and "the same command goes on" in output
     (parent,) = [r for r in query.find_runs(run_name(place, 5)) if r.parent is None]
-    assert [r.name for r in (parent, *query.children_of(parent.run_id)) if r.status == "RUNNING"] == []
+    assert [r.name for r in (parent, *query.child_runs(parent.run_id)) if r.status == "RUNNING"] == []
     place.job(*sweep(5), "--resume")
     require_complete(place, 5, undisturbed)

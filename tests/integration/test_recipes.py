@@ -18,7 +18,7 @@ from jobs.common import stop_ray
 from jobs.datasets import choose_dataset, make_catalogue, prepare
 from jobs.train import choose_recipe
 from jobs.training_report import report_runs
-from jobs.training_run import Outcome, Request, Run, run_request
+from jobs.training_run import FoldRun, Outcome, TrainingRequest, run_request
 from search_spaces.recipes import RECIPES
 from tests.tiny_data import LAYOUTS, Recording, make_recordings, write_factors
 from tonearm.audio.windows import ClipConfig
@@ -32,7 +32,7 @@ from tonearm.training import baseline_trial, evaluate, trial
 from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, StageConfig
-from tonearm.training.stages import Finished
+from tonearm.training.stages import FinishedStage
 
 pytestmark = pytest.mark.integration
 
@@ -120,11 +120,13 @@ class Shop:
             LAYOUTS[kind](self.roots[kind], self.recordings)
         return str(self.roots[kind])
 
-    def request(self, name: str) -> Request:
+    def request(self, name: str) -> TrainingRequest:
         published = RECIPES[name]()
         recipe = choose_recipe(name, "", self.data(published.data.kind), "", [], settings(published))
-        facts = str(write_factors(self.root / "factors.parquet", self.recordings)) if name in WITH_FACTORS else ""
-        return Request(name, recipe, folds=FOLDS if published.folds else 0, grouped=published.grouped, facts=facts)
+        metadata = str(write_factors(self.root / "factors.parquet", self.recordings)) if name in WITH_FACTORS else ""
+        return TrainingRequest(
+            name, recipe, folds=FOLDS if published.folds else 0, grouped=published.grouped, metadata=metadata
+        )
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +210,7 @@ def test_seeds_whose_artist_vectors_lie_in_other_spaces_are_each_scored_by_their
             assert row.pooled.intervals[name].value == pytest.approx(row.mean(name))
 
 
-def check_stage(done: Finished) -> None:
+def check_stage(done: FinishedStage) -> None:
     """It ended well, and its predictions are of all tracks of their splits."""
     assert done.folder.ended() == {"how": "completed"}
     history = done.folder.history()
@@ -231,7 +233,7 @@ def check_stage(done: Finished) -> None:
     assert all(done.manifest.of(split) for split in SPLITS)
 
 
-def check_tracking(request: Request, outcome: Outcome) -> None:
+def check_tracking(request: TrainingRequest, outcome: Outcome) -> None:
     """The parent's run holds one a fold, or one a stage; these hold one a stage."""
     api = client()
     parent = api.get_run(outcome.parent.run_id)
@@ -259,7 +261,7 @@ def check_tracking(request: Request, outcome: Outcome) -> None:
             assert "predictions" in artifacts and any(m.startswith("test_") for m in one.data.metrics)
 
 
-def check_same(one: Run, other: Run) -> None:
+def check_same(one: FoldRun, other: FoldRun) -> None:
     assert (one.seed, one.fold) == (other.seed, other.fold)
     for name, done in one.finished.items():
         again = other.finished[name]

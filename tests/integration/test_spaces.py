@@ -12,7 +12,7 @@ import pytest
 
 from jobs import datasets
 from jobs.datasets import choose_dataset, make_catalogue, parse_fields, prepare
-from jobs.training_run import Request, prepare_data
+from jobs.training_run import TrainingRequest, prepare_data
 from search_spaces import SPACES
 from tests.integration.test_recipes import WITH_FACTORS, check_stage, kind_of, settings
 from tests.tiny_data import LAYOUTS, Recording, make_recordings, write_factors
@@ -24,7 +24,7 @@ from tonearm.pipelines import extract, workers
 from tonearm.sweeps import SearchSpace
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage
-from tonearm.training.stages import Finished, Places, StageRun
+from tonearm.training.stages import FinishedStage, StagePaths, StageRun
 
 pytestmark = pytest.mark.integration
 
@@ -37,7 +37,7 @@ LONGER: dict[str, dict[str, Any]] = {
 
 
 def in_this_process(items: Sequence[dict[str, Any]], stages: Sequence[workers.Stage]) -> Iterator[dict[str, Any]]:
-    """What Ray's workers do, done here: :func:`tonearm.pipelines.workers.run_stages` without Ray."""
+    """What Ray's workers do, done here: :func:`tonearm.pipelines.workers.run_worker_stages` without Ray."""
     (stage,) = stages
     answer = stage.worker(**stage.arguments)({name: [item[name] for item in items] for name in items[0]})
     yield from (dict(zip(answer, row, strict=True)) for row in zip(*answer.values(), strict=True))
@@ -48,7 +48,7 @@ def small(space: SearchSpace) -> Recipe:
     trial = space.configs(space.points()[:1])[0]
     if isinstance(space.base, Recipe):
         last = dataclasses.replace(space.base.stages[-1], config=trial)
-        recipe = dataclasses.replace(space.base, stages=(*space.before, last))
+        recipe = dataclasses.replace(space.base, stages=(*space.upstream_stages, last))
     else:
         recipe = Recipe(FolderConfig(), (Stage("trial", trial),), "")
     longer = LONGER.get(kind_of(trial), {}).items()
@@ -68,7 +68,7 @@ class Shop:
     def enter(self, patch: pytest.MonkeyPatch) -> None:
         patch.setenv("TONEARM_HOME", str(self.root / "home"))
         patch.setenv("TONEARM_CACHE", str(self.root / "cache"))
-        patch.setattr(extract, "run_stages", in_this_process)
+        patch.setattr(extract, "run_worker_stages", in_this_process)
         patch.setattr(datasets, "start_ray", lambda: None)
 
     def data(self, kind: str) -> str:
@@ -78,11 +78,11 @@ class Shop:
             LAYOUTS[kind](self.roots[kind], self.recordings)
         return str(self.roots[kind])
 
-    def request(self, name: str) -> Request:
+    def request(self, name: str) -> TrainingRequest:
         recipe = small(SPACES[name]())
         recipe = recipe.replace({"data.root": self.data(recipe.data.kind)})
-        facts = str(write_factors(self.root / "factors.parquet", self.recordings)) if name in WITH_FACTORS else ""
-        return Request(name, recipe, grouped=recipe.grouped, facts=facts)
+        metadata = str(write_factors(self.root / "factors.parquet", self.recordings)) if name in WITH_FACTORS else ""
+        return TrainingRequest(name, recipe, grouped=recipe.grouped, metadata=metadata)
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +115,8 @@ def at_work(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", list(SPACES))
 def test_first_trial_of_a_space_trains(name: str, shop: Shop) -> None:
     request = shop.request(name)
-    places = Places(home.features_home(), f"{home.trials_home()}/single", home.node_cache())
-    finished: dict[str, Finished] = {}
+    places = StagePaths(home.features_home(), f"{home.trials_home()}/single", home.node_cache())
+    finished: dict[str, FinishedStage] = {}
     own = request.recipe.data.signature()
     manifests = prepare_data(request)
     for stage in request.recipe.stages:

@@ -31,7 +31,7 @@ def prepared(place: Workplace) -> Workplace:
 def runs_of(space: str) -> tuple[RunSummary, list[RunSummary]]:
     """The sweep of a space and its trials."""
     (parent,) = query.find_runs(f"{space}-")
-    return parent, query.children_of(parent.run_id)
+    return parent, query.child_runs(parent.run_id)
 
 
 def ledger(place: Workplace, parent: RunSummary) -> list[dict[str, object]]:
@@ -76,7 +76,7 @@ def test_sweep_begins_with_the_best_of_another(prepared: Workplace) -> None:
                           "--warm-start", parent.name)  # fmt: skip
     name = output.split("jobs.compare ")[1].split()[0]
     (warm,) = query.find_runs(name)
-    rates = {float(r.params["optim.lr"]) for r in query.children_of(warm.run_id)}
+    rates = {float(r.params["optim.lr"]) for r in query.child_runs(warm.run_id)}
     assert len(rates) == 2
     scores = {float(r.params["optim.lr"]): r.metrics["best_f1_micro"] for r in runs}
     assert rates <= set(scores) and {scores[r] for r in rates} == {best.metrics["best_f1_micro"]}
@@ -91,13 +91,13 @@ def test_population_goes_on_from_its_best(prepared: Workplace) -> None:
     rows = ledger(prepared, parent)
     assert len(rows) == len(runs) == 8 and {r.status for r in runs} == {"FINISHED"}
     for run in runs:
-        epochs = [step for step, _ in query.history_of(run.run_id, "train_loss")]
+        epochs = [step for step, _ in query.metric_history(run.run_id, "train_loss")]
         assert sorted(epochs) == list(range(1, (2 if int(run.tags[names.TRIAL]) < 4 else 4) + 1))
     first, second = runs[:4], runs[4:]
-    losses = {r.tags[names.CONFIG]: query.history_of(r.run_id, "train_loss") for r in first}
+    losses = {r.tags[names.CONFIG]: query.metric_history(r.run_id, "train_loss") for r in first}
     for run in second:
         start = run.params["start.trial"]
-        assert sorted(query.history_of(run.run_id, "train_loss"))[:2] == sorted(losses[start])
+        assert sorted(query.metric_history(run.run_id, "train_loss"))[:2] == sorted(losses[start])
 
 
 def test_members_are_trained_once_before(prepared: Workplace) -> None:
@@ -117,7 +117,7 @@ def test_members_are_trained_with_each_seed(prepared: Workplace) -> None:
     for seed in (0, 1):
         assert output.count(f"time, seed {seed}: 2 epochs") == output.count(f"freq, seed {seed}: 2 epochs") == 1
     (sweep,) = {word for word in output.split() if word.startswith("stacked-")}
-    runs = [r for r in query.children_of(query.find_runs(sweep)[0].run_id) if names.TRIAL in r.tags]
+    runs = [r for r in query.child_runs(query.find_runs(sweep)[0].run_id) if names.TRIAL in r.tags]
     configs = [json.loads(query.artifact_bytes(r.run_id, "config.json") or b"") for r in runs]
     of_seed = [{tuple(m["trial"] for m in c["members"]) for c in configs if c["seed"] == s} for s in (0, 1)]
     assert len(configs) == 4 and [len(members) for members in of_seed] == [1, 1]

@@ -24,10 +24,10 @@ from tests.servers import (
     running_server,
     wait_until,
 )
-from tonearm.tracking import names, patience, query
+from tonearm.tracking import names, query
 from tonearm.tracking.buffer import BufferedRun
 from tonearm.tracking.log import RunWriter, client
-from tonearm.tracking.patience import patiently
+from tonearm.tracking.retry import NO_CLIENT_RETRIES, retry
 
 pytestmark = pytest.mark.integration
 
@@ -44,7 +44,7 @@ def value_of(trial: int, metric: str, epoch: int) -> float:
 def nobody_asked_quickly(tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the code sets in the environment is undone after the test."""
     monkeypatch.setenv("GIT_PYTHON_REFRESH", "quiet")
-    for name in patience.QUICK:
+    for name in NO_CLIENT_RETRIES:
         monkeypatch.setenv(name, "")
         os.environ.pop(name)
 
@@ -140,7 +140,7 @@ def test_eight_processes_at_once_lose_nothing(kind: str, eight: Eight, monkeypat
     assert [left for *_, left in answers] == [0] * PROCESSES
     parents = {parent for _, parent, _, _ in answers}
     assert len(parents) == 1, "processes that open one run at once must get one run"
-    trials = query.children_of(parents.pop())
+    trials = query.child_runs(parents.pop())
     assert [t.name for t in trials] == [f"{i:02d}-abc" for i in range(PROCESSES)]
     assert [t.run_id for t in trials] == [run_id for _, _, run_id, _ in answers]
     for index, trial in enumerate(trials):
@@ -151,7 +151,7 @@ def test_eight_processes_at_once_lose_nothing(kind: str, eight: Eight, monkeypat
             logged = client().get_metric_history(trial.run_id, metric)
             wanted = [(e, value_of(index, metric, e)) for e in range(1, EPOCHS + 1)]
             assert sorted((m.step, m.value) for m in logged) == wanted
-        assert [s for s, _ in query.history_of(trial.run_id, "direct")] == list(range(DIRECT))
+        assert [s for s, _ in query.metric_history(trial.run_id, "direct")] == list(range(DIRECT))
         assert any(m.startswith("system/") for m in trial.metrics)
         assert (query.artifact_bytes(trial.run_id, "plot.png") or b"").startswith(b"\x89PNG")
     place = client().get_experiment_by_name("many").artifact_location
@@ -173,7 +173,7 @@ def write_while_it_is_away(stop: Callable[[], None], start: Callable[[], None]) 
     said: list[str] = []
     opened: list[RunWriter] = []
     driver = threading.Thread(
-        target=lambda: opened.append(patiently(RunWriter.open, "restart", "01-def", parent.run_id, say=said.append))
+        target=lambda: opened.append(retry(RunWriter.open, "restart", "01-def", parent.run_id, say=said.append))
     )
     driver.start()
     spans = []
@@ -191,18 +191,18 @@ def write_while_it_is_away(stop: Callable[[], None], start: Callable[[], None]) 
     driver.join(PATIENCE)
     assert run.close(PATIENCE) == 0
     assert len(opened) == 1 and "does not answer" in said[0] and "answers again" in said[1] and len(said) == 2
-    trials = query.children_of(parent.run_id)
+    trials = query.child_runs(parent.run_id)
     assert [t.name for t in trials][:2] == ["00-abc", "01-def"]
     assert trials[1].run_id == opened[0].run_id and trials[0].tags["word"] == "said while it was away"
     logged = sorted(client().get_metric_history(trials[0].run_id, "train_loss"), key=lambda m: m.step)
     assert [(m.step, m.value) for m in logged] == [(e, pytest.approx(1 / e)) for e in range(1, 41)]
     assert all(low <= m.timestamp <= high for m, (low, high) in zip(logged[10:], spans, strict=True))
-    patiently(opened[0].end)
+    retry(opened[0].end)
 
 
 def _steps(parent: str) -> set[int]:
-    trials = query.children_of(parent)
-    return {s for s, _ in query.history_of(trials[0].run_id, "train_loss")} if trials else set()
+    trials = query.child_runs(parent)
+    return {s for s, _ in query.metric_history(trials[0].run_id, "train_loss")} if trials else set()
 
 
 def test_a_tracking_server_that_is_killed_costs_no_metric(tracking_server: TrackingServer) -> None:
@@ -224,7 +224,7 @@ def test_a_postgresql_that_restarts_costs_no_metric(postgres: Postgres, monkeypa
 def test_a_wrong_database_is_refused_at_once(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres.uri.replace("/postgres", "/absent"))
     with pytest.raises(Exception, match='database "absent" does not exist'):
-        patiently(RunWriter.open, "any", "a", say=pytest.fail)
+        retry(RunWriter.open, "any", "a", say=pytest.fail)
 
 
 def test_a_missing_program_fails_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,8 @@ import pytest
 from search_spaces.recipes import RECIPES
 from tests.integration.conftest import Workplace, kill_group, workplace
 from tests.tiny_data import make_recordings, write_audio
-from tonearm.datasets.facts import Facts, save_facts
 from tonearm.datasets.manifest import Manifest, load_manifest
+from tonearm.datasets.metadata import Metadata, save_metadata
 from tonearm.tracking import names
 from tonearm.training.trial import TrialFolder
 
@@ -204,7 +204,7 @@ def tempo(place: Workplace) -> str:
 
 def test_measured_tempo_can_be_predicted(place: Workplace, tempo: str) -> None:
     assert re.search(r"spec2d +\d+\.\d{4} \[", tempo) and "training mean" in tempo and "chance" not in tempo
-    measured = manifest_of(place, "songs").facts
+    measured = manifest_of(place, "songs").metadata
     values = measured.of(measured.track_ids, "tempo")
     assert len(values) == 20 and ((values > 40) & (values < 220)).all()
     row = summary_of(place, "songs", "spec2d")["rows"][0]
@@ -225,9 +225,9 @@ def test_splits_keep_artists_together_unless_told_otherwise(place: Workplace, te
 
 def test_facts_of_a_file_can_be_predicted(place: Workplace, tempo: str, tmp_path: Path) -> None:
     known = [f"Artist {i}" for i in range(9)]
-    save_facts(str(tmp_path / "moods.parquet"), Facts(known, {"mood": np.linspace(0.1, 0.9, 9)}))
+    save_metadata(str(tmp_path / "moods.parquet"), Metadata(known, {"mood": np.linspace(0.1, 0.9, 9)}))
     place.job(*NUMBERS, "--data", songs(place), "--facts", str(tmp_path / "moods.parquet"), "--set", "task.target=mood")
-    facts = manifest_of(place, "songs").facts
+    facts = manifest_of(place, "songs").metadata
     mood = dict(zip(facts.track_ids, facts.of(facts.track_ids, "mood"), strict=True))
     assert mood["high/02.mp3"] == mood["high/03.mp3"] == pytest.approx(0.2) and np.isnan(mood["low/19.mp3"])
     (config,) = [c for p in trials(place, "spec2d")

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from tests.builders import CLASSES
+from tonearm.comparison.candidates import Candidate, flat_fields
+from tonearm.comparison.contrast import Side
+from tonearm.comparison.predictions import Predictions
 from tonearm.core.types import FloatArray
 from tonearm.features import Mel
 from tonearm.models.simple import SimpleConfig
-from tonearm.sweeps.candidates import Candidate, fields_of
-from tonearm.sweeps.comparison_answers import Answers
-from tonearm.sweeps.comparison_contrast import Side
 from tonearm.sweeps.results import ENDING, ERROR, AnyConfig
 from tonearm.tasks import SingleLabel
 from tonearm.tracking import names
@@ -133,12 +133,12 @@ def log_grid(
 def answers(
     of: Tracks, hits: Sequence[np.ndarray], label: str = "A", changes: Mapping[str, Any] | None = None,
     groups: Sequence[str] | None = None,
-) -> Answers:  # fmt: skip
+) -> Predictions:  # fmt: skip
     """What a candidate answers, right where told by each seed; no run stands behind it."""
     config = with_changes(changes or {})
-    candidate = Candidate(label, fields_of(config), ())
+    candidate = Candidate(label, flat_fields(config), ())
     seeds = tuple((of.predictions(right, i), of.target) for i, right in enumerate(hits))
-    return Answers(candidate, label, config.task, CLASSES, tuple(of.ids), tuple(groups or of.groups), seeds)
+    return Predictions(candidate, label, config.task, CLASSES, tuple(of.ids), tuple(groups or of.groups), seeds)
 
 
 def side(of: Tracks, *hits: np.ndarray, label: str = "A", groups: Sequence[str] | None = None) -> Side:

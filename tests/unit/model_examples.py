@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tonearm.core.types import InputSpec
 from tonearm.models import Network, create
-from tonearm.models.base import Inputs, Specs
+from tonearm.models.base import Inputs, InputSpecs
 
 SPECTROGRAM = InputSpec(1, 163, 139)
 
@@ -28,7 +28,7 @@ class Example:
         Parameters that only other inputs than the example's reach: their gradient has tests of its own.
     """
 
-    specs: Specs = SPECTROGRAM
+    specs: InputSpecs = SPECTROGRAM
     fields: Mapping[str, Any] = field(default_factory=dict)
     tokens: bool = False
     outputs: int = 5

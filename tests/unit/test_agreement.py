@@ -10,8 +10,8 @@ from scipy.spatial.distance import jensenshannon
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from tonearm.core.agreement import disagreement, divergence, kappa
 from tonearm.core.errors import ConfigError
+from tonearm.statistics.agreement import disagreement, divergence, kappa
 from tonearm.tasks.single_label import confusion_matrix
 
 

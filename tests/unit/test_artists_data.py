@@ -10,7 +10,7 @@ import pytest
 from tests.builders import encode, tone
 from tonearm.core.errors import DatasetError
 from tonearm.datasets import ArtistsConfig, DatasetConfig
-from tonearm.datasets.relations import Relations
+from tonearm.datasets.relations import ArtistRelations
 
 RELATIONS = "artist,related\nAnn,Bob\nAnn,Cyd\nBob,Ann\nCyd,Ann\nBob,Bob\nAnn,Dan\nAnn,Bob\n"
 
@@ -45,9 +45,9 @@ def test_recordings_alone_have_their_own_facts_and_notes_of_what_lacks(root: Pat
     ]
     assert [(r.track_id, r.reason) for r in found.rejects] == [("b/three.wav", "no_label")]
     ids = [t.track_id for t in found.tracks]
-    np.testing.assert_array_equal(found.facts.of(ids, "year"), [1990, np.nan, np.nan])
-    assert np.isnan(found.facts.of(ids, "latitude")).all() and np.isnan(found.facts.of(ids, "longitude")).all()
-    assert "lyrics" not in found.facts and "related" not in found.facts
+    np.testing.assert_array_equal(found.metadata.of(ids, "year"), [1990, np.nan, np.nan])
+    assert np.isnan(found.metadata.of(ids, "latitude")).all() and np.isnan(found.metadata.of(ids, "longitude")).all()
+    assert "lyrics" not in found.metadata and "related" not in found.metadata
     notes = "\n".join(found.notes)
     for lacking in ("no relations.csv", "no artists.csv", "no lyrics.csv and no folder lyrics"):
         assert lacking in notes
@@ -58,9 +58,9 @@ def test_artists_table_fills_what_recordings_do_not_say(root: Path) -> None:
     put(root, "artists.csv", "\n".join([*rows, "4,,1,1,1"]))
     found = ArtistsConfig(root=str(root)).catalogue()
     ids = ["a/one.wav", "a/two.wav", "b/one.wav"]
-    np.testing.assert_array_equal(found.facts.of(ids, "year"), [1990, 1980, np.nan])
-    np.testing.assert_array_equal(found.facts.of(ids, "latitude"), [42.7, 42.7, np.nan])
-    np.testing.assert_array_equal(found.facts.of(ids, "longitude"), [-84.6, -84.6, np.nan])
+    np.testing.assert_array_equal(found.metadata.of(ids, "year"), [1990, 1980, np.nan])
+    np.testing.assert_array_equal(found.metadata.of(ids, "latitude"), [42.7, 42.7, np.nan])
+    np.testing.assert_array_equal(found.metadata.of(ids, "longitude"), [-84.6, -84.6, np.nan])
     notes = "\n".join(found.notes)
     assert "1 artist(s) of artists.csv have an impossible latitude, e.g. 95" in notes
     assert "2 row(s) of artists.csv have no name or one that came before" in notes
@@ -73,9 +73,9 @@ def test_years_and_places_of_recordings_are_checked_and_a_place_is_of_one_source
     put(root, "artists.csv", "artist,year,latitude,longitude\nann,1980,10,20\nBob,1970,30,\nCyd,1,40,50\n")
     found = ArtistsConfig(root=str(root)).catalogue()
     ids = ["a/one.wav", "a/two.wav", "b/one.wav", "b/three.wav"]
-    np.testing.assert_array_equal(found.facts.of(ids, "year"), [1980, 1980, 1999, 1])
-    np.testing.assert_array_equal(found.facts.of(ids, "latitude"), [10, 1, 30, 40])
-    np.testing.assert_array_equal(found.facts.of(ids, "longitude"), [20, 2, np.nan, 50])
+    np.testing.assert_array_equal(found.metadata.of(ids, "year"), [1980, 1980, 1999, 1])
+    np.testing.assert_array_equal(found.metadata.of(ids, "latitude"), [10, 1, 30, 40])
+    np.testing.assert_array_equal(found.metadata.of(ids, "longitude"), [20, 2, np.nan, 50])
     assert "1 recording(s) have an impossible latitude, e.g. 999: taken as unknown" in found.notes
     assert "1 recording(s) have an impossible longitude, e.g. -181: taken as unknown" in found.notes
     assert "1 row(s) of tracks.csv have an impossible year, e.g. '123456': unknown" in found.notes
@@ -86,7 +86,7 @@ def test_the_table_of_artists_may_have_another_name(root: Path) -> None:
     put(root, "msd.csv", "artist.id,name,latitude,longitude,first_year\nAR1,  BOB ,1.5,2.5,1971\n")
     for name in ("msd.csv", "msd.parquet"):
         found = ArtistsConfig(root=str(root), artists_file=name).catalogue()
-        assert [found.facts.of(["b/one.wav"], c)[0] for c in ("year", "latitude", "longitude")] == [1971, 1.5, 2.5]
+        assert [found.metadata.of(["b/one.wav"], c)[0] for c in ("year", "latitude", "longitude")] == [1971, 1.5, 2.5]
     lost = ArtistsConfig(root=str(root), artists_file="lost.csv").catalogue()
     assert any(note.startswith("no lost.csv: years and places") for note in lost.notes)
 
@@ -96,7 +96,7 @@ def test_pictures_are_found_by_table_track_and_album(root: Path) -> None:
     put(root, "art/one.jpg")  # two recordings are called one: it is neither's
     put(root, "art/notes.txt")
     found = ArtistsConfig(root=str(root)).catalogue()
-    assert found.facts.of(["a/one.wav", "a/two.wav", "b/one.wav"], "picture").tolist() == [first, two, one]
+    assert found.metadata.of(["a/one.wav", "a/two.wav", "b/one.wav"], "picture").tolist() == [first, two, one]
     notes = "\n".join(found.notes)
     assert "3 of 3 recordings have a picture" in notes
     assert "1 picture(s) that tracks.csv names are not there, e.g. covers/lost.png" in notes
@@ -107,13 +107,13 @@ def test_an_album_of_two_artists_names_no_picture(root: Path) -> None:
     (root / "tracks.csv").write_text(table)
     put(root, "art/First.jpg")
     found = ArtistsConfig(root=str(root)).catalogue()
-    assert set(found.facts.of(["a/one.wav", "b/one.wav"], "picture")) == {""}
+    assert set(found.metadata.of(["a/one.wav", "b/one.wav"], "picture")) == {""}
 
 
 def test_lyrics_of_a_table(root: Path) -> None:
     put(root, "lyrics.csv", 'track_id,text\na/one.wav,"la la, oh"\ntwo,la oh moon sun sky\none,no one\n')
     found = ArtistsConfig(root=str(root)).catalogue()
-    assert found.facts.texts(["a/one.wav", "a/two.wav", "b/one.wav"], "lyrics") == [
+    assert found.metadata.texts(["a/one.wav", "a/two.wav", "b/one.wav"], "lyrics") == [
         "la la, oh", "la oh moon sun sky", "",
     ]  # fmt: skip
     assert "2 of 3 recordings have lyrics" in found.notes
@@ -124,7 +124,7 @@ def test_lyrics_of_a_folder_and_bad_files_are_counted(root: Path) -> None:
     put(root, "lyrics/two.txt", "moon moon oh")
     (root / "lyrics" / "bad.txt").write_bytes(b"\xff\xfe\xff")
     found = ArtistsConfig(root=str(root)).catalogue()
-    assert found.facts.texts(["a/one.wav", "a/two.wav", "b/one.wav"], "lyrics") == ["", "moon moon oh", "moon"]
+    assert found.metadata.texts(["a/one.wav", "a/two.wav", "b/one.wav"], "lyrics") == ["", "moon moon oh", "moon"]
     assert any("1 file(s) of lyrics are no UTF-8 text" in note and "bad.txt" in note for note in found.notes)
 
 
@@ -163,7 +163,7 @@ def test_symmetric_relations_count_both_ways(root: Path) -> None:
 
 
 def test_known_artists_may_be_given() -> None:
-    found = Relations.of_pairs([("b", "a"), ("b", "c"), ("c", "b")], artists=["b", "a"])
+    found = ArtistRelations.from_pairs([("b", "a"), ("b", "c"), ("c", "b")], artists=["b", "a"])
     assert found.artists == ("a", "b") and found.padded().tolist() == [[-1], [0]]
     assert found.notes[-1] == "1 artist(s) have no related artist left"
 
@@ -177,15 +177,15 @@ def test_without_audio_each_artist_with_relations_is_a_row(root: Path) -> None:
     assert [(t.track_id, t.group, t.source) for t in found.tracks] == [
         (name, f"artist:{name.lower()}", "") for name in ("Ann", "Bob", "Cyd")
     ]
-    assert found.facts.of(["Ann", "Bob", "Cyd"], "related").tolist() == [[1, 2], [0, -1], [0, -1]]
-    np.testing.assert_array_equal(found.facts.of(["Ann", "Bob"], "year"), [np.nan, 1970])
-    assert found.facts.columns == ["latitude", "longitude", "related", "year"]
+    assert found.metadata.of(["Ann", "Bob", "Cyd"], "related").tolist() == [[1, 2], [0, -1], [0, -1]]
+    np.testing.assert_array_equal(found.metadata.of(["Ann", "Bob"], "year"), [np.nan, 1970])
+    assert found.metadata.columns == ["latitude", "longitude", "related", "year"]
 
 
 def test_without_audio_and_relations_the_table_lists_the_artists(tmp_path: Path) -> None:
     put(tmp_path, "artists.csv", "artist,year\nBob,1970\nAnn,\n")
     found = ArtistsConfig(root=str(tmp_path), audio=False).catalogue()
-    assert [t.track_id for t in found.tracks] == ["Ann", "Bob"] and "related" not in found.facts
+    assert [t.track_id for t in found.tracks] == ["Ann", "Bob"] and "related" not in found.metadata
 
 
 def test_kind_is_read_back() -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.builders import CLASSES, toy_spectrogram, toy_tracks, track, write_part
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
-from tonearm.datasets.facts import Facts
+from tonearm.datasets.metadata import Metadata
 from tonearm.features import Contrast, Mel, Representation
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.tasks import SingleLabel, Tabular
@@ -65,10 +65,10 @@ def test_rows_are_summed_up_by_mean_and_deviation_over_all_clips(tmp_path: Path)
     first, second = rng.normal(-40, 9, (2, 32, 5)).astype(np.float32)
     other = rng.normal(-90, 1, (32, 7)).astype(np.float32)
     stores = store_of(tmp_path, MEL, config, {"t1": [first, second], "t2": [other]})
-    facts = Facts(
+    metadata = Metadata(
         ["t2", "t0", "t1"], {"year": [1990, 3, 1985], "place": [[1.5, 2.5], [0, 0], [3.5, 4.5]], "x": ["a"] * 3}
     )
-    x = design_matrix(config, [track("t1"), track("t2")], stores, facts)
+    x = design_matrix(config, [track("t1"), track("t2")], stores, metadata)
     assert x.shape == (2, 67) and x.dtype == np.float32
     for row, clips in zip(x, ([first, second], [other]), strict=True):
         stored = np.concatenate([c.astype(np.float16).astype(np.float64) for c in clips], axis=1)
@@ -83,20 +83,20 @@ def test_features_follow_each_other_and_planes_do_too(tmp_path: Path) -> None:
     planes = np.stack([np.full((7, 4), 2.0), np.full((7, 4), 5.0)]).astype(np.float32)
     stores = store_of(tmp_path, stereo, config, {"t": [planes]})
     stores |= store_of(tmp_path, MEL, config, {"t": [np.full((32, 3), -8.0, dtype=np.float32)]})
-    (x,) = design_matrix(config, [track("t")], stores, Facts())
+    (x,) = design_matrix(config, [track("t")], stores, Metadata())
     assert x.tolist() == [2.0] * 7 + [5.0] * 7 + [0.0] * 14 + [-8.0] * 32 + [0.0] * 32
 
 
 def test_normalisation_is_no_part_of_it(tmp_path: Path) -> None:
     config = config_of(features=(MEL.replace({"normalisation": "track"}),))
     stores = store_of(tmp_path, MEL, config, {"t": [np.full((32, 3), -8.0, dtype=np.float32)]})
-    assert design_matrix(config, [track("t")], stores, Facts())[0, 0] == -8
+    assert design_matrix(config, [track("t")], stores, Metadata())[0, 0] == -8
 
 
 def test_unknown_facts_are_left_to_an_estimator_that_takes_them() -> None:
-    facts = Facts(["a", "b"], {"year": [np.nan, 1990.0]})
+    metadata = Metadata(["a", "b"], {"year": [np.nan, 1990.0]})
     for estimator in (GradientBoosting(), Majority()):
-        x = design_matrix(config_of(estimator, features=(), columns=("year",)), [track("a"), track("b")], {}, facts)
+        x = design_matrix(config_of(estimator, features=(), columns=("year",)), [track("a"), track("b")], {}, metadata)
         np.testing.assert_array_equal(x, [[np.nan], [1990.0]])
 
 
@@ -111,8 +111,8 @@ def test_every_estimator_gives_probabilities_and_learns(kind: str, tmp_path: Pat
     stores = store_of(tmp_path, MEL, config, clips)
     train, held = ([t for t in tracks if t.split == split] for split in ("train", "validation"))
     y, truth = (np.array([CLASSES.index(t.label) for t in part]) for part in (train, held))
-    learnt = fit_baseline(config, design_matrix(config, train, stores, Facts()), y, [t.group for t in train], 3)
-    p = learnt.predict(design_matrix(config, held, stores, Facts()))
+    learnt = fit_baseline(config, design_matrix(config, train, stores, Metadata()), y, [t.group for t in train], 3)
+    p = learnt.predict(design_matrix(config, held, stores, Metadata()))
     assert p.shape == (48, 3) and p.dtype == np.float32 and (p >= 0).all()
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
     accuracy = (p.argmax(axis=1) == truth).mean()

@@ -19,7 +19,7 @@ from tonearm.core.types import FloatArray, Waveform
 from tonearm.features import Chroma, Contrast, Cqt, Mel, Mfcc, RawWaveform, Representation, Stft, StftHalved, extract
 from tonearm.features.batched import extract_batch
 from tonearm.features.constant_q import constant_q_power
-from tonearm.features.engine import Computed, compute_layouts
+from tonearm.features.engine import ComputedClip, compute_layouts
 from tonearm.features.spectral import fourier_power
 
 Clip = Mapping[Layout, Waveform]
@@ -85,7 +85,10 @@ def heard(clip: Clip, config: Representation) -> Any:
 
 
 def assert_close(
-    found: Sequence[Sequence[Computed]], clips: Sequence[Clip], configs: Sequence[Representation], share: float = 1.0
+    found: Sequence[Sequence[ComputedClip]],
+    clips: Sequence[Clip],
+    configs: Sequence[Representation],
+    share: float = 1.0,
 ) -> None:
     """Every value within ``share`` of the tolerance of what the CPU gives."""
     for row, clip in zip(found, clips, strict=True):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from tonearm.core.calibration import reliability
 from tonearm.core.errors import ConfigError
+from tonearm.statistics.calibration import reliability
 
 
 def test_bins_and_summaries_of_an_example() -> None:

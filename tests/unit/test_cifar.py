@@ -79,7 +79,7 @@ def test_validation_depends_on_the_seed_and_on_nothing_else(tmp_path: Path) -> N
 
 def test_facts_say_where_each_picture_is(tmp_path: Path) -> None:
     found = Cifar100Config(root=str(write_python(tmp_path))).catalogue()
-    place = found.facts.of(["train/00042"], "picture")[0]
+    place = found.metadata.of(["train/00042"], "picture")[0]
     file, _, row = place.rpartition("#")
     assert file == str(tmp_path / "cifar-100-python" / "train") and row == "42"
     np.testing.assert_array_equal(read_pictures(file)[int(row)].ravel(), pixels(TRAIN, 1)[42])

@@ -10,14 +10,14 @@ import pytest
 
 from tests.unit.comparison_runs import BASE, log_grid, log_sweep, log_trial, tracks, with_changes
 from tests.unit.test_comparison_document import Page, cells, markdown_tables
+from tonearm.comparison.compare import Comparison, Options, compare
+from tonearm.comparison.document import to_markdown, write_document
+from tonearm.comparison.find import find_candidates
+from tonearm.comparison.report import candidates_table, report
 from tonearm.core.errors import ConfigError, TrackingError, UnknownNameError
 from tonearm.features import Mel
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.time_freq import TimeConfig
-from tonearm.sweeps.candidates_found import find_candidates
-from tonearm.sweeps.comparison import Comparison, Options, compare
-from tonearm.sweeps.comparison_document import to_markdown, write_document
-from tonearm.sweeps.comparison_report import candidates_table, report
 from tonearm.sweeps.results import ERROR
 from tonearm.tasks import Embedding, MultiLabel, Regression
 from tonearm.tasks.base import Task
@@ -124,8 +124,8 @@ def test_the_report_tells_it(planted: str, tmp_path: Path) -> None:
 def test_a_factor_is_answered_overall_and_within(planted: str) -> None:
     found = compared(planted, by="model", within="feature.n_fft").factor
     assert found is not None and [c.within for c in found.contrasts] == ["", "n_fft 1024", "n_fft 4096"]
-    assert all(c.shown and (c.first, c.second) == ("time", "simple") for c in found.contrasts)
-    assert not found.unequal and found.contrasts[0].difference.value == pytest.approx(0.2, abs=0.06)
+    assert all(c.significant and (c.first, c.second) == ("time", "simple") for c in found.contrasts)
+    assert not found.confounders and found.contrasts[0].difference.value == pytest.approx(0.2, abs=0.06)
 
 
 def test_validation_lets_the_stopped_ones_take_part(planted: str) -> None:
@@ -139,7 +139,7 @@ def test_runs_are_compared_by_their_names(planted: str) -> None:
     config = [with_changes({"model": m, "feature.n_fft": 1024}) for m in (TimeConfig(), SimpleConfig())]
     found = compared(f"00-{config[0].signature()}", f"02-{config[1].signature()}")
     (only,) = found.pairs
-    assert only.shown and only.first == "A" and only.discordant is not None and found.rows[0].seeds == 1
+    assert only.significant and only.first == "A" and only.discordant is not None and found.rows[0].seeds == 1
     assert report(found).answer[2].startswith("A is better than B: f1_micro +0.")
     assert "McNemar" in to_markdown(report(found))
 

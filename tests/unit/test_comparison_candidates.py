@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from tests.unit.comparison_runs import BASE, Tracks, log_sweep, log_trial, tracks, with_changes
+from tonearm.comparison.compare import Comparison, Options, agreement_pairs, compare
+from tonearm.comparison.find import FoundCandidates, find_candidates
+from tonearm.comparison.report import candidates_table, report
 from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import digest
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.stacked import TimeFreqConfig
 from tonearm.models.time_freq import TimeConfig
-from tonearm.sweeps.candidates_found import Found, find_candidates
-from tonearm.sweeps.comparison import Comparison, Options, agreement_pairs, compare
-from tonearm.sweeps.comparison_report import candidates_table, report
 from tonearm.sweeps.results import configuration
 from tonearm.tasks import MultiLabel
 from tonearm.tracking import names
@@ -40,7 +40,7 @@ def compared(*texts: str, **options: object) -> Comparison:
     return compare(texts, Options(**options), lambda text: None)  # type: ignore[arg-type]
 
 
-def found_names(found: Found) -> list[str]:
+def found_names(found: FoundCandidates) -> list[str]:
     return sorted(c.name for c in found.candidates)
 
 

@@ -7,31 +7,31 @@ import pytest
 from scipy.stats import binomtest
 
 from tests.unit.comparison_runs import Tracks, answers, side, tracks
-from tonearm.core.differences import Difference
+from tonearm.comparison.classes import changes_by_class
+from tonearm.comparison.contrast import (
+    Measure,
+    PairedComparison,
+    Side,
+    adjusted,
+    compare_sides,
+    counted_groups,
+    format_p_value,
+    format_value,
+    format_with_interval,
+)  # fmt: skip
+from tonearm.comparison.factors import factor
+from tonearm.comparison.predictions import Predictions, aligned
 from tonearm.core.errors import ConfigError
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.time_freq import FreqConfig, TimeConfig
-from tonearm.sweeps.comparison_answers import Answers, aligned
-from tonearm.sweeps.comparison_classes import changes_by_class
-from tonearm.sweeps.comparison_contrast import (
-    Contrast,
-    Measure,
-    Side,
-    adjusted,
-    contrast,
-    counted_groups,
-    figure,
-    p_value,
-    with_interval,
-)  # fmt: skip
-from tonearm.sweeps.comparison_factors import factor
+from tonearm.statistics.differences import Difference
 from tonearm.tasks import Embedding, Regression, SingleLabel
 
 ACCURACY = Measure.of(SingleLabel())
 
 
-def compared(first: Side, second: Side) -> Contrast:
-    return contrast(first, second, ACCURACY, others=False)
+def compared(first: Side, second: Side) -> PairedComparison:
+    return compare_sides(first, second, ACCURACY, others=False)
 
 
 def test_a_better_side_is_found_and_an_equal_one_is_not() -> None:
@@ -39,8 +39,8 @@ def test_a_better_side_is_found_and_an_equal_one_is_not() -> None:
     better, worse, alike = (side(of, of.right(s, i, noise=0.2), label=n) for i, (s, n) in enumerate(
         ((0.8, "A"), (0.6, "B"), (0.8, "C"))))  # fmt: skip
     found, none = compared(better, worse), compared(better, alike)
-    assert found.difference.low > 0.05 and found.p < 0.001 and found.shown
-    assert none.difference.low < 0 < none.difference.high and not none.shown
+    assert found.difference.low > 0.05 and found.p < 0.001 and found.significant
+    assert none.difference.low < 0 < none.difference.high and not none.significant
     assert (
         found.verdict().startswith("A is better than B: f1_micro +0.") and "240 tracks of 80 artists" in found.verdict()
     )
@@ -99,8 +99,8 @@ def test_a_track_counts_with_the_mean_of_its_seeds() -> None:
 
 def test_holm_considers_all_comparisons() -> None:
     difference = Difference(0.1, 0.01, 0.2, 0.03, 20)
-    one = Contrast("A", "B", ACCURACY, difference, 0.03, 0.03, 60, "20 artists")
-    assert one.shown
+    one = PairedComparison("A", "B", ACCURACY, difference, 0.03, 0.03, 60, "20 artists")
+    assert one.significant
     three = adjusted([one, one, one])
     assert [c.adjusted for c in three] == pytest.approx([0.09] * 3) and not three[0].shown
     assert "No difference shown between A and B once all 3 comparisons are considered" in three[0].verdict()
@@ -108,7 +108,7 @@ def test_holm_considers_all_comparisons() -> None:
 
 def test_other_headline_metrics_are_compared_by_a_bootstrap() -> None:
     of = tracks(40, 3)
-    found = contrast(side(of, of.right(0.8, 1)), side(of, of.right(0.5, 2)), ACCURACY)
+    found = compare_sides(side(of, of.right(0.8, 1)), side(of, of.right(0.5, 2)), ACCURACY)
     assert set(found.others) == {"f1_macro"} and found.others["f1_macro"].low > 0
     wanted = [SingleLabel().metrics(of.predictions(of.right(s, i), 0), of.target)["f1_macro"]
               for i, s in ((1, 0.8), (2, 0.5))]  # fmt: skip
@@ -119,7 +119,7 @@ def test_another_metric_may_decide() -> None:
     of = tracks(40, 3)
     measure = Measure.of(SingleLabel(), "log_loss")
     assert not measure.maximise and not measure.by_track
-    found = contrast(side(of, of.right(0.8, 1)), side(of, of.right(0.5, 2), label="B"), measure)
+    found = compare_sides(side(of, of.right(0.8, 1)), side(of, of.right(0.5, 2), label="B"), measure)
     assert found.difference.value < 0 < found.gain and found.p < 0.001 and found.discordant is None
     assert found.verdict().startswith("A is better than B: log_loss -") and set(found.others) == {
         "f1_micro",
@@ -127,18 +127,20 @@ def test_another_metric_may_decide() -> None:
     }
 
 
-def errors_of(of: Tracks, task: Regression | Embedding, noise: float, label: str, outputs: int = 1) -> Answers:
+def errors_of(of: Tracks, task: Regression | Embedding, noise: float, label: str, outputs: int = 1) -> Predictions:
     rng = np.random.default_rng(len(label) + int(100 * noise))
     target = np.random.default_rng(0).uniform(0.2, 0.8, (len(of.groups), outputs)).astype(np.float32)
     predictions = (target + rng.normal(0, noise, target.shape)).astype(np.float32)
     base = answers(of, [of.right(0.5)], label)
-    return Answers(base.candidate, label, task, tuple(f"x{i}" for i in range(outputs)), base.track_ids, base.groups,
+    return Predictions(base.candidate, label, task, tuple(f"x{i}" for i in range(outputs)), base.track_ids, base.groups,
                    ((predictions, target),))  # fmt: skip
 
 
 def test_of_errors_the_smaller_is_better() -> None:
     of, task = tracks(50, 2), Regression(target="energy")
-    found = contrast(*(Side(n, (errors_of(of, task, s, n),)) for n, s in (("A", 0.05), ("B", 0.1))), Measure.of(task))
+    found = compare_sides(
+        *(Side(n, (errors_of(of, task, s, n),)) for n, s in (("A", 0.05), ("B", 0.1))), Measure.of(task)
+    )
     assert found.difference.value < 0 < found.gain and found.discordant is None
     assert found.verdict().startswith("A is better than B: mae -0.0")
     assert set(found.others) == {"mse", "r2", "spearman"} and found.others["r2"].low > 0
@@ -148,11 +150,11 @@ def test_of_errors_the_smaller_is_better() -> None:
 def test_embeddings_are_judged_by_their_own_targets() -> None:
     of, task = tracks(50, 2), Embedding(target="artist")
     one, two = (errors_of(of, task, s, n, outputs=5) for n, s in (("A", 0.1), ("B", 0.4)))
-    learned = Answers(two.candidate, "B", task, two.classes, two.track_ids, two.groups,
+    learned = Predictions(two.candidate, "B", task, two.classes, two.track_ids, two.groups,
                       tuple((-p, -t) for p, t in two.seeds))  # fmt: skip
-    there = contrast(Side("A", (one,)), Side("B", (two,)), Measure.of(task))
-    again = contrast(Side("A", (one,)), Side("B", (learned,)), Measure.of(task))
-    assert there.shown and there.gain > 0 and again.difference == there.difference
+    there = compare_sides(Side("A", (one,)), Side("B", (two,)), Measure.of(task))
+    again = compare_sides(Side("A", (one,)), Side("B", (learned,)), Measure.of(task))
+    assert there.significant and there.gain > 0 and again.difference == there.difference
 
 
 def test_a_change_is_found_on_the_class_where_it_is() -> None:
@@ -196,7 +198,7 @@ def test_what_cannot_be_compared_is_an_error() -> None:
     other.target[3] = (other.target[3] + 1) % 3
     with pytest.raises(ConfigError, match=r"1 of 40 tracks have another target in B .*'track0003'.*train both on one"):
         aligned([one, answers(other, [of.right(0.8)], "B")])
-    renamed = Answers(one.candidate, "B", one.task, ("bass", "flute", "oboe"), one.track_ids, one.groups, one.seeds)
+    renamed = Predictions(one.candidate, "B", one.task, ("bass", "flute", "oboe"), one.track_ids, one.groups, one.seeds)
     with pytest.raises(ConfigError, match=r"answer different classes, e\.g\. \['noise', 'oboe'\]"):
         aligned([one, renamed])
 
@@ -206,7 +208,7 @@ def test_what_cannot_be_compared_is_an_error() -> None:
 MODELS = {"time": TimeConfig(), "simple": SimpleConfig(), "freq": FreqConfig()}
 
 
-def grid(of: Tracks, gain: dict[str, float], rates: tuple[float, ...] = (0.001, 0.003)) -> list[Answers]:
+def grid(of: Tracks, gain: dict[str, float], rates: tuple[float, ...] = (0.001, 0.003)) -> list[Predictions]:
     found = []
     for model, more in gain.items():
         for n_fft in (1024, 4096):
@@ -221,9 +223,9 @@ def grid(of: Tracks, gain: dict[str, float], rates: tuple[float, ...] = (0.001, 
 def test_a_main_effect_is_found_within_the_value_that_has_it() -> None:
     of = tracks(100, 3)
     found = factor(grid(of, {"simple": 0.0, "time": 0.08}), "model", "feature.n_fft", ACCURACY)
-    assert found.field == "model" and not found.unequal
+    assert found.field == "model" and not found.confounders
     whole, *parts = found.contrasts
-    assert (whole.first, whole.second, whole.within) == ("time", "simple", "") and whole.shown
+    assert (whole.first, whole.second, whole.within) == ("time", "simple", "") and whole.significant
     assert whole.difference.value == pytest.approx(0.08, abs=0.03)
     by_part = {c.within: c for c in parts}
     assert set(by_part) == {"n_fft 1024", "n_fft 4096"}
@@ -250,7 +252,7 @@ def test_without_partners_the_fields_that_are_unequal_are_named() -> None:
     random = [answers(of, [of.right(share[m], i)], str(i), {"model": MODELS[m], "optim.lr": 0.001 + i / 100})
               for i, m in enumerate(("time", "simple", "time", "simple"))]  # fmt: skip
     found = factor(random, "model", "", ACCURACY)
-    assert found.unequal == ["lr"] and found.contrasts[0].shown and found.contrasts[0].first == "time"
+    assert found.confounders == ["lr"] and found.contrasts[0].shown and found.contrasts[0].first == "time"
 
 
 def test_every_two_values_are_compared() -> None:
@@ -275,10 +277,10 @@ def test_a_field_that_does_not_vary_is_an_error() -> None:
 
 
 def test_figures_are_written_as_people_read_them() -> None:
-    assert [figure(v) for v in (0.0, 0.5, 0.0123, 12.0)] == ["0.000", "0.500", "0.01230", "12.000"]
-    assert figure(0.001, like=0.7) == "0.001"
-    assert with_interval(Difference(0.01, -0.005, 0.03, 0.1, 9)) == "+0.010 [-0.005, +0.030]"
-    assert with_interval(Difference(0.001, -0.0005, 0.003, 0.1, 9)) == "+0.00100 [-0.00050, +0.00300]"
-    assert (p_value(0.0004), p_value(0.0321)) == ("< 0.001", "0.032")
+    assert [format_value(v) for v in (0.0, 0.5, 0.0123, 12.0)] == ["0.000", "0.500", "0.01230", "12.000"]
+    assert format_value(0.001, like=0.7) == "0.001"
+    assert format_with_interval(Difference(0.01, -0.005, 0.03, 0.1, 9)) == "+0.010 [-0.005, +0.030]"
+    assert format_with_interval(Difference(0.001, -0.0005, 0.003, 0.1, 9)) == "+0.00100 [-0.00050, +0.00300]"
+    assert (format_p_value(0.0004), format_p_value(0.0321)) == ("< 0.001", "0.032")
     assert counted_groups(["artist:a", "artist:a", "artist:b"]) == "2 artists"
     assert counted_groups(["artist:a", "track:b"]) == "2 groups"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from tonearm.sweeps.comparison_document import Document, Plot, Section, Table, to_html, to_markdown, write_document
+from tonearm.comparison.document import Document, Plot, Section, Table, to_html, to_markdown, write_document
 
 EVIL = "<script>alert('x')</script>"
 VOID = {"meta", "img", "br", "link", "input", "hr"}

@@ -10,14 +10,21 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from tonearm.core.calibration import reliability
-from tonearm.sweeps.candidates import name_of, short_names, varied_fields
-from tonearm.sweeps.comparison import letter
-from tonearm.sweeps.comparison_contrast import ClassChange
-from tonearm.sweeps.comparison_curves import cost_plot, curves_plot, near, parallel_plot, pareto, reliability_plot
-from tonearm.sweeps.comparison_plots import agreement_plot, classes_plot, scores_plot
-from tonearm.sweeps.comparison_rows import Row
-from tonearm.sweeps.importance import Importances, importances
+from tonearm.comparison.candidates import name_of, short_names, varied_fields
+from tonearm.comparison.compare import candidate_label
+from tonearm.comparison.contrast import ClassChange
+from tonearm.comparison.curves import (
+    cost_plot,
+    curves_plot,
+    overlapping_labels,
+    parallel_plot,
+    pareto_front,
+    reliability_plot,
+)
+from tonearm.comparison.importance import Importances, importances
+from tonearm.comparison.plots import agreement_plot, classes_plot, scores_plot
+from tonearm.comparison.rows import CandidateRow
+from tonearm.statistics.calibration import reliability
 
 
 def drawn(count: int = 24) -> list[dict[str, Any]]:
@@ -110,26 +117,26 @@ def test_short_names_stay_unique() -> None:
 
 
 def test_letters_do_not_run_out() -> None:
-    assert [letter(i) for i in (0, 25, 26, 52)] == ["A", "Z", "A1", "A2"]
+    assert [candidate_label(i) for i in (0, 25, 26, 52)] == ["A", "Z", "A1", "A2"]
 
 
 # --- plots
 
 
-def row(label: str, score: float, seconds: float = 10.0, parameters: int | None = 1000) -> Row:
-    return Row(label, f"model {label}", "", 2, 1, score, 0.01, {"f1_micro": (score, 0.01, None)}, 30, parameters,
-               seconds, None)  # fmt: skip
+def row(label: str, score: float, seconds: float = 10.0, parameters: int | None = 1000) -> CandidateRow:
+    scores = {"f1_micro": (score, 0.01, None)}
+    return CandidateRow(label, f"model {label}", "", 2, 1, score, 0.01, scores, 30, parameters, seconds, None)
 
 
 def test_the_front_joins_what_nothing_cheaper_beats() -> None:
     cost = {"A": 1.0, "B": 2.0, "C": 3.0, "D": 1.0}
-    assert pareto(cost, {"A": 0.5, "B": 0.4, "C": 0.9, "D": 0.6}, True) == ["D", "C"]
-    assert pareto(cost, {"A": 0.5, "B": 0.4, "C": 0.9, "D": 0.6}, False) == ["A", "B"]
+    assert pareto_front(cost, {"A": 0.5, "B": 0.4, "C": 0.9, "D": 0.6}, True) == ["D", "C"]
+    assert pareto_front(cost, {"A": 0.5, "B": 0.4, "C": 0.9, "D": 0.6}, False) == ["A", "B"]
 
 
 def test_labels_of_near_points_are_written_together(tmp_path: Path) -> None:
     cost, score = {"A": 10.0, "B": 10.0, "C": 90.0}, {"A": 0.5, "B": 0.501, "C": 0.9}
-    assert near(cost, score) == [["A", "B"], ["C"]]
+    assert overlapping_labels(cost, score) == [["A", "B"], ["C"]]
     figure = cost_plot([row("A", 0.5), row("B", 0.501), row("C", 0.9, 90.0, 5000)], "f1_micro", True)
     assert figure is not None and [t.get_text() for t in figure.axes[0].texts] == ["A, B", "C"]
     assert figure.axes[0].get_xlabel() == "seconds of training, a run"

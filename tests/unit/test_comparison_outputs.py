@@ -9,10 +9,10 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from tests.unit.test_comparison_document import Page, cells, markdown_tables
+from tonearm.comparison.document import write_document
+from tonearm.comparison.outputs import agreement, compare_pairs, parse_pair_question, read_outputs
+from tonearm.comparison.outputs_report import outputs_report
 from tonearm.core.errors import ConfigError
-from tonearm.sweeps.comparison_document import write_document
-from tonearm.sweeps.comparison_outputs import agreement, answer_question, parse_question, read_outputs
-from tonearm.sweeps.comparison_outputs_report import outputs_report
 
 TRACKS, CLASSES = 400, 5
 
@@ -50,7 +50,7 @@ def test_matrices_are_of_every_two(tmp_path: Path) -> None:
 
 def test_the_pair_that_disagrees_more_is_found() -> None:
     given = outputs()
-    found = answer_question(parse_question("Time.mel,Freq.mel;Time.mel,Simple.mel", given), given)
+    found = compare_pairs(parse_pair_question("Time.mel,Freq.mel;Time.mel,Simple.mel", given), given)
     answers = {x.what: x for x in found}["members' answers"]
     assert (answers.first, answers.second) == (pytest.approx(0.3), pytest.approx(0.15))
     assert answers.difference.value == pytest.approx(0.15) and answers.difference.low > 0.1 and answers.p < 0.001
@@ -58,12 +58,12 @@ def test_the_pair_that_disagrees_more_is_found() -> None:
 
 def test_a_star_asks_at_every_place_and_over_all() -> None:
     given = outputs()
-    question = parse_question("Time.*,Freq.*;Time.*,Simple.*", given)
+    question = parse_pair_question("Time.*,Freq.*;Time.*,Simple.*", given)
     assert question.places == {
         "mel": ("Time.mel", "Freq.mel", "Time.mel", "Simple.mel"),
         "cqt": ("Time.cqt", "Freq.cqt", "Time.cqt", "Simple.cqt"),
     }
-    found = {(x.what, x.place): x for x in answer_question(question, given, "Simple.*")}
+    found = {(x.what, x.place): x for x in compare_pairs(question, given, "Simple.*")}
     answers = {place: found["members' answers", place] for place in ("mel", "cqt", "all")}
     assert answers["all"].difference.value == pytest.approx(0.075) and answers["cqt"].difference.value == 0
     assert answers["cqt"].p == 1 and answers["mel"].adjusted >= answers["mel"].p
@@ -77,8 +77,8 @@ def test_a_star_asks_at_every_place_and_over_all() -> None:
 
 def test_the_report_answers_and_is_well_formed(tmp_path: Path) -> None:
     given = outputs()
-    question = parse_question("Time.*,Freq.*;Time.*,Simple.*", given)
-    document = outputs_report("p.npz", agreement(given), [(question, answer_question(question, given))])
+    question = parse_pair_question("Time.*,Freq.*;Time.*,Simple.*", given)
+    document = outputs_report("p.npz", agreement(given), [(question, compare_pairs(question, given))])
     assert document.answer[0].startswith(
         "Members' answers: Time.* and Freq.* differ more than Time.* and Simple.*: 0.250"
     )
@@ -105,14 +105,14 @@ def test_the_report_answers_and_is_well_formed(tmp_path: Path) -> None:
 )
 def test_a_question_that_cannot_be_asked_is_an_error(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        parse_question(text, outputs())
+        parse_pair_question(text, outputs())
     assert message in str(error.value)
 
 
 def test_unknown_references_are_errors() -> None:
     given = outputs()
     with pytest.raises(ConfigError, match=r"unknown output 'TimeFreq.mel'"):
-        answer_question(parse_question("Time.*,Freq.*;Time.*,Simple.*", given), given, "TimeFreq.*")
+        compare_pairs(parse_pair_question("Time.*,Freq.*;Time.*,Simple.*", given), given, "TimeFreq.*")
 
 
 def test_files_that_hold_no_outputs_are_errors(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tonearm.core.errors import ConfigError, UnknownNameError
 from tonearm.core.registry import Registry
 from tonearm.features import Mel, Representation
 from tonearm.features.base import Feature
-from tonearm.features.given import Table
+from tonearm.features.metadata import TableFeature
 from tonearm.models import FreqConfig, ModelConfig, RnnConfig, SimpleConfig, TimeConfig
 from tonearm.tasks import Regression, SingleLabel, Task
 from tonearm.training.config import DatasetRef, TrialConfig
@@ -244,10 +244,10 @@ def test_member_of_the_wider_family_is_refused_where_a_narrower_one_is_needed() 
     for kind in ("circle", "square"):
         with pytest.raises(ConfigError, match=rf"'{kind}' is a {kind.capitalize()}, here a Round is needed"):
             Round.from_dict({"kind": kind})
-    with pytest.raises(ConfigError, match="'table' is a Table, here a Representation is needed"):
+    with pytest.raises(ConfigError, match="'table' is a TableFeature, here a Representation is needed"):
         Representation.from_dict({"kind": "table", "columns": ["tempo"]})
-    with pytest.raises(ConfigError, match="'mel' is a Mel, here a Table is needed"):
-        Table.from_dict({"kind": "mel"})
+    with pytest.raises(ConfigError, match="'mel' is a Mel, here a TableFeature is needed"):
+        TableFeature.from_dict({"kind": "mel"})
 
 
 def test_field_of_a_narrower_family_refuses_the_wider_one_from_json() -> None:

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from tests.builders import RATE, music, tone
 from tests.unit.test_representations import SOUNDS, fourier, sound
 from tonearm.core.types import FloatArray, Waveform
-from tonearm.features import Contrast, Mel, extract, resolve
+from tonearm.features import Contrast, Mel, as_representation, extract
 from tonearm.features.batched import extract_batch
-from tonearm.features.names import THESIS
-from tonearm.features.recipe import ContrastBands
+from tonearm.features.definition import ContrastBands
+from tonearm.features.presets import THESIS_PRESETS
 from tonearm.features.spectral import contrast_db
 
 pytestmark = pytest.mark.filterwarnings("ignore:n_fft=")  # librosa's, of audio that is shorter than a window
@@ -58,8 +58,10 @@ def valleys_heard(samples: FloatArray, config: Contrast) -> npt.NDArray[np.bool_
 
 
 def test_the_name_stands_for_librosas_defaults_and_the_thesis_had_none() -> None:
-    assert resolve("contrast") == Contrast(n_fft=4096, hop=1024, fmin=200.0, n_bands=6, quantile=0.02, frames=643)
-    assert "contrast" not in THESIS
+    assert as_representation("contrast") == Contrast(
+        n_fft=4096, hop=1024, fmin=200.0, n_bands=6, quantile=0.02, frames=643
+    )
+    assert "contrast" not in THESIS_PRESETS
     assert Contrast.unit == "dB" and Contrast().analysis == Mel().analysis
 
 

@@ -18,9 +18,9 @@ from tonearm.core.errors import ConfigError, UnknownNameError
 from tonearm.core.progress import Progress
 from tonearm.core.registry import Registry
 from tonearm.core.seeding import derive_seed, digest
-from tonearm.core.statistics import bootstrap_interval
 from tonearm.core.threads import THREAD_VARIABLES, thread_environment
 from tonearm.core.types import Prediction, Waveform
+from tonearm.statistics.intervals import bootstrap_interval
 
 # --- registry
 

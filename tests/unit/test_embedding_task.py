@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tonearm.core.errors import TrainingError
-from tonearm.core.types import FloatArray, Truth
+from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks import Embedding
 from tonearm.tasks import embedding as module
 
@@ -92,7 +92,7 @@ def test_losses() -> None:
 
 
 def test_targets_are_of_unit_length_for_the_cosine_only() -> None:
-    truth = Truth([()] * 2, values={"x": np.array([[3.0, 4.0], [0.0, 2.0]])})
+    truth = GroundTruth([()] * 2, values={"x": np.array([[3.0, 4.0], [0.0, 2.0]])})
     task = Embedding(target="x")
     assert task.names(truth, ("a", "b", "c")) == ("x[0]", "x[1]")
     np.testing.assert_allclose(task.encode(truth, ("x[0]", "x[1]")), [[0.6, 0.8], [0, 1]], rtol=1e-6)
@@ -101,7 +101,7 @@ def test_targets_are_of_unit_length_for_the_cosine_only() -> None:
 
 
 def test_vectors_of_zeros_are_known_where_values_count() -> None:
-    truth = Truth([()] * 3, values={"x": np.array([[3.0, 4.0], [0.0, 0.0], [np.nan, 1.0]])})
+    truth = GroundTruth([()] * 3, values={"x": np.array([[3.0, 4.0], [0.0, 0.0], [np.nan, 1.0]])})
     assert Embedding(target="x").known(truth).tolist() == [True, False, False]
     assert Embedding(target="x", loss_kind="mse").known(truth).tolist() == [True, True, False]
     assert Embedding(target="x").names(truth, ()) == ("x[0]", "x[1]")
@@ -133,7 +133,10 @@ def test_figures_that_a_bootstrap_wants_rank_nothing(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "ranked", fail)
     predictions, target, groups = drawn(0, 5, 1.0)
     task = Embedding(target="x")
-    assert set(task.some_metrics((task.smooth, *task.headline), predictions, target, groups)) == {"mse", "mean_cosine"}
+    assert set(task.selected_metrics((task.tie_breaker, *task.headline), predictions, target, groups)) == {
+        "mse",
+        "mean_cosine",
+    }
 
 
 def test_people_read_the_cosine_of_each_track() -> None:

@@ -7,8 +7,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from tonearm.core.differences import mean_difference, paired_bootstrap
-from tonearm.core.significance import holm, mcnemar, randomisation_test, swap_test
+from tonearm.statistics.differences import mean_difference, paired_bootstrap
+from tonearm.statistics.significance import holm, mcnemar, randomisation_test, swap_test
 
 
 def simulate(

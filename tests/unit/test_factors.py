@@ -10,7 +10,7 @@ import pytest
 from scipy.sparse import coo_array, csr_matrix
 
 from tonearm.core.errors import ConfigError, DatasetError
-from tonearm.recommend.factors import Factors, evaluate_factors, fit_factors
+from tonearm.recommend.factors import LatentFactors, evaluate_factors, fit_factors
 from tonearm.recommend.plays import hold_out, load_plays
 
 
@@ -58,7 +58,7 @@ def test_rankings_are_judged_as_by_hand() -> None:
     held = csr_matrix(np.array([[0, 1, 0, 1, 0, 1], [1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]]))
     users = np.array([[1, 0], [0, 1], [1, 1]], dtype=np.float32)
     artists = np.array([[9, 1], [3, 9], [2, 5], [1, 4], [4, 9], [0, 3]], dtype=np.float32)
-    found = evaluate_factors(Factors(users, artists), kept, held, k=3, resamples=20)
+    found = evaluate_factors(LatentFactors(users, artists), kept, held, k=3, resamples=20)
     # User 0 ranks 4 1 2 3 5 and wants 1 3 5: one hit, second. User 1 ranks 2 3 5 0 and wants 0: none among 3.
     assert found.users == 2
     assert found.factors.recall.value == pytest.approx((1 / 3 + 0) / 2)
@@ -74,7 +74,7 @@ def test_rankings_are_judged_as_by_hand() -> None:
 def test_chance_finds_k_of_all_candidates() -> None:
     held = csr_matrix(np.vstack([np.eye(50)] * 8))
     found = evaluate_factors(
-        Factors(np.ones((400, 1), np.float32), np.ones((50, 1), np.float32)),
+        LatentFactors(np.ones((400, 1), np.float32), np.ones((50, 1), np.float32)),
         csr_matrix((400, 50)),
         held,
         10,

@@ -21,8 +21,8 @@ from tonearm.core.errors import AudioError, ConfigError, UnknownNameError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features import Chroma, Contrast, Cqt, Mel, Mfcc, RawWaveform, Representation, Stft, StftHalved, extract
 from tonearm.features.base import Normalisation
-from tonearm.features.engine import Computed, compute, compute_layouts, frames_of
-from tonearm.features.scaling import SMALLEST_DEVIATION, normalise, statistics
+from tonearm.features.engine import ComputedClip, compute, compute_layouts, total_and_kept_frames
+from tonearm.features.normalisation import SMALLEST_DEVIATION, normalise, statistics
 
 KINDS = sorted(k for k in Representation.registry if issubclass(Representation.registry[k], Representation))
 SPECTRAL = (Stft(), StftHalved(), Mel(), Mfcc(), Cqt(), Chroma(), Contrast())
@@ -64,7 +64,7 @@ def test_shape_is_known_without_audio(seconds: float, channels: Channels) -> Non
 def test_frames_are_counted_as_they_are_made(kind: str, hop: int, rate: int, data: st.DataObject) -> None:
     config = of_kind(kind, sample_rate=rate, hop=1 if kind == "waveform" else hop, frames=None)
     samples = data.draw(st.integers(1, 3600 * rate))
-    assert config.frames_in(samples / rate) == frames_of(samples, config)[0]
+    assert config.frames_in(samples / rate) == total_and_kept_frames(samples, config)[0]
 
 
 @given(st.sampled_from(KINDS), st.integers(16, 4096), st.sampled_from([16_000, 22_050, 44_100]), st.integers(2, 20_000))
@@ -106,7 +106,7 @@ def test_store_name_sees_every_field_but_normalisation(kind: str) -> None:
 # --- sharing
 
 
-def assert_same(found: Sequence[Computed], wanted: Sequence[Computed]) -> None:
+def assert_same(found: Sequence[ComputedClip], wanted: Sequence[ComputedClip]) -> None:
     for one, other in zip(found, wanted, strict=True):
         assert np.array_equal(one.values, other.values) and np.array_equal(one.whole, other.whole)
 

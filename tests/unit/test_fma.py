@@ -10,7 +10,7 @@ import pytest
 from tests.fma_layout import COLUMNS, fma_row, write_clip, write_fma, write_genres, write_tracks
 from tonearm.datasets import DatasetConfig
 from tonearm.datasets.base import Catalogue
-from tonearm.datasets.content import content_of
+from tonearm.datasets.content import content_digest
 from tonearm.datasets.fma import FmaConfig
 from tonearm.datasets.manifest import Track
 from tonearm.datasets.splits import split_by_group
@@ -40,7 +40,7 @@ def test_all_that_the_table_knows_of_a_track_is_read(root: Path) -> None:
     first = by_id(FmaConfig(root=str(root)).catalogue())["000002"]
     clip = root / "fma_large" / "000" / "000002.mp3"
     assert first == Track(
-        track_id="000002", source=str(clip), content=content_of(clip), label="Hip-Hop", group="artist:1",
+        track_id="000002", source=str(clip), content=content_digest(clip), label="Hip-Hop", group="artist:1",
         split="train", title="Food", artist="Artist 1", album="AWOL", year=2008, place="New Jersey",
         latitude=40.0583238, longitude=-74.4056612, licence="Attribution",
     )  # fmt: skip

@@ -114,7 +114,7 @@ def test_table_may_be_separated_by_semicolons_or_tabs(music_folder: Path, separa
     table(music_folder, "\n".join(separator.join(row) for row in rows) + "\n")
     catalogue = FolderConfig(root=str(music_folder), label="mood").catalogue()
     assert [t.label for t in catalogue.tracks] == ["sad, calm", "NA"]
-    assert catalogue.facts.columns == ["tempo"]  # the nameless column is an index
+    assert catalogue.metadata.columns == ["tempo"]  # the nameless column is an index
 
 
 def test_the_same_bytes_are_one_track(music_folder: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_catalogue_is_the_scan_and_is_called_after_the_folder(music_folder: Pa
     assert (catalogue.name, catalogue.label) == ("music", "artist")
     tracks, rejects, _ = scan_folder(str(music_folder), "artist")
     assert (catalogue.tracks, catalogue.rejects) == (tracks, rejects)
-    assert len(catalogue.facts) == 0 and catalogue.notes == ()
+    assert len(catalogue.metadata) == 0 and catalogue.notes == ()
 
 
 def test_numbers_in_the_table_become_facts(music_folder: Path) -> None:
@@ -209,22 +209,22 @@ def test_numbers_in_the_table_become_facts(music_folder: Path) -> None:
     table(music_folder, f"path,mood,tempo,rating,year,empty,mixed\n{rows}")
     catalogue = FolderConfig(root=str(music_folder), label="mood").catalogue()
     ids = ["Björk/a.flac", "Ella/c.ogg", "Ella/live/d.ogg"]
-    assert [t.track_id for t in catalogue.tracks] == ids and catalogue.facts.columns == ["rating", "tempo", "year"]
-    np.testing.assert_array_equal(catalogue.facts.of(ids, "tempo"), [120.5, np.nan, 90.0])
-    np.testing.assert_array_equal(catalogue.facts.of(ids, "rating"), [3.0, 4.0, 5.0])
-    np.testing.assert_array_equal(catalogue.facts.of(ids, "year"), [1994.0, np.nan, np.nan])
+    assert [t.track_id for t in catalogue.tracks] == ids and catalogue.metadata.columns == ["rating", "tempo", "year"]
+    np.testing.assert_array_equal(catalogue.metadata.of(ids, "tempo"), [120.5, np.nan, 90.0])
+    np.testing.assert_array_equal(catalogue.metadata.of(ids, "rating"), [3.0, 4.0, 5.0])
+    np.testing.assert_array_equal(catalogue.metadata.of(ids, "year"), [1994.0, np.nan, np.nan])
 
 
 def test_the_label_is_no_fact(music_folder: Path) -> None:
     table(music_folder, "path,decade,tempo\nBjörk/a.flac,1990,100\nElla/c.ogg,1950,90\n")
-    assert FolderConfig(root=str(music_folder), label="decade").catalogue().facts.columns == ["tempo"]
+    assert FolderConfig(root=str(music_folder), label="decade").catalogue().metadata.columns == ["tempo"]
 
 
 def test_tracks_of_a_regression_need_no_label(music_folder: Path) -> None:
     table(music_folder, "path,tempo\nBjörk/a.flac,100\n")
     catalogue = FolderConfig(root=str(music_folder), label="").catalogue()
     assert [t.label for t in catalogue.tracks] == [""] * 4 and catalogue.rejects == []
-    assert np.isnan(catalogue.facts.of(["Björk/b.flac"], "tempo")).all()
+    assert np.isnan(catalogue.metadata.of(["Björk/b.flac"], "tempo")).all()
 
 
 def test_several_labels_are_separated_and_sorted(music_folder: Path) -> None:

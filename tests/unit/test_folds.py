@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import track
 from tonearm.core.errors import DatasetError
-from tonearm.datasets.folds import folds_by_group, with_fold
+from tonearm.datasets.folds import folds_by_group, split_by_fold
 from tonearm.datasets.manifest import Track
 
 
@@ -76,7 +76,7 @@ def test_several_labels_and_none_are_balanced() -> None:
 
 def test_each_track_is_tested_once_over_the_rounds() -> None:
     tracks = artists()
-    rounds = [with_fold(tracks, 5, fold) for fold in range(5)]
+    rounds = [split_by_fold(tracks, 5, fold) for fold in range(5)]
     tested = [t.track_id for done in rounds for t in done if t.split == "test"]
     assert sorted(tested) == sorted(t.track_id for t in tracks)
     folds = folds_by_group(tracks, 5)
@@ -90,16 +90,16 @@ def test_each_track_is_tested_once_over_the_rounds() -> None:
 def test_inner_validation_takes_about_15_percent_of_the_rest() -> None:
     tracks = artists(60)
     for fold in range(3):
-        counts = Counter(t.split for t in with_fold(tracks, 3, fold))
+        counts = Counter(t.split for t in split_by_fold(tracks, 3, fold))
         assert counts["test"] == 40 and abs(counts["validation"] - 0.15 * 80) <= 2
-    assert with_fold(tracks, 3, 1) == with_fold(tracks[::-1], 3, 1)
+    assert split_by_fold(tracks, 3, 1) == split_by_fold(tracks[::-1], 3, 1)
 
 
 def test_groups_of_a_round_are_honest() -> None:
     tracks = artists()
-    joined = with_fold(tracks, 3, 0, together=[["00-0", "03-1"]])
+    joined = split_by_fold(tracks, 3, 0, together=[["00-0", "03-1"]])
     assert {t.group for t in joined if t.track_id in ("00-0", "03-1")} == {"artist00"}
-    loose = with_fold(tracks, 3, 0, grouped=False, together=[["00-0", "03-1"]])
+    loose = split_by_fold(tracks, 3, 0, grouped=False, together=[["00-0", "03-1"]])
     assert {t.track_id: t.group for t in loose} == {t.track_id: t.group for t in tracks}
     assert len({t.split for t in loose if t.track_id in ("00-0", "03-1")}) == 1
 
@@ -112,7 +112,7 @@ def test_tracks_of_one_content_share_a_fold_unasked(grouped: bool) -> None:
     of = fold_of(folds_by_group(tracks, 5, grouped=grouped))
     assert len({of[i] for i in same}) == 1
     for fold in range(3):
-        done = with_fold(tracks, 3, fold, grouped=grouped)
+        done = split_by_fold(tracks, 3, fold, grouped=grouped)
         assert len({t.split for t in done if t.track_id in same}) == 1
         assert len({t.split for t in done if t.group == "artist00"}) == 1 or not grouped
     unknown = [dataclasses.replace(t, content="") for t in artists()]
@@ -123,7 +123,7 @@ def test_tracks_of_several_labels_validate_no_more_often_than_others() -> None:
     labels = [("a",)] * 600 + [("b",)] * 300 + [("a", "b")] * 60 + [("b", "a")] * 40
     tracks = [dataclasses.replace(track(f"{i:04d}", own[0], f"artist{i}"), labels=own) for i, own in enumerate(labels)]
     for fold in range(3):
-        validating = [t for t in with_fold(tracks, 5, fold, grouped=False) if t.split == "validation"]
+        validating = [t for t in split_by_fold(tracks, 5, fold, grouped=False) if t.split == "validation"]
         assert abs(len(validating) - 0.15 * 800) <= 4
         assert 4 <= sum(len(t.all_labels) > 1 for t in validating) <= 22  # of 12 that are wanted, within 3 deviations
 
@@ -142,7 +142,7 @@ def test_tracks_of_several_labels_validate_no_more_often_than_others() -> None:
 )
 def test_folds_that_cannot_be_are_refused(folds: int, fold: int, message: str) -> None:
     with pytest.raises(DatasetError, match=message):
-        with_fold(artists(), folds, fold)
+        split_by_fold(artists(), folds, fold)
 
 
 def test_a_class_of_one_artist_is_refused_by_name_but_not_where_groups_do_not_count() -> None:
@@ -157,26 +157,26 @@ def test_a_class_that_only_tests_and_validates_is_refused_by_name() -> None:
     tracks = [*artists(), track("x", "duo", "artist-x"), track("y", "duo", "artist-y")]
     of = fold_of(folds_by_group(tracks, 2))
     assert of["x"] != of["y"]
-    done = with_fold(tracks, 2, of["x"])  # the other one is left, and trains
+    done = split_by_fold(tracks, 2, of["x"])  # the other one is left, and trains
     assert {t.split for t in done if t.track_id == "y"} == {"train"}
     # Three artists are more than a sixth of what is left each: the smallest validates, and no other knows its class.
     few = [track(f"{group}{i}", label, group) for group, label, n in
            (("p", "a", 9), ("q", "a", 9), ("r", "duo", 8), ("s", "duo", 4)) for i in range(n)]  # fmt: skip
     of = fold_of(folds_by_group(few, 4))
     with pytest.raises(DatasetError, match=rf"class 'duo' has no training track in fold {of['r0']} of 4"):
-        with_fold(few, 4, of["r0"])
+        split_by_fold(few, 4, of["r0"])
 
 
 def test_one_group_beside_the_test_fold_cannot_do_both() -> None:
     with pytest.raises(DatasetError, match="one group is left beside the test fold"):
-        with_fold([track("a", "", "x"), track("b", "", "y")], 2, 0)
+        split_by_fold([track("a", "", "x"), track("b", "", "y")], 2, 0)
 
 
 def test_of_few_even_groups_the_smallest_validates() -> None:
     tracks = [track(f"{label}{artist}{i}", label, group=f"artist:{label}{artist}")
               for label in "ab" for artist in range(4) for i in range(3)]  # fmt: skip
     for fold in range(2):
-        placed = with_fold(tracks, 2, fold)
+        placed = split_by_fold(tracks, 2, fold)
         validating = {t.group for t in placed if t.split == "validation"}
         assert len(validating) >= 1 and {t.split for t in placed} == {"train", "validation", "test"}
         assert not validating & {t.group for t in placed if t.split != "validation"}

@@ -15,13 +15,21 @@ from tests.builders import CLASSES, tiny_config, toy_batches, toy_tracks, track,
 from tests.unit.model_examples import SMALL_MEMBER, SMALL_TOWER
 from tests.unit.toy_problems import table_batches, table_config
 from tonearm.core.errors import BundleError
-from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Manifest
-from tonearm.datasets.words import Vocabulary
+from tonearm.datasets.metadata import Metadata
+from tonearm.datasets.vocabulary import Vocabulary
 from tonearm.features import Chroma, Cqt, Mel, Mfcc, StftHalved
 from tonearm.features.base import Feature, Representation
-from tonearm.features.given import Artists, Part, Picture, Several, Table, TableScaling, Tokens
-from tonearm.features.scaling import Scaling
+from tonearm.features.metadata import (
+    ArtistsFeature,
+    CompositeFeature,
+    NamedFeature,
+    PictureFeature,
+    TableFeature,
+    TableScaling,
+    TokensFeature,
+)
+from tonearm.features.normalisation import TrainingStatistics
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.models import ModelConfig
 from tonearm.tasks import Relations
@@ -54,7 +62,7 @@ def one_spectrogram(root: Path) -> Made:
 
 
 def several_spectrograms(root: Path) -> Made:
-    feature = Several(inputs=tuple(Part(name=n, feature=f) for n, f in HEARD.items()))
+    feature = CompositeFeature(inputs=tuple(NamedFeature(name=n, feature=f) for n, f in HEARD.items()))
     fields = {"time": SMALL_MEMBER, "freq": SMALL_MEMBER, "rnn": {"widths": "5"}, "hidden": "8"}
     config = tiny_config({"feature": feature, **model("genre_ensemble", **fields)})
     stores = {}
@@ -74,40 +82,42 @@ def one_table(root: Path) -> Made:
 def several_tables(root: Path) -> Made:
     columns = {n: RNG.normal(2, 5, (len(IDS), 1 if n == "year" else 3)) for n in VECTORS}
     columns["year"] = np.where(np.arange(len(IDS)) % 4 == 0, np.nan, columns["year"][:, 0])
-    parts = [Part(name=n, feature=Table(columns=(n,), width=3, scaling="unit")) for n in VECTORS[:-1]]
-    parts.append(Part(name="year", feature=Table(columns=("year",), missing="keep")))
-    feature = Several(inputs=tuple(parts))
+    parts = [NamedFeature(name=n, feature=TableFeature(columns=(n,), width=3, scaling="unit")) for n in VECTORS[:-1]]
+    parts.append(NamedFeature(name="year", feature=TableFeature(columns=("year",), missing="keep")))
+    feature = CompositeFeature(inputs=tuple(parts))
     config = tiny_config({"feature": feature, **model("recommendation", **SMALL_TOWER)})
-    return config, Batches(config, TRACKS, CLASSES, facts=Facts(IDS, columns))
+    return config, Batches(config, TRACKS, CLASSES, metadata=Metadata(IDS, columns))
 
 
 def words(root: Path) -> Made:
-    feature = Tokens(vocabulary=9, length=6)
+    feature = TokensFeature(vocabulary=9, length=6)
     config = tiny_config({"feature": feature, **model("lyrics", widths="4,5,6", word_dim=3)})
     texts = np.array([" ".join(RNG.choice(list("abcdefghijklm"), 6)) for _ in IDS], dtype=object)
-    return config, Batches(config, TRACKS, CLASSES, facts=Facts(IDS, {"lyrics": texts}))
+    return config, Batches(config, TRACKS, CLASSES, metadata=Metadata(IDS, {"lyrics": texts}))
 
 
 def pictures(root: Path) -> Made:
     file = root / "many.bin"
     file.write_bytes(RNG.integers(0, 256, (len(IDS), 2 + 3 * 32 * 32), dtype=np.uint8).tobytes())
-    config = tiny_config({"feature": Picture(size=32), **model("simple", width=1)})
+    config = tiny_config({"feature": PictureFeature(size=32), **model("simple", width=1)})
     places = np.array([f"{file}#{i}" for i in range(len(IDS))], dtype=object)
-    return config, Batches(config, TRACKS, CLASSES, facts=Facts(IDS, {"picture": places}))
+    return config, Batches(config, TRACKS, CLASSES, metadata=Metadata(IDS, {"picture": places}))
 
 
 def related_artists(root: Path) -> Made:
     artists = [track(n, "", split="train") for n in "abcd"]
-    facts = Facts(list("abcd"), {"related": [[1, -1], [0, 2], [3, -1], [-1, -1]]})
-    config = tiny_config({"feature": Artists(artists=4), **model("artist_table"), "task": Relations(dimension=3)})
-    return config, make_examples(config, Manifest("d", "artist", tuple(artists), facts=facts), "", "")
+    metadata = Metadata(list("abcd"), {"related": [[1, -1], [0, 2], [3, -1], [-1, -1]]})
+    config = tiny_config(
+        {"feature": ArtistsFeature(artists=4), **model("artist_table"), "task": Relations(dimension=3)}
+    )
+    return config, make_examples(config, Manifest("d", "artist", tuple(artists), metadata=metadata), "", "")
 
 
 KINDS = (one_spectrogram, several_spectrograms, one_table, several_tables, words, pictures, related_artists)
 #: What the training split says of each input.
 FITTED: dict[str, dict[str, type | None]] = {
-    "one_spectrogram": {"": Scaling},
-    "several_spectrograms": dict.fromkeys(HEARD, Scaling),
+    "one_spectrogram": {"": TrainingStatistics},
+    "several_spectrograms": dict.fromkeys(HEARD, TrainingStatistics),
     "one_table": {"": TableScaling},
     "several_tables": dict.fromkeys(VECTORS, TableScaling),
     "words": {"": Vocabulary},

@@ -1,4 +1,4 @@
-"""What ``jobs.datasets.prepare`` makes of a catalogue: splits, notes, facts and tables of rejects."""
+"""What ``jobs.datasets.prepare`` makes of a catalogue: splits, notes, metadata and tables of rejects."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tonearm.audio.windows import ClipConfig
 from tonearm.core import home
 from tonearm.core.errors import DatasetError, JobError, StoreError
 from tonearm.datasets.base import Catalogue
-from tonearm.datasets.facts import Facts, save_facts
 from tonearm.datasets.manifest import Manifest, Reject, Track, load_manifest, load_rejects
+from tonearm.datasets.metadata import Metadata, save_metadata
 from tonearm.features import Mfcc
 from tonearm.pipelines import extract
 from tonearm.pipelines.extract import ExtractionReport
@@ -130,29 +130,31 @@ def test_rejects_are_kept_in_a_table_and_counted(capsys: pytest.CaptureFixture[s
     assert "set aside: 3 (missing 2, no_label 1); listed in" in capsys.readouterr().out
 
 
-# --- facts
+# --- metadata
 
 
 def test_facts_of_a_file_join_those_of_the_source(tmp_path: Path) -> None:
     found = catalogue({"a": 10, "b": 10})
-    own = Facts([t.track_id for t in found.tracks], {"year": np.arange(20.0), "mood": np.zeros(20)})
-    save_facts(str(tmp_path / "f.parquet"), Facts(["a 0", "artist:a 1", "b03"], {"mood": np.array([0.1, 0.2, 0.3])}))
-    manifest = prepared(dataclasses.replace(found, facts=own), facts=str(tmp_path / "f.parquet"))
-    assert sorted(manifest.facts) == ["mood", "year"]
-    mood = manifest.facts.of(["a00", "a01", "a02", "a03", "a04", "b02", "b03"], "mood")
+    own = Metadata([t.track_id for t in found.tracks], {"year": np.arange(20.0), "mood": np.zeros(20)})
+    save_metadata(
+        str(tmp_path / "f.parquet"), Metadata(["a 0", "artist:a 1", "b03"], {"mood": np.array([0.1, 0.2, 0.3])})
+    )
+    manifest = prepared(dataclasses.replace(found, metadata=own), metadata=str(tmp_path / "f.parquet"))
+    assert sorted(manifest.metadata) == ["mood", "year"]
+    mood = manifest.metadata.of(["a00", "a01", "a02", "a03", "a04", "b02", "b03"], "mood")
     np.testing.assert_array_equal(mood, [0.1, 0.1, 0.2, 0.2, np.nan, np.nan, 0.3])  # the file's win
-    assert manifest.facts.of(["b09"], "year")[0] == 19
-    alone = prepared(found, facts=str(tmp_path / "f.parquet"))
-    assert list(alone.facts) == ["mood"] and alone.signature() != manifest.signature()
+    assert manifest.metadata.of(["b09"], "year")[0] == 19
+    alone = prepared(found, metadata=str(tmp_path / "f.parquet"))
+    assert list(alone.metadata) == ["mood"] and alone.signature() != manifest.signature()
 
 
 def test_facts_of_nobody_and_no_facts_are_errors(tmp_path: Path) -> None:
     found, elsewhere = catalogue({"a": 10, "b": 10}), str(tmp_path / "f.parquet")
-    with pytest.raises(DatasetError, match="no facts at"):
-        prepare(found, [], CLIP, 1.0, facts=elsewhere)
-    save_facts(elsewhere, Facts(["somebody"], {"mood": np.array([0.1])}))
+    with pytest.raises(DatasetError, match="no metadata at"):
+        prepare(found, [], CLIP, 1.0, metadata=elsewhere)
+    save_metadata(elsewhere, Metadata(["somebody"], {"mood": np.array([0.1])}))
     with pytest.raises(DatasetError, match="none of these tracks or their artists"):
-        prepare(found, [], CLIP, 1.0, facts=elsewhere)
+        prepare(found, [], CLIP, 1.0, metadata=elsewhere)
 
 
 # --- data sets of the real layouts, prepared
@@ -163,7 +165,7 @@ def test_table_of_numbers_becomes_a_manifest_of_facts(tmp_path: Path) -> None:
     data = choose_dataset("spotify", str(tmp_path), {"reference_distances": True})
     manifest = prepared(make_catalogue(data))
     assert manifest.name == "spotify" and manifest.classes == ("jazz", "pop", "rock")
-    assert {"tempo", "log_duration", "distance_rock"} <= set(manifest.facts) and artists_across_splits(manifest) == 0
+    assert {"tempo", "log_duration", "distance_rock"} <= set(manifest.metadata) and artists_across_splits(manifest) == 0
 
 
 def test_fma_keeps_its_split_and_loses_its_small_genre(tmp_path: Path) -> None:

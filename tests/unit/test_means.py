@@ -15,7 +15,7 @@ from tonearm.sweeps.means import log_mean
 from tonearm.sweeps.results import ENDING
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
-from tonearm.tracking.query import artifact_bytes, children_of
+from tonearm.tracking.query import artifact_bytes, child_runs
 from tonearm.training.config import EnsembleConfig, MeanConfig, Member
 from tonearm.training.predictions import TrackPredictions, parse_predictions
 
@@ -37,7 +37,7 @@ def test_mean_is_logged_once_with_its_predictions_and_scores(tmp_path: Path) -> 
     parent = RunWriter.open("means", "sweep").run_id
     for _ in range(2):
         log_mean("ensemble-abc", ENSEMBLE, predictions(), str(tmp_path), parent)
-    (run,) = children_of(parent)
+    (run,) = child_runs(parent)
     assert run.status == "FINISHED" and run.tags[ENDING] == "completed" and run.tags[names.ENSEMBLE] == "ensemble-abc"
     assert run.metrics["best_f1_micro"] == run.metrics["test_f1_micro"] == pytest.approx(2 / 3)
     assert names.PARAMETERS not in run.tags, "nobody knows how large members are that lie nowhere"
@@ -55,9 +55,9 @@ def test_interrupted_mean_is_not_left_running(tmp_path: Path, monkeypatch: pytes
         patch.setattr(means, "write_predictions", interrupt)
         with pytest.raises(KeyboardInterrupt):
             log_mean("mean-abc", MEAN, predictions(), str(tmp_path), parent)
-    assert [r.status for r in children_of(parent)] == ["KILLED"]
+    assert [r.status for r in child_runs(parent)] == ["KILLED"]
     log_mean("mean-abc", MEAN, predictions(), str(tmp_path), parent)
-    assert [r.status for r in children_of(parent)] == ["FINISHED"]
+    assert [r.status for r in child_runs(parent)] == ["FINISHED"]
 
 
 @pytest.mark.parametrize("weights", [(), (1.0,), (1.0, 0.0), (1.0, 2.0, 3.0)])

@@ -14,8 +14,8 @@ from tests.builders import CLASSES, tiny_config, toy_batches
 from tests.unit.model_examples import SMALL_MEMBER
 from tests.unit.test_input_bundles import HEARD
 from tonearm.core.errors import TrainingError
-from tonearm.features.given import Part, Several
-from tonearm.features.scaling import Scaling
+from tonearm.features.metadata import CompositeFeature, NamedFeature
+from tonearm.features.normalisation import TrainingStatistics
 from tonearm.models import FreqConfig, GenreEnsembleConfig, RnnConfig, TimeConfig, TimeFreqConfig
 from tonearm.models.stacked import StackedNetwork
 from tonearm.training.batches import Batches
@@ -58,7 +58,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def bundle_at(uri: Path, config: TrialConfig, classes: tuple[str, ...] = CLASSES, **says: Any) -> Member:
     """An untrained model, given as the member ``time``."""
     torch.manual_seed(5)
-    save_bundle(str(uri), Bundle(config, classes, {}, build_network(config, len(classes)), {"": Scaling(0.0, 1.0)}))
+    save_bundle(
+        str(uri), Bundle(config, classes, {}, build_network(config, len(classes)), {"": TrainingStatistics(0.0, 1.0)})
+    )
     return Member(**{"name": "time", "trial": config.signature(), "bundle": str(uri), **says})
 
 
@@ -123,7 +125,7 @@ def test_joined_network_needs_its_members_no_more_once_it_is_trained(trained: Tr
 
 
 def test_member_of_several_inputs_must_have_been_trained_on_its_own(tmp_path: Path) -> None:
-    feature = Several(inputs=tuple(Part(name=n, feature=f) for n, f in HEARD.items()))
+    feature = CompositeFeature(inputs=tuple(NamedFeature(name=n, feature=f) for n, f in HEARD.items()))
     model = GenreEnsembleConfig(time=TIME, freq=FREQ, rnn=RnnConfig(widths="5"), hidden="8")
     config = tiny_config({"feature": feature, "model": model})
     network = build_network(config, len(CLASSES))

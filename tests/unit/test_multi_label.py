@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from tonearm.core.types import FloatArray, Truth
+from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks import MultiLabel
 from tonearm.tasks.multi_hot import LARGEST_WEIGHT
 from tonearm.tasks.ranking import average_precision, hits_at, mean_average_precision, mean_roc_auc, roc_auc
@@ -74,7 +74,7 @@ def test_a_hit_is_any_true_class_and_the_first_of_equals_wins() -> None:
 
 
 def test_targets_are_multi_hot_and_the_loss_binary_cross_entropy() -> None:
-    target = torch.from_numpy(MultiLabel().encode(Truth([("b",), ("c", "a", "c")]), "abc"))
+    target = torch.from_numpy(MultiLabel().encode(GroundTruth([("b",), ("c", "a", "c")]), "abc"))
     assert target.tolist() == [[0, 1, 0], [1, 0, 1]]
     logits = torch.tensor([[0.3, -1.0, 2.0], [0.0, 0.5, -0.7]])
     p = torch.sigmoid(logits)

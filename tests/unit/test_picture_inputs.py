@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.unit.toy_problems import TRAIN, given_batches
+from tests.unit.toy_problems import TRAIN, metadata_batches
 from tonearm.core.errors import DatasetError
-from tonearm.features.given import Picture
+from tonearm.features.metadata import PictureFeature
 from tonearm.training import readers
 from tonearm.training.batches import Batches
 
@@ -28,7 +28,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def pictures(places: Sequence[str], size: int) -> Batches:
-    return given_batches(Picture(size=size), {"picture": np.array(places, dtype=object)})
+    return metadata_batches(PictureFeature(size=size), {"picture": np.array(places, dtype=object)})
 
 
 def picture_of(batches: Batches, split: str = "train") -> torch.Tensor:

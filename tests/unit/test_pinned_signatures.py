@@ -10,7 +10,7 @@ import pytest
 
 from search_spaces import SPACES
 from search_spaces.recipes import RECIPES
-from tonearm.features.names import parse_features
+from tonearm.features.presets import parse_features
 
 STAGES = {
     "time_mel": "425176bf37eab50c",

@@ -133,7 +133,9 @@ def test_columns_may_have_other_names_and_tell_title_artist_group_and_numbers(ro
         "x/b.wav": (None, None, "track:x/b.wav"),
         "y/c.wav": ("C", "Y", "artist:y"),
     }
-    np.testing.assert_array_equal(catalogue.facts.of(["x/a.wav", "x/b.wav", "y/c.wav"], "tempo"), [120.0, np.nan, 90.5])
+    np.testing.assert_array_equal(
+        catalogue.metadata.of(["x/a.wav", "x/b.wav", "y/c.wav"], "tempo"), [120.0, np.nan, 90.5]
+    )
 
 
 # --- without audio
@@ -168,8 +170,8 @@ def test_a_table_alone_is_a_data_set(tmp_path: Path) -> None:
         "s2": (("rock",), "artist:x", ""),
         "s3": (("pop",), "track:s3", ""),
     }
-    np.testing.assert_array_equal(catalogue.facts.of(["s3", "s1", "s2"], "energy"), [np.nan, 0.5, 0.25])
-    assert catalogue.facts.of(["s1", "s2"], "key").tolist() == [1, 2]
+    np.testing.assert_array_equal(catalogue.metadata.of(["s3", "s1", "s2"], "energy"), [np.nan, 0.5, 0.25])
+    assert catalogue.metadata.of(["s1", "s2"], "key").tolist() == [1, 2]
     assert len({t.content for t in catalogue.tracks}) == 3 and catalogue.rejects == []
     assert catalogue.notes[0] == "1 row(s) are repeated, e.g. 's1' on 'pop'"
 
@@ -177,9 +179,9 @@ def test_a_table_alone_is_a_data_set(tmp_path: Path) -> None:
 def test_facts_are_of_the_tracks_that_are_left(tmp_path: Path) -> None:
     write_songs(tmp_path)
     catalogue = catalogue_of(tmp_path, **SONGS, min_tracks=2)
-    assert catalogue.facts.track_ids == [t.track_id for t in catalogue.tracks] == ["s1", "s2", "s3"]
+    assert catalogue.metadata.track_ids == [t.track_id for t in catalogue.tracks] == ["s1", "s2", "s3"]
     uri = str(tmp_path / "manifest.parquet")
-    manifest = Manifest(catalogue.name, catalogue.label, tuple(catalogue.tracks), catalogue.notes, catalogue.facts)
+    manifest = Manifest(catalogue.name, catalogue.label, tuple(catalogue.tracks), catalogue.notes, catalogue.metadata)
     save_manifest(uri, manifest)
     assert load_manifest(uri).signature() == manifest.signature()
 
@@ -187,7 +189,7 @@ def test_facts_are_of_the_tracks_that_are_left(tmp_path: Path) -> None:
 def test_rows_of_a_track_that_differ_are_noted_and_the_first_counts(tmp_path: Path) -> None:
     write_rows(tmp_path, [("a", "p", "1"), ("a", "q", "2"), ("b", "p", ""), ("b", "q", "")], "track,playlist,tempo")
     catalogue = catalogue_of(tmp_path, audio=False, features="tempo")
-    assert catalogue.facts.of(["a"], "tempo").tolist() == [1.0]
+    assert catalogue.metadata.of(["a"], "tempo").tolist() == [1.0]
     assert any(
         n.startswith("1 track(s) have rows that differ in more than the playlist, e.g. 'a'") for n in catalogue.notes
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tonearm.core.types import Truth
+from tonearm.core.types import GroundTruth
 from tonearm.tasks import Playlists, Tabular
 from tonearm.tasks.multi_hot import LARGEST_WEIGHT
 
@@ -63,7 +63,7 @@ def test_a_hit_is_any_true_playlist_overall_and_in_each() -> None:
     #  order of fitness: b c a ...; a d ...; e f ...
     fitness = np.array([[0.7, 0.9, 0.8, 0.1, 0.2, 0.3], [0.9, 0.1, 0.2, 0.8, 0.3, 0.4],
                         [0.1, 0.2, 0.3, 0.4, 0.9, 0.8]], dtype=np.float32)  # fmt: skip
-    target = Playlists().encode(Truth([("c", "f"), ("a", "b"), ("a",)]), "abcdef")
+    target = Playlists().encode(GroundTruth([("c", "f"), ("a", "b"), ("a",)]), "abcdef")
     found = Playlists().metrics(fitness, target)
     assert [found[f"top_{k}"] for k in (1, 3, 5)] == pytest.approx([1 / 3, 2 / 3, 2 / 3])
     each = Playlists().by_class(fitness, target, "abcdef")
@@ -101,7 +101,7 @@ def test_the_rarest_playlist_of_a_song_is_its_stratum() -> None:
 
 
 def test_categorical_accuracy_is_that_of_keras() -> None:
-    truth = Truth([("c", "a"), ("b", "c"), ("c", "b")])
+    truth = GroundTruth([("c", "a"), ("b", "c"), ("c", "b")])
     fitness = np.array([[0.9, 0.1, 0.5], [0.1, 0.2, 0.9], [0.1, 0.2, 0.9]], dtype=np.float32)
     several = Tabular().metrics(fitness, Tabular().encode(truth, "abc"))  # argmax of targets: a, b, b
     assert several["categorical_accuracy"] == pytest.approx(1 / 3) and several["any_accuracy"] == 1.0

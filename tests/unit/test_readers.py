@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from tests.builders import tiny_config, track, write_part
 from tests.unit.toy_problems import SQUARES, AnyInput
 from tonearm.core.errors import ConfigError, TrainingError
-from tonearm.datasets.facts import Facts
+from tonearm.datasets.metadata import Metadata
 from tonearm.features import Mel
-from tonearm.features.given import Artists, Part, Several
+from tonearm.features.metadata import ArtistsFeature, CompositeFeature, NamedFeature
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.models.base import WINDOWS_AT_ONCE, Inputs, Network, one_input
 from tonearm.training.batches import Batches
@@ -25,7 +25,7 @@ from tonearm.training.fit import predict_split
 
 FINE = Mel(n_mels=32, n_fft=512, hop=256, frames=None, normalisation="none")
 COARSE = FINE.replace({"n_mels": 20})
-BOTH = Several(inputs=(Part(name="fine", feature=FINE), Part(name="coarse", feature=COARSE)))
+BOTH = CompositeFeature(inputs=(NamedFeature(name="fine", feature=FINE), NamedFeature(name="coarse", feature=COARSE)))
 #: Frames of the clips of each track; a window has 40.
 CLIPS = {"t0": (60,), "t1": (60, 50, 44), "t2": (48, 60, 52), "t3": (60,), "t4": (41,)}
 
@@ -49,8 +49,8 @@ def batches_of(root: Path, config: TrialConfig, clips: Mapping[str, Sequence[int
                 arrays.append(values)
         write_part(uri, keys, arrays)
         stores[name] = FeatureStore(uri)
-    facts = Facts([t.track_id for t in tracks], {"y": np.arange(float(len(tracks)))})
-    return Batches(config, tracks, ["y"], stores, facts)
+    metadata = Metadata([t.track_id for t in tracks], {"y": np.arange(float(len(tracks)))})
+    return Batches(config, tracks, ["y"], stores, metadata)
 
 
 def places(windows: Tensor) -> list[tuple[int, int, int]]:
@@ -93,7 +93,7 @@ def test_both_representations_give_the_same_clip_and_time(tmp_path: Path) -> Non
 
 
 def test_order_of_the_inputs_changes_no_window(tmp_path: Path) -> None:
-    turned = Several(inputs=BOTH.inputs[::-1])
+    turned = CompositeFeature(inputs=BOTH.inputs[::-1])
     one, other = (batches_of(tmp_path / n, config_of({"feature": f})) for n, f in (("a", BOTH), ("b", turned)))
     for a, b in zip(one.train(3), other.train(3), strict=True):
         assert isinstance(a.inputs, dict) and isinstance(b.inputs, dict) and a.track_ids == b.track_ids
@@ -102,7 +102,9 @@ def test_order_of_the_inputs_changes_no_window(tmp_path: Path) -> None:
 
 def test_each_input_has_its_own_normalisation_and_scaling(tmp_path: Path) -> None:
     scaled = COARSE.replace({"normalisation": "training"})
-    both = Several(inputs=(Part(name="fine", feature=FINE), Part(name="coarse", feature=scaled)))
+    both = CompositeFeature(
+        inputs=(NamedFeature(name="fine", feature=FINE), NamedFeature(name="coarse", feature=scaled))
+    )
     batches = batches_of(tmp_path, config_of({"feature": both}), {"t0": (60,), "t1": (60,)})
     mean = (np.arange(60).mean() + 0 + 0.5) / 20  # rows of frames, of clips, and of track numbers 0 and 1, in 20
     square = (np.square(np.arange(60)).mean() + 0 + 0.5) / 20
@@ -175,13 +177,15 @@ def test_targets_groups_and_ids_are_in_the_order_of_the_windows(tmp_path: Path) 
 
 def test_representations_of_other_times_are_refused() -> None:
     for changes in ({"hop": 128}, {"sample_rate": 44100}, {"frames": 100}):
-        other = Several(inputs=(BOTH.inputs[0], Part(name="coarse", feature=COARSE.replace(changes))))
+        other = CompositeFeature(inputs=(BOTH.inputs[0], NamedFeature(name="coarse", feature=COARSE.replace(changes))))
         with pytest.raises(ConfigError, match="the representations differ in hop, sample rate or frames: windows"):
             config_of({"feature": other})
 
 
 def test_input_that_is_too_short_for_a_window_is_named() -> None:
-    short = Several(inputs=(BOTH.inputs[0], Part(name="coarse", feature=COARSE.replace({"frames": 30}))))
+    short = CompositeFeature(
+        inputs=(BOTH.inputs[0], NamedFeature(name="coarse", feature=COARSE.replace({"frames": 30})))
+    )
     with pytest.raises(ConfigError, match=r"window\.frames 40 is longer than the 30 frames .* at hop 256 of coarse"):
         config_of({"feature": short})
 
@@ -197,11 +201,11 @@ def test_input_without_store_or_reader_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"the representation mel\(.*n_mels=20.*\) has no store: extract it first"):
         Batches(whole.config, [], ["y"], stores)
     with pytest.raises(TrainingError, match="no reader is known for an input of kind 'artists'"):
-        Batches(config_of({"feature": Artists()}), [], ["y"])
+        Batches(config_of({"feature": ArtistsFeature()}), [], ["y"])
 
 
 def test_trial_that_hears_nothing_has_no_representation() -> None:
-    config = config_of({"feature": Several(inputs=(Part(name="who", feature=Artists()),))})
+    config = config_of({"feature": CompositeFeature(inputs=(NamedFeature(name="who", feature=ArtistsFeature()),))})
     assert config.min_seconds == 0.0 and config.representations == {}
     with pytest.raises(ConfigError, match=r"the trial's input is 'several', here one representation of audio"):
         _ = config.representation

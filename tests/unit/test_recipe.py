@@ -13,7 +13,7 @@ from tests.unit.toy_problems import AnyInput, table_config
 from tonearm.core.errors import ConfigError
 from tonearm.datasets.base import DatasetConfig
 from tonearm.features import Mel
-from tonearm.features.given import Part, Several
+from tonearm.features.metadata import CompositeFeature, NamedFeature
 from tonearm.models import RnnConfig
 from tonearm.tasks import Regression
 from tonearm.training.baselines import BaselineConfig
@@ -126,7 +126,7 @@ def test_other_data_leaves_the_stages_as_they_are() -> None:
 
 def test_representations_are_listed_once_each() -> None:
     parts = (Mel(n_mels=50, normalisation="track"), Mel(n_mels=60))
-    several = Several(inputs=tuple(Part(name=n, feature=f) for n, f in zip("ab", parts, strict=True)))
+    several = CompositeFeature(inputs=tuple(NamedFeature(name=n, feature=f) for n, f in zip("ab", parts, strict=True)))
     stages = [
         stage("one", tiny_config({"feature": Mel(n_mels=50)})),
         stage("two", tiny_config({"feature": several, "model": AnyInput()})),

@@ -11,7 +11,7 @@ import torch
 from tests.builders import CLASSES, encode, music, tiny_config
 from tonearm.core.errors import TrackingError
 from tonearm.ensembles.bundle import save_ensemble
-from tonearm.inference import load
+from tonearm.inference import PYFUNC_CODE, load
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client
 from tonearm.tracking.query import champion_uri, download_model, last_promoted, registered
@@ -31,7 +31,7 @@ def saved_ensemble(folder: Path, seed: int = 0) -> str:
 
 def champion_of(bundle: str, run_id: str, dataset: str) -> str:
     """A version that is registered and promoted."""
-    version = register_candidate(bundle, run_id, dataset, CLASSES)
+    version = register_candidate(bundle, run_id, dataset, CLASSES, PYFUNC_CODE)
     promote(dataset, version)
     return version
 
@@ -84,7 +84,7 @@ def test_a_candidate_answers_before_it_is_promoted(tmp_path: Path) -> None:
     assert not np.allclose(wanted[0], wanted[1])
     runs = [RunWriter.open("candidates", f"sweep-{i}").run_id for i in range(2)]
     tags = {"tonearm.validation": "0.91", names.DATA: "abc"}
-    versions = [register_candidate(b, r, "two", CLASSES, tags) for b, r in zip(bundles, runs, strict=True)]
+    versions = [register_candidate(b, r, "two", CLASSES, PYFUNC_CODE, tags) for b, r in zip(bundles, runs, strict=True)]
     with pytest.raises(TrackingError, match="no usable"):
         load(champion_uri("two"))
     promote("two", versions[0])

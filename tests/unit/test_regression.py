@@ -9,16 +9,16 @@ from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from tonearm.core.errors import DatasetError
-from tonearm.core.types import Truth
+from tonearm.core.types import GroundTruth
 from tonearm.tasks import Regression
 from tonearm.tasks.ranking import average_ranks, spearman
 
 TEMPO = Regression(target="tempo", low=40, high=200, squash="sigmoid")
 
 
-def truth(**values: list[float]) -> Truth:
+def truth(**values: list[float]) -> GroundTruth:
     columns = {name: np.array(v) for name, v in values.items()}
-    return Truth([()] * len(next(iter(columns.values()))), values=columns)
+    return GroundTruth([()] * len(next(iter(columns.values()))), values=columns)
 
 
 @pytest.mark.parametrize("seed", range(3))

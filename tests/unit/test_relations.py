@@ -12,17 +12,17 @@ import torch
 
 from tests.builders import tiny_config, track
 from tonearm.core.errors import BundleError, ConfigError, DatasetError
-from tonearm.core.types import Truth
-from tonearm.datasets.facts import Facts
+from tonearm.core.types import GroundTruth
 from tonearm.datasets.manifest import SPLITS, Manifest
-from tonearm.features.given import Artists
+from tonearm.datasets.metadata import Metadata
+from tonearm.features.metadata import ArtistsFeature
 from tonearm.models import ArtistTableConfig
 from tonearm.models.artist_table import ArtistTable
 from tonearm.recommend.artist_embeddings import neighbour_overlap, overlap_of_table
 from tonearm.tasks import Relations
 from tonearm.training.bundle import Bundle, build_network, load_bundle
 from tonearm.training.config import TrialConfig
-from tonearm.training.examples import make_examples, resolve, usable
+from tonearm.training.examples import bind_to_data, keep_usable_tracks, make_examples
 from tonearm.training.relations import RelationExamples
 from tonearm.training.trial import TrialFolder, run_trial, score_test
 
@@ -34,14 +34,14 @@ LINKS = {(i, int(j)) for i, row in enumerate(RELATED) for j in row if j >= 0}
 
 
 def config_of(changes: dict[str, Any] | None = None) -> TrialConfig:
-    fields = {"feature": Artists(artists=10), "model": ArtistTableConfig(), "task": Relations(dimension=4)}
+    fields = {"feature": ArtistsFeature(artists=10), "model": ArtistTableConfig(), "task": Relations(dimension=4)}
     return tiny_config({**fields, "optim.batch_size": 3, **(changes or {})})
 
 
 def manifest_of(names: list[str], related: np.ndarray) -> Manifest:
     """Of which no artist has a label; the splits play no part."""
     tracks = tuple(track(n, "", group=f"artist:{n}", split=SPLITS[i % 3]) for i, n in enumerate(names))
-    return Manifest("artists", "artist", tracks, facts=Facts(names, {"related": related}))
+    return Manifest("artists", "artist", tracks, metadata=Metadata(names, {"related": related}))
 
 
 def examples_of(changes: dict[str, Any] | None = None, related: np.ndarray = RELATED) -> RelationExamples:
@@ -127,7 +127,7 @@ def test_relations_that_cannot_be_are_named(related: np.ndarray, message: str) -
 
 def test_other_inputs_and_absent_facts_are_named() -> None:
     with pytest.raises(DatasetError, match="pairs of artists are made of the input 'artists', not of 'mel'"):
-        RelationExamples(tiny_config(), [], (), Facts())
+        RelationExamples(tiny_config(), [], (), Metadata())
     with pytest.raises(DatasetError, match="no fact 'kin' is known of these tracks: there are related"):
         examples_of({"feature.column": "kin"})
 
@@ -148,7 +148,7 @@ def test_metrics_and_loss_by_hand() -> None:
 
 
 def test_outputs_are_the_vector_s_numbers_and_the_answer_is_one() -> None:
-    task, truth = Relations(dimension=3), Truth([(), ()], ["a", "b"])
+    task, truth = Relations(dimension=3), GroundTruth([(), ()], ["a", "b"])
     names = task.names(truth, ("ignored",))
     assert names == ("vector[0]", "vector[1]", "vector[2]") and task.answers(names) == ("related",)
     assert task.known(truth).tolist() == [True, True]
@@ -208,10 +208,10 @@ def test_neighbour_overlap_equals_a_plain_transcription() -> None:
 def test_training_a_table_lifts_the_overlap_far_above_a_random_one(tmp_path: Path) -> None:
     names = [f"artist{i:02d}" for i in range(24)]  # four circles of six, each related to its other five
     related = np.array([[j for j in range(24) if j % 4 == i % 4 and j != i] for i in range(24)])
-    manifest = usable(Relations(), Artists(), manifest_of(names, related))
+    manifest = keep_usable_tracks(Relations(), ArtistsFeature(), manifest_of(names, related))
     changes = {"optim.lr": 0.05, "optim.batch_size": 8, "optim.epochs": 12, "task.dimension": 8, "feature.artists": 1}
-    config = resolve(config_of(changes), manifest)
-    assert isinstance(config.feature, Artists) and config.feature.artists == 24
+    config = bind_to_data(config_of(changes), manifest)
+    assert isinstance(config.feature, ArtistsFeature) and config.feature.artists == 24
     folder, examples = TrialFolder(str(tmp_path / "trial")), make_examples(config, manifest, "", "")
     history = list(run_trial(config, examples, folder))
     bundle = load_bundle(folder.bundle_uri)

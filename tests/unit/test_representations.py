@@ -15,7 +15,7 @@ from tests.builders import RATE, music, tone
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features import Chroma, Cqt, Mel, Mfcc, Representation, Stft, StftHalved, extract
 from tonearm.features.cqt import C1
-from tonearm.features.recipe import Spectrum
+from tonearm.features.definition import Spectrum
 from tonearm.features.spectral import power_to_db, window
 
 DECIBELS = 0.02

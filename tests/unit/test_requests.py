@@ -19,7 +19,7 @@ from tonearm.datasets.manifest import Track
 from tonearm.features import Mel, Representation
 from tonearm.features.store import FeatureStore, store_uri, track_key
 from tonearm.pipelines import extract
-from tonearm.pipelines.extract import ExtractionReport, extract_features, require_usable
+from tonearm.pipelines.extract import ExtractionReport, extract_features, require_enough_tracks
 from tonearm.pipelines.extractor import Extractor
 
 MONO = Mel(n_mels=64, n_fft=1024, hop=512)
@@ -99,9 +99,9 @@ def test_facts_do_not_depend_on_the_features_and_refuse_nothing(tmp_path: Path) 
 def test_too_many_rejects_fail_with_the_table_named(tmp_path: Path) -> None:
     tracks = write(tmp_path, bad=b"no audio", good=encode(music(3.0)))
     report = run(tmp_path, tracks, MONO)
-    require_usable(report, tracks, 0.5, "there.parquet")
+    require_enough_tracks(report, tracks, 0.5, "there.parquet")
     with pytest.raises(JobError, match=r"1 of 2 tracks .*undecodable 1.*more than 40%.*bad.*there\.parquet"):
-        require_usable(report, tracks, 0.4, "there.parquet")
+        require_enough_tracks(report, tracks, 0.4, "there.parquet")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "", "tpu"])

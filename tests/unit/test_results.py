@@ -11,7 +11,7 @@ from tonearm.sweeps.report import sweep_plot
 from tonearm.sweeps.results import ENDING, ERROR, TrialResult, finish_run, read_result
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client
-from tonearm.tracking.query import children_of
+from tonearm.tracking.query import child_runs
 from tonearm.training.trial import TrialFolder, run_trial
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -45,7 +45,7 @@ def test_run_is_completed_once_with_what_was_not_logged(tmp_path: Path) -> None:
     begun.metrics({"validation_f1_micro": result.history[0]["validation_f1_micro"]}, 1)
     for _ in range(2):
         finish_run(result, "results", parent, {names.TRIAL: "0"})
-    (found,) = children_of(parent)
+    (found,) = child_runs(parent)
     assert (found.run_id, found.status, found.tags[ENDING]) == (begun.run_id, "FINISHED", "completed")
     history = client().get_metric_history(found.run_id, "validation_f1_micro")
     assert [m.step for m in history] == [1, 2]
@@ -58,7 +58,7 @@ def test_run_is_completed_once_with_what_was_not_logged(tmp_path: Path) -> None:
 def test_failed_trial_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
     parent = RunWriter.open("failures", "sweep").run_id
     finish_run(result_of(trial(tmp_path, epochs=1), "TrainingError: the loss is nan"), "failures", parent, {})
-    (found,) = children_of(parent)
+    (found,) = child_runs(parent)
     assert found.status == "FAILED" and found.tags[ERROR] == "TrainingError: the loss is nan"
     assert found.metrics["epochs"] == 1.0
 

@@ -65,7 +65,7 @@ def test_rounds_take_from_the_first_what_they_leave_open() -> None:
         Round(lr=0.2, batch_size=8, patience=5),
         Round(lr=0.3, batch_size=8, patience=1),
     ]
-    assert optim.most_epochs == 9 and OptimConfig(epochs=4).most_epochs == 4
+    assert optim.max_epochs == 9 and OptimConfig(epochs=4).max_epochs == 4
 
 
 def test_round_begins_from_the_best_weights_with_a_fresh_optimiser_at_its_rate() -> None:

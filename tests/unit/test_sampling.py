@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tests.builders import track
 from tests.unit.toy_problems import table_batches, table_config
-from tonearm.datasets.facts import Facts
+from tonearm.datasets.metadata import Metadata
 from tonearm.models.base import Inputs, Network, one_input
 from tonearm.tasks import MultiLabel, SingleLabel
 from tonearm.training.batches import Batch, Batches
@@ -94,8 +94,8 @@ def test_track_of_several_labels_is_drawn_as_one_of_its_rarest() -> None:
     labels = [("a",)] * 32 + [("a", "b")] * 7 + [("a", "b", "c")]
     tracks = [track(f"t{i:02d}", "a", labels=each, split="train") for i, each in enumerate(labels)]
     config = table_config({**BALANCED, "task": MultiLabel()})
-    facts = Facts([t.track_id for t in tracks], {c: np.zeros(40) for c in "abc"})
-    batches = Batches(config, tracks, ["a", "b", "c"], facts=facts)
+    metadata = Metadata([t.track_id for t in tracks], {c: np.zeros(40) for c in "abc"})
+    batches = Batches(config, tracks, ["a", "b", "c"], metadata=metadata)
     ids = Counter(i for b in batches.train(1, 8, 1) for i in b.track_ids)
     rarest = [sum(ids[f"t{i:02d}"] for i in part) for part in (range(32), range(32, 39), [39])]
     assert sum(rarest) == 1200 and all(abs(n - 400) < 70 for n in rarest)  # deviation 16
@@ -110,8 +110,8 @@ def unequal_batches(weights: str) -> Batches:
     tracks = [track(f"t{i}", label, split="train") for i, label in enumerate(UNEQUAL)]
     tracks += [track(f"v{i}", label, split="validation") for i, label in enumerate(UNEQUAL)]
     config = table_config({"task.class_weights": weights, "window.train_per_track": 1})
-    facts = Facts([t.track_id for t in tracks], {c: np.arange(8.0) for c in "abc"})
-    return Batches(config, tracks, ["a", "b"], facts=facts)
+    metadata = Metadata([t.track_id for t in tracks], {c: np.arange(8.0) for c in "abc"})
+    return Batches(config, tracks, ["a", "b"], metadata=metadata)
 
 
 @pytest.mark.parametrize(

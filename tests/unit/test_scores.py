@@ -16,21 +16,21 @@ from tonearm.core import storage
 from tonearm.core.errors import AudioError, DatasetError
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import SPLITS, Track
-from tonearm.datasets.scores import (
+from tonearm.datasets.splits import split_by_group
+from tonearm.examples.scores import (
     CATALOGUE,
     CUT_SECONDS,
+    PIECES_PER_REPERTOIRE,
     Piece,
     ScoresConfig,
-    candidates,
+    catalogue_pieces,
     read_catalogue,
     render,
     to_midi,
-    wanted_per_repertoire,
 )
-from tonearm.datasets.scores_render import Note, cut, loop, read_notes, write_midi
-from tonearm.datasets.splits import split_by_group
+from tonearm.examples.synthesis import Note, cut, loop, read_notes, write_midi
 
-PIECES = {piece.piece_id: piece for piece in candidates()}
+PIECES = {piece.piece_id: piece for piece in catalogue_pieces()}
 REPERTOIRES = {
     "Palestrina masses", "Bach chorales", "Monteverdi madrigals", "Trecento", "Ryan's fiddle tunes",
     "O'Neill's Irish tunes", "German folk songs", "Han Chinese folk songs",
@@ -50,12 +50,12 @@ def made(piece_id: str) -> bytes:
 def test_every_repertoire_has_its_pieces_and_spares() -> None:
     counts = Counter(piece.repertoire for piece in PIECES.values())
     assert set(counts) == REPERTOIRES
-    assert min(counts.values()) >= wanted_per_repertoire + 6
+    assert min(counts.values()) >= PIECES_PER_REPERTOIRE + 6
 
 
 @pytest.mark.parametrize("repertoire", sorted(REPERTOIRES))
 def test_groups_are_many_and_none_dominates(repertoire: str) -> None:
-    groups = Counter(piece.group for piece in of(repertoire)[:wanted_per_repertoire])
+    groups = Counter(piece.group for piece in of(repertoire)[:PIECES_PER_REPERTOIRE])
     assert len(groups) >= 8
     assert max(groups.values()) <= 4
 
@@ -72,7 +72,7 @@ def test_a_work_is_never_in_two_groups_and_a_group_never_in_two_repertoires() ->
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_wanted_pieces_split_by_group_with_every_class_in_every_split(seed: int) -> None:
-    wanted = [piece for repertoire in REPERTOIRES for piece in of(repertoire)[:wanted_per_repertoire]]
+    wanted = [piece for repertoire in REPERTOIRES for piece in of(repertoire)[:PIECES_PER_REPERTOIRE]]
     tracks = [
         Track(track_id=p.piece_id, source=p.collection, content=p.piece_id, label=p.repertoire, group=p.group)
         for p in wanted
@@ -238,8 +238,8 @@ def write_rendered(folder: Path, failed: str = "") -> list[Piece]:
     written = []
     for repertoire in REPERTOIRES:
         pieces = of(repertoire)
-        spare = any(p.piece_id == failed for p in pieces[:wanted_per_repertoire])
-        written += pieces[: wanted_per_repertoire + spare]
+        spare = any(p.piece_id == failed for p in pieces[:PIECES_PER_REPERTOIRE])
+        written += pieces[: PIECES_PER_REPERTOIRE + spare]
     for piece in written:
         made = {"recipe": "r", "content": f"bytes of {piece.piece_id}", "looped": False}
         if piece.piece_id == failed:
@@ -270,7 +270,7 @@ def test_a_piece_that_failed_is_rejected_and_a_spare_takes_its_place(tmp_path: P
         (pieces[3].piece_id, "render", "silent", "no notes")
     ]
     ids = {t.track_id for t in catalogue.tracks if t.label == "Trecento"}
-    assert len(ids) == wanted_per_repertoire and pieces[wanted_per_repertoire].piece_id in ids
+    assert len(ids) == PIECES_PER_REPERTOIRE and pieces[PIECES_PER_REPERTOIRE].piece_id in ids
 
 
 def test_pieces_that_are_not_rendered_say_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

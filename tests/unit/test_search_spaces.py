@@ -14,14 +14,14 @@ import pytest
 from search_spaces import SPACES, demo, questions
 from search_spaces.recipes import RECIPES
 from tests.unit.comparison_runs import answers, tracks
+from tonearm.comparison.candidates import Candidate, flat_fields
+from tonearm.comparison.contrast import Measure
+from tonearm.comparison.factors import factor
 from tonearm.core.errors import ConfigError
 from tonearm.core.types import InputSpec
 from tonearm.models import ModelConfig, count_parameters
 from tonearm.models.time_freq import LongKernelNetwork
 from tonearm.sweeps import Asha, Choice, Full, Gp, Grid, Median, Population, SearchSpace, Tpe
-from tonearm.sweeps.candidates import Candidate, fields_of
-from tonearm.sweeps.comparison_contrast import Measure
-from tonearm.sweeps.comparison_factors import factor
 from tonearm.sweeps.space import Values
 from tonearm.training.config import TrialConfig
 
@@ -132,8 +132,11 @@ def test_stages_before_the_varied_one_are_the_recipes_own() -> None:
 
 def test_what_becomes_data_of_others_is_trained_once_and_members_with_each_seed() -> None:
     audio, stacked = SPACES["recommendation_audio"](), SPACES["time_freq_mel"]()
-    assert audio.makes_data() == {stage.name for stage in audio.before} >= {"artist_table"}
-    assert stacked.makes_data() == set() and {stage.name for stage in stacked.before} == {"time_mel", "freq_mel"}
+    assert audio.data_stages() == {stage.name for stage in audio.upstream_stages} >= {"artist_table"}
+    assert stacked.data_stages() == set() and {stage.name for stage in stacked.upstream_stages} == {
+        "time_mel",
+        "freq_mel",
+    }
     again = dataclasses.replace(stacked, seeds=2)
     assert again.signature != stacked.signature
 
@@ -191,9 +194,9 @@ def test_every_question_has_a_command() -> None:
 def test_documented_command_of_a_question_compares_like_with_like(name: str, by: str, within: str) -> None:
     of, rng = tracks(8, 2), np.random.default_rng(0)
     whole = [dataclasses.replace(answers(of, [rng.uniform(size=16) < 0.6], str(i)), candidate=Candidate(
-        str(i), fields_of(c), ())) for i, c in enumerate(drawn(name))]  # fmt: skip
+        str(i), flat_fields(c), ())) for i, c in enumerate(drawn(name))]  # fmt: skip
     found = factor(whole, by, within, Measure.of(whole[0].task))
-    assert found.matched and not found.unequal
+    assert found.matched and not found.confounders
     overall = [c for c in found.contrasts if not c.within]
     sides = {side for c in overall for side in (c.first, c.second)}
     assert len(overall) == math.comb(len(sides), 2) and len(sides) > 1

@@ -22,9 +22,9 @@ from tonearm.core import storage
 from tonearm.core.errors import AudioError, StoreError
 from tonearm.core.types import FloatArray
 from tonearm.features import Mel, RawWaveform, Representation
-from tonearm.features.engine import Computed
-from tonearm.features.scaling import statistics
-from tonearm.features.shards import PartWriter
+from tonearm.features.engine import ComputedClip
+from tonearm.features.normalisation import statistics
+from tonearm.features.shards import ShardWriter
 from tonearm.features.store import FeatureStore, copy_to_node, prepare_store, read_index, write_index
 
 MEL = Mel(n_mels=6, n_fft=64, hop=32)
@@ -79,7 +79,7 @@ def test_ragged_clips_come_back_and_dropped_tracks_do_not(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         uri = prepare_store(folder, feature)
-        writer, kept = PartWriter(uri), {}
+        writer, kept = ShardWriter(uri), {}
         for i, (frames, fails) in enumerate(plan):
             clips = [values(feature, n, 10 * i + j) for j, n in enumerate(frames)]
             for clip in clips:
@@ -99,8 +99,8 @@ def test_ragged_clips_come_back_and_dropped_tracks_do_not(
 
 def test_statistics_are_of_all_rows_and_not_of_those_that_are_kept(uri: str) -> None:
     whole = values(MEL.replace({"n_mels": 9}), 20, 1)
-    writer = PartWriter(uri)
-    writer.add("key", Computed(whole[:6], whole))
+    writer = ShardWriter(uri)
+    writer.add("key", ComputedClip(whole[:6], whole))
     writer.close()
     stored, noted = FeatureStore(uri).read("key"), statistics(whole)
     assert np.array_equal(stored.values, whole[:6].astype(np.float16))
@@ -122,12 +122,12 @@ def test_failing_third_clip_leaves_the_other_tracks_intact(uri: str, value: floa
     before, after = [values(MEL, n, n) for n in (5, 9)], [values(MEL, n, n) for n in (30, 2, 7)]
     bad = values(MEL, 4, 0)
     bad[3, 2] = value
-    writer = PartWriter(uri)
+    writer = ShardWriter(uri)
     for key, clips in (("before", before), ("broken", [values(MEL, 40, 1), values(MEL, 3, 2)])):
         for clip in clips:
             writer.add_values(key, clip, statistics(clip))
     with pytest.raises(AudioError) as caught, np.errstate(invalid="ignore"):
-        writer.add("broken", Computed(bad, bad))
+        writer.add("broken", ComputedClip(bad, bad))
     assert caught.value.reason == reason
     writer.drop("broken")
     writer.drop("never added")
@@ -144,7 +144,7 @@ def test_failing_third_clip_leaves_the_other_tracks_intact(uri: str, value: floa
 
 
 def test_nothing_is_seen_before_the_end_nor_after_a_discard(uri: str) -> None:
-    abandoned, discarded = PartWriter(uri), PartWriter(uri)
+    abandoned, discarded = ShardWriter(uri), ShardWriter(uri)
     for writer in (abandoned, discarded):
         writer.add_values("key", values(MEL, 5, 0), statistics(values(MEL, 5, 0)))
         assert len(FeatureStore(uri)) == 0
@@ -156,7 +156,7 @@ def test_nothing_is_seen_before_the_end_nor_after_a_discard(uri: str) -> None:
 
 
 def test_part_of_nothing_is_no_part(uri: str) -> None:
-    assert PartWriter(uri).close() == 0 and files(uri) == [] and len(FeatureStore(uri)) == 0
+    assert ShardWriter(uri).close() == 0 and files(uri) == [] and len(FeatureStore(uri)) == 0
 
 
 @pytest.mark.parametrize("killed_at", ["publish", "write_bytes", "index"])
@@ -186,10 +186,10 @@ def test_process_that_is_killed_leaves_a_file_that_is_cleared_when_it_is_old(uri
     complete = files(uri)
     code = (
         "import os, signal, sys, numpy as np\n"
-        "from tonearm.features.shards import PartWriter\n"
-        "from tonearm.features.scaling import statistics\n"
+        "from tonearm.features.shards import ShardWriter\n"
+        "from tonearm.features.normalisation import statistics\n"
         "array = np.ones((6, 100_000), np.float32)\n"
-        "writer = PartWriter(sys.argv[1])\n"
+        "writer = ShardWriter(sys.argv[1])\n"
         "writer.add_values('new', array, statistics(array))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -256,7 +256,7 @@ def test_damaged_common_index_is_named(uri: str, damage: str) -> None:
 def test_key_in_two_parts_is_one_of_them_whole_and_the_newer_one_than_the_index(uri: str, first: int) -> None:
     parts = [[("twice", values(MEL, n, n)) for n in (5, 9, 4)], [("twice", values(MEL, n, n)) for n in (7, 3)]]
     for i in (first, 1 - first):
-        writer = PartWriter(uri)
+        writer = ShardWriter(uri)
         for key, array in [*parts[i], (f"other{i}", values(MEL, 3, i))]:
             writer.add_values(key, array, statistics(array))
         writer.close()
@@ -277,7 +277,7 @@ def test_remote_store_is_written_and_copied(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     remote = prepare_store(f"memory://{uuid.uuid4().hex}/features", feature)
     clips = [values(feature, n, n) for n in (4, 9, 2)]
-    for clip, writer in ((clips[0], PartWriter(remote)), (clips[0], PartWriter(remote))):
+    for clip, writer in ((clips[0], ShardWriter(remote)), (clips[0], ShardWriter(remote))):
         writer.add_values("lost", clip, statistics(clip))
         writer.discard()
     assert write_part(remote, ["track"] * 3, clips) > 0

@@ -15,7 +15,14 @@ from tonearm.core.config import Config
 from tonearm.core.errors import ConfigError
 from tonearm.features import Chroma, Cqt, Mel, Mfcc, RawWaveform, Representation, StftHalved
 from tonearm.features.base import Feature
-from tonearm.features.given import Artists, Part, Picture, Several, Table, Tokens
+from tonearm.features.metadata import (
+    ArtistsFeature,
+    CompositeFeature,
+    NamedFeature,
+    PictureFeature,
+    TableFeature,
+    TokensFeature,
+)
 from tonearm.models import ModelConfig
 from tonearm.tasks import SingleLabel
 from tonearm.training.config import DatasetRef, Member, OptimConfig, TrialConfig, WindowConfig
@@ -31,13 +38,15 @@ TAKES: dict[str, tuple[Feature, int]] = {
     "wav2d": (RawWaveform(channels="mid_side"), 200_000),
     "spec2d": (MID_SIDE, 2584),
     "spec3d": (MID_SIDE, 2584),
-    "lyrics": (Tokens(), 1),
-    "albums": (Picture(size=64), 1),
-    "tabular_mlp": (Table(columns=("tempo", "key")), 1),
-    "artist_table": (Artists(artists=9), 1),
-    "genre_ensemble": (Several(inputs=tuple(Part(name=n, feature=f) for n, f in HEARD.items())), 600),
+    "lyrics": (TokensFeature(), 1),
+    "albums": (PictureFeature(size=64), 1),
+    "tabular_mlp": (TableFeature(columns=("tempo", "key")), 1),
+    "artist_table": (ArtistsFeature(artists=9), 1),
+    "genre_ensemble": (CompositeFeature(inputs=tuple(NamedFeature(name=n, feature=f) for n, f in HEARD.items())), 600),
     "recommendation": (
-        Several(inputs=tuple(Part(name=n, feature=Table(columns=(n,), width=8)) for n in VECTORS)), 1
+        CompositeFeature(
+            inputs=tuple(NamedFeature(name=n, feature=TableFeature(columns=(n,), width=8)) for n in VECTORS)
+        ), 1
     ),
 }  # fmt: skip
 

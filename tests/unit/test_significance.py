@@ -14,9 +14,9 @@ from scipy.special import ndtr, stdtrit
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from tonearm.core.differences import mean_difference, paired_bootstrap
 from tonearm.core.errors import ConfigError
-from tonearm.core.significance import holm, mcnemar, randomisation_test, swap_test
+from tonearm.statistics.differences import mean_difference, paired_bootstrap
+from tonearm.statistics.significance import holm, mcnemar, randomisation_test, swap_test
 from tonearm.tasks.single_label import confusion_matrix, f1_of_each_class
 
 # --- the same as other libraries

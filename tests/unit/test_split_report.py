@@ -10,7 +10,7 @@ import pytest
 from tests.builders import track
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.manifest import SPLITS, Manifest, Track
-from tonearm.datasets.split_report import Overlap, SplitReport, report
+from tonearm.datasets.split_report import Overlap, SplitReport, report_splits
 from tonearm.datasets.splits import split_by_group
 
 
@@ -33,7 +33,7 @@ def leaks(found: SplitReport) -> dict[str, Overlap]:
 
 
 def test_shares_and_the_largest_deviation_are_those_by_hand() -> None:
-    found = report(manifest(*clean_tracks()))
+    found = report_splits(manifest(*clean_tracks()))
     assert found.sizes == {"train": 6, "validation": 2, "test": 2} and found.without_split == 0
     assert found.counts["a"] == {"train": 4, "validation": 1, "test": 1}
     assert found.wanted == {"train": 0.6, "validation": 0.2, "test": 0.2}
@@ -43,7 +43,7 @@ def test_shares_and_the_largest_deviation_are_those_by_hand() -> None:
 
 
 def test_wanted_shares_may_be_given() -> None:
-    found = report(manifest(*clean_tracks()), {"train": 0.8, "validation": 0.1, "test": 0.1})
+    found = report_splits(manifest(*clean_tracks()), {"train": 0.8, "validation": 0.1, "test": 0.1})
     assert found.worst == ("b", "train") and found.largest_deviation == pytest.approx(-0.3)
 
 
@@ -53,7 +53,7 @@ def test_several_labels_count_each_and_tracks_without_split_are_told() -> None:
         track("2", "b", split="test"),
         track("3", "c"),
     ]
-    found = report(manifest(*tracks))
+    found = report_splits(manifest(*tracks))
     assert found.counts == {
         "a": {"train": 1, "validation": 0, "test": 0},
         "b": {"train": 1, "validation": 0, "test": 1},
@@ -97,7 +97,7 @@ def test_a_leak_is_found_counted_and_shown(
     tracks = clean_tracks()
     tracks[0] = dataclasses.replace(tracks[0], **train)  # type: ignore[arg-type]
     tracks[5] = dataclasses.replace(tracks[5], **test)  # type: ignore[arg-type]
-    found = report(manifest(*tracks))
+    found = report_splits(manifest(*tracks))
     overlap = leaks(found)[what]
     assert (overlap.count, overlap.tracks, overlap.examples) == (1, 2, (example,))
     assert found.clean == (what == "albums")
@@ -108,15 +108,15 @@ def test_what_is_shared_within_a_split_is_no_leak() -> None:
     tracks = clean_tracks()
     for i in (0, 1):
         tracks[i] = dataclasses.replace(tracks[i], group="g", content="c", artist="x", title="t", album="l")
-    found = report(manifest(*tracks))
+    found = report_splits(manifest(*tracks))
     assert found.clean and leaks(found) == {}
     assert any(line.startswith("no leak: no groups, artists, contents") for line in found.lines())
 
 
 def test_classes_that_have_their_shares_are_said_to() -> None:
     tracks = [track(f"{c}{i}", c, split=SPLITS[i % 3]) for c in "ab" for i in range(6)]
-    assert "every class has its share in every split" in report(manifest(*tracks)).lines()
-    uneven = report(manifest(*tracks, track("a6", "a", split="train"))).lines()
+    assert "every class has its share in every split" in report_splits(manifest(*tracks)).lines()
+    uneven = report_splits(manifest(*tracks, track("a6", "a", split="train"))).lines()
     assert any(line.startswith("largest deviation: 'b' has 33.3% in train") for line in uneven)
 
 
@@ -124,7 +124,7 @@ def test_artists_are_for_information_where_groups_are_works() -> None:
     tracks = clean_tracks()
     for i, work in ((0, "fifth"), (5, "ninth")):
         tracks[i] = dataclasses.replace(tracks[i], artist="Beethoven", group=f"work:{work}")
-    found = report(manifest(*tracks))
+    found = report_splits(manifest(*tracks))
     assert found.clean and [o.count for o in found.information if o.what == "artists"] == [1]
     assert any(line.startswith("for information: 1 artists in two splits (2 tracks)") for line in found.lines())
     assert any(line.startswith("no leak: no groups, contents") for line in found.lines())  # nor is it denied
@@ -134,7 +134,7 @@ def test_artists_whose_groups_were_given_up_are_a_leak() -> None:
     solo = [track(f"solo{i}", "solo", "artist:one", artist="One") for i in range(6)]
     others = [track(f"{a}{i}", "band", f"artist:{a}", artist=a) for a in "abcdef" for i in range(2)]
     split, notes = split_by_group([*solo, *others])
-    found = report(manifest(*split))
+    found = report_splits(manifest(*split))
     assert len(notes) == 1 and "LEAK: 1 artists in two splits (6 tracks)" in "\n".join(found.lines())
     assert not found.clean and leaks(found)["artists"].certain and "groups" not in leaks(found)
 
@@ -144,14 +144,14 @@ def test_the_same_title_by_different_artists_is_no_leak() -> None:
     tracks[0] = dataclasses.replace(tracks[0], artist="x", title="Intro")
     tracks[5] = dataclasses.replace(tracks[5], artist="y", title="Intro")
     tracks[9] = dataclasses.replace(tracks[9], title="Intro")  # by nobody known, and alone in that
-    assert report(manifest(*tracks)).clean
+    assert report_splits(manifest(*tracks)).clean
 
 
 def test_many_leaks_are_counted_and_few_are_shown() -> None:
     tracks = [
         dataclasses.replace(track(f"{g}{s}", group=f"g{g}"), split=s) for g in range(7) for s in ("train", "test")
     ]
-    overlap = leaks(report(manifest(*tracks)))["groups"]
+    overlap = leaks(report_splits(manifest(*tracks)))["groups"]
     assert (overlap.count, overlap.tracks, len(overlap.examples)) == (7, 14, 3)
 
 
@@ -159,7 +159,7 @@ def test_certain_and_possible_leaks_are_told_apart() -> None:
     tracks = clean_tracks()
     tracks[0] = dataclasses.replace(tracks[0], title="same", group="g")
     tracks[5] = dataclasses.replace(tracks[5], title="same", group="g")
-    lines = report(manifest(*tracks)).lines()
+    lines = report_splits(manifest(*tracks)).lines()
     assert any(line.startswith("LEAK: 1 groups in two splits (2 tracks)") for line in lines)
     assert any(line.startswith("possible leak: 1 titles of unknown artists") for line in lines)
 
@@ -168,7 +168,7 @@ def test_lines_show_the_classes_that_deviate_most_and_count_the_rest() -> None:
     labels = [f"class{i:02d}" for i in range(14)]
     tracks = [track(f"{c}{s}", c, split=s) for c in labels for s in ("train", "validation", "test")]
     tracks.append(track("odd", "odd", split="train"))
-    lines = report(manifest(*tracks)).lines()
+    lines = report_splits(manifest(*tracks)).lines()
     assert lines[0] == "toy: train 15 (34.9%), validation 14 (32.6%), test 14 (32.6%)"
     assert lines[1] == "largest deviation: 'odd' has 100.0% in train, wanted 34.9%"
     assert lines[2] == "  odd: train 1 (100.0%), validation 0 (0.0%), test 0 (0.0%)"
@@ -177,7 +177,7 @@ def test_lines_show_the_classes_that_deviate_most_and_count_the_rest() -> None:
 
 
 def test_all_values_go_through_json() -> None:
-    values = report(manifest(*clean_tracks())).to_dict()
+    values = report_splits(manifest(*clean_tracks())).to_dict()
     again = json.loads(json.dumps(values))
     assert again["counts"]["a"]["train"] == 4 and again["clean"] is True
     assert again["shares"]["b"]["test"] == 0.25 and again["worst"] == ["b", "train"]
@@ -185,11 +185,11 @@ def test_all_values_go_through_json() -> None:
 
 
 def test_tracks_without_labels_have_no_classes_to_deviate() -> None:
-    found = report(manifest(track("1", "", split="train"), track("2", "", split="test")))
+    found = report_splits(manifest(track("1", "", split="train"), track("2", "", split="test")))
     assert found.worst is None and found.largest_deviation == 0 and found.counts == {}
     assert found.lines()[0].startswith("toy: train 1 (50.0%)")
 
 
 def test_a_manifest_without_splits_is_refused() -> None:
     with pytest.raises(DatasetError, match="toy: none of 2 tracks has a split: split them first"):
-        report(manifest(track("1"), track("2")))
+        report_splits(manifest(track("1"), track("2")))

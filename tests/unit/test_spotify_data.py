@@ -123,19 +123,19 @@ def test_nothing_is_noted_that_no_track_has(root: Path) -> None:
 def test_explicit_may_be_written_in_words(root: Path) -> None:
     told = {"t1": "False", "t2": "True", "t3": "1", "t4": "false ", "t5": "", "t6": "0"}
     write_csv(root / "tracks.csv", [song(i, ["A1"], name=i, explicit=text) for i, text in told.items()])
-    facts = SpotifyConfig(root=str(root)).catalogue().facts
-    np.testing.assert_array_equal(facts.of(list(told), "explicit"), [0, 1, 1, 0, np.nan, 0])
+    metadata = SpotifyConfig(root=str(root)).catalogue().metadata
+    np.testing.assert_array_equal(metadata.of(list(told), "explicit"), [0, 1, 1, 0, np.nan, 0])
 
 
 def test_facts_are_the_raw_values(root: Path) -> None:
-    facts = SpotifyConfig(root=str(root)).catalogue().facts
-    assert facts.of(["t4", "t1"], "tempo").tolist() == [0.0, 120.0]
-    assert facts.of(["t4", "t1"], "key").tolist() == [-1.0, 7.0]
-    assert facts.of(["t1"], "loudness").tolist() == [-7.5]
-    assert facts.of(["t1"], "log_duration")[0] == pytest.approx(math.log(180))
-    np.testing.assert_array_equal(facts.of(["t1", "t4", "t6"], "year"), [1999, 1972, np.nan])
-    assert facts.of(["t1"], "explicit").tolist() == [0.0]
-    assert "duration_ms" not in facts and "key_0" not in facts
+    metadata = SpotifyConfig(root=str(root)).catalogue().metadata
+    assert metadata.of(["t4", "t1"], "tempo").tolist() == [0.0, 120.0]
+    assert metadata.of(["t4", "t1"], "key").tolist() == [-1.0, 7.0]
+    assert metadata.of(["t1"], "loudness").tolist() == [-7.5]
+    assert metadata.of(["t1"], "log_duration")[0] == pytest.approx(math.log(180))
+    np.testing.assert_array_equal(metadata.of(["t1", "t4", "t6"], "year"), [1999, 1972, np.nan])
+    assert metadata.of(["t1"], "explicit").tolist() == [0.0]
+    assert "duration_ms" not in metadata and "key_0" not in metadata
 
 
 def test_columns_for_a_model_follow_the_options(root: Path) -> None:
@@ -148,25 +148,25 @@ def test_columns_for_a_model_follow_the_options(root: Path) -> None:
     assert len(full.feature_columns) == 12 + 12 + 9 + 1 and "key" not in full.feature_columns
     assert full.feature_columns[-2:] == ("distance_folk", "year")
     for config in (plain, full):
-        facts = config.catalogue().facts
-        assert set(config.feature_columns) <= set(facts.columns)
+        metadata = config.catalogue().metadata
+        assert set(config.feature_columns) <= set(metadata.columns)
 
 
 def test_one_hot_keys_are_twelve_and_an_unknown_key_is_none(root: Path) -> None:
-    facts = SpotifyConfig(root=str(root), one_hot_key=True).catalogue().facts
-    keys = np.stack([facts.of(["t1", "t4"], f"key_{i}") for i in range(12)], axis=1)
+    metadata = SpotifyConfig(root=str(root), one_hot_key=True).catalogue().metadata
+    keys = np.stack([metadata.of(["t1", "t4"], f"key_{i}") for i in range(12)], axis=1)
     assert keys[0].tolist() == [0.0] * 7 + [1.0] + [0.0] * 4
     assert not keys[1].any()
 
 
 def test_distances_are_standardised_euclidean_by_the_spread_of_all_genres(root: Path) -> None:
-    facts = SpotifyConfig(root=str(root), reference_distances=True).catalogue().facts
+    metadata = SpotifyConfig(root=str(root), reference_distances=True).catalogue().metadata
     own = dict.fromkeys(COMPARED, 0.5) | {"loudness": -7.5, "tempo": 120.0, "popularity": 40.0}
     own["log_duration"] = math.log(180)
     every = [row | {"log_duration": math.log(row["duration_ms"] / 1000)} for row in GENRE_ROWS]
     for i, column in ((0, "distance_rock"), (3, "distance_hip_hop")):
         squares = [((own[name] - every[i][name]) / np.std([row[name] for row in every])) ** 2 for name in own]
-        assert len(squares) == 11 and facts.of(["t1"], column)[0] == pytest.approx(math.sqrt(sum(squares)))
+        assert len(squares) == 11 and metadata.of(["t1"], column)[0] == pytest.approx(math.sqrt(sum(squares)))
 
 
 def test_parquet_and_the_other_spelling_give_the_same(root: Path, tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_parquet_and_the_other_spelling_give_the_same(root: Path, tmp_path: Path
     write_csv(other / "data_by_genres_o.csv", GENRE_ROWS)
     options = {"match": "contains", "reference_distances": True, "one_hot_key": True}
     one, two = (SpotifyConfig.from_dict({"root": str(r), **options}).catalogue() for r in (root, other))
-    assert one.tracks == two.tracks and one.facts == two.facts and one.notes == two.notes
+    assert one.tracks == two.tracks and one.metadata == two.metadata and one.notes == two.notes
 
 
 def test_lists_may_be_lists_in_parquet(root: Path) -> None:

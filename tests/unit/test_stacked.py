@@ -19,7 +19,7 @@ from tonearm.models import (
     count_parameters,
     create,
 )
-from tonearm.models.stacked import Member, StackedNetwork
+from tonearm.models.stacked import MemberSpec, StackedNetwork
 
 HEIGHTS = {"stft": 2049, "stft_halved": 1024, "mel": 256, "cqt": 168, "chroma": 12, "mfcc": 12}
 ENSEMBLE = {name: InputSpec(1, HEIGHTS[name], 643) for name in ("stft_halved", "mel", "cqt", "chroma", "mfcc")}
@@ -171,28 +171,28 @@ def test_the_representation_reaches_both_members() -> None:
     config = TimeFreqConfig().for_representation("chroma")
     assert config.time.variant == config.freq.variant == "chroma"
     inputs = InputSpec(1, 12, 643)
-    assert config.member_configs(inputs) == {
-        "time": Member(TimeConfig(variant="chroma"), inputs),
-        "freq": Member(FreqConfig(variant="chroma"), inputs),
+    assert config.member_specs(inputs) == {
+        "time": MemberSpec(TimeConfig(variant="chroma"), inputs),
+        "freq": MemberSpec(FreqConfig(variant="chroma"), inputs),
     }
     assert TimeFreqConfig(time=TimeConfig(variant="cqt")).for_representation("mel").time.variant == "cqt"
 
 
 def test_each_member_of_the_ensemble_gets_the_variant_of_its_input() -> None:
-    found = GenreEnsembleConfig(time=TimeConfig(long_width=3)).member_configs(ENSEMBLE)
+    found = GenreEnsembleConfig(time=TimeConfig(long_width=3)).member_specs(ENSEMBLE)
     assert list(found) == MEMBERS
-    assert found["time_stft_halved"] == Member(
+    assert found["time_stft_halved"] == MemberSpec(
         TimeConfig(variant="stft_halved", long_width=3), ENSEMBLE["stft_halved"], "stft_halved"
     )
-    assert found["freq_cqt"] == Member(FreqConfig(variant="cqt"), ENSEMBLE["cqt"], "cqt")
-    assert found["rnn_mfcc"] == Member(RnnConfig(), ENSEMBLE["mfcc"], "mfcc")
+    assert found["freq_cqt"] == MemberSpec(FreqConfig(variant="cqt"), ENSEMBLE["cqt"], "cqt")
+    assert found["rnn_mfcc"] == MemberSpec(RnnConfig(), ENSEMBLE["mfcc"], "mfcc")
 
 
 def test_a_model_trained_on_its_own_fits_as_a_member() -> None:
     torch.manual_seed(1)
     network = example("genre_ensemble")
     config, specs = GenreEnsembleConfig.from_dict(EXAMPLES["genre_ensemble"].fields), EXAMPLES["genre_ensemble"].specs
-    for name, member in config.member_configs(specs).items():
+    for name, member in config.member_specs(specs).items():
         trained = member.config.build(member.inputs, 5)
         network.members[name].load_state_dict(trained.state_dict())
         x = torch.randn(2, *member.inputs.shape)

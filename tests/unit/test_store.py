@@ -13,7 +13,7 @@ from tonearm.audio.windows import ClipConfig
 from tonearm.core.errors import StoreError
 from tonearm.core.types import FloatArray
 from tonearm.features import Mel, RawWaveform, Representation
-from tonearm.features.scaling import statistics
+from tonearm.features.normalisation import statistics
 from tonearm.features.store import FeatureStore, copy_to_node, prepare_store, store_uri, track_key
 
 FEATURE = Mel(n_mels=32, n_fft=512, hop=256)

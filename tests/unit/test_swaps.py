@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from tests.unit.test_significance import grouped, permutation_p
-from tonearm.core.differences import paired_bootstrap
-from tonearm.core.significance import enough_draws, groups_that_differ, randomisation_test, swap_test
+from tonearm.statistics.differences import paired_bootstrap
+from tonearm.statistics.significance import enough_draws, groups_that_differ, randomisation_test, swap_test
 
 
 def test_swapping_predictions_is_the_randomisation_test_for_the_mean() -> None:

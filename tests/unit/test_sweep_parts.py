@@ -8,15 +8,21 @@ from typing import Any
 import pytest
 
 from jobs.select import METRIC, VALIDATION, _no_worse
-from jobs.sweep_data import require_room
+from jobs.sweep_data import check_extraction_size
 from tests.builders import tiny_config, toy_batches, toy_tracks
 from tonearm.core.errors import ConfigError
 from tonearm.datasets.manifest import Manifest
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.time_freq import TimeConfig
 from tonearm.sweeps import Asha, Choice, Full, LogUniform, SearchSpace, Uniform
-from tonearm.sweeps.estimate import Counts, counts_of, expected_share, store_needs, training_seconds
-from tonearm.sweeps.results import configuration, run_tags
+from tonearm.sweeps.estimate import (
+    DatasetCounts,
+    dataset_counts,
+    estimate_stores,
+    expected_epoch_fraction,
+    training_seconds,
+)
+from tonearm.sweeps.results import configuration_signature, run_tags
 from tonearm.sweeps.warm_start import values_in
 from tonearm.tasks import Regression, SingleLabel
 from tonearm.tracking import names
@@ -28,37 +34,41 @@ MANIFEST = Manifest("toy", "sound", tuple(toy_tracks()))
 
 
 def test_halving_saves_what_it_does_not_train() -> None:
-    assert expected_share(Full(), 32, 12) == 1.0
+    assert expected_epoch_fraction(Full(), 32, 12) == 1.0
     # 27 trials for 1 epoch, 9 for 2 more, 3 for 6 more, 1 for 18 more, of 27 x 27.
-    assert expected_share(Asha(grace=1, reduction=3), 27, 27) == pytest.approx((27 + 9 * 2 + 3 * 6 + 18) / 27**2)
-    assert expected_share(Asha(grace=9), 5, 4) == 1.0
+    assert expected_epoch_fraction(Asha(grace=1, reduction=3), 27, 27) == pytest.approx(
+        (27 + 9 * 2 + 3 * 6 + 18) / 27**2
+    )
+    assert expected_epoch_fraction(Asha(grace=9), 5, 4) == 1.0
 
 
 def test_stores_need_what_their_shape_says_and_no_more_than_is_missing(tmp_path: Path) -> None:
     config = tiny_config()
     toy_batches(tmp_path, config)
-    (there,) = store_needs([config.representation], config.clip, str(tmp_path), MANIFEST.tracks)
+    (there,) = estimate_stores([config.representation], config.clip, str(tmp_path), MANIFEST.tracks)
     assert (there.missing, there.bytes) == (0, 0)
     other = config.replace({"feature.n_fft": 1024}).representation
-    (absent,) = store_needs([other], config.clip, str(tmp_path), MANIFEST.tracks)
+    (absent,) = estimate_stores([other], config.clip, str(tmp_path), MANIFEST.tracks)
     shape = other.input_spec(2.0)
-    assert absent.bytes_a_track == 2 * shape.freq_bins * shape.frames and absent.missing == len(MANIFEST.tracks)
-    (unknown,) = store_needs([other], config.clip, str(tmp_path), None)
+    assert absent.bytes_per_track == 2 * shape.freq_bins * shape.frames and absent.missing == len(MANIFEST.tracks)
+    (unknown,) = estimate_stores([other], config.clip, str(tmp_path), None)
     assert unknown.missing is None and unknown.bytes == 0
 
 
 def test_too_many_features_are_refused_with_the_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tiny_config()
     with pytest.raises(ConfigError, match=r"would extract 0\.00 GB of features \(mel\(.*0\.00 GB\), allowed are 1e-09"):
-        require_room(store_needs([config.representation], config.clip, str(tmp_path), MANIFEST.tracks), 1e-9)
+        check_extraction_size(
+            estimate_stores([config.representation], config.clip, str(tmp_path), MANIFEST.tracks), 1e-9
+        )
     assert "to extract: 1 representation(s) of 27 tracks" in capsys.readouterr().out
 
 
 def test_time_grows_with_epochs_and_trials() -> None:
     one = tiny_config({"optim.epochs": 1})
-    counts = counts_of(one, MANIFEST, None)
-    assert counts == Counts(18, 9, 3) and counts_of(one, None, None) is None
-    assert counts_of(one, None, MANIFEST.tracks) == Counts(16, 5, 3)
+    counts = dataset_counts(one, MANIFEST, None)
+    assert counts == DatasetCounts(18, 9, 3) and dataset_counts(one, None, None) is None
+    assert dataset_counts(one, None, MANIFEST.tracks) == DatasetCounts(16, 5, 3)
     once = training_seconds([one], counts)
     many = training_seconds([one.replace({"optim.epochs": 200})] * 5, counts)
     assert once > 0 and many > 20 * once  # 1000 epochs against one
@@ -94,8 +104,8 @@ def test_settings_within_a_varied_model_are_told_from_the_model() -> None:
 def test_runs_of_one_configuration_differ_by_seed_fold_and_members_only() -> None:
     config = tiny_config()
     same = [config, config.replace({"seed": 3}), config.replace({"dataset.fold": "2/5", "dataset.data_signature": "f"})]
-    assert len({configuration(c) for c in same}) == 1
-    assert configuration(config) != configuration(config.replace({"optim.lr": 1e-4}))
+    assert len({configuration_signature(c) for c in same}) == 1
+    assert configuration_signature(config) != configuration_signature(config.replace({"optim.lr": 1e-4}))
     tags = run_tags(same[2], "/somewhere")
     assert tags[names.FOLD] == "2/5" and tags[names.FOLDER] == "/somewhere" and tags[names.SEED] == "0"
     assert tags[names.CONFIG] == same[2].signature() != tags[names.CONFIGURATION]

@@ -10,19 +10,19 @@ import pytest
 import torch
 
 from tonearm.core.errors import ConfigError, DatasetError, TrainingError
-from tonearm.core.types import FloatArray, Truth
+from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks import Embedding, MultiLabel, Playlists, Regression, Relations, SingleLabel, Tabular, Task
 from tonearm.training.evaluate import Scores, score, trivial_scores
 
 TRACKS, CLASSES = 24, tuple("abcdefg")
 RNG = np.random.default_rng(5)
-SINGLE = Truth([(CLASSES[i % 7],) for i in range(TRACKS)], [f"artist{i // 2}" for i in range(TRACKS)])
-SEVERAL = Truth(
+SINGLE = GroundTruth([(CLASSES[i % 7],) for i in range(TRACKS)], [f"artist{i // 2}" for i in range(TRACKS)])
+SEVERAL = GroundTruth(
     [tuple(sorted({CLASSES[i % 7], CLASSES[(3 * i + 1) % 5]})) for i in range(TRACKS)],
     SINGLE.groups,
 )
 VECTORS = np.repeat(RNG.normal(size=(TRACKS // 2, 6)), 2, axis=0)
-FACTS = Truth(
+FACTS = GroundTruth(
     [()] * TRACKS,
     SINGLE.groups,
     {"energy": RNG.uniform(0.1, 0.9, TRACKS), "valence": RNG.uniform(0, 1, TRACKS),
@@ -51,7 +51,7 @@ class Example:
     """A task, what is known of some tracks, and the predictions that are perfect for a target."""
 
     task: Task
-    truth: Truth
+    truth: GroundTruth
     perfect: Callable[[np.ndarray], FloatArray]
 
     @property
@@ -139,7 +139,7 @@ def test_a_batch_of_one_and_extreme_logits_have_a_finite_loss(example: Example) 
 def test_metrics_are_finite_and_hold_what_the_task_promises(example: Example) -> None:
     task, target = example.task, example.target
     found = task.metrics(task.pool(example.logits(2)), target, example.truth.groups)
-    assert {task.primary, task.smooth, *task.headline} <= set(found)
+    assert {task.primary, task.tie_breaker, *task.headline} <= set(found)
     assert all(isinstance(v, float) and np.isfinite(v) for v in found.values())
     assert task.trivial_name
 
@@ -153,9 +153,9 @@ def test_metrics_of_a_single_track_are_finite(example: Example) -> None:
 def test_some_metrics_are_those_of_all(example: Example) -> None:
     task, target, predictions = example.task, example.target, example.task.pool(example.logits(2))
     whole = task.metrics(predictions, target, example.truth.groups)
-    wanted = (task.smooth, *task.headline)
-    assert task.some_metrics(wanted, predictions, target, example.truth.groups) == {k: whole[k] for k in wanted}
-    assert task.some_metrics(list(whole), predictions, target, example.truth.groups) == whole
+    wanted = (task.tie_breaker, *task.headline)
+    assert task.selected_metrics(wanted, predictions, target, example.truth.groups) == {k: whole[k] for k in wanted}
+    assert task.selected_metrics(list(whole), predictions, target, example.truth.groups) == whole
 
 
 def test_perfect_predictions_score_better_than_trivial_ones(example: Example) -> None:
@@ -164,7 +164,7 @@ def test_perfect_predictions_score_better_than_trivial_ones(example: Example) ->
     perfect = task.metrics(example.perfect(target), target, example.truth.groups)
     assert task.better(perfect, trivial) and not task.better(trivial, perfect)
     assert perfect[task.primary] != trivial[task.primary]
-    assert perfect[task.smooth] < trivial[task.smooth]
+    assert perfect[task.tie_breaker] < trivial[task.tie_breaker]
 
 
 def test_the_trivial_answer_is_one_prediction(example: Example) -> None:
@@ -202,7 +202,7 @@ def test_training_and_pooling_mean_the_same(example: Example) -> None:
         task.loss(logits, target).backward()
         optimizer.step()
     after = task.metrics(task.pool(logits.detach()[:, None].numpy()), example.target, example.truth.groups)
-    assert task.better(after, before) and after[task.smooth] < before[task.smooth]
+    assert task.better(after, before) and after[task.tie_breaker] < before[task.tie_breaker]
 
 
 def test_targets_have_a_row_a_track(example: Example) -> None:
@@ -229,20 +229,20 @@ def test_what_the_targets_are_made_of_is_missed_by_name(example: Example) -> Non
         fact = "related" if isinstance(example.task, Relations) else example.names[0].split("[")[0]
         rest = {k: v for k, v in FACTS.values.items() if k != fact}
         with pytest.raises(DatasetError, match=f"no fact '{fact}' is known .* there are "):
-            example.task.encode(Truth(FACTS.labels, FACTS.groups, rest), example.names)
+            example.task.encode(GroundTruth(FACTS.labels, FACTS.groups, rest), example.names)
         holes = {**FACTS.values, fact: np.where(np.arange(TRACKS) < 3, np.nan, FACTS.values[fact].T).T}
         with pytest.raises(DatasetError, match=f"3 of {TRACKS} tracks have no '{fact}'"):
-            example.task.encode(Truth(FACTS.labels, FACTS.groups, holes), example.names)
+            example.task.encode(GroundTruth(FACTS.labels, FACTS.groups, holes), example.names)
         assert example.task.known(FACTS).all()
         if not isinstance(example.task, Relations):  # whose tracks are artists: pairs are made of them later
-            known = example.task.known(Truth(FACTS.labels, FACTS.groups, holes))
+            known = example.task.known(GroundTruth(FACTS.labels, FACTS.groups, holes))
             assert known.tolist() == [i >= 3 for i in range(TRACKS)]
         return
     with pytest.raises(DatasetError, match=r"labels \['polka'\] are none of the classes"):
-        example.task.encode(Truth([("polka",), ("a",)]), CLASSES)
+        example.task.encode(GroundTruth([("polka",), ("a",)]), CLASSES)
     with pytest.raises(DatasetError, match="1 of 2 tracks have no label, the first of them track number 1"):
-        example.task.encode(Truth([("a",), ()]), CLASSES)
-    assert example.task.known(Truth([("a",), ()])).tolist() == [True, False]
+        example.task.encode(GroundTruth([("a",), ()]), CLASSES)
+    assert example.task.known(GroundTruth([("a",), ()])).tolist() == [True, False]
 
 
 def test_scores_have_an_interval_for_each_headline_metric(example: Example) -> None:
@@ -266,7 +266,7 @@ def test_fields_of_a_wrong_type_are_refused(example: Example) -> None:
 def test_predictions_that_are_not_finite_are_counted_and_never_judged(example: Example, bad: float) -> None:
     task, predictions = example.task, example.task.pool(example.logits(1)).copy()
     predictions[[1, 5, 7], -1] = bad
-    for judge in (task.metrics, lambda *given: task.some_metrics((task.primary, task.smooth), *given)):
+    for judge in (task.metrics, lambda *given: task.selected_metrics((task.primary, task.tie_breaker), *given)):
         with pytest.raises(TrainingError, match=f"3 of {TRACKS} track predictions are not finite"):
             judge(predictions, example.target, example.truth.groups)
 
@@ -289,12 +289,18 @@ def test_nothing_to_judge_or_to_pool_is_said(example: Example) -> None:
 def test_nan_ranks_last(example: Example) -> None:
     task, nan = example.task, float("nan")
     sign = 1 if task.maximise else -1
-    worst = {task.primary: -sign * float("inf"), task.smooth: float("inf")}
-    good = {task.primary: sign * 0.5, task.smooth: 1.0 if task.smooth != task.primary else sign * 0.5}
-    lost = {task.primary: nan, task.smooth: 0.0} | ({task.smooth: nan} if task.smooth == task.primary else {})
+    worst = {task.primary: -sign * float("inf"), task.tie_breaker: float("inf")}
+    good = {task.primary: sign * 0.5, task.tie_breaker: 1.0 if task.tie_breaker != task.primary else sign * 0.5}
+    lost = {task.primary: nan, task.tie_breaker: 0.0} | (
+        {task.tie_breaker: nan} if task.tie_breaker == task.primary else {}
+    )
     for some in (worst, good):
         assert task.better(some, lost) and not task.better(lost, some)
-    assert not task.better(lost, {**lost, task.smooth: nan}) and not task.better({**lost, task.smooth: nan}, lost)
+    assert not task.better(lost, {**lost, task.tie_breaker: nan}) and not task.better(
+        {**lost, task.tie_breaker: nan}, lost
+    )
     assert task.better(lost, None)
-    if task.smooth != task.primary:
-        assert task.better(good, {**good, task.smooth: nan}) and not task.better({**good, task.smooth: nan}, good)
+    if task.tie_breaker != task.primary:
+        assert task.better(good, {**good, task.tie_breaker: nan}) and not task.better(
+            {**good, task.tie_breaker: nan}, good
+        )

@@ -10,10 +10,10 @@ import torch
 from sklearn import metrics as sklearn_metrics
 from sklearn.utils.class_weight import compute_class_weight
 
-from tonearm.core.statistics import Interval, bootstrap_interval
-from tonearm.core.types import FloatArray, Truth
+from tonearm.core.types import FloatArray, GroundTruth
+from tonearm.statistics.intervals import Interval, bootstrap_interval
 from tonearm.tasks import SingleLabel
-from tonearm.tasks.aggregate import (
+from tonearm.tasks.pooling import (
     Pooling,
     pool_directions,
     pool_fitness,
@@ -67,14 +67,14 @@ def test_certain_and_wrong_costs_much_but_not_everything() -> None:
 
 def test_loss_is_cross_entropy_and_labels_are_indices() -> None:
     logits = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-    target = torch.from_numpy(SingleLabel().encode(Truth([("a",), ("c",)]), ["a", "b", "c"]))
+    target = torch.from_numpy(SingleLabel().encode(GroundTruth([("a",), ("c",)]), ["a", "b", "c"]))
     assert target.tolist() == [0, 2]
     wanted = -torch.log_softmax(logits, dim=1)[[0, 1], [0, 2]].mean()
     assert torch.isclose(SingleLabel().loss(logits, target), wanted)
 
 
 def test_the_first_of_several_labels_is_the_class() -> None:
-    assert SingleLabel().encode(Truth([("b", "a"), ("a", "b")]), ["a", "b"]).tolist() == [1, 0]
+    assert SingleLabel().encode(GroundTruth([("b", "a"), ("a", "b")]), ["a", "b"]).tolist() == [1, 0]
 
 
 def test_balanced_weights_are_those_of_scikit_learn() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.unit.test_task_contract import EXAMPLES, TRACKS, Example
-from tonearm.core.calibration import reliability
 from tonearm.core.errors import TrainingError
 from tonearm.core.types import FloatArray
+from tonearm.statistics.calibration import reliability
 from tonearm.tasks import MultiLabel, Task
 
 NO_PROBABILITIES = {"regression", "embedding"}

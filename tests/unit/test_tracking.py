@@ -18,11 +18,11 @@ from tonearm.tracking.query import (
     RunSummary,
     artifact_bytes,
     champion_uri,
-    children_of,
+    child_runs,
     find_runs,
     get_run,
-    history_of,
-    leaves_of,
+    leaf_runs,
+    metric_history,
 )
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -68,11 +68,11 @@ def test_trials_are_nested_below_their_sweep() -> None:
         run.metrics({"best_f1_micro": i / 10})
         run.end("FAILED" if i == 2 else "FINISHED")
     mine = RunWriter.open("nested", "00-abc", parent=other.run_id)
-    found = children_of(parent.run_id)
+    found = child_runs(parent.run_id)
     assert [(r.name, r.status, r.metrics["best_f1_micro"]) for r in found] == [
         ("00-abc", "FINISHED", 0.0), ("01-abc", "FINISHED", 0.1), ("02-abc", "FAILED", 0.2),
     ]  # fmt: skip
-    assert [r.run_id for r in children_of(other.run_id)] == [mine.run_id]
+    assert [r.run_id for r in child_runs(other.run_id)] == [mine.run_id]
     assert found[0].tags[names.PARENT_RUN] == parent.run_id and found[1].params == {"i": "1"}
 
 
@@ -174,13 +174,13 @@ def test_leaves_lie_below_two_levels_and_in_two_experiments() -> None:
     folds = [RunWriter.open("levels", f"fold-{i}", recipe.run_id) for i in range(2)]
     stages = [RunWriter.open("levels", f"stage-{i}", f.run_id) for i, f in enumerate(folds)]
     other = RunWriter.open("levels of its own data", "artists", folds[1].run_id)
-    assert names_of(children_of(recipe.run_id)) == ["fold-0", "fold-1"]
-    assert names_of(children_of(folds[1].run_id)) == ["artists", "stage-1"]
-    assert children_of(other.run_id) == []
-    assert names_of(leaves_of(recipe.run_id)) == ["stage-0", "artists", "stage-1"]
-    assert [r.run_id for r in leaves_of(stages[0].run_id)] == [stages[0].run_id]
+    assert names_of(child_runs(recipe.run_id)) == ["fold-0", "fold-1"]
+    assert names_of(child_runs(folds[1].run_id)) == ["artists", "stage-1"]
+    assert child_runs(other.run_id) == []
+    assert names_of(leaf_runs(recipe.run_id)) == ["stage-0", "artists", "stage-1"]
+    assert [r.run_id for r in leaf_runs(stages[0].run_id)] == [stages[0].run_id]
     with pytest.raises(TrackingError, match="has no run 'absent'"):
-        leaves_of("absent")
+        leaf_runs("absent")
 
 
 def test_more_children_than_a_page_holds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +190,7 @@ def test_more_children_than_a_page_holds(monkeypatch: pytest.MonkeyPatch) -> Non
     parent = RunWriter.open("pages", "sweep")
     for i in range(8):
         RunWriter.open("pages", f"0{i}-abc", parent.run_id)
-    assert names_of(children_of(parent.run_id)) == [f"0{i}-abc" for i in range(8)]
+    assert names_of(child_runs(parent.run_id)) == [f"0{i}-abc" for i in range(8)]
 
 
 def test_history_and_times_of_a_run() -> None:
@@ -199,7 +199,9 @@ def test_history_and_times_of_a_run() -> None:
     for step, value in ((2, 0.2), (1, 0.1), (3, 0.3)):
         run.metrics({"loss": value}, step)
     run.end()
-    assert history_of(run.run_id, "loss") == [(1, 0.1), (2, 0.2), (3, 0.3)] and history_of(run.run_id, "no") == []
+    assert (
+        metric_history(run.run_id, "loss") == [(1, 0.1), (2, 0.2), (3, 0.3)] and metric_history(run.run_id, "no") == []
+    )
     summary = get_run(run.run_id)
     assert summary.status == "FINISHED" and summary.ended is not None and summary.ended >= summary.started
     assert summary.experiment_id == experiment_id("history")

@@ -14,10 +14,18 @@ import pytest
 
 from tonearm.core import home
 from tonearm.core.errors import TrackingError
-from tonearm.tracking import names, patience
+from tonearm.tracking import names
 from tonearm.tracking.buffer import BufferedRun
 from tonearm.tracking.log import Entry, RunWriter, client
-from tonearm.tracking.patience import address, is_away, patiently, pauses, reason_of
+from tonearm.tracking.retry import (
+    NO_CLIENT_RETRIES,
+    address,
+    backoff_delays,
+    disable_client_retries,
+    error_summary,
+    is_unavailable,
+    retry,
+)
 from tonearm.tracking.system import PEAK_MEMORY
 
 
@@ -25,7 +33,7 @@ from tonearm.tracking.system import PEAK_MEMORY
 def database(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One database for the module, and an environment in which nobody asked quickly yet."""
     monkeypatch.setenv("TONEARM_HOME", str(one_home))
-    for name in patience.QUICK:
+    for name in NO_CLIENT_RETRIES:
         monkeypatch.setenv(name, "")
         os.environ.pop(name)  # what the code sets is undone after the test
 
@@ -175,19 +183,19 @@ def test_a_run_that_is_refused_costs_no_training(
      (403, "PERMISSION_DENIED", False), (404, "RESOURCE_DOES_NOT_EXIST", False)],
 )  # fmt: skip
 def test_away_is_told_from_refused(answering: Callable[[int, str], None], status: int, code: str, away: bool) -> None:
-    patience.ask_quickly()
+    disable_client_retries()
     answering(status, f'{{"error_code": "{code}", "message": "m"}}' if code else "<html>a proxy's page</html>")
     with pytest.raises(Exception) as caught:
         client().get_run("0" * 32)
-    assert is_away(caught.value) is away
-    assert "\n" not in reason_of(caught.value)
+    assert is_unavailable(caught.value) is away
+    assert "\n" not in error_summary(caught.value)
 
 
 def test_no_connection_is_away(nobody_there: str) -> None:
-    patience.ask_quickly()
+    disable_client_retries()
     with pytest.raises(Exception) as caught:
         client().get_run("0" * 32)
-    assert is_away(caught.value) and reason_of(caught.value).endswith("Connection refused")
+    assert is_unavailable(caught.value) and error_summary(caught.value).endswith("Connection refused")
 
 
 def test_an_error_while_another_is_handled_is_judged_alone() -> None:
@@ -196,7 +204,7 @@ def test_an_error_while_another_is_handled_is_judged_alone() -> None:
     except ConnectionError:
         with pytest.raises(Exception) as caught:
             client().get_run("0" * 32)
-    assert caught.value.__context__ is not None and not is_away(caught.value)
+    assert caught.value.__context__ is not None and not is_unavailable(caught.value)
 
 
 def test_a_locked_database_is_away_and_a_broken_one_is_not(tmp_path: Path) -> None:
@@ -214,8 +222,8 @@ def test_a_locked_database_is_away_and_a_broken_one_is_not(tmp_path: Path) -> No
     broken = sqlalchemy.create_engine(f"sqlite:///{tmp_path}/broken.db")
     with broken.connect() as other, pytest.raises(sqlalchemy.exc.DatabaseError) as damaged:
         other.exec_driver_sql("SELECT * FROM sqlite_master")
-    assert is_away(locked.value) and not is_away(absent.value) and not is_away(damaged.value)
-    assert is_away(TrackingError("x")) is False
+    assert is_unavailable(locked.value) and not is_unavailable(absent.value) and not is_unavailable(damaged.value)
+    assert is_unavailable(TrackingError("x")) is False
 
 
 # --- patience
@@ -224,7 +232,7 @@ def test_a_locked_database_is_away_and_a_broken_one_is_not(tmp_path: Path) -> No
 def test_patience_ends_with_what_to_do(nobody_there: str) -> None:
     said: list[str] = []
     with pytest.raises(TrackingError, match=r"has not answered for 0\.1 seconds .* run the same command again"):
-        patiently(RunWriter.open, "away", "sweep", seconds=0.1, say=said.append)
+        retry(RunWriter.open, "away", "sweep", seconds=0.1, say=said.append)
     assert len(said) == 1 and f"MLflow at {nobody_there} does not answer" in said[0]
     assert "trying again for 0.1 seconds" in said[0]
 
@@ -239,9 +247,9 @@ def test_patience_has_its_reward() -> None:
             raise ConnectionRefusedError("nobody there")
         return value
 
-    assert patiently(third_time, 7, say=said.append) == 7 and tries == [7, 7, 7]
+    assert retry(third_time, 7, say=said.append) == 7 and tries == [7, 7, 7]
     assert "does not answer (nobody there); trying again for 10 minutes" in said[0] and "answers again" in said[1]
-    assert patiently(run_of, "patient", "a", say=said.append).run_id and len(said) == 2
+    assert retry(run_of, "patient", "a", say=said.append).run_id and len(said) == 2
 
 
 def test_no_patience_with_a_refusal() -> None:
@@ -252,12 +260,12 @@ def test_no_patience_with_a_refusal() -> None:
         raise TrackingError("no such run")
 
     with pytest.raises(TrackingError, match="no such run"):
-        patiently(refuse)
+        retry(refuse)
     assert tries == [1]
 
 
 def test_pauses_grow_to_a_limit() -> None:
-    delays = pauses()
+    delays = backoff_delays()
     first = [next(delays) for _ in range(20)]
     assert first == sorted(first) and first[0] == 0.5 and first[-1] == 15.0
 

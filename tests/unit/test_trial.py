@@ -15,16 +15,16 @@ import torch
 from tests.builders import CLASSES, tiny_config, toy_batches, track
 from tests.unit.toy_problems import AnyInput, table_batches, table_config
 from tonearm.core.errors import TrainingError
-from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import SPLITS
-from tonearm.features.given import Table
+from tonearm.datasets.metadata import Metadata
+from tonearm.features.metadata import TableFeature
 from tonearm.tasks import Embedding, MultiLabel, Regression, SingleLabel, Task
 from tonearm.training import trial as trial_module
 from tonearm.training.batches import Batches, truth_of
 from tonearm.training.bundle import load_bundle
 from tonearm.training.fit import predict_split
 from tonearm.training.predictions import TrackPredictions, read_predictions, write_predictions
-from tonearm.training.trial import TrialFolder, predictions_of, run_trial, score_test
+from tonearm.training.trial import TrialFolder, run_trial, score_test, track_predictions
 
 
 @pytest.fixture(scope="module")
@@ -163,13 +163,13 @@ KNOWN = {
 
 
 def small_batches(task: Task) -> Batches:
-    """Two tracks of each split, of two artists, with labels and facts for every task."""
+    """Two tracks of each split, of two artists, with labels and metadata for every task."""
     tracks = [track(f"t{i}", own[0], group=f"artist:{i // 2}", split=SPLITS[i % 3], labels=own)
               for i, own in enumerate(LABELS)]  # fmt: skip
-    config = table_config({"feature": Table(columns=("energy", "tempo")), "model": AnyInput(), "task": task})
-    facts = Facts([t.track_id for t in tracks], KNOWN)
-    names = task.names(truth_of(tracks, facts), ("a", "b", "c"))
-    return Batches(config, tracks, names, facts=facts)
+    config = table_config({"feature": TableFeature(columns=("energy", "tempo")), "model": AnyInput(), "task": task})
+    metadata = Metadata([t.track_id for t in tracks], KNOWN)
+    names = task.names(truth_of(tracks, metadata), ("a", "b", "c"))
+    return Batches(config, tracks, names, metadata=metadata)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_predictions_come_back_as_they_were_written(
     batches = small_batches(task)
     outputs = len(batches.classes)
     predictions = np.array([[0.1, 0.2, 0.7], [1 / 3, 1e-9, 0.3]], dtype=np.float32)[:, :outputs]
-    written = predictions_of(task, batches, "validation", predictions)
+    written = track_predictions(task, batches, "validation", predictions)
     uri = str(tmp_path / "deep" / "validation.parquet")
     write_predictions(uri, task, written)
     found = read_predictions(uri)
@@ -218,7 +218,7 @@ def test_test_split_is_scored_once_by_the_kept_model(tmp_path: Path, monkeypatch
     config, folder = table_config({"optim.lr": 0.02}), TrialFolder(str(tmp_path))
     tracks = [t for split in SPLITS for t in table_batches(config).tracks(split)]
     tracks = [dataclasses.replace(t, split="test") if t.track_id.endswith("3") else t for t in tracks]
-    batches = Batches(config, tracks, "xyz", facts=table_batches(config).facts)
+    batches = Batches(config, tracks, "xyz", metadata=table_batches(config).metadata)
     list(run_trial(config, batches, folder))
     assert not (tmp_path / "test.parquet").exists()
     found = score_test(config, batches, folder)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.builders import RATE, encode, music, tone
 from tonearm.audio import ClipConfig, decode, load_clip, window_starts
 from tonearm.audio.decode import Layout
-from tonearm.audio.windows import Tail, load_clips, tile
+from tonearm.audio.windows import Tail, load_clips, tile_starts
 from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import FloatArray
 
@@ -28,7 +28,7 @@ TAILS: list[Tail] = ["drop", "pad", "wrap"]
 
 @given(st.integers(1, 4000), st.integers(1, 900), st.integers(1, 900), st.sampled_from(TAILS))
 def test_tiles_cover_what_they_should(length: int, window: int, hop: int, tail: Tail) -> None:
-    starts = tile(length, window, hop, tail)
+    starts = tile_starts(length, window, hop, tail)
     assert starts == [i * hop for i in range(len(starts))] and 0 <= starts[-1] < length
     if tail == "drop":
         assert starts == [0] if length < window else starts[-1] + window <= length < starts[-1] + hop + window
@@ -43,7 +43,7 @@ def test_tiles_cover_what_they_should(length: int, window: int, hop: int, tail: 
 @pytest.mark.parametrize(("length", "window", "hop"), [(0, 1, 1), (1, 0, 1), (1, 1, 0), (-5, 1, 1), (5, 5, -1)])
 def test_tiles_of_nothing_are_refused(length: int, window: int, hop: int) -> None:
     with pytest.raises(ConfigError, match="must be at least 1"):
-        tile(length, window, hop, "pad")
+        tile_starts(length, window, hop, "pad")
 
 
 # --- one clip of a track
@@ -104,7 +104,7 @@ def test_clips_are_slices_of_the_whole(hop: float | None) -> None:
     starts = np.arange(0, 3.3, hop or 1.0)
     for tail in TAILS:
         got = list(clips(data, hop=hop, tail=tail))
-        assert len(got) == len(tile(4300, 1000, round(1000 * (hop or 1.0)), tail)) >= len(starts)
+        assert len(got) == len(tile_starts(4300, 1000, round(1000 * (hop or 1.0)), tail)) >= len(starts)
         for samples, start in zip(got, starts, strict=False):
             first = round(start * RATE)
             assert np.array_equal(samples, whole[:, first : first + RATE])

@@ -12,17 +12,17 @@ from torch import Tensor, nn
 
 from tests.builders import tiny_config, track
 from tonearm.core.types import FloatArray
-from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Split, Track
+from tonearm.datasets.metadata import Metadata
 from tonearm.features.base import Feature
-from tonearm.features.given import Table
+from tonearm.features.metadata import TableFeature
 from tonearm.models.base import Inputs, Network, one_input
 from tonearm.models.tabular import TabularMlpConfig
 from tonearm.tasks import Regression
 from tonearm.training.batches import Batch, Batches
 from tonearm.training.config import TrialConfig
 from tonearm.training.fit import State
-from tonearm.training.readers import Fitted
+from tonearm.training.readers import FittedTransform
 from tonearm.training.trial import TrialFolder
 
 #: The loss is the mean of (prediction - y)^2.
@@ -72,7 +72,7 @@ class Points:
         self.asked: list[tuple[int, int, int]] = []
 
     @property
-    def fitted(self) -> dict[str, Fitted]:
+    def fitted(self) -> dict[str, FittedTransform]:
         return {}
 
     def ids(self, split: Split) -> list[str]:
@@ -130,7 +130,7 @@ def scripted(script: str) -> Scripted:
 
 def table_config(changes: dict[str, Any]) -> TrialConfig:
     """A trial on three numbers a track, an epoch of which takes milliseconds."""
-    config = tiny_config({"feature": Table(columns=("a", "b", "c")), "model": TabularMlpConfig(hidden="6")})
+    config = tiny_config({"feature": TableFeature(columns=("a", "b", "c")), "model": TabularMlpConfig(hidden="6")})
     return config.replace(changes)
 
 
@@ -143,8 +143,8 @@ def table_batches(config: TrialConfig, counts: tuple[int, ...] = (9, 6, 3)) -> B
         for i in range(count + 2):
             tracks.append(track(f"{'xyz'[c]}{i:02d}", "xyz"[c], split="train" if i < count else "validation"))
             rows.append(np.eye(3)[c] + rng.normal(0, 0.7, 3))
-    facts = Facts([t.track_id for t in tracks], dict(zip("abc", np.array(rows).T, strict=True)))
-    return Batches(config, tracks, sorted({t.label for t in tracks}), facts=facts)
+    metadata = Metadata([t.track_id for t in tracks], dict(zip("abc", np.array(rows).T, strict=True)))
+    return Batches(config, tracks, sorted({t.label for t in tracks}), metadata=metadata)
 
 
 def through_a_file(root: Path, state: State) -> State:
@@ -156,7 +156,7 @@ def through_a_file(root: Path, state: State) -> State:
     return found
 
 
-#: Tracks without audio whose facts are all that is known.
+#: Tracks without audio whose metadata are all that is known.
 TRAIN, VALIDATION = ("t0", "t1", "t2"), ("v0",)
 TRACKS = [track(i, split="train") for i in TRAIN] + [track(i, split="validation") for i in VALIDATION]
 
@@ -168,9 +168,9 @@ class AnyInput(TabularMlpConfig):
         return []
 
 
-def given_batches(feature: Feature, columns: Mapping[str, Any], per_track: int = 1, seed: int = 0) -> Batches:
-    """Three tracks to train with and one to validate, their facts in this order."""
+def metadata_batches(feature: Feature, columns: Mapping[str, Any], per_track: int = 1, seed: int = 0) -> Batches:
+    """Three tracks to train with and one to validate, their metadata in this order."""
     config: TrialConfig = table_config(
         {"feature": feature, "model": AnyInput(), "window.train_per_track": per_track, "seed": seed}
     )
-    return Batches(config, TRACKS, ["a"], facts=Facts([*TRAIN, *VALIDATION], columns))
+    return Batches(config, TRACKS, ["a"], metadata=Metadata([*TRAIN, *VALIDATION], columns))

@@ -14,14 +14,14 @@ import numpy as np
 
 from tonearm.audio.aac import AacFile, demuxer_for
 from tonearm.audio.channels import Channels, convert_channels
-from tonearm.audio.sources import Source, head_of, is_known, name_of, open_handle, raise_error_of
+from tonearm.audio.sources import Source, has_known_format, open_handle, raise_read_error, read_head, source_name
 from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import FloatArray, Waveform
 
 #: What is decoded, by file name; a folder scan looks for these. The content decides, not the name.
 AUDIO_SUFFIXES = (".mp3", ".ogg", ".oga", ".opus", ".flac", ".wav", ".aif", ".aiff", ".m4a", ".aac")
 MAX_CHANNELS = 8
-LONGEST_CLAIM_SECONDS = 12 * 3600.0  # a longer file's length is counted before it is believed
+LONGEST_TRUSTED_SECONDS = 12 * 3600.0  # a longer file's length is counted before it is believed
 SAMPLE_RATES = (1_000, 768_000)  # Hz; outside it a header lies
 LONGEST_DECODE_SECONDS = 3600.0  # the most that is held in memory at once
 BLOCK_SAMPLES = 2**15  # a channel: 256 KiB of stereo stay in the cache while they are mixed and resampled
@@ -108,7 +108,7 @@ class AudioFile:
     """
 
     def __init__(self, source: Source) -> None:
-        self._source, self._name = source, name_of(source)
+        self._source, self._name = source, source_name(source)
         self._file, self._handle = _decoder(source)
         rate, channels = self._file.samplerate, self._file.channels
         if not (SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1] and 1 <= channels <= MAX_CHANNELS):
@@ -119,7 +119,7 @@ class AudioFile:
                 f"{SAMPLE_RATES[0]}-{SAMPLE_RATES[1]} Hz and at most {MAX_CHANNELS} channels",
             )
         self._frames = self._file.frames
-        if self._frames > LONGEST_CLAIM_SECONDS * rate:  # a stream that does not know its length, or a lie
+        if self._frames > LONGEST_TRUSTED_SECONDS * rate:  # a stream that does not know its length, or a lie
             self._frames = self._count()
         self.info = AudioInfo(self._frames / rate, rate, channels, self._file.format)
 
@@ -175,14 +175,14 @@ class AudioFile:
             nothing = True
             while left > 0:
                 block = self._file.read(min(BLOCK_SAMPLES, left), dtype="float32", always_2d=True, out=buffer[:left])
-                raise_error_of(self._handle, self._name)
+                raise_read_error(self._handle, self._name)
                 if len(block) == 0:
                     break
                 nothing = False
                 left -= len(block)
                 yield block
         except (soundfile.SoundFileError, RuntimeError) as error:
-            raise_error_of(self._handle, self._name)
+            raise_read_error(self._handle, self._name)
             raise AudioError("undecodable", f"{self._name}: decoding failed after the header: {error}") from None
         if nothing:
             raise AudioError("empty", f"{self._name} holds no samples after {offset:g} s")
@@ -237,24 +237,28 @@ def _decoder(source: Source) -> tuple[Any, Any]:
     handle: Any = None
     try:
         handle = open_handle(source)
-        head = head_of(handle)
+        head = read_head(handle)
         demuxer = demuxer_for(head)
         if demuxer:
             return AacFile(os.fdopen(handle, "rb") if isinstance(handle, int) else handle, demuxer), handle
-        if not is_known(head):
+        if not has_known_format(head):
             if isinstance(handle, int):
                 os.close(handle)
             raise RuntimeError(f"it begins as none of the known formats: {head[:4]!r}")
         return _sequential()(handle, closefd=True), handle
     except OSError as error:
-        raise AudioError("missing", f"{name_of(source)} cannot be read: {error.strerror or error}") from None
+        raise AudioError("missing", f"{source_name(source)} cannot be read: {error.strerror or error}") from None
     except ValueError as error:  # an unknown protocol, a name with a zero byte
-        raise AudioError("missing", f"{name_of(source)!r} cannot be opened: {error}") from None
+        raise AudioError("missing", f"{source_name(source)!r} cannot be opened: {error}") from None
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise_error_of(handle, name_of(source))
+        raise_read_error(handle, source_name(source))
         if "SF_INFO" in str(error):  # libsndfile's words for a header without a rate or without channels
-            raise AudioError("bad_header", f"{name_of(source)} claims a rate or a number of channels of 0") from None
-        raise AudioError("undecodable", f"{name_of(source)} is no audio that can be read: {_reason(error)}") from None
+            raise AudioError(
+                "bad_header", f"{source_name(source)} claims a rate or a number of channels of 0"
+            ) from None
+        raise AudioError(
+            "undecodable", f"{source_name(source)} is no audio that can be read: {_reason(error)}"
+        ) from None
 
 
 @lru_cache(maxsize=1)

@@ -72,7 +72,7 @@ class WatchedFile:
             raise
 
 
-def raise_error_of(handle: Any, name: str) -> None:
+def raise_read_error(handle: Any, name: str) -> None:
     """Raise what a remote file remembers.
 
     Raises
@@ -85,7 +85,7 @@ def raise_error_of(handle: Any, name: str) -> None:
         raise AudioError("missing", f"{name} could not be read to its end: {type(error).__name__}: {error}") from None
 
 
-def head_of(handle: Any) -> bytes:
+def read_head(handle: Any) -> bytes:
     """The first bytes of a file, which is then at its beginning."""
     if isinstance(handle, int):
         return os.pread(handle, HEAD_BYTES, 0)
@@ -94,11 +94,11 @@ def head_of(handle: Any) -> bytes:
     return head
 
 
-def is_known(head: bytes) -> bool:
+def has_known_format(head: bytes) -> bool:
     """Whether a file begins as one that libsndfile may be given."""
     return head.startswith(MAGIC) or (len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0)
 
 
-def name_of(source: Source) -> str:
+def source_name(source: Source) -> str:
     """What to call it in a message."""
     return f"{len(source)} bytes" if isinstance(source, bytes) else os.fspath(source)

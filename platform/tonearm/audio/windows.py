@@ -18,7 +18,7 @@ from tonearm.core.types import Waveform
 
 Tail = Literal["drop", "pad", "wrap"]
 #: Reasons for which one clip among others of its track is left out: a rest in the music, an end that came early.
-LEFT_OUT = ("silent", "clipped", "too_short", "empty")
+SKIPPABLE_REASONS = ("silent", "clipped", "too_short", "empty")
 
 
 class ClipConfig(Config):
@@ -56,7 +56,7 @@ class ClipConfig(Config):
         return found
 
 
-def tile(length: int, window: int, hop: int, tail: Tail) -> list[int]:
+def tile_starts(length: int, window: int, hop: int, tail: Tail) -> list[int]:
     """First positions of windows over a whole.
 
     Parameters
@@ -103,7 +103,7 @@ def load_clips(
     clip: ClipConfig,
     layouts: Sequence[Layout],
     min_seconds: float = 1.0,
-    beside: Sequence[Layout] = (),
+    ungated_layouts: Sequence[Layout] = (),
 ) -> Iterator[dict[Layout, Waveform]]:
     """Decode the clips of a track and pass them through the gate; extraction and serving both come this way.
 
@@ -120,7 +120,7 @@ def load_clips(
     min_seconds
         The least audio that a track must have, and each clip of it unless its tail is filled up.
 
-    beside
+    ungated_layouts
         Layouts that are wanted too, but which nothing is refused for.
 
     Yields
@@ -136,31 +136,31 @@ def load_clips(
         clips, if none of them can be used.
     """
     refused: dict[Layout, AudioError] = {}
-    usable: set[Layout] = set()
+    accepted_layouts: set[Layout] = set()
     with open_audio(source) as file:
         starts = _starts(clip, file.info.duration)
         for start in starts:
-            a_tail = clip.position == "all" and clip.tail != "drop" and start > 0
+            is_tail = clip.position == "all" and clip.tail != "drop" and start > 0
             try:
-                waveforms = file.read([*layouts, *beside], start, clip.seconds)
+                waveforms = file.read([*layouts, *ungated_layouts], start, clip.seconds)
             except AudioError as error:
-                if start == 0 or clip.position != "all" or error.reason not in LEFT_OUT:
+                if start == 0 or clip.position != "all" or error.reason not in SKIPPABLE_REASONS:
                     raise
                 continue
             for layout in dict.fromkeys(layouts):
                 try:
                     # What was recorded is checked, not what it is filled up with; a tail may be as short as it is.
-                    check_waveform(waveforms[layout], 0.0 if a_tail else min_seconds)
-                    usable.add(layout)
+                    check_waveform(waveforms[layout], 0.0 if is_tail else min_seconds)
+                    accepted_layouts.add(layout)
                 except AudioError as error:
-                    if clip.position != "all" or error.reason not in LEFT_OUT:
+                    if clip.position != "all" or error.reason not in SKIPPABLE_REASONS:
                         raise
                     refused.setdefault(layout, error)
                     del waveforms[layout]
             if any(layout in waveforms for layout in layouts):
                 yield waveforms if clip.tail == "drop" else {k: _fill(w, clip, file, k) for k, w in waveforms.items()}
     for layout, first in refused.items():
-        if layout not in usable:
+        if layout not in accepted_layouts:
             raise first
 
 
@@ -170,7 +170,7 @@ def _starts(clip: ClipConfig, duration: float) -> list[float]:
     if clip.position == "middle":
         return [max(0.0, (duration - clip.seconds) / 2)]
     length, window, hop = (max(1, round(1000 * s)) for s in (duration, clip.seconds, clip.hop or clip.seconds))
-    return [milliseconds / 1000 for milliseconds in tile(length, window, hop, clip.tail)]
+    return [milliseconds / 1000 for milliseconds in tile_starts(length, window, hop, clip.tail)]
 
 
 def _fill(waveform: Waveform, clip: ClipConfig, file: AudioFile, layout: Layout) -> Waveform:

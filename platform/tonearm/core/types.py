@@ -50,7 +50,7 @@ class InputSpec:
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """What is known of some tracks; a task makes its targets of it.
 
     Attributes
@@ -60,7 +60,7 @@ class Truth:
     groups
         Of each track, what never crosses splits; by default the artist.
     values
-        Further facts by name, each of shape (tracks,) or (tracks, dim); NaN where unknown.
+        Further metadata by name, each of shape (tracks,) or (tracks, dim); NaN where unknown.
     """
 
     labels: Sequence[tuple[str, ...]]

@@ -6,7 +6,6 @@ from tonearm.datasets.cifar100 import Cifar100Config
 from tonearm.datasets.fma import FmaConfig
 from tonearm.datasets.folder import FolderConfig
 from tonearm.datasets.playlists import PlaylistsConfig
-from tonearm.datasets.scores import ScoresConfig
 from tonearm.datasets.spotify import SpotifyConfig
 
 __all__ = [
@@ -17,6 +16,5 @@ __all__ = [
     "FmaConfig",
     "FolderConfig",
     "PlaylistsConfig",
-    "ScoresConfig",
     "SpotifyConfig",
 ]

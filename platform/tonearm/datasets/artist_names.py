@@ -5,13 +5,13 @@ from __future__ import annotations
 import unicodedata
 
 
-def plain(text: str | None) -> str:
+def normalised_name(text: str | None) -> str:
     """A text without differences of case, spacing and compatibility forms (NFKC); "" for none."""
     folded = unicodedata.normalize("NFKC", text or "").casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())  # folding may take a text out of its form
 
 
 def artist_group(name: str | None) -> str:
-    """The group of all tracks by an artist, ``artist:<plain name>``; "" where the artist is not known."""
-    known = plain(name)
+    """The group of all tracks by an artist, ``artist:<normalised name>``; "" where the artist is not known."""
+    known = normalised_name(name)
     return f"artist:{known}" if known else ""

@@ -23,16 +23,16 @@ import numpy as np
 
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
-from tonearm.datasets.artist_names import artist_group, plain
+from tonearm.datasets.artist_names import artist_group, normalised_name
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.content import content_of
-from tonearm.datasets.facts import CONTENT, Facts
+from tonearm.datasets.content import content_digest
 from tonearm.datasets.folder import PATH_COLUMNS, TABLE, scan_folder
 from tonearm.datasets.manifest import Reject, Track
+from tonearm.datasets.metadata import CONTENT, Metadata
 from tonearm.datasets.recordings import TrackTable
-from tonearm.datasets.relations import Relations, read_relations
+from tonearm.datasets.relations import ArtistRelations, read_relations
 from tonearm.datasets.tables import find_table, numbers, read_table
-from tonearm.datasets.words import tokenise
+from tonearm.datasets.vocabulary import tokenise
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 NAME_COLUMNS, YEAR_COLUMNS = ("artist", "name", "artist_name"), ("year", "first_year")
@@ -68,7 +68,7 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
     def has_audio(self) -> bool:  # type: ignore[override]  # here, unlike elsewhere, it depends on a field
         return self.audio
 
-    def relations(self) -> Relations:
+    def relations(self) -> ArtistRelations:
         """Who is related to whom.
 
         Raises
@@ -82,7 +82,7 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
     def catalogue(self) -> Catalogue:
         """List recordings or artists.
 
-        Facts: ``year``, ``latitude``, ``longitude`` (a recording's own, else its artist's; the place is of whichever
+        Metadata: ``year``, ``latitude``, ``longitude`` (a recording's own, else its artist's; the place is of whichever
         knows more of it); of recordings also ``picture``, a path, and, where there are any, their ``lyrics``. Of
         artists, where there are relations, ``related``: the rows (artists sorted by name) of each one's
         related artists, -1 where there are fewer.
@@ -101,7 +101,10 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
             found, rejects, told = scan_folder(self.root, "artist")
             tracks = [dataclasses.replace(track, label="") for track in found]
             if relations is not None:
-                there, related = {plain(track.artist) for track in tracks}, {plain(a) for a in relations.artists}
+                there, related = (
+                    {normalised_name(track.artist) for track in tracks},
+                    {normalised_name(a) for a in relations.artists},
+                )
                 notes.append(f"{len(there & related)} of {len(there)} artists have relations")
         else:
             tracks = self._artists(relations, table)
@@ -109,19 +112,19 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         notes += [*told.notes, *table.notes, *known_notes]
         if self.audio:
             columns["picture"], picture_notes = _pictures(Path(self.root), tracks, told)
-            contents = {p: content_of(Path(p)) for p in set(columns["picture"].tolist()) if p}
+            contents = {p: content_digest(Path(p)) for p in set(columns["picture"].tolist()) if p}
             columns[f"picture{CONTENT}"] = np.array([contents.get(p, "") for p in columns["picture"]], dtype=object)
             lyrics, lyrics_notes = _lyrics(Path(self.root), tracks)
             columns |= lyrics
             notes += [*picture_notes, *lyrics_notes]
         elif relations is not None:
             columns["related"] = relations.padded()
-        facts = Facts([t.track_id for t in tracks], columns)
+        metadata = Metadata([t.track_id for t in tracks], columns)
         # Names of their own: a recipe that needs both sets keeps both manifests.
         name = "artists" if self.audio else "artist-relations"
-        return Catalogue(name, "artist", tracks, rejects, facts, tuple(notes))
+        return Catalogue(name, "artist", tracks, rejects, metadata, tuple(notes))
 
-    def _artists(self, relations: Relations | None, table: _ArtistsTable) -> list[Track]:
+    def _artists(self, relations: ArtistRelations | None, table: _ArtistsTable) -> list[Track]:
         names = sorted(table.names) if relations is None else relations.artists
         if not names:
             raise DatasetError(
@@ -169,8 +172,8 @@ class _ArtistsTable:
 
     def of(self, tracks: Sequence[Track]) -> dict[str, np.ndarray]:
         """What is known of the tracks' artists."""
-        place = {plain(name): i for i, name in enumerate(self.names)}
-        rows = [place.get(plain(t.artist), -1) for t in tracks]
+        place = {normalised_name(name): i for i, name in enumerate(self.names)}
+        rows = [place.get(normalised_name(t.artist), -1) for t in tracks]
         return {name: np.append(values, np.nan)[rows] for name, values in self.values.items()}
 
 
@@ -185,8 +188,8 @@ def _read_artists(path: Path) -> _ArtistsTable:
     year = next((c for c in YEAR_COLUMNS if c in table), "year")
     first: dict[str, int] = {}
     for i, name in enumerate(table[key]):
-        if plain(str(name)):
-            first.setdefault(plain(str(name)), i)
+        if normalised_name(str(name)):
+            first.setdefault(normalised_name(str(name)), i)
     rows = list(first.values())
     values = {n: numbers(table[c])[rows] if c in table else np.full(len(rows), np.nan)
               for n, c in zip(KNOWN, (year, "latitude", "longitude"), strict=True)}  # fmt: skip

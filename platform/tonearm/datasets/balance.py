@@ -198,6 +198,6 @@ def join_groups(track_ids: Sequence[str], groups: Sequence[str], together: Seque
     return tuple(root(g) for g in groups)
 
 
-def first_names(together: Sequence[Sequence[str]]) -> Mapping[str, str]:
+def representative_ids(together: Sequence[Sequence[str]]) -> Mapping[str, str]:
     """The first id of each recording that occurs more than once, by the ids of all."""
     return {i: min(ids) for ids in together for i in ids}

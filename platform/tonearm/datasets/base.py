@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from tonearm.core.config import Config
 from tonearm.core.registry import Registry
-from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Reject, Track
+from tonearm.datasets.metadata import Metadata
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Catalogue:
         Those with a published split carry it.
     rejects
         What was set aside, with the reason.
-    facts
+    metadata
         What else is known of the tracks.
     notes
         What a person should know of how it was made: rows left out, joins that failed, with counts.
@@ -36,7 +36,7 @@ class Catalogue:
     label: str
     tracks: Sequence[Track]
     rejects: Sequence[Reject] = ()
-    facts: Facts = field(default_factory=Facts)
+    metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
 
 

@@ -21,8 +21,8 @@ import numpy as np
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import derive_seed
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.facts import CONTENT, Facts
 from tonearm.datasets.manifest import Split, Track
+from tonearm.datasets.metadata import CONTENT, Metadata
 
 PYTHON, BINARY = "cifar-100-python", "cifar-100-binary"
 NAMES = "fine_label_names"
@@ -70,9 +70,9 @@ class Cifar100Config(DatasetConfig, kind="cifar100"):
                                     group=f"track:{track_id}", split=split))  # fmt: skip
                 places.append(f"{file.absolute()}#{row}")
         columns = {"picture": places, f"picture{CONTENT}": [t.content for t in tracks]}
-        facts = Facts([t.track_id for t in tracks], columns)
+        metadata = Metadata([t.track_id for t in tracks], columns)
         note = f"{self.validation:g} of the training pictures of each class are for validation, by seed {self.seed}"
-        return Catalogue("cifar100", "object", tracks, (), facts, (note,))
+        return Catalogue("cifar100", "object", tracks, (), metadata, (note,))
 
     def _held_out(self, fine: np.ndarray) -> set[int]:
         held_out: set[int] = set()

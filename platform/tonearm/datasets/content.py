@@ -17,7 +17,7 @@ MOST_THREADS = 8
 SHOWN_FROM = 1000  # files; fewer are read before a person wonders
 
 
-def content_of(path: Path) -> str:
+def content_digest(path: Path) -> str:
     """blake2 digest of a file's bytes: 32 hexadecimal characters.
 
     Raises
@@ -31,7 +31,7 @@ def content_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def identify(files: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, Reject]]:
+def digest_files(files: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, Reject]]:
     """Read files, several at a time.
 
     Parameters
@@ -63,7 +63,7 @@ def identify(files: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, Rejec
 def _read(path: Path) -> str | tuple[str, str, int]:
     """A file's content, or reason, detail and size of a reject."""
     try:
-        content, size = content_of(path), path.stat().st_size
+        content, size = content_digest(path), path.stat().st_size
     except OSError as error:
         return "missing", f"cannot be read: {error.strerror or error}", -1
     return content if size else ("empty", "the file has no bytes", 0)

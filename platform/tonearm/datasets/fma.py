@@ -24,7 +24,7 @@ from typing import Literal
 
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.content import identify
+from tonearm.datasets.content import digest_files
 from tonearm.datasets.manifest import Reject, Split, Track
 from tonearm.datasets.recordings import to_number, to_year
 from tonearm.datasets.tables import read_table
@@ -37,7 +37,7 @@ DATES = ("track.date_recorded", "album.date_released")
 OPTIONAL = ("artist.name", "artist.latitude", "artist.longitude", "artist.location", "album.title", "track.title",
             "track.license", *DATES)  # fmt: skip
 
-Row = Mapping[str, str]
+TrackRow = Mapping[str, str]
 
 
 class FmaConfig(DatasetConfig, kind="fma"):
@@ -79,7 +79,7 @@ class FmaConfig(DatasetConfig, kind="fma"):
                 f"none of the {len(listed)} tracks of FMA {self.subset} has a clip: looked for 000/000002.mp3 and so "
                 f"on in {', '.join(str(p) for p in _places(self.root, self.subset))}"
             )
-        contents, unreadable = identify({i: clips[i] for i in listed if i in clips})
+        contents, unreadable = digest_files({i: clips[i] for i in listed if i in clips})
         rejects += unreadable.values()
         tracks = [self._track(i, clips[i], content, rows[i], labels[i]) for i, content in contents.items()]
         reasons = Counter(r.reason for r in rejects)
@@ -89,7 +89,7 @@ class FmaConfig(DatasetConfig, kind="fma"):
         name = f"fma-{self.subset}" if self.labels == "top" else f"fma-{self.subset}-all"
         return Catalogue(name, "genre", tracks, rejects, notes=tuple(notes))
 
-    def _track(self, track_id: str, clip: Path, content: str, row: Row, labels: Sequence[str]) -> Track:
+    def _track(self, track_id: str, clip: Path, content: str, row: TrackRow, labels: Sequence[str]) -> Track:
         published = SPLIT_NAMES[row["set.split"]] if self.split == "published" else None
         artist = row["artist.id"]
         return Track(
@@ -126,7 +126,7 @@ def _find_tables(root: str, names: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def _read_tracks(path: Path, needed: Sequence[str], subset: str) -> dict[str, Row]:
+def _read_tracks(path: Path, needed: Sequence[str], subset: str) -> dict[str, TrackRow]:
     """The rows of a subset by track id; ``""`` for columns that are not there."""
     try:
         positions, skip = _read_header(path)
@@ -146,7 +146,7 @@ def _read_tracks(path: Path, needed: Sequence[str], subset: str) -> dict[str, Ro
             raise DatasetError(f"{path}: {name} is {strange[0]!r}, expected one of {', '.join(allowed)}")
     wanted = SUBSETS[: SUBSETS.index(subset) + 1]
     table |= {name: [""] * len(ids) for name in OPTIONAL if name not in table}
-    rows: dict[str, Row] = {}
+    rows: dict[str, TrackRow] = {}
     for number, track_id in enumerate(ids):
         if not track_id.isdecimal():
             raise DatasetError(f"{path}: the track id of row {number + 1} is {track_id!r}, expected a whole number")

@@ -6,17 +6,17 @@ from pathlib import Path
 
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.content import identify
+from tonearm.datasets.content import digest_files
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.recordings import (
     PATH_COLUMNS,
     TABLE,
     TrackTable,
-    describe_recording,
+    dataset_name,
     find_recordings,
     make_track,
-    name_of_folder,
     read_track_table,
+    recording_tags,
 )
 
 __all__ = ["PATH_COLUMNS", "TABLE", "FolderConfig", "scan_folder"]
@@ -25,7 +25,7 @@ FROM_TAGS = ("artist", "album", "genre")
 
 
 class FolderConfig(DatasetConfig, kind="folder"):
-    """Recordings below a folder; see :func:`scan_folder`. Numbers in ``tracks.csv`` become facts of the tracks.
+    """Recordings below a folder; see :func:`scan_folder`. Numbers in ``tracks.csv`` become metadata of the tracks.
 
     Attributes
     ----------
@@ -50,8 +50,8 @@ class FolderConfig(DatasetConfig, kind="folder"):
     def catalogue(self) -> Catalogue:
         """Find the recordings, read their tags and ``tracks.csv``; a track's labels are sorted."""
         tracks, rejects, table = scan_folder(self.root, self.label, self.separator)
-        facts = table.facts([t.track_id for t in tracks], but=(self.label,))
-        return Catalogue(name_of_folder(self.root), self.label, tracks, rejects, facts, table.notes)
+        metadata = table.metadata([t.track_id for t in tracks], but=(self.label,))
+        return Catalogue(dataset_name(self.root), self.label, tracks, rejects, metadata, table.notes)
 
 
 def scan_folder(root: str, label: str = "folder", separator: str = "") -> tuple[list[Track], list[Reject], TrackTable]:
@@ -83,7 +83,7 @@ def scan_folder(root: str, label: str = "folder", separator: str = "") -> tuple[
     table = read_track_table(Path(root) / TABLE, files)
     if table.columns and label not in ("", "folder", *FROM_TAGS, *table.columns):
         raise DatasetError(f"LABEL {label!r} is no column of {Path(root) / TABLE}: it has {', '.join(table.columns)}")
-    contents, unreadable = identify(files)
+    contents, unreadable = digest_files(files)
     tracks, rejects = [], list(bad_names)
     first_with: dict[str, str] = {}
     for relative, path in files.items():
@@ -106,7 +106,7 @@ def scan_folder(root: str, label: str = "folder", separator: str = "") -> tuple[
 
 
 def _track(relative: str, path: Path, content: str, table: TrackTable, label: str, separator: str) -> Track:
-    known = describe_recording(path, relative, table)
+    known = recording_tags(path, relative, table)
     value = path.parent.name if label == "folder" else known.get(label, "")
     values = value.split(separator) if separator else [value]
     return make_track(relative, path, content, known, sorted({v.strip() for v in values} - {""}))

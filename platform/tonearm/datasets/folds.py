@@ -11,7 +11,7 @@ from tonearm.core.seeding import derive_seed
 from tonearm.datasets.balance import count_groups, has_several_labels, join_groups, place_groups
 from tonearm.datasets.manifest import Split, Track
 
-INNER_SHARE = 0.15
+VALIDATION_SHARE = 0.15
 """Of the tracks beside the test fold, how many validate: most of them train."""
 
 
@@ -66,7 +66,7 @@ def folds_by_group(
     return tuple(tuple(ids) for ids in members)
 
 
-def with_fold(
+def split_by_fold(
     tracks: Sequence[Track],
     folds: int,
     fold: int,
@@ -102,7 +102,7 @@ def with_fold(
     ordered, units = _units(tracks, grouped, together)
     split_of: dict[str, Split] = dict.fromkeys(members[fold], "test")
     rest = [(t, unit) for t, unit in zip(ordered, units, strict=True) if t.track_id not in split_of]
-    chosen = _inner([t for t, _ in rest], [unit for _, unit in rest], derive_seed("inner", seed, folds, fold))
+    chosen = _validation_ids([t for t, _ in rest], [unit for _, unit in rest], derive_seed("inner", seed, folds, fold))
     for t, _ in rest:
         split_of[t.track_id] = "validation" if t.track_id in chosen else "train"
     if not has_several_labels(ordered):
@@ -119,13 +119,13 @@ def with_fold(
     )
 
 
-def _inner(tracks: Sequence[Track], units: Sequence[str], seed: int) -> set[str]:
+def _validation_ids(tracks: Sequence[Track], units: Sequence[str], seed: int) -> set[str]:
     """The ids that validate."""
     if len(set(units)) < 2:
         raise DatasetError("one group is left beside the test fold: it cannot both train and validate")
     counts = count_groups(tracks, units)
     seed = derive_seed(seed, [t.track_id for t in tracks])
-    placement = place_groups(counts, [1 - INNER_SHARE, INNER_SHARE], seed)
+    placement = place_groups(counts, [1 - VALIDATION_SHARE, VALIDATION_SHARE], seed)
     validating = {unit for unit, place in zip(counts.groups, placement.bins, strict=True) if place == 1}
     if not validating:  # every group is more than the wanted share: the smallest is nearest to it
         sizes = Counter(units)

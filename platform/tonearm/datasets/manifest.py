@@ -12,7 +12,7 @@ from typing import Any, Literal
 from tonearm.core import storage
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
-from tonearm.datasets.facts import Facts, load_facts, save_facts
+from tonearm.datasets.metadata import Metadata, load_metadata, save_metadata
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -27,7 +27,7 @@ class Track:
     track_id
         Unique in the data set.
     source
-        URI of the encoded audio; "" for a track that is known by its facts alone.
+        URI of the encoded audio; "" for a track that is known by its metadata alone.
     content
         blake2 digest of the encoded bytes: the identity that stored features are keyed by.
     label
@@ -97,7 +97,7 @@ class Manifest:
     label: str
     tracks: tuple[Track, ...]
     notes: tuple[str, ...] = field(default=())
-    facts: Facts = field(default_factory=Facts)
+    metadata: Metadata = field(default_factory=Metadata)
 
     def __post_init__(self) -> None:
         repeated = [i for i, n in Counter(t.track_id for t in self.tracks).items() if n > 1]
@@ -115,22 +115,22 @@ class Manifest:
         return tuple(t for t in self.tracks if t.split == split)
 
     def signature(self) -> str:
-        """Identity of all that training sees: ids, contents, labels, groups, splits, facts (not where files lie)."""
+        """Identity of all that training sees: ids, contents, labels, groups, splits, metadata (not where files lie)."""
         seen = [[t.track_id, t.content, t.label, *t.labels, t.group, t.split] for t in self.tracks]
-        return digest(self.name, self.label, seen, *([self.facts.signature()] if len(self.facts) else []))
+        return digest(self.name, self.label, seen, *([self.metadata.signature()] if len(self.metadata) else []))
 
 
 def save_manifest(uri: str, manifest: Manifest) -> None:
     """Write a manifest as Parquet."""
     storage.write_json(f"{uri}.notes.json", list(manifest.notes))
-    known = manifest.facts.signature() if len(manifest.facts) else ""
+    known = manifest.metadata.signature() if len(manifest.metadata) else ""
     if known:
-        save_facts(_facts_uri(uri, known), manifest.facts)
-    metadata = {"name": manifest.name, "label": manifest.label, "facts": known}
-    _write_rows(uri, manifest.tracks, Track, metadata)  # last: it names the facts that belong to it
+        save_metadata(_metadata_uri(uri, known), manifest.metadata)
+    header = {"name": manifest.name, "label": manifest.label, "facts": known}
+    _write_rows(uri, manifest.tracks, Track, header)  # last: it names the metadata that belong to it
 
 
-def _facts_uri(uri: str, signature: str) -> str:
+def _metadata_uri(uri: str, signature: str) -> str:
     return f"{uri.removesuffix('.parquet')}.facts-{signature}.parquet"
 
 
@@ -144,15 +144,15 @@ def load_manifest(uri: str) -> Manifest:
     """
     if not storage.exists(uri):
         raise DatasetError(f"no manifest at {uri}: make the data set first (python -m jobs.demo)")
-    rows, metadata = _read_rows(uri, Track, ("name", "label"))
+    rows, header = _read_rows(uri, Track, ("name", "label"))
     try:
         notes = storage.read_json(f"{uri}.notes.json") if storage.exists(f"{uri}.notes.json") else []
     except ValueError as error:  # of JSON and of UTF-8
         raise DatasetError(f"{uri}.notes.json is damaged ({error}): make the data set again") from None
     tracks = tuple(Track(**{**row, "labels": tuple(row.get("labels") or ())}) for row in rows)
-    known = metadata.get("facts", "")
-    facts = load_facts(_facts_uri(uri, known)) if known else Facts()
-    return Manifest(metadata["name"], metadata["label"], tracks, tuple(notes), facts)
+    known = header.get("facts", "")
+    metadata = load_metadata(_metadata_uri(uri, known)) if known else Metadata()
+    return Manifest(header["name"], header["label"], tracks, tuple(notes), metadata)
 
 
 def save_rejects(uri: str, rejects: Iterable[Reject]) -> None:
@@ -171,7 +171,7 @@ def load_rejects(uri: str) -> list[Reject]:
     return [Reject(**row) for row in _read_rows(uri, Reject)[0]] if storage.exists(uri) else []
 
 
-def _write_rows(uri: str, rows: Sequence[Any], kind: type[Any], metadata: dict[str, str]) -> None:
+def _write_rows(uri: str, rows: Sequence[Any], kind: type[Any], header: dict[str, str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -183,7 +183,7 @@ def _write_rows(uri: str, rows: Sequence[Any], kind: type[Any], metadata: dict[s
         "labels": pa.list_(pa.string()),
     }
     fields = [pa.field(f.name, types.get(f.name, pa.string())) for f in dataclasses.fields(kind)]
-    schema = pa.schema(fields, metadata=metadata)
+    schema = pa.schema(fields, metadata=header)
     table = pa.Table.from_pylist([dataclasses.asdict(r) for r in rows], schema=schema)
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
@@ -197,12 +197,12 @@ def _read_rows(uri: str, kind: type[Any], needed: Sequence[str] = ()) -> tuple[l
         table = pq.read_table(io.BytesIO(storage.read_bytes(uri)))
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
         raise DatasetError(f"{uri} is damaged ({error}): make the data set again") from None
-    metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+    header = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     fields = {f.name: f.default is dataclasses.MISSING for f in dataclasses.fields(kind)}
     strange = set(table.column_names) - set(fields)
     lacking = {name for name, required in fields.items() if required} - set(table.column_names)
-    if strange or lacking or not metadata.keys() >= set(needed):
+    if strange or lacking or not header.keys() >= set(needed):
         raise DatasetError(
             f"{uri} is no table of {kind.__name__.lower()}s that was written here: make the data set again"
         )
-    return table.to_pylist(), metadata
+    return table.to_pylist(), header

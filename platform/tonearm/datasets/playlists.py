@@ -14,16 +14,16 @@ from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
 from tonearm.datasets.artist_names import artist_group
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.content import identify
-from tonearm.datasets.facts import Facts
+from tonearm.datasets.content import digest_files
 from tonearm.datasets.manifest import Reject, Track
+from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.recordings import (
     TABLE,
-    describe_recording,
+    dataset_name,
     find_recordings,
     make_track,
-    name_of_folder,
     read_track_table,
+    recording_tags,
 )
 from tonearm.datasets.tables import numbers, read_table
 
@@ -41,7 +41,7 @@ class PlaylistsConfig(DatasetConfig, kind="playlists"):
     min_tracks
         Playlists with fewer tracks that can be used are left out.
     features
-        Names of columns of numbers, separated by commas, which become facts.
+        Names of columns of numbers, separated by commas, which become metadata.
     audio
         Whether tracks are recordings below the root; if not, the table is all that is known of them.
     title_column, artist_column
@@ -113,8 +113,8 @@ class PlaylistsConfig(DatasetConfig, kind="playlists"):
         notes.append(f"{several} of {len(tracks)} track(s) are on several playlists: the class is the first by name")
         ids = [t.track_id for t in tracks]
         columns = {name: [known[found.keys[i][0]] for i in ids] for name, known in table.values.items()}
-        facts = Facts(ids, columns) if columns else Facts()
-        return Catalogue(name_of_folder(self.root), "playlist", tracks, rejects, facts, tuple(notes))
+        metadata = Metadata(ids, columns) if columns else Metadata()
+        return Catalogue(dataset_name(self.root), "playlist", tracks, rejects, metadata, tuple(notes))
 
     def _read(self) -> _Memberships:
         path = Path(self.root) / self.table
@@ -229,7 +229,7 @@ def _recordings(root: str, table: _Memberships) -> _Found:
         for relative, path in files.items()
         if relative not in named
     ]
-    contents, unreadable = identify({i: path for i, path in files.items() if i in named})
+    contents, unreadable = digest_files({i: path for i, path in files.items() if i in named})
     rejects += unreadable.values()
     known = read_track_table(Path(root) / TABLE, files)
     found = _Found({}, defaultdict(list), rejects, known.notes)
@@ -238,7 +238,7 @@ def _recordings(root: str, table: _Memberships) -> _Found:
         first = first_with.setdefault(content, relative)
         if first == relative:
             path = files[relative]
-            found.tracks[relative] = make_track(relative, path, content, describe_recording(path, relative, known))
+            found.tracks[relative] = make_track(relative, path, content, recording_tags(path, relative, known))
         else:
             detail = f"the same bytes as {first}, which is on its playlists, too"
             rejects.append(_reject(relative, str(files[relative]), "duplicate", detail))

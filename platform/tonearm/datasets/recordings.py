@@ -17,8 +17,8 @@ from tonearm.audio.decode import AUDIO_SUFFIXES
 from tonearm.audio.tags import read_tags
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.artist_names import artist_group
-from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Reject, Track
+from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.tables import read_table
 
 T = TypeVar("T", int, float)
@@ -29,7 +29,7 @@ YEARS = range(1, 10_000)
 NAMELESS = "Unnamed: "  # what pandas calls a column without a name, such as an index that was written
 
 
-def name_of_folder(root: str) -> str:
+def dataset_name(root: str) -> str:
     """A data set's name from its folder's: lower-case letters, digits and hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", Path(root).resolve().name.lower()).strip("-") or "folder"
 
@@ -86,8 +86,8 @@ class TrackTable:
         """The row of a recording, by its relative path; empty if there is none."""
         return self.rows.get(relative, {})
 
-    def facts(self, track_ids: Sequence[str], but: Collection[str] = ()) -> Facts:
-        """Columns whose every value is a number, as facts of these recordings; NaN where a value lacks.
+    def metadata(self, track_ids: Sequence[str], but: Collection[str] = ()) -> Metadata:
+        """Columns whose every value is a number, as metadata of these recordings; NaN where a value lacks.
 
         ``but`` names columns that are none: what is to be predicted from the others.
         """
@@ -98,7 +98,7 @@ class TrackTable:
             texts = [row[name] for row in self.rows.values() if name in row and row[name].lower() != "nan"]
             if texts and all(to_number(text, float) is not None for text in texts):
                 columns[name] = np.array([to_number(self.of(i).get(name), float) for i in track_ids], dtype=np.float64)
-        return Facts(track_ids, columns) if columns else Facts()
+        return Metadata(track_ids, columns) if columns else Metadata()
 
 
 def read_track_table(path: Path, files: Iterable[str]) -> TrackTable:
@@ -160,7 +160,7 @@ def _is_stated(number: str) -> bool:
     return number.lower() not in ("", "nan") and to_number(number, float) != 0
 
 
-def describe_recording(path: Path, relative: str, table: TrackTable) -> dict[str, str]:
+def recording_tags(path: Path, relative: str, table: TrackTable) -> dict[str, str]:
     """What a recording's tags say of it and, over them, its row in the table."""
     return {**read_tags(path), **table.of(relative)}
 

@@ -11,7 +11,7 @@ from tonearm.core.errors import DatasetError
 from tonearm.datasets.tables import read_table
 
 
-class Relations:
+class ArtistRelations:
     """The related artists of each artist.
 
     Parameters
@@ -36,9 +36,9 @@ class Relations:
                 raise DatasetError(f"relations: {artist!r} is related to ids beyond the {len(self.artists)} artists")
 
     @classmethod
-    def of_pairs(
+    def from_pairs(
         cls, pairs: Iterable[tuple[str, str]], symmetric: bool = False, artists: Collection[str] | None = None
-    ) -> Relations:
+    ) -> ArtistRelations:
         """Collect pairs of an artist and one that is related to it, in the order given.
 
         Parameters
@@ -115,7 +115,7 @@ class Relations:
 
 def read_relations(
     path: Path, artist_column: str = "artist", related_column: str = "related", symmetric: bool = False
-) -> Relations:
+) -> ArtistRelations:
     """Read a table with a pair a row.
 
     Raises
@@ -127,7 +127,7 @@ def read_relations(
         raise DatasetError(f"no relations at {path}: a table with the columns {artist_column} and {related_column}")
     table = read_table(path, (artist_column, related_column))
     pairs = zip(map(str, table[artist_column]), map(str, table[related_column]), strict=True)
-    found = Relations.of_pairs(pairs, symmetric)
+    found = ArtistRelations.from_pairs(pairs, symmetric)
     if not found.count:
         raise DatasetError(f"{path} relates no two artists: {'; '.join(found.notes) or 'it has no rows'}")
     return found

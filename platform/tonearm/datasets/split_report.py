@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tonearm.core.errors import DatasetError
-from tonearm.datasets.artist_names import artist_group, plain
+from tonearm.datasets.artist_names import artist_group, normalised_name
 from tonearm.datasets.manifest import SPLITS, Manifest, Split, Track
 
 EXAMPLES = 3
@@ -119,8 +119,8 @@ class SplitReport:
             meant = {overlap.what for overlap in self.information if overlap.count}
             nowhere = ", ".join(leak.what for leak in self.leaks if leak.what not in meant)
             out.append(f"no leak: no {nowhere} in two splits")
-        out += [f"{'LEAK' if leak.certain else 'possible leak'}: {_told(leak)}" for leak in found]
-        out += [f"for information: {_told(overlap)}" for overlap in self.information if overlap.count]
+        out += [f"{'LEAK' if leak.certain else 'possible leak'}: {_describe(leak)}" for leak in found]
+        out += [f"for information: {_describe(overlap)}" for overlap in self.information if overlap.count]
         return out
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class SplitReport:
         return max(abs(share - self.wanted[split]) for split, share in self.shares(label).items())
 
 
-def report(manifest: Manifest, fractions: Mapping[Split, float] | None = None) -> SplitReport:
+def report_splits(manifest: Manifest, fractions: Mapping[Split, float] | None = None) -> SplitReport:
     """Look at the splits of a data set.
 
     Parameters
@@ -183,7 +183,7 @@ def report(manifest: Manifest, fractions: Mapping[Split, float] | None = None) -
         ),
         information=(
             _overlap(tracks, "artists", artists["meant"]),
-            _overlap(tracks, "albums", lambda t: plain(t.album)),
+            _overlap(tracks, "albums", lambda t: normalised_name(t.album)),
         ),
     )
 
@@ -211,11 +211,13 @@ def _sorts_of_artists(tracks: Sequence[Track]) -> dict[str, Callable[[Track], st
     kinds: dict[str, set[str]] = defaultdict(set)
     for t in tracks:
         own = t.group == artist_group(t.artist) or t.group.startswith("track:")
-        kinds[plain(t.artist)].add("sure" if own else "possible" if t.group.startswith("artist:") else "meant")
+        kinds[normalised_name(t.artist)].add(
+            "sure" if own else "possible" if t.group.startswith("artist:") else "meant"
+        )
     sort = {name: next(k for k in ("sure", "possible", "meant") if k in own) for name, own in kinds.items()}
 
     def key_of(wanted: str) -> Callable[[Track], str]:
-        return lambda t: name if sort[name := plain(t.artist)] == wanted else ""
+        return lambda t: name if sort[name := normalised_name(t.artist)] == wanted else ""
 
     return {wanted: key_of(wanted) for wanted in ("sure", "possible", "meant")}
 
@@ -226,13 +228,13 @@ def _by_split(tracks: Sequence[Track]) -> dict[str, int]:
 
 
 def _artist_and_title(track: Track) -> str:
-    artist, title = plain(track.artist), plain(track.title)
+    artist, title = normalised_name(track.artist), normalised_name(track.title)
     return f"{artist}: {title}" if artist and title else ""
 
 
 def _title_alone(track: Track) -> str:
-    return "" if plain(track.artist) else plain(track.title)
+    return "" if normalised_name(track.artist) else normalised_name(track.title)
 
 
-def _told(overlap: Overlap) -> str:
+def _describe(overlap: Overlap) -> str:
     return f"{overlap.count} {overlap.what} in two splits ({overlap.tracks} tracks), e.g. {'; '.join(overlap.examples)}"

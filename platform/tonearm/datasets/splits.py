@@ -14,10 +14,10 @@ from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import derive_seed
 from tonearm.datasets.balance import (
     count_groups,
-    first_names,
     has_several_labels,
     join_groups,
     place_groups,
+    representative_ids,
 )
 from tonearm.datasets.manifest import SPLITS, Split, Track
 
@@ -63,7 +63,7 @@ def split_by_group(
     groups = join_groups(ids, [t.group for t in ordered], together)
     notes: list[str] = []
     if not has_several_labels(ordered):
-        groups, notes = _dissolve(ordered, groups, first_names(together))
+        groups, notes = _ungroup_small_classes(ordered, groups, representative_ids(together))
         groups = join_groups(ids, groups, together)  # one recording may be in a class that was dissolved and one not
     split_of, more_notes = _split(ordered, groups, fractions, derive_seed("splits", seed, ids))
     done = (dataclasses.replace(t, split=split_of[g], group=g) for t, g in zip(ordered, groups, strict=True))
@@ -122,12 +122,12 @@ def _split(
 
 
 def _refuse(lacking: Mapping[str, Sequence[Split]]) -> None:
-    told = [
+    problems = [
         f"class {label!r} has no track in the {s} split" for s in SPLITS for label in lacking if s in lacking[label]
     ]
-    if told:
+    if problems:
         raise DatasetError(
-            f"{'; '.join(told)}: its groups cannot be spread over {len(SPLITS)} splits. "
+            f"{'; '.join(problems)}: its groups cannot be spread over {len(SPLITS)} splits. "
             "Add recordings by other artists, or leave the class out"
         )
 
@@ -146,7 +146,7 @@ def _require_enough(sizes: Mapping[str, int]) -> None:
             )
 
 
-def _dissolve(
+def _ungroup_small_classes(
     tracks: Sequence[Track], groups: Sequence[str], first: Mapping[str, str]
 ) -> tuple[tuple[str, ...], list[str]]:
     """Make every track its own group in classes that have fewer groups than splits.

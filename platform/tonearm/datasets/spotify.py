@@ -16,8 +16,8 @@ import numpy as np
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Reject, Track
+from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.tables import find_table, numbers, parse_list, read_table
 
 GENRES = ("rock", "pop", "country", "hip hop", "easy listening", "jazz", "blues", "reggae", "folk")
@@ -73,7 +73,7 @@ class SpotifyConfig(DatasetConfig, kind="spotify"):
 
     @property
     def feature_columns(self) -> tuple[str, ...]:
-        """The facts that a model takes, in their order; raw values, to be scaled by the training split's."""
+        """The metadata that a model takes, in their order; raw values, to be scaled by the training split's."""
         keys = KEY_COLUMNS if self.one_hot_key else ("key",)
         own = tuple(column for name in FEATURES for column in (keys if name == "key" else (name,)))
         distances = DISTANCE_COLUMNS if self.reference_distances else ()
@@ -116,8 +116,8 @@ class SpotifyConfig(DatasetConfig, kind="spotify"):
             "the tempo 0, which Spotify gives where it finds none: kept": int(np.sum(columns["tempo"] == 0)),
         }
         notes = [*rows.notes, *(f"{n} track(s) have {what}" for what, n in counted.items() if n)]
-        facts = Facts([t.track_id for t in tracks], columns)
-        return Catalogue("spotify", "genre", tracks, (*bad_artists, *rows.rejects), facts, tuple(notes))
+        metadata = Metadata([t.track_id for t in tracks], columns)
+        return Catalogue("spotify", "genre", tracks, (*bad_artists, *rows.rejects), metadata, tuple(notes))
 
     def _files(self) -> tuple[Path, Path, Path | None]:
         sought: dict[str, tuple[str, ...]] = {"tracks": ("tracks",), "artists": ("artists",)}

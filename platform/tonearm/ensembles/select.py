@@ -28,7 +28,7 @@ def select_greedily(
 
     In each bag, a random half of the models, it begins with the best and adds whichever model makes the mean of the
     chosen best, until none does. What all bags chose is the ensemble: on few validation tracks a single greedy search
-    picks whoever was luckiest there, the bags average that away. "Best" is by the task's smooth metric, since the
+    picks whoever was luckiest there, the bags average that away. "Best" is by the task's tie_breaker metric, since the
     figure of merit of a few dozen tracks may move in large steps.
 
     Parameters
@@ -38,7 +38,7 @@ def select_greedily(
     target
         The truth, as the task encodes it.
     task
-        Whose ``smooth`` metric is minimised.
+        Whose ``tie_breaker`` metric is minimised.
     bags, rounds
         Searches, and the most models that one of them chooses.
     seed
@@ -75,7 +75,7 @@ def _search(predictions: Sequence[FloatArray], names: Sequence[int], target: np.
         for i in range(len(predictions)):
             members = [*chosen, i]
             mean = weighted_mean([predictions[m] for m in members], [1.0] * len(members))
-            losses.append(task.some_metrics((task.smooth,), mean, target)[task.smooth])
+            losses.append(task.selected_metrics((task.tie_breaker,), mean, target)[task.tie_breaker])
         winner = int(np.argmin(losses))
         if losses[winner] >= best:
             break

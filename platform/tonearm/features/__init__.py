@@ -5,7 +5,7 @@ from tonearm.features.contrast import Contrast
 from tonearm.features.cqt import Chroma, Cqt
 from tonearm.features.engine import extract
 from tonearm.features.mel import Mel, Mfcc
-from tonearm.features.names import resolve
+from tonearm.features.presets import as_representation
 from tonearm.features.raw import RawWaveform
 from tonearm.features.stft import Stft, StftHalved
 
@@ -19,6 +19,6 @@ __all__ = [
     "Representation",
     "Stft",
     "StftHalved",
+    "as_representation",
     "extract",
-    "resolve",
 ]

@@ -12,12 +12,12 @@ from tonearm.core.errors import ConfigError
 from tonearm.core.registry import Registry
 from tonearm.core.seeding import digest
 from tonearm.core.types import InputSpec
-from tonearm.features.recipe import Recipe, Spectrum
+from tonearm.features.definition import Definition, Spectrum
 
 Normalisation = Literal["frame", "track", "training", "none"]
 Unit = Literal["dB", "amplitude", "ratio", "cepstrum"]
 
-DEFINITION = 2  # raise it when stored values of the same config change: other stores are then made
+STORE_VERSION = 2  # raise it when stored values of the same config change: other stores are then made
 
 
 def samples_in(seconds: float, sample_rate: int) -> int:
@@ -26,7 +26,7 @@ def samples_in(seconds: float, sample_rate: int) -> int:
 
 
 class Feature(Config):
-    """Base of all that a network may be fed: representations of audio, and facts of a track."""
+    """Base of all that a network may be fed: representations of audio, and metadata of a track."""
 
     registry: ClassVar[Registry[type[Feature]]] = Registry("representation")
 
@@ -135,14 +135,14 @@ class Representation(Feature):
         """The centre of each row in Hz, for axes; empty where rows are no frequencies."""
         return []
 
-    def recipe(self) -> Recipe:
+    def definition(self) -> Definition:
         """How it is computed."""
         raise TypeError(f"{type(self).__name__} must say how it is computed")
 
     def store_name(self) -> str:
         """Name of its store: kind and a hash of all that changes a stored value (normalisation does not)."""
         values = {k: v for k, v in self.to_dict(run_only=False).items() if k != "normalisation"}
-        return f"{self.kind}-{digest(DEFINITION, values)}"
+        return f"{self.kind}-{digest(STORE_VERSION, values)}"
 
 
 class FourierRepresentation(Representation):

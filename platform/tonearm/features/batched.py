@@ -1,4 +1,4 @@
-"""The same recipes on batches with torch, for a GPU: batched transforms and matrix products.
+"""The same definitions on batches with torch, for a GPU: batched transforms and matrix products.
 
 Clips of different lengths share a batch: each is padded with zeros, which a centred analysis does anyway, and frames
 beyond a clip's own end count for nothing.
@@ -18,8 +18,8 @@ from tonearm.core.errors import ConfigError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features.base import Representation
 from tonearm.features.constant_q import lower_rate, octaves
-from tonearm.features.engine import Computed, check_fits, frames_of
-from tonearm.features.recipe import AMIN_POWER, TOP_DB, ConstantQ, ContrastBands, MelBands, Recipe, Spectrum
+from tonearm.features.definition import AMIN_POWER, TOP_DB, ConstantQ, ContrastBands, Definition, MelBands, Spectrum
+from tonearm.features.engine import ComputedClip, check_fits, total_and_kept_frames
 from tonearm.features.spectral import window
 
 LOW_PASS_REACH = 1400  # samples on either side of an impulse within which soxr's low pass answers in float32
@@ -29,7 +29,7 @@ FRAMED_SAMPLES = 2**26  # at most so many samples are laid out in frames at once
 
 def extract_batch(
     clips: Sequence[Mapping[Layout, Waveform]], features: Sequence[Representation], device: str = "cuda"
-) -> list[list[Computed]]:
+) -> list[list[ComputedClip]]:
     """Compute representations of many clips at once.
 
     Parameters
@@ -59,7 +59,7 @@ def extract_batch(
             check_fits(clip[config.layout], config)
     if not clips or not features:
         return [[] for _ in clips]
-    found: list[list[Computed | None]] = [[None] * len(features) for _ in clips]
+    found: list[list[ComputedClip | None]] = [[None] * len(features) for _ in clips]
     by_layout: dict[Layout, list[int]] = defaultdict(list)
     for i, config in enumerate(features):
         by_layout[config.layout].append(i)
@@ -106,40 +106,40 @@ class _Batch:
         self.samples = _pad(self._arrays).to(device)
         self._kept: dict[Hashable, torch.Tensor] = {}
 
-    def compute(self, config: Representation) -> list[Computed]:
+    def compute(self, config: Representation) -> list[ComputedClip]:
         """One representation of every clip."""
         import torchaudio.functional as AF
 
-        recipe = config.recipe()
-        counts = [frames_of(n, config) for n in self.lengths]
-        used = [total if recipe.scale == "power_db_all" else kept for total, kept in counts]
-        values = self._power(recipe)[..., : max(used)]
+        definition = config.definition()
+        counts = [total_and_kept_frames(n, config) for n in self.lengths]
+        used = [total if definition.scale == "power_db_all" else kept for total, kept in counts]
+        values = self._power(definition)[..., : max(used)]
         if min(used) < max(used):  # what lies beyond a clip's end must not count in its maximum
             beyond = torch.arange(max(used), device=values.device) >= torch.tensor(used, device=values.device)[:, None]
             values = values.masked_fill(beyond[:, None, None], 0.0)
-        if recipe.scale in ("power_db", "power_db_all"):
+        if definition.scale in ("power_db", "power_db_all"):
             values = AF.amplitude_to_DB(values, 10.0, AMIN_POWER, 0.0, TOP_DB)
-        elif recipe.scale == "amplitude":
+        elif definition.scale == "amplitude":
             values = values.sqrt()
-        if recipe.contrast:
-            values = _contrast(values, recipe.contrast)
-        if recipe.fold:
-            values = torch.matmul(torch.from_numpy(recipe.fold.matrix()).to(values.device), values)
-        if recipe.peak:
+        if definition.contrast:
+            values = _contrast(values, definition.contrast)
+        if definition.projection:
+            values = torch.matmul(torch.from_numpy(definition.projection.matrix()).to(values.device), values)
+        if definition.peak_normalised:
             highest = values.amax(dim=2, keepdim=True)
             values = values / torch.where(highest < torch.finfo(torch.float32).tiny, 1.0, highest)
         out = []
         for clip, (_, kept) in zip(values.cpu().numpy(), counts, strict=True):
             whole: FloatArray = (clip[0] if clip.shape[0] == 1 else clip)[..., :kept]
-            out.append(Computed(whole[..., : recipe.rows, :] if recipe.rows else whole, whole))
+            out.append(ComputedClip(whole[..., : definition.rows, :] if definition.rows else whole, whole))
         return out
 
-    def _power(self, recipe: Recipe) -> torch.Tensor:
-        if recipe.analysis is None:
+    def _power(self, definition: Definition) -> torch.Tensor:
+        if definition.analysis is None:
             return self.samples[:, :, None]
-        key = (recipe.analysis, recipe.bands)
+        key = (definition.analysis, definition.bands)
         if key not in self._kept:
-            self._kept[key] = self._transform(recipe.analysis, recipe.bands)
+            self._kept[key] = self._transform(definition.analysis, definition.bands)
         return self._kept[key]
 
     def _transform(self, analysis: Spectrum | ConstantQ, bands: MelBands | None) -> torch.Tensor:
@@ -192,7 +192,7 @@ def _contrast(amplitude: torch.Tensor, bands: ContrastBands) -> torch.Tensor:
 
 
 def _constant_q_power(samples: torch.Tensor, lengths: Sequence[int], analysis: ConstantQ, frames: int) -> torch.Tensor:
-    """Power (clips, planes, n_bins, frames); the recipe of :mod:`tonearm.features.constant_q`, with its kernels."""
+    """Power (clips, planes, n_bins, frames); the definition of :mod:`tonearm.features.constant_q`, with its kernels."""
     clips, planes, length = samples.shape
     flat = samples.reshape(clips * planes, length)
     ends = torch.tensor(lengths, device=samples.device).repeat_interleave(planes)[:, None]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tonearm.core.types import FloatArray
-from tonearm.features.recipe import ConstantQ
+from tonearm.features.definition import ConstantQ
 
 HANN_BANDWIDTH = 1.50018310546875  # bins, librosa's equivalent noise bandwidth of the Hann window
 SPARSITY = 0.01  # share of each wavelet's magnitude that librosa drops

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from tonearm.features.base import FourierRepresentation
-from tonearm.features.recipe import ContrastBands, Recipe
+from tonearm.features.definition import ContrastBands, Definition
 
 
 class Contrast(FourierRepresentation, kind="contrast"):
@@ -67,5 +67,5 @@ class Contrast(FourierRepresentation, kind="contrast"):
     def frequencies(self) -> list[float]:
         return [self.fmin / 2, *(self.fmin * 2 ** (i + 0.5) for i in range(self.n_bands))]
 
-    def recipe(self) -> Recipe:
-        return Recipe(self.analysis, scale="amplitude", contrast=self.bands)
+    def definition(self) -> Definition:
+        return Definition(self.analysis, scale="amplitude", contrast=self.bands)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from tonearm.features.base import Representation, Unit
 from tonearm.features.constant_q import HANN_BANDWIDTH, relative_bandwidth
-from tonearm.features.recipe import ConstantQ, PitchClasses, Recipe
+from tonearm.features.definition import ConstantQ, Definition, PitchClasses
 
 C1 = 32.70319566257483  # Hz, in equal temperament from A4 = 440 Hz
 
@@ -60,8 +60,8 @@ class Cqt(ConstantQRepresentation, kind="cqt"):
     def frequencies(self) -> list[float]:
         return [self.fmin * 2 ** (i / self.bins_per_octave) for i in range(self.n_bins)]
 
-    def recipe(self) -> Recipe:
-        return Recipe(self.analysis, scale="power_db")
+    def definition(self) -> Definition:
+        return Definition(self.analysis, scale="power_db")
 
 
 class Chroma(ConstantQRepresentation, kind="chroma"):
@@ -87,6 +87,6 @@ class Chroma(ConstantQRepresentation, kind="chroma"):
     def freq_bins(self) -> int:
         return self.n_chroma
 
-    def recipe(self) -> Recipe:
-        fold = PitchClasses(self.n_bins, self.bins_per_octave, self.n_chroma, self.fmin)
-        return Recipe(self.analysis, scale="amplitude", fold=fold, peak=True)
+    def definition(self) -> Definition:
+        projection = PitchClasses(self.n_bins, self.bins_per_octave, self.n_chroma, self.fmin)
+        return Definition(self.analysis, scale="amplitude", projection=projection, peak_normalised=True)

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from tonearm.audio.checks import SILENCE_PEAK, check_samples
 from tonearm.core.errors import AudioError
 from tonearm.core.types import FloatArray, Waveform
+from tonearm.features.definition import MelBands, Spectrum
 from tonearm.features.loudness import measure_loudness
 from tonearm.features.onsets import pick_onsets
-from tonearm.features.recipe import MelBands, Spectrum
 from tonearm.features.spectral import fourier_power
 
 Floats = npt.NDArray[np.float64]
@@ -99,7 +99,7 @@ class Descriptors:
 
 
 @dataclass(frozen=True)
-class Scale:
+class DescriptorRange:
     """How a slider shows a descriptor: its unit, and the range in which nearly all music lies."""
 
     unit: str
@@ -107,14 +107,14 @@ class Scale:
     high: float
 
 
-DESCRIPTORS: dict[str, Scale] = {
-    "tempo": Scale("BPM", 40.0, 220.0),
-    "key_strength": Scale("correlation", 0.0, 1.0),
-    "loudness": Scale("LUFS", -40.0, -5.0),
-    "energy": Scale("of full scale", 0.0, 0.5),
-    "brightness": Scale("Hz", 200.0, 5000.0),
-    "dynamic_range": Scale("LU", 0.0, 25.0),
-    "onset_rate": Scale("onsets/s", 0.0, 10.0),
+DESCRIPTORS: dict[str, DescriptorRange] = {
+    "tempo": DescriptorRange("BPM", 40.0, 220.0),
+    "key_strength": DescriptorRange("correlation", 0.0, 1.0),
+    "loudness": DescriptorRange("LUFS", -40.0, -5.0),
+    "energy": DescriptorRange("of full scale", 0.0, 0.5),
+    "brightness": DescriptorRange("Hz", 200.0, 5000.0),
+    "dynamic_range": DescriptorRange("LU", 0.0, 25.0),
+    "onset_rate": DescriptorRange("onsets/s", 0.0, 10.0),
 }
 """The numeric descriptors; values outside a range occur and are no errors."""
 

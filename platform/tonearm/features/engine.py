@@ -18,14 +18,14 @@ from tonearm.core.errors import AudioError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features.base import Representation
 from tonearm.features.constant_q import constant_q_power
-from tonearm.features.names import resolve
-from tonearm.features.recipe import ConstantQ, MelBands, Recipe, Spectrum
-from tonearm.features.scaling import Statistics, statistics
+from tonearm.features.definition import ConstantQ, Definition, MelBands, Spectrum
+from tonearm.features.normalisation import ClipStatistics, statistics
+from tonearm.features.presets import as_representation
 from tonearm.features.spectral import contrast_db, fourier_power, power_to_db
 
 
 @dataclass(frozen=True)
-class Computed:
+class ComputedClip:
     """One representation of one waveform.
 
     Attributes
@@ -39,7 +39,7 @@ class Computed:
     values: FloatArray
     whole: FloatArray
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> ClipStatistics:
         """What normalisation needs."""
         return statistics(self.whole)
 
@@ -67,7 +67,7 @@ def extract(waveform: Waveform, features: Sequence[str | Representation], device
     AudioError
         ``wrong_channels``, ``wrong_rate`` or ``too_short`` if the waveform does not fit a representation.
     """
-    configs = [resolve(f) for f in features]
+    configs = [as_representation(f) for f in features]
     if device == "cpu":
         computed = compute(waveform, configs)
     else:
@@ -80,7 +80,7 @@ def extract(waveform: Waveform, features: Sequence[str | Representation], device
     return {name: c.values for name, c in zip(names, computed, strict=True)}
 
 
-def compute(waveform: Waveform, features: Sequence[Representation]) -> list[Computed]:
+def compute(waveform: Waveform, features: Sequence[Representation]) -> list[ComputedClip]:
     """Compute representations of one waveform on the CPU, in their order; what several need is made once."""
     for config in features:
         check_fits(waveform, config)
@@ -89,12 +89,12 @@ def compute(waveform: Waveform, features: Sequence[Representation]) -> list[Comp
     return [_finish(config, planes, kept) for config in features]
 
 
-def compute_layouts(waveforms: Mapping[Layout, Waveform], features: Sequence[Representation]) -> list[Computed]:
+def compute_layouts(waveforms: Mapping[Layout, Waveform], features: Sequence[Representation]) -> list[ComputedClip]:
     """:func:`compute` for representations of several sample rates or channels, each from its layout's waveform."""
     by_layout: dict[Layout, list[int]] = defaultdict(list)
     for i, config in enumerate(features):
         by_layout[config.layout].append(i)
-    found: dict[int, Computed] = {}
+    found: dict[int, ComputedClip] = {}
     for layout, indices in by_layout.items():
         found |= zip(indices, compute(waveforms[layout], [features[i] for i in indices]), strict=True)
     return [found[i] for i in range(len(features))]
@@ -117,7 +117,7 @@ def check_fits(waveform: Waveform, config: Representation) -> None:
         raise AudioError("too_short", f"no samples: {config.kind} needs at least one")
 
 
-def frames_of(samples: int, config: Representation) -> tuple[int, int]:
+def total_and_kept_frames(samples: int, config: Representation) -> tuple[int, int]:
     """Frames that so many samples have, and how many of them are kept."""
     total = config.frames_from(samples)
     return total, config.cut(total)
@@ -133,57 +133,57 @@ class _Pass:
         fourier: dict[Spectrum, tuple[int, set[MelBands | None]]] = {}
         constant_q: dict[ConstantQ, int] = {}
         for config in features:
-            recipe = config.recipe()
-            total, kept = frames_of(len(samples), config)
-            frames = total if recipe.scale == "power_db_all" else kept
-            self._uses[recipe.analysis, recipe.bands].add((recipe.scale, frames))
-            if isinstance(recipe.analysis, Spectrum):
-                most, wanted = fourier.get(recipe.analysis, (0, set()))
-                fourier[recipe.analysis] = (max(most, frames), wanted | {recipe.bands})
-            elif recipe.analysis:
-                constant_q[recipe.analysis] = max(constant_q.get(recipe.analysis, 0), frames)
+            definition = config.definition()
+            total, kept = total_and_kept_frames(len(samples), config)
+            frames = total if definition.scale == "power_db_all" else kept
+            self._uses[definition.analysis, definition.bands].add((definition.scale, frames))
+            if isinstance(definition.analysis, Spectrum):
+                most, wanted = fourier.get(definition.analysis, (0, set()))
+                fourier[definition.analysis] = (max(most, frames), wanted | {definition.bands})
+            elif definition.analysis:
+                constant_q[definition.analysis] = max(constant_q.get(definition.analysis, 0), frames)
         for spectrum, (frames, wanted) in fourier.items():
             for bands, power in fourier_power(samples, spectrum, frames, wanted).items():
                 self._power[spectrum, bands] = power
         for analysis, frames in constant_q.items():
             self._power[analysis, None] = constant_q_power(samples, analysis, frames)
 
-    def is_last_use(self, recipe: Recipe) -> bool:
+    def is_last_use(self, definition: Definition) -> bool:
         """Whether nothing else will be made of this power, so that it may be overwritten."""
-        return len(self._uses[recipe.analysis, recipe.bands]) == 1
+        return len(self._uses[definition.analysis, definition.bands]) == 1
 
-    def power(self, recipe: Recipe) -> FloatArray:
+    def power(self, definition: Definition) -> FloatArray:
         """Power of shape (rows, frames), of at least as many frames as are used."""
-        return self.samples[None] if recipe.analysis is None else self._power[recipe.analysis, recipe.bands]
+        return self.samples[None] if definition.analysis is None else self._power[definition.analysis, definition.bands]
 
 
-def _finish(config: Representation, planes: Sequence[_Pass], kept: dict[Hashable, FloatArray]) -> Computed:
-    recipe = config.recipe()
-    total, frames = frames_of(len(planes[0].samples), config)
-    used = total if recipe.scale == "power_db_all" else frames
+def _finish(config: Representation, planes: Sequence[_Pass], kept: dict[Hashable, FloatArray]) -> ComputedClip:
+    definition = config.definition()
+    total, frames = total_and_kept_frames(len(planes[0].samples), config)
+    used = total if definition.scale == "power_db_all" else frames
 
     def once(key: Hashable, make: Callable[[], FloatArray]) -> FloatArray:
         return kept[key] if key in kept else kept.setdefault(key, make())
 
     def scaled() -> FloatArray:
-        power = [plane.power(recipe) for plane in planes]
+        power = [plane.power(definition) for plane in planes]
         stacked = power[0][None] if len(power) == 1 else np.stack(power)
-        if recipe.scale == "amplitude":
+        if definition.scale == "amplitude":
             return np.sqrt(stacked[..., :used])
-        if recipe.scale == "none":
+        if definition.scale == "none":
             return np.array(stacked[..., :used])
-        return power_to_db(stacked, used, overwrite=planes[0].is_last_use(recipe))
+        return power_to_db(stacked, used, overwrite=planes[0].is_last_use(definition))
 
-    scale: Any = "power_db" if recipe.scale == "power_db_all" else recipe.scale
-    values = once((recipe.analysis, recipe.bands, scale, used), scaled)
-    if recipe.contrast:
-        values = contrast_db(values, recipe.contrast)
-    if recipe.fold:
-        values = np.matmul(recipe.fold.matrix(), values)
+    scale: Any = "power_db" if definition.scale == "power_db_all" else definition.scale
+    values = once((definition.analysis, definition.bands, scale, used), scaled)
+    if definition.contrast:
+        values = contrast_db(values, definition.contrast)
+    if definition.projection:
+        values = np.matmul(definition.projection.matrix(), values)
     values = values[:, :, :frames]
-    if recipe.peak:
+    if definition.peak_normalised:
         highest = values.max(axis=1, keepdims=True)
         highest[highest < np.finfo(np.float32).tiny] = 1
         values = values / highest
     whole = values[0] if len(planes) == 1 else values
-    return Computed(whole[..., : recipe.rows, :] if recipe.rows else whole, whole)
+    return ComputedClip(whole[..., : definition.rows, :] if definition.rows else whole, whole)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tonearm.features.base import FourierRepresentation, Unit
-from tonearm.features.recipe import Cosines, MelBands, Recipe
+from tonearm.features.definition import Cosines, Definition, MelBands
 
 
 class MelRepresentation(FourierRepresentation):
@@ -53,8 +53,8 @@ class Mel(MelRepresentation, kind="mel"):
         top = self.fmax if self.fmax is not None else self.sample_rate / 2
         return [float(f) for f in librosa.mel_frequencies(self.n_mels + 2, fmin=self.fmin, fmax=top)[1:-1]]
 
-    def recipe(self) -> Recipe:
-        return Recipe(self.analysis, self.bands, "power_db")
+    def definition(self) -> Definition:
+        return Definition(self.analysis, self.bands, "power_db")
 
 
 class Mfcc(MelRepresentation, kind="mfcc"):
@@ -82,5 +82,5 @@ class Mfcc(MelRepresentation, kind="mfcc"):
     def freq_bins(self) -> int:
         return self.n_mfcc - 1
 
-    def recipe(self) -> Recipe:
-        return Recipe(self.analysis, self.bands, "power_db_all", fold=Cosines(self.n_mels, 1, self.n_mfcc))
+    def definition(self) -> Definition:
+        return Definition(self.analysis, self.bands, "power_db_all", projection=Cosines(self.n_mels, 1, self.n_mfcc))

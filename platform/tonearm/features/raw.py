@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from tonearm.features.base import Normalisation, Representation, Unit
-from tonearm.features.recipe import Recipe
+from tonearm.features.definition import Definition
 
 
 class RawWaveform(Representation, kind="waveform"):
@@ -33,5 +33,5 @@ class RawWaveform(Representation, kind="waveform"):
     def seconds_of(self, frames: int) -> float:
         return frames / self.sample_rate
 
-    def recipe(self) -> Recipe:
-        return Recipe(None)
+    def definition(self) -> Definition:
+        return Definition(None)

@@ -11,14 +11,14 @@ import numpy as np
 from tonearm.core import storage
 from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
-from tonearm.features.engine import Computed
-from tonearm.features.scaling import Float16Array, Statistics, half_precision
+from tonearm.features.engine import ComputedClip
+from tonearm.features.normalisation import ClipStatistics, Float16Array, half_precision
 from tonearm.features.store import index_schema
 
 HEADER_BYTES = 128  # of a one-dimensional .npy, whatever its length
 
 
-class PartWriter:
+class ShardWriter:
     """Writes one part of a store, clip by clip, to a file: what is in memory is one clip.
 
     Nothing is seen by a reader before :meth:`close`; after a failure call :meth:`discard`.
@@ -39,7 +39,7 @@ class PartWriter:
         self._file.write(bytes(HEADER_BYTES))
         self._offset = self._frame_offset = 0
 
-    def add(self, key: str, computed: Computed) -> None:
+    def add(self, key: str, computed: ComputedClip) -> None:
         """Add the next clip of a track.
 
         Raises
@@ -50,11 +50,11 @@ class PartWriter:
         half = half_precision(computed.values)  # before the statistics, which would warn of an infinity
         self._append(key, half, computed.statistics())
 
-    def add_values(self, key: str, values: FloatArray, stats: Statistics) -> None:
+    def add_values(self, key: str, values: FloatArray, stats: ClipStatistics) -> None:
         """:meth:`add` for values of shape (freq_bins, frames) or (2, freq_bins, frames) and their statistics."""
         self._append(key, half_precision(values), stats)
 
-    def _append(self, key: str, half: Float16Array, stats: Statistics) -> None:
+    def _append(self, key: str, half: Float16Array, stats: ClipStatistics) -> None:
         clip = self._rows[-1]["clip"] + 1 if self._rows and self._rows[-1]["key"] == key else 0
         self._file.write(half.data)
         self._digests.append(digest(key, clip, half.tobytes()))

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from tonearm.core.types import FloatArray
-from tonearm.features.recipe import AMIN_POWER, TOP_DB, ContrastBands, MelBands, Spectrum
+from tonearm.features.definition import AMIN_POWER, TOP_DB, ContrastBands, MelBands, Spectrum
 
 BLOCK = 64  # frames a block: 64 x 4096 float32 stay in the cache
 SAMPLES_A_BLOCK = 2**15

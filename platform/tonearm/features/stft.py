@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tonearm.features.base import FourierRepresentation
-from tonearm.features.recipe import Recipe
+from tonearm.features.definition import Definition
 
 
 class Stft(FourierRepresentation, kind="stft"):
@@ -16,8 +16,8 @@ class Stft(FourierRepresentation, kind="stft"):
     def frequencies(self) -> list[float]:
         return [i * self.sample_rate / self.n_fft for i in range(self.freq_bins)]
 
-    def recipe(self) -> Recipe:
-        return Recipe(self.analysis, scale="power_db")
+    def definition(self) -> Definition:
+        return Definition(self.analysis, scale="power_db")
 
 
 class StftHalved(Stft, kind="stft_halved"):
@@ -31,5 +31,5 @@ class StftHalved(Stft, kind="stft_halved"):
         found = super().problems()
         return found or ([f"n_fft is {self.n_fft}: halved, no row is left; take at least 4"] if self.n_fft < 4 else [])
 
-    def recipe(self) -> Recipe:
-        return Recipe(self.analysis, scale="power_db", rows=self.freq_bins)
+    def definition(self) -> Definition:
+        return Definition(self.analysis, scale="power_db", rows=self.freq_bins)

@@ -28,13 +28,13 @@ from tonearm.core.errors import StoreError
 from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Representation
-from tonearm.features.scaling import Float16Array, Scaling, Statistics, pool_statistics
+from tonearm.features.normalisation import ClipStatistics, Float16Array, TrainingStatistics, pool_statistics
 
 INDEX = "index.parquet"
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredClip:
     """One clip's stored representation, and the statistics that normalise it.
 
     Attributes
@@ -44,7 +44,7 @@ class Stored:
     """
 
     values: Float16Array
-    stats: Statistics
+    stats: ClipStatistics
 
     @property
     def frames(self) -> int:
@@ -128,7 +128,7 @@ class FeatureStore:
         """Frames of a clip."""
         return int(self._column["frames"][self._row(key, clip)])
 
-    def read(self, key: str, clip: int = 0) -> Stored:
+    def read(self, key: str, clip: int = 0) -> StoredClip:
         """One clip: a memory-mapped view, no copy.
 
         Raises
@@ -145,13 +145,13 @@ class FeatureStore:
         if planes == 1:
             block, noted = block[0], noted[:, 0]
         mean, deviation = (float(self._column[c][row]) for c in ("mean", "deviation"))
-        return Stored(block, Statistics(noted[0], noted[1], mean, deviation))
+        return StoredClip(block, ClipStatistics(noted[0], noted[1], mean, deviation))
 
-    def read_clips(self, key: str) -> list[Stored]:
+    def read_clips(self, key: str) -> list[StoredClip]:
         """All clips of a track, as :meth:`read` gives them."""
         return [self.read(key, clip) for clip in range(self.clips(key))]
 
-    def scaling(self, keys: Iterable[str]) -> Scaling:
+    def scaling(self, keys: Iterable[str]) -> TrainingStatistics:
         """Mean and deviation of all values of these tracks, as stored statistics give them: nothing is read."""
         rows = [row for key in keys for row in self._of(key)]
         if not rows:

@@ -1,8 +1,13 @@
 """From audio to an answer, with nothing but a bundle: what Serve calls, and MLflow's pyfunc. No Ray."""
 
+from pathlib import Path
+
 from tonearm.inference.batch import predict_tracks
 from tonearm.inference.classify import Classifier
 from tonearm.inference.load import load
 from tonearm.inference.recommend import Recommender, load_recommender
 
-__all__ = ["Classifier", "Recommender", "load", "load_recommender", "predict_tracks"]
+PYFUNC_CODE = Path(__file__).with_name("pyfunc_model.py")
+"""What MLflow runs to load a registered model."""
+
+__all__ = ["PYFUNC_CODE", "Classifier", "Recommender", "load", "load_recommender", "predict_tracks"]

@@ -14,10 +14,10 @@ from tonearm.core.types import Prediction, Waveform
 from tonearm.ensembles.bundle import Ensemble
 from tonearm.ensembles.combine import weighted_mean
 from tonearm.features.engine import compute_layouts
-from tonearm.features.scaling import half_precision
-from tonearm.features.store import Stored
+from tonearm.features.normalisation import half_precision
+from tonearm.features.store import StoredClip
 from tonearm.models.base import Inputs, in_chunks
-from tonearm.tasks.aggregate import unit_length
+from tonearm.tasks.pooling import unit_length
 from tonearm.training.bundle import embed_windows
 from tonearm.training.readers import clip_windows
 
@@ -35,7 +35,7 @@ class Classifier:
         self.ensemble = ensemble
         self.classes = ensemble.classes
         self.clip = ensemble.members[0].config.clip
-        self.features = {r.store_name(): r for m in ensemble.members for r in m.config.heard().values()}
+        self.features = {r.store_name(): r for m in ensemble.members for r in m.config.audio_inputs().values()}
 
     def predict(self, source: Source) -> Prediction:
         """Classify encoded audio.
@@ -52,7 +52,7 @@ class Classifier:
         """
         layouts = list(dict.fromkeys(f.layout for f in self.features.values()))
         shortest = max(m.config.min_seconds for m in self.ensemble.members)
-        stored: dict[str, list[Stored]] = {name: [] for name in self.features}
+        stored: dict[str, list[StoredClip]] = {name: [] for name in self.features}
         for waveforms in load_clips(source, self.clip, layouts, shortest):
             for name, clip in self._as_stored(waveforms).items():
                 stored[name].append(clip)
@@ -63,22 +63,22 @@ class Classifier:
         stored = self._as_stored({f.layout: waveform for f in self.features.values()})
         return self.predict_stored({name: [clip] for name, clip in stored.items()})
 
-    def _as_stored(self, waveforms: Mapping[Layout, Waveform]) -> dict[str, Stored]:
+    def _as_stored(self, waveforms: Mapping[Layout, Waveform]) -> dict[str, StoredClip]:
         # float16, as the store keeps them: the same numbers in serving as in training.
         computed = compute_layouts(waveforms, list(self.features.values()))
         return {
-            name: Stored(half_precision(c.values), c.statistics())
+            name: StoredClip(half_precision(c.values), c.statistics())
             for name, c in zip(self.features, computed, strict=True)
         }
 
-    def predict_stored(self, stored: Mapping[str, Sequence[Stored]]) -> Prediction:
+    def predict_stored(self, stored: Mapping[str, Sequence[StoredClip]]) -> Prediction:
         """Classify a track from its clips' representations, by store name; each is computed once for all members."""
         probabilities, embeddings = [], []
         for member, weight in zip(self.ensemble.members, self.ensemble.weights, strict=True):
             config = member.config
             parts = {
                 name: torch.from_numpy(clip_windows(stored[r.store_name()], config, r, member.scaling_of(name)))
-                for name, r in config.heard().items()
+                for name, r in config.audio_inputs().items()
             }
             windows: Inputs = parts.get("", parts)
             with torch.inference_mode():

@@ -22,10 +22,10 @@ def load(uri: str) -> Classifier:
     TrackingError
         If MLflow knows no such model.
     """
-    return Classifier(load_ensemble(resolve(uri)))
+    return Classifier(load_ensemble(fetch_model(uri)))
 
 
-def resolve(uri: str) -> str:
+def fetch_model(uri: str) -> str:
     """The folder or URI of a bundle, fetched from MLflow's registry if it is a ``models:/`` URI."""
     if not uri:
         raise BundleError("no model named: give a folder, a URI or models:/NAME@champion")

@@ -7,7 +7,7 @@ from tonearm.core import storage
 from tonearm.core.errors import BundleError
 from tonearm.core.types import Prediction
 from tonearm.inference.classify import Classifier
-from tonearm.inference.load import load, resolve
+from tonearm.inference.load import fetch_model, load
 from tonearm.recommend.index import DESCRIPTION, CatalogueIndex, Neighbour
 
 CATALOGUE = "catalogue"  # folder in a bundle
@@ -39,7 +39,7 @@ def load_recommender(uri: str) -> Recommender:
     BundleError
         If it has none.
     """
-    folder = resolve(uri)
+    folder = fetch_model(uri)
     classifier = load(folder)
     catalogue = storage.join(folder, CATALOGUE)
     if not storage.exists(storage.join(catalogue, DESCRIPTION)):

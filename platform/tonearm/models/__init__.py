@@ -8,7 +8,7 @@ from torch import nn
 
 from tonearm.models.albums import AlbumsConfig
 from tonearm.models.artist_table import ArtistTableConfig
-from tonearm.models.base import ModelConfig, Network, Specs
+from tonearm.models.base import InputSpecs, ModelConfig, Network
 from tonearm.models.danceability import Spec2dConfig, Spec3dConfig, Wav1dConfig, Wav2dConfig
 from tonearm.models.lyrics import LyricsConfig
 from tonearm.models.playlist import PlaylistCnnConfig
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 
-def create(name: str, inputs: Specs, outputs: int, representation: str | None = None, **config: Any) -> Network:
+def create(name: str, inputs: InputSpecs, outputs: int, representation: str | None = None, **config: Any) -> Network:
     """Build a model by name.
 
     Parameters

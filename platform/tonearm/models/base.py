@@ -18,7 +18,7 @@ from tonearm.core.types import InputSpec
 #: What a network takes: one batch, or, where it has several inputs, a batch of each by name.
 Inputs = Tensor | Mapping[str, Tensor]
 #: The shapes of one example of them.
-Specs = InputSpec | Mapping[str, InputSpec]
+InputSpecs = InputSpec | Mapping[str, InputSpec]
 
 WINDOWS_AT_ONCE = 64  # a whole track of an hour has hundreds, whose activations would take gigabytes
 
@@ -62,7 +62,7 @@ def inputs_by_name(x: Inputs, names: Collection[str]) -> Mapping[str, Tensor]:
     return x
 
 
-def misfits(x: Inputs, specs: Specs) -> list[str]:
+def shape_mismatches(x: Inputs, specs: InputSpecs) -> list[str]:
     """Of the inputs whose examples have another shape than the specs say, both shapes."""
     if isinstance(x, Tensor) or isinstance(specs, InputSpec):
         pairs = [("", x, specs)] if isinstance(x, Tensor) and isinstance(specs, InputSpec) else []
@@ -88,7 +88,7 @@ class Network(nn.Module, ABC):
     """
 
     embedding_dim: int
-    specs: Specs | None = None
+    specs: InputSpecs | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """As any module is called, hooks included.
@@ -104,7 +104,9 @@ class Network(nn.Module, ABC):
             raise
         except (RuntimeError, IndexError) as error:
             x = args[0] if args else kwargs.get("x")
-            found = misfits(x, self.specs) if self.specs is not None and isinstance(x, Tensor | Mapping) else []
+            found = (
+                shape_mismatches(x, self.specs) if self.specs is not None and isinstance(x, Tensor | Mapping) else []
+            )
             if not found:
                 raise
             reason = str(error).partition("\n")[0]
@@ -191,7 +193,7 @@ class ModelConfig(Config):
             found.append(f"{outputs} outputs: a model needs at least one class or target")
         return found
 
-    def problems_with(self, inputs: Specs, outputs: int) -> list[str]:
+    def problems_with(self, inputs: InputSpecs, outputs: int) -> list[str]:
         """Like :meth:`shape_problems`, for whatever a model takes: one input, or several by name."""
         wrong = type_problems(inputs, outputs)
         if wrong:
@@ -200,7 +202,7 @@ class ModelConfig(Config):
             return self.shape_problems(inputs, outputs)
         return [f"it takes one input, it was given {len(inputs)}: {', '.join(sorted(inputs))}"]
 
-    def build(self, inputs: Specs, outputs: int) -> Network:
+    def build(self, inputs: InputSpecs, outputs: int) -> Network:
         """A network with fresh weights (seed torch first for the same ones again).
 
         Raises
@@ -215,7 +217,7 @@ class ModelConfig(Config):
         network.specs = inputs if isinstance(inputs, InputSpec) else dict(inputs)
         return network
 
-    def assemble(self, inputs: Specs, outputs: int) -> Network:
+    def assemble(self, inputs: InputSpecs, outputs: int) -> Network:
         """The network for shapes already found to be possible."""
         if not isinstance(inputs, InputSpec):
             raise TypeError(f"{type(self).__name__} takes one input")
@@ -226,17 +228,17 @@ class ModelConfig(Config):
         raise TypeError(f"{type(self).__name__} must say what network it builds")
 
 
-class SeveralInputsConfig(ModelConfig):
+class MultiInputConfig(ModelConfig):
     """Base of the configs of models with several inputs, each known by a name.
 
-    Such a model defines :meth:`input_problems` and :meth:`joined_network` in place of :meth:`shape_problems` and
+    Such a model defines :meth:`input_problems` and :meth:`multi_input_network` in place of :meth:`shape_problems` and
     :meth:`network`.
     """
 
     needed: ClassVar[tuple[str, ...]] = ()
     optional: ClassVar[tuple[str, ...]] = ()
 
-    def problems_with(self, inputs: Specs, outputs: int) -> list[str]:
+    def problems_with(self, inputs: InputSpecs, outputs: int) -> list[str]:
         wrong = type_problems(inputs, outputs)
         if wrong:
             return wrong
@@ -255,11 +257,11 @@ class SeveralInputsConfig(ModelConfig):
             found += [f"{name}: {p}" for p in self.shape_problems(inputs[name], 1)]
         return [*found, *([] if outputs >= 1 else [f"{outputs} outputs: a model needs at least one class or target"])]
 
-    def assemble(self, inputs: Specs, outputs: int) -> Network:
+    def assemble(self, inputs: InputSpecs, outputs: int) -> Network:
         if isinstance(inputs, InputSpec):
             raise TypeError(f"{type(self).__name__} takes several inputs")
-        return self.joined_network(inputs, outputs)
+        return self.multi_input_network(inputs, outputs)
 
-    def joined_network(self, inputs: Mapping[str, InputSpec], outputs: int) -> Network:
+    def multi_input_network(self, inputs: Mapping[str, InputSpec], outputs: int) -> Network:
         """The network; what the model's config defines."""
         raise TypeError(f"{type(self).__name__} must say what network it builds")

@@ -141,7 +141,7 @@ def max_pool_same(x: Tensor, kernel: Pair, stride: Pair) -> Tensor:
     return F.max_pool2d(pad_same(x, kernel, stride, float("-inf")), kernel, stride)
 
 
-def he(layer: Layer, before: Literal["relu", "tanh"] = "relu") -> Layer:
+def he_init(layer: Layer, before: Literal["relu", "tanh"] = "relu") -> Layer:
     """The layer with the initialisation of He et al. 2015 (*Delving Deep into Rectifiers*), its bias at zero."""
     nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity=before)
     if layer.bias is not None:
@@ -151,7 +151,7 @@ def he(layer: Layer, before: Literal["relu", "tanh"] = "relu") -> Layer:
 
 def conv(inputs: int, outputs: int, kernel: Pair, stride: Pair = (1, 1), groups: int = 1) -> nn.Conv2d:
     """A bias-free convolution with He initialisation."""
-    return he(nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False))
+    return he_init(nn.Conv2d(inputs, outputs, kernel, stride, groups=groups, bias=False))
 
 
 class Separable(nn.Module):

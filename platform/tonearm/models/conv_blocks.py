@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from tonearm.models.blocks import he, valid_length
+from tonearm.models.blocks import he_init, valid_length
 
 Sizes = tuple[int, ...]
 CONVOLUTIONS: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {
@@ -40,7 +40,7 @@ class Block:
         axes, found = len(self.kernels[0]), list[nn.Module]()
         for i, kernel in enumerate(self.kernels):
             stride = self.stride if self.stride and i == 0 else (1,) * axes
-            found.append(he(CONVOLUTIONS[axes](widths[i], widths[i + 1], kernel, stride)))  # type: ignore[arg-type]
+            found.append(he_init(CONVOLUTIONS[axes](widths[i], widths[i + 1], kernel, stride)))  # type: ignore[arg-type]
             if self.pool is None or i + 1 < len(self.kernels):
                 found.append(nn.ReLU(inplace=True))
         if self.pool:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tonearm.models.base import Inputs
-from tonearm.models.blocks import HeadedNetwork, he
+from tonearm.models.blocks import HeadedNetwork, he_init
 
 Activation = Literal["relu", "tanh", "gelu"]
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"relu": F.relu, "tanh": torch.tanh, "gelu": F.gelu}
@@ -49,7 +49,7 @@ class DenseStack(nn.Module):
     ) -> None:
         super().__init__()
         before: Literal["relu", "tanh"] = "tanh" if activation == "tanh" else "relu"
-        self.layers = nn.ModuleList(he(nn.Linear(i, o), before) for i, o in pairwise((inputs, *sizes)))
+        self.layers = nn.ModuleList(he_init(nn.Linear(i, o), before) for i, o in pairwise((inputs, *sizes)))
         self.norms = nn.ModuleList(nn.BatchNorm1d(size) if batch_norm else nn.Identity() for size in sizes)
         self.activation = ACTIVATIONS[activation]
         self.dropout = nn.Dropout(dropout)

@@ -26,7 +26,7 @@ from tonearm.models.kernels import LINE, SPAN, compiled
 
 
 @dataclass(frozen=True)
-class Shape:
+class TrunkShape:
     """What the kernels must know of a network.
 
     Attributes
@@ -68,7 +68,7 @@ class Shape:
         return 1 <= layer <= self.pools
 
 
-def usable(x: Tensor, weight: Tensor, stride: int, separable: int) -> bool:
+def is_supported(x: Tensor, weight: Tensor, stride: int, separable: int) -> bool:
     """Whether the fused execution applies: float32 on a CPU, no gradient of the input, an axis that fits the scratch.
 
     Elsewhere (a GPU, a machine without numba, autocast, tracing) the plain layers run.
@@ -192,7 +192,7 @@ class FusedTrunk(torch.autograd.Function):
     """The input to the flattening layer's depthwise output: (batch, channels, across, along) to (batch, C, along')."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, shape: Shape, *parameters: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, shape: TrunkShape, *parameters: Tensor) -> Tensor:
         kernels, batch = compiled(), x.shape[0]
         n_long = len(shape.kernels)
         weights = [p.detach() for p in parameters]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tonearm.core.types import InputSpec
 from tonearm.models.base import Inputs, Network, one_input
-from tonearm.models.blocks import DropoutConfig, HeadedNetwork, he, least_problems, valid_length
+from tonearm.models.blocks import DropoutConfig, HeadedNetwork, he_init, least_problems, valid_length
 
 POOL = 2
 
@@ -75,7 +75,7 @@ class PlaylistNetwork(HeadedNetwork):
         super().__init__(config.channels * cells, outputs, config.dropout)
         widths = [channels] + [config.channels] * (config.blocks - 1)
         self.convolutions = nn.ModuleList(
-            he(nn.Conv2d(width, config.channels, config.kernel, padding=config.padding)) for width in widths
+            he_init(nn.Conv2d(width, config.channels, config.kernel, padding=config.padding)) for width in widths
         )
         self.norms = nn.ModuleList(
             nn.BatchNorm2d(config.channels) if config.batch_norm else nn.Identity() for _ in widths

@@ -46,7 +46,7 @@ class SimpleConfig(VariantConfig, kind="simple"):
         found = super().shape_problems(inputs, outputs)
         if found:
             return found
-        plan = Plan(self.variant_for(inputs))
+        plan = SimpleDimensions(self.variant_for(inputs))
         for axis, length in (("frequency", inputs.freq_bins), ("time", inputs.frames)):
             problem = plan.axis_problem(axis, length)
             if problem:
@@ -54,10 +54,12 @@ class SimpleConfig(VariantConfig, kind="simple"):
         return found
 
     def network(self, inputs: InputSpec, outputs: int) -> Network:
-        return SimpleNetwork(inputs.channels, outputs, self.width, Plan(self.variant_for(inputs)), self.dropout)
+        return SimpleNetwork(
+            inputs.channels, outputs, self.width, SimpleDimensions(self.variant_for(inputs)), self.dropout
+        )
 
 
-class Plan:
+class SimpleDimensions:
     """The strides, paddings and pools that the thesis chose for one representation."""
 
     def __init__(self, variant: Variant) -> None:
@@ -90,7 +92,7 @@ class Plan:
 class SimpleNetwork(PooledNetwork):
     """Two convolutions, six separable ones with pools between, a global average pool and a dense layer."""
 
-    def __init__(self, channels: int, outputs: int, width: int, plan: Plan, dropout: float) -> None:
+    def __init__(self, channels: int, outputs: int, width: int, plan: SimpleDimensions, dropout: float) -> None:
         widths = [width * 2**i for i in range(8)]
         super().__init__(widths[-1], outputs, dropout)
         self.plan = plan

@@ -1,8 +1,8 @@
 """Networks on top of frozen ones: TimeFreq and GenreEnsemble (Whitell 2019).
 
 The members are trained first, each as a model of its own. They are put in with
-``network.members[name].load_state_dict(...)``; :meth:`TimeFreqConfig.member_configs` and
-:meth:`GenreEnsembleConfig.member_configs` say what each of them must be.
+``network.members[name].load_state_dict(...)``; :meth:`TimeFreqConfig.member_specs` and
+:meth:`GenreEnsembleConfig.member_specs` say what each of them must be.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tonearm.core.types import InputSpec
-from tonearm.models.base import Inputs, ModelConfig, Network, SeveralInputsConfig, Specs, inputs_by_name, one_input
+from tonearm.models.base import Inputs, InputSpecs, ModelConfig, MultiInputConfig, Network, inputs_by_name, one_input
 from tonearm.models.blocks import list_problems, parse_numbers, share_problems
 from tonearm.models.dense import DenseNetwork
 from tonearm.models.recurrent import RnnConfig
@@ -24,7 +24,7 @@ from tonearm.models.time_freq import FreqConfig, TimeConfig
 
 
 @dataclass(frozen=True)
-class Member:
+class MemberSpec:
     """What one member of a stacked network must be.
 
     Attributes
@@ -65,16 +65,16 @@ class StackedNetwork(DenseNetwork):
     ----------
     members
         The networks by name.
-    wanted
+    member_specs
         What each of them must be.
     member_inputs
         The input that each of them reads; None where there is only one.
     """
 
-    def __init__(self, members: Mapping[str, Member], outputs: int, hidden: str, dropout: float, l2: float) -> None:
+    def __init__(self, members: Mapping[str, MemberSpec], outputs: int, hidden: str, dropout: float, l2: float) -> None:
         super().__init__(len(members) * outputs, parse_numbers(hidden) or (), outputs, dropout)
         self.members = nn.ModuleDict({n: m.config.build(m.inputs, outputs) for n, m in members.items()})
-        self.wanted = dict(members)
+        self.member_specs = dict(members)
         self.member_inputs = {name: member.reads for name, member in members.items()}
         self.l2 = l2
         self.members.requires_grad_(False).eval()
@@ -106,7 +106,7 @@ def head_problems(hidden: str, dropout: float, l2: float) -> list[str]:
     return [*list_problems("hidden", hidden, "256,128"), *share_problems("dropout", dropout), *wrong]
 
 
-def member_problems(members: Mapping[str, Member], outputs: int) -> list[str]:
+def member_problems(members: Mapping[str, MemberSpec], outputs: int) -> list[str]:
     """Why some members cannot work on their inputs, each by its name."""
     return [f"{n}: {p}" for n, m in members.items() for p in m.config.shape_problems(m.inputs, outputs)]
 
@@ -138,20 +138,20 @@ class TimeFreqConfig(ModelConfig, kind="time_freq"):
     def for_representation(self, kind: str) -> Self:
         return self.replace({"time": self.time.for_representation(kind), "freq": self.freq.for_representation(kind)})
 
-    def member_configs(self, inputs: Specs) -> dict[str, Member]:
+    def member_specs(self, inputs: InputSpecs) -> dict[str, MemberSpec]:
         """What each member must be, by its name in ``network.members``."""
         if not isinstance(inputs, InputSpec):
             raise TypeError(f"{type(self).__name__} takes one input")
-        return {"time": Member(self.time, inputs), "freq": Member(self.freq, inputs)}
+        return {"time": MemberSpec(self.time, inputs), "freq": MemberSpec(self.freq, inputs)}
 
     def shape_problems(self, inputs: InputSpec, outputs: int) -> list[str]:
-        return super().shape_problems(inputs, outputs) or member_problems(self.member_configs(inputs), outputs)
+        return super().shape_problems(inputs, outputs) or member_problems(self.member_specs(inputs), outputs)
 
     def network(self, inputs: InputSpec, outputs: int) -> Network:
-        return StackedNetwork(self.member_configs(inputs), outputs, self.hidden, self.dropout, self.l2)
+        return StackedNetwork(self.member_specs(inputs), outputs, self.hidden, self.dropout, self.l2)
 
 
-class GenreEnsembleConfig(SeveralInputsConfig, kind="genre_ensemble"):
+class GenreEnsembleConfig(MultiInputConfig, kind="genre_ensemble"):
     """Frozen Time and Freq of three spectrograms and an RNN of chroma and of mfcc, joined.
 
     The members are ``time_stft_halved freq_stft_halved time_mel freq_mel time_cqt freq_cqt rnn_chroma rnn_mfcc``.
@@ -184,7 +184,7 @@ class GenreEnsembleConfig(SeveralInputsConfig, kind="genre_ensemble"):
     def problems(self) -> list[str]:
         return head_problems(self.hidden, self.dropout, self.l2)
 
-    def member_configs(self, inputs: Specs) -> dict[str, Member]:
+    def member_specs(self, inputs: InputSpecs) -> dict[str, MemberSpec]:
         """What each member must be, by its name in ``network.members``."""
         if isinstance(inputs, InputSpec):
             raise TypeError(f"{type(self).__name__} takes several inputs")
@@ -192,10 +192,10 @@ class GenreEnsembleConfig(SeveralInputsConfig, kind="genre_ensemble"):
         for name in self.spectrograms:
             pairs += [(name, self.time), (name, self.freq)]
         pairs += [(name, self.rnn) for name in self.sequences]
-        return {f"{c.kind}_{name}": Member(c.for_representation(name), inputs[name], name) for name, c in pairs}
+        return {f"{c.kind}_{name}": MemberSpec(c.for_representation(name), inputs[name], name) for name, c in pairs}
 
     def input_problems(self, inputs: Mapping[str, InputSpec], outputs: int) -> list[str]:
-        return super().input_problems(inputs, outputs) or member_problems(self.member_configs(inputs), outputs)
+        return super().input_problems(inputs, outputs) or member_problems(self.member_specs(inputs), outputs)
 
-    def joined_network(self, inputs: Mapping[str, InputSpec], outputs: int) -> Network:
-        return StackedNetwork(self.member_configs(inputs), outputs, self.hidden, self.dropout, self.l2)
+    def multi_input_network(self, inputs: Mapping[str, InputSpec], outputs: int) -> Network:
+        return StackedNetwork(self.member_specs(inputs), outputs, self.hidden, self.dropout, self.l2)

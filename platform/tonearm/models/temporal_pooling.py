@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tonearm.core.types import InputSpec
 from tonearm.models.base import Inputs, Network, one_input
-from tonearm.models.blocks import DropoutConfig, he, least_problems, list_problems, parse_numbers, valid_length
+from tonearm.models.blocks import DropoutConfig, he_init, least_problems, list_problems, parse_numbers, valid_length
 from tonearm.models.dense import DenseNetwork
 
 Norm = Literal["l2", "rms"]
@@ -83,7 +83,9 @@ class TemporalPoolingNetwork(DenseNetwork):
         widths, pools = zip(*config.layers(), strict=True)
         super().__init__(3 * widths[-1], parse_numbers(config.hidden) or (), outputs, config.dropout)
         self.pools, self.norm = pools, config.norm
-        self.convolutions = nn.ModuleList(he(nn.Conv1d(i, o, config.kernel)) for i, o in pairwise((features, *widths)))
+        self.convolutions = nn.ModuleList(
+            he_init(nn.Conv1d(i, o, config.kernel)) for i, o in pairwise((features, *widths))
+        )
 
     def vector(self, x: Inputs) -> Tensor:
         maps = one_input(x).flatten(1, 2)

@@ -98,9 +98,9 @@ class LongKernelConfig(VariantConfig):
             found.append(f"separable_length is {self.separable_length}: it must be at least 1, or None")
         return found
 
-    def plan(self, inputs: InputSpec) -> Plan:
+    def plan(self, inputs: InputSpec) -> LongKernelDimensions:
         """The strides, paddings and kernels for an input, possible or not."""
-        return Plan(self, inputs)
+        return LongKernelDimensions(self, inputs)
 
     def shape_problems(self, inputs: InputSpec, outputs: int) -> list[str]:
         return super().shape_problems(inputs, outputs) or self.plan(inputs).problems()
@@ -121,7 +121,7 @@ class FreqConfig(LongKernelConfig, kind="freq"):
     along: ClassVar[Axis] = "frequency"
 
 
-class Plan:
+class LongKernelDimensions:
     """All sizes of one network, from a config and an input shape."""
 
     def __init__(self, config: LongKernelConfig, inputs: InputSpec) -> None:
@@ -179,7 +179,7 @@ class Plan:
                 break
         return found
 
-    def misfit(self, channels: int, shape: tuple[int, ...]) -> str | None:
+    def shape_mismatch(self, channels: int, shape: tuple[int, ...]) -> str | None:
         """Why a network of so many input channels cannot run on a batch of that shape, or None."""
         if len(shape) != 4:
             return f"the batch has the shape {shape}: it is (batch, channels, freq_bins, frames)"
@@ -196,7 +196,7 @@ class Plan:
 class LongKernelNetwork(PooledNetwork):
     """Parallel long kernels, separable layers with pools between, a flattening layer, an average and a dense layer."""
 
-    def __init__(self, channels: int, outputs: int, plan: Plan, dropout: float) -> None:
+    def __init__(self, channels: int, outputs: int, plan: LongKernelDimensions, dropout: float) -> None:
         super().__init__(plan.widths[-1], outputs, dropout)
         self.plan, self.channels, self.workspace = plan, channels, Workspace()
         width, stride = plan.long_width, plan.oriented(plan.stride)
@@ -222,11 +222,11 @@ class LongKernelNetwork(PooledNetwork):
             For examples of another shape: the fused execution would read memory that is not the weights'.
         """
         plan = self.plan
-        misfit = plan.misfit(self.channels, tuple(x.shape))
-        if misfit:
-            raise TrainingError(f"{misfit}: give windows of the shape that it learnt from")
+        shape_mismatch = plan.shape_mismatch(self.channels, tuple(x.shape))
+        if shape_mismatch:
+            raise TrainingError(f"{shape_mismatch}: give windows of the shape that it learnt from")
         along = x if plan.along == "time" else x.transpose(2, 3)
-        if plan.pool_along or not fused.usable(along, self.classifier.weight, plan.stride, plan.separable_length):
+        if plan.pool_along or not fused.is_supported(along, self.classifier.weight, plan.stride, plan.separable_length):
             return self.plain_features(x)
         maps = self.trunk_output(along).unsqueeze(2)
         return F.relu(self.flatten.norm(self.flatten.pointwise(maps)), inplace=True)
@@ -245,11 +245,11 @@ class LongKernelNetwork(PooledNetwork):
             x = F.relu(max_pool_same(x, pool, pool) if i < self.plan.pools else x, inplace=True)
         return F.relu(self.flatten(x), inplace=True)
 
-    def fused_shape(self) -> fused.Shape:
+    def fused_shape(self) -> fused.TrunkShape:
         """What the fused execution must know beside the weights."""
         plan = self.plan
         norms = (self.long_norm, *(layer.norm for layer in self.separable_layers()))
-        return fused.Shape(
+        return fused.TrunkShape(
             kernels=plan.kernels, stride=plan.stride, separable=plan.separable_length, same=plan.padding == "same",
             pools=plan.pools, norms=norms, workspace=self.workspace, batch_statistics=self.training,
         )  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tonearm.core.types import InputSpec
-from tonearm.models.base import Inputs, Network, SeveralInputsConfig, inputs_by_name
+from tonearm.models.base import Inputs, MultiInputConfig, Network, inputs_by_name
 from tonearm.models.blocks import DropoutConfig, least_problems, list_problems, parse_numbers, vector_problems
 from tonearm.models.dense import DenseNetwork, DenseStack
 
@@ -27,7 +27,7 @@ BRANCHES: dict[str, tuple[str, ...]] = {
 NUMBERS = ("latitude", "longitude", "year")
 
 
-class RecommendationConfig(SeveralInputsConfig, DropoutConfig, kind="recommendation"):
+class RecommendationConfig(MultiInputConfig, DropoutConfig, kind="recommendation"):
     """Branches of dense layers over vectors that trained models predict, joined by dense layers.
 
     A vector has the shape (1, n, 1); latitude, longitude and year have (1, 1, 1). Every number of the thesis' table
@@ -82,7 +82,7 @@ class RecommendationConfig(SeveralInputsConfig, DropoutConfig, kind="recommendat
             found.append(f"only {given.pop()} is given: a place needs latitude and longitude; give both or neither")
         return found
 
-    def joined_network(self, inputs: Mapping[str, InputSpec], outputs: int) -> Network:
+    def multi_input_network(self, inputs: Mapping[str, InputSpec], outputs: int) -> Network:
         present = {name: reads for name, reads in BRANCHES.items() if set(reads) <= set(inputs)}
         branches = {
             name: Branch({read: inputs[read].freq_bins for read in reads}, *self.layers(name))

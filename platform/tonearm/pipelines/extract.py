@@ -25,15 +25,15 @@ from tonearm.core.progress import Progress
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.features.base import Representation
+from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read_keys, read_rows
 from tonearm.features.store import FeatureStore, prepare_store, track_key, write_index
-from tonearm.features.table import DESCRIPTORS, FINGERPRINTS, read_keys, read_rows
-from tonearm.pipelines.extractor import Analyst, Decoder, Extractor
-from tonearm.pipelines.workers import Stage, run_stages
+from tonearm.pipelines.extractor import BatchExtractor, Decoder, Extractor
+from tonearm.pipelines.workers import WorkerStage, run_worker_stages
 
 TRACKS_A_PART = 16  # 16 x 256 x 643 float16 = 5 MB a file
 TRACKS_DECODED_AT_ONCE = 1  # where decoded audio travels to a GPU
 #: Reasons that may be gone the next time; other rejects are not tried again while their content is the same.
-PASSING = ("missing", "changed", "out_of_memory", "kills_worker", "unexpected_error")
+TRANSIENT_REASONS = ("missing", "changed", "out_of_memory", "kills_worker", "unexpected_error")
 
 
 @dataclass(frozen=True)
@@ -141,13 +141,13 @@ def extract_features(
         by_key.setdefault(track_key(t.content, clip), []).append(t)
     # A reject holds for what was asked for: other representations, or another least length, may well be had.
     request = digest(sorted(distinct), min_seconds)
-    known = {r.key: r for r in known_rejects if r.reason not in PASSING}
+    known = {r.key: r for r in known_rejects if r.reason not in TRANSIENT_REASONS}
     failed = {key: known[digest(key, request)] for key in by_key if digest(key, request) in known}
     stores = {name: FeatureStore(uri) for name, uri in uris.items()}
     failed |= _too_short(stores, by_key, min_seconds)
-    tables = (FINGERPRINTS, DESCRIPTORS) if descriptors else (FINGERPRINTS,)
-    usable = {key: same for key, same in by_key.items() if key not in failed}
-    items = _items(stores, {table: read_keys(root, table) for table in tables}, usable)
+    tables = (FINGERPRINT_TABLE, DESCRIPTOR_TABLE) if descriptors else (FINGERPRINT_TABLE,)
+    not_rejected = {key: same for key, same in by_key.items() if key not in failed}
+    items = _pending_items(stores, {table: read_keys(root, table) for table in tables}, not_rejected)
     totals: Counter[str] = Counter()
     written: Counter[str] = Counter()
     first = last = time.monotonic()
@@ -161,7 +161,7 @@ def extract_features(
             "attempts": uuid.uuid4().hex,
         }
         with Progress("tracks extracted", len(items)) as progress:
-            for n, row in enumerate(_answers(items, job, device)):
+            for n, row in enumerate(_worker_results(items, job, device)):
                 last = time.monotonic()
                 first = last if n == 0 else first
                 written.update(json.loads(row["written"]))
@@ -214,7 +214,7 @@ def _too_short(
     return found
 
 
-def _items(
+def _pending_items(
     stores: Mapping[str, FeatureStore], tables: Mapping[str, set[str]], by_key: Mapping[str, Sequence[Track]]
 ) -> list[dict[str, str]]:
     """What workers are given: a row for each track that a store or a table lacks."""
@@ -228,7 +228,7 @@ def _items(
     return items
 
 
-def require_usable(report: ExtractionReport, tracks: Sequence[Track], max_rejected: float, where: str) -> None:
+def require_enough_tracks(report: ExtractionReport, tracks: Sequence[Track], max_rejected: float, where: str) -> None:
     """Check that enough tracks are left.
 
     Parameters
@@ -253,21 +253,23 @@ def require_usable(report: ExtractionReport, tracks: Sequence[Track], max_reject
         )
 
 
-def _answers(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:
+def _worker_results(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:
     # librosa compiles at import. Here first: workers that compile at the same time break its cache (see onsets.py).
     importlib.import_module("librosa.util.utils")
     if device == "cpu":
-        return run_stages(items, [Stage(Extractor, job, TRACKS_A_PART)])
+        return run_worker_stages(items, [WorkerStage(Extractor, job, TRACKS_A_PART)])
     gpus = 1.0 if device.startswith("cuda") else 0.0
-    decode = Stage(Decoder, job, TRACKS_DECODED_AT_ONCE)
-    return run_stages(items, [decode, Stage(Analyst, {**job, "device": device}, TRACKS_A_PART, gpus)])
+    decode = WorkerStage(Decoder, job, TRACKS_DECODED_AT_ONCE)
+    return run_worker_stages(
+        items, [decode, WorkerStage(BatchExtractor, {**job, "device": device}, TRACKS_A_PART, gpus)]
+    )
 
 
 def _duplicates(root: str, by_key: Mapping[str, Sequence[Track]]) -> tuple[tuple[str, ...], ...]:
     """Groups of tracks with the same recording: by their bytes, or by what they sound like."""
     prints = {
         key: np.frombuffer(row["fingerprint"], dtype=np.uint32)
-        for key, row in read_rows(root, FINGERPRINTS, by_key).items()
+        for key, row in read_rows(root, FINGERPRINT_TABLE, by_key).items()
     }
     alike = duplicate_groups(find_duplicates(prints))
     groups = [[t.track_id for key in keys for t in by_key[key]] for keys in alike]

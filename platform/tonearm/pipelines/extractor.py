@@ -16,36 +16,43 @@ from tonearm.core.errors import AudioError
 from tonearm.core.threads import keep_memory
 from tonearm.core.types import Waveform
 from tonearm.features.base import Representation
-from tonearm.features.engine import Computed, compute_layouts
-from tonearm.features.shards import PartWriter
+from tonearm.features.engine import ComputedClip, compute_layouts
+from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, write_rows
+from tonearm.features.shards import ShardWriter
 from tonearm.features.store import store_uri
-from tonearm.features.table import DESCRIPTORS, FINGERPRINTS, write_rows
-from tonearm.pipelines.hearing import ANSWER, FACTS_LAYOUT, Clip, Columns, Hearing, Job
+from tonearm.pipelines.decoding import (
+    ANALYSIS_LAYOUT,
+    RESULT_COLUMNS,
+    BatchDecoding,
+    ClipWaveforms,
+    Columns,
+    ExtractionJob,
+)
 
 CLIPS_AT_ONCE = 32  # on a GPU: a batch of stft, in and between, takes some gigabytes
 
 
-class Results:
+class ResultWriter:
     """What becomes of the tracks of one batch: a part for each store, rows for each table."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: ExtractionJob) -> None:
         self.job = job
-        self._writers: dict[str, PartWriter] = {}
+        self._writers: dict[str, ShardWriter] = {}
         self._fingerprints: dict[str, list[Any]] = {}
         self._descriptors: dict[str, dict[str, Any]] = {}
 
-    def add_facts(self, key: str, lacking: Sequence[str], clip: Clip) -> None:
+    def add_analysis(self, key: str, lacking: Sequence[str], clip: ClipWaveforms) -> None:
         """Fingerprint a clip, and describe a track by its first one. No fact is a reason to refuse a track."""
-        waveform = clip.get(FACTS_LAYOUT)
+        waveform = clip.get(ANALYSIS_LAYOUT)
         if waveform is None:
             return
-        if FINGERPRINTS in lacking:
+        if FINGERPRINT_TABLE in lacking:
             from tonearm.audio.fingerprint import fingerprint
 
             finite = bool(np.isfinite(waveform.samples).all())
             prints = fingerprint(waveform) if finite else np.empty(0, dtype=np.uint32)
             self._fingerprints.setdefault(key, []).append(prints)
-        if DESCRIPTORS in lacking and key not in self._descriptors:
+        if DESCRIPTOR_TABLE in lacking and key not in self._descriptors:
             from tonearm.features.descriptors import Descriptors, describe_music
 
             try:
@@ -54,12 +61,12 @@ class Results:
                 described = dict.fromkeys(f.name for f in dataclasses.fields(Descriptors))
             self._descriptors[key] = described
 
-    def add(self, key: str, features: Sequence[Representation], computed: Sequence[Computed]) -> None:
+    def add(self, key: str, features: Sequence[Representation], computed: Sequence[ComputedClip]) -> None:
         """Write a clip's representations."""
         for feature, one in zip(features, computed, strict=True):
             name = feature.store_name()
             if name not in self._writers:
-                self._writers[name] = PartWriter(store_uri(self.job.root, feature))
+                self._writers[name] = ShardWriter(store_uri(self.job.root, feature))
             self._writers[name].add(key, one)
 
     def drop(self, key: str) -> None:
@@ -73,9 +80,9 @@ class Results:
         """Publish everything; returns the bytes of each store and table."""
         written = {name: writer.close() for name, writer in self._writers.items()}
         prints = [{"track_key": k, "fingerprint": np.concatenate(v).tobytes()} for k, v in self._fingerprints.items()]
-        written[FINGERPRINTS] = write_rows(self.job.root, FINGERPRINTS, prints)
+        written[FINGERPRINT_TABLE] = write_rows(self.job.root, FINGERPRINT_TABLE, prints)
         described = [{"track_key": k, **v} for k, v in self._descriptors.items()]
-        written[DESCRIPTORS] = write_rows(self.job.root, DESCRIPTORS, described)
+        written[DESCRIPTOR_TABLE] = write_rows(self.job.root, DESCRIPTOR_TABLE, described)
         return {name: n for name, n in written.items() if n}
 
     def discard(self) -> None:
@@ -89,28 +96,28 @@ class Extractor:
 
     def __init__(self, **job: Any) -> None:
         keep_memory()
-        self.job = Job(**job)
+        self.job = ExtractionJob(**job)
 
     def __call__(self, batch: Mapping[str, Any]) -> Columns:
-        hearing, results = Hearing(self.job), Results(self.job)
+        decoding, writer = BatchDecoding(self.job), ResultWriter(self.job)
         try:
-            for source, (key, lacking, clips) in zip(batch["source"], hearing.tracks(batch), strict=True):
-                features = self.job.wanted(lacking)
-                with hearing.rejecting(str(source)) as row:
+            for source, (key, lacking, clips) in zip(batch["source"], decoding.tracks(batch), strict=True):
+                features = self.job.missing_representations(lacking)
+                with decoding.rejecting(str(source)) as row:
                     for clip in clips:
                         started = time.process_time()
                         heard = [f for f in features if f.layout in clip]
-                        results.add(key, heard, compute_layouts(clip, heard))
-                        results.add_facts(key, lacking, clip)
+                        writer.add(key, heard, compute_layouts(clip, heard))
+                        writer.add_analysis(key, lacking, clip)
                         row["compute"] += time.process_time() - started
                 if not row["ok"]:
-                    results.drop(key)
+                    writer.drop(key)
             started = time.process_time()
-            written = results.close()
-            hearing.rows[0]["compute"] += time.process_time() - started
-            return hearing.answer(written)
+            written = writer.close()
+            decoding.rows[0]["compute"] += time.process_time() - started
+            return decoding.answer(written)
         except BaseException:
-            results.discard()
+            writer.discard()
             raise
 
 
@@ -119,53 +126,53 @@ class Decoder:
 
     def __init__(self, **job: Any) -> None:
         keep_memory()
-        self.job = Job(**job)
+        self.job = ExtractionJob(**job)
 
     def __call__(self, batch: Mapping[str, Any]) -> Columns:
-        hearing = Hearing(self.job)
+        decoding = BatchDecoding(self.job)
         packed: list[bytes] = []
-        for source, (_, _, clips) in zip(batch["source"], hearing.tracks(batch), strict=True):
-            heard: list[Clip] = []
-            with hearing.rejecting(str(source)):
+        for source, (_, _, clips) in zip(batch["source"], decoding.tracks(batch), strict=True):
+            heard: list[ClipWaveforms] = []
+            with decoding.rejecting(str(source)):
                 heard.extend(clips)
-            packed.append(_pack(heard if hearing.rows[-1]["ok"] else []))
-        return {**hearing.answer({}), "lacking": list(batch["lacking"]), "clips": packed}
+            packed.append(_pack(heard if decoding.rows[-1]["ok"] else []))
+        return {**decoding.answer({}), "lacking": list(batch["lacking"]), "clips": packed}
 
 
-class Analyst:
+class BatchExtractor:
     """The second: computes batches of clips on a GPU (or with torch on a CPU) and writes."""
 
     def __init__(self, device: str, **job: Any) -> None:
         keep_memory()
-        self.job, self.device = Job(**job), device
+        self.job, self.device = ExtractionJob(**job), device
 
     def __call__(self, batch: Mapping[str, Any]) -> Columns:
-        results = Results(self.job)
-        answer = {name: list(batch[name]) for name in ANSWER}
+        writer = ResultWriter(self.job)
+        answer = {name: list(batch[name]) for name in RESULT_COLUMNS}
         try:
             for (_, need), run in itertools.groupby(self._clips(batch), key=lambda c: (tuple(c[3]), c[2])):
-                features = self.job.wanted(need.split())
+                features = self.job.missing_representations(need.split())
                 while some := list(itertools.islice(run, CLIPS_AT_ONCE)):
                     heard = [f for f in features if f.layout in some[0][3]]
                     started = time.process_time()
                     many = self._compute([clip for *_, clip in some], heard)
                     for (i, key, lacking, clip), computed in zip(some, many, strict=True):
-                        self._add(results, answer, i, key, lacking.split(), clip, heard, computed)
+                        self._add(writer, answer, i, key, lacking.split(), clip, heard, computed)
                         answer["compute"][i] += (time.process_time() - started) / len(some)
                         started = time.process_time()
-            answer["written"] = [json.dumps(results.close()), *["{}"] * (len(answer["key"]) - 1)]
+            answer["written"] = [json.dumps(writer.close()), *["{}"] * (len(answer["key"]) - 1)]
             return answer
         except BaseException:
-            results.discard()
+            writer.discard()
             raise
 
-    def _clips(self, batch: Mapping[str, Any]) -> Iterator[tuple[int, str, str, Clip]]:
+    def _clips(self, batch: Mapping[str, Any]) -> Iterator[tuple[int, str, str, ClipWaveforms]]:
         """Row, key, what is lacking, and clip, in order."""
         for i, packed in enumerate(batch["clips"]):
             for clip in _unpack(packed):
                 yield i, str(batch["key"][i]), str(batch["lacking"][i]), clip
 
-    def _compute(self, clips: list[Clip], features: list[Representation]) -> list[list[Computed] | None]:
+    def _compute(self, clips: list[ClipWaveforms], features: list[Representation]) -> list[list[ComputedClip] | None]:
         """Representations of the clips; None for one that is too large for the device even alone."""
         import torch
 
@@ -181,22 +188,22 @@ class Analyst:
             return self._compute(clips[:half], features) + self._compute(clips[half:], features)
 
     def _add(
-        self, results: Results, answer: Columns, row: int, key: str, lacking: list[str], clip: Clip,
-        features: list[Representation], computed: list[Computed] | None,
+        self, writer: ResultWriter, answer: Columns, row: int, key: str, lacking: list[str], clip: ClipWaveforms,
+        features: list[Representation], computed: list[ComputedClip] | None,
     ) -> None:  # fmt: skip
         if answer["reason"][row]:
             return
         try:
             if computed is None:
                 raise AudioError("out_of_memory", "a clip does not fit into the memory of the GPU")
-            results.add(key, features, computed)
-            results.add_facts(key, lacking, clip)
+            writer.add(key, features, computed)
+            writer.add_analysis(key, lacking, clip)
         except AudioError as error:
             answer["reason"][row], answer["detail"][row] = error.reason, error.detail
-            results.drop(key)
+            writer.drop(key)
 
 
-def _pack(clips: Sequence[Clip]) -> bytes:
+def _pack(clips: Sequence[ClipWaveforms]) -> bytes:
     buffer = io.BytesIO()
     arrays = {
         f"{i}|{n:02}|{rate}|{channels}": waveform.samples
@@ -207,8 +214,8 @@ def _pack(clips: Sequence[Clip]) -> bytes:
     return buffer.getvalue()
 
 
-def _unpack(packed: bytes) -> list[Clip]:
-    clips: dict[int, Clip] = {}
+def _unpack(packed: bytes) -> list[ClipWaveforms]:
+    clips: dict[int, ClipWaveforms] = {}
     with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
         for name in arrays.files:
             i, _, rate, channels = name.split("|")

@@ -14,7 +14,7 @@ from tonearm.core.threads import thread_environment
 
 
 @dataclass(frozen=True)
-class Stage:
+class WorkerStage:
     """One kind of worker.
 
     Attributes
@@ -35,7 +35,7 @@ class Stage:
     num_gpus: float = 0.0
 
 
-def run_stages(items: Sequence[dict[str, Any]], stages: Sequence[Stage]) -> Iterator[dict[str, Any]]:
+def run_worker_stages(items: Sequence[dict[str, Any]], stages: Sequence[WorkerStage]) -> Iterator[dict[str, Any]]:
     """Send items through the stages and give back the last one's answers as they come.
 
     Large arrays must not travel: a worker writes its own files and answers with small values. A worker that dies is

@@ -7,9 +7,9 @@ import numpy as np
 from tonearm.core.errors import BundleError
 from tonearm.core.seeding import derive_seed
 from tonearm.datasets.manifest import Manifest
-from tonearm.features.given import Artists
+from tonearm.features.metadata import ArtistsFeature
 from tonearm.models.artist_table import ArtistTable
-from tonearm.tasks.aggregate import unit_length
+from tonearm.tasks.pooling import unit_length
 from tonearm.training.bundle import Bundle
 
 
@@ -56,9 +56,9 @@ def overlap_of_table(bundle: Bundle, manifest: Manifest) -> dict[str, float]:
         If the bundle holds no table of artists.
     """
     feature = bundle.config.feature
-    if not isinstance(bundle.network, ArtistTable) or not isinstance(feature, Artists):
+    if not isinstance(bundle.network, ArtistTable) or not isinstance(feature, ArtistsFeature):
         raise BundleError(f"a model of kind {bundle.config.model.kind!r} holds no table of artists")
-    related = manifest.facts.of(sorted(t.track_id for t in manifest.tracks), feature.column)
+    related = manifest.metadata.of(sorted(t.track_id for t in manifest.tracks), feature.column)
     vectors = bundle.network.table.weight.detach().cpu().numpy()
     chance = np.random.default_rng(derive_seed("random table", bundle.config.seed)).normal(size=vectors.shape)
     return {"table": neighbour_overlap(vectors, related), "random": neighbour_overlap(chance, related)}

@@ -55,12 +55,12 @@ def hit_rate(index: CatalogueIndex, field: str, queries: Sequence[str], k: int =
         raise ConfigError(f"queries {unknown[:5]} are not in the catalogue: ask for tracks that it holds")
     if not 1 <= k < len(index.tracks):
         raise ConfigError(f"k is {k}: a query of {len(index.tracks)} tracks has 1 to {len(index.tracks) - 1} others")
-    usable = [q for q in queries if rows[q][1] is not None and sizes[rows[q][1]] > 1]
-    if not usable:
+    answerable = [q for q in queries if rows[q][1] is not None and sizes[rows[q][1]] > 1]
+    if not answerable:
         raise ConfigError(f"no query shares its {field!r} with another track: nothing can be measured")
     others = len(index.tracks) - 1
     hit = precision = chance = chance_precision = 0.0
-    for query in usable:
+    for query in answerable:
         i, value = rows[query]
         found = index.search(index.vectors[i], k, exclude=query)
         hits = sum(n.track.get(field) == value for n in found)
@@ -69,5 +69,5 @@ def hit_rate(index: CatalogueIndex, field: str, queries: Sequence[str], k: int =
         precision += hits / k
         chance += 1 - comb(others - same, k) / comb(others, k)
         chance_precision += same / others
-    n = len(usable)
+    n = len(answerable)
     return HitRate(k, n, hit / n, precision / n, chance / n, chance_precision / n)

@@ -18,15 +18,15 @@ import numpy as np
 
 from tonearm.core.errors import ConfigError, TrainingError
 from tonearm.core.seeding import derive_seed
-from tonearm.core.statistics import Interval, bootstrap_interval
 from tonearm.core.types import FloatArray
 from tonearm.recommend.plays import as_counts
+from tonearm.statistics.intervals import Interval, bootstrap_interval
 
 USERS_AT_ONCE = 256  # a row of scores for every user and artist at once would take gigabytes
 
 
 @dataclass(frozen=True)
-class Factors:
+class LatentFactors:
     """float32 vectors: ``users`` of shape (users, dim) and ``artists`` of shape (artists, dim)."""
 
     users: FloatArray
@@ -53,7 +53,7 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class FactorEvaluation:
     """Rankings by factors, by the artists' numbers of listeners and at random, over the same users.
 
     ``gain`` is the mean difference in NDCG of factors to popularity, paired by user.
@@ -74,7 +74,7 @@ def fit_factors(
     regularization: float = 10.0,
     iterations: int = 15,
     seed: int = 0,
-) -> Factors:
+) -> LatentFactors:
     """Factorise play counts by alternating least squares. One thread: the same input gives the same factors.
 
     Parameters
@@ -129,12 +129,12 @@ def fit_factors(
             raise TrainingError(
                 f"the factors are not finite after {iterations} iterations: raise the regularization ({regularization})"
             ) from None
-    return Factors(np.asarray(model.user_factors), np.asarray(model.item_factors))
+    return LatentFactors(np.asarray(model.user_factors), np.asarray(model.item_factors))
 
 
 def evaluate_factors(
-    factors: Factors, kept: Any, held: Any, k: int = 20, seed: int = 0, resamples: int = 1000
-) -> Evaluation:
+    factors: LatentFactors, kept: Any, held: Any, k: int = 20, seed: int = 0, resamples: int = 1000
+) -> FactorEvaluation:
     """Rank, for each user, all artists that are not among the kept ones, and see where the held-out ones come.
 
     Parameters
@@ -163,27 +163,27 @@ def evaluate_factors(
         raise ConfigError(f"k is {k}: it must be 1 to {shape[1]}, the number of artists")
     users = np.flatnonzero(np.diff(held.indptr))
     if not len(users):
-        raise ConfigError("nothing is held out: no user can be judged")
+        raise ConfigError("nothing is held out: no user can be by_user")
     # Never two artists of one score: of equally many listeners the first in order is first.
     listeners = np.bincount(kept.indices, minlength=shape[1]) - np.arange(shape[1]) / (shape[1] + 1)
     rng = np.random.default_rng(derive_seed("chance", seed, k))
-    by_factors = _judge(lambda rows: factors.users[rows] @ factors.artists.T, kept, held, users, k)
-    by_popularity = _judge(lambda rows: np.tile(listeners, (len(rows), 1)), kept, held, users, k)
-    by_chance = _judge(lambda rows: rng.random((len(rows), shape[1])), kept, held, users, k)
+    by_factors = _user_metrics(lambda rows: factors.users[rows] @ factors.artists.T, kept, held, users, k)
+    by_popularity = _user_metrics(lambda rows: np.tile(listeners, (len(rows), 1)), kept, held, users, k)
+    by_chance = _user_metrics(lambda rows: rng.random((len(rows), shape[1])), kept, held, users, k)
 
     names = [str(user) for user in users]
 
     def interval(values: np.ndarray) -> Interval:
         return bootstrap_interval(lambda i: float(values[i].mean()), names, resamples=resamples, seed=seed)
 
-    def ranking(judged: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Ranking:
-        return Ranking(*(interval(values) for values in judged))
+    def ranking(by_user: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Ranking:
+        return Ranking(*(interval(values) for values in by_user))
 
     gain = interval(by_factors[1] - by_popularity[1])
-    return Evaluation(k, len(users), ranking(by_factors), ranking(by_popularity), ranking(by_chance), gain)
+    return FactorEvaluation(k, len(users), ranking(by_factors), ranking(by_popularity), ranking(by_chance), gain)
 
 
-def _judge(
+def _user_metrics(
     scores: Callable[[np.ndarray], np.ndarray], kept: Any, held: Any, users: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Recall, NDCG and average precision of each user, (users,) each."""

@@ -21,12 +21,12 @@ from tonearm.core import storage
 from tonearm.core.errors import BundleError
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Track
-from tonearm.tasks.aggregate import unit_length
+from tonearm.tasks.pooling import unit_length
 from tonearm.training.bundle import read_description
 
 FORMAT_VERSION = 1
 DESCRIPTION = "catalogue.json"
-SHOWN = ("track_id", "title", "artist", "album", "label", "year", "place", "group", "split", "licence")
+TRACK_FIELDS = ("track_id", "title", "artist", "album", "label", "year", "place", "group", "split", "licence")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class CatalogueIndex:
         """Index tracks by their embeddings, (tracks, dim)."""
         if len(vectors) != len(tracks) or len(tracks) == 0:
             raise BundleError(f"{len(vectors)} vectors for {len(tracks)} tracks: give one vector a track, at least one")
-        rows = [{k: v for k, v in asdict(t).items() if k in SHOWN and v is not None} for t in tracks]
+        rows = [{k: v for k, v in asdict(t).items() if k in TRACK_FIELDS and v is not None} for t in tracks]
         return cls(unit_length(vectors), rows)
 
     def search(self, vector: FloatArray, k: int = 5, exclude: str | None = None) -> list[Neighbour]:

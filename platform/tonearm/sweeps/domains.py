@@ -43,7 +43,7 @@ class Uniform:
 
     def within(self, value: float) -> float:
         """As people read it, and never beyond an end."""
-        return min(max(as_people_read(value), self.low), self.high)
+        return min(max(round_significant(value), self.low), self.high)
 
     def extremes(self) -> list[Any]:
         return [float(self.low), float(self.high)]
@@ -87,7 +87,7 @@ class Integers:
 Domain = Choice | Uniform | Integers
 
 
-def as_people_read(value: float) -> float:
+def round_significant(value: float) -> float:
     """Rounded to four digits, so that the value in a table is the one that was used."""
     return float(f"{value:.4g}")
 
@@ -107,7 +107,7 @@ def from_parameter(domain: Domain, parameter: Any) -> Any:
     return domain.within(parameter) if isinstance(domain, Uniform) else parameter
 
 
-def holds(domain: Domain, value: Any) -> bool:
+def contains(domain: Domain, value: Any) -> bool:
     """Whether a value is one of a domain's."""
     if isinstance(domain, Choice):
         return value in domain.options

@@ -14,7 +14,7 @@ from tonearm.core import storage
 from tonearm.core.types import InputSpec
 from tonearm.datasets.manifest import Manifest, Track
 from tonearm.features.base import Representation
-from tonearm.features.given import Tokens
+from tonearm.features.metadata import TokensFeature
 from tonearm.features.store import FeatureStore, store_uri, track_key
 from tonearm.models.base import Inputs
 from tonearm.sweeps.strategies import Asha, Scheduler
@@ -22,20 +22,20 @@ from tonearm.training.batches import truth_of
 from tonearm.training.bundle import build_network
 from tonearm.training.config import TrialConfig
 
-BYTES_A_VALUE = 2  # stores keep float16
+BYTES_PER_VALUE = 2  # stores keep float16
 TIMED_EXAMPLES = 4
-MOST_TIMED = 6
+MAX_TIMED = 6
 
 
 @dataclass(frozen=True)
-class StoreNeed:
+class StoreEstimate:
     """What a representation takes.
 
     Attributes
     ----------
     seconds
         Length of a clip.
-    bytes_a_track
+    bytes_per_track
         Of one clip.
     missing
         Tracks that are not stored yet; None where the data set is not there.
@@ -43,33 +43,33 @@ class StoreNeed:
 
     representation: Representation
     seconds: float
-    bytes_a_track: int
+    bytes_per_track: int
     missing: int | None
 
     @property
     def bytes(self) -> int:
         """That are still to be written."""
-        return self.bytes_a_track * (self.missing or 0)
+        return self.bytes_per_track * (self.missing or 0)
 
 
-def store_needs(
+def estimate_stores(
     representations: Sequence[Representation], clip: ClipConfig, features: str, tracks: Sequence[Track] | None
-) -> list[StoreNeed]:
+) -> list[StoreEstimate]:
     """What extraction has to write, a representation at a time; tracks are counted as one clip each."""
     found = []
     for representation in representations:
         shape = representation.input_spec(clip.seconds)
-        size = shape.channels * shape.freq_bins * shape.frames * BYTES_A_VALUE
+        size = shape.channels * shape.freq_bins * shape.frames * BYTES_PER_VALUE
         missing = None
         if tracks is not None:
             keys, uri = {track_key(t.content, clip) for t in tracks}, store_uri(features, representation)
             there = storage.exists(storage.join(uri, "representation.json"))
             missing = len(FeatureStore(uri).missing(keys)) if there else len(keys)
-        found.append(StoreNeed(representation, clip.seconds, size, missing))
+        found.append(StoreEstimate(representation, clip.seconds, size, missing))
     return found
 
 
-def expected_share(scheduler: Scheduler, trials: int, epochs: int) -> float:
+def expected_epoch_fraction(scheduler: Scheduler, trials: int, epochs: int) -> float:
     """The part of all epochs that a scheduler lets a sweep train, as successive halving does when no trial is late."""
     if not isinstance(scheduler, Asha):
         return 1.0  # the median rule stops as it sees fit
@@ -83,7 +83,7 @@ def expected_share(scheduler: Scheduler, trials: int, epochs: int) -> float:
 
 
 @dataclass(frozen=True)
-class Counts:
+class DatasetCounts:
     """How many tracks train, how many validate, and how many outputs a network has."""
 
     train: int
@@ -91,18 +91,20 @@ class Counts:
     outputs: int
 
 
-def counts_of(config: TrialConfig, manifest: Manifest | None, tracks: Sequence[Track] | None) -> Counts | None:
+def dataset_counts(
+    config: TrialConfig, manifest: Manifest | None, tracks: Sequence[Track] | None
+) -> DatasetCounts | None:
     """Of a data set that is prepared; of one that is only listed about; None where there is none."""
     if manifest is not None:
-        names = config.task.names(truth_of(manifest.tracks, manifest.facts), manifest.classes)
-        return Counts(len(manifest.of("train")), len(manifest.of("validation")), len(names))
+        names = config.task.names(truth_of(manifest.tracks, manifest.metadata), manifest.classes)
+        return DatasetCounts(len(manifest.of("train")), len(manifest.of("validation")), len(names))
     if tracks is None:
         return None
     labels = len({t.label for t in tracks if t.label})
-    return Counts(round(0.6 * len(tracks)), round(0.2 * len(tracks)), max(2, labels))
+    return DatasetCounts(round(0.6 * len(tracks)), round(0.2 * len(tracks)), max(2, labels))
 
 
-def training_seconds(configs: Sequence[TrialConfig], counts: Counts) -> float:
+def training_seconds(configs: Sequence[TrialConfig], counts: DatasetCounts) -> float:
     """About how long one core trains all of these, every epoch of each.
 
     A training step and an evaluation of a few random examples are timed for some of the distinct networks and inputs;
@@ -111,7 +113,7 @@ def training_seconds(configs: Sequence[TrialConfig], counts: Counts) -> float:
     distinct: dict[str, TrialConfig] = {}
     for config in configs:
         distinct.setdefault(f"{config.built_model.brief()} {config.inputs}", config)
-    spread = np.linspace(0, len(distinct) - 1, min(MOST_TIMED, len(distinct))).round().astype(int)
+    spread = np.linspace(0, len(distinct) - 1, min(MAX_TIMED, len(distinct))).round().astype(int)
     keys = list(distinct)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -125,7 +127,7 @@ def training_seconds(configs: Sequence[TrialConfig], counts: Counts) -> float:
         train, evaluate = timed.get(f"{config.built_model.brief()} {config.inputs}", mean)
         examples = counts.train * config.window.train_per_track * train
         examples += counts.validation * config.window.per_track * evaluate
-        total += examples * config.optim.most_epochs
+        total += examples * config.optim.max_epochs
     return total
 
 
@@ -155,7 +157,7 @@ def _example_seconds(config: TrialConfig, outputs: int) -> tuple[float, float]:
 def _random_inputs(config: TrialConfig) -> Inputs:
     generator = torch.Generator().manual_seed(0)
     specs = config.inputs
-    if isinstance(config.feature, Tokens) and isinstance(specs, InputSpec):
+    if isinstance(config.feature, TokensFeature) and isinstance(specs, InputSpec):
         return torch.randint(0, specs.freq_bins, (TIMED_EXAMPLES, specs.frames), generator=generator)
     if isinstance(specs, InputSpec):
         return torch.randn(TIMED_EXAMPLES, *specs.shape, generator=generator)

@@ -10,7 +10,7 @@ from tonearm.models import count_parameters
 from tonearm.sweeps.results import ENDING, log_config, run_tags
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
-from tonearm.tracking.patience import is_away, try_briefly
+from tonearm.tracking.retry import is_unavailable, retry_best_effort
 from tonearm.training.bundle import DESCRIPTION, load_bundle
 from tonearm.training.config import EnsembleConfig, MeanConfig
 from tonearm.training.predictions import TrackPredictions, write_predictions
@@ -38,8 +38,8 @@ def log_mean(name: str, config: MeanConfig, found: Mapping[Split, TrackPredictio
         writer.tag(ENDING, "completed")
         writer.end()
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
-        if not is_away(error):  # the caller waits for a server that is, and repeats
-            try_briefly(writer.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        if not is_unavailable(error):  # the caller waits for a server that is, and repeats
+            retry_best_effort(writer.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
 
 

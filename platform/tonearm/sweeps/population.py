@@ -27,7 +27,7 @@ def next_generation(
     """The next generation, when the last one has ended.
 
     Members are ranked by the validation score of their last epoch. The worst go on from one of the best, drawn at
-    random, with its settings moved a little; so does a member that failed.
+    random, with its settings perturbed a little; so does a member that failed.
 
     Parameters
     ----------
@@ -57,15 +57,15 @@ def next_generation(
         source, values = member, member.values
         if member.index not in alive or member.index in worst:
             source = best[int(rng.integers(len(best)))]
-            moved = {path: moved_a_little(space.over[path], v, search.step, rng) for path, v in source.values.items()}
-            values = moved if _works(make, moved) else source.values
+            perturbed = {path: perturb(space.over[path], v, search.step, rng) for path, v in source.values.items()}
+            values = perturbed if _is_valid(make, perturbed) else source.values
         start = Member(name="start", trial=source.config.signature(), bundle=ledger.trial(source).uri)
-        config = of_generation(make([values])[0], search, generation, epochs).replace({"start": start})
+        config = limit_to_generation(make([values])[0], search, generation, epochs).replace({"start": start})
         found.append(Proposal(generation * size + place, place, values, config))
     return found
 
 
-def _works(make: Callable[[Sequence[Values]], list[TrialConfig]], values: Values) -> bool:
+def _is_valid(make: Callable[[Sequence[Values]], list[TrialConfig]], values: Values) -> bool:
     try:
         make([values])
     except ConfigError:
@@ -73,13 +73,13 @@ def _works(make: Callable[[Sequence[Values]], list[TrialConfig]], values: Values
     return True
 
 
-def of_generation(config: TrialConfig, search: Population, generation: int, epochs: int) -> TrialConfig:
+def limit_to_generation(config: TrialConfig, search: Population, generation: int, epochs: int) -> TrialConfig:
     """A trial that ends where its generation does, of ``epochs`` of all of them."""
     # A member that learns nothing more is replaced, not stopped: its patience is all of the epochs.
     return config.replace({"optim.epochs": epochs // search.generations * (generation + 1), "optim.patience": epochs})
 
 
-def moved_a_little(domain: Domain, value: Any, step: float, rng: np.random.Generator) -> Any:
+def perturb(domain: Domain, value: Any, step: float, rng: np.random.Generator) -> Any:
     """A setting near another one, within its domain: a factor up or down, or a neighbouring option."""
     up = bool(rng.integers(2))
     if isinstance(domain, Choice):

@@ -9,13 +9,13 @@ from typing import Literal
 from tonearm.core.errors import ConfigError
 from tonearm.datasets.manifest import Manifest
 from tonearm.sweeps.ledger import Ledger, Proposal
-from tonearm.sweeps.population import next_generation, of_generation
+from tonearm.sweeps.population import limit_to_generation, next_generation
 from tonearm.sweeps.results import TrialResult
 from tonearm.sweeps.sampling import Observation, suggest
 from tonearm.sweeps.space import SearchSpace, Values
 from tonearm.sweeps.strategies import Gp, Grid, Population, Tpe
 from tonearm.training.config import Member, TrialConfig
-from tonearm.training.examples import resolve
+from tonearm.training.examples import bind_to_data
 
 Next = list[Proposal] | Literal["wait", "finished"]
 FIRST_FROM_EARLIER = 3
@@ -83,7 +83,7 @@ class Proposer:
         found: list[Proposal] = []
         for i, (values, config) in enumerate(zip(points, self._resolved(points), strict=True)):
             if isinstance(search, Population):
-                config = of_generation(config, search, 0, self.base.optim.epochs)
+                config = limit_to_generation(config, search, 0, self.base.optim.epochs)
             for s in range(self.space.seeds):
                 seeded = config.replace({"seed": config.seed + s})
                 if self.members:
@@ -92,7 +92,7 @@ class Proposer:
         return found
 
     def _resolved(self, points: Sequence[Values]) -> list[TrialConfig]:
-        return [resolve(config, self.manifest) for config in self.space.configs(points, self.base)]
+        return [bind_to_data(config, self.manifest) for config in self.space.configs(points, self.base)]
 
 
 def _observations(proposals: Sequence[Proposal], results: Mapping[int, TrialResult]) -> list[Observation]:

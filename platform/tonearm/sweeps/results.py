@@ -11,13 +11,13 @@ from typing import Any
 from tonearm.core import storage
 from tonearm.models import count_parameters
 from tonearm.tracking import names
-from tonearm.tracking.log import Entry, RunWriter, numbers
-from tonearm.tracking.query import children_of
+from tonearm.tracking.log import LogEntry, RunWriter, numeric_values
+from tonearm.tracking.query import child_runs
 from tonearm.training.baselines import BaselineConfig
 from tonearm.training.bundle import DESCRIPTION, WEIGHTS, load_bundle
 from tonearm.training.config import DatasetRef, EnsembleConfig, MeanConfig, TrialConfig
 from tonearm.training.plots import learning_curves
-from tonearm.training.stages import Places
+from tonearm.training.stages import StagePaths
 from tonearm.training.trial import TrialFolder
 
 AnyConfig = TrialConfig | BaselineConfig | MeanConfig
@@ -71,14 +71,14 @@ def run_tags(config: AnyConfig, folder: str) -> dict[str, str]:
     return {
         names.DATA: config.dataset.data_signature,
         names.CONFIG: config.signature(),
-        names.CONFIGURATION: configuration(config),
+        names.CONFIGURATION: configuration_signature(config),
         names.SEED: str(config.seed),
         names.FOLD: config.dataset.fold,
         names.FOLDER: folder,
     }
 
 
-def configuration(config: AnyConfig) -> str:
+def configuration_signature(config: AnyConfig) -> str:
     """What is the same for all seeds and folds of one configuration."""
     # A member is another trial for each seed; what it is, the network says.
     changes: dict[str, Any] = {"seed": 0, "dataset": DatasetRef(name=config.dataset.name, label=config.dataset.label)}
@@ -92,7 +92,7 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
 
     The driver does this, since a trial that the scheduler stops, or that dies, has no time to.
     """
-    for known in children_of(parent, result.name):
+    for known in child_runs(parent, result.name):
         if known.status == "FINISHED" and known.tags.get(ENDING) == result.ending:
             return
     run = RunWriter.open(experiment, result.name, parent, result.config.flatten(), tags)
@@ -112,7 +112,7 @@ def log_config(run: RunWriter, config: AnyConfig) -> None:
     run.text("config.json", json.dumps(config.to_dict(), indent=1))
 
 
-def figures_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def metrics_to_log(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """What is logged of an epoch's metrics."""
     return {k: v for k, v in metrics.items() if k not in ("epoch", "replayed")}
 
@@ -120,7 +120,7 @@ def figures_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def log_history(run: RunWriter, history: Sequence[dict[str, Any]], primary: str) -> None:
     """The metrics of every epoch that is not logged yet."""
     logged = run.steps(f"validation_{primary}")
-    run.log([Entry(numbers(figures_of(m)), step=m["epoch"]) for m in history if m["epoch"] not in logged])
+    run.log([LogEntry(numeric_values(metrics_to_log(m)), step=m["epoch"]) for m in history if m["epoch"] not in logged])
 
 
 def log_outcome(
@@ -129,7 +129,7 @@ def log_outcome(
 ) -> None:  # fmt: skip
     """What a training left: its size and time, scores, predictions, plots, and its best model."""
     task = config.task
-    name = f"{Places.kind(config)}-{config.signature()}"
+    name = f"{StagePaths.kind(config)}-{config.signature()}"
     best = {f"best_{task.primary}": float(history[-1]["best"]), "epochs": float(len(history))}
     run.metrics({**best, "seconds": sum(float(h["epoch_seconds"]) for h in history)})
     if plots and len(history) > 1:

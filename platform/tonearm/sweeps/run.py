@@ -23,17 +23,17 @@ from tonearm.sweeps.trainable import FAILED, train
 from tonearm.tasks.base import Task
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
-from tonearm.tracking.patience import patiently, try_briefly
-from tonearm.tracking.query import children_of
+from tonearm.tracking.query import child_runs
+from tonearm.tracking.retry import retry, retry_best_effort
 
-PATIENCE, BRIEFLY = 600.0, 20.0
+FINAL_RETRY_SECONDS, RETRY_SECONDS = 600.0, 20.0
 """Seconds to wait for a tracking server that is away: when all trials have ended, and before."""
-LIVES = 3
+MAX_PROCESS_ATTEMPTS = 3
 """How often a trial's process may die before the trial has failed: it goes on where it was."""
 
 
 @dataclass(frozen=True)
-class SweepPlan:
+class SweepContext:
     """All that a sweep needs to know.
 
     Attributes
@@ -70,77 +70,81 @@ class SweepPlan:
     def tags(self, proposal: Proposal) -> dict[str, str]:
         """What a trial's run is found by."""
         folder = f"{self.folder}/{proposal.name}"
-        heard = sorted(r.store_name() for r in proposal.config.representations.values())
-        return {**run_tags(proposal.config, folder), names.TRIAL: str(proposal.index), names.FEATURE: " ".join(heard)}
+        feature_stores = sorted(r.store_name() for r in proposal.config.representations.values())
+        return {
+            **run_tags(proposal.config, folder),
+            names.TRIAL: str(proposal.index),
+            names.FEATURE: " ".join(feature_stores),
+        }
 
 
-def run_sweep(plan: SweepPlan) -> list[TrialResult]:
-    """Run the trials that have not ended, and complete every run in MLflow. The caller has the sweep's claim.
+def run_sweep(context: SweepContext) -> list[TrialResult]:
+    """Run the trials that have not ended, and complete every run in MLflow. The caller has the sweep's lock.
 
     Raises
     ------
     JobError
         If every trial failed, with the first error; or no node has what a trial needs.
     """
-    follow = _Follow(plan)
+    callback = _ProgressCallback(context)
     try:
-        _tune(plan, follow)
-        results = follow.finish()
+        _tune(context, callback)
+        results = callback.finish()
     except BaseException:
-        follow.abandon()
+        callback.abandon()
         raise
     if not any(r.history for r in results):
         raise JobError(f"all {len(results)} trials failed; the first: {results[0].error or 'no reason was given'}")
     return results
 
 
-def _tune(plan: SweepPlan, follow: _Follow) -> None:
+def _tune(context: SweepContext, callback: _ProgressCallback) -> None:
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"  # MLflow and the trial's folder keep the figures
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C must end the job, not pass for the end of the sweep
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"  # a trial that fails reports its error instead
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the older reporter is silent at verbose=0; we show our own progress
-    if not follow.anything_left():
+    if not callback.anything_left():
         return
-    require_resources(plan.cpus, plan.gpus)
+    require_resources(context.cpus, context.gpus)
     tuner = tune.Tuner(
-        tune.with_resources(train, {"cpu": plan.cpus, "gpu": plan.gpus}),
+        tune.with_resources(train, {"cpu": context.cpus, "gpu": context.gpus}),
         tune_config=tune.TuneConfig(
-            scheduler=tune_scheduler(plan.proposer.space.scheduler, plan.proposer.base.optim.most_epochs),
-            search_alg=_Proposals(plan, follow),
+            scheduler=tune_scheduler(context.proposer.space.scheduler, context.proposer.base.optim.max_epochs),
+            search_alg=_ProposalSearcher(context, callback),
             num_samples=-1,  # until the proposer has finished
-            reuse_actors=not plan.gpus,  # a fault leaves a process's GPU unusable for the trials after it
+            reuse_actors=not context.gpus,  # a fault leaves a process's GPU unusable for the trials after it
             trial_dirname_creator=lambda trial: f"{trial.config['job']['index']:05d}-{trial.trial_id}",
         ),
         run_config=tune.RunConfig(
             name="ray",
-            storage_path=plan.folder,
+            storage_path=context.folder,
             verbose=0,
-            callbacks=[follow],
-            failure_config=tune.FailureConfig(max_failures=LIVES - 1),
+            callbacks=[callback],
+            failure_config=tune.FailureConfig(max_failures=MAX_PROCESS_ATTEMPTS - 1),
         ),
     )
     tuner.fit()
 
 
-class _Proposals(Searcher):
+class _ProposalSearcher(Searcher):
     """Hands Tune the ledger's trials, then what the proposer says."""
 
-    def __init__(self, plan: SweepPlan, follow: _Follow) -> None:
+    def __init__(self, context: SweepContext, callback: _ProgressCallback) -> None:
         super().__init__()
-        self._plan, self._follow = plan, follow
+        self._context, self._callback = context, callback
         self._handed = 0
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial's config, None to be asked again, or FINISHED."""
         while True:
-            ledger = self._follow.ledger
+            ledger = self._callback.ledger
             if self._handed < len(ledger.proposals):
                 proposal = ledger.proposals[self._handed]
                 self._handed += 1
-                if self._follow.must_run(proposal):
+                if self._callback.must_run(proposal):
                     return {"job": self._job(proposal)}
                 continue
-            found = self._plan.proposer.next(ledger, self._follow.results)
+            found = self._context.proposer.next(ledger, self._callback.results)
             if found == "wait":
                 return None
             if found == "finished":
@@ -148,12 +152,12 @@ class _Proposals(Searcher):
             ledger.add(found)
 
     def _job(self, proposal: Proposal) -> dict[str, Any]:
-        plan = self._plan
+        context = self._context
         return {
             "index": proposal.index, "config": proposal.config.to_dict(), "name": proposal.name,
-            "folder": self._follow.ledger.trial(proposal).uri, "manifest": plan.manifest, "features": plan.features,
-            "cache": plan.cache, "experiment": plan.experiment, "parent": plan.parent, "tags": plan.tags(proposal),
-            "cpus": plan.cpus, "gpus": plan.gpus,
+            "folder": self._callback.ledger.trial(proposal).uri, "manifest": context.manifest,
+            "features": context.features, "cache": context.cache, "experiment": context.experiment,
+            "parent": context.parent, "tags": context.tags(proposal), "cpus": context.cpus, "gpus": context.gpus,
         }  # fmt: skip
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -166,13 +170,13 @@ class _Proposals(Searcher):
         """Nothing: the ledger is on disk."""
 
 
-class _Follow(tune.Callback):
+class _ProgressCallback(tune.Callback):
     """Shows progress, knows what came of each trial, and completes runs in MLflow in the background as trials end."""
 
-    def __init__(self, plan: SweepPlan) -> None:
-        self._plan = plan
+    def __init__(self, context: SweepContext) -> None:
+        self._context = context
         self._line = StatusLine()
-        self.ledger = plan.ledger()
+        self.ledger = context.ledger()
         self.results: dict[int, TrialResult] = {}
         self._errors: dict[int, str] = {}
         self._writing: dict[int, Future[None]] = {}
@@ -181,24 +185,24 @@ class _Follow(tune.Callback):
             if self.ledger.trial(proposal).ended():  # by an earlier driver
                 self._end(proposal.index)
 
-    def __reduce__(self) -> tuple[type[_Follow], tuple[SweepPlan]]:
-        return (type(self), (self._plan,))  # Tune saves its callbacks for a restore that we do not use
+    def __reduce__(self) -> tuple[type[_ProgressCallback], tuple[SweepContext]]:
+        return (type(self), (self._context,))  # Tune saves its callbacks for a restore that we do not use
 
     def anything_left(self) -> bool:
         """Whether a trial has not ended, or more will be proposed."""
         if any(p.index not in self.results for p in self.ledger.proposals):
             return True
-        return self._plan.proposer.next(self.ledger, self.results) != "finished"
+        return self._context.proposer.next(self.ledger, self.results) != "finished"
 
     def must_run(self, proposal: Proposal) -> bool:
         """Whether Tune must see the trial: it has not ended, or the scheduler compares others with it."""
-        return proposal.index not in self.results or not isinstance(self._plan.proposer.space.scheduler, Full)
+        return proposal.index not in self.results or not isinstance(self._context.proposer.space.scheduler, Full)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """An epoch is finished, or the trial failed."""
-        index, primary = self._index(trial), self._plan.task.primary
+        index, primary = self._index(trial), self._context.task.primary
         if FAILED in result:
             self._errors[index] = str(result[FAILED])
             return
@@ -207,7 +211,7 @@ class _Follow(tune.Callback):
         config, count = self.ledger.proposals[index].config, len(self.ledger.proposals)
         self._line.show(
             f"  {len(self.results)}/{count} trials ended; trial {index:02d} {config.model.kind} epoch "
-            f"{result['epoch']}/{config.optim.most_epochs}: {primary} {result[f'validation_{primary}']:.3f}, best "
+            f"{result['epoch']}/{config.optim.max_epochs}: {primary} {result[f'validation_{primary}']:.3f}, best "
             f"{result['best']:.3f}"
         )
 
@@ -231,7 +235,7 @@ class _Follow(tune.Callback):
         self._background.shutdown(wait=True)
         for index, writing in self._writing.items():
             if isinstance(writing.exception(), TrackingError):  # the server was away: now is the time to wait for it
-                self._complete(index, PATIENCE)
+                self._complete(index, FINAL_RETRY_SECONDS)
             else:
                 writing.result()  # an error while logging is an error
         self._line.close()
@@ -242,7 +246,7 @@ class _Follow(tune.Callback):
         self._background.shutdown(wait=False, cancel_futures=True)
         self._line.close()
         ray.shutdown()  # ends the trials, one of which might open its run anew
-        try_briefly(end_running, self._plan.parent)
+        retry_best_effort(mark_running_as_killed, self._context.parent)
 
     def _end(self, index: int) -> None:
         proposal = self.ledger.proposals[index]
@@ -250,20 +254,20 @@ class _Follow(tune.Callback):
                              self._errors.get(index, ""))  # fmt: skip
         self.results[index] = result
         self._line.say(f"  {describe(result, proposal)}")
-        self._writing[index] = self._background.submit(self._complete, index, BRIEFLY)
+        self._writing[index] = self._background.submit(self._complete, index, RETRY_SECONDS)
 
     def _complete(self, index: int, seconds: float) -> None:
-        plan, tags = self._plan, self._plan.tags(self.ledger.proposals[index])
-        arguments = (self.results[index], plan.experiment, plan.parent, tags)
-        patiently(finish_run, *arguments, seconds=seconds, say=self._line.say)
+        context, tags = self._context, self._context.tags(self.ledger.proposals[index])
+        arguments = (self.results[index], context.experiment, context.parent, tags)
+        retry(finish_run, *arguments, seconds=seconds, say=self._line.say)
 
     def _index(self, trial: Any) -> int:
         return int(trial.config["job"]["index"])
 
 
-def end_running(parent: str) -> None:
+def mark_running_as_killed(parent: str) -> None:
     """Mark the runs below a run that nobody writes any more as killed."""
-    for run in children_of(parent):
+    for run in child_runs(parent):
         if run.status == "RUNNING":
             RunWriter(run.run_id).end("KILLED")
 

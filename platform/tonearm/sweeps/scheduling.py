@@ -1,4 +1,4 @@
-"""What Ray Tune is told of a trial: when to stop it, by what it is judged, and what it needs."""
+"""What Ray Tune is told of a trial: when to stop it, by which score, and what it needs."""
 
 from __future__ import annotations
 
@@ -13,29 +13,32 @@ from tonearm.core.errors import JobError
 from tonearm.sweeps.strategies import Asha, Median, Scheduler
 from tonearm.tasks.base import Task
 
-JUDGED = "judged"
+SCHEDULER_METRIC = "judged"
 """In what is reported to Tune: larger is better."""
 
 
-def judged(task: Task, metrics: Mapping[str, Any]) -> float:
-    """An epoch's validation score, the smooth metric breaking ties as in :meth:`Task.better`.
+def scheduler_score(task: Task, metrics: Mapping[str, Any]) -> float:
+    """An epoch's validation score, the tie_breaker metric breaking ties as in :meth:`Task.better`.
 
     On a few dozen tracks many trials have one and the same share of hits, and a scheduler lets all of them go on.
     """
-    primary, smooth = float(metrics[f"validation_{task.primary}"]), float(metrics[f"validation_{task.smooth}"])
+    primary, tie_breaker = (
+        float(metrics[f"validation_{task.primary}"]),
+        float(metrics[f"validation_{task.tie_breaker}"]),
+    )
     if math.isnan(primary):
         return -math.inf
-    tie = 0.0 if math.isnan(smooth) or smooth < 0 else smooth / (1 + smooth)
+    tie = 0.0 if math.isnan(tie_breaker) or tie_breaker < 0 else tie_breaker / (1 + tie_breaker)
     return (primary if task.maximise else -primary) - 1e-6 * tie
 
 
-def tune_scheduler(scheduler: Scheduler, most_epochs: int) -> tune.schedulers.TrialScheduler:
+def tune_scheduler(scheduler: Scheduler, max_epochs: int) -> tune.schedulers.TrialScheduler:
     """Ray Tune's form of a scheduler."""
-    by: dict[str, Any] = {"time_attr": "epoch", "metric": JUDGED, "mode": "max"}
+    by: dict[str, Any] = {"time_attr": "epoch", "metric": SCHEDULER_METRIC, "mode": "max"}
     if isinstance(scheduler, Asha):
         return tune.schedulers.ASHAScheduler(
-            **by, grace_period=min(scheduler.grace, most_epochs), reduction_factor=scheduler.reduction,
-            max_t=most_epochs,
+            **by, grace_period=min(scheduler.grace, max_epochs), reduction_factor=scheduler.reduction,
+            max_t=max_epochs,
         )  # fmt: skip
     if isinstance(scheduler, Median):
         return tune.schedulers.MedianStoppingRule(

@@ -21,7 +21,7 @@ from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage
 
 Values = dict[str, Any]
-MOST_EXTRACTIONS = 200
+MAX_EXTRACTIONS = 200
 WHILE_TRAINING = ("optim.lr", "optim.weight_decay", "optim.momentum", "optim.clip_norm", "optim.batch_size",
                   "augment", "model.dropout", "task.label_smoothing", "window.train_per_track")  # fmt: skip
 """What may change in the middle of a training: weights and the optimiser's state keep their shapes."""
@@ -79,11 +79,11 @@ class SearchSpace:
         return config
 
     @property
-    def before(self) -> tuple[Stage, ...]:
-        """The stages that are trained before the sweep, with each seed but for :meth:`makes_data`."""
+    def upstream_stages(self) -> tuple[Stage, ...]:
+        """The stages that are trained before the sweep, with each seed but for :meth:`data_stages`."""
         return () if isinstance(self.base, TrialConfig) else self.base.stages[:-1]
 
-    def makes_data(self) -> set[str]:
+    def data_stages(self) -> set[str]:
         """The stages before whose vectors other stages hear or learn from, and what these need. They are trained once,
         whatever the seeds: vectors belong to the data, which all trials of a sweep share."""
         if isinstance(self.base, TrialConfig):
@@ -212,7 +212,7 @@ class SearchSpace:
     def _config(self, values: Values, base: TrialConfig | None) -> TrialConfig:
         if isinstance(self.base, Recipe):  # which checks that members fit what stands on them
             last = dataclasses.replace(self.base.stages[-1], config=self.trial.replace(values))
-            dataclasses.replace(self.base, stages=(*self.before, last))
+            dataclasses.replace(self.base, stages=(*self.upstream_stages, last))
         return (base or self.trial).replace(values)
 
     def extractions(self, also: Sequence[Values] = ()) -> dict[ClipConfig, list[Representation]]:
@@ -232,16 +232,14 @@ class SearchSpace:
         if not isinstance(self.search, Grid | Random | Population):  # anything may be asked for
             paths = {p: d.options for p, d in self.over.items() if _is_input(p) and isinstance(d, Choice)}
             ways = math.prod(len(options) for options in paths.values())
-            if ways > MOST_EXTRACTIONS:
-                raise ConfigError(
-                    f"the space varies the input in {ways} ways: at most {MOST_EXTRACTIONS} are extracted"
-                )
+            if ways > MAX_EXTRACTIONS:
+                raise ConfigError(f"the space varies the input in {ways} ways: at most {MAX_EXTRACTIONS} are extracted")
             rest = {p: v for p, v in points[0].items() if p not in paths}
             points = [{**rest, **dict(zip(paths, v, strict=True))} for v in itertools.product(*paths.values())]
         found: dict[ClipConfig, dict[str, Representation]] = {}
-        heard = [(c.clip, list(c.representations.values())) for c in self.configs([*points, *also])]
-        heard += [(s.config.clip, s.representations()) for s in self.before if s.data is None]
-        for clip, representations in heard:
+        inputs = [(c.clip, list(c.representations.values())) for c in self.configs([*points, *also])]
+        inputs += [(s.config.clip, s.representations()) for s in self.upstream_stages if s.data is None]
+        for clip, representations in inputs:
             found.setdefault(clip, {}).update({r.store_name(): r for r in representations})
         return {clip: [own[name] for name in sorted(own)] for clip, own in found.items() if own}
 
@@ -253,7 +251,9 @@ class SearchSpace:
     @cached_property
     def signature(self) -> str:
         """Identity of the search: base, stages before it, domains, search, scheduler, seeds; not yet of the data."""
-        stages = [[s.name, s.config.to_dict(run_only=False), dict(s.members), dict(s.vectors)] for s in self.before]
+        stages = [
+            [s.name, s.config.to_dict(run_only=False), dict(s.members), dict(s.vectors)] for s in self.upstream_stages
+        ]
         over = [[path, type(d).__name__, [plain(v) for v in d.extremes()]] for path, d in self.over.items()]
         how = [[type(x).__name__, dataclasses.asdict(x)] for x in (self.search, self.scheduler)]
         return digest(self.trial.to_dict(run_only=False), stages, over, how, self.trials, self.seeds, self.seed)

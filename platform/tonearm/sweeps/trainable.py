@@ -40,8 +40,8 @@ def _train(job: dict[str, Any]) -> None:
 
     from tonearm.core.errors import TrainingError
     from tonearm.datasets.manifest import load_manifest
-    from tonearm.sweeps.results import figures_of
-    from tonearm.sweeps.scheduling import JUDGED, judged
+    from tonearm.sweeps.results import metrics_to_log
+    from tonearm.sweeps.scheduling import SCHEDULER_METRIC, scheduler_score
     from tonearm.tracking.buffer import BufferedRun
     from tonearm.training.config import TrialConfig
     from tonearm.training.examples import make_examples
@@ -51,7 +51,7 @@ def _train(job: dict[str, Any]) -> None:
     folder = TrialFolder(job["folder"])
     if folder.ended():  # run before: the scheduler is told what it came to
         for metrics in folder.history():
-            tune.report({**metrics, "replayed": True, JUDGED: judged(config.task, metrics)})
+            tune.report({**metrics, "replayed": True, SCHEDULER_METRIC: scheduler_score(config.task, metrics)})
         return
     run = BufferedRun(job["experiment"], job["name"], job["parent"], config.flatten(), job["tags"])
     try:
@@ -65,10 +65,10 @@ def _train(job: dict[str, Any]) -> None:
         epochs = run_trial(config, examples, folder, device(job["gpus"]), test=True)
         for metrics in epochs:
             if not metrics["replayed"]:
-                run.metrics(figures_of(metrics), metrics["epoch"])
-            if metrics["epoch"] == config.optim.most_epochs:
+                run.metrics(metrics_to_log(metrics), metrics["epoch"])
+            if metrics["epoch"] == config.optim.max_epochs:
                 next(epochs, None)  # what completes a trial, before a scheduler can stop it
-            tune.report({**metrics, JUDGED: judged(config.task, metrics)})
+            tune.report({**metrics, SCHEDULER_METRIC: scheduler_score(config.task, metrics)})
     finally:
         run.close()
 

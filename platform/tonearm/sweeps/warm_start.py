@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from tonearm.core import storage
 from tonearm.core.config import Config
 from tonearm.core.errors import ConfigError
-from tonearm.sweeps.domains import Choice, Domain, from_parameter, holds, to_parameter
+from tonearm.sweeps.domains import Choice, Domain, contains, from_parameter, to_parameter
 from tonearm.sweeps.sampling import Observation
 from tonearm.sweeps.space import SearchSpace, Values
 from tonearm.tracking import names
-from tonearm.tracking.query import artifact_bytes, find_runs, leaves_of
+from tonearm.tracking.query import artifact_bytes, find_runs, leaf_runs
 from tonearm.training.config import TrialConfig
 
 FILE = "earlier.json"
 
 
 @dataclass(frozen=True)
-class Earlier:
+class WarmStartTrial:
     """Settings that were tried before.
 
     Attributes
@@ -37,7 +37,7 @@ class Earlier:
 
 
 @dataclass(frozen=True)
-class EarlierRuns:
+class WarmStart:
     """What a sweep begins with.
 
     Attributes
@@ -49,13 +49,13 @@ class EarlierRuns:
     """
 
     run_ids: tuple[str, ...] = ()
-    found: tuple[Earlier, ...] = ()
+    found: tuple[WarmStartTrial, ...] = ()
 
     def on(self, data: str) -> tuple[Observation, ...]:
         """As a search sees them: scores on the same data count, of others only the settings do."""
         return tuple(Observation(e.values, e.score if e.data == data else None, e.data != data) for e in self.found)
 
-    def kept_in(self, folder: str, over: Mapping[str, Domain]) -> EarlierRuns:
+    def persisted_in(self, folder: str, over: Mapping[str, Domain]) -> WarmStart:
         """Those that a sweep began with, written down in its folder the first time: runs may come and go in MLflow."""
         uri = storage.join(folder, FILE)
         if not self.run_ids:
@@ -65,16 +65,16 @@ class EarlierRuns:
                      "data": e.data} for e in self.found]  # fmt: skip
             storage.write_json(uri, rows)
         kept = tuple(
-            Earlier({p: from_parameter(over[p], v) for p, v in row["places"].items()}, row["score"], row["data"])
+            WarmStartTrial({p: from_parameter(over[p], v) for p, v in row["places"].items()}, row["score"], row["data"])
             for row in storage.read_json(uri)
         )
-        return EarlierRuns(self.run_ids, kept)
+        return WarmStart(self.run_ids, kept)
 
 
-NONE = EarlierRuns()
+NONE = WarmStart()
 
 
-def earlier_runs(space: SearchSpace, texts: Sequence[str]) -> EarlierRuns:
+def load_warm_start(space: SearchSpace, texts: Sequence[str]) -> WarmStart:
     """The settings of completed runs that lie in the space.
 
     Parameters
@@ -88,9 +88,9 @@ def earlier_runs(space: SearchSpace, texts: Sequence[str]) -> EarlierRuns:
         If none of the runs has settings that lie in the space.
     """
     task, seen = space.trial.task, 0
-    best, found = f"best_{task.primary}", list[Earlier]()
+    best, found = f"best_{task.primary}", list[WarmStartTrial]()
     named = [found_run for text in texts for found_run in find_runs(text)]
-    for run in [leaf for one in named for leaf in leaves_of(one.run_id)]:
+    for run in [leaf for one in named for leaf in leaf_runs(one.run_id)]:
         data = artifact_bytes(run.run_id, "config.json") if run.status == "FINISHED" else None
         description = json.loads(data) if data else {}
         if "model" not in description or best not in run.metrics:
@@ -98,7 +98,7 @@ def earlier_runs(space: SearchSpace, texts: Sequence[str]) -> EarlierRuns:
         seen += 1
         values = values_in(space, TrialConfig.from_dict(description))
         if values is not None:
-            found.append(Earlier(values, run.metrics[best], run.tags.get(names.DATA, "")))
+            found.append(WarmStartTrial(values, run.metrics[best], run.tags.get(names.DATA, "")))
     if texts and not found:
         raise ConfigError(
             f"none of the {seen} completed trainings of {', '.join(texts)} has settings within this space "
@@ -106,7 +106,7 @@ def earlier_runs(space: SearchSpace, texts: Sequence[str]) -> EarlierRuns:
         )
     sign = -1 if task.maximise else 1
     ordered = sorted(found, key=lambda e: (sign * e.score, str(e.values)))
-    return EarlierRuns(tuple(run.run_id for run in named), tuple(ordered))
+    return WarmStart(tuple(run.run_id for run in named), tuple(ordered))
 
 
 def values_in(space: SearchSpace, config: TrialConfig) -> Values | None:
@@ -123,7 +123,7 @@ def values_in(space: SearchSpace, config: TrialConfig) -> Values | None:
             if not same:
                 return None
             value = same[0]
-        elif not holds(domain, value):
+        elif not contains(domain, value):
             return None
         values[path] = value
     return values

@@ -11,7 +11,7 @@ import torch
 
 from tonearm.core.config import Config
 from tonearm.core.registry import Registry
-from tonearm.core.types import FloatArray, Truth
+from tonearm.core.types import FloatArray, GroundTruth
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ class Task(Config):
         The metric that decides which epoch and which trial is best.
     maximise
         Its direction.
-    smooth
+    tie_breaker
         The metric, smaller is better, that moves with every prediction: it breaks ties of the primary one, and
         ensembles are selected by it.
     headline
@@ -46,12 +46,12 @@ class Task(Config):
     uses_labels: ClassVar[bool] = True
     primary: ClassVar[str]
     maximise: ClassVar[bool]
-    smooth: ClassVar[str]
+    tie_breaker: ClassVar[str]
     headline: ClassVar[tuple[str, ...]]
     trivial_name: ClassVar[str]
     class_measure: ClassVar[str] = ""
 
-    def names(self, truth: Truth, classes: Sequence[str]) -> tuple[str, ...]:
+    def names(self, truth: GroundTruth, classes: Sequence[str]) -> tuple[str, ...]:
         """What the outputs stand for; by default the sorted classes of the data set."""
         return tuple(classes)
 
@@ -59,11 +59,11 @@ class Task(Config):
         """What the numbers of a prediction stand for; by default each is an output of the network."""
         return tuple(names)
 
-    def known(self, truth: Truth) -> np.ndarray:
+    def known(self, truth: GroundTruth) -> np.ndarray:
         """Which tracks have what they are judged by, bool (tracks,); by default those that have a label."""
         return np.array([bool(labels) for labels in truth.labels], dtype=bool)
 
-    def encode(self, truth: Truth, names: Sequence[str]) -> np.ndarray:
+    def encode(self, truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
         """Targets (tracks, ...) given the outputs' names.
 
         Raises
@@ -103,7 +103,7 @@ class Task(Config):
         """
         raise TypeError(f"{type(self).__name__} must define its metrics")
 
-    def some_metrics(
+    def selected_metrics(
         self, wanted: Collection[str], predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
     ) -> dict[str, float]:
         """The wanted ones of :meth:`metrics`. Tasks with dear metrics compute no others: a bootstrap and the selection
@@ -178,14 +178,14 @@ class Task(Config):
         return {}
 
     def better(self, candidate: dict[str, float], incumbent: dict[str, float] | None) -> bool:
-        """Whether the candidate's metrics are better than the incumbent's: by the primary, then the smooth one.
+        """Whether the candidate's metrics are better than the incumbent's: by the primary, then the tie_breaker one.
 
-        NaN ranks last, and where the primary is NaN the smooth one decides nothing. Anything is better than None.
+        NaN ranks last, and where the primary is NaN the tie_breaker one decides nothing. Anything is better than None.
         """
         return incumbent is None or self._rank(candidate) > self._rank(incumbent)
 
     def _rank(self, metrics: dict[str, float]) -> tuple[float, ...]:
-        primary, smooth = metrics[self.primary] * (1 if self.maximise else -1), -metrics[self.smooth]
+        primary, tie_breaker = metrics[self.primary] * (1 if self.maximise else -1), -metrics[self.tie_breaker]
         if math.isnan(primary):
             return (0,)
-        return (1, primary, 0) if math.isnan(smooth) else (1, primary, 1, smooth)
+        return (1, primary, 0) if math.isnan(tie_breaker) else (1, primary, 1, tie_breaker)

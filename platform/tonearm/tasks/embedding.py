@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 
 from tonearm.core.errors import DatasetError, TrainingError
-from tonearm.core.types import FloatArray, Truth
-from tonearm.tasks.aggregate import pool_directions, pool_values, unit_length
+from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import fact_values, has_fact, judged, numbers
+from tonearm.tasks.labels import has_metadata, metadata_values, numbers, require_finite
 from tonearm.tasks.plots import cosine_plot
+from tonearm.tasks.pooling import pool_directions, pool_values, unit_length
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ class Embedding(Task, kind="embedding"):
     uses_labels: ClassVar[bool] = False
     primary: ClassVar[str] = "mean_cosine"
     maximise: ClassVar[bool] = True
-    smooth: ClassVar[str] = "mse"
+    tie_breaker: ClassVar[str] = "mse"
     # No interval for the ranked metrics: a bootstrap draws fewer different artists, among whom hits are easier.
     headline: ClassVar[tuple[str, ...]] = ("mean_cosine",)
     trivial_name: ClassVar[str] = "mean vector"
@@ -52,18 +52,18 @@ class Embedding(Task, kind="embedding"):
         found = [] if self.target else ["task.target is empty: name a fact that is a vector"]
         return found if self.k >= 1 else [*found, f"task.k is {self.k}: look at 1 neighbour or more"]
 
-    def names(self, truth: Truth, classes: Sequence[str]) -> tuple[str, ...]:
+    def names(self, truth: GroundTruth, classes: Sequence[str]) -> tuple[str, ...]:
         """``target[0]``, ``target[1]``, ... for each dimension."""
-        return tuple(f"{self.target}[{i}]" for i in range(fact_values(truth, self.target, vectors=True).shape[1]))
+        return tuple(f"{self.target}[{i}]" for i in range(metadata_values(truth, self.target, vectors=True).shape[1]))
 
-    def known(self, truth: Truth) -> np.ndarray:
+    def known(self, truth: GroundTruth) -> np.ndarray:
         """The tracks that have a vector; for the cosine one with a direction."""
-        has = has_fact(truth, self.target, vectors=True)
+        has = has_metadata(truth, self.target, vectors=True)
         if self.loss_kind == "cosine":
-            has &= fact_values(truth, self.target, vectors=True).any(axis=1)
+            has &= metadata_values(truth, self.target, vectors=True).any(axis=1)
         return has
 
-    def encode(self, truth: Truth, names: Sequence[str]) -> np.ndarray:
+    def encode(self, truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
         """Vectors (tracks, dim), float32; of unit length if the loss is the cosine."""
         target = numbers(truth, self.target, vectors=True)
         if target.shape[1] != len(names):
@@ -110,15 +110,15 @@ class Embedding(Task, kind="embedding"):
         groups
             The artist of each track; None: each track is an artist.
         """
-        basic = self.some_metrics(("mean_cosine", "mse"), predictions, target)
+        basic = self.selected_metrics(("mean_cosine", "mse"), predictions, target)
         hit_rate, recall = ranked(*artist_vectors(predictions, target, groups), self.k)
         return {**basic, f"hit_rate_at_{self.k}": hit_rate, f"recall_at_{self.k}": recall}
 
-    def some_metrics(
+    def selected_metrics(
         self, wanted: Collection[str], predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
     ) -> dict[str, float]:
         if not set(wanted) <= {"mean_cosine", "mse"}:
-            return super().some_metrics(wanted, predictions, target, groups)
+            return super().selected_metrics(wanted, predictions, target, groups)
         predictions, target = self._compared(predictions, target)
         squared = np.square(predictions.astype(np.float64) - target)
         found = {"mean_cosine": float(cosines(predictions, target).mean()), "mse": float(squared.mean())}
@@ -129,7 +129,7 @@ class Embedding(Task, kind="embedding"):
         return cosines(*self._compared(predictions, target)).astype(np.float64)
 
     def _compared(self, predictions: FloatArray, target: np.ndarray) -> tuple[FloatArray, np.ndarray]:
-        predictions = judged(predictions)
+        predictions = require_finite(predictions)
         if self.loss_kind == "cosine":  # the mean of several models' unit vectors is shorter, which says nothing
             return unit_length(predictions), unit_length(target)
         return predictions, target

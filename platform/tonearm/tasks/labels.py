@@ -1,4 +1,4 @@
-"""Labels, facts and predictions of tracks as numbers, with everything that is missing named."""
+"""Labels, metadata and predictions of tracks as numbers, with everything that is missing named."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from tonearm.core.errors import DatasetError, TrainingError
-from tonearm.core.types import FloatArray, Truth
+from tonearm.core.types import FloatArray, GroundTruth
 
 NAMED_IN_MESSAGES = 20
 
 
-def label_indices(truth: Truth, names: Sequence[str]) -> list[list[int]]:
+def label_indices(truth: GroundTruth, names: Sequence[str]) -> list[list[int]]:
     """Of each track, the places of its labels among the names, in the order of its labels.
 
     Raises
@@ -36,7 +36,7 @@ def label_indices(truth: Truth, names: Sequence[str]) -> list[list[int]]:
     return [[index[label] for label in labels] for labels in truth.labels]
 
 
-def fact_values(truth: Truth, fact: str, vectors: bool) -> FloatArray:
+def metadata_values(truth: GroundTruth, fact: str, vectors: bool) -> FloatArray:
     """A fact of all tracks as float32, NaN where unknown: (tracks,), or (tracks, dim) if ``vectors``.
 
     Raises
@@ -57,21 +57,21 @@ def fact_values(truth: Truth, fact: str, vectors: bool) -> FloatArray:
     return values.astype(np.float32)
 
 
-def has_fact(truth: Truth, fact: str, vectors: bool) -> np.ndarray:
-    """Which tracks have a fact, all of it finite: bool (tracks,). Raises as :func:`fact_values`."""
-    values = fact_values(truth, fact, vectors)
+def has_metadata(truth: GroundTruth, fact: str, vectors: bool) -> np.ndarray:
+    """Which tracks have a fact, all of it finite: bool (tracks,). Raises as :func:`metadata_values`."""
+    values = metadata_values(truth, fact, vectors)
     return np.asarray(np.isfinite(values).reshape(len(values), -1).all(axis=1))
 
 
-def numbers(truth: Truth, fact: str, vectors: bool) -> FloatArray:
-    """The same as :func:`fact_values`, of tracks that all have it.
+def numbers(truth: GroundTruth, fact: str, vectors: bool) -> FloatArray:
+    """The same as :func:`metadata_values`, of tracks that all have it.
 
     Raises
     ------
     DatasetError
         Besides, if it is missing or infinite for some.
     """
-    values, missing = fact_values(truth, fact, vectors), np.flatnonzero(~has_fact(truth, fact, vectors))
+    values, missing = metadata_values(truth, fact, vectors), np.flatnonzero(~has_metadata(truth, fact, vectors))
     if len(missing):
         raise DatasetError(
             f"{len(missing)} of {len(values)} tracks have no {fact!r}, the first of them track number {missing[0]}: "
@@ -80,12 +80,12 @@ def numbers(truth: Truth, fact: str, vectors: bool) -> FloatArray:
     return values
 
 
-def stated(probabilities: np.ndarray) -> np.ndarray:
+def clip_probabilities(probabilities: np.ndarray) -> np.ndarray:
     """Probabilities in float64 within 0..1: the mean of several in float32 may lie a little beyond."""
     return np.clip(probabilities.astype(np.float64), 0, 1)
 
 
-def judged(predictions: FloatArray) -> FloatArray:
+def require_finite(predictions: FloatArray) -> FloatArray:
     """Track predictions (tracks, ...) if metrics can judge them: ranks and counts would take NaN for an answer.
 
     Raises

@@ -9,9 +9,9 @@ import torch
 from scipy.special import expit, log_softmax, logit
 
 from tonearm.core.types import FloatArray
-from tonearm.tasks.aggregate import share_of_windows_won
 from tonearm.tasks.log_loss import SMALLEST_PROBABILITY, binary_log_loss, within
 from tonearm.tasks.multi_hot import LARGEST_WEIGHT, MultiHot
+from tonearm.tasks.pooling import share_of_windows_won
 
 
 class Membership(MultiHot):
@@ -33,7 +33,7 @@ class Membership(MultiHot):
     """
 
     maximise: ClassVar[bool] = True
-    smooth: ClassVar[str] = "log_loss"
+    tie_breaker: ClassVar[str] = "log_loss"
 
     training: Literal["softmax", "multi_hot"] = "softmax"
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from tonearm.core.types import FloatArray, Truth
-from tonearm.tasks.aggregate import Pooling, pool_fitness
+from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import judged, label_indices, stated
+from tonearm.tasks.labels import clip_probabilities, label_indices, require_finite
+from tonearm.tasks.pooling import Pooling, pool_fitness
 
-LEAST_STATED = 0.5  # what is less likely is no statement that a track has a class
+MIN_STATED_PROBABILITY = 0.5  # what is less likely is no statement that a track has a class
 LARGEST_WEIGHT = 20.0  # a class of one track in thousands would otherwise rule the batches that it is in
 
 
@@ -36,7 +36,7 @@ class MultiHot(Task):
     pooling: Pooling = "mean_probability"
     class_weights: Literal["none", "balanced"] = "none"
 
-    def encode(self, truth: Truth, names: Sequence[str]) -> np.ndarray:
+    def encode(self, truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
         target = np.zeros((len(truth), len(names)), dtype=np.float32)
         for row, indices in zip(target, label_indices(truth, names), strict=True):
             row[indices] = 1
@@ -66,8 +66,8 @@ class MultiHot(Task):
 
         Of the many classes that a track does not have any model says so: with these, all would be calibrated.
         """
-        fitness = stated(judged(predictions))
-        said = fitness >= LEAST_STATED
+        fitness = clip_probabilities(require_finite(predictions))
+        said = fitness >= MIN_STATED_PROBABILITY
         if self.pooling == "vote" or not said.any():
             return None
         return fitness[said], (target > 0)[said].astype(np.float64)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tonearm.core.types import FloatArray
-from tonearm.tasks.aggregate import pool_fitness
-from tonearm.tasks.labels import judged
+from tonearm.tasks.labels import require_finite
 from tonearm.tasks.log_loss import binary_log_loss
 from tonearm.tasks.multi_hot import MultiHot, named
 from tonearm.tasks.plots import bar_plot
+from tonearm.tasks.pooling import pool_fitness
 from tonearm.tasks.ranking import average_precision, mean_average_precision, mean_roc_auc, roc_auc
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class MultiLabel(MultiHot, kind="multi_label"):
 
     primary: ClassVar[str] = "mse"
     maximise: ClassVar[bool] = False
-    smooth: ClassVar[str] = "mse"
+    tie_breaker: ClassVar[str] = "mse"
     class_measure: ClassVar[str] = "squared error"
     headline: ClassVar[tuple[str, ...]] = ("mse", "hamming_loss", "mean_average_precision")
 
@@ -68,14 +68,14 @@ class MultiLabel(MultiHot, kind="multi_label"):
         """
         return {name: figure() for name, figure in self._figures_of_merit(predictions, target).items()}
 
-    def some_metrics(
+    def selected_metrics(
         self, wanted: Collection[str], predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
     ) -> dict[str, float]:
         figures = self._figures_of_merit(predictions, target)
         return {name: figures[name]() for name in wanted}
 
     def _figures_of_merit(self, predictions: FloatArray, target: np.ndarray) -> dict[str, Callable[[], float]]:
-        answers, truth = self.answered(judged(predictions)), target > 0
+        answers, truth = self.answered(require_finite(predictions)), target > 0
         return {
             "mse": lambda: float(np.square(predictions.astype(np.float64) - target).mean()),
             "hamming_loss": lambda: float((answers != truth).mean()),
@@ -93,7 +93,7 @@ class MultiLabel(MultiHot, kind="multi_label"):
 
     def class_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
         """The squared error of each track's fitness for each class."""
-        scores: np.ndarray = np.square(judged(predictions).astype(np.float64) - target)
+        scores: np.ndarray = np.square(require_finite(predictions).astype(np.float64) - target)
         return scores
 
     def by_class(

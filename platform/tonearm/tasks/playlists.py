@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tonearm.core.types import FloatArray
-from tonearm.tasks.labels import judged
+from tonearm.tasks.labels import require_finite
 from tonearm.tasks.membership import Membership
 from tonearm.tasks.multi_hot import named
 from tonearm.tasks.plots import bar_plot
@@ -17,7 +17,7 @@ from tonearm.tasks.ranking import hits_at, mean_average_precision
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-AT = (1, 3, 5)
+TOP_K = (1, 3, 5)
 
 
 class Playlists(Membership, kind="playlists"):
@@ -42,16 +42,16 @@ class Playlists(Membership, kind="playlists"):
         target
             Multi-hot (tracks, playlists).
         """
-        predictions = judged(predictions)
+        predictions = require_finite(predictions)
         return {
-            **{f"top_{k}": float(hits_at(predictions, target, k).mean()) for k in AT},
+            **{f"top_{k}": float(hits_at(predictions, target, k).mean()) for k in TOP_K},
             "mean_average_precision": mean_average_precision(predictions, target),
             "log_loss": self.log_loss(predictions, target),
         }
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
         """1 where the fittest playlist is one that the song is on, else 0."""
-        return hits_at(judged(predictions), target, 1).astype(np.float64)
+        return hits_at(require_finite(predictions), target, 1).astype(np.float64)
 
     def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Only of sigmoids that were trained as such: softmax fixes logits up to a constant, so theirs mean nothing."""
@@ -62,7 +62,7 @@ class Playlists(Membership, kind="playlists"):
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
     ) -> dict[str, dict[str, float]]:
         """Top-1, 3 and 5 accuracy over each playlist's songs (0 where it has none), and how many they are."""
-        hits = {f"top_{k}": hits_at(predictions, target, k) for k in AT}
+        hits = {f"top_{k}": hits_at(predictions, target, k) for k in TOP_K}
         out = {}
         for i, name in enumerate(names):
             own = target[:, i] > 0

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 
 from tonearm.core.errors import DatasetError
-from tonearm.core.types import FloatArray, Truth
-from tonearm.tasks.aggregate import ValuePooling, pool_values, sigmoid
+from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import has_fact, judged, numbers
+from tonearm.tasks.labels import has_metadata, numbers, require_finite
 from tonearm.tasks.plots import scatter_plot
+from tonearm.tasks.pooling import ValuePooling, pool_values, sigmoid
 from tonearm.tasks.ranking import spearman
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Regression(Task, kind="regression"):
     uses_labels: ClassVar[bool] = False
     primary: ClassVar[str] = "mae"
     maximise: ClassVar[bool] = False
-    smooth: ClassVar[str] = "mse"
+    tie_breaker: ClassVar[str] = "mse"
     headline: ClassVar[tuple[str, ...]] = ("mae", "mse", "r2", "spearman")
     trivial_name: ClassVar[str] = "training mean"
 
@@ -81,14 +81,14 @@ class Regression(Task, kind="regression"):
         """The values that 0 and 1 of the loss's scale stand for."""
         return (0.0, 1.0) if self.low is None or self.high is None else (self.low, self.high)
 
-    def names(self, truth: Truth, classes: Sequence[str]) -> tuple[str, ...]:
+    def names(self, truth: GroundTruth, classes: Sequence[str]) -> tuple[str, ...]:
         return self.targets
 
-    def known(self, truth: Truth) -> np.ndarray:
+    def known(self, truth: GroundTruth) -> np.ndarray:
         """The tracks that have all targets."""
-        return np.asarray(np.all([has_fact(truth, name, vectors=False) for name in self.targets], axis=0))
+        return np.asarray(np.all([has_metadata(truth, name, vectors=False) for name in self.targets], axis=0))
 
-    def encode(self, truth: Truth, names: Sequence[str]) -> np.ndarray:
+    def encode(self, truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
         """Values (tracks, targets), float32, in their own unit."""
         target = np.stack([numbers(truth, name, vectors=False) for name in names], axis=1)
         low, high = self.range
@@ -129,13 +129,13 @@ class Regression(Task, kind="regression"):
         predictions, target
             (tracks, targets) in the targets' own unit.
         """
-        predictions = judged(predictions)
+        predictions = require_finite(predictions)
         each = [errors(predictions[:, i], target[:, i]) for i in range(target.shape[1])]
         return {name: float(np.mean([e[name] for e in each])) for name in each[0]}
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
         """The mean absolute error over a track's targets."""
-        scores: np.ndarray = np.abs(judged(predictions).astype(np.float64) - target).mean(axis=1)
+        scores: np.ndarray = np.abs(require_finite(predictions).astype(np.float64) - target).mean(axis=1)
         return scores
 
     def window_metrics(self, window_logits: Sequence[FloatArray], target: np.ndarray) -> dict[str, float]:

@@ -8,11 +8,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from tonearm.core.types import FloatArray, Truth
-from tonearm.tasks.aggregate import pool_fitness
+from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import judged, numbers, stated
+from tonearm.tasks.labels import clip_probabilities, numbers, require_finite
 from tonearm.tasks.log_loss import binary_log_loss, binary_log_losses
+from tonearm.tasks.pooling import pool_fitness
 from tonearm.tasks.ranking import roc_auc
 
 RELATED = "related"
@@ -32,7 +32,7 @@ class Relations(Task, kind="relations"):
     uses_labels: ClassVar[bool] = False
     primary: ClassVar[str] = "log_loss"
     maximise: ClassVar[bool] = False
-    smooth: ClassVar[str] = "log_loss"
+    tie_breaker: ClassVar[str] = "log_loss"
     headline: ClassVar[tuple[str, ...]] = ("log_loss", "roc_auc")
     trivial_name: ClassVar[str] = "share of related pairs"
 
@@ -41,17 +41,17 @@ class Relations(Task, kind="relations"):
     def problems(self) -> list[str]:
         return [] if self.dimension >= 1 else [f"dimension is {self.dimension}: a vector has at least one number"]
 
-    def names(self, truth: Truth, classes: Sequence[str]) -> tuple[str, ...]:
+    def names(self, truth: GroundTruth, classes: Sequence[str]) -> tuple[str, ...]:
         return tuple(f"vector[{i}]" for i in range(self.dimension))
 
     def answers(self, names: Sequence[str]) -> tuple[str, ...]:
         return (RELATED,)
 
-    def known(self, truth: Truth) -> np.ndarray:
+    def known(self, truth: GroundTruth) -> np.ndarray:
         """Every artist: each has its vector, and pairs are made of those that have relations."""
         return np.ones(len(truth), dtype=bool)
 
-    def encode(self, truth: Truth, names: Sequence[str]) -> np.ndarray:
+    def encode(self, truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
         return numbers(truth, RELATED, vectors=False)
 
     def loss(self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
@@ -64,7 +64,7 @@ class Relations(Task, kind="relations"):
         self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
     ) -> dict[str, float]:
         """Log loss (nats), area under the ROC curve, and accuracy at one half."""
-        p = judged(predictions)[:, 0]
+        p = require_finite(predictions)[:, 0]
         return {
             "log_loss": binary_log_loss(p, target),
             "roc_auc": roc_auc(p, target),
@@ -73,11 +73,11 @@ class Relations(Task, kind="relations"):
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
         """The log loss (nats) of each pair."""
-        return binary_log_losses(judged(predictions)[:, 0], target)
+        return binary_log_losses(require_finite(predictions)[:, 0], target)
 
     def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The probability that each pair is related, and whether it is."""
-        return stated(judged(predictions)[:, 0]), (target > 0).astype(np.float64)
+        return clip_probabilities(require_finite(predictions)[:, 0]), (target > 0).astype(np.float64)
 
     def trivial(self, target: np.ndarray, outputs: int) -> FloatArray:
         return np.array([target.mean()], dtype=np.float32)

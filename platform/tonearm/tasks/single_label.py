@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from tonearm.core.types import FloatArray, Truth
-from tonearm.tasks.aggregate import Pooling, pool_probabilities
+from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import judged, label_indices, stated
+from tonearm.tasks.labels import clip_probabilities, label_indices, require_finite
 from tonearm.tasks.log_loss import SMALLEST_PROBABILITY
 from tonearm.tasks.plots import bar_plot, confusion_plot
+from tonearm.tasks.pooling import Pooling, pool_probabilities
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ class SingleLabel(Task, kind="single_label"):
     primary: ClassVar[str] = "f1_micro"
     maximise: ClassVar[bool] = True
     needs_classes: ClassVar[bool] = True
-    smooth: ClassVar[str] = "log_loss"
+    tie_breaker: ClassVar[str] = "log_loss"
     headline: ClassVar[tuple[str, ...]] = ("f1_micro", "f1_macro")
     trivial_name: ClassVar[str] = "majority class"
 
@@ -53,7 +53,7 @@ class SingleLabel(Task, kind="single_label"):
             return [f"task.label_smoothing is {self.label_smoothing}: it must be at least 0 and below 1"]
         return []
 
-    def encode(self, truth: Truth, names: Sequence[str]) -> np.ndarray:
+    def encode(self, truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
         return np.array([indices[0] for indices in label_indices(truth, names)], dtype=np.int64)
 
     def weights(self, target: np.ndarray, outputs: int) -> torch.Tensor | None:
@@ -83,7 +83,7 @@ class SingleLabel(Task, kind="single_label"):
         target
             Class indices (tracks,).
         """
-        predictions = judged(predictions)
+        predictions = require_finite(predictions)
         confusion = confusion_matrix(target, predictions.argmax(axis=1), predictions.shape[1])
         own = predictions[np.arange(len(target)), target]
         present = confusion.sum(axis=1) > 0
@@ -101,12 +101,12 @@ class SingleLabel(Task, kind="single_label"):
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
         """1 for the right class, 0 for another."""
-        right: np.ndarray = judged(predictions).argmax(axis=1) == target
+        right: np.ndarray = require_finite(predictions).argmax(axis=1) == target
         return right.astype(np.float64)
 
     def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """The highest probability of each track, and whether that class is right (Guo et al. 2017); None of votes."""
-        highest = stated(judged(predictions).max(axis=1))
+        highest = clip_probabilities(require_finite(predictions).max(axis=1))
         return None if self.pooling == "vote" else (highest, self.track_scores(predictions, target))
 
     def by_class(

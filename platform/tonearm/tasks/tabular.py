@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tonearm.core.types import FloatArray, Truth
-from tonearm.tasks.aggregate import pool_probabilities
-from tonearm.tasks.labels import judged, label_indices, stated
+from tonearm.core.types import FloatArray, GroundTruth
+from tonearm.tasks.labels import clip_probabilities, label_indices, require_finite
 from tonearm.tasks.log_loss import SMALLEST_PROBABILITY
 from tonearm.tasks.membership import Membership, labelled, mean_share, spread
 from tonearm.tasks.multi_hot import named
 from tonearm.tasks.plots import bar_plot
+from tonearm.tasks.pooling import pool_probabilities
 from tonearm.tasks.ranking import hits_at
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Tabular(Membership, kind="tabular"):
 
     first_label: bool = False
 
-    def encode(self, truth: Truth, names: Sequence[str]) -> np.ndarray:
+    def encode(self, truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
         if not self.first_label:
             return super().encode(truth, names)
         first = [indices[0] for indices in label_indices(truth, names)]
@@ -73,7 +73,7 @@ class Tabular(Membership, kind="tabular"):
         target
             Multi-hot (tracks, classes).
         """
-        predictions = judged(predictions)
+        predictions = require_finite(predictions)
         return {
             "categorical_accuracy": float((predictions.argmax(axis=1) == target.argmax(axis=1)).mean()),
             "any_accuracy": float(hits_at(predictions, target, 1).mean()),
@@ -82,13 +82,13 @@ class Tabular(Membership, kind="tabular"):
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
         """1 for the class that categorical accuracy counts as right, 0 for another."""
-        right: np.ndarray = judged(predictions).argmax(axis=1) == target.argmax(axis=1)
+        right: np.ndarray = require_finite(predictions).argmax(axis=1) == target.argmax(axis=1)
         return right.astype(np.float64)
 
     def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """The highest probability of each track, and whether categorical accuracy counts that class as right; None of
         votes."""
-        highest = stated(judged(predictions).max(axis=1))
+        highest = clip_probabilities(require_finite(predictions).max(axis=1))
         return None if self.pooling == "vote" else (highest, self.track_scores(predictions, target))
 
     def by_class(

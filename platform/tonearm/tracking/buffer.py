@@ -9,11 +9,17 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from tonearm.tracking.log import MOST_METRICS, MOST_TAGS, Entry, RunWriter, numbers
-from tonearm.tracking.patience import FIRST_PAUSE, ask_quickly, is_away, pauses, reason_of
+from tonearm.tracking.log import MAX_METRICS, MAX_TAGS, LogEntry, RunWriter, numeric_values
+from tonearm.tracking.retry import (
+    MIN_RETRY_DELAY,
+    backoff_delays,
+    disable_client_retries,
+    error_summary,
+    is_unavailable,
+)
 from tonearm.tracking.system import PEAK_MEMORY, SystemMetrics
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class _ClosedError(Exception):
@@ -23,7 +29,7 @@ class _ClosedError(Exception):
 class BufferedRun:
     """Writes one run from a thread of its own: opens it, sends what is queued, samples the machine.
 
-    While the server is away (see :func:`tonearm.tracking.patience.is_away`) everything stays queued, in order and
+    While the server is away (see :func:`tonearm.tracking.retry.is_unavailable`) everything stays queued, in order and
     with the time at which it was handed over. What the server refuses is dropped with a line on stderr. The thread
     dies with the process; what was not sent then is in the trial's folder, and the driver completes the run.
 
@@ -47,25 +53,25 @@ class BufferedRun:
         # Here and not in the thread: two threads that import what depends on each other may see half a module.
         import mlflow  # noqa: F401
 
-        ask_quickly()
+        disable_client_retries()
         self._opening = (experiment, name, parent, dict(params or {}), dict(tags or {}))
         self._system_seconds = system_seconds
-        self._queue: deque[Entry] = deque()
+        self._queue: deque[LogEntry] = deque()
         self._changed = threading.Condition()
         self._deadline: float | None = None  # of the time.monotonic() clock, once it is to end
         self._refused = 0
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._system: SystemMetrics | None = None
         self._thread = threading.Thread(target=self._work, name=f"tracking of {name}", daemon=True)
         self._thread.start()
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Queue figures of a step (an epoch), with the time of this call; what is no number is left out."""
-        self._put(Entry(metrics=numbers(values), step=step))
+        self._put(LogEntry(metrics=numeric_values(values), step=step))
 
     def tag(self, key: str, value: str) -> None:
         """Queue a tag."""
-        self._put(Entry(tags={key: value}))
+        self._put(LogEntry(tags={key: value}))
 
     def close(self, wait_seconds: float = 5.0) -> int:
         """End the thread, which tries for so long to send what is left. The run stays open: the driver ends it.
@@ -82,15 +88,15 @@ class BufferedRun:
         with self._changed:
             return len(self._queue) + self._refused
 
-    def _put(self, entry: Entry) -> None:
+    def _put(self, entry: LogEntry) -> None:
         with self._changed:
             self._queue.append(entry)
             self._changed.notify()
 
     def _work(self) -> None:
         try:
-            writer = self._insist(RunWriter.open, *self._opening)
-            steps = self._insist(writer.steps, PEAK_MEMORY)
+            writer = self._retry(RunWriter.open, *self._opening)
+            steps = self._retry(writer.steps, PEAK_MEMORY)
             self._system = SystemMetrics(self._system_seconds, max(steps, default=-1) + 1)
             while not self._is_closing():
                 self._wait_for_work()
@@ -101,26 +107,26 @@ class BufferedRun:
         except _ClosedError:
             pass
         except Exception as error:  # the run cannot be had: figures stay where the trial keeps them
-            self._tell(f"run {self._opening[1]!r} is not tracked", error)
+            self._report_once(f"run {self._opening[1]!r} is not tracked", error)
 
-    def _insist(self, function: Callable[..., Answer], *args: Any) -> Answer:
+    def _retry(self, function: Callable[..., Result], *args: Any) -> Result:
         """Call until the server answers; a refusal is raised, and :class:`_ClosedError` when time is over."""
-        delays = pauses()
+        delays = backoff_delays()
         while True:
             if self._deadline is not None and time.monotonic() > self._deadline:
                 raise _ClosedError
             try:
                 return function(*args)
             except Exception as error:
-                if not is_away(error):
+                if not is_unavailable(error):
                     raise
-            self._rest(next(delays))
+            self._wait_before_retry(next(delays))
             self._sample()
 
     def _send_all(self, writer: RunWriter) -> None:
         while batch := self._batch():
             try:
-                self._insist(writer.log, batch)
+                self._retry(writer.log, batch)
                 self._sent(len(batch))
             except _ClosedError:
                 raise
@@ -128,25 +134,25 @@ class BufferedRun:
                 for entry in batch:
                     self._send_one(writer, entry)
 
-    def _send_one(self, writer: RunWriter, entry: Entry) -> None:
+    def _send_one(self, writer: RunWriter, entry: LogEntry) -> None:
         try:
-            self._insist(writer.log, [entry])
+            self._retry(writer.log, [entry])
         except _ClosedError:
             raise
         except Exception as error:
             self._refused += 1
             what = f"the tags {sorted(entry.tags)}" if entry.tags else f"metrics of step {entry.step}"
-            self._tell(f"run {self._opening[1]!r}: MLflow refused {what}, which are left out", error)
+            self._report_once(f"run {self._opening[1]!r}: MLflow refused {what}, which are left out", error)
         self._sent(1)
 
-    def _batch(self) -> list[Entry]:
+    def _batch(self) -> list[LogEntry]:
         """The first entries that fit into one request of each kind; at least one if there is one."""
-        batch: list[Entry] = []
+        batch: list[LogEntry] = []
         metrics = tags = 0
         with self._changed:
             for entry in self._queue:
                 metrics, tags = metrics + len(entry.metrics), tags + len(entry.tags)
-                if batch and (metrics > MOST_METRICS or tags > MOST_TAGS):
+                if batch and (metrics > MAX_METRICS or tags > MAX_TAGS):
                     break
                 batch.append(entry)
         return batch
@@ -159,7 +165,7 @@ class BufferedRun:
     def _sample(self, now: bool = False) -> None:
         if self._system is not None and (now or self._system.seconds_left() == 0):
             step = self._system.step
-            self._put(Entry(metrics=self._system.sample(), step=step))
+            self._put(LogEntry(metrics=self._system.sample(), step=step))
 
     def _is_closing(self) -> bool:
         with self._changed:
@@ -170,16 +176,16 @@ class BufferedRun:
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._deadline is not None, left)
 
-    def _rest(self, seconds: float) -> None:
+    def _wait_before_retry(self, seconds: float) -> None:
         """Wait before a new attempt; closing ends the wait."""
         if self._is_closing():
-            time.sleep(FIRST_PAUSE)
+            time.sleep(MIN_RETRY_DELAY)
         else:
             with self._changed:
                 self._changed.wait_for(lambda: self._deadline is not None, seconds)
 
-    def _tell(self, what: str, error: Exception) -> None:
-        reason = reason_of(error)
-        if reason not in self._told:  # what is refused each epoch is told once
+    def _report_once(self, what: str, error: Exception) -> None:
+        reason = error_summary(error)
+        if reason not in self._reported:  # what is refused each epoch is told once
             print(f"{what}: {reason}", file=sys.stderr, flush=True)
-        self._told.add(reason)
+        self._reported.add(reason)

@@ -17,7 +17,7 @@ from tonearm.core.errors import TrackingError
 from tonearm.core.seeding import digest
 from tonearm.tracking import names
 from tonearm.tracking.environment import environment, environment_digest, provenance
-from tonearm.tracking.patience import address
+from tonearm.tracking.retry import address
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-LONGEST_PARAMETER = 500  # characters; databases of older servers take no more
-MOST_METRICS, MOST_PARAMS, MOST_TAGS = 1000, 100, 100  # of one request
+MAX_PARAM_LENGTH = 500  # characters; databases of older servers take no more
+MAX_METRICS, MAX_PARAMS, MAX_TAGS = 1000, 100, 100  # of one request
 ENVIRONMENT_FILE = "environment.txt"
 SERVERS = ("http://", "https://", "databricks", "uc:")  # they alone know where artifacts go
 
@@ -75,11 +75,11 @@ def _make_tables(uri: str) -> None:
             raise TrackingError(f"MLflow at {address()} needs {error.name}: pip install 'tonearm[server]'") from error
         sqlalchemy.inspect(engine).get_table_names()
         engine.dispose()
-    with _alone("tables", uri):
+    with _process_lock("tables", uri):
         mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def _alone(*what: str) -> BaseFileLock:
+def _process_lock(*what: str) -> BaseFileLock:
     """A lock that one process of this machine has at a time; one of 256 files, which stay."""
     from filelock import FileLock
 
@@ -106,7 +106,7 @@ def experiment_id(name: str) -> str:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LogEntry:
     """What was handed over at one time: metrics of a step, or tags.
 
     Attributes
@@ -121,8 +121,8 @@ class Entry:
     time: int = field(default_factory=lambda: int(time.time() * 1000))
 
 
-def numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """The values that are numbers."""
+def numeric_values(values: Mapping[str, Any]) -> dict[str, float]:
+    """The values that are numeric_values."""
     return {k: float(v) for k, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)}
 
 
@@ -165,7 +165,7 @@ class RunWriter:
             and in runs without a parent as the artifact ``environment.txt``.
         """
         api, experiment_of_run = client(), experiment_id(experiment)
-        with _alone("run", home.tracking_uri(), experiment, name, parent or ""):
+        with _process_lock("run", home.tracking_uri(), experiment, name, parent or ""):
             run = _find(api, experiment_of_run, name, parent)
             if run is None:
                 nested = {names.PARENT_RUN: parent, names.ENVIRONMENT: environment_digest()} if parent else {}
@@ -183,18 +183,18 @@ class RunWriter:
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log figures of a step (an epoch); what is no number is left out."""
-        self.log([Entry(metrics=numbers(values), step=step)])
+        self.log([LogEntry(metrics=numeric_values(values), step=step)])
 
-    def log(self, entries: Sequence[Entry]) -> None:
+    def log(self, entries: Sequence[LogEntry]) -> None:
         """Log what was handed over at several times, in as few requests as MLflow's limits allow."""
         from mlflow.entities import Metric, RunTag
 
         metrics = [Metric(k, v, e.time, e.step) for e in entries for k, v in e.metrics.items()]
         tags = [RunTag(k, v) for k, v in {k: v for e in entries for k, v in e.tags.items()}.items()]
-        for start in range(0, len(metrics), MOST_METRICS):
-            self._client.log_batch(self.run_id, metrics=metrics[start : start + MOST_METRICS])
-        for start in range(0, len(tags), MOST_TAGS):
-            self._client.log_batch(self.run_id, tags=tags[start : start + MOST_TAGS])
+        for start in range(0, len(metrics), MAX_METRICS):
+            self._client.log_batch(self.run_id, metrics=metrics[start : start + MAX_METRICS])
+        for start in range(0, len(tags), MAX_TAGS):
+            self._client.log_batch(self.run_id, tags=tags[start : start + MAX_TAGS])
 
     def tag(self, key: str, value: str) -> None:
         """Set a tag."""
@@ -230,9 +230,9 @@ class RunWriter:
     def _params(self, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
-        values = [Param(k, str(v)[:LONGEST_PARAMETER]) for k, v in params.items()]
-        for start in range(0, len(values), MOST_PARAMS):
-            self._client.log_batch(self.run_id, params=values[start : start + MOST_PARAMS])
+        values = [Param(k, str(v)[:MAX_PARAM_LENGTH]) for k, v in params.items()]
+        for start in range(0, len(values), MAX_PARAMS):
+            self._client.log_batch(self.run_id, params=values[start : start + MAX_PARAMS])
 
 
 def _find(api: MlflowClient, experiment: str, name: str, parent: str | None) -> Run | None:

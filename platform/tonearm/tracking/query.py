@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from tonearm.core.errors import TrackingError
 from tonearm.tracking import names
 from tonearm.tracking.log import client
-from tonearm.tracking.patience import address, is_away
+from tonearm.tracking.retry import address, is_unavailable
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-SHORTEST_BEGINNING = 4
+MIN_PREFIX_LENGTH = 4
 PAGE = 1000  # runs of one request
 NOT_IN_NAMES = "'\"%"  # what a search cannot hold; no id and no name of ours does
 
@@ -78,8 +78,8 @@ def find_runs(text: str) -> list[RunSummary]:
         whole = [r for key in ("run_id", "run_name") for r in _search(places, f"attributes.{key} = '{text}'")]
         if whole:
             return whole
-        if len(text) < SHORTEST_BEGINNING:
-            raise TrackingError(f"no run is called {text!r}; a beginning needs {SHORTEST_BEGINNING} characters")
+        if len(text) < MIN_PREFIX_LENGTH:
+            raise TrackingError(f"no run is called {text!r}; a beginning needs {MIN_PREFIX_LENGTH} characters")
         for key in ("run_id", "run_name"):
             for run in _search(places, f"attributes.{key} LIKE '{text}%'"):
                 whose = run.run_id if key == "run_id" else run.name
@@ -95,7 +95,7 @@ def find_runs(text: str) -> list[RunSummary]:
     raise TrackingError(f"MLflow at {address()} has no run whose id or name is or begins with {text!r}; {known}")
 
 
-def children_of(run_id: str, name: str = "") -> list[RunSummary]:
+def child_runs(run_id: str, name: str = "") -> list[RunSummary]:
     """The runs nested directly in a run, or those of one name; by name; none is no error.
 
     A stage of a recipe may lie in another experiment than its parent: that of its own data.
@@ -103,7 +103,7 @@ def children_of(run_id: str, name: str = "") -> list[RunSummary]:
     return _children(run_id, _experiments(), name)
 
 
-def leaves_of(run_id: str) -> list[RunSummary]:
+def leaf_runs(run_id: str) -> list[RunSummary]:
     """The runs below a run, however deep, that hold no others; the run itself if it holds none.
 
     Raises
@@ -136,7 +136,7 @@ def get_run(run_id: str) -> RunSummary:
     return found
 
 
-def history_of(run_id: str, metric: str) -> list[tuple[int, float]]:
+def metric_history(run_id: str, metric: str) -> list[tuple[int, float]]:
     """Step and value of all that was logged of a metric, by step; of several at one step the last."""
     logged = sorted(client().get_metric_history(run_id, metric), key=lambda m: (m.step, m.timestamp))
     return sorted({int(m.step): float(m.value) for m in logged}.items())
@@ -194,7 +194,7 @@ def registered(dataset: str, alias: str) -> RegisteredVersion | None:
     try:
         found = client().get_model_version_by_alias(names.model_name(dataset), alias)
     except MlflowException as error:
-        if is_away(error):
+        if is_unavailable(error):
             raise
         return None
     return RegisteredVersion(str(found.version), str(found.run_id), dict(found.tags))

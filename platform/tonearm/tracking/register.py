@@ -12,14 +12,19 @@ import numpy as np
 from tonearm.core.errors import TrackingError
 from tonearm.tracking import names
 from tonearm.tracking.log import client
-from tonearm.tracking.patience import is_away
+from tonearm.tracking.retry import is_unavailable
 
 EXAMPLE_SECONDS = 30
 EXAMPLE_RATE = 22050
 
 
 def register_candidate(
-    bundle: str, run_id: str, dataset: str, classes: Sequence[str], tags: Mapping[str, str] | None = None
+    bundle: str,
+    run_id: str,
+    dataset: str,
+    classes: Sequence[str],
+    code: Path,
+    tags: Mapping[str, str] | None = None,
 ) -> str:
     """Log a bundle to a run, register it as ``tonearm-<dataset>`` and give it the alias ``candidate``.
 
@@ -27,6 +32,8 @@ def register_candidate(
     ----------
     bundle
         Local folder of an ensemble.
+    code
+        The file that MLflow runs to load the model; it is kept with it.
     tags
         Of the version: its validation score, the signature of its data.
 
@@ -41,7 +48,6 @@ def register_candidate(
 
     from tonearm import __version__
 
-    code = Path(__file__).with_name("pyfunc_model.py")
     outputs: list[ColSpec | TensorSpec] = [ColSpec("string", "label"), *(ColSpec("double", c) for c in classes)]
     api = client()
     with mlflow.start_run(run_id=run_id):
@@ -79,7 +85,7 @@ def promote(dataset: str, version: str) -> None:
         api.set_model_version_tag(name, version, names.PROMOTED_AT, now)
         api.set_registered_model_alias(name, names.CHAMPION, version)
     except MlflowException as error:
-        if is_away(error):
+        if is_unavailable(error):
             raise
         raise TrackingError(f"{name} version {version} cannot be promoted: {error}") from error
 

@@ -35,10 +35,10 @@ def run_baseline(
     started = time.monotonic()
     storage.write_json(storage.join(folder.uri, "config.json"), config.to_dict())
     stores = {r.store_name(): FeatureStore(copy_to_node(store_uri(features, r), cache)) for r in config.features}
-    names = config.task.names(truth_of(manifest.tracks, manifest.facts), manifest.classes)
+    names = config.task.names(truth_of(manifest.tracks, manifest.metadata), manifest.classes)
     tracks = {split: manifest.of(split) for split in ("train", "validation", "test")}
-    inputs = {split: design_matrix(config, own, stores, manifest.facts) for split, own in tracks.items()}
-    targets = {split: config.task.encode(truth_of(own, manifest.facts), names) for split, own in tracks.items()}
+    inputs = {split: design_matrix(config, own, stores, manifest.metadata) for split, own in tracks.items()}
+    targets = {split: config.task.encode(truth_of(own, manifest.metadata), names) for split, own in tracks.items()}
     groups = [t.group for t in tracks["train"]]
     fitted = fit_baseline(config, inputs["train"], targets["train"], groups, len(names))
     metrics: dict[str, Any] = {}
@@ -48,7 +48,7 @@ def run_baseline(
         own = [t.group for t in tracks[split]]
         scores = config.task.metrics(predictions, targets[split], own)
         if split == "train":
-            metrics["train_loss"] = scores[config.task.smooth]
+            metrics["train_loss"] = scores[config.task.tie_breaker]
             continue
         if split == "validation":
             metrics |= {f"validation_{k}": v for k, v in scores.items()}

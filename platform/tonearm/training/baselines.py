@@ -1,4 +1,4 @@
-"""Baselines: estimators of scikit-learn on summaries of stored features and on facts, behind fit and predict.
+"""Baselines: estimators of scikit-learn on summaries of stored features and on metadata, behind fit and predict.
 
 A baseline is tracked like any run, but makes no bundle: nothing of it is served.
 """
@@ -15,14 +15,14 @@ from tonearm.core.config import Config
 from tonearm.core.errors import DatasetError, StoreError, TrainingError
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
-from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Track
+from tonearm.datasets.metadata import Metadata
 from tonearm.features.base import Representation
-from tonearm.features.store import FeatureStore, Stored, track_key
+from tonearm.features.store import FeatureStore, StoredClip, track_key
 from tonearm.tasks.base import Task
 from tonearm.tasks.playlists import Playlists
 from tonearm.training.config import DatasetRef
-from tonearm.training.estimators import Estimator, Function
+from tonearm.training.estimators import Estimator, PredictFunction
 
 
 class BaselineConfig(Config):
@@ -34,7 +34,7 @@ class BaselineConfig(Config):
         Each stands for a track by the mean and the deviation of each of its rows over the frames of all clips, of
         stored values: normalisation plays no part.
     columns
-        Facts: numbers, or vectors of numbers.
+        Metadata: numbers, or vectors of numbers.
     estimator
         What learns of them.
     task
@@ -63,7 +63,7 @@ class BaselineConfig(Config):
 
 
 def design_matrix(
-    config: BaselineConfig, tracks: Sequence[Track], stores: Mapping[str, FeatureStore], facts: Facts
+    config: BaselineConfig, tracks: Sequence[Track], stores: Mapping[str, FeatureStore], metadata: Metadata
 ) -> FloatArray:
     """What an estimator sees of some tracks.
 
@@ -71,7 +71,7 @@ def design_matrix(
     ----------
     stores
         By :meth:`Representation.store_name`.
-    facts
+    metadata
         With a row for each of the tracks, where the config names columns.
 
     Returns
@@ -95,19 +95,19 @@ def design_matrix(
         if store is None:
             raise StoreError(f"no store of {feature.brief()} ({feature.store_name()}) was given: extract it first")
         blocks.append(np.stack([_summary(store.read_clips(track_key(t.content, config.clip))) for t in tracks]))
-    blocks += [_fact(config.estimator, [t.track_id for t in tracks], column, facts) for column in config.columns]
+    blocks += [_fact(config.estimator, [t.track_id for t in tracks], column, metadata) for column in config.columns]
     return np.concatenate(blocks, axis=1, dtype=np.float32, casting="same_kind")
 
 
-def _summary(clips: Sequence[Stored]) -> np.ndarray:
+def _summary(clips: Sequence[StoredClip]) -> np.ndarray:
     """Mean and deviation of each row over the frames of all clips, float64 (2 x planes x rows,)."""
     rows = np.concatenate([c.values.reshape(-1, c.frames) for c in clips], axis=1).astype(np.float32)
     return np.concatenate([rows.mean(axis=1, dtype=np.float64), rows.std(axis=1, dtype=np.float64)])
 
 
-def _fact(estimator: Estimator, track_ids: Sequence[str], column: str, facts: Facts) -> np.ndarray:
+def _fact(estimator: Estimator, track_ids: Sequence[str], column: str, metadata: Metadata) -> np.ndarray:
     """A column of these tracks, float64 (tracks, dim)."""
-    values = facts.of(track_ids, column)
+    values = metadata.of(track_ids, column)
     if values.dtype.kind not in "if":
         raise DatasetError(f"the fact {column!r} is text: an estimator takes numbers, name another column")
     numbers = values.reshape(len(track_ids), -1).astype(np.float64)
@@ -149,7 +149,7 @@ class FittedBaseline:
     columns: int
     outputs: int
     present: np.ndarray
-    probabilities: Function
+    probabilities: PredictFunction
 
     def predict(self, x: FloatArray) -> FloatArray:
         """Probabilities of tracks.

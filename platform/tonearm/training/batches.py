@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from tonearm.core.seeding import derive_seed
-from tonearm.core.types import Truth
-from tonearm.datasets.facts import Facts
+from tonearm.core.types import GroundTruth
 from tonearm.datasets.manifest import Split, Track
+from tonearm.datasets.metadata import Metadata
 from tonearm.features.augment import augment, draw_gains, step_seed
 from tonearm.features.base import Representation
 from tonearm.features.store import FeatureStore
 from tonearm.models.base import WINDOWS_AT_ONCE, Inputs
 from tonearm.training.config import TrialConfig
-from tonearm.training.readers import Fitted, Place, Reader, StoreReader, make_reader
+from tonearm.training.readers import FittedTransform, Reader, StoreReader, WindowPosition, make_reader
 
 __all__ = ["Batch", "Batches", "Examples", "truth_of"]
 
@@ -45,7 +45,7 @@ class Examples(Protocol):
         """What the network's outputs stand for."""
 
     @property
-    def fitted(self) -> dict[str, Fitted]:
+    def fitted(self) -> dict[str, FittedTransform]:
         """What the training split says of each input, which the bundle keeps."""
 
     def ids(self, split: Split) -> list[str]:
@@ -67,17 +67,17 @@ class Examples(Protocol):
         """The groups of a split's tracks."""
 
 
-def truth_of(tracks: Sequence[Track], facts: Facts | None = None) -> Truth:
+def truth_of(tracks: Sequence[Track], metadata: Metadata | None = None) -> GroundTruth:
     """What a task makes targets of."""
     ids = [t.track_id for t in tracks]
-    values = {name: facts.of(ids, name) for name in facts} if facts is not None and len(facts) else {}
-    return Truth([t.all_labels for t in tracks], [t.group for t in tracks], values)
+    values = {name: metadata.of(ids, name) for name in metadata} if metadata is not None and len(metadata) else {}
+    return GroundTruth([t.all_labels for t in tracks], [t.group for t in tracks], values)
 
 
 class Batches:
     """The batches of one data set for one trial.
 
-    Order and places of training windows are a function of seed, epoch and track id alone, so that a resumed trial
+    Order and positions of training windows are a function of seed, epoch and track id alone, so that a resumed trial
     sees what an undisturbed one would.
 
     Parameters
@@ -90,7 +90,7 @@ class Batches:
         What the network's outputs stand for: see :meth:`Task.names`.
     stores
         Of the representation, or of each of them by its input's name; none where nothing is heard.
-    facts
+    metadata
         Of the tracks.
     """
 
@@ -100,19 +100,19 @@ class Batches:
         tracks: Sequence[Track],
         names: Sequence[str],
         stores: FeatureStore | Mapping[str, FeatureStore] | None = None,
-        facts: Facts | None = None,
+        metadata: Metadata | None = None,
     ) -> None:
-        self.config, self._names, self.facts = config, tuple(names), facts if facts is not None else Facts()
+        self.config, self._names, self.metadata = config, tuple(names), metadata if metadata is not None else Metadata()
         self._tracks: dict[str, list[Track]] = {}
         for t in sorted(tracks, key=lambda t: t.track_id):
             self._tracks.setdefault(t.split or "", []).append(t)
         by_name = {"": stores} if isinstance(stores, FeatureStore) else dict(stores or {})
         ordered = [t for split in self._tracks.values() for t in split]
         self.readers: dict[str, Reader] = {
-            name: make_reader(feature, config, ordered, by_name.get(name), self.facts)
+            name: make_reader(feature, config, ordered, by_name.get(name), self.metadata)
             for name, feature in config.feature.parts().items()
         }
-        self._heard = next((r for r in self.readers.values() if isinstance(r, StoreReader)), None)
+        self._audio_reader = next((r for r in self.readers.values() if isinstance(r, StoreReader)), None)
         self._targets: dict[str, np.ndarray] = {}
 
     @property
@@ -127,12 +127,12 @@ class Batches:
         return self._tracks.get(split, [])
 
     @property
-    def fitted(self) -> dict[str, Fitted]:
+    def fitted(self) -> dict[str, FittedTransform]:
         return {name: reader.fitted for name, reader in self.readers.items()}
 
     def targets(self, split: Split) -> np.ndarray:
         if split not in self._targets:
-            self._targets[split] = self.config.task.encode(truth_of(self.tracks(split), self.facts), self.classes)
+            self._targets[split] = self.config.task.encode(truth_of(self.tracks(split), self.metadata), self.classes)
         return self._targets[split]
 
     def groups(self, split: Split) -> list[str]:
@@ -151,8 +151,8 @@ class Batches:
             seed = step_seed(config.seed, epoch, step)
             gains = draw_gains(config.augment, len(chosen), seed)
             of = [tracks[i] for i in chosen]
-            places = [self._heard.draw(t, rng) if self._heard else Place() for t in of]
-            inputs = {name: reader.read(of, places, gains, seed) for name, reader in self.readers.items()}
+            positions = [self._audio_reader.draw(t, rng) if self._audio_reader else WindowPosition() for t in of]
+            inputs = {name: reader.read(of, positions, gains, seed) for name, reader in self.readers.items()}
             truth, ids = torch.from_numpy(targets[chosen]), [t.track_id for t in of]
             if not isinstance(config.feature, Representation):
                 yield Batch(inputs.get("", inputs), truth, ids)

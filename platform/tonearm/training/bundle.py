@@ -14,13 +14,13 @@ import torch
 
 from tonearm.core import storage
 from tonearm.core.errors import BundleError, ConfigError, DatasetError
-from tonearm.datasets.words import Vocabulary
+from tonearm.datasets.vocabulary import Vocabulary
 from tonearm.features.base import Feature, Representation
-from tonearm.features.given import Table, TableScaling, Tokens
-from tonearm.features.scaling import Scaling
+from tonearm.features.metadata import TableFeature, TableScaling, TokensFeature
+from tonearm.features.normalisation import TrainingStatistics
 from tonearm.models.base import Inputs, Network, in_chunks
 from tonearm.training.config import TrialConfig
-from tonearm.training.readers import Fitted
+from tonearm.training.readers import FittedTransform
 
 FORMAT_VERSION = 4  # 2: scaling; 3: a scaling for each input; 4: vocabularies
 DESCRIPTION = "bundle.json"
@@ -50,15 +50,15 @@ class Bundle:
     classes: tuple[str, ...]
     metrics: dict[str, float]
     network: Network
-    fitted: Mapping[str, Fitted] = field(default_factory=dict)
+    fitted: Mapping[str, FittedTransform] = field(default_factory=dict)
 
-    def scaling_of(self, name: str) -> Scaling | None:
+    def scaling_of(self, name: str) -> TrainingStatistics | None:
         """Of a representation, by the name of its input."""
         own = self.fitted.get(name)
-        return own if isinstance(own, Scaling) else None
+        return own if isinstance(own, TrainingStatistics) else None
 
     @property
-    def scaling(self) -> Scaling | None:
+    def scaling(self) -> TrainingStatistics | None:
         """Of the one representation."""
         return self.scaling_of("")
 
@@ -112,7 +112,7 @@ def load_bundle(uri: str) -> Bundle:
     return Bundle(config, classes, metrics, network.eval(), fitted)
 
 
-def _fitted(noted: Mapping[str, Any] | None) -> Fitted:
+def _fitted(noted: Mapping[str, Any] | None) -> FittedTransform:
     if not noted:
         return None
     if "words" in noted:
@@ -120,19 +120,25 @@ def _fitted(noted: Mapping[str, Any] | None) -> Fitted:
             raise ValueError(f"its words are {noted['words']!r}, no list")
         return Vocabulary(tuple(noted["words"]))
     if "deviation" in noted:
-        return Scaling(float(noted["mean"]), float(noted["deviation"]))
+        return TrainingStatistics(float(noted["mean"]), float(noted["deviation"]))
     return TableScaling(*(tuple(float(v) for v in noted[name]) for name in ("shift", "scale", "mean")))
 
 
-def _require_fitted(name: str, feature: Feature, found: Fitted) -> None:
+def _require_fitted(name: str, feature: Feature, found: FittedTransform) -> None:
     """Check that what an input needs of the training split is there; ``name`` is the input's."""
-    if isinstance(feature, Representation) and feature.normalisation == "training" and not isinstance(found, Scaling):
+    if (
+        isinstance(feature, Representation)
+        and feature.normalisation == "training"
+        and not isinstance(found, TrainingStatistics)
+    ):
         raise ValueError(f"input {name!r} lacks the training split's mean and deviation, which its normalisation needs")
-    if isinstance(feature, Table):
+    if isinstance(feature, TableFeature):
         columns = (found.shift, found.scale, found.mean) if isinstance(found, TableScaling) else ()
         if [len(numbers) for numbers in columns] != [feature.size] * 3:
             raise ValueError(f"input {name!r} lacks the training split's scaling of its {feature.size} columns")
-    if isinstance(feature, Tokens) and not (isinstance(found, Vocabulary) and len(found.words) <= feature.vocabulary):
+    if isinstance(feature, TokensFeature) and not (
+        isinstance(found, Vocabulary) and len(found.words) <= feature.vocabulary
+    ):
         raise ValueError(f"input {name!r} lacks a vocabulary of at most {feature.vocabulary} words")
 
 

@@ -10,11 +10,11 @@ from tonearm.core.errors import ConfigError
 from tonearm.core.types import InputSpec
 from tonearm.features.augment import AugmentConfig
 from tonearm.features.base import Feature, Representation
-from tonearm.models.base import ModelConfig, Specs
+from tonearm.models.base import InputSpecs, ModelConfig
 from tonearm.tasks.base import Task
 from tonearm.training.optim import OptimConfig
 
-LEAST_FILLED_SECONDS = 1.0
+MIN_FILLED_SECONDS = 1.0
 
 __all__ = ["DatasetRef", "EnsembleConfig", "MeanConfig", "Member", "OptimConfig", "TrialConfig", "WindowConfig"]
 
@@ -117,11 +117,11 @@ class TrialConfig(Config):
                     f"{self.clip.seconds:g} s at hop {feature.hop}{f' of {name}' if name else ''}: shorten the window "
                     "or lengthen the clip"
                 )
-        heard = self.representations
-        lengths = {(f.hop, f.sample_rate, f.input_spec(self.clip.seconds).frames) for f in heard.values()}
+        audio_inputs = self.representations
+        lengths = {(f.hop, f.sample_rate, f.input_spec(self.clip.seconds).frames) for f in audio_inputs.values()}
         if len(lengths) > 1:
             found.append("the representations differ in hop, sample rate or frames: windows would not be of one time")
-        if heard and len(heard) < len(self.feature.parts()):
+        if audio_inputs and len(audio_inputs) < len(self.feature.parts()):
             found.append("audio and other inputs at once: a track has several windows of the one and one of the other")
         if found:
             return found
@@ -142,7 +142,7 @@ class TrialConfig(Config):
         """The inputs that are computed of audio, by name."""
         return {name: f for name, f in self.feature.parts().items() if isinstance(f, Representation)}
 
-    def heard(self) -> dict[str, Representation]:
+    def audio_inputs(self) -> dict[str, Representation]:
         """The inputs by name, of a model that needs nothing but audio.
 
         Raises
@@ -169,19 +169,19 @@ class TrialConfig(Config):
         return self.feature
 
     @property
-    def inputs(self) -> Specs:
+    def inputs(self) -> InputSpecs:
         """The shape of one example, or of each of its inputs by name."""
         specs: dict[str, InputSpec] = {n: f.example_spec(self.window.frames) for n, f in self.feature.parts().items()}
         return specs.get("", specs)
 
     @property
     def min_seconds(self) -> float:
-        """The least audio that yields one window; 0 where nothing is heard.
+        """The least audio that yields one window; 0 where nothing is audio_inputs.
 
         Where clips are filled up (padded, wrapped) a second does.
         """
         least = max((f.seconds_of(self.window.frames) for f in self.representations.values()), default=0.0)
-        return least if self.clip.tail == "drop" else min(least, LEAST_FILLED_SECONDS)
+        return least if self.clip.tail == "drop" else min(least, MIN_FILLED_SECONDS)
 
 
 class MeanConfig(Config):

@@ -15,13 +15,13 @@ from tonearm.core.errors import TrainingError
 from tonearm.core.registry import Registry
 
 ClassWeights = Literal["none", "balanced"]
-Function = Callable[[np.ndarray], np.ndarray]  # of (tracks, n) to (tracks, classes)
-Fit = tuple[Function, dict[str, float]]  # probabilities; what was chosen, by field
+PredictFunction = Callable[[np.ndarray], np.ndarray]  # of (tracks, n) to (tracks, classes)
+FitResult = tuple[PredictFunction, dict[str, float]]  # probabilities; what was chosen, by field
 Folds = list[tuple[np.ndarray, np.ndarray]]  # tracks to learn from, and those that are held out
 
 INNER_FOLDS = 5
-FOLDS_TO_STOP = 10
-FACTORS = (0.01, 10.0)  # decisions for two classes differ by about 1: far beyond, probabilities would be 0 and 1
+EARLY_STOPPING_FOLDS = 10
+FACTOR_BOUNDS = (0.01, 10.0)  # decisions for two classes differ by about 1: far beyond, probabilities would be 0 and 1
 MOST_ITERATIONS = 5000  # of a logistic regression: some hundreds are usual
 
 
@@ -40,7 +40,7 @@ class Estimator(Config):
     takes_missing: ClassVar[bool] = False
     fewest_classes: ClassVar[int] = 2
 
-    def fit(self, x: np.ndarray, y: np.ndarray, groups: Sequence[str], seed: int) -> Fit:
+    def fit(self, x: np.ndarray, y: np.ndarray, groups: Sequence[str], seed: int) -> FitResult:
         """Learn from tracks.
 
         Parameters
@@ -87,7 +87,7 @@ class Svm(Estimator, kind="svm"):
     def problems(self) -> list[str]:
         return _not_positive(self, "c", "gamma")
 
-    def fit(self, x: np.ndarray, y: np.ndarray, groups: Sequence[str], seed: int) -> Fit:
+    def fit(self, x: np.ndarray, y: np.ndarray, groups: Sequence[str], seed: int) -> FitResult:
         folds = group_folds(y, groups, INNER_FOLDS, seed)
         costs = (1.0, 3.0, 10.0, 30.0, 100.0) if self.c is None else (self.c,)
         widths = (0.5, 1.0, 2.0) if self.gamma is None else (self.gamma,)
@@ -105,7 +105,7 @@ class Svm(Estimator, kind="svm"):
             out[np.ix_(held, present)] = 0.0 if alone else self._decisions(x[fitted], dense, c, gamma)(x[held])
         return out
 
-    def _decisions(self, x: np.ndarray, y: np.ndarray, c: float, gamma: float) -> Function:
+    def _decisions(self, x: np.ndarray, y: np.ndarray, c: float, gamma: float) -> PredictFunction:
         from sklearn.preprocessing import StandardScaler
         from sklearn.svm import SVC
 
@@ -138,7 +138,7 @@ class Logistic(Estimator, kind="logistic"):
     def problems(self) -> list[str]:
         return _not_positive(self, "c")
 
-    def fit(self, x: np.ndarray, y: np.ndarray, groups: Sequence[str], seed: int) -> Fit:
+    def fit(self, x: np.ndarray, y: np.ndarray, groups: Sequence[str], seed: int) -> FitResult:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
@@ -183,7 +183,7 @@ class GradientBoosting(Estimator, kind="gradient_boosting"):
     def problems(self) -> list[str]:
         return _not_positive(self, "learning_rate", "iterations")
 
-    def fit(self, x: np.ndarray, y: np.ndarray, groups: Sequence[str], seed: int) -> Fit:
+    def fit(self, x: np.ndarray, y: np.ndarray, groups: Sequence[str], seed: int) -> FitResult:
         from sklearn.ensemble import HistGradientBoostingClassifier
 
         model = HistGradientBoostingClassifier(
@@ -192,9 +192,9 @@ class GradientBoosting(Estimator, kind="gradient_boosting"):
         )  # fmt: skip
         if not self.early_stopping:
             return model.fit(x, y).predict_proba, {}
-        folds = group_folds(y, groups, FOLDS_TO_STOP, seed)
-        judged = [held[np.isin(y[held], y[fitted])] for fitted, held in folds]  # no class may be held out whole
-        held = max(judged, key=len)
+        folds = group_folds(y, groups, EARLY_STOPPING_FOLDS, seed)
+        evaluable = [held[np.isin(y[held], y[fitted])] for fitted, held in folds]  # no class may be held out whole
+        held = max(evaluable, key=len)
         if not len(held):
             raise TrainingError("no class has tracks in two groups, so none can be held out: set early_stopping=False")
         fitted = np.setdiff1d(np.arange(len(y)), held)
@@ -208,7 +208,7 @@ class Majority(Estimator, kind="majority"):
     takes_missing: ClassVar[bool] = True
     fewest_classes: ClassVar[int] = 1
 
-    def fit(self, x: np.ndarray, y: np.ndarray, groups: Sequence[str], seed: int) -> Fit:
+    def fit(self, x: np.ndarray, y: np.ndarray, groups: Sequence[str], seed: int) -> FitResult:
         shares = np.bincount(y) / len(y)
         return lambda new: np.tile(shares, (len(new), 1)), {}
 
@@ -251,18 +251,18 @@ def _likeliest_factor(decisions: np.ndarray, y: np.ndarray) -> float:
     from scipy.optimize import minimize_scalar
 
     own = decisions[np.arange(len(y)), y]
-    judged = np.isfinite(own)  # no factor helps a class that was not taught
-    if not judged.any():
+    evaluable = np.isfinite(own)  # no factor helps a class that was not taught
+    if not evaluable.any():
         raise TrainingError(
             "no class has tracks in two groups: with groups apart each would be unknown where it is tried, so that "
             "nothing can be chosen or calibrated; add tracks by others"
         )
-    rows, truth = decisions[judged], y[judged]
+    rows, truth = decisions[evaluable], y[evaluable]
 
     def loss(log_factor: float) -> float:
         return -float(_log_softmax(math.exp(log_factor) * rows)[np.arange(len(truth)), truth].mean())
 
-    found = minimize_scalar(loss, bounds=(math.log(FACTORS[0]), math.log(FACTORS[1])), method="bounded")
+    found = minimize_scalar(loss, bounds=(math.log(FACTOR_BOUNDS[0]), math.log(FACTOR_BOUNDS[1])), method="bounded")
     return math.exp(found.x)
 
 

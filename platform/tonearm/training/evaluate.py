@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tonearm.core.seeding import digest
-from tonearm.core.statistics import Interval, bootstrap_interval
 from tonearm.core.types import FloatArray
+from tonearm.statistics.intervals import Interval, bootstrap_interval
 from tonearm.tasks.base import Task
 
 RESAMPLES = (400, 2000)
@@ -70,7 +70,9 @@ def score_runs(task: Task, runs: Sequence[tuple[FloatArray, np.ndarray]], groups
         key = digest(draw.tobytes())
         if key not in seen:
             names = [groups[i] for i in draw.tolist()]
-            seen[key] = _means([task.some_metrics(task.headline, p[draw], target[draw], names) for p, target in runs])
+            seen[key] = _means(
+                [task.selected_metrics(task.headline, p[draw], target[draw], names) for p, target in runs]
+            )
         return seen[key]
 
     fewest, most = RESAMPLES

@@ -10,16 +10,22 @@ import numpy as np
 
 from tonearm.audio.windows import ClipConfig
 from tonearm.core.errors import DatasetError, StoreError
-from tonearm.datasets.artist_names import plain
-from tonearm.datasets.facts import Facts
+from tonearm.datasets.artist_names import normalised_name
 from tonearm.datasets.manifest import SPLITS, Manifest, Track
-from tonearm.datasets.words import tokenise
+from tonearm.datasets.metadata import Metadata
+from tonearm.datasets.vocabulary import tokenise
 from tonearm.features.base import Feature
 from tonearm.features.descriptors import DESCRIPTORS
-from tonearm.features.given import Artists, Part, Picture, Several, Table, Tokens
+from tonearm.features.metadata import (
+    ArtistsFeature,
+    CompositeFeature,
+    NamedFeature,
+    PictureFeature,
+    TableFeature,
+    TokensFeature,
+)
+from tonearm.features.row_store import DESCRIPTOR_TABLE, read_rows
 from tonearm.features.store import FeatureStore, copy_to_node, store_uri, track_key
-from tonearm.features.table import DESCRIPTORS as DESCRIPTORS_TABLE
-from tonearm.features.table import read_rows
 from tonearm.tasks.base import Task
 from tonearm.training.batches import Batches, Examples, truth_of
 from tonearm.training.config import DatasetRef, TrialConfig
@@ -31,7 +37,7 @@ def dataset_ref(manifest: Manifest, fold: str = "") -> DatasetRef:
     return DatasetRef(name=manifest.name, label=manifest.label, data_signature=manifest.signature(), fold=fold)
 
 
-def usable(task: Task, feature: Feature | None, manifest: Manifest) -> Manifest:
+def keep_usable_tracks(task: Task, feature: Feature | None, manifest: Manifest) -> Manifest:
     """The manifest without the tracks that the task has nothing to judge by, or the input nothing to show; noted.
 
     Raises
@@ -39,9 +45,9 @@ def usable(task: Task, feature: Feature | None, manifest: Manifest) -> Manifest:
     DatasetError
         If a split would be empty.
     """
-    known = task.known(truth_of(manifest.tracks, manifest.facts))
+    known = task.known(truth_of(manifest.tracks, manifest.metadata))
     for part in feature.parts().values() if feature else ():
-        known = known & shown(part, manifest)
+        known = known & has_input(part, manifest)
     kept = tuple(t for t, has in zip(manifest.tracks, known, strict=True) if has)
     notes = manifest.notes
     if len(kept) < len(manifest.tracks):
@@ -54,58 +60,62 @@ def usable(task: Task, feature: Feature | None, manifest: Manifest) -> Manifest:
 
 
 @singledispatch
-def shown(feature: Feature, manifest: Manifest) -> np.ndarray:
+def has_input(feature: Feature, manifest: Manifest) -> np.ndarray:
     """Which tracks have this input, bool (tracks,): recordings were checked when they were extracted."""
     return np.ones(len(manifest.tracks), dtype=bool)
 
 
-@shown.register
-def _(feature: Table, manifest: Manifest) -> np.ndarray:
+@has_input.register
+def _(feature: TableFeature, manifest: Manifest) -> np.ndarray:
     ids = [t.track_id for t in manifest.tracks]
     known = np.ones(len(ids), dtype=bool)
     for name in feature.columns if feature.missing == "refuse" else ():
-        values = manifest.facts.of(ids, name).astype(np.float64).reshape(len(ids), -1)
+        values = manifest.metadata.of(ids, name).astype(np.float64).reshape(len(ids), -1)
         known &= ~np.isnan(values).any(axis=1)
     return known
 
 
-@shown.register
-def _(feature: Tokens, manifest: Manifest) -> np.ndarray:
-    texts = manifest.facts.texts([t.track_id for t in manifest.tracks], feature.column)
+@has_input.register
+def _(feature: TokensFeature, manifest: Manifest) -> np.ndarray:
+    texts = manifest.metadata.texts([t.track_id for t in manifest.tracks], feature.column)
     return np.array([bool(tokenise(text)) for text in texts])
 
 
-@shown.register
-def _(feature: Picture, manifest: Manifest) -> np.ndarray:
-    return np.array([bool(p) for p in manifest.facts.texts([t.track_id for t in manifest.tracks], feature.column)])
+@has_input.register
+def _(feature: PictureFeature, manifest: Manifest) -> np.ndarray:
+    return np.array([bool(p) for p in manifest.metadata.texts([t.track_id for t in manifest.tracks], feature.column)])
 
 
 @singledispatch
-def resolved(feature: Feature, facts: Facts) -> Feature:
+def with_data_sizes(feature: Feature, metadata: Metadata) -> Feature:
     """The input with what only the data can say: the width of a table, the number of artists."""
     return feature
 
 
-@resolved.register
-def _(feature: Table, facts: Facts) -> Feature:
-    values = [facts.of(facts.track_ids[:1], name) for name in feature.columns]
+@with_data_sizes.register
+def _(feature: TableFeature, metadata: Metadata) -> Feature:
+    values = [metadata.of(metadata.track_ids[:1], name) for name in feature.columns]
     width = sum(v.shape[1] if v.ndim == 2 else 1 for v in values)
     return feature.replace({"width": 0 if width == len(feature.columns) else width})
 
 
-@resolved.register
-def _(feature: Artists, facts: Facts) -> Feature:
-    return feature.replace({"artists": len(facts)})
+@with_data_sizes.register
+def _(feature: ArtistsFeature, metadata: Metadata) -> Feature:
+    return feature.replace({"artists": len(metadata)})
 
 
-@resolved.register
-def _(feature: Several, facts: Facts) -> Feature:
-    return Several(inputs=tuple(Part(name=p.name, feature=resolved(p.feature, facts)) for p in feature.inputs))
+@with_data_sizes.register
+def _(feature: CompositeFeature, metadata: Metadata) -> Feature:
+    return CompositeFeature(
+        inputs=tuple(NamedFeature(name=p.name, feature=with_data_sizes(p.feature, metadata)) for p in feature.inputs)
+    )
 
 
-def resolve(config: TrialConfig, manifest: Manifest, fold: str = "") -> TrialConfig:
+def bind_to_data(config: TrialConfig, manifest: Manifest, fold: str = "") -> TrialConfig:
     """The config of a trial on a data set as it is there."""
-    return config.replace({"dataset": dataset_ref(manifest, fold), "feature": resolved(config.feature, manifest.facts)})
+    return config.replace(
+        {"dataset": dataset_ref(manifest, fold), "feature": with_data_sizes(config.feature, manifest.metadata)}
+    )
 
 
 def make_examples(config: TrialConfig, manifest: Manifest, features: str, cache: str) -> Examples:
@@ -123,20 +133,20 @@ def make_examples(config: TrialConfig, manifest: Manifest, features: str, cache:
     StoreError
         If a representation was never extracted.
     DatasetError
-        If facts or targets are missing.
+        If metadata or targets are missing.
     """
-    names = config.task.names(truth_of(manifest.tracks, manifest.facts), manifest.classes)
-    if isinstance(config.feature, Artists):
-        return RelationExamples(config, manifest.tracks, names, manifest.facts)
+    names = config.task.names(truth_of(manifest.tracks, manifest.metadata), manifest.classes)
+    if isinstance(config.feature, ArtistsFeature):
+        return RelationExamples(config, manifest.tracks, names, manifest.metadata)
     stores: Mapping[str, FeatureStore] = {
         name: FeatureStore(copy_to_node(store_uri(features, representation), cache))
         for name, representation in config.representations.items()
     }
-    return Batches(config, manifest.tracks, names, stores, manifest.facts)
+    return Batches(config, manifest.tracks, names, stores, manifest.metadata)
 
 
-def descriptor_facts(tracks: Sequence[Track], clip: ClipConfig, features: str) -> Facts:
-    """The measured descriptors of tracks (tempo, energy, ...) as facts; NaN where something could not be measured.
+def descriptor_metadata(tracks: Sequence[Track], clip: ClipConfig, features: str) -> Metadata:
+    """The measured descriptors of tracks (tempo, energy, ...) as metadata; NaN where something could not be measured.
 
     Parameters
     ----------
@@ -151,18 +161,18 @@ def descriptor_facts(tracks: Sequence[Track], clip: ClipConfig, features: str) -
         If a track was never measured.
     """
     keys = {t.track_id: track_key(t.content, clip) for t in tracks}
-    rows = read_rows(features, DESCRIPTORS_TABLE, keys.values())
+    rows = read_rows(features, DESCRIPTOR_TABLE, keys.values())
     missing = [i for i, key in keys.items() if key not in rows]
     if missing:
         raise StoreError(f"{len(missing)} tracks have no descriptors, e.g. {missing[0]!r}: extract with --descriptors")
-    return Facts(
+    return Metadata(
         list(keys),
         {name: [_number(rows[key].get(name)) for key in keys.values()] for name in DESCRIPTORS},
     )
 
 
-def facts_of_tracks(given: Facts, tracks: Sequence[Track]) -> Facts:
-    """Facts whose rows are tracks, their groups or their artists, as facts of the tracks; NaN where unknown.
+def metadata_of_tracks(given: Metadata, tracks: Sequence[Track]) -> Metadata:
+    """Metadata whose rows are tracks, their groups or their artists, as metadata of the tracks; NaN where unknown.
 
     An artist is found by the name, of any case and spacing, or by the id that is the group.
 
@@ -174,10 +184,12 @@ def facts_of_tracks(given: Facts, tracks: Sequence[Track]) -> Facts:
     row = {key: i for i, key in enumerate(given.track_ids)}
     plain_row: dict[str, int] = {}
     for key, i in row.items():
-        plain_row.setdefault(plain(key), i)
+        plain_row.setdefault(normalised_name(key), i)
     index = np.array([_row_of(t, row, plain_row) for t in tracks])
     if not len(index) or index.max() < 0:
-        raise DatasetError(f"facts of {given.track_ids[:1]} and others, but of none of these tracks or their artists")
+        raise DatasetError(
+            f"metadata of {given.track_ids[:1]} and others, but of none of these tracks or their artists"
+        )
     columns = {}
     for name in given:
         values = given.of(given.track_ids, name)
@@ -186,7 +198,7 @@ def facts_of_tracks(given: Facts, tracks: Sequence[Track]) -> Facts:
         rows = values[index]
         rows[index < 0] = np.nan
         columns[name] = rows
-    return Facts([t.track_id for t in tracks], columns)
+    return Metadata([t.track_id for t in tracks], columns)
 
 
 def _row_of(track: Track, row: Mapping[str, int], plain_row: Mapping[str, int]) -> int:
@@ -199,10 +211,10 @@ def _row_of(track: Track, row: Mapping[str, int], plain_row: Mapping[str, int]) 
         (row, track.track_id),
         (row, group),
         (row, artist),
-        (plain_row, plain(artist)),
+        (plain_row, normalised_name(artist)),
         (row, own),
-        (plain_row, plain(group)),
-        (plain_row, plain(own)),
+        (plain_row, normalised_name(group)),
+        (plain_row, normalised_name(own)),
     ):
         if key and key in table:
             return table[key]
@@ -220,15 +232,15 @@ def with_vectors(manifest: Manifest, vectors: Mapping[str, tuple[list[str], np.n
     ----------
     vectors
         By the new fact's name the ids and their vectors, float (ids, dim). An id is a track's or an artist's, as in
-        :func:`facts_of_tracks`. A track without a vector gets NaN.
+        :func:`metadata_of_tracks`. A track without a vector gets NaN.
 
     Raises
     ------
     DatasetError
         If a table has a vector for none of the tracks.
     """
-    facts = manifest.facts
+    metadata = manifest.metadata
     for name, (keys, values) in vectors.items():
-        made = facts_of_tracks(Facts(keys, {name: np.asarray(values, dtype=np.float64)}), manifest.tracks)
-        facts = facts.joined(made) if len(facts) else made
-    return dataclasses.replace(manifest, facts=facts)
+        made = metadata_of_tracks(Metadata(keys, {name: np.asarray(values, dtype=np.float64)}), manifest.tracks)
+        metadata = metadata.joined(made) if len(metadata) else made
+    return dataclasses.replace(manifest, metadata=metadata)

@@ -50,7 +50,7 @@ class EpochReport:
 
 
 @dataclass
-class _Progress:
+class _TrainingProgress:
     """Where the training is: what a resumed one begins with."""
 
     epoch: int = 0
@@ -109,7 +109,7 @@ def fit(
     TrainingError
         On a non-finite loss, naming step, learning rate and tracks.
     """
-    loop = _Loop(model, task, examples, optim, seed, device)
+    loop = _TrainingLoop(model, task, examples, optim, seed, device)
     if state is not None:
         loop.restore(state)
     yield from loop.run()
@@ -117,7 +117,7 @@ def fit(
     model.eval()
 
 
-class _Loop:
+class _TrainingLoop:
     """One call of :func:`fit`."""
 
     def __init__(
@@ -126,10 +126,10 @@ class _Loop:
         self.model, self.task, self.examples, self.optim = model.to(device), task, examples, optim
         self.seed, self.device = seed, device
         self.rounds = optim.all_rounds()
-        self.least = _check(model, optim, self.rounds, device)
+        self.least = _fewest_examples(model, optim, self.rounds, device)
         self.optimizer, self.schedule = build_optimizer(model, optim), Schedule(optim)
         self.scaler = torch.amp.grad_scaler.GradScaler(device, enabled=optim.precision == "float16")
-        self.progress = _Progress()
+        self.progress = _TrainingProgress()
         self._last: Batch | None = None
         self.best_weights = copy.deepcopy(model.state_dict())
         weights = task.weights(examples.targets("train"), len(examples.classes))
@@ -143,7 +143,7 @@ class _Loop:
         for group, settings in zip(self.optimizer.param_groups, own, strict=True):
             group.update(settings)  # of this config: a trial that goes on from another may decay otherwise
         self.scaler.load_state_dict(state["scaler"])
-        self.progress = _Progress(**state["progress"])
+        self.progress = _TrainingProgress(**state["progress"])
         self.schedule = Schedule(self.optim, **state["schedule"])
         self.best_weights = state["best_weights"]
 
@@ -274,7 +274,7 @@ def batch_loss(task: Task, logits: torch.Tensor, batch: Batch, weights: torch.Te
     return batch.mix * loss + (1 - batch.mix) * task.loss(logits, batch.mixed_targets.to(logits.device), weights)
 
 
-def _check(model: Network, optim: OptimConfig, rounds: list[Round], device: str) -> int:
+def _fewest_examples(model: Network, optim: OptimConfig, rounds: list[Round], device: str) -> int:
     """What cannot work, before anything runs; else the fewest examples that this network can learn from at once."""
     learning = [m for m in model.modules() if any(p.requires_grad for p in m.parameters(recurse=False))]
     normalised = any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in learning)

@@ -119,7 +119,7 @@ class OptimConfig(Config):
         ]
 
     @property
-    def most_epochs(self) -> int:
+    def max_epochs(self) -> int:
         """Epochs of all rounds, if none stops early."""
         return self.epochs * (1 + len(self.rounds))
 

@@ -15,22 +15,22 @@ from tonearm.core import storage
 from tonearm.core.errors import DatasetError, TrainingError
 from tonearm.core.types import FloatArray
 from tonearm.datasets.cifar100 import read_pictures
-from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Track
-from tonearm.datasets.words import Vocabulary, drop_frequent, word_frequencies
+from tonearm.datasets.metadata import Metadata
+from tonearm.datasets.vocabulary import Vocabulary, subsample_frequent_words, word_frequencies
 from tonearm.features.augment import apply_gain
 from tonearm.features.base import Feature, Representation
-from tonearm.features.given import Picture, Table, TableScaling, Tokens, fit_table, scale_table
-from tonearm.features.scaling import Scaling, Statistics, normalise
-from tonearm.features.store import FeatureStore, Stored, track_key
+from tonearm.features.metadata import PictureFeature, TableFeature, TableScaling, TokensFeature, fit_table, scale_table
+from tonearm.features.normalisation import ClipStatistics, TrainingStatistics, normalise
+from tonearm.features.store import FeatureStore, StoredClip, track_key
 from tonearm.training.config import TrialConfig
 
-Fitted = Scaling | TableScaling | Vocabulary | None
+FittedTransform = TrainingStatistics | TableScaling | Vocabulary | None
 """What the training split says of an input: by what to scale it, or which words have numbers."""
 
 
 @dataclass(frozen=True)
-class Place:
+class WindowPosition:
     """Which window of a track: its clip and its first frame; of inputs that are not audio there is one."""
 
     clip: int = 0
@@ -41,10 +41,12 @@ class Reader(Protocol):
     """Reads one input of a trial."""
 
     @property
-    def fitted(self) -> Fitted:
+    def fitted(self) -> FittedTransform:
         """What the training split says of it; kept in the bundle."""
 
-    def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
+    def read(
+        self, tracks: Sequence[Track], positions: Sequence[WindowPosition], gains: np.ndarray, seed: int
+    ) -> torch.Tensor:
         """Training examples (batch, ...); ``seed`` is of whatever chance the input itself has."""
 
     def windows(self, track: Track) -> torch.Tensor:
@@ -53,7 +55,7 @@ class Reader(Protocol):
 
 @singledispatch
 def make_reader(
-    feature: Feature, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, facts: Facts
+    feature: Feature, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, metadata: Metadata
 ) -> Reader:
     """The reader of an input.
 
@@ -63,7 +65,7 @@ def make_reader(
         All tracks, with splits: what an input needs to know is learned from the training split alone.
     store
         Of a representation.
-    facts
+    metadata
         Of the data set.
     """
     raise TrainingError(f"no reader is known for an input of kind {feature.kind!r}")
@@ -71,7 +73,11 @@ def make_reader(
 
 @make_reader.register
 def _(
-    feature: Representation, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, facts: Facts
+    feature: Representation,
+    config: TrialConfig,
+    tracks: Sequence[Track],
+    store: FeatureStore | None,
+    metadata: Metadata,
 ) -> Reader:
     if store is None:
         raise TrainingError(f"the representation {feature.brief()} has no store: extract it first")
@@ -79,22 +85,28 @@ def _(
 
 
 @make_reader.register
-def _(feature: Table, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, facts: Facts) -> Reader:
-    return TableReader(feature, tracks, facts)
+def _(
+    feature: TableFeature, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, metadata: Metadata
+) -> Reader:
+    return TableReader(feature, tracks, metadata)
 
 
 @make_reader.register
 def _(
-    feature: Tokens, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, facts: Facts
+    feature: TokensFeature, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, metadata: Metadata
 ) -> Reader:
-    return TokensReader(feature, tracks, facts)
+    return TokensReader(feature, tracks, metadata)
 
 
 @make_reader.register
 def _(
-    feature: Picture, config: TrialConfig, tracks: Sequence[Track], store: FeatureStore | None, facts: Facts
+    feature: PictureFeature,
+    config: TrialConfig,
+    tracks: Sequence[Track],
+    store: FeatureStore | None,
+    metadata: Metadata,
 ) -> Reader:
-    return PictureReader(feature, facts)
+    return PictureReader(feature, metadata)
 
 
 def _training(tracks: Sequence[Track]) -> list[Track]:
@@ -102,7 +114,7 @@ def _training(tracks: Sequence[Track]) -> list[Track]:
 
 
 def scale_window(
-    values: FloatArray, stats: Statistics, start: int, feature: Representation, scaling: Scaling | None,
+    values: FloatArray, stats: ClipStatistics, start: int, feature: Representation, scaling: TrainingStatistics | None,
     gain: float = 0.0,
 ) -> FloatArray:  # fmt: skip
     """Normalise a window, float32 of shape (planes, freq_bins, frames), the frames of its clip from ``start`` on.
@@ -115,7 +127,7 @@ def scale_window(
 
 
 def clip_windows(
-    clips: Sequence[Stored], config: TrialConfig, feature: Representation, scaling: Scaling | None
+    clips: Sequence[StoredClip], config: TrialConfig, feature: Representation, scaling: TrainingStatistics | None
 ) -> FloatArray:
     """The windows that stand for a track in evaluation and in serving: float32 (windows, planes, freq_bins, frames).
 
@@ -142,7 +154,7 @@ class StoreReader:
         self._train = train
 
     @cached_property
-    def fitted(self) -> Scaling:
+    def fitted(self) -> TrainingStatistics:
         """Mean and deviation of the training split."""
         return self.store.scaling(track_key(t.content, self.config.clip) for t in self._train)
 
@@ -150,19 +162,21 @@ class StoreReader:
         """What the track's values are stored under."""
         return track_key(track.content, self.config.clip)
 
-    def stored(self, track: Track) -> list[Stored]:
+    def stored(self, track: Track) -> list[StoredClip]:
         """A track's stored representation: one clip, or all of them if the config takes whole tracks."""
         return self.store.read_clips(self.key(track))
 
-    def draw(self, track: Track, rng: np.random.Generator) -> Place:
+    def draw(self, track: Track, rng: np.random.Generator) -> WindowPosition:
         """A random window of a track."""
         key = self.key(track)
         clips = self.store.clips(key)
         clip = int(rng.integers(clips)) if clips > 1 else 0
-        return Place(clip, int(rng.integers(0, self.store.frames(key, clip) - self.config.window.frames + 1)))
+        return WindowPosition(clip, int(rng.integers(0, self.store.frames(key, clip) - self.config.window.frames + 1)))
 
-    def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
-        where = [(self.key(t), p.clip, p.start) for t, p in zip(tracks, places, strict=True)]
+    def read(
+        self, tracks: Sequence[Track], positions: Sequence[WindowPosition], gains: np.ndarray, seed: int
+    ) -> torch.Tensor:
+        where = [(self.key(t), p.clip, p.start) for t, p in zip(tracks, positions, strict=True)]
         # torch converts to float32 several times faster than numpy.
         read = torch.from_numpy(self.store.read_windows(where, self.config.window.frames)).float().numpy()
         windows = [
@@ -176,26 +190,30 @@ class StoreReader:
 
 
 class TableReader:
-    """Numeric facts as vectors."""
+    """Numeric metadata as vectors."""
 
-    def __init__(self, feature: Table, tracks: Sequence[Track], facts: Facts) -> None:
+    def __init__(self, feature: TableFeature, tracks: Sequence[Track], metadata: Metadata) -> None:
         self._row = {t.track_id: i for i, t in enumerate(tracks)}
-        columns = [facts.of(self._row, name) for name in feature.columns]
+        columns = [metadata.of(self._row, name) for name in feature.columns]
         texts = [name for name, c in zip(feature.columns, columns, strict=True) if c.dtype.kind not in "fi"]
         if texts:
-            raise DatasetError(f"the facts {', '.join(texts)} are texts: a table holds numbers")
+            raise DatasetError(f"the metadata {', '.join(texts)} are texts: a table holds numbers")
         values = np.column_stack(columns).astype(np.float64)
         if values.shape[1] != feature.size:
             raise DatasetError(
-                f"the facts {', '.join(feature.columns[:8])} have {values.shape[1]} numbers, the table says "
+                f"the metadata {', '.join(feature.columns[:8])} have {values.shape[1]} numbers, the table says "
                 f"{feature.size}: set feature.width to {values.shape[1]}"
             )
         if np.isinf(values).any():
-            raise DatasetError(f"a number of the facts {', '.join(feature.columns[:8])} is infinite: correct the table")
+            raise DatasetError(
+                f"a number of the metadata {', '.join(feature.columns[:8])} is infinite: correct the table"
+            )
         self.fitted = fit_table(values[[self._row[t.track_id] for t in _training(tracks)]], feature)
         self._values = torch.from_numpy(scale_table(values, feature, self.fitted))
 
-    def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
+    def read(
+        self, tracks: Sequence[Track], positions: Sequence[WindowPosition], gains: np.ndarray, seed: int
+    ) -> torch.Tensor:
         return self._values[[self._row[t.track_id] for t in tracks]]
 
     def windows(self, track: Track) -> torch.Tensor:
@@ -205,20 +223,22 @@ class TableReader:
 class TokensReader:
     """Texts as tokens, by the training split's vocabulary; frequent words are dropped at random in training."""
 
-    def __init__(self, feature: Tokens, tracks: Sequence[Track], facts: Facts) -> None:
+    def __init__(self, feature: TokensFeature, tracks: Sequence[Track], metadata: Metadata) -> None:
         self.feature = feature
         self._row = {t.track_id: i for i, t in enumerate(tracks)}
         train = [t.track_id for t in _training(tracks)]
-        self.fitted = Vocabulary.build(facts.texts(train, feature.column), feature.vocabulary, feature.fewest)
-        texts = facts.texts(self._row, feature.column)
+        self.fitted = Vocabulary.build(metadata.texts(train, feature.column), feature.vocabulary, feature.fewest)
+        texts = metadata.texts(self._row, feature.column)
         self._tokens = np.stack([self.fitted.encode(text, feature.length) for text in texts])
         self._frequencies = word_frequencies(self._tokens[[self._row[i] for i in train]], self.fitted.size)
 
-    def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
+    def read(
+        self, tracks: Sequence[Track], positions: Sequence[WindowPosition], gains: np.ndarray, seed: int
+    ) -> torch.Tensor:
         tokens = self._tokens[[self._row[t.track_id] for t in tracks]]
         if self.feature.drop_threshold:
             rng = np.random.default_rng(seed)
-            tokens = drop_frequent(tokens, self._frequencies, rng, self.feature.drop_threshold)
+            tokens = subsample_frequent_words(tokens, self._frequencies, rng, self.feature.drop_threshold)
         return torch.from_numpy(tokens)
 
     def windows(self, track: Track) -> torch.Tensor:
@@ -228,14 +248,14 @@ class TokensReader:
 class PictureReader:
     """RGB pictures, 0..1, decoded when they are read; a file of many is opened once."""
 
-    fitted: Fitted = None
+    fitted: FittedTransform = None
 
-    def __init__(self, feature: Picture, facts: Facts) -> None:
-        self.feature, self._facts = feature, facts
+    def __init__(self, feature: PictureFeature, metadata: Metadata) -> None:
+        self.feature, self._metadata = feature, metadata
         self._files: dict[str, np.ndarray] = {}
 
     def _picture(self, track: Track) -> torch.Tensor:
-        (place,) = self._facts.texts([track.track_id], self.feature.column)
+        (place,) = self._metadata.texts([track.track_id], self.feature.column)
         if not place:
             raise DatasetError(f"track {track.track_id!r} has no {self.feature.column}: leave it out")
         file, _, row = place.rpartition("#")
@@ -252,7 +272,9 @@ class PictureReader:
             picture = torch.nn.functional.interpolate(picture[None], size, mode="bilinear", antialias=True)[0]
         return picture.clamp(0, 1)
 
-    def read(self, tracks: Sequence[Track], places: Sequence[Place], gains: np.ndarray, seed: int) -> torch.Tensor:
+    def read(
+        self, tracks: Sequence[Track], positions: Sequence[WindowPosition], gains: np.ndarray, seed: int
+    ) -> torch.Tensor:
         return torch.stack([self._picture(t) for t in tracks])
 
     def windows(self, track: Track) -> torch.Tensor:

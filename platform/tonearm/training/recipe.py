@@ -32,7 +32,7 @@ class Stage:
     members
         Members of the network to the stages that train them.
     vectors
-        New facts to the stages whose predictions they are: a vector a track, made by the trained model.
+        New metadata to the stages whose predictions they are: a vector a track, made by the trained model.
     data
         Another data set than the recipe's.
     """
@@ -162,7 +162,7 @@ def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:
         members = f"stage {stage.name!r} has members {', '.join(stage.members)}, which a {model.kind} does not take"
         return [f"{members}: train it by a recipe without members"] if stage.members else []
     found = []
-    for name, wanted in model.member_configs(stage.config.inputs).items():
+    for name, wanted in model.member_specs(stage.config.inputs).items():
         own = by_name[stage.members[name]].config if stage.members.get(name) in by_name else None
         if not isinstance(own, TrialConfig):
             found.append(f"stage {stage.name!r}: no stage trains its member {name!r}")

@@ -10,13 +10,13 @@ import torch
 
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import derive_seed
-from tonearm.datasets.facts import Facts
 from tonearm.datasets.manifest import Split, Track
-from tonearm.features.given import Artists
+from tonearm.datasets.metadata import Metadata
+from tonearm.features.metadata import ArtistsFeature
 from tonearm.models.base import Inputs
 from tonearm.training.batches import Batch
 from tonearm.training.config import TrialConfig
-from tonearm.training.readers import Fitted
+from tonearm.training.readers import FittedTransform
 
 ATTEMPTS = 20  # draws of a random artist who is not related; among so few artists that none is found, any other one
 PAIRS_AT_ONCE = 4096
@@ -31,21 +31,21 @@ class RelationExamples:
     Parameters
     ----------
     config
-        Whose ``feature`` is :class:`Artists` and whose ``batch_size`` counts artists.
+        Whose ``feature`` is :class:`ArtistsFeature` and whose ``batch_size`` counts artists.
     tracks
         One an artist.
     names
         Of the vector's numbers.
-    facts
+    metadata
         With the related artists of each.
     """
 
-    def __init__(self, config: TrialConfig, tracks: Sequence[Track], names: Sequence[str], facts: Facts) -> None:
-        if not isinstance(config.feature, Artists):
+    def __init__(self, config: TrialConfig, tracks: Sequence[Track], names: Sequence[str], metadata: Metadata) -> None:
+        if not isinstance(config.feature, ArtistsFeature):
             raise DatasetError(f"pairs of artists are made of the input 'artists', not of {config.feature.kind!r}")
         self.config, self._names = config, tuple(names)
         self.artists = sorted(t.track_id for t in tracks)
-        self.related = facts.of(self.artists, config.feature.column).astype(np.int64)
+        self.related = metadata.of(self.artists, config.feature.column).astype(np.int64)
         if self.related.ndim != 2 or self.related.max() >= len(self.artists):
             raise DatasetError(
                 f"the fact {config.feature.column!r} must list rows of the {len(self.artists)} artists, -1 for none"
@@ -59,7 +59,7 @@ class RelationExamples:
         return self._names
 
     @property
-    def fitted(self) -> dict[str, Fitted]:
+    def fitted(self) -> dict[str, FittedTransform]:
         return {}
 
     def steps(self, batch_size: int, least: int = 1) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from tonearm.core import storage
-from tonearm.datasets.facts import Facts, load_facts, save_facts
 from tonearm.datasets.manifest import SPLITS, Manifest
+from tonearm.datasets.metadata import Metadata, load_metadata, save_metadata
 from tonearm.models.artist_table import ArtistTable
 from tonearm.tasks.base import Task
 from tonearm.training.baseline_trial import run_baseline
@@ -19,7 +19,7 @@ from tonearm.training.baselines import BaselineConfig
 from tonearm.training.batches import Examples
 from tonearm.training.bundle import load_bundle
 from tonearm.training.config import Member, TrialConfig
-from tonearm.training.examples import dataset_ref, make_examples, resolve, usable, with_vectors
+from tonearm.training.examples import bind_to_data, dataset_ref, keep_usable_tracks, make_examples, with_vectors
 from tonearm.training.fit import predict_split
 from tonearm.training.predictions import TrackPredictions
 from tonearm.training.recipe import Stage
@@ -30,7 +30,7 @@ VECTORS = "vectors.parquet"
 
 
 @dataclass(frozen=True)
-class Places:
+class StagePaths:
     """Where a stage finds and leaves things: URIs of the feature stores and the trials, a local folder for copies."""
 
     features: str
@@ -49,7 +49,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Finished:
+class FinishedStage:
     """A stage that has been trained.
 
     Attributes
@@ -85,7 +85,7 @@ class StageRun:
         With splits; tracks without a target are left out.
     finished
         The stages before it, by name.
-    places
+    paths
         Where things lie.
     fold
         Of a cross-validation, e.g. ``"2/5"``.
@@ -97,65 +97,65 @@ class StageRun:
     """
 
     def __init__(
-        self, stage: Stage, manifest: Manifest, finished: Mapping[str, Finished], places: Places, fold: str = ""
+        self, stage: Stage, manifest: Manifest, finished: Mapping[str, FinishedStage], paths: StagePaths, fold: str = ""
     ) -> None:
-        self.stage, self.places = stage, places
+        self.stage, self.paths = stage, paths
         if stage.vectors:
-            made = {name: track_vectors(finished[source], places) for name, source in stage.vectors.items()}
+            made = {name: track_vectors(finished[source], paths) for name, source in stage.vectors.items()}
             manifest = with_vectors(manifest, made)
-        heard = stage.config.feature if isinstance(stage.config, TrialConfig) else None
-        self.manifest = usable(stage.config.task, heard, manifest)
+        feature = stage.config.feature if isinstance(stage.config, TrialConfig) else None
+        self.manifest = keep_usable_tracks(stage.config.task, feature, manifest)
         self.config: TrialConfig | BaselineConfig
         if isinstance(stage.config, TrialConfig):
             members = tuple(
                 Member(name=name, trial=finished[s].config.signature(), bundle=finished[s].folder.bundle_uri)
                 for name, s in stage.members.items()
             )
-            self.config = resolve(stage.config, self.manifest, fold).replace({"members": members})
+            self.config = bind_to_data(stage.config, self.manifest, fold).replace({"members": members})
         else:
             self.config = stage.config.replace({"dataset": dataset_ref(self.manifest, fold)})
-        self.folder = places.folder(self.config)
+        self.folder = paths.folder(self.config)
 
     def run(self) -> Iterator[dict[str, Any]]:
         """Train, or what is left of it; yields the metrics of each epoch as :func:`run_trial` does."""
         if isinstance(self.config, BaselineConfig):
-            yield from run_baseline(self.config, self.manifest, self.folder, self.places.features, self.places.cache)
+            yield from run_baseline(self.config, self.manifest, self.folder, self.paths.features, self.paths.cache)
             return
-        yield from run_trial(self.config, self.examples(), self.folder, self.places.device)
+        yield from run_trial(self.config, self.examples(), self.folder, self.paths.device)
 
     def examples(self) -> Examples:
         """The trial's examples."""
         if isinstance(self.config, BaselineConfig):
             raise TypeError("a baseline has no batches")
-        return make_examples(self.config, self.manifest, self.places.features, self.places.cache)
+        return make_examples(self.config, self.manifest, self.paths.features, self.paths.cache)
 
-    def finish(self) -> Finished:
+    def finish(self) -> FinishedStage:
         """The kept model's predictions, those on the test split made now if they are not there."""
         if isinstance(self.config, TrialConfig) and not storage.exists(self.folder.predictions_uri("test")):
-            score_test(self.config, self.examples(), self.folder, self.places.device)
-        return Finished(self.stage.name, self.config, self.folder, self.manifest, self.folder.predictions("validation"),
-                        self.folder.predictions("test"))  # fmt: skip
+            score_test(self.config, self.examples(), self.folder, self.paths.device)
+        validation, test = self.folder.predictions("validation"), self.folder.predictions("test")
+        return FinishedStage(self.stage.name, self.config, self.folder, self.manifest, validation, test)
 
 
-def track_vectors(finished: Finished, places: Places) -> tuple[list[str], np.ndarray]:
+def track_vectors(finished: FinishedStage, paths: StagePaths) -> tuple[list[str], np.ndarray]:
     """Ids and a vector of each: what a trained model says of every track, or the rows of a table of artists."""
     config = finished.config
     if not isinstance(config, TrialConfig):
         raise TypeError("a baseline gives no vectors")
     uri = storage.join(finished.folder.uri, VECTORS)
     if storage.exists(uri):  # computed once: on another device they would differ in their last bits
-        kept = load_facts(uri)
+        kept = load_metadata(uri)
         return kept.track_ids, kept.of(kept.track_ids, "vector")
-    network = load_bundle(finished.folder.bundle_uri).network.to(places.device)
-    examples = make_examples(config, finished.manifest, places.features, places.cache)
+    network = load_bundle(finished.folder.bundle_uri).network.to(paths.device)
+    examples = make_examples(config, finished.manifest, paths.features, paths.cache)
     if isinstance(examples, RelationExamples) and isinstance(network, ArtistTable):
         rows = network.table.weight.detach().cpu().numpy()
         ids, made = examples.artists, rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     else:
         ids = [i for split in SPLITS for i in examples.ids(split)]
-        parts = [predict_split(network, config.task, examples, split, places.device) for split in SPLITS]
+        parts = [predict_split(network, config.task, examples, split, paths.device) for split in SPLITS]
         made = np.concatenate(parts)
-    save_facts(uri, Facts(ids, {"vector": made}))
+    save_metadata(uri, Metadata(ids, {"vector": made}))
     return ids, made
 
 

@@ -38,7 +38,7 @@ from tonearm.training.fit import fit, window_logits
 from tonearm.training.predictions import TrackPredictions, read_predictions, write_predictions
 
 HISTORY = "history.json"
-WINDOWS = "test_windows.json"
+WINDOW_METRICS = "test_windows.json"
 Ending = Literal["completed", "stopped"]
 
 
@@ -84,7 +84,7 @@ class TrialFolder:
             raise TrainingError(f"{path} is damaged ({error}): delete it, then the trial begins anew") from None
         return state
 
-    def begin_from(self, start: Member) -> None:
+    def continue_from(self, start: Member) -> None:
         """Take over what another trial has reached, unless that was done before; its state comes last.
 
         Raises
@@ -123,7 +123,7 @@ class TrialFolder:
 
     def window_metrics(self) -> dict[str, float]:
         """Figures of the test split's single windows; empty where there are none."""
-        path = storage.join(self.uri, WINDOWS)
+        path = storage.join(self.uri, WINDOW_METRICS)
         return dict(storage.read_json(path)) if storage.exists(path) else {}
 
     def validation(self) -> TrackPredictions:
@@ -149,7 +149,7 @@ def run_trial(
     """
     ended = folder.ended()
     if config.start and not ended:
-        folder.begin_from(config.start)
+        folder.continue_from(config.start)
     state = None if ended else folder.state()
     history = folder.history() if ended else (state or {}).pop("history", [])
     for past in history:
@@ -171,7 +171,7 @@ def run_trial(
             write_predictions(
                 folder.predictions_uri("validation"),
                 config.task,
-                predictions_of(config.task, batches, "validation", report.predictions),
+                track_predictions(config.task, batches, "validation", report.predictions),
             )
         metrics = {
             "epoch": report.epoch,
@@ -203,7 +203,7 @@ def load_members(network: Network, config: TrialConfig, names: Sequence[str]) ->
             raise TrainingError(f"the model {config.model.kind!r} has no members, {len(config.members)} were given")
         return
     given = {m.name: m for m in config.members}
-    wanted = network.wanted
+    wanted = network.member_specs
     found = [f"member {name!r} is not trained: name its trial" for name in network.members if name not in given]
     found += [f"there is no member {name!r}: {', '.join(network.members)}" for name in given
               if name not in network.members]  # fmt: skip
@@ -237,13 +237,13 @@ def score_test(config: TrialConfig, batches: Examples, folder: TrialFolder, devi
         task, network = config.task, load_bundle(folder.bundle_uri).network.to(device)
         parts = list(window_logits(network, batches, "test", device))
         by_window = task.window_metrics([track for part in parts for track in part], batches.targets("test"))
-        storage.write_json(storage.join(folder.uri, WINDOWS), by_window)
+        storage.write_json(storage.join(folder.uri, WINDOW_METRICS), by_window)
         predictions = np.concatenate([task.pool(logits) for logits in parts])
-        write_predictions(uri, task, predictions_of(task, batches, "test", predictions))
+        write_predictions(uri, task, track_predictions(task, batches, "test", predictions))
     return read_predictions(uri)
 
 
-def predictions_of(task: Task, batches: Examples, split: Split, predictions: FloatArray) -> TrackPredictions:
+def track_predictions(task: Task, batches: Examples, split: Split, predictions: FloatArray) -> TrackPredictions:
     """Predictions of a split with the tracks that they are of."""
     return TrackPredictions(
         batches.ids(split), batches.groups(split), batches.targets(split), predictions, task.answers(batches.classes)

@@ -1,0 +1,120 @@
+"""The second half of a report: how the candidates came about, and how they stand to each other."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from tonearm.comparison.candidates import varied_fields
+from tonearm.comparison.compare import Comparison, agreement_pairs
+from tonearm.comparison.curves import cost_plot, curves_plot, importance_plot, parallel_plot, reliability_plot
+from tonearm.comparison.document import Plot, Section, Table
+from tonearm.comparison.importance import ROUNDS, importances
+from tonearm.comparison.plots import agreement_plot
+from tonearm.statistics.agreement import disagreement, divergence, kappa
+from tonearm.tasks import Tabular
+from tonearm.tasks.multi_hot import MIN_STATED_PROBABILITY, MultiHot
+
+
+def background(comparison: Comparison) -> list[Section]:
+    """Learning curves, hyperparameters, calibration, agreement and cost: those there is something to say of."""
+    sections = [
+        _learning_section(comparison), _importance_section(comparison), _calibration_section(comparison),
+        _agreement_section(comparison), _cost_section(comparison),
+    ]  # fmt: skip
+    return [s for s in sections if s is not None]
+
+
+def _learning_section(comparison: Comparison) -> Section | None:
+    curves = {label: runs for label, runs in comparison.curves.items() if runs}
+    if not curves:
+        return None
+    task = comparison.answers[0].task
+    caption = f"Validation {task.primary} after each epoch: a line a run, a colour and a mark a candidate."
+    return Section("Learning curves", (), (), [Plot("learning", curves_plot(curves, task.primary), caption)])
+
+
+def _importance_section(comparison: Comparison) -> Section:
+    candidates = [c for c in comparison.found.candidates if not c.is_ensemble]
+    task = comparison.answers[0].task
+    configs, scores = [c.values for c in candidates], [c.validation("validation") for c in candidates]
+    varied = varied_fields(configs)
+    title = "Which hyperparameters matter"
+    found = importances(configs, varied, scores)
+    plots = []
+    if not isinstance(found, str):
+        caption = (
+            f"A random forest foretells validation {task.primary} of configurations that it was not shown with R² "
+            f"{found.explained:.2f}, 1 being all. Bars: how much of R² is lost if a field's values are shuffled among "
+            f"the configurations, alone or together with others; black: deviation over {ROUNDS} cross-validations. Of "
+            "fields that move together each seems unimportant; trials that were stopped early count with what they had "
+            "reached."
+        )
+        plots.append(Plot("importance", importance_plot(found.fields), caption))
+    if varied and sum(np.isfinite(scores)) > 2:
+        caption = (
+            f"A line a configuration, from its values of the varied fields to its validation {task.primary} on the "
+            "right; light: better."
+        )
+        plots.append(Plot("parallel", parallel_plot(configs, varied, scores, task.primary, task.maximise), caption))
+    return Section(title, [f"{found[0].upper()}{found[1:]}."] if isinstance(found, str) else (), (), plots)
+
+
+def _calibration_section(comparison: Comparison) -> Section | None:
+    if not comparison.reliability:
+        return None
+    which = (
+        f" Only cells of tracks and classes that were stated with at least {MIN_STATED_PROBABILITY:g} are counted: "
+        "with all the classes that a track does not have, any model would seem calibrated."
+        if isinstance(comparison.answers[0].task, MultiHot) and not isinstance(comparison.answers[0].task, Tabular)
+        else ""
+    )
+    caption = (
+        "Of what was stated with a probability (across), the share that was so (up); on the dotted line both agree, "
+        "below it the model is too sure of itself. Grey bars: how often it was so sure." + which
+    )
+    plot = Plot("reliability", reliability_plot(comparison.reliability), caption)
+    rows = [[label, f"{d.error:.3f}", f"{d.worst:.3f}", f"{d.brier:.3f}", str(int(d.count.sum()))]
+            for label, d in comparison.reliability.items()]  # fmt: skip
+    table = Table(["", "expected error (ECE)", "largest gap", "Brier score", "statements"], rows,
+                  "All are best at 0; ten bins of equal width.")  # fmt: skip
+    return Section("Can its probabilities be believed?", (), [table], [plot])
+
+
+def _agreement_section(comparison: Comparison) -> Section | None:
+    answers = agreement_pairs(comparison.answers)
+    if answers is None:
+        return None
+    count = len(answers)
+    equal, kappas = np.eye(count), np.eye(count)
+    rows = []
+    for i, j in combinations(range(count), 2):
+        one, two = answers[i].mean_predictions, answers[j].mean_predictions
+        differ = disagreement(one, two)
+        equal[i, j] = equal[j, i] = 1 - differ
+        kappas[i, j] = kappas[j, i] = kappa(one, two)
+        shares = all(np.allclose(p.sum(axis=1), 1, atol=1e-3) for p in (one, two))  # fitness has no divergence
+        bits = f"{divergence(one, two).mean():.3f}" if shares else ""
+        rows.append([answers[i].label, answers[j].label, f"{1 - differ:.3f}", f"{kappas[i, j]:.3f}", bits])
+    columns = ["", "", "equal answers", "kappa", "Jensen-Shannon divergence, bits"]
+    caption = (
+        "How often two candidates give the same answer, right or wrong. What disagrees while both are good is worth "
+        "putting into an ensemble."
+    )
+    plot = Plot("agreement", agreement_plot([a.label for a in answers], equal, kappas), caption)
+    note = "The answer of several seeds is that of their mean probabilities."
+    return Section("Do they answer alike?", (), [Table(columns, rows, note)], [plot])
+
+
+def _cost_section(comparison: Comparison) -> Section | None:
+    measure = comparison.measure
+    plot = cost_plot(comparison.compared_rows, measure.name, measure.maximise)
+    if plot is None:
+        return None
+    caption = (
+        f"{comparison.options.split} {measure.name} against what it costs; the dashed line joins the candidates that "
+        "nothing as cheap beats (blue). Seconds are those of completed runs and of training the frozen parts of their "
+        "networks; candidates of which they are not known are left out."
+    )
+    return Section("Is it worth its cost?", (), (), [Plot("cost", plot, caption)])

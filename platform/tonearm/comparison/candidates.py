@@ -1,0 +1,191 @@
+"""What is compared: configurations, each with its runs (seeds and folds), and what people call them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tonearm.datasets.manifest import Split
+from tonearm.sweeps.results import ENDING, ERROR, AnyConfig
+from tonearm.tasks.base import Task
+from tonearm.tracking.query import RunSummary
+from tonearm.training.config import EnsembleConfig, MeanConfig
+
+LONGEST_VALUE = 40  # characters of a name for people
+LEADING_PREFIXES = ("model", "estimator")
+IGNORED_PREFIXES = ("dataset.", "seed", "members", "start")
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """One run of a configuration: of one seed and, in a cross-validation, of one fold.
+
+    Attributes
+    ----------
+    upstream_seconds
+        Seconds that training the frozen parts of its network took, and theirs; NaN where they are not known.
+    """
+
+    summary: RunSummary
+    config: AnyConfig
+    upstream_seconds: float = 0.0
+
+    @property
+    def ending(self) -> str:
+        """``completed``, ``stopped`` by the scheduler, ``failed``, or ``running``."""
+        if self.summary.tags.get(ENDING):
+            return self.summary.tags[ENDING]
+        return {"FINISHED": "completed", "RUNNING": "running", "SCHEDULED": "running"}.get(
+            self.summary.status, "failed"
+        )
+
+    @property
+    def error(self) -> str:
+        """What it failed with."""
+        return last_error_line(self.summary)
+
+    @property
+    def validation(self) -> float:
+        """The best validation value of the primary metric; NaN where no epoch was finished."""
+        return self.summary.metrics.get(f"best_{self.config.task.primary}", float("nan"))
+
+    @property
+    def seconds(self) -> float:
+        """Of its training and of what it is made of; NaN where that is not known."""
+        return self.summary.metrics.get("seconds", float("nan")) + self.upstream_seconds
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration.
+
+    Attributes
+    ----------
+    name
+        What distinguishes it from the others, for people.
+    values
+        Its flattened fields.
+    runs
+        By seed and fold.
+    """
+
+    name: str
+    values: dict[str, Any]
+    runs: tuple[TrialRun, ...]
+
+    @property
+    def task(self) -> Task:
+        return self.runs[0].config.task
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether it was chosen on validation among the others: it has no fields of its own, and no rank there."""
+        return isinstance(self.runs[0].config, EnsembleConfig)
+
+    @property
+    def completed(self) -> tuple[TrialRun, ...]:
+        return tuple(r for r in self.runs if r.ending == "completed")
+
+    def is_complete(self, split: Split) -> bool:
+        """Whether every run came as far as the split is judged: of the mean of those that were not stopped, since they
+        did well, a comparison would be unfair to the others; so would be that of an ensemble on what it was chosen
+        on."""
+        if self.is_ensemble and split == "validation":
+            return False
+        endings = ("completed",) if split == "test" else ("completed", "stopped")
+        return all(run.ending in endings for run in self.runs)
+
+    def by_seed(self, split: Split) -> dict[int, float]:
+        """The validation score of each seed, the mean over its folds.
+
+        Of the completed runs, if there are any; on the validation split, of the stopped ones as well.
+        """
+        counted = self.runs if split == "validation" or not self.completed else self.completed
+        seeds: dict[int, list[float]] = {}
+        for run in counted:
+            if np.isfinite(run.validation):
+                seeds.setdefault(run.config.seed, []).append(run.validation)
+        return {seed: float(np.mean(values)) for seed, values in sorted(seeds.items())}
+
+    def validation(self, split: Split) -> float:
+        """The mean over the seeds; NaN where there is none."""
+        seeds = self.by_seed(split)
+        return float(np.mean(list(seeds.values()))) if seeds else float("nan")
+
+
+def last_error_line(run: RunSummary) -> str:
+    """The last line of what a run failed with, if that was noted."""
+    lines = run.tags.get(ERROR, "").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def flat_fields(config: AnyConfig) -> dict[str, Any]:
+    """The flattened fields of a config; of a list its text."""
+    flat = config.flatten()
+    if isinstance(config, MeanConfig):
+        flat["model.kind"] = mean_name(config)
+    for path, value in flat.items():
+        if isinstance(value, list):
+            flat[path] = "; ".join(json.dumps(v) if isinstance(v, dict) else str(v) for v in value)
+    return flat
+
+
+def mean_name(config: MeanConfig) -> str:
+    """What a mean is of, for people: ``mean of time, freq``, ``ensemble of 00, 03 x2``."""
+    if not isinstance(config, EnsembleConfig):
+        return f"mean of {', '.join(m.name for m in config.members)}"
+    each = [m.name + (f" x{w:g}" if w != 1 else "") for m, w in zip(config.members, config.weights, strict=True)]
+    return f"ensemble of {', '.join(each)}"
+
+
+def varied_fields(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The paths in which flattened configs differ.
+
+    A field that only one kind of model has does not differ by being absent from others, nor by another kind's default:
+    it does if configs of the same kinds differ in it.
+    """
+    paths = list(dict.fromkeys(p for c in configs for p in c if not p.startswith(IGNORED_PREFIXES)))
+    kinds = []
+    for path in paths:
+        present = [c[path] for c in configs if path in c]
+        either = path.startswith(LEADING_PREFIXES) and len(present) < len(configs)  # a network, or an estimator
+        if path.endswith(".kind") and (either or len(set(present)) > 1):
+            kinds.append(path)
+    found = []
+    for path in paths:
+        values: dict[tuple[Any, ...], set[Any]] = {}
+        for c in configs:
+            if path in c:
+                context = tuple(c.get(k) for k in kinds if path != k and path.startswith(k.removesuffix("kind")))
+                values.setdefault(context, set()).add(c[path])
+        if path in kinds or any(len(v) > 1 for v in values.values()):
+            found.append(path)
+    return sorted(found, key=lambda path: not path.startswith(LEADING_PREFIXES))
+
+
+def short_names(paths: Iterable[str]) -> dict[str, str]:
+    """Of each path its last part, or as much of its end as makes it unique; ``model.kind`` is ``model``."""
+    own = {p: p.removesuffix(".kind").split(".") for p in paths}
+    short = {}
+    for path, parts in own.items():
+        length = 1
+        while length < len(parts) and sum(q[-length:] == parts[-length:] for q in own.values()) > 1:
+            length += 1
+        short[path] = ".".join(parts[-length:])
+    return short
+
+
+def name_of(values: Mapping[str, Any], varied: Sequence[str]) -> str:
+    """The varied fields of a config for people: ``model time, n_fft 4096``."""
+    short = short_names(varied)
+    return ", ".join(f"{short[p]} {as_text(values[p])}" for p in varied if p in values)
+
+
+def as_text(value: Any) -> str:
+    """A field's value for people."""
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"

@@ -1,0 +1,215 @@
+"""Is one value of a field better than another, all else equal? Sides are the candidates of a value that have a partner
+of the other value, equal in every other field."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from tonearm.comparison.candidates import as_text, name_of, short_names, varied_fields
+from tonearm.comparison.contrast import Measure, PairedComparison, Side, adjusted, compare_sides
+from tonearm.comparison.predictions import Predictions
+from tonearm.core.errors import ConfigError
+
+Cells = dict[tuple[Any, ...], list[Predictions]]  # candidates that are equal in all other fields
+
+
+@dataclass(frozen=True)
+class Factor:
+    """The answer for a field.
+
+    Attributes
+    ----------
+    contrasts
+        For each two of its values: over all candidates, then within each value of the other field.
+    sides
+        Of each two values over all candidates, for a look at their classes.
+    candidates
+        How many took part on each side of each paired comparison, by first, second and within.
+    matched
+        Whether the sides are partners, equal in every other field.
+    confounders
+        The fields whose values are not the same, or not as frequent, on both sides.
+    co_varying
+        The fields of the same part of the config that move with this one, so that the answer is of all of them.
+    """
+
+    field: str
+    contrasts: list[PairedComparison]
+    sides: list[tuple[Side, Side]]
+    candidates: dict[tuple[str, str, str], tuple[int, int]]
+    matched: bool
+    confounders: list[str]
+    co_varying: list[str]
+
+
+def factor(answers: Sequence[Predictions], by: str, within: str, measure: Measure) -> Factor:
+    """Compare the values of a field.
+
+    Parameters
+    ----------
+    by
+        Dotted path of a field that the candidates vary; of a config its kind; of a part of the config, such as
+        ``window``, all its fields together.
+    within
+        Another field, or "".
+
+    Raises
+    ------
+    ConfigError
+        If there is no such field, it does not vary, or there is nothing to compare within the other one.
+    """
+    values = [a.candidate.values for a in answers]
+    varied = varied_fields(values)
+    paths = _paths(by, values, varied)
+    inner = _paths(within, values, varied)[0] if within else ""
+    own = tuple(p.removesuffix("kind") for p in paths if p.endswith(".kind"))
+    if inner in paths or (inner and inner.startswith(own)):
+        raise ConfigError(f"--within {within} is a part of --by {by}: name a field that both sides can have")
+    levels = [_level(v, paths) for v in values]
+    others = [p for p in varied if p not in paths and not p.startswith(own)]
+    follow = [p for p in others if _follows(p, values, levels)]
+    if inner in follow:
+        raise ConfigError(f"--within {within} moves with --by {by}: name a field that both sides can have")
+    parent = paths[0].removesuffix(".kind").rpartition(".")[0]
+    co_varying = [p for p in follow if parent and p.startswith(f"{parent}.")]
+    judged = [p for p in others if p not in co_varying]
+    cells = _by_level(answers, levels)
+    ordered = _best_first(cells, measure)
+    parts = _contrasted(cells, ordered, [p for p in others if p not in follow], inner)
+    matched = bool(parts)
+    if not matched:
+        parts = _contrasted(cells, ordered, [inner] if inner else [], inner)
+        parts = [(_alone(one), _alone(two), level) for one, two, level in parts]
+    short = short_names(varied)
+    named = by.removesuffix(".kind") if len(paths) > 1 else short[paths[0]]
+    found: list[PairedComparison] = []
+    counts: dict[tuple[str, str, str], tuple[int, int]] = {}
+    sides: list[tuple[Side, Side]] = []
+    every: list[str] = []
+    for first, second, level in parts:
+        place = f"{short[inner]} {level}" if level else ""
+        if not level:
+            sides.append((first, second))
+        differ = [short[p] for p in judged if _frequencies(first, p) != _frequencies(second, p)]
+        every += [name for name in differ if name not in every]
+        found.append(compare_sides(first, second, measure, not level, place, len(parts), _told(differ, matched)))
+        counts[first.name, second.name, place] = (len(first.members), len(second.members))
+    return Factor(named, adjusted(found), sides, counts, matched, every, [short[p] for p in co_varying])
+
+
+def _told(differ: Sequence[str], matched: bool) -> str:
+    """Why not all else is equal, or ""."""
+    if differ:
+        return f"{', '.join(differ)} differ{'s' if len(differ) == 1 else ''}"
+    return "" if matched else "the other fields are combined in other ways"
+
+
+def _frequencies(side: Side, path: str) -> dict[Any, float]:
+    """The share of each value of a field on a side; None where a candidate lacks the field."""
+    shares: dict[Any, float] = {}
+    for member, weight in zip(side.members, side.weights, strict=True):
+        value = member.candidate.values.get(path)
+        shares[value] = shares.get(value, 0.0) + weight
+    return {value: round(share, 9) for value, share in shares.items()}
+
+
+def _follows(path: str, values: Sequence[Mapping[str, Any]], levels: Sequence[str]) -> bool:
+    """Whether a field is the same in all candidates of a level, of which one at least has several."""
+    seen: dict[str, list[Any]] = {}
+    for own, level in zip(values, levels, strict=True):
+        if level:
+            seen.setdefault(level, []).append(own.get(path))
+    return any(len(found) > 1 for found in seen.values()) and all(len(set(found)) == 1 for found in seen.values())
+
+
+def _alone(side: Side) -> Side:
+    """The same without partners."""
+    return dataclasses.replace(side, cells=())
+
+
+def _level(values: Mapping[str, Any], paths: Sequence[str]) -> str:
+    """What a candidate has of a field, or of several that are one question; "" if it lacks them."""
+    if len(paths) > 1:
+        return name_of(values, paths)
+    return as_text(values[paths[0]]) if paths[0] in values else ""
+
+
+def _by_level(answers: Sequence[Predictions], levels: Sequence[str]) -> dict[str, list[Predictions]]:
+    found: dict[str, list[Predictions]] = {}
+    for a, level in zip(answers, levels, strict=True):
+        if level:
+            found.setdefault(level, []).append(a)
+    return found
+
+
+def _contrasted(
+    answers: Mapping[str, Sequence[Predictions]], levels: Sequence[str], others: Sequence[str], inner: str
+) -> list[tuple[Side, Side, str]]:
+    """Each two values' sides, over all cells and (with the value) within each value of the inner field."""
+    cells = {level: _cells(answers[level], others) for level in levels}
+    place = others.index(inner) if inner in others else -1
+    found = []
+    for one, two in combinations(levels, 2):
+        shared = [key for key in cells[one] if key in cells[two]]
+        if not shared:
+            continue
+        found.append((_side(one, cells[one], shared, place), _side(two, cells[two], shared, place), ""))
+        for level in sorted({key[place] for key in shared}, key=str) if place >= 0 else []:
+            part = [key for key in shared if key[place] == level]
+            found.append((_side(one, cells[one], part), _side(two, cells[two], part), as_text(level)))
+    return found
+
+
+def _cells(answers: Sequence[Predictions], others: Sequence[str]) -> Cells:
+    found: Cells = {}
+    for a in answers:
+        found.setdefault(tuple(a.candidate.values.get(p) for p in others), []).append(a)
+    return found
+
+
+def _side(name: str, cells: Cells, keys: Sequence[tuple[Any, ...]], place: int = -1) -> Side:
+    """The mean over cells of the mean over a cell's candidates; cells are alike if they share the value at a place."""
+    members = [(a, 1 / len(cells[key]) / len(keys), (str(key[place]) if place >= 0 else "", i))
+               for i, key in enumerate(keys) for a in cells[key]]  # fmt: skip
+    found, weights, numbers = zip(*members, strict=True)
+    return Side(name, found, weights, numbers)
+
+
+def _paths(text: str, values: Sequence[Mapping[str, Any]], varied: Sequence[str]) -> list[str]:
+    """The varied fields that a text names, by its path or as a table of candidates calls it: one, or all of a part of
+    the config."""
+    path = next((p for p in (text, f"{text}.kind") if any(p in v for v in values)), "")
+    if path in varied:
+        return [path]
+    group = [p for p in varied if p.startswith(f"{text}.")]
+    if group:
+        return group
+    ends = [p for p in dict.fromkeys(p for v in values for p in v) if p.removesuffix(".kind").endswith(f".{text}")]
+    short = [p for p in ends if p in varied]
+    if len(short) > 1:
+        raise ConfigError(f"{text} may be {' or '.join(p.removesuffix('.kind') for p in short)}: give one of these")
+    if short and not path:
+        return short
+    names = [p.removesuffix(".kind") for p in varied]
+    told = f"these candidates vary {', '.join(names) or 'nothing'}"
+    if path or ends or any(p.startswith(f"{text}.") for v in values for p in v):
+        raise ConfigError(f"{text} is the same for all candidates: {told}")
+    close = difflib.get_close_matches(text, names, n=1)
+    raise ConfigError(f"there is no field {text!r}.{f' Did you mean {close[0]!r}?' if close else ''} {told}")
+
+
+def _best_first(answers: Mapping[str, Sequence[Predictions]], measure: Measure) -> list[str]:
+    """The values of a field, so that differences tend to be gains."""
+    sign = -1 if measure.maximise else 1
+    scores = {
+        level: float(np.mean([a.metrics_of(np.arange(len(a.groups)), (measure.name,))[measure.name] for a in own]))
+        for level, own in answers.items()
+    }
+    return sorted(scores, key=lambda level: (sign * scores[level], level))

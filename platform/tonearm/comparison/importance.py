@@ -1,0 +1,138 @@
+"""Which of the fields that a sweep varied matter to its scores: as far as they let an unseen score be foretold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tonearm.comparison.candidates import short_names
+
+FEWEST = 8
+ROUNDS = 5  # of cross-validation, each with other parts and forests
+PARTS = 10
+TREES = 100
+SHUFFLES = 5  # of a field, in each part
+SHUFFLED = 19  # times the scores, so that luck passes for an explanation in 1 of 20 cases
+WIDE = 10.0  # a range whose ends have at least this ratio is seen on a logarithmic scale
+ABSENT = "none"
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What foretelling the scores loses if a field's values are shuffled: of R², and its deviation over the rounds."""
+
+    name: str
+    loss: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Importances:
+    """The fields, the most important first, and R² of the foretold scores with all of them, at most 1."""
+
+    explained: float
+    fields: list[Importance]
+
+
+def importances(
+    configs: Sequence[Mapping[str, Any]], varied: Sequence[str], scores: Sequence[float]
+) -> Importances | str:
+    """Permutation importance for random forests that foretell scores of configurations which they were not shown.
+
+    Parameters
+    ----------
+    configs
+        Flattened, one a configuration.
+    varied
+        The paths to judge.
+    scores
+        Of each configuration its validation score, the mean over its seeds.
+
+    Returns
+    -------
+    The importances; or why there is nothing to say.
+
+    References
+    ----------
+    Breiman 2001, *Random Forests*, section 10.
+    """
+    rows = [i for i, score in enumerate(scores) if np.isfinite(score)]
+    if len(rows) < FEWEST:
+        return f"{len(rows)} configurations with a score are too few to tell which field matters: {FEWEST} are needed"
+    values = np.array([scores[i] for i in rows], dtype=np.float64)
+    if np.ptp(values) == 0:
+        return f"all {len(rows)} configurations have the same score: no field makes a difference"
+    if not varied:
+        return "no field varies"
+    columns = [_columns([configs[i].get(path) for i in rows]) for path in varied]
+    no_better_than_chance = _no_better_than_chance(np.concatenate(columns, axis=1), values)
+    rounds = np.array([_round(columns, values, seed) for seed in range(ROUNDS)])
+    explained = float(rounds[:, 0].mean())
+    if explained <= 0 or no_better_than_chance:
+        shuffled = ", and shuffled scores are foretold as well" if explained > 0 else ""
+        return (
+            "nothing can be told of importance: the settings explain none of the differences between these "
+            f"{len(rows)} configurations (R² of scores foretold by cross-validation: {explained:.2f}{shuffled})"
+        )
+    short = short_names(varied)
+    losses = rounds[:, 0, None] - rounds[:, 1:]
+    fields = [
+        Importance(short[path], float(loss.mean()), float(loss.std(ddof=1)))
+        for path, loss in zip(varied, losses.T, strict=True)
+    ]
+    return Importances(explained, sorted(fields, key=lambda f: (-f.loss, f.name)))
+
+
+def _no_better_than_chance(table: np.ndarray, values: np.ndarray) -> bool:
+    """Whether scores are foretold no better than when they are shuffled: of pure noise they are in 19 of 20 cases."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    rng = np.random.default_rng(0)
+    explained = [
+        RandomForestRegressor(TREES, oob_score=True, random_state=0).fit(table, scores).oob_score_
+        for scores in (values, *(rng.permutation(values) for _ in range(SHUFFLED)))
+    ]
+    return bool(explained[0] <= max(explained[1:]))
+
+
+def _round(columns: Sequence[np.ndarray], values: np.ndarray, seed: int) -> list[float]:
+    """R² of foretold scores, with all fields and with each one shuffled: [all, first, second, ...]."""
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.model_selection import KFold
+
+    table, count = np.concatenate(columns, axis=1), len(values)
+    ends = np.cumsum([0, *(c.shape[1] for c in columns)])
+    rng = np.random.default_rng(seed)
+    error, of_mean = np.zeros(1 + len(columns)), 0.0
+    for shown, hidden in KFold(min(PARTS, count), shuffle=True, random_state=seed).split(table):
+        forest = RandomForestRegressor(TREES, random_state=seed).fit(table[shown], values[shown])
+        asked = [table[hidden]]
+        for start, end in pairwise(ends):
+            for _ in range(SHUFFLES):
+                changed = table[hidden].copy()
+                changed[:, start:end] = table[rng.integers(0, count, len(hidden)), start:end]
+                asked.append(changed)
+        told = forest.predict(np.concatenate(asked)).reshape(len(asked), len(hidden))
+        wrong = np.square(told - values[hidden]).sum(axis=1)
+        error += [wrong[0], *wrong[1:].reshape(len(columns), SHUFFLES).mean(axis=1)]
+        of_mean += float(np.square(values[shown].mean() - values[hidden]).sum())
+    return [float(1 - e / of_mean) for e in error]
+
+
+def _columns(values: Sequence[Any]) -> np.ndarray:
+    """A field's values as float64 (configurations, columns): numbers, else a column a name. Where a number is absent,
+    as in another kind of model, a second column says so."""
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    absent = np.array([v is None for v in values])
+    if numbers and len(numbers) + absent.sum() == len(values):
+        wide = min(numbers) > 0 and max(numbers) / min(numbers) >= WIDE
+        middle = float(np.median(numbers))
+        column = np.array([middle if v is None else v for v in values], dtype=np.float64)
+        each = [np.log(column) if wide else column, *([absent] if absent.any() else [])]
+        return np.stack(each, axis=1).astype(np.float64)
+    texts = [ABSENT if v is None else str(v) for v in values]
+    return np.array([[text == name for name in sorted(set(texts))] for text in texts], dtype=np.float64)

@@ -1,0 +1,187 @@
+"""What is known of tracks beyond their row in the manifest: columns of numbers, vectors or texts."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tonearm.core import storage
+from tonearm.core.errors import DatasetError
+from tonearm.core.seeding import digest
+
+CONTENT = "_content"
+"""Ends the name of a column that identifies what another column tells the place of."""
+
+
+class Metadata:
+    """A table with a row a track.
+
+    Parameters
+    ----------
+    track_ids
+        Of the rows, in any order; each once.
+    columns
+        By name, arrays with a row a track: numbers (tracks,) or vectors (tracks, dim), where NaN says "unknown", or
+        whole numbers; texts (tracks,), where "" says "unknown".
+
+    Raises
+    ------
+    DatasetError
+        If an id occurs twice, or a column has another number of rows, rows of nothing or of unlike length, or values
+        that are neither numbers nor texts (None is none: NaN or "" says "unknown").
+    """
+
+    def __init__(self, track_ids: Sequence[str] = (), columns: Mapping[str, Any] | None = None) -> None:
+        self._row = {track_id: i for i, track_id in enumerate(track_ids)}
+        if len(self._row) != len(track_ids):
+            raise DatasetError(
+                f"metadata: {len(track_ids)} rows for {len(self._row)} track ids: each track has one row"
+            )
+        self._columns: dict[str, np.ndarray] = {}
+        for name, values in sorted((columns or {}).items()):
+            try:
+                array = np.asarray(values)
+            except ValueError:
+                raise DatasetError(f"metadata: the rows of column {name!r} are of unlike length") from None
+            if array.ndim not in (1, 2) or len(array) != len(track_ids) or 0 in array.shape[1:]:
+                raise DatasetError(
+                    f"metadata: column {name!r} has the shape {array.shape}, expected ({len(track_ids)},) or "
+                    f"({len(track_ids)}, dim) with a dim of at least 1"
+                )
+            if array.dtype.kind == "f":
+                array = array.astype(np.float64)
+            elif array.dtype.kind in "iub":
+                array = array.astype(np.int64)
+            else:
+                strange = [v for v in array.flat if not isinstance(v, str)]
+                if strange or array.ndim == 2:
+                    raise DatasetError(
+                        f"metadata: column {name!r} holds {f'{strange[0]!r}' if strange else 'several texts a row'}: "
+                        'give numbers (NaN where one is unknown), or one text a row ("" where it is unknown)'
+                    )
+                array = np.array([str(v) for v in array], dtype=object)
+            self._columns[name] = array
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def __contains__(self, column: object) -> bool:
+        return column in self._columns
+
+    @property
+    def track_ids(self) -> list[str]:
+        return list(self._row)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names, sorted."""
+        return list(self._columns)
+
+    def of(self, track_ids: Iterable[str], column: str) -> np.ndarray:
+        """The values of a column for these tracks, in their order: (tracks,) or (tracks, dim).
+
+        Raises
+        ------
+        DatasetError
+            If there is no such column, or a track has no row.
+        """
+        if column not in self._columns:
+            raise DatasetError(f"no fact {column!r} is known of these tracks: there are {', '.join(self) or 'none'}")
+        wanted = list(track_ids)
+        missing = [i for i in wanted if i not in self._row]
+        if missing:
+            raise DatasetError(f"metadata: {len(missing)} tracks have no row, e.g. {missing[0]!r}")
+        return self._columns[column][[self._row[i] for i in wanted]]
+
+    def texts(self, track_ids: Iterable[str], column: str) -> list[str]:
+        """The texts of a column for these tracks.
+
+        Raises
+        ------
+        DatasetError
+            As of :meth:`of`, and if the column holds numbers.
+        """
+        values = self.of(track_ids, column)
+        if values.dtype != object:
+            raise DatasetError(f"the fact {column!r} holds numbers, not texts: name another one")
+        return list(values)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Metadata) and self.signature() == other.signature()
+
+    def __hash__(self) -> int:
+        return hash(self.signature())
+
+    def joined(self, other: Metadata) -> Metadata:
+        """Both tables' columns for the tracks that both know; a column of both is the other's."""
+        ids = [i for i in self._row if i in other._row]
+        columns = {name: table.of(ids, name) for table in (self, other) for name in table}
+        return Metadata(ids, columns)
+
+    def signature(self) -> str:
+        """Identity of all values, whatever the order of the rows.
+
+        Where a column ``x`` says where something lies and ``x_content`` what it is, as of pictures, the place is none.
+        """
+        ids = sorted(self._row)
+        parts: list[Any] = [ids]
+        for name in [n for n in self if f"{n}{CONTENT}" not in self]:
+            values = self.of(ids, name)
+            parts += [name, list(values.shape), values.tolist() if values.dtype == object else values.tobytes()]
+        return digest(*parts)
+
+
+def save_metadata(uri: str, metadata: Metadata) -> None:
+    """Write metadata as Parquet, a row a track; vectors are lists of one length."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    arrays: dict[str, Any] = {"track_id": pa.array(metadata.track_ids, pa.string())}
+    for name in metadata:
+        values = metadata.of(metadata.track_ids, name)
+        if values.ndim == 2:
+            arrays[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+        else:
+            arrays[name] = pa.array(values.tolist(), pa.string()) if values.dtype == object else pa.array(values)
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(arrays), buffer)
+    storage.write_bytes(uri, buffer.getvalue())
+
+
+def load_metadata(uri: str) -> Metadata:
+    """The inverse of :func:`save_metadata`.
+
+    Raises
+    ------
+    DatasetError
+        If there are none at ``uri``, the file is damaged, or what it holds are no metadata.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not storage.exists(uri):
+        raise DatasetError(f"no metadata at {uri}")
+    try:
+        table = pq.read_table(io.BytesIO(storage.read_bytes(uri)))
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these
+        raise DatasetError(f"{uri} is damaged ({error}): make the data set again") from None
+    columns: dict[str, Any] = {}
+    for name in table.column_names:
+        values = table.column(name).combine_chunks()
+        if pa.types.is_fixed_size_list(values.type):
+            flat = values.values.to_numpy(zero_copy_only=False)
+            columns[name] = flat.reshape(len(values), values.type.list_size)
+        elif pa.types.is_string(values.type):
+            columns[name] = np.array(values.to_pylist(), dtype=object)
+        else:
+            columns[name] = values.to_numpy(zero_copy_only=False)
+    if "track_id" not in columns:
+        raise DatasetError(f"{uri} has no column track_id: it has {', '.join(columns)}")
+    ids = columns.pop("track_id")
+    return Metadata(ids.tolist(), columns)

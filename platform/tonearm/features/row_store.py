@@ -1,0 +1,70 @@
+"""Small facts about tracks beside the feature stores, keyed as these are: fingerprints, descriptors.
+
+A table is a folder of Parquet files, each written whole by one worker; a track's last row counts.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tonearm.core import storage
+from tonearm.core.errors import StoreError
+from tonearm.core.seeding import digest
+
+FINGERPRINT_TABLE = "fingerprints-1"
+DESCRIPTOR_TABLE = "descriptors-1"
+
+
+def write_rows(root: str, table: str, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Write rows, each with a ``track_key``; returns the bytes written.
+
+    Parameters
+    ----------
+    root
+        Folder or URI of the stores.
+    table
+        Name and version, e.g. :data:`FINGERPRINT_TABLE`.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not rows:
+        return 0
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist([dict(r) for r in rows]), buffer)
+    name = digest(sorted(str(r["track_key"]) for r in rows))
+    storage.write_bytes(storage.join(root, table, f"{name}.parquet"), buffer.getvalue())
+    return len(buffer.getvalue())
+
+
+def read_rows(root: str, table: str, keys: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+    """The rows of a table by track key; an absent table is empty.
+
+    Raises
+    ------
+    StoreError
+        If a file of it is damaged.
+    """
+    wanted = None if keys is None else set(keys)
+    return {k: row for k, row in _read(root, table).items() if wanted is None or k in wanted}
+
+
+def _read(root: str, table: str, columns: list[str] | None = None) -> dict[str, dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    found: dict[str, dict[str, Any]] = {}
+    for name in storage.list_files(storage.join(root, table), ".parquet"):
+        uri = storage.join(root, table, name)
+        try:
+            rows = pq.read_table(io.BytesIO(storage.read_bytes(uri)), columns=columns).to_pylist()
+        except (OSError, ValueError) as error:
+            raise StoreError(f"table {uri} is damaged ({error}): delete it, then extract again") from None
+        found |= {r["track_key"]: r for r in rows}
+    return found
+
+
+def read_keys(root: str, table: str) -> set[str]:
+    """The track keys that a table has rows of; nothing else is read."""
+    return set(_read(root, table, ["track_key"]))

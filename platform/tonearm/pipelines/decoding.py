@@ -1,0 +1,152 @@
+"""Decoding inside an extraction: the clips of a batch of tracks, and what went wrong with which file."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tonearm.audio.decode import Layout
+from tonearm.audio.windows import ClipConfig, load_clips
+from tonearm.core import storage
+from tonearm.core.errors import AudioError
+from tonearm.core.types import Waveform
+from tonearm.features.base import Representation
+from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE
+
+ANALYSIS_LAYOUT: Layout = (22050, 1)  # what fingerprints and descriptors are made of
+MAX_ATTEMPTS = 2
+#: Columns of the answer, a row a track; ``written`` holds the bytes of the whole batch, in its first row.
+RESULT_COLUMNS = ("key", "reason", "detail", "size", "audio", "decode", "compute", "written")
+
+ClipWaveforms = dict[Layout, Waveform]
+Columns = dict[str, list[Any]]
+
+
+class ExtractionJob:
+    """What all workers of one extraction know; made of plain values, which travel.
+
+    Parameters
+    ----------
+    features, clip
+        As dicts.
+    root
+        Of the stores.
+    min_seconds
+        The least audio of a clip.
+    attempts
+        Name of this run: a file that kills its worker again and again is given up.
+    """
+
+    def __init__(
+        self, features: list[dict[str, Any]], clip: dict[str, Any], root: str, min_seconds: float, attempts: str
+    ) -> None:
+        self.features = {f.store_name(): f for f in map(Representation.from_dict, features)}
+        self.clip = ClipConfig.from_dict(clip)
+        self.root, self.min_seconds = root, min_seconds
+        self._attempts = Path(tempfile.gettempdir()) / f"tonearm-attempts-{attempts}"
+
+    def missing_representations(self, lacking: Sequence[str]) -> list[Representation]:
+        """The representations among what a track lacks."""
+        return [self.features[name] for name in lacking if name in self.features]
+
+    def layouts(self, lacking: Sequence[str]) -> list[Layout]:
+        """What the representations among these are made of."""
+        return list(dict.fromkeys(f.layout for f in self.missing_representations(lacking)))
+
+    def analysis_layouts(self, lacking: Sequence[str]) -> list[Layout]:
+        """What facts are made of, if any are lacking: always the same, whatever else is extracted."""
+        return [ANALYSIS_LAYOUT] if {FINGERPRINT_TABLE, DESCRIPTOR_TABLE} & set(lacking) else []
+
+    @contextmanager
+    def attempt(self, key: str) -> Iterator[None]:
+        """Note that a track is being decoded, so that one that kills its worker is known when that is restarted.
+
+        Raises
+        ------
+        AudioError
+            ``kills_worker`` at the third attempt.
+        """
+        self._attempts.mkdir(exist_ok=True)
+        mark = self._attempts / key
+        before = mark.stat().st_size if mark.exists() else 0
+        if before >= MAX_ATTEMPTS:
+            raise AudioError("kills_worker", f"the worker died {before} times while this file was being decoded")
+        with mark.open("ab") as file:
+            file.write(b".")
+        try:
+            yield
+        finally:  # which a process that is killed never comes to
+            mark.unlink(missing_ok=True)
+
+
+class BatchDecoding:
+    """One batch of tracks being decoded: a row of the answer for each, with what went wrong and what it took."""
+
+    def __init__(self, job: ExtractionJob) -> None:
+        self.job = job
+        self.rows: list[dict[str, Any]] = []
+
+    def tracks(self, batch: Mapping[str, Any]) -> Iterator[tuple[str, list[str], Iterator[ClipWaveforms]]]:
+        """Key, what is lacking, and the clips of each track."""
+        columns = (batch[name] for name in ("source", "key", "lacking", "stamp"))
+        for source, key, lacking, stamp in zip(*columns, strict=True):
+            self.rows.append(
+                {"key": str(key), "reason": "", "detail": "", "size": -1, "audio": 0.0, "decode": 0.0, "compute": 0.0}
+            )
+            yield str(key), str(lacking).split(), self._clips(str(source), str(lacking).split(), str(stamp))
+
+    def _clips(self, source: str, lacking: list[str], stamp: str) -> Iterator[ClipWaveforms]:
+        row = self.rows[-1]
+        layouts, beside = self.job.layouts(lacking), self.job.analysis_layouts(lacking)
+        gated = layouts or beside  # where facts alone are lacking, they are what the file is refused for
+        with self.job.attempt(row["key"]):
+            clips = load_clips(source, self.job.clip, gated, self.job.min_seconds, beside)
+            while True:
+                started = time.process_time()
+                clip = next(clips, None)
+                row["decode"] += time.process_time() - started
+                if clip is None:
+                    break
+                row["audio"] += next(iter(clip.values())).duration
+                yield clip
+            if stamp and storage.stamp(source) != stamp:
+                raise AudioError("changed", f"{source} was written to while it was being extracted: run again")
+
+    @contextmanager
+    def rejecting(self, source: str) -> Iterator[dict[str, Any]]:
+        """Whatever a file does, the job goes on: the failure becomes the reason in the row, which is given.
+
+        The row's ``ok`` says afterwards whether the track is whole.
+        """
+        row = self.rows[-1]
+        row["ok"] = False
+        try:
+            yield row
+            row["ok"] = True
+            return
+        except AudioError as error:
+            row["reason"], row["detail"] = error.reason, error.detail
+        except MemoryError as error:
+            row["reason"] = "out_of_memory"
+            row["detail"] = str(error) or "the decoded clip does not fit into memory"
+        except OSError as error:
+            if storage.size(source) >= 0:
+                raise  # not the file but our own disk: full, or gone
+            row["reason"], row["detail"] = "missing", f"{source} cannot be read: {error.strerror or error}"
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            row["reason"] = "unexpected_error"
+            row["detail"] = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        row["size"] = storage.size(source)
+
+    def answer(self, written: Mapping[str, int]) -> Columns:
+        """The rows as columns, what was written noted in the first."""
+        out: Columns = {name: [r[name] for r in self.rows] for name in RESULT_COLUMNS[:-1]}
+        out["written"] = [json.dumps(written), *["{}"] * (len(self.rows) - 1)]
+        return out

@@ -1,0 +1,1 @@
+"""Statistics of scores: intervals, tests, differences, agreement, calibration. NumPy and SciPy alone."""

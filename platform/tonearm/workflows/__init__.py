@@ -1,0 +1,1 @@
+"""What a job or a notebook calls: plain functions with typed arguments and results. Nothing is printed here."""

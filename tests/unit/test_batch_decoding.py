@@ -1,0 +1,137 @@
+"""What one file does to a batch of an extraction: nothing."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.builders import encode, music
+from tonearm.audio.windows import ClipConfig
+from tonearm.core import storage
+from tonearm.core.errors import AudioError
+from tonearm.features import Mel, Stft
+from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read_rows
+from tonearm.features.store import FeatureStore, prepare_store
+from tonearm.pipelines import decoding
+from tonearm.pipelines.decoding import MAX_ATTEMPTS, ExtractionJob
+from tonearm.pipelines.extractor import BatchExtractor, Decoder, Extractor
+
+FEATURES = [Mel(n_mels=16, n_fft=512, hop=256), Stft(n_fft=256, hop=256, sample_rate=16_000, channels="mid_side")]
+FACTS = [FINGERPRINT_TABLE, DESCRIPTOR_TABLE]
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> dict[str, Any]:
+    for feature in FEATURES:
+        prepare_store(str(tmp_path / "out"), feature)
+    return {"features": [f.to_dict() for f in FEATURES], "clip": ClipConfig(seconds=2.0).to_dict(),
+            "root": str(tmp_path / "out"), "min_seconds": 1.0, "attempts": uuid.uuid4().hex}  # fmt: skip
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> dict[str, list[str]]:
+    songs = {"good0": encode(music(3.0, seed=0)), "bad": b"no audio", "good1": encode(music(3.0, seed=1))}
+    for name, data in songs.items():
+        (tmp_path / name).write_bytes(data)
+    lacking = " ".join([*(f.store_name() for f in FEATURES), *FACTS])
+    sources = [str(tmp_path / n) for n in songs]
+    return {"source": sources, "key": list(songs), "lacking": [lacking] * len(songs),
+            "stamp": [storage.stamp(s) for s in sources]}  # fmt: skip
+
+
+def stores(arguments: dict[str, Any]) -> list[FeatureStore]:
+    return [FeatureStore(f"{arguments['root']}/{f.store_name()}") for f in FEATURES]
+
+
+def test_a_bad_file_leaves_the_others(arguments: dict[str, Any], batch: dict[str, list[str]]) -> None:
+    answer = Extractor(**arguments)(batch)
+    assert answer["key"] == ["good0", "bad", "good1"] and answer["reason"] == ["", "undecodable", ""]
+    assert answer["size"][1] == 8 and "bad" in answer["detail"][1]
+    assert answer["audio"][0] == pytest.approx(2.0) and answer["decode"][0] > 0 and answer["compute"][0] > 0
+    written = json.loads(answer["written"][0])
+    assert set(written) == {*(f.store_name() for f in FEATURES), *FACTS} and answer["written"][1:] == ["{}", "{}"]
+    for store in stores(arguments):
+        assert store.missing(batch["key"]) == ["bad"]
+    for table in FACTS:
+        assert set(read_rows(arguments["root"], table)) == {"good0", "good1"}
+
+
+def test_two_kinds_of_workers_do_the_same_as_one(
+    arguments: dict[str, Any], batch: dict[str, list[str]], tmp_path: Path
+) -> None:
+    Extractor(**arguments)(batch)
+    other = {**arguments, "root": str(tmp_path / "other")}
+    for feature in FEATURES:
+        prepare_store(other["root"], feature)
+    decoded = Decoder(**other)(batch)
+    answer = BatchExtractor(device="cpu", **other)(decoded)
+    assert answer["reason"] == ["", "undecodable", ""] and set(answer) == set(decoding.RESULT_COLUMNS)
+    for one, two in zip(stores(arguments), stores(other), strict=True):
+        for key in ("good0", "good1"):
+            assert one.read(key).values.shape == two.read(key).values.shape
+            np.testing.assert_allclose(one.read(key).values, two.read(key).values, atol=0.07)
+            assert one.read(key).stats.mean == pytest.approx(two.read(key).stats.mean, abs=1e-3)
+    prints = [read_rows(a["root"], FINGERPRINT_TABLE) for a in (arguments, other)]
+    assert prints[0] == prints[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(MemoryError(), "out_of_memory"), (ValueError("odd"), "unexpected_error"), (AudioError("silent", "x"), "silent")],
+)
+def test_whatever_a_file_raises_becomes_its_reason(
+    error: Exception, reason: str, arguments: dict[str, Any], batch: dict[str, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    load = decoding.load_clips
+
+    def sometimes(source: str, *rest: Any) -> Any:
+        if source.endswith("good1"):
+            raise error
+        return load(source, *rest)
+
+    monkeypatch.setattr(decoding, "load_clips", sometimes)
+    answer = Extractor(**arguments)(batch)
+    assert answer["reason"] == ["", "undecodable", reason] and answer["detail"][2]
+    assert all(store.missing(batch["key"]) == ["bad", "good1"] for store in stores(arguments))
+
+
+def test_a_full_disk_stops_the_job_and_leaves_nothing(
+    arguments: dict[str, Any], batch: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tonearm.features.shards.ShardWriter.add", full)
+    with pytest.raises(OSError, match="No space"):
+        Extractor(**arguments)(batch)
+    assert all(len(store) == 0 for store in stores(arguments))
+    assert not list(Path(arguments["root"]).rglob("*.tmp"))
+
+
+def test_a_file_that_kills_its_worker_is_given_up(arguments: dict[str, Any], batch: dict[str, list[str]]) -> None:
+    job = ExtractionJob(**arguments)
+    attempts = [job.attempt("good0") for _ in range(MAX_ATTEMPTS)]
+    for attempt in attempts:
+        attempt.__enter__()  # and never left: the process died
+    answer = Extractor(**arguments)(batch)
+    assert answer["reason"] == ["kills_worker", "undecodable", ""]
+    assert all(store.missing(batch["key"]) == ["good0", "bad"] for store in stores(arguments))
+
+
+def test_a_file_that_is_written_to_meanwhile_is_not_stored(
+    arguments: dict[str, Any], batch: dict[str, list[str]]
+) -> None:
+    Path(batch["source"][0]).write_bytes(encode(music(4.0, seed=9)))
+    assert Extractor(**arguments)(batch)["reason"] == ["changed", "undecodable", ""]
+    assert all(store.missing(batch["key"]) == ["good0", "bad"] for store in stores(arguments))
+
+
+def test_attempts_that_end_well_are_forgotten(arguments: dict[str, Any], batch: dict[str, list[str]]) -> None:
+    for _ in range(2 * MAX_ATTEMPTS):
+        assert Extractor(**arguments)(batch)["reason"] == ["", "undecodable", ""]
