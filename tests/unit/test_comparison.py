@@ -76,8 +76,8 @@ def test_the_better_configuration_is_found(planted: str) -> None:
     assert len(pairs) == 6 and all(c.tracks == 180 and c.groups == "60 artists" for c in pairs.values())
     for time in "AB":
         for simple in "CD":
-            assert pairs[time, simple].shown and pairs[time, simple].gain > 0.1
-    assert not pairs["A", "B"].shown and not pairs["C", "D"].shown
+            assert pairs[time, simple].significant and pairs[time, simple].gain > 0.1
+    assert not pairs["A", "B"].significant and not pairs["C", "D"].significant
     assert all(c.adjusted >= c.p and c.family == 6 for c in found.pairs)
     assert all(c.discordant is None for c in found.pairs)  # three seeds each
 
@@ -164,7 +164,7 @@ def test_folds_are_put_together_and_seeds_averaged() -> None:
                 log_trial(above, f"net-{config.signature()}", config, OF.predictions(hits, seed), OF, share, keep=keep)
     found = compared("folds")
     assert [(r.seeds, r.folds, r.tracks) for r in found.rows] == [(3, 2, 180)] * 2
-    assert found.pairs[0].shown and found.pairs[0].tracks == 180
+    assert found.pairs[0].significant and found.pairs[0].tracks == 180
     best = found.answers[0]
     place = {track: i for i, track in enumerate(best.track_ids)}
     wanted = np.mean([OF.right(0.8, seed) for seed in range(3)], axis=0)
@@ -191,7 +191,7 @@ def test_other_tasks_are_compared_by_their_own_metric() -> None:
     good, poor = (np.clip(several + rng.normal(0, s, several.shape), 0.01, 0.99).astype(np.float32) for s in (0.2, 0.6))
     pair("multi", MultiLabel(), [good, poor], several, ("a", "b", "c", "d"), (0.05, 0.2))
     found = compared("multi")
-    assert found.pairs[0].shown and found.pairs[0].gain > 0 and found.measure.name == "mse"
+    assert found.pairs[0].significant and found.pairs[0].gain > 0 and found.measure.name == "mse"
     assert set(found.pairs[0].others) == {"hamming_loss", "mean_average_precision"}
     assert (
         found.reliability["A"].count.sum() == sum((p >= 0.5).sum() for p, _ in found.answers[0].seeds)
@@ -202,14 +202,14 @@ def test_other_tasks_are_compared_by_their_own_metric() -> None:
     near, far = ((value + rng.normal(0, s, value.shape)).astype(np.float32) for s in (0.05, 0.15))
     pair("regression", Regression(target="energy"), [near, far], value, ("energy",), (0.04, 0.12))
     found = compared("regression")
-    assert found.pairs[0].shown and not found.reliability and not found.changes["A", "B"]
+    assert found.pairs[0].significant and not found.reliability and not found.changes["A", "B"]
     assert "Do they answer alike?" not in to_markdown(report(found))
 
     vectors = rng.normal(size=(180, 5)).astype(np.float32)
     close, away = ((vectors + rng.normal(0, s, vectors.shape)).astype(np.float32) for s in (0.2, 2.0))
     pair("embedding", Embedding(target="artist", k=3), [close, away], vectors, tuple("abcde"), (0.9, 0.5))
     found = compared("embedding")
-    assert found.pairs[0].shown and found.rows[0].scores["mean_cosine"][0] > 0.9
+    assert found.pairs[0].significant and found.rows[0].scores["mean_cosine"][0] > 0.9
     assert "mean_cosine" in to_markdown(report(found))
 
 

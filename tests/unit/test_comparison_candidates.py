@@ -17,7 +17,7 @@ from tonearm.core.seeding import digest
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.stacked import TimeFreqConfig
 from tonearm.models.time_freq import TimeConfig
-from tonearm.sweeps.results import configuration
+from tonearm.sweeps.results import configuration_signature
 from tonearm.tasks import MultiLabel
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
@@ -204,7 +204,7 @@ def ensemble(of: Tracks, name: str, sweep: str, weights: tuple[float, ...] = (1.
         log_trial(parent, f"{sweep}-{i}", config, of.predictions(of.right(0.5, i)), of, 0.5, more={names.TRIAL: str(i)})
     members = tuple(Member(name=f"0{i}", trial=digest(sweep, i)) for i in range(2))
     config = EnsembleConfig(dataset=trials[0].dataset, members=members, task=trials[0].task, weights=weights)
-    more = {names.ENSEMBLE: name, names.CONFIGURATION: configuration(config)}
+    more = {names.ENSEMBLE: name, names.CONFIGURATION: configuration_signature(config)}
     log_trial(parent, name, config, of.predictions(of.right(share)), of, 0.9, epochs=1, metrics={"seconds": 0.0},
               more=more)  # fmt: skip
 

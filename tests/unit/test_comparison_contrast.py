@@ -102,7 +102,7 @@ def test_holm_considers_all_comparisons() -> None:
     one = PairedComparison("A", "B", ACCURACY, difference, 0.03, 0.03, 60, "20 artists")
     assert one.significant
     three = adjusted([one, one, one])
-    assert [c.adjusted for c in three] == pytest.approx([0.09] * 3) and not three[0].shown
+    assert [c.adjusted for c in three] == pytest.approx([0.09] * 3) and not three[0].significant
     assert "No difference shown between A and B once all 3 comparisons are considered" in three[0].verdict()
 
 
@@ -229,7 +229,7 @@ def test_a_main_effect_is_found_within_the_value_that_has_it() -> None:
     assert whole.difference.value == pytest.approx(0.08, abs=0.03)
     by_part = {c.within: c for c in parts}
     assert set(by_part) == {"n_fft 1024", "n_fft 4096"}
-    assert by_part["n_fft 4096"].shown and not by_part["n_fft 1024"].shown
+    assert by_part["n_fft 4096"].significant and not by_part["n_fft 1024"].significant
     assert found.candidates == {("time", "simple", ""): (4, 4), ("time", "simple", "n_fft 1024"): (2, 2),
                                 ("time", "simple", "n_fft 4096"): (2, 2)}  # fmt: skip
     assert all(c.family == 3 and c.adjusted >= c.p for c in found.contrasts)
@@ -242,7 +242,7 @@ def test_only_partners_that_are_equal_in_all_else_count() -> None:
     lucky = [answers(of, [of.right(1.0)], "X", {"model": MODELS["time"], "feature.n_fft": n, "optim.lr": 0.1})
              for n in (1024, 4096)]  # fmt: skip
     found = factor([*every, *lucky], "model", "", ACCURACY)
-    assert not found.contrasts[0].shown and abs(found.contrasts[0].difference.value) < 0.05
+    assert not found.contrasts[0].significant and abs(found.contrasts[0].difference.value) < 0.05
     assert next(iter(found.candidates.values())) == (4, 4)
 
 
@@ -252,7 +252,7 @@ def test_without_partners_the_fields_that_are_unequal_are_named() -> None:
     random = [answers(of, [of.right(share[m], i)], str(i), {"model": MODELS[m], "optim.lr": 0.001 + i / 100})
               for i, m in enumerate(("time", "simple", "time", "simple"))]  # fmt: skip
     found = factor(random, "model", "", ACCURACY)
-    assert found.confounders == ["lr"] and found.contrasts[0].shown and found.contrasts[0].first == "time"
+    assert found.confounders == ["lr"] and found.contrasts[0].significant and found.contrasts[0].first == "time"
 
 
 def test_every_two_values_are_compared() -> None:

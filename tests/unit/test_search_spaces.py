@@ -127,7 +127,7 @@ def has_network(name: str) -> bool:
 
 def test_stages_before_the_varied_one_are_the_recipes_own() -> None:
     for name in ("time_freq_mel", "genre_ensemble", "recommendation_all", "lyrics"):
-        assert space(name).before == RECIPES[name]().stages[:-1]
+        assert space(name).upstream_stages == RECIPES[name]().stages[:-1]
 
 
 def test_what_becomes_data_of_others_is_trained_once_and_members_with_each_seed() -> None:

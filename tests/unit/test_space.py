@@ -25,7 +25,7 @@ from tonearm.sweeps import (
     Tpe,
     Uniform,
 )
-from tonearm.sweeps.domains import from_parameter, holds, to_parameter
+from tonearm.sweeps.domains import from_parameter, contains, to_parameter
 from tonearm.training.config import DatasetRef, TrialConfig
 
 
@@ -223,7 +223,7 @@ def test_population_varies_only_what_may_change_while_it_trains() -> None:
 )
 def test_values_become_numbers_and_back(domain: Choice | Uniform | Integers, value: object, outside: object) -> None:
     assert from_parameter(domain, to_parameter(domain, value)) == value
-    assert holds(domain, value) and not holds(domain, outside)
+    assert contains(domain, value) and not contains(domain, outside)
 
 
 def test_option_named_twice_is_refused() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.select import METRIC, VALIDATION, _no_worse
+from jobs.select import METRIC, VALIDATION, _validates_as_well
 from jobs.sweep_data import check_extraction_size
 from tests.builders import tiny_config, toy_batches, toy_tracks
 from tonearm.core.errors import ConfigError
@@ -132,11 +132,11 @@ def version(score: float, metric: str = "f1_micro", data: str = "d") -> dict[str
 def test_candidate_is_promoted_if_it_validates_no_worse(
     candidate: dict[str, str], champion: dict[str, str], promoted: bool, why: str
 ) -> None:
-    found = _no_worse(candidate, champion, SingleLabel())
+    found = _validates_as_well(candidate, champion, SingleLabel())
     assert found[0] is promoted and why in found[1]
 
 
 def test_smaller_errors_are_better() -> None:
     task = Regression(target="tempo")
-    assert _no_worse(version(3.0, "mae"), version(4.0, "mae"), task)[0]
-    assert not _no_worse(version(5.0, "mae"), version(4.0, "mae"), task)[0]
+    assert _validates_as_well(version(3.0, "mae"), version(4.0, "mae"), task)[0]
+    assert not _validates_as_well(version(5.0, "mae"), version(4.0, "mae"), task)[0]

@@ -16,7 +16,7 @@ from tonearm.core import home
 from tonearm.core.errors import TrackingError
 from tonearm.tracking import names
 from tonearm.tracking.buffer import BufferedRun
-from tonearm.tracking.log import Entry, RunWriter, client
+from tonearm.tracking.log import LogEntry, RunWriter, client
 from tonearm.tracking.retry import (
     NO_CLIENT_RETRIES,
     address,
@@ -127,8 +127,8 @@ def test_more_than_one_request_holds_is_split() -> None:
     writer = run_of("large", "a")
     params = {f"p{i}": i for i in range(230)}
     RunWriter.open("large", "b", params=params)
-    writer.log([Entry(metrics={f"m{i}": float(i) for i in range(700)}, step=s) for s in range(3)])
-    writer.log([Entry(tags={f"t{i}": str(i) for i in range(150)})])
+    writer.log([LogEntry(metrics={f"m{i}": float(i) for i in range(700)}, step=s) for s in range(3)])
+    writer.log([LogEntry(tags={f"t{i}": str(i) for i in range(150)})])
     data = client().get_run(writer.run_id).data
     assert len(data.metrics) == 700 and {f"t{i}" for i in range(150)} <= set(data.tags)
     assert writer.steps("m699") == {0, 1, 2}
