@@ -19,7 +19,7 @@ from typing import Annotated, cast
 
 import typer
 
-from jobs.common import cli_errors, format_table
+from jobs.common import cli_errors
 from tonearm.comparison.compare import Comparison, Options, compare
 from tonearm.comparison.document import HTML, Document, write_document
 from tonearm.comparison.outputs import agreement, compare_pairs, parse_pair_question, read_outputs
@@ -28,6 +28,7 @@ from tonearm.comparison.report import candidates_table, report
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import digest
+from tonearm.core.text import format_table
 from tonearm.core.threads import limit_threads
 from tonearm.datasets.manifest import Split
 from tonearm.tracking.log import RunWriter

@@ -14,18 +14,20 @@ from typing import Annotated, Any
 import typer
 
 from jobs import recommend, select, serve, sweep
-from jobs.common import Steps, cli_errors, format_table, start_ray
-from jobs.datasets import MAX_REJECTED, choose_dataset, make_catalogue, prepare
-from jobs.sweep_setup import prepare_sweep
+from jobs.common import Steps, cli_errors
 from search_spaces import SPACES
 from serve.settings import AppArgs
 from tonearm.core import home, storage
 from tonearm.core.seeding import digest
+from tonearm.core.text import format_table
 from tonearm.datasets.manifest import Manifest, Track
 from tonearm.recommend.evaluate import HitRate
 from tonearm.sweeps import SearchSpace
 from tonearm.tracking.query import champion_uri
 from tonearm.training.evaluate import Scores
+from tonearm.workflows.prepare import MAX_REJECTED, choose_dataset, make_catalogue, prepare
+from tonearm.workflows.ray_session import start_ray
+from tonearm.workflows.sweep_setup import prepare_sweep
 
 SECONDS_A_TRACK = 0.06  # decoding and three spectrograms, one core; measured on 2 cores with 30 s MP3
 SECONDS_A_WINDOW = 0.015  # a training step, a 10 s window, one core

@@ -14,14 +14,14 @@ from typing import Annotated
 import typer
 
 from jobs.common import cli_errors
-from jobs.datasets import MAX_REJECTED, choose_dataset, make_catalogue, parse_fields, prepare
-from jobs.extraction_report import show_report
 from search_spaces import SPACES
 from tonearm.audio.windows import ClipConfig
 from tonearm.core.errors import ConfigError
 from tonearm.datasets import DatasetConfig
 from tonearm.features import Representation
 from tonearm.features.presets import PRESETS, parse_features
+from tonearm.workflows.extraction_report import show_report
+from tonearm.workflows.prepare import MAX_REJECTED, choose_dataset, make_catalogue, parse_fields, prepare
 
 
 def _request(

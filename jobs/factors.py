@@ -13,8 +13,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from jobs.common import cli_errors, format_table
+from jobs.common import cli_errors
 from tonearm.core import storage
+from tonearm.core.text import format_table
 from tonearm.core.threads import limit_threads
 from tonearm.core.types import FloatArray
 from tonearm.datasets.metadata import Metadata, save_metadata

@@ -10,14 +10,15 @@ from typing import Annotated
 
 import typer
 
-from jobs.common import cli_errors, format_table
-from jobs.datasets import manifest_uri
+from jobs.common import cli_errors
 from tonearm.core.errors import ConfigError
+from tonearm.core.text import format_table
 from tonearm.core.threads import limit_threads
 from tonearm.datasets.manifest import Manifest, load_manifest
 from tonearm.inference import load_recommender
 from tonearm.recommend.evaluate import HitRate, hit_rate
 from tonearm.tracking.query import champion_uri
+from tonearm.workflows.prepare import manifest_uri
 
 K = 5
 

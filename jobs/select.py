@@ -16,11 +16,11 @@ import numpy as np
 import torch
 import typer
 
-from jobs.common import cli_errors, format_table, save_figure
-from jobs.sweep_setup import Sweep, find_sweep
+from jobs.common import cli_errors
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.core.seeding import digest
+from tonearm.core.text import format_table
 from tonearm.core.threads import limit_threads
 from tonearm.datasets.manifest import Split
 from tonearm.ensembles.bundle import save_ensemble
@@ -43,6 +43,7 @@ from tonearm.training.config import EnsembleConfig, Member
 from tonearm.training.evaluate import Scores, score, trivial_scores
 from tonearm.training.examples import keep_usable_tracks
 from tonearm.training.predictions import TrackPredictions
+from tonearm.workflows.sweep_setup import Sweep, find_sweep
 
 SHORT_NAMES = {"f1", "mae", "mse", "r2", "roc", "auc"}
 SMALL = 0.02
@@ -186,7 +187,7 @@ def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selecti
     title = f"{sweep.manifest.name}: ensemble on test"
     for plot, figure in task.figures(probabilities, target, classes, title).items():
         parent.figure(f"{plot}_test.png", figure)
-        save_figure(storage.join(home.reports_home(sweep.manifest.name), f"{plot}_test.png"), figure)
+        storage.write_figure(storage.join(home.reports_home(sweep.manifest.name), f"{plot}_test.png"), figure)
     parent.metrics({
         **{f"test_{k}": v for k, v in ensemble.metrics.items()},
         **{f"test_single_{k}": v for k, v in single.metrics.items()},

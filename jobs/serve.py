@@ -19,11 +19,12 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from jobs.common import cli_errors, require_free_port, start_ray
+from jobs.common import cli_errors, require_free_port
 from serve.settings import INGRESS_CPUS, AppArgs
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.tracking import names
 from tonearm.tracking.query import last_promoted
+from tonearm.workflows.ray_session import start_ray
 
 APPLICATION = "tonearm"
 DEFAULT_PORT = 8000

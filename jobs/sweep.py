@@ -19,13 +19,11 @@ from typing import Annotated
 import torch
 import typer
 
-from jobs.common import cli_errors, format_table, save_figure, start_ray
-from jobs.datasets import MAX_REJECTED, parse_fields
-from jobs.sweep_data import GIGABYTE, check_extraction_size, find_space, listed_tracks, needs_of, prepared, sweep_data
-from jobs.sweep_setup import Sweep, prepare_sweep
-from search_spaces import SPACES
+from jobs.common import cli_errors
+from search_spaces import SPACES, find_space
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, JobError
+from tonearm.core.text import format_table
 from tonearm.datasets import DatasetConfig
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.estimate import (
@@ -36,8 +34,8 @@ from tonearm.sweeps.estimate import (
     training_seconds,
 )
 from tonearm.sweeps.lock import SweepLock
+from tonearm.sweeps.plots import sweep_plot
 from tonearm.sweeps.propose import FIRST_FROM_EARLIER, Proposer
-from tonearm.sweeps.report import sweep_plot
 from tonearm.sweeps.results import TrialResult, best_result
 from tonearm.sweeps.run import SweepContext, run_sweep
 from tonearm.sweeps.space import settings
@@ -45,6 +43,17 @@ from tonearm.sweeps.strategies import Grid, Random
 from tonearm.sweeps.warm_start import load_warm_start
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
+from tonearm.workflows.prepare import MAX_REJECTED, parse_fields
+from tonearm.workflows.ray_session import start_ray
+from tonearm.workflows.sweep_data import (
+    GIGABYTE,
+    check_extraction_size,
+    listed_tracks,
+    needs_of,
+    prepared,
+    sweep_data,
+)
+from tonearm.workflows.sweep_setup import Sweep, prepare_sweep
 
 SHOWN, MOST_COLUMNS = 40, 6  # trials and columns of a dry run's table
 
@@ -70,7 +79,7 @@ def _run(sweep: Sweep, proposer: Proposer, cpus: float, gpus: float) -> list[Tri
         retry_best_effort(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     figure = sweep_plot(results, f"{sweep.manifest.name}: {sweep.run_name}")
-    save_figure(storage.join(home.reports_home(sweep.manifest.name), "sweep.png"), figure)
+    storage.write_figure(storage.join(home.reports_home(sweep.manifest.name), "sweep.png"), figure)
     best = best_result(results)
 
     def complete() -> None:

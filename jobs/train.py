@@ -15,15 +15,16 @@ from typing import Annotated
 import torch
 import typer
 
-from jobs.common import cli_errors, format_table
-from jobs.datasets import MAX_REJECTED, choose_dataset, parse_fields
-from jobs.training_report import report_runs
-from jobs.training_run import TrainingRequest, run_request
+from jobs.common import cli_errors
 from search_spaces.recipes import RECIPES
 from tonearm.core.errors import ConfigError
+from tonearm.core.text import format_table
 from tonearm.core.threads import keep_large_memory, limit_threads
 from tonearm.datasets import DatasetConfig
 from tonearm.training.recipe import Recipe
+from tonearm.workflows.prepare import MAX_REJECTED, choose_dataset, parse_fields
+from tonearm.workflows.train import TrainingRequest, run_request
+from tonearm.workflows.training_report import report_runs
 
 FILLED_IN = {"dataset", "members", "seed"}
 """Fields of a trial that are no choice of a recipe."""

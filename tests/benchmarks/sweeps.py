@@ -90,10 +90,10 @@ def run_apart(part: Mapping[str, Any]) -> Run:
 
 def child(part: dict[str, Any]) -> None:
     """Run one sweep and write down what came of it."""
-    from jobs.common import start_ray
     from jobs.sweep import run
-    from jobs.sweep_data import sweep_data
-    from jobs.sweep_setup import prepare_sweep
+    from tonearm.workflows.ray_session import start_ray
+    from tonearm.workflows.sweep_data import sweep_data
+    from tonearm.workflows.sweep_setup import prepare_sweep
 
     space = space_of(part)
     sweep = prepare_sweep(part["name"], space, sweep_data(space, "scores"))
@@ -128,13 +128,13 @@ def bare_seconds(epochs: int) -> float:
     """Seconds that :func:`tonearm.training.fit.fit` alone takes for the grid's base, on one thread."""
     import torch
 
-    from jobs.sweep_data import sweep_data
-    from jobs.sweep_setup import prepare_sweep
     from tonearm.core import home
     from tonearm.core.seeding import derive_seed
     from tonearm.training.bundle import build_network
     from tonearm.training.examples import make_examples
     from tonearm.training.fit import fit
+    from tonearm.workflows.sweep_data import sweep_data
+    from tonearm.workflows.sweep_setup import prepare_sweep
 
     torch.set_num_threads(1)
     space = space_of({"space": "demo_grid", "epochs": epochs, "rates": [1e-3]})
@@ -242,8 +242,8 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tonearm-bench-") as fresh:
         os.environ["TONEARM_HOME"] = chosen.home or fresh
-        from jobs.common import stop_ray
-        from jobs.sweep_data import sweep_data
+        from tonearm.workflows.ray_session import stop_ray
+        from tonearm.workflows.sweep_data import sweep_data
 
         sweep_data(space_of({"space": "demo_grid"}), "scores")  # rendered and extracted once, outside of all figures
         stop_ray()

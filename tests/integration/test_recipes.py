@@ -14,11 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.common import stop_ray
-from jobs.datasets import choose_dataset, make_catalogue, prepare
 from jobs.train import choose_recipe
-from jobs.training_report import report_runs
-from jobs.training_run import FoldRun, Outcome, TrainingRequest, run_request
 from search_spaces.recipes import RECIPES
 from tests.tiny_data import LAYOUTS, Recording, make_recordings, write_factors
 from tonearm.audio.windows import ClipConfig
@@ -33,6 +29,10 @@ from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, StageConfig
 from tonearm.training.stages import FinishedStage
+from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare
+from tonearm.workflows.ray_session import stop_ray
+from tonearm.workflows.train import FoldRun, Outcome, TrainingRequest, run_request
+from tonearm.workflows.training_report import report_runs
 
 pytestmark = pytest.mark.integration
 

@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from jobs import datasets
-from jobs.datasets import choose_dataset, make_catalogue, parse_fields, prepare
-from jobs.training_run import TrainingRequest, prepare_data
+import tonearm.workflows.prepare as prepare_module
 from search_spaces import SPACES
 from tests.integration.test_recipes import WITH_FACTORS, check_stage, kind_of, settings
 from tests.tiny_data import LAYOUTS, Recording, make_recordings, write_factors
@@ -25,6 +23,8 @@ from tonearm.sweeps import SearchSpace
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun
+from tonearm.workflows.prepare import choose_dataset, make_catalogue, parse_fields, prepare
+from tonearm.workflows.train import TrainingRequest, prepare_data
 
 pytestmark = pytest.mark.integration
 
@@ -36,7 +36,7 @@ LONGER: dict[str, dict[str, Any]] = {
 }
 
 
-def in_this_process(items: Sequence[dict[str, Any]], stages: Sequence[workers.Stage]) -> Iterator[dict[str, Any]]:
+def in_this_process(items: Sequence[dict[str, Any]], stages: Sequence[workers.WorkerStage]) -> Iterator[dict[str, Any]]:
     """What Ray's workers do, done here: :func:`tonearm.pipelines.workers.run_worker_stages` without Ray."""
     (stage,) = stages
     answer = stage.worker(**stage.arguments)({name: [item[name] for item in items] for name in items[0]})
@@ -69,7 +69,7 @@ class Shop:
         patch.setenv("TONEARM_HOME", str(self.root / "home"))
         patch.setenv("TONEARM_CACHE", str(self.root / "cache"))
         patch.setattr(extract, "run_worker_stages", in_this_process)
-        patch.setattr(datasets, "start_ray", lambda: None)
+        patch.setattr(prepare_module, "start_ray", lambda: None)
 
     def data(self, kind: str) -> str:
         """The folder of a data set, written when it is first asked for."""

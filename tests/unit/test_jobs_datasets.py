@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs import datasets as jobs_datasets
-from jobs.datasets import choose_dataset, make_catalogue, parse_fields
 from tests.tiny_data import Recording, write_artists, write_audio, write_cifar, write_fma, write_playlists
 from tonearm.core.errors import ConfigError
 from tonearm.datasets import FmaConfig, FolderConfig
 from tonearm.examples import ScoresConfig
+from tonearm.workflows import prepare as jobs_datasets
+from tonearm.workflows.prepare import choose_dataset, make_catalogue, parse_fields
 
 #: Files are listed here, not decoded.
 SILENT = [Recording(n, "high" if n < 10 else "low", f"recording {n}".encode()) for n in range(20)]

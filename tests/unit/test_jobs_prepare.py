@@ -1,4 +1,4 @@
-"""What ``jobs.datasets.prepare`` makes of a catalogue: splits, notes, metadata and tables of rejects."""
+"""What ``tonearm.workflows.prepare.prepare`` makes of a catalogue: splits, notes, metadata and tables of rejects."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs import datasets as jobs_datasets
-from jobs.datasets import choose_dataset, make_catalogue, manifest_uri, prepare, rejects_uri
 from tests.builders import track
 from tests.tiny_data import Recording, write_fma, write_spotify
 from tonearm.audio.windows import ClipConfig
@@ -23,6 +21,8 @@ from tonearm.datasets.metadata import Metadata, save_metadata
 from tonearm.features import Mfcc
 from tonearm.pipelines import extract
 from tonearm.pipelines.extract import ExtractionReport
+from tonearm.workflows import prepare as jobs_datasets
+from tonearm.workflows.prepare import choose_dataset, make_catalogue, manifest_uri, prepare, rejects_uri
 
 CLIP = ClipConfig()
 #: Files are listed here, not decoded.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import tiny_config, toy_batches
-from tonearm.sweeps.report import sweep_plot
+from tonearm.sweeps.plots import sweep_plot
 from tonearm.sweeps.results import ENDING, ERROR, TrialResult, finish_run, read_result
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client

@@ -25,7 +25,7 @@ from tonearm.sweeps import (
     Tpe,
     Uniform,
 )
-from tonearm.sweeps.domains import from_parameter, contains, to_parameter
+from tonearm.sweeps.domains import contains, from_parameter, to_parameter
 from tonearm.training.config import DatasetRef, TrialConfig
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from jobs.select import METRIC, VALIDATION, _validates_as_well
-from jobs.sweep_data import check_extraction_size
 from tests.builders import tiny_config, toy_batches, toy_tracks
 from tonearm.core.errors import ConfigError
 from tonearm.datasets.manifest import Manifest
@@ -26,6 +25,7 @@ from tonearm.sweeps.results import configuration_signature, run_tags
 from tonearm.sweeps.warm_start import values_in
 from tonearm.tasks import Regression, SingleLabel
 from tonearm.tracking import names
+from tonearm.workflows.sweep_data import check_extraction_size
 
 MANIFEST = Manifest("toy", "sound", tuple(toy_tracks()))
 

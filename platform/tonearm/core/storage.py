@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import shutil
@@ -168,3 +169,10 @@ def read_json(uri: str) -> Any:
 def write_json(uri: str, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
     write_bytes(uri, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def write_figure(uri: str, figure: object) -> None:
+    """Write a plot as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110, format="png")  # type: ignore[attr-defined]
+    write_bytes(uri, buffer.getvalue())

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 
-from jobs.common import start_ray
-from jobs.datasets import choose_dataset, make_catalogue, manifest_uri
-from jobs.training_run import TrainingRequest, prepare_data
-from search_spaces import SPACES
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError
@@ -19,30 +14,13 @@ from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.estimate import StoreEstimate, estimate_stores
 from tonearm.sweeps.space import Values
 from tonearm.training.recipe import Recipe, Stage
+from tonearm.workflows.prepare import choose_dataset, make_catalogue, manifest_uri
+from tonearm.workflows.ray_session import start_ray
+from tonearm.workflows.train import TrainingRequest, prepare_data
 
 GIGABYTE = 1e9
 SWEPT = "trial"
 Extractions = Mapping[ClipConfig, Sequence[Representation]]
-
-
-def find_space(name: str) -> SearchSpace:
-    """A search space of ours by its name, or of yours by its place, ``package.module:function``.
-
-    Raises
-    ------
-    ConfigError
-        If there is none.
-    """
-    if ":" not in name:
-        return SPACES[name]()
-    module, _, function = name.partition(":")
-    try:
-        space = getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"no search space {name!r}: {error}; name a module that Python finds from here") from error
-    if not isinstance(space, SearchSpace):
-        raise ConfigError(f"{name!r} gives a {type(space).__name__}, a search space is needed")
-    return space
 
 
 def prepared(dataset: str, root: str) -> Manifest | None:

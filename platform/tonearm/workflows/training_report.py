@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jobs.common import format_table, save_figure
-from jobs.training_mean import log_means, mean_of
-from jobs.training_run import Outcome, TrainingRequest, stages_of
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
+from tonearm.core.text import format_table
 from tonearm.datasets.manifest import Manifest
 from tonearm.features.metadata import ArtistsFeature
 from tonearm.models import count_parameters
@@ -25,6 +23,8 @@ from tonearm.training.config import TrialConfig
 from tonearm.training.evaluate import Scores, score_runs, trivial_scores
 from tonearm.training.predictions import TrackPredictions
 from tonearm.training.stages import FinishedStage
+from tonearm.workflows.train import Outcome, TrainingRequest, stages_of
+from tonearm.workflows.training_mean import log_means, mean_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -229,7 +229,7 @@ def _save_report(
     """Write the report's figures to MLflow and to the report folder."""
     figure = runs_plot(rows, f"{request.name} on {outcome.manifest.name}")
     folder = storage.join(home.reports_home(outcome.manifest.name), f"{request.name}-{outcome.signature}")
-    save_figure(storage.join(folder, "runs.png"), figure)
+    storage.write_figure(storage.join(folder, "runs.png"), figure)
     summary: dict[str, Any] = {
         "recipe": request.name, "dataset": outcome.manifest.name, "data_signature": outcome.manifest.signature(),
         "folds": request.folds, "seeds": request.seeds, "notes": list(outcome.manifest.notes),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jobs.common import format_table
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
+from tonearm.core.text import format_table
 from tonearm.datasets.manifest import Manifest
 from tonearm.features import Representation
 from tonearm.features.plots import spectrogram_page

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from jobs.training_run import FoldRun, Outcome
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.datasets.manifest import Split
@@ -11,6 +10,7 @@ from tonearm.sweeps.means import log_mean
 from tonearm.tracking.retry import retry
 from tonearm.training.config import MeanConfig, Member
 from tonearm.training.predictions import TrackPredictions
+from tonearm.workflows.train import FoldRun, Outcome
 
 
 def mean_of(run: FoldRun, split: Split) -> TrackPredictions:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from jobs.common import start_ray
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, DatasetError
@@ -25,6 +24,7 @@ from tonearm.datasets.splits import split_by_group, stratified_split
 from tonearm.examples import ScoresConfig
 from tonearm.features.base import Representation
 from tonearm.training.examples import descriptor_metadata, metadata_of_tracks
+from tonearm.workflows.ray_session import start_ray
 
 if TYPE_CHECKING:
     from tonearm.pipelines.extract import ExtractionReport

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.common import stop_ray
-from jobs.datasets import make_catalogue, prepare
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home
 from tonearm.core.progress import StatusLine
@@ -26,6 +24,8 @@ from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage, StageConfig, recipe_representations
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
+from tonearm.workflows.prepare import make_catalogue, prepare
+from tonearm.workflows.ray_session import stop_ray
 
 Check = Callable[[Sequence[Track], Sequence[Representation], ClipConfig], None]
 Identity = tuple[str, str, str, Mapping[str, Any], Mapping[str, str]]

@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.common import stop_ray
-from jobs.sweep_data import SWEPT
-from jobs.training_run import train_stage
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.core.seeding import digest
@@ -25,6 +22,9 @@ from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
+from tonearm.workflows.ray_session import stop_ray
+from tonearm.workflows.sweep_data import SWEPT
+from tonearm.workflows.train import train_stage
 
 MANIFEST, DESCRIPTION = "manifest.parquet", "sweep.json"
 

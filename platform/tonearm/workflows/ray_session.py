@@ -1,0 +1,74 @@
+"""Ray for one process: the cluster that ``RAY_ADDRESS`` names, or a private local one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tonearm.core.errors import JobError
+from tonearm.core.threads import limit_threads, thread_environment
+
+OBJECT_STORE_BYTES = 256 * 2**20  # workers write their own files: only paths and figures travel
+
+
+def start_ray(num_cpus: int | None = None) -> None:
+    """Join the cluster that ``RAY_ADDRESS`` names (a submitted job has it), else start a private local one.
+
+    Raises
+    ------
+    JobError
+        On a cluster, if ``TONEARM_HOME`` is relative: it would lie in Ray's temporary folder and be lost.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach us as exceptions; Ray keeps logs in /tmp/ray
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    limit_threads(1)
+    import ray
+
+    if ray.is_initialized():
+        return
+    if os.environ.get("RAY_ADDRESS"):
+        home = os.environ.get("TONEARM_HOME", "")
+        if not (home.startswith("/") or "://" in home):
+            raise JobError(
+                f"TONEARM_HOME is {home or 'not set'!r} in a job on a cluster: set a folder or URI that all nodes "
+                "reach, e.g. python -m jobs.submit --home s3://bucket/tonearm -- jobs.sweep ..."
+            )
+        ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
+        return
+    with _native_stderr_closed():
+        ray.init(
+            address="local",  # private: never a cluster that somebody runs on this machine
+            num_cpus=num_cpus,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {**thread_environment(), "RAY_USAGE_STATS_ENABLED": "0"}},
+        )
+
+
+def stop_ray() -> None:
+    """End the private local Ray of this process, if there is one, so that what follows has the machine to itself."""
+    if "ray" in sys.modules and not os.environ.get("RAY_ADDRESS"):
+        import ray
+
+        ray.shutdown()
+
+
+@contextmanager
+def _native_stderr_closed() -> Iterator[None]:
+    """Hold back what Ray's C++ core prints at its start (that it read its log level); exceptions are unaffected."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
