@@ -1,7 +1,8 @@
-"""What every job needs: Ray, an absolute home on a cluster, errors as one line, steps with their seconds."""
+"""What every job needs: messages of the library on stdout, errors as one line, steps with their seconds."""
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
 import time
@@ -12,9 +13,29 @@ from dataclasses import dataclass, field
 from tonearm.core.errors import JobError, TonearmError
 
 
+class _PrintedMessages(logging.Handler):
+    """Prints the bare message to what ``sys.stdout`` is at that moment, at once."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), flush=True)
+
+
+def configure_output() -> None:
+    """Print what the library says while it works: INFO and above of the logger ``tonearm``; a second call is no harm.
+
+    The library itself configures no logging, so a notebook is quiet unless its user wants otherwise.
+    """
+    logger = logging.getLogger("tonearm")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # MLflow's migrations give the root logger a handler of their own: lines would come twice
+    if not any(isinstance(handler, _PrintedMessages) for handler in logger.handlers):
+        logger.addHandler(_PrintedMessages())
+
+
 @contextmanager
 def cli_errors() -> Iterator[None]:
     """Turn Tonearm's errors into a message and exit code 1; anything else is a bug and keeps its traceback."""
+    configure_output()
     try:
         yield
     except TonearmError as error:
