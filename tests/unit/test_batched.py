@@ -18,8 +18,9 @@ from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features import Chroma, Contrast, Cqt, Mel, Mfcc, RawWaveform, Representation, Stft, StftHalved, extract
 from tonearm.features.batched import extract_batch
+from tonearm.features.computed import ComputedClip
 from tonearm.features.constant_q import constant_q_power
-from tonearm.features.engine import ComputedClip, compute_layouts
+from tonearm.features.engine import compute_layouts
 from tonearm.features.spectral import fourier_power
 
 Clip = Mapping[Layout, Waveform]

@@ -21,7 +21,8 @@ from tonearm.core.errors import AudioError, ConfigError, UnknownNameError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features import Chroma, Contrast, Cqt, Mel, Mfcc, RawWaveform, Representation, Stft, StftHalved, extract
 from tonearm.features.base import Normalisation
-from tonearm.features.engine import ComputedClip, compute, compute_layouts, total_and_kept_frames
+from tonearm.features.computed import ComputedClip, total_and_kept_frames
+from tonearm.features.engine import compute, compute_layouts
 from tonearm.features.normalisation import SMALLEST_DEVIATION, normalise, statistics
 
 KINDS = sorted(k for k in Representation.registry if issubclass(Representation.registry[k], Representation))

@@ -22,7 +22,7 @@ from tonearm.core import storage
 from tonearm.core.errors import AudioError, StoreError
 from tonearm.core.types import FloatArray
 from tonearm.features import Mel, RawWaveform, Representation
-from tonearm.features.engine import ComputedClip
+from tonearm.features.computed import ComputedClip
 from tonearm.features.normalisation import statistics
 from tonearm.features.shards import ShardWriter
 from tonearm.features.store import FeatureStore, copy_to_node, prepare_store, read_index, write_index

@@ -1,7 +1,7 @@
 """The same definitions on batches with torch, for a GPU: batched transforms and matrix products.
 
 Clips of different lengths share a batch: each is padded with zeros, which a centred analysis does anyway, and frames
-beyond a clip's own end count for nothing.
+beyond a clip's own end are ignored.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from tonearm.audio.decode import Layout
 from tonearm.core.errors import ConfigError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features.base import Representation
+from tonearm.features.computed import ComputedClip, check_fits, total_and_kept_frames
 from tonearm.features.constant_q import lower_rate, octaves
 from tonearm.features.definition import AMIN_POWER, TOP_DB, ConstantQ, ContrastBands, Definition, MelBands, Spectrum
-from tonearm.features.engine import ComputedClip, check_fits, total_and_kept_frames
 from tonearm.features.spectral import window
 
 LOW_PASS_REACH = 1400  # samples on either side of an impulse within which soxr's low pass answers in float32
@@ -218,15 +218,15 @@ def _constant_q_power(samples: torch.Tensor, lengths: Sequence[int], analysis: C
 
 @lru_cache(maxsize=1)
 def _low_pass() -> FloatArray:
-    """The impulse response of soxr's HQ halving, so that both executions hear the same: float32 of odd length."""
+    """The impulse response of soxr's HQ halving, so that both executions filter alike: float32 of odd length."""
     response = np.zeros(2 * LOW_PASS_REACH + 1, dtype=np.float32)
-    for late in (0, 1):  # every other sample of it is heard; an impulse one sample later gives the others
+    for late in (0, 1):  # its output has every other sample; an impulse one sample later gives the others
         impulse = np.zeros(4 * LOW_PASS_REACH, dtype=np.float32)
         impulse[2 * LOW_PASS_REACH + late] = 1.0
-        heard = lower_rate(impulse, 2)
-        lag = 2 * np.arange(len(heard)) - (2 * LOW_PASS_REACH + late)
+        half_response = lower_rate(impulse, 2)
+        lag = 2 * np.arange(len(half_response)) - (2 * LOW_PASS_REACH + late)
         inside = np.abs(lag) <= LOW_PASS_REACH
-        response[lag[inside] + LOW_PASS_REACH] = heard[inside]
+        response[lag[inside] + LOW_PASS_REACH] = half_response[inside]
     places = np.flatnonzero(np.abs(response) > WEAKEST_TAP * np.abs(response).max())
     reach = int(np.abs(places - LOW_PASS_REACH).max())
     return response[LOW_PASS_REACH - reach : LOW_PASS_REACH + reach + 1]

@@ -8,40 +8,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tonearm.audio.decode import Layout
-from tonearm.core.errors import AudioError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features.base import Representation
+from tonearm.features.computed import ComputedClip, check_fits, total_and_kept_frames
 from tonearm.features.constant_q import constant_q_power
 from tonearm.features.definition import ConstantQ, Definition, MelBands, Spectrum
-from tonearm.features.normalisation import ClipStatistics, statistics
 from tonearm.features.presets import as_representation
 from tonearm.features.spectral import contrast_db, fourier_power, power_to_db
-
-
-@dataclass(frozen=True)
-class ComputedClip:
-    """One representation of one waveform.
-
-    Attributes
-    ----------
-    values
-        float32 of shape (freq_bins, frames), or (2, freq_bins, frames) for two planes; not normalised.
-    whole
-        The same before rows were cut; what the statistics are taken of.
-    """
-
-    values: FloatArray
-    whole: FloatArray
-
-    def statistics(self) -> ClipStatistics:
-        """What normalisation needs."""
-        return statistics(self.whole)
 
 
 def extract(waveform: Waveform, features: Sequence[str | Representation], device: str = "cpu") -> dict[str, FloatArray]:
@@ -100,29 +78,6 @@ def compute_layouts(waveforms: Mapping[Layout, Waveform], features: Sequence[Rep
     return [found[i] for i in range(len(features))]
 
 
-def check_fits(waveform: Waveform, config: Representation) -> None:
-    """Check that a representation can be computed of a waveform.
-
-    Raises
-    ------
-    AudioError
-        ``wrong_channels``, ``wrong_rate`` or ``too_short``.
-    """
-    channels, length = waveform.samples.shape
-    if channels != config.planes:
-        raise AudioError("wrong_channels", f"{channels} channels, {config.kind} takes {config.planes}")
-    if waveform.sample_rate != config.sample_rate:
-        raise AudioError("wrong_rate", f"{waveform.sample_rate} Hz, {config.kind} takes {config.sample_rate} Hz")
-    if length < 1:
-        raise AudioError("too_short", f"no samples: {config.kind} needs at least one")
-
-
-def total_and_kept_frames(samples: int, config: Representation) -> tuple[int, int]:
-    """Frames that so many samples have, and how many of them are kept."""
-    total = config.frames_from(samples)
-    return total, config.cut(total)
-
-
 class _Pass:
     """The transforms of one channel, each made once for all representations that need it."""
 
@@ -138,12 +93,12 @@ class _Pass:
             frames = total if definition.scale == "power_db_all" else kept
             self._uses[definition.analysis, definition.bands].add((definition.scale, frames))
             if isinstance(definition.analysis, Spectrum):
-                most, wanted = fourier.get(definition.analysis, (0, set()))
-                fourier[definition.analysis] = (max(most, frames), wanted | {definition.bands})
+                most, band_sets = fourier.get(definition.analysis, (0, set()))
+                fourier[definition.analysis] = (max(most, frames), band_sets | {definition.bands})
             elif definition.analysis:
                 constant_q[definition.analysis] = max(constant_q.get(definition.analysis, 0), frames)
-        for spectrum, (frames, wanted) in fourier.items():
-            for bands, power in fourier_power(samples, spectrum, frames, wanted).items():
+        for spectrum, (frames, band_sets) in fourier.items():
+            for bands, power in fourier_power(samples, spectrum, frames, band_sets).items():
                 self._power[spectrum, bands] = power
         for analysis, frames in constant_q.items():
             self._power[analysis, None] = constant_q_power(samples, analysis, frames)

@@ -11,7 +11,7 @@ import numpy as np
 from tonearm.core import storage
 from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
-from tonearm.features.engine import ComputedClip
+from tonearm.features.computed import ComputedClip
 from tonearm.features.normalisation import ClipStatistics, Float16Array, half_precision
 from tonearm.features.store import index_schema
 

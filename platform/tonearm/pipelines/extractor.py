@@ -16,7 +16,8 @@ from tonearm.core.errors import AudioError
 from tonearm.core.threads import keep_memory
 from tonearm.core.types import Waveform
 from tonearm.features.base import Representation
-from tonearm.features.engine import ComputedClip, compute_layouts
+from tonearm.features.computed import ComputedClip
+from tonearm.features.engine import compute_layouts
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, write_rows
 from tonearm.features.shards import ShardWriter
 from tonearm.features.store import store_uri
