@@ -204,26 +204,23 @@ def mask(inputs: torch.Tensor, config: AugmentConfig, seed: int) -> torch.Tensor
     whose inputs are normalised to mean zero; unlike zero it is also neutral where nothing is normalised (0 dB would
     be a loud stripe).
 
-    torchaudio draws from torch's global generator on the CPU, which is seeded for it and then put back as it was:
-    not to be called from a thread beside one that draws from it.
+    Starts and widths are drawn as torchaudio's ``mask_along_axis_iid`` draws them after the same seed.
     """
-    import torchaudio.functional
-
     batch, _, rows, frames = inputs.shape
     hidden = torch.zeros(batch, rows, frames, dtype=torch.bool)
-    with torch.random.fork_rng(devices=[]):
-        for axis, masks, share, shape in (
-            (2, config.time_masks, config.time_mask_share, (batch, 1, frames + 1)),
-            (1, config.freq_masks, config.freq_mask_share, (batch, rows + 1, 1)),
-        ):
-            # Not torch.manual_seed, which would also seed the generators of GPUs, and nobody puts those back.
-            torch.default_generator.manual_seed(derive_seed("mask", axis, seed))
-            size = shape[axis] - 1
-            for _ in range(masks):
-                # torchaudio draws widths below its parameter and never hides the last line: both are given one more.
-                widest = math.floor(share * size)
-                kept = torchaudio.functional.mask_along_axis_iid(torch.ones(shape), widest + 1, 0.0, axis)
-                hidden |= kept.narrow(axis, 0, size) == 0
+    generator = torch.Generator()
+    for axis, masks, share, size in (
+        (2, config.time_masks, config.time_mask_share, frames),
+        (1, config.freq_masks, config.freq_mask_share, rows),
+    ):
+        generator.manual_seed(derive_seed("mask", axis, seed))
+        # Widths are drawn below a limit and the last line would never be hidden: both are given one more.
+        widest, lines = math.floor(share * size) + 1, torch.arange(size)
+        for _ in range(masks):
+            width = torch.rand(batch, generator=generator) * widest
+            first = (torch.rand(batch, generator=generator) * (size + 1 - width)).long()[:, None]
+            covered = (lines >= first) & (lines < first + width.long()[:, None])
+            hidden |= covered[:, None, :] if axis == 2 else covered[:, :, None]
     mean = inputs.mean(dim=(-2, -1), keepdim=True)
     return torch.where(hidden[:, None].to(inputs.device), mean, inputs)
 

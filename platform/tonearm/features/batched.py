@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,10 +19,9 @@ from tonearm.features.base import Representation
 from tonearm.features.computed import ComputedClip, check_fits, total_and_kept_frames
 from tonearm.features.constant_q import lower_rate, octaves
 from tonearm.features.definition import AMIN_POWER, TOP_DB, ConstantQ, ContrastBands, Definition, MelBands, Spectrum
+from tonearm.features.filters import halving_filter
 from tonearm.features.spectral import window
 
-LOW_PASS_REACH = 1400  # samples on either side of an impulse within which soxr's low pass answers in float32
-WEAKEST_TAP = 1e-6  # -120 dB: weaker ones cost time and change less than float32 does
 FRAMED_SAMPLES = 2**26  # at most so many samples are laid out in frames at once: 256 MiB
 
 
@@ -108,8 +106,6 @@ class _Batch:
 
     def compute(self, config: Representation) -> list[ComputedClip]:
         """One representation of every clip."""
-        import torchaudio.functional as AF
-
         definition = config.definition()
         counts = [total_and_kept_frames(n, config) for n in self.lengths]
         used = [total if definition.scale == "power_db_all" else kept for total, kept in counts]
@@ -118,7 +114,7 @@ class _Batch:
             beyond = torch.arange(max(used), device=values.device) >= torch.tensor(used, device=values.device)[:, None]
             values = values.masked_fill(beyond[:, None, None], 0.0)
         if definition.scale in ("power_db", "power_db_all"):
-            values = AF.amplitude_to_DB(values, 10.0, AMIN_POWER, 0.0, TOP_DB)
+            values = _to_db(values)
         elif definition.scale == "amplitude":
             values = values.sqrt()
         if definition.contrast:
@@ -170,23 +166,26 @@ def _pad(clips: Sequence[FloatArray]) -> torch.Tensor:
 
 
 def _fourier_power(samples: torch.Tensor, analysis: Spectrum) -> torch.Tensor:
-    import torchaudio.functional as AF
-
     hann = torch.from_numpy(window(analysis)).to(samples.device)
-    power: torch.Tensor = AF.spectrogram(
-        samples, 0, hann, analysis.n_fft, analysis.hop, analysis.n_fft, 2.0, False, pad_mode="constant"
+    spectra = torch.stft(
+        samples.flatten(0, 1), analysis.n_fft, analysis.hop, window=hann, pad_mode="constant", return_complex=True
     )
-    return power
+    power: torch.Tensor = spectra.real.square() + spectra.imag.square()
+    return power.view(*samples.shape[:2], *power.shape[1:])
+
+
+def _to_db(power: torch.Tensor) -> torch.Tensor:
+    """:func:`tonearm.features.spectral.power_to_db` of (clips, planes, rows, frames), each clip with its own floor."""
+    db = 10 * power.clamp(min=AMIN_POWER).log10()
+    return torch.maximum(db, db.amax(dim=(1, 2, 3), keepdim=True) - TOP_DB)
 
 
 def _contrast(amplitude: torch.Tensor, bands: ContrastBands) -> torch.Tensor:
     """:func:`tonearm.features.spectral.contrast_db` of (clips, planes, 1 + n_fft // 2, frames), each with its floor."""
-    import torchaudio.functional as AF
 
     def of(largest: bool) -> torch.Tensor:
         means = [amplitude[:, :, bins].topk(n, 2, largest, sorted=False).values.mean(2) for bins, n in bands.slices()]
-        db: torch.Tensor = AF.amplitude_to_DB(torch.stack(means, dim=2), 10.0, AMIN_POWER, 0.0, TOP_DB)
-        return db
+        return _to_db(torch.stack(means, dim=2))
 
     return of(largest=True) - of(largest=False)
 
@@ -216,25 +215,9 @@ def _constant_q_power(samples: torch.Tensor, lengths: Sequence[int], analysis: C
     return out.reshape(clips, planes, analysis.n_bins, frames)
 
 
-@lru_cache(maxsize=1)
-def _low_pass() -> FloatArray:
-    """The impulse response of soxr's HQ halving, so that both executions filter alike: float32 of odd length."""
-    response = np.zeros(2 * LOW_PASS_REACH + 1, dtype=np.float32)
-    for late in (0, 1):  # its output has every other sample; an impulse one sample later gives the others
-        impulse = np.zeros(4 * LOW_PASS_REACH, dtype=np.float32)
-        impulse[2 * LOW_PASS_REACH + late] = 1.0
-        half_response = lower_rate(impulse, 2)
-        lag = 2 * np.arange(len(half_response)) - (2 * LOW_PASS_REACH + late)
-        inside = np.abs(lag) <= LOW_PASS_REACH
-        response[lag[inside] + LOW_PASS_REACH] = half_response[inside]
-    places = np.flatnonzero(np.abs(response) > WEAKEST_TAP * np.abs(response).max())
-    reach = int(np.abs(places - LOW_PASS_REACH).max())
-    return response[LOW_PASS_REACH - reach : LOW_PASS_REACH + reach + 1]
-
-
 def _halve_rate(samples: torch.Tensor) -> torch.Tensor:
     """:func:`tonearm.features.constant_q.lower_rate` by two, of a batch (rows, samples)."""
-    taps = _low_pass()
-    kernel = torch.from_numpy(taps[::-1].copy()).to(samples.device)
+    taps = halving_filter()  # symmetric
+    kernel = torch.from_numpy(taps).to(samples.device)
     padded = torch.nn.functional.pad(samples, (len(taps) // 2, len(taps) // 2))
     return torch.nn.functional.conv1d(padded[:, None], kernel[None, None], stride=2)[:, 0]

@@ -2,7 +2,7 @@
 
 Each octave's wavelets act on a signal that was halved in rate as often as there are octaves above it, so they are all
 equally short: at 24 bins an octave from C1 to B7 and 22 050 Hz, seven products of (frames, 512) by (512, 48).
-The wavelets are librosa's, made sparse in frequency as librosa does, then taken back into time, so that a frame of
+The wavelets are as librosa's, made sparse in frequency as librosa does, then taken back into time, so that a frame of
 samples is multiplied once instead of being transformed and then multiplied.
 """
 
@@ -14,9 +14,12 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+import scipy.signal
 
+from tonearm.core.errors import ConfigError
 from tonearm.core.types import FloatArray
 from tonearm.features.definition import ConstantQ
+from tonearm.features.filters import equal_temperament, halving_filter, sparse_wavelets
 
 HANN_BANDWIDTH = 1.50018310546875  # bins, librosa's equivalent noise bandwidth of the Hann window
 SPARSITY = 0.01  # share of each wavelet's magnitude that librosa drops
@@ -55,12 +58,8 @@ def relative_bandwidth(bins_per_octave: int) -> float:
 @lru_cache(maxsize=16)
 def octaves(analysis: ConstantQ) -> tuple[Octave, ...]:
     """The wavelets of a transform, the highest octave first."""
-    import librosa
-
     per_octave, n_bins = analysis.bins_per_octave, analysis.n_bins
-    frequencies = librosa.interval_frequencies(
-        n_bins, fmin=analysis.fmin, intervals="equal", bins_per_octave=per_octave, sort=True
-    )
+    frequencies = equal_temperament(n_bins, per_octave, analysis.fmin)
     alpha = _bandwidths(frequencies, per_octave)
     count = math.ceil(n_bins / per_octave)
     cutoff = float((frequencies * (1 + 0.5 * HANN_BANDWIDTH * alpha)).max())
@@ -70,15 +69,8 @@ def octaves(analysis: ConstantQ) -> tuple[Octave, ...]:
     for i in range(count):
         bins = slice(max(0, n_bins - per_octave * (i + 1)), n_bins - per_octave * i)
         # librosa gives the lowest, incomplete octave whole and trims it; the wavelets kept are the same.
-        basis, lengths = librosa.filters.wavelet(
-            freqs=frequencies[bins], sr=rate, norm=1, gamma=0,
-            alpha=alpha[bins],  # type: ignore[arg-type]
-        )  # fmt: skip
-        n_fft = basis.shape[1]
-        basis = basis.astype(np.complex64)  # librosa's precision: it can decide whether a coefficient is dropped
-        basis *= lengths[:, None] / n_fft
-        spectra = librosa.get_fftlib().fft(basis, axis=1)[:, : n_fft // 2 + 1]
-        sparse = librosa.util.sparsify_rows(spectra, quantile=SPARSITY, dtype=np.complex64).toarray()
+        sparse = sparse_wavelets(frequencies[bins], alpha[bins], rate, SPARSITY)
+        n_fft = 2 * (sparse.shape[1] - 1)
         # Halving the rate halves the energy of a frame, and the longer wavelets of low bins sum more of it.
         at_top = top_rate / (alpha[bins] * frequencies[bins])
         scale = np.sqrt(top_rate / rate) * np.sqrt(analysis.sample_rate / rate) / np.sqrt(at_top)
@@ -126,13 +118,30 @@ def constant_q_power(samples: FloatArray, analysis: ConstantQ, frames: int) -> F
 
 
 def lower_rate(samples: FloatArray, decimation: int) -> FloatArray:
-    """One sample of ``decimation`` after soxr's HQ low pass, as librosa does; ceil(n / decimation). Not scaled."""
-    import soxr
+    """One sample of ``decimation`` after soxr's HQ low pass, as librosa does; ceil(n / decimation). Not scaled.
 
+    Without soxr a rate can only be halved, by the same filter.
+
+    Raises
+    ------
+    ConfigError
+        If soxr is needed and not installed.
+    """
     if decimation == 1:
         return samples
-    fewer: FloatArray = soxr.resample(samples, decimation, 1, quality="HQ")
     wanted = -(-len(samples) // decimation)
+    try:
+        import soxr
+    except ModuleNotFoundError:
+        if decimation != 2:
+            raise ConfigError(
+                f"a rate is lowered to 1/{decimation} by soxr, which is not installed: install it, or raise fmin + "
+                "n_bins so that the transform reaches higher"
+            ) from None
+        taps = halving_filter()
+        filtered: FloatArray = scipy.signal.upfirdn(taps, samples, down=1)[len(taps) // 2 :: 2][:wanted]
+        return np.ascontiguousarray(filtered, dtype=np.float32)
+    fewer: FloatArray = soxr.resample(samples, decimation, 1, quality="HQ")
     return fewer[:wanted] if len(fewer) >= wanted else np.pad(fewer, (0, wanted - len(fewer)))
 
 

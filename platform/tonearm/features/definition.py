@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from tonearm.core.types import FloatArray
+from tonearm.features.filters import mel_filters, pitch_class_filters
 
 AMIN_POWER = 1e-10  # librosa's: the least power that is told from silence
 TOP_DB = 80.0
@@ -147,21 +148,10 @@ class Definition:
 
 @lru_cache(maxsize=32)
 def _mel_matrix(bands: MelBands) -> FloatArray:
-    import librosa
-
-    matrix: FloatArray = librosa.filters.mel(
-        sr=bands.sample_rate, n_fft=bands.n_fft, n_mels=bands.n_mels, fmin=bands.fmin, fmax=bands.fmax,
-        dtype=np.float32,
-    )  # fmt: skip
-    return matrix
+    top = bands.sample_rate / 2 if bands.fmax is None else bands.fmax
+    return mel_filters(bands.sample_rate, bands.n_fft, bands.n_mels, bands.fmin, top)
 
 
 @lru_cache(maxsize=32)
 def _pitch_class_matrix(classes: PitchClasses) -> FloatArray:
-    import librosa
-
-    matrix: FloatArray = librosa.filters.cq_to_chroma(
-        classes.n_bins, bins_per_octave=classes.bins_per_octave, n_chroma=classes.n_chroma, fmin=classes.fmin,
-        dtype=np.float32,
-    )  # fmt: skip
-    return matrix
+    return pitch_class_filters(classes.n_bins, classes.bins_per_octave, classes.n_chroma, classes.fmin)

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from tonearm.features.base import FourierRepresentation, Unit
 from tonearm.features.definition import Cosines, Definition, MelBands
+from tonearm.features.filters import mel_edges
 
 
 class MelRepresentation(FourierRepresentation):
@@ -48,10 +49,8 @@ class Mel(MelRepresentation, kind="mel"):
         return self.n_mels
 
     def frequencies(self) -> list[float]:
-        import librosa
-
         top = self.fmax if self.fmax is not None else self.sample_rate / 2
-        return [float(f) for f in librosa.mel_frequencies(self.n_mels + 2, fmin=self.fmin, fmax=top)[1:-1]]
+        return [float(f) for f in mel_edges(self.n_mels, self.fmin, top)[1:-1]]
 
     def definition(self) -> Definition:
         return Definition(self.analysis, self.bands, "power_db")
