@@ -12,6 +12,15 @@ from dataclasses import dataclass, field
 
 from tonearm.core.errors import JobError, TonearmError
 
+DATASETS = "[artists|cifar100|fma|folder|playlists|scores|spotify]"
+FEATURES = (
+    "stft, stft_halved, mel, cqt, chroma, mfcc, contrast, waveform, waveform_mid_side, mel_mid_side, mel_playlist, "
+    "mel_temporal"
+)
+DEVICES = "[cpu|cuda]"
+"""Choices as help texts show them, which import nothing to know them; a test compares them with the registries.
+Data sets of one's own and ``cuda:1`` are accepted, too."""
+
 
 class _PrintedMessages(logging.Handler):
     """Prints the bare message to what ``sys.stdout`` is at that moment, at once."""

@@ -25,7 +25,8 @@ from tonearm.recommend.evaluate import HitRate
 from tonearm.sweeps import SearchSpace
 from tonearm.tracking.query import champion_uri
 from tonearm.training.evaluate import Scores
-from tonearm.workflows.prepare import MAX_REJECTED, choose_dataset, make_catalogue, prepare
+from tonearm.workflows.defaults import MAX_REJECTED
+from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare_catalogue
 from tonearm.workflows.ray_session import start_ray
 from tonearm.workflows.sweep_setup import prepare_sweep
 
@@ -141,17 +142,19 @@ def run(
     steps, cores = Steps(), os.cpu_count() or 1
     print(f"Tonearm demo on {cores} cores; everything is kept in {home.home()}")
     with steps.step("Catalogue: recordings and their labels"):
-        data = choose_dataset("folder", audio, {"label": label}) if audio else choose_dataset("scores")
-        catalogue = make_catalogue(data, name)
+        chosen = choose_dataset("folder", audio, {"label": label}) if audio else choose_dataset("scores")
+        catalogue = make_catalogue(chosen, name)
         seconds = estimate(len(catalogue.tracks), space, cores)
         print(
             f"  {len(catalogue.tracks)} recordings; about {seconds / 60:.0f} minutes from here if nothing is done yet"
         )
     with steps.step("Features: mel spectrograms at every window length of the sweep"):
         start_ray()
-        manifest, _ = prepare(
+        data = prepare_catalogue(
             catalogue, space.representations(), space.trial.clip, space.trial.min_seconds, seed, max_rejected
         )
+        print(data.describe())
+        manifest = data.manifest
     planned = prepare_sweep(space_name, space, {"": manifest})
     with steps.step(f"Sweep: {space.trials} trials on Ray Tune, logged to MLflow"):
         results = sweep.run(planned)

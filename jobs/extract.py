@@ -9,86 +9,83 @@ python -m jobs.extract --dataset folder --audio ~/Music --features mel --positio
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from jobs.common import cli_errors
-from search_spaces import SPACES
-from tonearm.audio.windows import ClipConfig
+from jobs.common import DATASETS, DEVICES, FEATURES, cli_errors
 from tonearm.core.errors import ConfigError
-from tonearm.datasets import DatasetConfig
-from tonearm.features import Representation
-from tonearm.features.presets import PRESETS, parse_features
-from tonearm.workflows.extraction_report import show_report
-from tonearm.workflows.prepare import MAX_REJECTED, choose_dataset, make_catalogue, parse_fields, prepare
+from tonearm.core.text import parse_fields
+from tonearm.workflows.defaults import MAX_REJECTED
+
+if TYPE_CHECKING:
+    from tonearm.audio.windows import ClipConfig
+    from tonearm.features import Representation
+
+Position = Literal["start", "middle", "all"]
+Tail = Literal["drop", "pad", "wrap"]
 
 
 def _request(
     features: str, space: str, clip: dict[str, object], min_seconds: float | None
 ) -> tuple[list[Representation], ClipConfig, float]:
     """Representations, clips and least length: of the options, or of a search space; never half of each."""
+    if features and space:
+        raise ConfigError(f"--features {features} and --space {space} exclude each other: leave one out")
     if features:
-        if space:
-            raise ConfigError(f"--features {features} and --space {space} exclude each other: leave one out")
-        config, least = ClipConfig.from_dict(clip), 1.0 if min_seconds is None else min_seconds
-        if not 0 < least <= config.seconds:
-            raise ConfigError(
-                f"--min-seconds is {least:g}: it must be above 0 and at most a clip's {config.seconds:g} s"
-            )
-        return parse_features(features), config, least
+        from tonearm.audio.windows import ClipConfig
+        from tonearm.features.presets import parse_features
+
+        return parse_features(features), ClipConfig.from_dict(clip), 1.0 if min_seconds is None else min_seconds
     if clip or min_seconds is not None:
-        options = ", ".join(
-            f"--{name.replace('_', '-')}" for name in [*clip, *(["min_seconds"] if min_seconds else [])]
-        )
+        names = [*clip, *(["min_seconds"] if min_seconds is not None else [])]
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
         raise ConfigError(f"{options}: a search space says this itself; give them with --features")
+    from search_spaces import SPACES
+
     chosen = SPACES[space or "demo"]()
     chosen.check()
-    clips = chosen.extractions()
-    if len(clips) > 1:
+    if len(chosen.extractions()) > 1:
         raise ConfigError(f"--space {space} varies the clip: python -m jobs.sweep {space} --data FOLDER extracts all")
     return chosen.representations(), chosen.trial.clip, chosen.trial.min_seconds
 
 
 def main(
-    dataset: Annotated[str, typer.Option(help=f"one of {', '.join(DatasetConfig.registry)}; folder: your recordings")],
+    dataset: Annotated[str, typer.Option(metavar=DATASETS, help="folder: your recordings")],
     audio: Annotated[str, typer.Option(help="folder of the recordings, or of the data set's files")] = "",
     label: Annotated[str, typer.Option(help="folder: folder, artist, album, genre or a column of tracks.csv")] = "",
     option: Annotated[list[str] | None, typer.Option(help="another field of the data set, as in subset=medium")] = None,
     name: Annotated[str, typer.Option(help="what to call the data set; by default the folder's name")] = "",
     features: Annotated[
-        str, typer.Option(help=f"representations: {', '.join(PRESETS)}; with fields as in 'mel(n_mels=128,hop=512)'")
+        str, typer.Option(help=f"representations, also with fields, 'mel(n_mels=128,hop=512)': {FEATURES}")
     ] = "",
     space: Annotated[str, typer.Option(help="instead: what this search space needs, demo by default")] = "",
     out: Annotated[str, typer.Option(help="folder or URI for everything that is made; default TONEARM_HOME")] = "",
     seconds: Annotated[float | None, typer.Option(help="with --features: length of a clip; 30")] = None,
-    position: Annotated[str | None, typer.Option(help="start, middle (default) or all (the whole track)")] = None,
+    position: Annotated[Position | None, typer.Option(help="where a clip lies; middle. all: the whole track")] = None,
     hop: Annotated[
         float | None, typer.Option(help="--position all: seconds between clips; by default no overlap")
     ] = None,
-    tail: Annotated[str | None, typer.Option(help="a clip that the track ends in: drop (default), pad, wrap")] = None,
+    tail: Annotated[Tail | None, typer.Option(help="what becomes of a clip that the track ends in; drop")] = None,
     min_seconds: Annotated[float | None, typer.Option(help="shorter tracks are set aside; 1")] = None,
-    device: Annotated[str, typer.Option(help="cpu, or cuda: CPU workers decode, GPU workers compute")] = "cpu",
+    device: Annotated[str, typer.Option(metavar=DEVICES, help="cuda: CPU workers decode, GPU workers compute")] = "cpu",
     descriptors: Annotated[bool, typer.Option(help="tempo, key, loudness ... of each track, too")] = False,
     seed: Annotated[int, typer.Option(help="of the splits")] = 0,
-    max_rejected: Annotated[float, typer.Option(help="fail if a larger share is unusable")] = MAX_REJECTED,
+    max_rejected: Annotated[float, typer.Option(min=0, max=1, help="largest share of unusable files")] = MAX_REJECTED,
 ) -> None:
     """Extract features on Ray Data into a store; only what is missing is computed, and a killed job goes on."""
     with cli_errors():
         if out:
             os.environ["TONEARM_HOME"] = out  # one home for features, manifest and report
-        given = {"seconds": seconds, "position": position, "hop": hop, "tail": tail}
-        wanted, clip, least = _request(features, space, {k: v for k, v in given.items() if v is not None}, min_seconds)
-        if not 0 <= max_rejected <= 1:
-            raise ConfigError(f"--max-rejected is {max_rejected}: a share is within 0 and 1")
+        from tonearm.workflows.prepare import choose_dataset, prepare
+
         data = choose_dataset(dataset, audio, {**({"label": label} if label else {}), **parse_fields(option or [])})
         if not data.has_audio:
             raise ConfigError(f"data set {dataset} has no audio to extract features of: python -m jobs.train uses it")
-        catalogue = make_catalogue(data, name)
-        manifest, report = prepare(catalogue, wanted, clip, least, seed, max_rejected, device, descriptors)
-        if report:
-            show_report(manifest, wanted, clip, report)
-        print(f"data set {manifest.name}: {len(manifest.tracks)} tracks, signature {manifest.signature()}")
+        given = {"seconds": seconds, "position": position, "hop": hop, "tail": tail}
+        wanted, clip, least = _request(features, space, {k: v for k, v in given.items() if v is not None}, min_seconds)
+        print(prepare(data, features=wanted, clip=clip, min_seconds=least, name=name, seed=seed, device=device,
+                      max_rejected=max_rejected, descriptors=descriptors))  # fmt: skip
 
 
 if __name__ == "__main__":

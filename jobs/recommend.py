@@ -18,7 +18,7 @@ from tonearm.datasets.manifest import Manifest, load_manifest
 from tonearm.inference import load_recommender
 from tonearm.recommend.evaluate import HitRate, hit_rate
 from tonearm.tracking.query import champion_uri
-from tonearm.workflows.prepare import manifest_uri
+from tonearm.workflows.prepared import manifest_uri
 
 K = 5
 

@@ -23,7 +23,7 @@ from jobs.common import cli_errors
 from search_spaces import SPACES, find_space
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, JobError
-from tonearm.core.text import format_table
+from tonearm.core.text import format_table, parse_fields
 from tonearm.datasets import DatasetConfig
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.estimate import (
@@ -43,7 +43,7 @@ from tonearm.sweeps.strategies import Grid, Random
 from tonearm.sweeps.warm_start import load_warm_start
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
-from tonearm.workflows.prepare import MAX_REJECTED, parse_fields
+from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.ray_session import start_ray
 from tonearm.workflows.sweep_data import (
     GIGABYTE,

@@ -18,11 +18,12 @@ import typer
 from jobs.common import cli_errors
 from search_spaces.recipes import RECIPES
 from tonearm.core.errors import ConfigError
-from tonearm.core.text import format_table
+from tonearm.core.text import format_table, parse_fields
 from tonearm.core.threads import keep_large_memory, limit_threads
 from tonearm.datasets import DatasetConfig
 from tonearm.training.recipe import Recipe
-from tonearm.workflows.prepare import MAX_REJECTED, choose_dataset, parse_fields
+from tonearm.workflows.defaults import MAX_REJECTED
+from tonearm.workflows.prepare import choose_dataset
 from tonearm.workflows.train import TrainingRequest, run_request
 from tonearm.workflows.training_report import report_runs
 

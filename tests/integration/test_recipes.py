@@ -29,7 +29,7 @@ from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, StageConfig
 from tonearm.training.stages import FinishedStage
-from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare
+from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare_catalogue
 from tonearm.workflows.ray_session import stop_ray
 from tonearm.workflows.train import FoldRun, Outcome, TrainingRequest, run_request
 from tonearm.workflows.training_report import report_runs
@@ -152,7 +152,7 @@ def extract_all(made: Shop) -> None:
             wanted.setdefault(stage.config.clip, {}).update({r.store_name(): r for r in stage.representations()})
     catalogue = make_catalogue(choose_dataset("folder", made.data("folder")), "all")
     for clip, representations in wanted.items():
-        prepare(catalogue, list(representations.values()), clip, min_seconds=1.0)
+        prepare_catalogue(catalogue, list(representations.values()), clip, min_seconds=1.0)
 
 
 @pytest.fixture(autouse=True)

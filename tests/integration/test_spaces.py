@@ -16,6 +16,7 @@ from tests.integration.test_recipes import WITH_FACTORS, check_stage, kind_of, s
 from tests.tiny_data import LAYOUTS, Recording, make_recordings, write_factors
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home
+from tonearm.core.text import parse_fields
 from tonearm.datasets import FolderConfig
 from tonearm.features.base import Representation
 from tonearm.pipelines import extract, workers
@@ -23,7 +24,7 @@ from tonearm.sweeps import SearchSpace
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun
-from tonearm.workflows.prepare import choose_dataset, make_catalogue, parse_fields, prepare
+from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare_catalogue
 from tonearm.workflows.train import TrainingRequest, prepare_data
 
 pytestmark = pytest.mark.integration
@@ -103,7 +104,7 @@ def extract_all(made: Shop) -> None:
     catalogue = make_catalogue(choose_dataset("folder", made.data("folder")), "all")
     for clip, representations in wanted.items():
         if representations:
-            prepare(catalogue, list(representations.values()), clip, min_seconds=1.0)
+            prepare_catalogue(catalogue, list(representations.values()), clip, min_seconds=1.0)
 
 
 @pytest.fixture(autouse=True)

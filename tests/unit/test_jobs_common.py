@@ -1,4 +1,4 @@
-"""What jobs share: where the library's messages go."""
+"""What jobs share: where the library's messages go, and the choices that their help texts show."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import logging
 
 import pytest
 
-from jobs.common import configure_output
+import tonearm.examples  # noqa: F401  registers a data set
+from jobs.common import DATASETS, FEATURES, configure_output
+from tonearm.datasets import DatasetConfig
+from tonearm.features.presets import PRESETS
 
 
 def test_messages_of_the_library_are_printed_once_and_bare(capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,3 +19,11 @@ def test_messages_of_the_library_are_printed_once_and_bare(capsys: pytest.Captur
     logging.getLogger("tonearm").debug("not shown")
     out, err = capsys.readouterr()
     assert (out, err) == ("  3 tracks\n", "")
+
+
+def test_choices_in_help_texts_are_those_that_there_are() -> None:
+    shipped = [
+        kind for kind in DatasetConfig.registry if DatasetConfig.registry[kind].__module__.startswith("tonearm.")
+    ]
+    assert f"[{'|'.join(shipped)}]" == DATASETS
+    assert ", ".join(PRESETS) == FEATURES

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.tiny_data import Recording, write_artists, write_audio, write_cifar, write_fma, write_playlists
+from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError
-from tonearm.datasets import FmaConfig, FolderConfig
+from tonearm.core.text import parse_fields
+from tonearm.datasets import DatasetConfig, FmaConfig, FolderConfig
 from tonearm.examples import ScoresConfig
-from tonearm.workflows import prepare as jobs_datasets
-from tonearm.workflows.prepare import choose_dataset, make_catalogue, parse_fields
+from tonearm.examples import render as render_module
+from tonearm.examples.scores import catalogue_pieces
+from tonearm.workflows import prepare as prepare_module
+from tonearm.workflows.prepare import choose_dataset, make_catalogue
 
 #: Files are listed here, not decoded.
 SILENT = [Recording(n, "high" if n < 10 else "low", f"recording {n}".encode()) for n in range(20)]
@@ -87,7 +92,7 @@ def test_scores_lie_in_the_home(tonearm_home: Path) -> None:
         ("fmma", "x", {}, r"unknown data set 'fmma'\. Did you mean 'fma'\?"),
         ("fma", "x", {"subst": "small"}, r"FmaConfig has no field 'subst'\. Did you mean 'subset'\?"),
         ("fma", "x", {"subset": "tiny"}, r"'tiny' is none of 'small', 'medium', 'large'"),
-        ("fma", "", {}, r"data set fma needs the folder of its files: --audio PATH \(or --data PATH\)"),
+        ("fma", "", {}, r"data set fma needs the folder of its files: root; as an option --audio or --data"),
     ],
 )
 def test_data_set_that_cannot_be_is_refused(kind: str, root: str, fields: dict[str, object], message: str) -> None:
@@ -112,9 +117,39 @@ def test_data_sets_are_called_by_their_kind_or_folder_or_as_told(tmp_path: Path)
     assert make_catalogue(fma.replace({"labels": "all", "subset": "large"})).name == "fma-large-all"
 
 
-def test_what_must_be_made_first_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_audio(tmp_path / "music", SILENT)
-    seen = []
-    monkeypatch.setitem(jobs_datasets.MAKERS, "folder", seen.append)
-    data = choose_dataset("folder", str(tmp_path / "music"))
-    assert len(make_catalogue(data).tracks) == 20 and seen == [data]
+def test_data_set_of_ones_own_says_where_it_lies_and_makes_what_it_needs(
+    tonearm_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Recorded(FolderConfig, kind="recorded-by-this-test"):
+        def default_root(self) -> str:
+            return home.data_home("recorded") + "/audio"
+
+        def make(self, start: Callable[[], None]) -> None:
+            start()
+            write_audio(Path(self.root), SILENT)
+
+    started = []
+    monkeypatch.setattr(prepare_module, "start_ray", lambda: started.append(True))
+    try:
+        chosen = choose_dataset("recorded-by-this-test")
+        assert chosen.root == str(tonearm_home / "data" / "recorded" / "audio")
+        assert len(make_catalogue(chosen).tracks) == 20 and started == [True]
+        assert choose_dataset("recorded-by-this-test", "elsewhere").root == "elsewhere"
+    finally:
+        del DatasetConfig.registry._items["recorded-by-this-test"]
+
+
+def test_scores_that_are_rendered_start_nothing(tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise AssertionError("Ray is started where nothing is rendered")
+
+    chosen = choose_dataset("scores")
+    pieces = catalogue_pieces()
+    for piece in pieces:
+        made = {"recipe": render_module._render_signature(piece), "content": piece.piece_id, "looped": False}
+        storage.write_json(storage.join(chosen.root, f"{piece.piece_id}.json"), made)
+    monkeypatch.setattr(prepare_module, "start_ray", refuse)
+    assert len(make_catalogue(chosen).tracks) == 160
+    storage.write_json(storage.join(chosen.root, f"{pieces[0].piece_id}.json"), {"recipe": "of another version"})
+    with pytest.raises(AssertionError, match="Ray is started"):
+        make_catalogue(chosen)

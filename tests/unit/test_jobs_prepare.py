@@ -1,4 +1,4 @@
-"""What ``tonearm.workflows.prepare.prepare`` makes of a catalogue: splits, notes, metadata and tables of rejects."""
+"""What ``prepare_catalogue`` makes of a catalogue: splits, notes, metadata and tables of rejects."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from tonearm.datasets.metadata import Metadata, save_metadata
 from tonearm.features import Mfcc
 from tonearm.pipelines import extract
 from tonearm.pipelines.extract import ExtractionReport
-from tonearm.workflows import prepare as jobs_datasets
-from tonearm.workflows.prepare import choose_dataset, make_catalogue, manifest_uri, prepare, rejects_uri
+from tonearm.workflows import prepare as prepare_module
+from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare_catalogue
+from tonearm.workflows.prepared import manifest_uri, rejects_uri
 
 CLIP = ClipConfig()
 #: Files are listed here, not decoded.
@@ -38,9 +39,10 @@ def catalogue(per_class: Mapping[str, int], **more: Any) -> Catalogue:
 
 
 def prepared(found: Catalogue, features: Sequence[Any] = (), **more: Any) -> Manifest:
-    manifest, _ = prepare(found, features, CLIP, 1.0, **more)
-    assert load_manifest(manifest_uri(found.name)) == manifest
-    return manifest
+    data = prepare_catalogue(found, features, CLIP, 1.0, **more)
+    assert load_manifest(manifest_uri(found.name)) == data.manifest
+    print(data.describe())
+    return data.manifest
 
 
 def artists_across_splits(manifest: Manifest) -> int:
@@ -55,7 +57,7 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise AssertionError("Ray is started where nothing is extracted")
 
-    monkeypatch.setattr(jobs_datasets, "start_ray", refuse)
+    monkeypatch.setattr(prepare_module, "start_ray", refuse)
 
 
 def test_split_keeps_groups_together_and_classes_balanced(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +104,7 @@ def test_published_split_is_kept_and_half_of_one_is_refused() -> None:
     assert manifest.notes == ("from the source", "split as published")
     published[5] = dataclasses.replace(published[5], split=None)
     with pytest.raises(DatasetError, match="1 of 20 tracks have no split, the others have a published one: leave"):
-        prepare(dataclasses.replace(found, tracks=published), [], CLIP, 1.0)
+        prepare_catalogue(dataclasses.replace(found, tracks=published), [], CLIP, 1.0)
 
 
 def test_small_classes_are_left_out_where_classes_are_wanted(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +114,7 @@ def test_small_classes_are_left_out_where_classes_are_wanted(capsys: pytest.Capt
     assert "note: class 'c' left out" in capsys.readouterr().out
     assert prepared(found, classes=False).classes == ("a", "b", "c")
     with pytest.raises(DatasetError, match="two are needed; found a"):
-        prepare(catalogue({"a": 10, "b": 9}), [], CLIP, 1.0)
+        prepare_catalogue(catalogue({"a": 10, "b": 9}), [], CLIP, 1.0)
 
 
 def test_tracks_without_labels_are_split_by_number() -> None:
@@ -151,10 +153,10 @@ def test_facts_of_a_file_join_those_of_the_source(tmp_path: Path) -> None:
 def test_facts_of_nobody_and_no_facts_are_errors(tmp_path: Path) -> None:
     found, elsewhere = catalogue({"a": 10, "b": 10}), str(tmp_path / "f.parquet")
     with pytest.raises(DatasetError, match="no metadata at"):
-        prepare(found, [], CLIP, 1.0, metadata=elsewhere)
+        prepare_catalogue(found, [], CLIP, 1.0, metadata=elsewhere)
     save_metadata(elsewhere, Metadata(["somebody"], {"mood": np.array([0.1])}))
     with pytest.raises(DatasetError, match="none of these tracks or their artists"):
-        prepare(found, [], CLIP, 1.0, metadata=elsewhere)
+        prepare_catalogue(found, [], CLIP, 1.0, metadata=elsewhere)
 
 
 # --- data sets of the real layouts, prepared
@@ -238,14 +240,14 @@ def test_the_same_recording_stays_in_one_split(monkeypatch: pytest.MonkeyPatch) 
 def test_descriptors_that_were_not_measured_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extract, "extract_features", Heard())
     with pytest.raises(StoreError, match=r"20 tracks have no descriptors, e\.g\. 'a00'"):
-        prepare(catalogue({"a": 10, "b": 10}), [Mfcc()], CLIP, 1.0, descriptors=True, predicted=True)
+        prepare_catalogue(catalogue({"a": 10, "b": 10}), [Mfcc()], CLIP, 1.0, descriptors=True, predicted=True)
 
 
 def test_too_many_rejects_end_the_job_and_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     found = catalogue({"a": 10, "b": 10})
     monkeypatch.setattr(extract, "extract_features", Heard([undecodable(f"a0{i}") for i in range(5)]))
     with pytest.raises(JobError, match=r"5 of 20 tracks cannot be used \(undecodable 5\), more than 20%"):
-        prepare(found, [Mfcc()], CLIP, 1.0)
+        prepare_catalogue(found, [Mfcc()], CLIP, 1.0)
     assert len(load_rejects(rejects_uri("toys"))) == 5
     assert not Path(manifest_uri("toys")).exists(), "a manifest was written of a data set that is refused"
     assert len(prepared(found, [Mfcc()], max_rejected=0.25, classes=False).tracks) == 15

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -53,6 +53,19 @@ class DatasetConfig(Config):
     has_audio: ClassVar[bool] = True
 
     root: str = ""
+
+    def default_root(self) -> str:
+        """Where the files lie if nobody says; "" if it must be said. What Tonearm makes itself lies in its home."""
+        return ""
+
+    def make(self, start: Callable[[], None]) -> None:
+        """Make what must be there before the tracks can be listed; files that people bring need nothing made.
+
+        Parameters
+        ----------
+        start
+            Starts Ray; to be called before workers are needed, and only then.
+        """
 
     def catalogue(self) -> Catalogue:
         """Read the data set's tables and list its tracks; nothing is decoded.

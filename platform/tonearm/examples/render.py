@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -48,13 +48,15 @@ class Renderer:
         storage.write_json(storage.join(self.folder, f"{piece.piece_id}.json"), facts)
 
 
-def make_scores(folder: str) -> tuple[list[Track], list[Reject]]:
+def make_scores(folder: str, start: Callable[[], None] = lambda: None) -> tuple[list[Track], list[Reject]]:
     """Render what is missing and list the data set.
 
     Parameters
     ----------
     folder
         Any URI that all workers reach.
+    start
+        Called before workers are needed: where all is rendered, Ray need not be started.
 
     Returns
     -------
@@ -82,7 +84,7 @@ def make_scores(folder: str) -> tuple[list[Track], list[Reject]]:
                     f"{len(queues[repertoire])} spares left; rejects: {[r.detail for r in rejects][:3]}"
                 )
             chosen += [queues[repertoire].pop(0) for _ in range(needed)]
-        _render(folder, chosen)
+        _render(folder, chosen, start)
         for piece in chosen:
             facts = storage.read_json(storage.join(folder, f"{piece.piece_id}.json"))
             if "reason" in facts:
@@ -94,11 +96,12 @@ def make_scores(folder: str) -> tuple[list[Track], list[Reject]]:
     return tracks, rejects
 
 
-def _render(folder: str, pieces: Iterable[Piece]) -> None:
+def _render(folder: str, pieces: Iterable[Piece], start: Callable[[], None]) -> None:
     done = {n.removesuffix(".json") for n in storage.list_files(folder, ".json")}
     missing = [p for p in pieces if p.piece_id not in done or not _is_current(folder, p)]
     if not missing:
         return
+    start()
     # Neighbours in the catalogue take about equally long; dealt out, no worker is left with the long ones.
     items = [{"piece_id": p.piece_id} for p in sorted(missing, key=lambda p: digest(p.piece_id))]
     with Progress("pieces rendered", len(items)) as progress:

@@ -92,7 +92,16 @@ class Piece:
 
 
 class ScoresConfig(DatasetConfig, kind="scores"):
-    """The pieces that were rendered below ``root``, a folder or any URI; "" is where ``jobs.extract`` renders them."""
+    """The pieces that were rendered below ``root``, a folder or any URI; "" is a folder of the home."""
+
+    def default_root(self) -> str:
+        return storage.join(home.data_home("scores"), "audio")
+
+    def make(self, start: Callable[[], None]) -> None:
+        """Render the pieces that are missing, in parallel."""
+        from tonearm.examples.render import make_scores  # which needs Ray Data
+
+        make_scores(self.root or self.default_root(), start)
 
     def catalogue(self) -> Catalogue:
         """The wanted pieces of each repertoire; those that could not be rendered are rejected, spares in their place.
@@ -102,7 +111,7 @@ class ScoresConfig(DatasetConfig, kind="scores"):
         DatasetError
             If pieces are not rendered yet.
         """
-        folder = self.root or storage.join(home.data_home("scores"), "audio")
+        folder = self.root or self.default_root()
         there = set(storage.list_files(folder, ".json"))
         have: Counter[str] = Counter()
         tracks, rejects, lacking = [], [], 0

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
+from tonearm.core.errors import ConfigError
 from tonearm.core.text import format_table
-from tonearm.datasets.manifest import Manifest
-from tonearm.features import Representation
 from tonearm.features.plots import spectrogram_page
 from tonearm.features.presets import display_name
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE
 from tonearm.features.store import FeatureStore, copy_to_node, store_uri, track_key
-
-if TYPE_CHECKING:
-    from tonearm.pipelines.extract import ExtractionReport
+from tonearm.workflows.prepared import PreparedData
 
 TRACKS_SHOWN = 4
 DUPLICATES_SHOWN = 5
 
 
-def show_report(
-    manifest: Manifest, features: Sequence[Representation], clip: ClipConfig, report: ExtractionReport
-) -> None:
-    """Print the report and write ``extraction.json`` and ``extraction.png`` to the data set's reports."""
+def write_report(data: PreparedData) -> str:
+    """Write ``extraction.json`` and ``extraction.png`` to the data set's reports; returns the report for people.
+
+    Raises
+    ------
+    ConfigError
+        If nothing was extracted of it.
+    """
+    manifest, features, clip, report = data.manifest, data.features, data.clip, data.extraction
+    if report is None:
+        raise ConfigError(f"data set {data.name} has no extraction to report: prepare it with features")
     names = {f.store_name(): display_name(f) for f in features}
     rows = [
         ("tracks", f"{report.extracted} extracted now, {report.stored} were there, {len(report.rejects)} set aside"),
@@ -40,7 +40,6 @@ def show_report(
     rows += [("same recording", " = ".join(group)) for group in report.duplicates[:DUPLICATES_SHOWN]]
     if len(report.duplicates) > DUPLICATES_SHOWN:
         rows.append(("same recording", f"and {len(report.duplicates) - DUPLICATES_SHOWN} more groups, see the report"))
-    print(format_table(rows))
     where = home.reports_home(manifest.name)
     storage.write_json(storage.join(where, "extraction.json"), {
         "dataset": manifest.name, "features": {f.store_name(): f.to_dict() for f in features},
@@ -59,4 +58,4 @@ def show_report(
         names[f.store_name()]: FeatureStore(copy_to_node(store_uri(root, f), cache, keys)) for f in features
     }  # fmt: skip
     storage.write_bytes(storage.join(where, "extraction.png"), spectrogram_page(stores, shown))
-    print(f"  report and spectrograms to look at: {where}/extraction.json, extraction.png")
+    return f"{format_table(rows)}\n  report and spectrograms to look at: {where}/extraction.json, extraction.png"

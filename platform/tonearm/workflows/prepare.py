@@ -1,75 +1,124 @@
-"""Data sets on the command line: which one, where its files are, and everything that training needs of it."""
+"""Everything that training needs of a data set: which one, where its files are, its features, its splits."""
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import os
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import tonearm.examples  # noqa: F401  the demo's corpus is a data set like any other
 from tonearm.audio.windows import ClipConfig
-from tonearm.core import home, storage
+from tonearm.core import home
 from tonearm.core.errors import ConfigError, DatasetError
 from tonearm.datasets import DatasetConfig
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.labels import drop_small_classes
-from tonearm.datasets.manifest import SPLITS, Manifest, Reject, Track, load_rejects, save_manifest, save_rejects
+from tonearm.datasets.manifest import SPLITS, Manifest, Track, load_rejects, save_manifest, save_rejects
 from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.metadata_tables import read_metadata_table
-from tonearm.datasets.split_report import report_splits as split_report
 from tonearm.datasets.splits import split_by_group, stratified_split
-from tonearm.examples import ScoresConfig
-from tonearm.features.base import Representation
-from tonearm.training.examples import descriptor_metadata, metadata_of_tracks
+from tonearm.workflows.defaults import MAX_REJECTED
+from tonearm.workflows.prepared import PreparedData, manifest_uri, rejects_uri
 from tonearm.workflows.ray_session import start_ray
 
 if TYPE_CHECKING:
+    from tonearm.features.base import Representation
     from tonearm.pipelines.extract import ExtractionReport
 
-MAX_REJECTED = 0.2
 
+def prepare(
+    dataset: str | DatasetConfig,
+    *,
+    root: str = "",
+    label: str = "",
+    options: Mapping[str, object] | None = None,
+    features: Sequence[str | Representation] | None = None,
+    clip: ClipConfig | None = None,
+    min_seconds: float = 1.0,
+    name: str = "",
+    seed: int = 0,
+    max_rejected: float = MAX_REJECTED,
+    device: str = "cpu",
+    descriptors: bool = False,
+    classes: bool = True,
+    grouped: bool = True,
+    metadata: str = "",
+) -> PreparedData:
+    """From recordings to a data set that can be trained on; what is finished is kept, a second call adds what lacks.
 
-def manifest_uri(name: str) -> str:
-    """Where a data set's manifest lies."""
-    return storage.join(home.data_home(name), "manifest.parquet")
+    Recordings are extracted on Ray Data, which is started if anything is missing. Figures, what was set aside and a
+    page of spectrograms are written to the data set's reports.
 
-
-def rejects_uri(name: str) -> str:
-    """Where the table of what was set aside lies."""
-    return storage.join(home.data_home(name), "rejects.parquet")
-
-
-def parse_fields(texts: Sequence[str]) -> dict[str, object]:
-    """Fields from texts such as ``"optim.lr=1e-3"``: values are read as Python literals, and as texts otherwise.
-
-    So are lists without brackets, ``"model.widths=16,32"``, which configs keep as text.
+    Parameters
+    ----------
+    dataset
+        A kind, ``"folder"`` for your own recordings, or a config.
+    root
+        Folder or URI of its files.
+    label
+        What is to be learned: of a folder ``folder``, ``artist``, ``album``, ``genre`` or a column of ``tracks.csv``.
+    options
+        Other fields of the data set's config, as in ``{"subset": "medium"}``.
+    features
+        Representations by name, ``"mel"`` or ``"mel(n_mels=128)"``, or as configs; None: ``mel``, where there is
+        audio.
+    clip
+        The part of a track that is extracted; None: 30 s from its middle.
+    min_seconds
+        Shorter tracks are set aside; above 0 and at most a clip's length.
+    name
+        What to call the data set; "" as it calls itself.
+    seed
+        Of the splits.
+    max_rejected
+        The largest share of unusable tracks, 0..1.
+    device
+        ``"cpu"``, or ``"cuda"``: CPU workers decode, GPU workers compute.
+    descriptors
+        Whether tempo, key, loudness, ... of each track are measured.
+    classes, grouped, metadata
+        As in :func:`prepare_catalogue`.
 
     Raises
     ------
     ConfigError
-        If one has no equals sign, or names a field twice.
+        For what is no data set, representation or value.
+    DatasetError
+        If its files are not as they should be, or cannot be split.
+    JobError
+        If too many tracks are unusable.
     """
-    found: dict[str, object] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        name = name.strip()
-        if not equals or not name or name in found:
-            raise ConfigError(f"{text!r} is no setting, or the second one of its field: write field=value")
-        found[name] = value = value.strip()
-        with suppress(ValueError, SyntaxError, TypeError):
-            literal = ast.literal_eval(value)
-            bare_list = isinstance(literal, tuple) and not value.startswith("(")
-            odd_number = isinstance(literal, int) and str(literal) != value  # 0x10, 1_000: maybe no number at all
-            if not bare_list and not odd_number:
-                found[name] = literal
-    return found
+    from tonearm.features.presets import as_representation
+
+    if isinstance(dataset, str):
+        data = choose_dataset(dataset, root, {**({"label": label} if label else {}), **(options or {})})
+    else:
+        more = {"root": root, "label": label, **(options or {})}
+        data = with_root(dataset.replace({k: v for k, v in more.items() if v != ""}))
+    names: Sequence[str | Representation] = (("mel",) if data.has_audio else ()) if features is None else features
+    wanted = list(dict.fromkeys(as_representation(feature) for feature in names))
+    if wanted and not data.has_audio:
+        raise ConfigError(f"data set {data.kind} has no audio to extract features of: leave features out")
+    part = clip or ClipConfig()
+    if wanted and not 0 < min_seconds <= part.seconds:
+        raise ConfigError(f"min_seconds is {min_seconds:g}: it must be above 0 and at most a clip's {part.seconds:g} s")
+    if not 0 <= max_rejected <= 1:
+        raise ConfigError(f"max_rejected is {max_rejected}: a share is within 0 and 1")
+    made = prepare_catalogue(
+        make_catalogue(data, name), wanted, part, min_seconds, seed, max_rejected, device, descriptors,
+        classes=classes, grouped=grouped, metadata=metadata,
+    )  # fmt: skip
+    made = dataclasses.replace(made, config=data)
+    if made.extraction is None:
+        return made
+    from tonearm.workflows.extraction_report import write_report
+
+    return dataclasses.replace(made, report=write_report(made))
 
 
 def choose_dataset(kind: str, root: str = "", fields: Mapping[str, object] | None = None) -> DatasetConfig:
-    """A data set's config from what was typed.
+    """A data set's config from its kind, the place of its files and other fields.
 
     Raises
     ------
@@ -83,34 +132,31 @@ def choose_dataset(kind: str, root: str = "", fields: Mapping[str, object] | Non
     texts = {name for name, default in vars(family()).items() if isinstance(default, str)}
     given = {k: str(v) if k in texts and type(v) is int else v for k, v in given.items()}  # a column called 5
     chosen = family.from_dict({"kind": kind, **given})
-    if isinstance(chosen, ScoresConfig):
-        return chosen.replace({"root": storage.join(home.data_home("scores"), "audio")})
-    if not chosen.root:
-        raise ConfigError(f"data set {kind} needs the folder of its files: --audio PATH (or --data PATH)")
-    return chosen
+    return with_root(chosen)
+
+
+def with_root(data: DatasetConfig) -> DatasetConfig:
+    """The config with the place of its files, its own default if there is none.
+
+    Raises
+    ------
+    ConfigError
+        If it has neither.
+    """
+    root = data.root or data.default_root()
+    if not root:
+        raise ConfigError(f"data set {data.kind} needs the folder of its files: root; as an option --audio or --data")
+    return data.replace({"root": root})
 
 
 def make_catalogue(data: DatasetConfig, name: str = "") -> Catalogue:
     """List the tracks of a data set; what must be made first is made (``scores`` is rendered)."""
-    make = MAKERS.get(data.kind)
-    if make:
-        make(data)
+    data.make(start_ray)
     found = data.catalogue()
     return dataclasses.replace(found, name=name or found.name)
 
 
-def _render(data: DatasetConfig) -> None:
-    from tonearm.examples.render import make_scores
-
-    start_ray()
-    make_scores(data.root)
-
-
-MAKERS: dict[str, Callable[[DatasetConfig], None]] = {"scores": _render}
-"""What is made before a data set can be listed, by its kind."""
-
-
-def prepare(
+def prepare_catalogue(
     catalogue: Catalogue,
     features: Sequence[Representation],
     clip: ClipConfig,
@@ -125,7 +171,7 @@ def prepare(
     metadata: str = "",
     balanced: bool = True,
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
-) -> tuple[Manifest, ExtractionReport | None]:
+) -> PreparedData:
     """Extract what is missing, set aside what cannot be used, split, and write the manifest last.
 
     Parameters
@@ -144,10 +190,6 @@ def prepare(
         Whether the splits balance the labels.
     fractions
         Of training, validation and test, where none is published.
-
-    Returns
-    -------
-    The manifest, and what extraction did, None where nothing is heard.
     """
     tracks, notes = drop_small_classes(catalogue.tracks) if classes else (tuple(catalogue.tracks), [])
     together: Sequence[Sequence[str]] = ()
@@ -164,16 +206,40 @@ def prepare(
     if predicted:
         if extraction is None:
             raise ConfigError("descriptors are measured of audio, of which this data set has none: leave them out")
+        from tonearm.training.examples import descriptor_metadata
+
         known = _joined(known, descriptor_metadata(tracks, clip, home.features_home()))
     if metadata:
+        from tonearm.training.examples import metadata_of_tracks
+
         known = _joined(known, metadata_of_tracks(read_metadata_table(os.path.expanduser(metadata)), tracks))  # noqa: PTH111  a URI
     manifest = Manifest(catalogue.name, catalogue.label, split, (*catalogue.notes, *notes, *split_notes), known)
     save_manifest(manifest_uri(catalogue.name), manifest)
-    if extraction:
-        written = sum(extraction.bytes.values()) / 2**20
-        print(f"  {extraction.extracted} tracks extracted now ({written:.0f} MiB), {extraction.stored} were there")
-    describe(manifest, rejects)
-    return manifest, extraction
+    return PreparedData(manifest, tuple(features), clip, tuple(rejects), extraction)
+
+
+def extract_missing(
+    manifest: Manifest, features: Sequence[Representation], clip: ClipConfig, min_seconds: float, device: str = "cpu"
+) -> None:
+    """Extract the representations of a prepared data set that its stores lack.
+
+    Raises
+    ------
+    ConfigError
+        If a track cannot be extracted so, e.g. because it is shorter than ``min_seconds``.
+    """
+    from tonearm.pipelines.extract import extract_features
+
+    report = extract_features(
+        manifest.tracks, features, clip, home.features_home(), min_seconds, device=device, start=start_ray
+    )
+    if report.rejects:
+        first = report.rejects[0]
+        raise ConfigError(
+            f"{len(report.rejects)} of {len(manifest.tracks)} tracks cannot be extracted as is wanted (clips of "
+            f"{clip.seconds:g} s, at least {min_seconds:g} s), e.g. {first.track_id}: {first.reason}: prepare the data "
+            "set anew, with these"
+        )
 
 
 def _extract(
@@ -228,14 +294,3 @@ def _split(
 
 def _joined(known: Metadata, more: Metadata) -> Metadata:
     return known.joined(more) if len(known) else more
-
-
-def describe(manifest: Manifest, rejects: Sequence[Reject]) -> None:
-    """Print what is in a data set, how it is split, what leaks, and what was set aside."""
-    for line in split_report(manifest).lines():
-        print(f"  {line}")
-    for note in manifest.notes:
-        print(f"  note: {note}")
-    if rejects:
-        reasons = ", ".join(f"{reason} {n}" for reason, n in Counter(r.reason for r in rejects).most_common())
-        print(f"  set aside: {len(rejects)} ({reasons}); listed in {rejects_uri(manifest.name)}")

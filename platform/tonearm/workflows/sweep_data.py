@@ -14,8 +14,8 @@ from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.estimate import StoreEstimate, estimate_stores
 from tonearm.sweeps.space import Values
 from tonearm.training.recipe import Recipe, Stage
-from tonearm.workflows.prepare import choose_dataset, make_catalogue, manifest_uri
-from tonearm.workflows.ray_session import start_ray
+from tonearm.workflows.prepare import choose_dataset, extract_missing, make_catalogue
+from tonearm.workflows.prepared import manifest_uri
 from tonearm.workflows.train import TrainingRequest, prepare_data
 
 GIGABYTE = 1e9
@@ -142,13 +142,5 @@ def check_extraction_size(needs: Sequence[StoreEstimate], max_gigabytes: float) 
 
 
 def _extract_missing(manifest: Manifest, extractions: Extractions, min_seconds: float) -> None:
-    from tonearm.pipelines.extract import extract_features
-
     for clip, features in extractions.items():
-        report = extract_features(manifest.tracks, features, clip, home.features_home(), min_seconds, start=start_ray)
-        if report.rejects:
-            first = report.rejects[0]
-            raise ConfigError(
-                f"{len(report.rejects)} of {len(manifest.tracks)} tracks cannot be extracted as the sweep needs them, "
-                f"e.g. {first.track_id}: {first.reason}: prepare the data set anew"
-            )
+        extract_missing(manifest, features, clip, min_seconds)

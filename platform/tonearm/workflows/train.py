@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +25,11 @@ from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage, StageConfig, recipe_representations
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
-from tonearm.workflows.prepare import make_catalogue, prepare
+from tonearm.workflows.defaults import MAX_REJECTED
+from tonearm.workflows.prepare import make_catalogue, prepare_catalogue
 from tonearm.workflows.ray_session import stop_ray
+
+logger = logging.getLogger(__name__)
 
 Check = Callable[[Sequence[Track], Sequence[Representation], ClipConfig], None]
 Identity = tuple[str, str, str, Mapping[str, Any], Mapping[str, str]]
@@ -57,7 +61,7 @@ class TrainingRequest:
     split_seed: int = 0
     grouped: bool = True
     device: str = "cpu"
-    max_rejected: float = 0.2
+    max_rejected: float = MAX_REJECTED
     descriptors: bool = False
     metadata: str = ""
 
@@ -140,7 +144,7 @@ def prepare_data(
         data = stage.data or recipe.data
         sets.setdefault(data.signature(), (data, []))[1].append(stage)
     for signature, (data, stages) in sets.items():
-        print(f"data set {data.kind}: {data.root}", flush=True)
+        logger.info("data set %s: %s", data.kind, data.root)
         asked = signature == recipe.data.signature()  # what was typed of a data set is of this one
         wanted = {r.store_name(): r for r in [*recipe_representations(stages), *(also if asked else ())]}
         features = [wanted[name] for name in sorted(wanted)]
@@ -151,11 +155,13 @@ def prepare_data(
         check(catalogue.tracks, features, clip)
         classes = any(s.config.task.needs_classes for s in stages)
         balanced = any(s.config.task.uses_labels for s in stages)
-        found[signature], _ = prepare(
+        made = prepare_catalogue(
             catalogue, features, clip, least or 1.0, request.split_seed, request.max_rejected, request.device,
             descriptors=request.descriptors, predicted=request.descriptors, classes=classes, grouped=request.grouped,
             metadata=request.metadata if asked else "", balanced=balanced, fractions=recipe.fractions,
         )  # fmt: skip
+        logger.info("%s", made.describe())
+        found[signature] = made.manifest
     return found
 
 
@@ -169,7 +175,7 @@ def _run(request: TrainingRequest, manifests: dict[str, Manifest], seed: int, fo
         split = split_by_fold(own.tracks, request.folds, fold, request.split_seed, request.grouped)
         own = dataclasses.replace(own, tracks=split)
         if seed == 0:
-            print(f"  fold {label}: {split_report(own).lines()[0]}")
+            logger.info("  fold %s: %s", label, split_report(own).lines()[0])
         name, params = f"fold-{fold + 1}-seed-{seed}", {"fold": label, "seed": seed}
         above = retry(RunWriter.open, own.name, name, parent.run_id, params)
     try:
@@ -178,7 +184,7 @@ def _run(request: TrainingRequest, manifests: dict[str, Manifest], seed: int, fo
             manifest = manifests[stage.data.signature()] if stage.data else own
             run = StageRun(seeded(stage, seed), manifest, finished, places, "" if stage.data else label)
             for note in run.manifest.notes[len(manifest.notes) :]:
-                print(f"  {stage.name}: {note}")
+                logger.info("  %s: %s", stage.name, note)
             finished[stage.name] = train_stage(run, seed, above.run_id)
     except BaseException as error:
         if label:

@@ -1,0 +1,114 @@
+"""A prepared data set: what ``prepare`` returns, what ``train`` and ``sweep`` take, and how it shows itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tonearm.audio.windows import ClipConfig
+from tonearm.core import home, storage
+from tonearm.datasets.base import DatasetConfig
+from tonearm.datasets.manifest import SPLITS, Manifest, Reject
+from tonearm.datasets.split_report import report_splits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tonearm.features.base import Representation
+    from tonearm.pipelines.extract import ExtractionReport
+
+
+def manifest_uri(name: str) -> str:
+    """Where a data set's manifest lies."""
+    return storage.join(home.data_home(name), "manifest.parquet")
+
+
+def rejects_uri(name: str) -> str:
+    """Where the table of what was set aside lies."""
+    return storage.join(home.data_home(name), "rejects.parquet")
+
+
+@dataclass(frozen=True, repr=False)
+class PreparedData:
+    """A data set that can be trained on: listed, extracted, split and stored.
+
+    Attributes
+    ----------
+    manifest
+        The tracks with their labels and splits, the metadata, the notes.
+    features
+        The representations that are stored of every track; none where nothing is heard.
+    clip
+        The part of a track that was extracted.
+    rejects
+        What was set aside, with the reason.
+    extraction
+        What the extraction came to; None where nothing is heard.
+    config
+        The data set's config; None where a catalogue was prepared that no config lists.
+    report
+        What the extraction came to, for people; "" if no report was asked for.
+    """
+
+    manifest: Manifest
+    features: tuple[Representation, ...] = ()
+    clip: ClipConfig = field(default_factory=ClipConfig)
+    rejects: tuple[Reject, ...] = ()
+    extraction: ExtractionReport | None = None
+    config: DatasetConfig | None = None
+    report: str = ""
+
+    @property
+    def name(self) -> str:
+        """Under which it is stored."""
+        return self.manifest.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels, sorted."""
+        return self.manifest.classes
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of how it was made."""
+        return self.manifest.notes
+
+    @property
+    def tracks(self) -> pd.DataFrame:
+        """A row a track: its id, source, label, group, split and tags; the metadata that are single numbers, too."""
+        import pandas as pd
+
+        table = pd.DataFrame([vars(track) for track in self.manifest.tracks]).set_index("track_id")
+        metadata, ids = self.manifest.metadata, list(table.index)
+        for name in metadata:
+            values = metadata.of(ids, name)
+            if values.ndim == 1 and name not in table:
+                table[name] = values
+        return table
+
+    @property
+    def splits(self) -> pd.DataFrame:
+        """Tracks by class (rows) and split (columns)."""
+        import pandas as pd
+
+        return pd.DataFrame(report_splits(self.manifest).counts, index=list(SPLITS)).T
+
+    def describe(self) -> str:
+        """What is in the data set, how it is split, what leaks, and what was set aside."""
+        lines = []
+        if self.extraction:
+            written = sum(self.extraction.bytes.values()) / 2**20
+            lines.append(f"{self.extraction.extracted} tracks extracted now ({written:.0f} MiB), "
+                         f"{self.extraction.stored} were there")  # fmt: skip
+        lines += report_splits(self.manifest).lines()
+        lines += [f"note: {note}" for note in self.notes]
+        if self.rejects:
+            reasons = Counter(r.reason for r in self.rejects).most_common()
+            listed = ", ".join(f"{reason} {n}" for reason, n in reasons)
+            lines.append(f"set aside: {len(self.rejects)} ({listed}); listed in {rejects_uri(self.name)}")
+        return "\n".join(f"  {line}" for line in lines)
+
+    def __repr__(self) -> str:
+        tracks = f"data set {self.name}: {len(self.manifest.tracks)} tracks, signature {self.manifest.signature()}"
+        return "\n".join(part for part in (self.describe(), self.report, tracks) if part)
