@@ -17,12 +17,12 @@ from tonearm.core.errors import AudioError, DatasetError
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import SPLITS, Track
 from tonearm.datasets.splits import split_by_group
+from tonearm.examples import ScoresConfig
 from tonearm.examples.scores import (
     CATALOGUE,
     CUT_SECONDS,
     PIECES_PER_REPERTOIRE,
     Piece,
-    ScoresConfig,
     catalogue_pieces,
     read_catalogue,
     render,
