@@ -1,14 +1,12 @@
-"""Recipes: the systems of the literature and ours, each a function without arguments. Found by name here."""
+"""Recipes: the systems of the literature and ours, each a function without arguments. Importing this registers them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from search_spaces.recipes import cifar, others, ours, whitell, whitell_artists
-from tonearm.core.registry import Registry
-from tonearm.training.recipe import Recipe
+from tonearm.training.recipe import RECIPES
 
-RECIPES: Registry[Callable[[], Recipe]] = Registry("recipe")
+__all__ = ["RECIPES"]
+
 for _family in (whitell, cifar, whitell_artists, others, ours):
     for _name, _recipe in _family.RECIPES.items():
         RECIPES.add(_name, _recipe)

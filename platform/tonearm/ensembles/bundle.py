@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +57,8 @@ def save_ensemble(uri: str, members: Sequence[str], weights: Sequence[float], fa
     )
 
 
-def load_ensemble(uri: str) -> Ensemble:
-    """Read an ensemble, or a single bundle as an ensemble of one.
+def load_ensemble(uri: str, allowed_modules: Collection[str] = ()) -> Ensemble:
+    """Read an ensemble, or a single bundle as an ensemble of one; ``allowed_modules`` as :func:`load_bundle` has them.
 
     Raises
     ------
@@ -66,11 +66,11 @@ def load_ensemble(uri: str) -> Ensemble:
         If it is missing, damaged, of another format version, or its members do not fit together.
     """
     if not storage.exists(storage.join(uri, DESCRIPTION)):
-        single = load_bundle(uri)
+        single = load_bundle(uri, allowed_modules)
         return Ensemble((single,), (1.0,), {"metrics": single.metrics})
     description = read_description(uri, DESCRIPTION, FORMAT_VERSION, "select it again")
     try:
-        members = tuple(load_bundle(storage.join(uri, name)) for name in description["members"])
+        members = tuple(load_bundle(storage.join(uri, name), allowed_modules) for name in description["members"])
         weights = tuple(float(w) for w in description["weights"])
         facts = dict(description["facts"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tonearm.core.errors import BundleError
 from tonearm.ensembles.bundle import load_ensemble
 from tonearm.inference.classify import Classifier
 
 
-def load(uri: str) -> Classifier:
+def load(uri: str, allowed_modules: Collection[str] = ()) -> Classifier:
     """Load a model to answer with.
 
     Parameters
     ----------
     uri
         A bundle's folder or fsspec URI, or MLflow's ``models:/NAME@ALIAS``, ``models:/NAME/VERSION``.
+    allowed_modules
+        Modules outside Tonearm that the model may have imported, such as ``mine.nets``; beside those that the
+        environment variable ``TONEARM_ALLOWED_MODULES`` names.
 
     Raises
     ------
     BundleError
-        If there is no model, or it is damaged.
+        If there is no model, it is damaged, or it needs a module that is not allowed.
     TrackingError
         If MLflow knows no such model.
     """
-    return Classifier(load_ensemble(fetch_model(uri)))
+    return Classifier(load_ensemble(fetch_model(uri), allowed_modules))
 
 
 def fetch_model(uri: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tonearm.audio.sources import Source
 from tonearm.core import storage
 from tonearm.core.errors import BundleError
@@ -31,8 +33,8 @@ class Recommender:
         return prediction, self.index.search(prediction.embedding, k)
 
 
-def load_recommender(uri: str) -> Recommender:
-    """Load a bundle that has a catalogue.
+def load_recommender(uri: str, allowed_modules: Collection[str] = ()) -> Recommender:
+    """Load a bundle that has a catalogue; ``allowed_modules`` as :func:`load` has them.
 
     Raises
     ------
@@ -40,7 +42,7 @@ def load_recommender(uri: str) -> Recommender:
         If it has none.
     """
     folder = fetch_model(uri)
-    classifier = load(folder)
+    classifier = load(folder, allowed_modules)
     catalogue = storage.join(folder, CATALOGUE)
     if not storage.exists(storage.join(catalogue, DESCRIPTION)):
         raise BundleError(f"the model {uri} has no catalogue to recommend from: run the recommend job on it")

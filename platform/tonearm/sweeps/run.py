@@ -12,6 +12,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from tonearm.core.errors import JobError, TrackingError
+from tonearm.core.plugins import modules_of
 from tonearm.core.progress import StatusLine
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
@@ -158,6 +159,7 @@ class _ProposalSearcher(Searcher):
             "folder": self._callback.ledger.trial(proposal).uri, "manifest": context.manifest,
             "features": context.features, "cache": context.cache, "experiment": context.experiment,
             "parent": context.parent, "tags": context.tags(proposal), "cpus": context.cpus, "gpus": context.gpus,
+            "modules": modules_of(proposal.config),
         }  # fmt: skip
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

@@ -17,7 +17,8 @@ def train(tune_config: dict[str, Any]) -> None:
     ----------
     tune_config
         Its ``"job"`` has ``config`` (a TrialConfig as a dict), ``folder``, ``manifest``, ``features``, ``cache``
-        (URIs), ``experiment``, ``name``, ``parent`` (run id of the sweep), ``tags``, and ``cpus`` and ``gpus`` of it.
+        (URIs), ``experiment``, ``name``, ``parent`` (run id of the sweep), ``tags``, ``cpus`` and ``gpus`` of it, and
+        ``modules``, which register what the config names.
     """
     job = tune_config["job"]
     threads = max(1, int(job["cpus"]))
@@ -39,6 +40,7 @@ def _train(job: dict[str, Any]) -> None:
     from ray import tune
 
     from tonearm.core.errors import TrainingError
+    from tonearm.core.plugins import import_modules
     from tonearm.datasets.manifest import load_manifest
     from tonearm.sweeps.results import metrics_to_log
     from tonearm.sweeps.scheduling import SCHEDULER_METRIC, scheduler_score
@@ -47,6 +49,7 @@ def _train(job: dict[str, Any]) -> None:
     from tonearm.training.examples import make_examples
     from tonearm.training.trial import TrialFolder, run_trial
 
+    import_modules(job["modules"])
     config = TrialConfig.from_dict(job["config"])
     folder = TrialFolder(job["folder"])
     if folder.ended():  # run before: the scheduler is told what it came to

@@ -1,18 +1,19 @@
 """A trained model as a folder that needs nothing else: ``bundle.json`` and ``weights.safetensors``.
 
-Load is the inverse of save. Nothing is pickled, so a bundle may come from anybody.
+Load is the inverse of save. Nothing is pickled, so a bundle may come from anybody. One whose network or task is the
+code of somebody's own module names that module, which is imported only if whoever loads it has allowed it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 
-from tonearm.core import storage
+from tonearm.core import plugins, storage
 from tonearm.core.errors import BundleError, ConfigError, DatasetError
 from tonearm.datasets.vocabulary import Vocabulary
 from tonearm.features.base import Feature, Representation
@@ -72,6 +73,7 @@ def save_bundle(uri: str, bundle: Bundle) -> None:
     """Write a bundle; the description, which makes it complete, comes last."""
     from safetensors.torch import save
 
+    modules = plugins.modules_of(bundle.config)
     weights = {k: v.contiguous() for k, v in bundle.network.state_dict().items()}
     storage.write_bytes(storage.join(uri, WEIGHTS), save(weights))
     description = {
@@ -80,17 +82,23 @@ def save_bundle(uri: str, bundle: Bundle) -> None:
         "classes": list(bundle.classes),
         "metrics": bundle.metrics,
         "fitted": {name: asdict(found) if found else None for name, found in bundle.fitted.items()},
+        **({"modules": modules} if modules else {}),
     }
     storage.write_json(storage.join(uri, DESCRIPTION), description)
 
 
-def load_bundle(uri: str) -> Bundle:
+def load_bundle(uri: str, allowed_modules: Collection[str] = ()) -> Bundle:
     """Read a bundle.
+
+    Parameters
+    ----------
+    allowed_modules
+        Modules that it may have imported, beside those of ``TONEARM_ALLOWED_MODULES`` and of installed packages.
 
     Raises
     ------
     BundleError
-        If it is missing, damaged, or of another format version, which is named.
+        If it is missing, damaged, of another format version, which is named, or needs a module that is not allowed.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -98,6 +106,7 @@ def load_bundle(uri: str) -> Bundle:
     damages = (KeyError, TypeError, AttributeError, ConfigError, OSError, SafetensorError, RuntimeError, ValueError,
                DatasetError)  # fmt: skip
     description = read_description(uri, DESCRIPTION, FORMAT_VERSION, "delete the trial and train it again")
+    _import_own_modules(uri, description.get("modules", []), allowed_modules)
     try:
         config = TrialConfig.from_dict(description["config"])
         classes = tuple(description["classes"])
@@ -110,6 +119,21 @@ def load_bundle(uri: str) -> Bundle:
     except damages as error:
         raise BundleError(f"the bundle at {uri} is damaged: {error}. Train or fetch it again") from error
     return Bundle(config, classes, metrics, network.eval(), fitted)
+
+
+def _import_own_modules(uri: str, names: Any, allowed: Collection[str]) -> None:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BundleError(f"the bundle at {uri} is damaged: its modules are {names!r}, no list of names")
+    refused = plugins.not_allowed(names, allowed)
+    if refused:
+        raise BundleError(
+            f"the bundle at {uri} needs code outside Tonearm, {', '.join(refused)}, and importing it runs it: if you "
+            f"trust it, allow it by {plugins.ALLOWED_MODULES}={','.join(refused)} or allowed_modules={refused}"
+        )
+    try:
+        plugins.import_modules(names)
+    except ConfigError as error:
+        raise BundleError(f"the bundle at {uri} needs code that is not here: {error}") from error
 
 
 def _fitted(noted: Mapping[str, Any] | None) -> FittedTransform:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from tonearm.core.config import Config
 from tonearm.core.errors import ConfigError
+from tonearm.core.plugins import call_by_place
+from tonearm.core.registry import Namespace, Registry
 from tonearm.datasets.base import DatasetConfig
 from tonearm.features.base import Representation
 from tonearm.models.stacked import GenreEnsembleConfig, TimeFreqConfig
@@ -151,6 +153,22 @@ class Recipe:
     def on(self, data: DatasetConfig) -> Recipe:
         """The same stages on another data set."""
         return dataclasses.replace(self, data=data)
+
+
+RECIPES: Registry[Callable[[], Recipe]] = Registry("recipe")
+"""Functions without arguments. ``search_spaces`` adds ours, a module of one's own may add others."""
+recipes = Namespace(RECIPES)
+
+
+def find_recipe(name: str) -> Recipe:
+    """A recipe by its registered name, or by its place, ``package.module:function``.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    return call_by_place("recipe", name, Recipe) if ":" in name else RECIPES[name]()
 
 
 def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tonearm.core.errors import JobError
+from tonearm.core.plugins import module_folders
 from tonearm.core.threads import limit_threads, thread_environment
 
 OBJECT_STORE_BYTES = 256 * 2**20  # workers write their own files: only paths and figures travel
@@ -47,7 +48,13 @@ def start_ray(num_cpus: int | None = None) -> None:
             object_store_memory=OBJECT_STORE_BYTES,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": {**thread_environment(), "RAY_USAGE_STATS_ENABLED": "0"}},
+            runtime_env={
+                "env_vars": {
+                    **thread_environment(),
+                    "RAY_USAGE_STATS_ENABLED": "0",
+                    "PYTHONPATH": os.pathsep.join(module_folders()),  # workers find a user's own modules where we did
+                }
+            },
         )
 
 

@@ -1,0 +1,194 @@
+"""Code of one's own: modules outside Tonearm whose import registers models, tasks, data sets, recipes, spaces.
+
+Three ways lead to it. An installed package names modules in the entry-point group ``tonearm.modules``; the environment
+variable ``TONEARM_ALLOWED_MODULES`` names others; both are imported when a registry is listed, or is asked for a name
+that it lacks. And a class that a config uses names its own module, which travels to workers and stands in bundles.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.metadata
+import importlib.util
+import logging
+import os
+import sys
+import sysconfig
+import threading
+import traceback
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tonearm.core.errors import ConfigError
+
+T = TypeVar("T")
+
+GROUP = "tonearm.modules"
+ALLOWED_MODULES = "TONEARM_ALLOWED_MODULES"
+IN_A_FILE = "put it into a file, such as mine.py, and import it from there"
+
+_loading = threading.local()
+_told: set[str] = set()
+
+
+def allowed_modules() -> tuple[str, ...]:
+    """The modules that ``TONEARM_ALLOWED_MODULES`` names, separated by commas."""
+    names = (name.strip() for name in os.environ.get(ALLOWED_MODULES, "").split(","))
+    return tuple(name for name in names if name)
+
+
+def load_plugins() -> list[str]:
+    """Import the modules of installed packages and of ``TONEARM_ALLOWED_MODULES``; what could not be, with the cause.
+
+    A broken one does not keep the others away. It is logged, once.
+    """
+    if getattr(_loading, "now", False):  # a module that is being imported asks for a name: the others come after it
+        return []
+    _loading.now = True
+    try:
+        failures = [f for name in (*_entry_points(tuple(sys.path)), *allowed_modules()) if (f := _failure(name))]
+    finally:
+        _loading.now = False
+    for failure in failures:
+        if failure not in _told:
+            _told.add(failure)
+            logging.getLogger("tonearm").warning(failure)
+    return failures
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Import modules by name; the current folder is searched last.
+
+    Raises
+    ------
+    ConfigError
+        With every module that cannot be imported, and the cause.
+    """
+    failures = [f for name in names if (f := _failure(name))]
+    if failures:
+        raise ConfigError(failures)
+
+
+def not_allowed(names: Iterable[str], allowed: Collection[str] = ()) -> list[str]:
+    """The modules that may not be imported because some data name them.
+
+    Allowed is what is imported already, what installed packages name in the entry-point group, what
+    ``TONEARM_ALLOWED_MODULES`` or ``allowed`` names, and what lies in these.
+    """
+    if all(name in sys.modules for name in names):
+        return []
+    load_plugins()
+    known = {*_entry_points(tuple(sys.path)), *allowed_modules(), *allowed}
+    return [
+        name for name in names if name not in sys.modules and not any(f"{name}.".startswith(f"{own}.") for own in known)
+    ]
+
+
+def modules_of(*things: Any) -> list[str]:
+    """The modules outside Tonearm that must be imported before these configs, recipes or spaces can be read, sorted.
+
+    Raises
+    ------
+    ConfigError
+        If a class was made in a script or notebook, which no other process can import.
+    """
+    found = {(type(part).__module__, type(part).__name__) for part in _parts(things) if getattr(part, "kind", "")}
+    lost = sorted(name for module, name in found if module == "__main__")
+    if lost:
+        raise ConfigError(
+            f"{', '.join(lost)}: made in a script or notebook, which a worker or a server cannot import: {IN_A_FILE}"
+        )
+    return sorted({module for module, _ in found if module.split(".")[0] != "tonearm"})
+
+
+def call_by_place(what: str, place: str, expected: type[T]) -> T:
+    """What the function at ``package.module:function`` gives.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such function, or it gives something else.
+    """
+    module, _, function = place.partition(":")
+    try:
+        import_modules([module])
+        made: Callable[[], Any] = getattr(sys.modules[module], function)
+    except (ConfigError, AttributeError) as error:
+        raise ConfigError(f"no {what} {place!r}: {error}; name a module that Python finds from here") from error
+    found = made()
+    if not isinstance(found, expected):
+        raise ConfigError(f"{place!r} gives a {type(found).__name__}, a {what} is needed")
+    return found
+
+
+def module_folders() -> list[str]:
+    """Where this process finds modules that were not installed: what a worker on this machine must search too."""
+    installed = {Path(path).resolve() for path in sysconfig.get_paths().values()}
+    found = []
+    for entry in sys.path:
+        path = Path(entry or ".").resolve()
+        if path.is_dir() and not any(path == own or own in path.parents for own in installed):
+            found.append(str(path))
+    return list(dict.fromkeys(found))
+
+
+def source_of(name: str) -> str:
+    """The folder of the package, or the file, that a module lies in: what must travel to another machine.
+
+    Raises
+    ------
+    ConfigError
+        If it is not found.
+    """
+    top = name.split(".")[0]
+    _search_current_folder()
+    spec = importlib.util.find_spec(top) if top.isidentifier() else None
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    origin = folders[0] if folders else spec.origin if spec else None
+    if not origin or not Path(origin).exists():
+        raise ConfigError(f"the module {name!r} is not found: name one that Python finds from here")
+    return origin
+
+
+@cache
+def _entry_points(search_path: tuple[str, ...]) -> tuple[str, ...]:
+    """The modules that packages on the search path name."""
+    return tuple(sorted({entry.module for entry in importlib.metadata.entry_points(group=GROUP)}))
+
+
+def _failure(name: str) -> str:
+    """Import a module; why it could not be, or ""."""
+    if name in sys.modules:
+        return ""
+    if not all(part.isidentifier() for part in name.split(".")):
+        return f"{name!r} is no module's name: give it as Python imports it, such as mine.nets"
+    _search_current_folder()
+    try:
+        importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "<module>"]
+        where = f" ({lines[-1].filename}, line {lines[-1].lineno})" if lines else ""
+        return f"the module {name} could not be imported: {type(error).__name__}: {error}{where}"
+    return ""
+
+
+def _search_current_folder() -> None:
+    """A console script does not search it, ``python -m`` does."""
+    if "" not in sys.path and (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """A value, and all that it is made of."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield value
+        for field in dataclasses.fields(value):
+            yield from _parts(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        yield from _parts(tuple(value.values()))
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _parts(part)
