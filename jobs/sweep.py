@@ -238,7 +238,7 @@ def main(
 
 def takes_only_audio(config: TrialConfig) -> bool:
     """Whether the trial's model can answer for audio alone, as a served one must."""
-    return len(config.representations) == len(config.feature.parts())
+    return len(config.representations) == len(config.feature.named_inputs())
 
 
 def resize(

@@ -16,7 +16,7 @@ from tonearm.core.seeding import derive_seed, digest
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Split, Track
 from tonearm.features import Mel
-from tonearm.features.normalisation import statistics
+from tonearm.features.computed import ComputedClip
 from tonearm.features.shards import ShardWriter
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.models.simple import SimpleConfig
@@ -117,7 +117,7 @@ def write_part(uri: str, keys: Sequence[str], arrays: Sequence[FloatArray]) -> i
     """One part of a store, a clip a track; returns the bytes written."""
     writer = ShardWriter(uri)
     for key, values in zip(keys, arrays, strict=True):
-        writer.add_values(key, values, statistics(values))
+        writer.add(key, ComputedClip(values, values))
     return writer.close()
 
 

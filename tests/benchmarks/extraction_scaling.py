@@ -20,7 +20,7 @@ from tonearm.audio.decode import decode
 from tonearm.audio.windows import ClipConfig
 from tonearm.core.threads import thread_environment
 from tonearm.features import Mel, as_representation
-from tonearm.features.normalisation import statistics as feature_statistics
+from tonearm.features.computed import ComputedClip
 from tonearm.features.presets import THESIS_PRESETS
 from tonearm.features.row_store import FINGERPRINT_TABLE
 from tonearm.features.shards import ShardWriter
@@ -154,7 +154,7 @@ def measure_reading(folder: Path) -> dict[str, float]:
         writer = ShardWriter(uri)
         for i in range(part, part + 16):
             values = rng.normal(-40, 12, (256, 643)).astype(np.float32)
-            writer.add_values(f"{i:04}", values, feature_statistics(values))
+            writer.add(f"{i:04}", ComputedClip(values, values))
         writer.close()
     store = FeatureStore(uri)
     out = np.empty((32, 1, 256, 643), dtype=np.float16)

@@ -106,7 +106,7 @@ def test_what_is_no_number_is_refused(column: list[Any], message: str) -> None:
 
 def test_what_is_not_known_is_refused() -> None:
     metadata = Metadata(["a", "b"], {"tempo": [100.0, 90.0]})
-    with pytest.raises(DatasetError, match="no fact 'year'"):
+    with pytest.raises(DatasetError, match="no metadata column 'year'"):
         design_matrix(config_of(), TRACKS, {}, metadata)
     with pytest.raises(DatasetError, match=r"1 tracks have no row, e.g. 'c'"):
         design_matrix(config_of(columns=("tempo",)), TRACKS, {}, metadata)

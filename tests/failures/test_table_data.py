@@ -13,7 +13,7 @@ from tests.unit.test_spotify_data import ARTISTS, GENRE_ROWS, SONGS, song, write
 from tonearm.core.errors import DatasetError
 from tonearm.datasets import ArtistsConfig, SpotifyConfig
 from tonearm.datasets.relations import ArtistRelations
-from tonearm.datasets.tables import find_table, numbers, parse_list, read_table
+from tonearm.datasets.tables import find_table, parse_list, read_table, to_floats
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_nothing_of_a_table_is_interpreted(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("\ufeffname\tn\nNA\t1\nNone\tx\n007\t\n", "utf-8")
     table = read_table(tmp_path / "a.csv", ("name", "n"), ("absent",))
     assert table["name"].tolist() == ["NA", "None", "007"] and set(table) == {"name", "n"}
-    np.testing.assert_array_equal(numbers(table["n"]), [1, np.nan, np.nan])
+    np.testing.assert_array_equal(to_floats(table["n"]), [1, np.nan, np.nan])
 
 
 def test_parquet_goes_before_csv_and_the_first_spelling_before_the_second(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ NAN, INF = float("nan"), float("inf")
         ({"kind": "multi_label", "threshold": 1.0}, "threshold is 1.0"),
         ({"kind": "playlists", "training": "hinge"}, "'hinge' is none of 'softmax', 'multi_hot'"),
         ({"kind": "regression"}, "target"),
-        ({"kind": "regression", "target": ""}, "target is '': name a fact"),
+        ({"kind": "regression", "target": ""}, "target is '': name a metadata column"),
         ({"kind": "regression", "target": "a,,b"}, "target is 'a,,b'"),
         ({"kind": "regression", "target": "a, a"}, "target is 'a, a'"),
         ({"kind": "regression", "target": "a", "low": 1.0}, "low is 1.0 and task.high None: give both ends"),
@@ -85,14 +85,16 @@ def facts(**values: Any) -> GroundTruth:
 def test_a_fact_that_is_not_there_is_named_with_those_that_are() -> None:
     known = facts(energy=[0.1], valence=[0.2])
     for task in (Regression(target="tempo"), Embedding(target="tempo")):
-        with pytest.raises(DatasetError, match="no fact 'tempo' is known of these tracks: there are energy, valence"):
+        with pytest.raises(
+            DatasetError, match="no metadata column 'tempo' is known of these tracks: there are energy, valence"
+        ):
             task.encode(known, ("tempo",))
     with pytest.raises(DatasetError, match="there are none"):
         Regression(target="tempo").encode(GroundTruth([()]), ("tempo",))
     for task in (Regression(target="tempo"), Embedding(target="tempo")):
-        with pytest.raises(DatasetError, match="no fact 'tempo'"):
+        with pytest.raises(DatasetError, match="no metadata column 'tempo'"):
             task.known(known)
-    with pytest.raises(DatasetError, match="no fact 'tempo'"):
+    with pytest.raises(DatasetError, match="no metadata column 'tempo'"):
         Embedding(target="tempo").names(known, ())
 
 

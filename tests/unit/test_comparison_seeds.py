@@ -82,7 +82,7 @@ def test_without_variance_over_tracks_it_is_welchs_test() -> None:
     difference = mean_difference(np.full(9, one.mean()), np.full(9, two.mean()), list("abcdefghi"))
     found = with_seed_variance(difference, seed_variance(RunScores((one,), (1.0,)), RunScores((two,), (1.0,))))
     wanted = stats.ttest_ind(one, two, equal_var=False)
-    assert found.p == pytest.approx(wanted.pvalue) and found.freedom == pytest.approx(wanted.df)
+    assert found.p == pytest.approx(wanted.pvalue) and found.degrees_of_freedom == pytest.approx(wanted.df)
     np.testing.assert_allclose([found.low, found.high], wanted.confidence_interval(0.95), rtol=1e-9)
 
 
@@ -138,11 +138,15 @@ def test_the_difference_that_would_be_found_is_found_in_eight_of_ten_cases() -> 
     rng, repetitions, m = np.random.default_rng(0), 400, 3
     names = [str(i) for i in range(60)]
     each = [mean_difference(rng.normal(0, 1, 60), np.zeros(60), names, resamples=599, seed=i) for i in range(50)]
-    effect = float(np.mean([d.detectable(m) for d in each]))
+    effect = float(np.mean([d.detectable_difference(m) for d in each]))
     found = [mean_difference(rng.normal(effect, 1, 60), np.zeros(60), names, resamples=599, seed=i).p <= 0.05 / m
              for i in range(repetitions)]  # fmt: skip
     assert np.mean(found) == pytest.approx(0.8, abs=three_errors(0.8, repetitions))
-    assert each[0].detectable(100) > 1.3 * each[0].detectable() > 1.3 * each[0].high - 1.3 * each[0].value
+    assert (
+        each[0].detectable_difference(100)
+        > 1.3 * each[0].detectable_difference()
+        > 1.3 * each[0].high - 1.3 * each[0].value
+    )
 
 
 def test_too_few_groups_are_said_to_show_nothing() -> None:

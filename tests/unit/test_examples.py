@@ -114,13 +114,15 @@ def test_width_of_a_table_and_number_of_artists_are_filled_in() -> None:
             NamedFeature(name="y", feature=ArtistsFeature()),
         )
     )
-    assert with_data_sizes(several, metadata).parts() == {
+    assert with_data_sizes(several, metadata).named_inputs() == {
         "x": TableFeature(columns=("v",), width=4),
         "y": ArtistsFeature(artists=3),
     }
     for other in (Mel(), TokensFeature(), PictureFeature()):
         assert with_data_sizes(other, metadata) is other
-    with pytest.raises(DatasetError, match="no fact 'speed' is known of these tracks: there are n, related, v"):
+    with pytest.raises(
+        DatasetError, match="no metadata column 'speed' is known of these tracks: there are n, related, v"
+    ):
         with_data_sizes(TableFeature(columns=("n", "speed")), metadata)
 
 
@@ -212,7 +214,7 @@ def test_vectors_of_none_of_the_tracks_are_an_error() -> None:
 def test_only_numbers_may_be_unknown() -> None:
     for values in (np.array(["a"], dtype=object), [1], [[1, 2]]):
         with pytest.raises(
-            DatasetError, match="the fact 'f' holds no floating-point numbers: only such may be unknown"
+            DatasetError, match="the metadata column 'f' holds no floating-point numbers: only such may be unknown"
         ):
             metadata_of_tracks(Metadata(["t00"], {"f": values}), TRACKS)
 

@@ -59,8 +59,8 @@ def test_ungrouped_folds_balance_classes_within_a_track_although_artists_are_few
 @pytest.mark.parametrize("grouped", [True, False])
 def test_duplicates_share_a_fold(grouped: bool) -> None:
     tracks = artists()
-    together = [["00-0", "10-1", "20-0"], ["20-0", "25-1"], ["unknown", "03-0"]]
-    of = fold_of(folds_by_group(tracks, 5, grouped=grouped, together=together))
+    duplicates = [["00-0", "10-1", "20-0"], ["20-0", "25-1"], ["unknown", "03-0"]]
+    of = fold_of(folds_by_group(tracks, 5, grouped=grouped, duplicates=duplicates))
     assert len({of[i] for i in ("00-0", "10-1", "20-0", "25-1")}) == 1
     if grouped:
         assert len({of[t.track_id] for t in tracks if t.group in ("artist00", "artist10", "artist20", "artist25")}) == 1
@@ -97,9 +97,9 @@ def test_inner_validation_takes_about_15_percent_of_the_rest() -> None:
 
 def test_groups_of_a_round_are_honest() -> None:
     tracks = artists()
-    joined = split_by_fold(tracks, 3, 0, together=[["00-0", "03-1"]])
+    joined = split_by_fold(tracks, 3, 0, duplicates=[["00-0", "03-1"]])
     assert {t.group for t in joined if t.track_id in ("00-0", "03-1")} == {"artist00"}
-    loose = split_by_fold(tracks, 3, 0, grouped=False, together=[["00-0", "03-1"]])
+    loose = split_by_fold(tracks, 3, 0, grouped=False, duplicates=[["00-0", "03-1"]])
     assert {t.track_id: t.group for t in loose} == {t.track_id: t.group for t in tracks}
     assert len({t.split for t in loose if t.track_id in ("00-0", "03-1")}) == 1
 
@@ -147,7 +147,7 @@ def test_folds_that_cannot_be_are_refused(folds: int, fold: int, message: str) -
 
 def test_a_class_of_one_artist_is_refused_by_name_but_not_where_groups_do_not_count() -> None:
     tracks = [*artists(), *(track(f"solo{i}", "solo", "one artist") for i in range(6))]
-    with pytest.raises(DatasetError, match="class 'solo' lies in one fold only: too few groups have it"):
+    with pytest.raises(DatasetError, match="class 'solo' is in one fold only: too few groups have it"):
         folds_by_group(tracks, 5)
     of = fold_of(folds_by_group(tracks, 3, grouped=False))
     assert Counter(of[t.track_id] for t in tracks if t.label == "solo") == {0: 2, 1: 2, 2: 2}
@@ -168,7 +168,7 @@ def test_a_class_that_only_tests_and_validates_is_refused_by_name() -> None:
 
 
 def test_one_group_beside_the_test_fold_cannot_do_both() -> None:
-    with pytest.raises(DatasetError, match="one group is left beside the test fold"):
+    with pytest.raises(DatasetError, match="one group is left outside the test fold"):
         split_by_fold([track("a", "", "x"), track("b", "", "y")], 2, 0)
 
 

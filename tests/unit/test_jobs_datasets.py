@@ -77,7 +77,9 @@ def test_fields_and_folder_make_a_data_set(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("HOME", "/home/me")
     assert choose_dataset("fma", "~/fma", {"subset": "small"}) == FmaConfig(root="/home/me/fma", subset="small")
     assert choose_dataset("fma", "s3://bucket/fma").root == "s3://bucket/fma"
-    assert choose_dataset("folder", "here", {"label": ""}) == FolderConfig(root="here", label="")  # a fact is predicted
+    assert choose_dataset("folder", "here", {"label": ""}) == FolderConfig(
+        root="here", label=""
+    )  # metadata is predicted
     assert choose_dataset("folder", fields={"root": "there"}) == FolderConfig(root="there")
 
 

@@ -31,7 +31,7 @@ def test_values_are_found_by_track_in_the_order_asked_for() -> None:
 
 
 def test_what_is_not_there_is_named() -> None:
-    with pytest.raises(DatasetError, match=r"no fact 'energy'.*picture, tempo, vector, words"):
+    with pytest.raises(DatasetError, match=r"no metadata column 'energy'.*picture, tempo, vector, words"):
         FACTS.of(["a"], "energy")
     with pytest.raises(DatasetError, match=r"1 tracks have no row, e.g. 'c'"):
         FACTS.of(["a", "c"], "tempo")

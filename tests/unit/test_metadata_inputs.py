@@ -129,7 +129,7 @@ def test_column_that_is_unknown_in_training_is_named_or_kept() -> None:
 
 def test_table_without_rows_or_facts_for_a_track_is_named() -> None:
     config = table_config({"feature": TableFeature(columns=("speed",))})
-    with pytest.raises(DatasetError, match="no fact 'speed' is known of these tracks: there are key"):
+    with pytest.raises(DatasetError, match="no metadata column 'speed' is known of these tracks: there are key"):
         Batches(config, TRACKS, ["a"], metadata=Metadata(TRAIN, {"key": [1, 2, 3]}))
     with pytest.raises(DatasetError, match=r"1 tracks have no row, e\.g\. 'v0'"):
         Batches(config, TRACKS, ["a"], metadata=Metadata(TRAIN, {"speed": [1.0, 2.0, 3.0]}))
@@ -181,7 +181,7 @@ def test_dropping_is_a_function_of_seed_and_epoch_and_of_the_training_split() ->
 
 
 def test_facts_that_are_no_texts_are_named() -> None:
-    with pytest.raises(DatasetError, match="the fact 'lyrics' holds numbers, not texts: name another one"):
+    with pytest.raises(DatasetError, match="the metadata column 'lyrics' holds numbers, not texts: name another one"):
         metadata_batches(TokensFeature(), {"lyrics": [1, 2, 3, 4]})
 
 
@@ -191,7 +191,7 @@ def test_facts_that_are_no_texts_are_named() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TableFeature(columns=()), "columns is empty: name at least one fact"),
+        (lambda: TableFeature(columns=()), "columns is empty: name at least one metadata column"),
         (lambda: TableFeature(columns=("a", "b", "c"), width=2),
          "width is 2 for 3 columns: each has at least one number"),
         (lambda: TokensFeature(vocabulary=0, length=0), "vocabulary is 0: .*\n.*length is 0: it must be at least 1"),
@@ -217,8 +217,8 @@ def test_inputs_know_their_shapes_and_parts() -> None:
     assert TokensFeature(vocabulary=7, length=5).example_spec(40) == InputSpec(1, 7, 5)
     assert PictureFeature(size=9).example_spec(40) == InputSpec(3, 9, 9) and PictureFeature().variant == "cifar"
     assert ArtistsFeature(artists=4).example_spec(40) == InputSpec(1, 4, 1)
-    assert TokensFeature().parts() == {"": TokensFeature()}
+    assert TokensFeature().named_inputs() == {"": TokensFeature()}
     both = CompositeFeature(
         inputs=(NamedFeature(name="b", feature=TokensFeature()), NamedFeature(name="a", feature=PictureFeature()))
     )
-    assert list(both.parts().items()) == [("b", TokensFeature()), ("a", PictureFeature())]
+    assert list(both.named_inputs().items()) == [("b", TokensFeature()), ("a", PictureFeature())]

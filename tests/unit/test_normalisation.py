@@ -33,7 +33,7 @@ def test_only_training_tracks_count(tmp_path: Path) -> None:
     assert reader.fitted.mean == pytest.approx(np.concatenate(values).mean(), abs=1e-3)
     assert reader.fitted.deviation == pytest.approx(np.concatenate(values).std(), abs=1e-3)
     with pytest.raises(StoreError, match="no tracks"):
-        reader.store.scaling([])
+        reader.store.training_statistics([])
 
 
 def test_windows_are_scaled_by_it_and_levels_between_tracks_stay(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_relations_that_cannot_be_are_named(related: np.ndarray, message: str) -
 def test_other_inputs_and_absent_facts_are_named() -> None:
     with pytest.raises(DatasetError, match="pairs of artists are made of the input 'artists', not of 'mel'"):
         RelationExamples(tiny_config(), [], (), Metadata())
-    with pytest.raises(DatasetError, match="no fact 'kin' is known of these tracks: there are related"):
+    with pytest.raises(DatasetError, match="no metadata column 'kin' is known of these tracks: there are related"):
         examples_of({"feature.column": "kin"})
 
 
@@ -154,7 +154,7 @@ def test_outputs_are_the_vector_s_numbers_and_the_answer_is_one() -> None:
     assert task.known(truth).tolist() == [True, True]
     with pytest.raises(ConfigError, match="dimension is 0"):
         Relations(dimension=0)
-    with pytest.raises(DatasetError, match="no fact 'related'"):
+    with pytest.raises(DatasetError, match="no metadata column 'related'"):
         task.encode(truth, names)
 
 

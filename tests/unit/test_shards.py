@@ -83,7 +83,7 @@ def test_ragged_clips_come_back_and_dropped_tracks_do_not(
         for i, (frames, fails) in enumerate(plan):
             clips = [values(feature, n, 10 * i + j) for j, n in enumerate(frames)]
             for clip in clips:
-                writer.add_values(f"key{i}", clip, statistics(clip))
+                writer.add(f"key{i}", ComputedClip(clip, clip))
             if fails:
                 writer.drop(f"key{i}")
             elif clips:
@@ -125,14 +125,14 @@ def test_failing_third_clip_leaves_the_other_tracks_intact(uri: str, value: floa
     writer = ShardWriter(uri)
     for key, clips in (("before", before), ("broken", [values(MEL, 40, 1), values(MEL, 3, 2)])):
         for clip in clips:
-            writer.add_values(key, clip, statistics(clip))
+            writer.add(key, ComputedClip(clip, clip))
     with pytest.raises(AudioError) as caught, np.errstate(invalid="ignore"):
         writer.add("broken", ComputedClip(bad, bad))
     assert caught.value.reason == reason
     writer.drop("broken")
     writer.drop("never added")
     for clip in after:
-        writer.add_values("after", clip, statistics(clip))
+        writer.add("after", ComputedClip(clip, clip))
     writer.close()
     store = FeatureStore(uri)
     assert store.missing(["before", "broken", "after"]) == ["broken"]
@@ -146,7 +146,7 @@ def test_failing_third_clip_leaves_the_other_tracks_intact(uri: str, value: floa
 def test_nothing_is_seen_before_the_end_nor_after_a_discard(uri: str) -> None:
     abandoned, discarded = ShardWriter(uri), ShardWriter(uri)
     for writer in (abandoned, discarded):
-        writer.add_values("key", values(MEL, 5, 0), statistics(values(MEL, 5, 0)))
+        writer.add("key", ComputedClip(values(MEL, 5, 0), values(MEL, 5, 0)))
         assert len(FeatureStore(uri)) == 0
     discarded.discard()
     discarded.discard()
@@ -187,10 +187,10 @@ def test_process_that_is_killed_leaves_a_file_that_is_cleared_when_it_is_old(uri
     code = (
         "import os, signal, sys, numpy as np\n"
         "from tonearm.features.shards import ShardWriter\n"
-        "from tonearm.features.normalisation import statistics\n"
+        "from tonearm.features.computed import ComputedClip\n"
         "array = np.ones((6, 100_000), np.float32)\n"
         "writer = ShardWriter(sys.argv[1])\n"
-        "writer.add_values('new', array, statistics(array))\n"
+        "writer.add('new', ComputedClip(array, array))\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     assert subprocess.run([sys.executable, "-c", code, uri], check=False).returncode == -signal.SIGKILL
@@ -258,7 +258,7 @@ def test_key_in_two_parts_is_one_of_them_whole_and_the_newer_one_than_the_index(
     for i in (first, 1 - first):
         writer = ShardWriter(uri)
         for key, array in [*parts[i], (f"other{i}", values(MEL, 3, i))]:
-            writer.add_values(key, array, statistics(array))
+            writer.add(key, ComputedClip(array, array))
         writer.close()
         store = FeatureStore(uri)
         assert_stored(store, "twice", [a for _, a in parts[i]])
@@ -278,7 +278,7 @@ def test_remote_store_is_written_and_copied(
     remote = prepare_store(f"memory://{uuid.uuid4().hex}/features", feature)
     clips = [values(feature, n, n) for n in (4, 9, 2)]
     for clip, writer in ((clips[0], ShardWriter(remote)), (clips[0], ShardWriter(remote))):
-        writer.add_values("lost", clip, statistics(clip))
+        writer.add("lost", ComputedClip(clip, clip))
         writer.discard()
     assert write_part(remote, ["track"] * 3, clips) > 0
     assert list(tmp_path.glob("*.tmp")) == [] and len(storage.list_files(f"{remote}/parts")) == 3

@@ -91,9 +91,9 @@ def pinned(config: TrialConfig) -> tuple[str, ...]:
         return ("feature.hop", "augment.freq_masks")  # a frame a sample, a single row
     if isinstance(config.feature, Representation):
         return ()
-    together = tuple(f"feature.inputs[{i}].feature.{f}" for i in range(len(config.feature.parts()))
+    together = tuple(f"feature.inputs[{i}].feature.{f}" for i in range(len(config.feature.named_inputs()))
                      for f in ("hop", "sample_rate", "frames"))  # fmt: skip
-    names = tuple(f"feature.inputs[{i}].name" for i in range(len(config.feature.parts())))
+    names = tuple(f"feature.inputs[{i}].name" for i in range(len(config.feature.named_inputs())))
     masks = ("time_masks", "freq_masks", "gain_db", "shift_share", "mixup_alpha")
     return (*together, *names, *(f"augment.{name}" for name in masks))
 

@@ -242,7 +242,7 @@ def test_settings_that_cannot_work_are_refused() -> None:
         mean_difference(np.ones(2), np.zeros(2), ["a", "a"])
     with pytest.raises(ConfigError, match="at least two groups"):
         paired_bootstrap(lambda i: 0.0, ["a", "a"])
-    with pytest.raises(ConfigError, match="confidence is 95: it lies within 0 and 1"):
+    with pytest.raises(ConfigError, match="confidence is 95: it must be within 0 and 1"):
         mean_difference(*two, confidence=95)
     with pytest.raises(ConfigError, match="resamples is 0: draw at least once"):
         mean_difference(*two, resamples=0)
@@ -257,5 +257,5 @@ def test_settings_that_cannot_work_are_refused() -> None:
     with pytest.raises(ConfigError, match="-1 and 3 tracks: counts are at least 0"):
         mcnemar(-1, 3)
     for p in (-0.1, 1.5, float("nan")):
-        with pytest.raises(ConfigError, match=f"a p value is {p}: they lie within 0 and 1"):
+        with pytest.raises(ConfigError, match=f"a p value is {p}: they must be within 0 and 1"):
             holm([0.5, p])

@@ -11,7 +11,7 @@ import pytest
 from tests.builders import music
 from tonearm.core.types import Waveform
 from tonearm.features import extract
-from tonearm.features.normalisation import statistics
+from tonearm.features.computed import ComputedClip
 from tonearm.features.plots import spectrogram_page
 from tonearm.features.presets import PRESETS
 from tonearm.features.shards import ShardWriter
@@ -28,7 +28,7 @@ def test_every_representation_has_a_picture(names: tuple[str, ...], tmp_path: Pa
         values = extract(Waveform(samples, config.sample_rate), [name])[name]
         uri = prepare_store(str(tmp_path), config)
         writer = ShardWriter(uri)
-        writer.add_values("a", values, statistics(values))
+        writer.add("a", ComputedClip(values, values))
         writer.close()
         stores[name] = FeatureStore(uri)
     page = spectrogram_page(stores, [("a", "A title"), ("a", "日本語 $_$ \\ _")])

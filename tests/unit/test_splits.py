@@ -110,33 +110,33 @@ def test_classes_that_cannot_be_spread_are_refused_by_name() -> None:
 def test_tracks_that_belong_together_share_a_split(sizes: list[list[int]], seed: int, data: st.DataObject) -> None:
     tracks = tracks_of([[*groups, 1, 1, 1] for groups in sizes])
     ids = st.sampled_from([*[t.track_id for t in tracks if t.label == "class0"][-3:], "unknown", "stranger"])
-    together = data.draw(st.lists(st.lists(ids, max_size=3), max_size=3))
-    done, _ = split_by_group(tracks, seed, together=together)
+    duplicates = data.draw(st.lists(st.lists(ids, max_size=3), max_size=3))
+    done, _ = split_by_group(tracks, seed, duplicates=duplicates)
     split_of = {t.track_id: t.split for t in done}
-    assert all(len({split_of[i] for i in ids if i in split_of}) <= 1 for ids in together)
+    assert all(len({split_of[i] for i in ids if i in split_of}) <= 1 for ids in duplicates)
     splits_of = defaultdict(set)
     for t in tracks:
         splits_of[t.group].add(split_of[t.track_id])
     assert all(len(splits) == 1 for splits in splits_of.values())  # and their groups stay whole
     assert {(t.label, t.split) for t in done} == {(t.label, s) for t in tracks for s in SPLITS}
-    again = [list(reversed(ids)) for ids in reversed(together)]
-    assert split_by_group(tracks[::-1], seed, together=again)[0] == done
+    again = [list(reversed(ids)) for ids in reversed(duplicates)]
+    assert split_by_group(tracks[::-1], seed, duplicates=again)[0] == done
 
 
 def test_joined_groups_take_the_first_name_of_the_chain() -> None:
     tracks = [track(f"{a}{i}", "jazz", f"artist:{a}") for a in "abcdefgh" for i in range(2)]
-    done, notes = split_by_group(tracks, together=[["c0", "d1"], ["unknown", "e0"], ["d0", "b1"], [], ["f0"]])
+    done, notes = split_by_group(tracks, duplicates=[["c0", "d1"], ["unknown", "e0"], ["d0", "b1"], [], ["f0"]])
     group_of = {t.track_id: t.group for t in done}
     assert notes == [] and {g: sum(v == g for v in group_of.values()) for g in set(group_of.values())} == {
         "artist:b": 6, **{f"artist:{a}": 2 for a in "aefgh"}
     }  # fmt: skip
     assert len({t.split for t in done if t.track_id[0] in "bcd"}) == 1
-    assert split_by_group(tracks, together=[["a0", "a1"]]) == split_by_group(tracks)
+    assert split_by_group(tracks, duplicates=[["a0", "a1"]]) == split_by_group(tracks)
 
 
 def test_duplicates_stay_together_where_groups_were_given_up() -> None:
     tracks = [*tracks_of([[2] * 6]), *(track(f"solo{i}", "solo", "one artist") for i in range(8))]
-    done, notes = split_by_group(tracks, together=[["solo1", "solo6"], ["solo2", tracks[0].track_id]])
+    done, notes = split_by_group(tracks, duplicates=[["solo1", "solo6"], ["solo2", tracks[0].track_id]])
     split_of = {t.track_id: t.split for t in done}
     assert len(notes) == 1 and split_of["solo1"] == split_of["solo6"]
     assert len({split_of[t.track_id] for t in tracks if t.group == tracks[0].group} | {split_of["solo2"]}) == 1
@@ -145,7 +145,7 @@ def test_duplicates_stay_together_where_groups_were_given_up() -> None:
 def test_class_of_one_recording_over_and_over_is_refused_by_name() -> None:
     copies = [track(f"c{i}", "copies") for i in range(4)]
     with pytest.raises(DatasetError, match=r"class 'copies' has no track in the \w+ split"):
-        split_by_group([*tracks_of([[2] * 6]), *copies], together=[["c0", "c1"], ["c1", "c2"], ["c3", "c0"]])
+        split_by_group([*tracks_of([[2] * 6]), *copies], duplicates=[["c0", "c1"], ["c1", "c2"], ["c3", "c0"]])
 
 
 # --- several labels, and none
@@ -243,12 +243,12 @@ def test_a_stratified_split_is_as_near_to_the_fractions_as_whole_tracks_allow(si
 
 def test_stratified_splits_differ_by_seed_and_keep_duplicates_together() -> None:
     tracks = [track(f"{i:02d}", "ab"[i % 2]) for i in range(40)]
-    together = [[f"{i:02d}", f"{i + 20:02d}"] for i in range(8)]
+    duplicates = [[f"{i:02d}", f"{i + 20:02d}"] for i in range(8)]
     seen = set()
     for seed in range(3):
-        done, _ = stratified_split(tracks, seed, together=together)
+        done, _ = stratified_split(tracks, seed, duplicates=duplicates)
         split_of = {t.track_id: t.split for t in done}
-        assert all(split_of[a] == split_of[b] for a, b in together)
+        assert all(split_of[a] == split_of[b] for a, b in duplicates)
         seen.add(tuple(split_of.values()))
     assert len(seen) == 3
 
@@ -260,7 +260,7 @@ def test_groups_are_counted_by_hand() -> None:
     tracks = [several("1", "ab", "x"), several("2", "b", "y"), track("3", "", "x"), track("4", "c", "x")]
     counts = count_groups(tracks, [t.group for t in tracks])
     assert (counts.groups, counts.classes, counts.sizes) == (("x", "y"), ("a", "b", "c"), (3, 1))
-    assert counts.rows == (((0, 1), (1, 1), (2, 1)), ((1, 1),)) and counts.totals.tolist() == [1, 2, 1]
+    assert counts.class_counts == (((0, 1), (1, 1), (2, 1)), ((1, 1),)) and counts.totals.tolist() == [1, 2, 1]
 
 
 def test_what_bins_hold_is_the_sum_of_their_groups() -> None:
@@ -271,7 +271,7 @@ def test_what_bins_hold_is_the_sum_of_their_groups() -> None:
     for b in range(4):
         inside = [t for t in tracks if bin_of[t.group] == b]
         assert placement.sizes[b] == len(inside)
-        assert placement.have[b].tolist() == [sum(label in t.labels for t in inside) for label in "ab"]
+        assert placement.class_counts[b].tolist() == [sum(label in t.labels for t in inside) for label in "ab"]
 
 
 def test_chains_of_joined_groups_end_at_their_first_name() -> None:

@@ -228,7 +228,7 @@ def test_what_the_targets_are_made_of_is_missed_by_name(example: Example) -> Non
     if example.truth is FACTS:
         fact = "related" if isinstance(example.task, Relations) else example.names[0].split("[")[0]
         rest = {k: v for k, v in FACTS.values.items() if k != fact}
-        with pytest.raises(DatasetError, match=f"no fact '{fact}' is known .* there are "):
+        with pytest.raises(DatasetError, match=f"no metadata column '{fact}' is known .* there are "):
             example.task.encode(GroundTruth(FACTS.labels, FACTS.groups, rest), example.names)
         holes = {**FACTS.values, fact: np.where(np.arange(TRACKS) < 3, np.nan, FACTS.values[fact].T).T}
         with pytest.raises(DatasetError, match=f"3 of {TRACKS} tracks have no '{fact}'"):

@@ -31,7 +31,7 @@ def test_words_are_lower_case_letters_digits_and_inner_apostrophes() -> None:
 def test_numbers_go_by_frequency_then_alphabet() -> None:
     words = Vocabulary.build(TEXTS)
     assert words.words == ("la", "oh", "bar", "strasse", "zoo")
-    assert (words.rare, words.size) == (6, 7)
+    assert (words.unknown_index, words.size) == (6, 7)
     assert Vocabulary.build(TEXTS, most=2).words == ("la", "oh")
     assert Vocabulary.build(TEXTS, fewest=2).words == ("la", "oh")
     assert Vocabulary.build(reversed(TEXTS)).words == words.words
@@ -68,9 +68,9 @@ def test_rare_words_are_not_dropped_because_they_are_many() -> None:
     words = Vocabulary(("the",))
     tokens = np.array([words.encode("the moon the sun the sea", 6)] * 50)
     frequencies = word_frequencies(tokens, words.size)
-    assert frequencies.tolist() == [0, 0.5, 0.5] and keep_probability(frequencies)[words.rare] == 1
+    assert frequencies.tolist() == [0, 0.5, 0.5] and keep_probability(frequencies)[words.unknown_index] == 1
     found = subsample_frequent_words(tokens, frequencies, np.random.default_rng(0))
-    assert (found == words.rare).sum() == 150 and 0 < (found == 1).sum() < 50  # of 150 about 7
+    assert (found == words.unknown_index).sum() == 150 and 0 < (found == 1).sum() < 50  # of 150 about 7
 
 
 def test_dropping_keeps_order_and_pads_in_front_again() -> None:

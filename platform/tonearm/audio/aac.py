@@ -9,13 +9,13 @@ import numpy as np
 
 from tonearm.core.types import FloatArray
 
-LONGEST_COUNTED_SECONDS = 2 * 3600  # some seconds of CPU time; what a raw stream has beyond it is not heard
+LONGEST_COUNTED_SECONDS = 2 * 3600  # some seconds of CPU time; the rest of a longer raw stream is not decoded
 
 
 def demuxer_for(head: bytes) -> str | None:
     """FFmpeg's name for the container that a file begins as, or None if it is none of those read here.
 
-    Nothing else than these two demuxers is ever tried on a file that a stranger uploads.
+    Only these two demuxers are ever used: an uploaded file may be hostile.
     """
     if head[4:8] == b"ftyp":
         return "mp4"
@@ -101,7 +101,7 @@ class AacFile:
         return out[:count]
 
     def _count(self) -> int:
-        """A raw stream does not know its length: decode it once, up to what a stranger may make us do."""
+        """Samples of a raw stream, which states no length: decoded once, up to :data:`LONGEST_COUNTED_SECONDS`."""
         count = 0
         for block in self._decoded():
             count += len(block)

@@ -13,7 +13,7 @@ Channels = Literal[1, 2, "mid_side"]
 
 
 def convert_channels(samples: FloatArray, channels: Channels) -> FloatArray:
-    """Convert decoded samples to the wanted layout.
+    """Convert decoded samples to the given channels.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def convert_channels(samples: FloatArray, channels: Channels) -> FloatArray:
     Raises
     ------
     AudioError
-        ``too_many_channels`` if two channels are wanted of more than two.
+        ``too_many_channels`` if two channels are requested of a source with more.
     """
     if channels not in (1, 2, "mid_side"):
         raise ConfigError(f"channels is {channels!r}: choose 1, 2 or 'mid_side'")

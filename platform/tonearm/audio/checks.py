@@ -1,4 +1,4 @@
-"""The one gate that samples pass before anything is computed of them."""
+"""Validation of decoded samples, before anything is computed of them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_waveform(waveform: Waveform, min_seconds: float) -> Waveform:
 
 
 def check_samples(waveform: Waveform, min_seconds: float) -> tuple[FloatArray, FloatArray]:
-    """The part of the gate that silence and overdriven recordings pass too: whether these are samples at all.
+    """The checks of :func:`check_waveform` without those for silence and clipping.
 
     Returns
     -------

@@ -21,8 +21,8 @@ from tonearm.core.types import FloatArray, Waveform
 #: What is decoded, by file name; a folder scan looks for these. The content decides, not the name.
 AUDIO_SUFFIXES = (".mp3", ".ogg", ".oga", ".opus", ".flac", ".wav", ".aif", ".aiff", ".m4a", ".aac")
 MAX_CHANNELS = 8
-LONGEST_TRUSTED_SECONDS = 12 * 3600.0  # a longer file's length is counted before it is believed
-SAMPLE_RATES = (1_000, 768_000)  # Hz; outside it a header lies
+LONGEST_TRUSTED_SECONDS = 12 * 3600.0  # the length of a longer file is counted by decoding it
+SAMPLE_RATES = (1_000, 768_000)  # Hz; a header with another rate is invalid
 LONGEST_DECODE_SECONDS = 3600.0  # the most that is held in memory at once
 BLOCK_SAMPLES = 2**15  # a channel: 256 KiB of stereo stay in the cache while they are mixed and resampled
 
@@ -50,7 +50,7 @@ def describe(source: Source) -> AudioInfo:
 
 
 Layout = tuple[int, Channels]
-"""A wanted form of the samples: sample rate in Hz, channels."""
+"""A form of decoded samples: sample rate in Hz, channels."""
 
 
 def decode(
@@ -67,12 +67,12 @@ def decode(
     source
         The encoded bytes, a path or any fsspec URI.
     sample_rate
-        Wanted rate in Hz; resampled with soxr HQ where the source has another.
+        Rate of the result in Hz; resampled with soxr HQ where the source has another.
     channels
         1 (the mean of all), 2, or ``"mid_side"``.
     offset, duration
         Seconds to skip and to keep (None: to the end, at most an hour). Only that part is held in memory, and only
-        in the wanted form: a file of eight channels at 768 kHz takes no more than its mono at 22 050 Hz.
+        in the requested layout: a file of eight channels at 768 kHz takes no more than its mono at 22 050 Hz.
 
     Returns
     -------
@@ -115,11 +115,11 @@ class AudioFile:
             self.close()
             raise AudioError(
                 "bad_header",
-                f"{self._name} claims {rate} Hz and {channels} channels: expected "
+                f"{self._name} states {rate} Hz and {channels} channels: expected "
                 f"{SAMPLE_RATES[0]}-{SAMPLE_RATES[1]} Hz and at most {MAX_CHANNELS} channels",
             )
         self._frames = self._file.frames
-        if self._frames > LONGEST_TRUSTED_SECONDS * rate:  # a stream that does not know its length, or a lie
+        if self._frames > LONGEST_TRUSTED_SECONDS * rate:  # a stream of unknown length, or a wrong header
             self._frames = self._count()
         self.info = AudioInfo(self._frames / rate, rate, channels, self._file.format)
 
@@ -148,9 +148,9 @@ class AudioFile:
     def read(
         self, layouts: Sequence[Layout], offset: float = 0.0, duration: float | None = None
     ) -> dict[Layout, Waveform]:
-        """A part of the recording, as :func:`decode` gives it, in each wanted form.
+        """A part of the recording, as :func:`decode` gives it, in each layout.
 
-        It is read block by block, and each block is brought into the wanted form before the next one is read.
+        It is read block by block, and each block is converted before the next one is read.
         """
         rate = self.info.sample_rate
         seconds = min(LONGEST_DECODE_SECONDS, LONGEST_DECODE_SECONDS if duration is None else duration)
@@ -163,12 +163,12 @@ class AudioFile:
     def _blocks(self, start: int, count: int, offset: float) -> Iterator[FloatArray]:
         import soundfile
 
-        # Some headers claim more than there is, and some streams do not know; what counts is what comes.
+        # The header's length is an upper bound only: what is decoded counts.
         left = min(count, max(0, self._frames - start))
         try:
             if left and self._file.tell() != start:
                 if self._file.tell() and self.info.format == "OGG":
-                    # libsndfile 1.2 lands beside the place when it seeks in Vorbis that was read before.
+                    # libsndfile 1.2 seeks to a wrong sample in Vorbis that was read before.
                     self._reopen()
                 self._file.seek(start)
             buffer = np.empty((min(BLOCK_SAMPLES, left), self.info.channels), dtype=np.float32)
@@ -189,7 +189,7 @@ class AudioFile:
 
 
 class _Converter:
-    """Blocks of one recording into one wanted form."""
+    """Converts the blocks of one recording to one layout."""
 
     def __init__(self, rate: int, sample_rate: int, channels: Channels) -> None:
         import soxr
@@ -254,7 +254,7 @@ def _decoder(source: Source) -> tuple[Any, Any]:
         raise_read_error(handle, source_name(source))
         if "SF_INFO" in str(error):  # libsndfile's words for a header without a rate or without channels
             raise AudioError(
-                "bad_header", f"{source_name(source)} claims a rate or a number of channels of 0"
+                "bad_header", f"{source_name(source)} states a rate or a number of channels of 0"
             ) from None
         raise AudioError(
             "undecodable", f"{source_name(source)} is no audio that can be read: {_reason(error)}"

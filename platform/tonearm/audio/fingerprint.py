@@ -42,7 +42,7 @@ BLOCK_FRAMES = 64  # transformed at once: they stay in the cache until they are 
 
 #: The most bits that may differ between two of the same recording. The paper allows 0.35 for 3 s at a hop of 11.6 ms,
 #: from the spread of unrelated fingerprints. Here unrelated clips differ in 0.40 at least (at the best of all offsets),
-#: re-encoded ones in 0.19 at most (an MP3 of 16 kbit/s cut elsewhere); between them lie a cover of a song (0.34) and
+#: re-encoded ones in 0.19 at most (an MP3 of 16 kbit/s cut elsewhere); in between are a cover of a song (0.34) and
 #: two arrangements that share their stems (0.27), which are other recordings. At 8 kbit/s half of the copies are lost.
 MOST_ERRORS = 0.25
 #: And at least so much of what sounds in the shorter one: two folk songs on one synthesised piano may share a phrase.
@@ -115,7 +115,7 @@ def fingerprint(waveform: Waveform) -> Fingerprint:
 
 
 def find_duplicates(fingerprints: Mapping[str, Fingerprint]) -> list[Match]:
-    """All pairs of ids that are the same recording, however the overlap lies.
+    """All pairs of ids that are the same recording, wherever they overlap.
 
     An index of equal sub-fingerprints proposes pairs and offsets; a pair is a match if at the best of its offsets the
     bits differ in no more than :data:`MOST_ERRORS` over the whole overlap, silence apart, and that is 3 s or more. It
@@ -209,11 +209,11 @@ def _candidates(tracks: list[Fingerprint]) -> list[tuple[int, int, int]]:
     if starts[-1] == 0:
         return []
     index = np.concatenate(tracks).astype(np.uint64)
-    wanted = index != 0
-    wanted[1:] &= index[1:] != index[:-1]  # of a sustained sound the first frame is enough
+    used = index != 0
+    used[1:] &= index[1:] != index[:-1]  # of a sustained sound the first frame is enough
     index <<= np.uint64(32)
     index |= np.arange(len(index), dtype=np.uint64)
-    index = index[wanted]
+    index = index[used]
     index.sort()
     values, places = (index >> np.uint64(32)).astype(np.uint32), (index & np.uint64(2**32 - 1)).astype(np.uint32)
     span = 2 * max(len(track) for track in tracks)  # of the offsets, so that a candidate is one number: fast to sort

@@ -40,7 +40,7 @@ def open_handle(source: Source) -> Any:
 
 
 class WatchedFile:
-    """A remote file that remembers its first error: libsndfile would take a broken connection for the file's end."""
+    """A remote file that stores its first error: libsndfile would take a broken connection for the file's end."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -73,7 +73,7 @@ class WatchedFile:
 
 
 def raise_read_error(handle: Any, name: str) -> None:
-    """Raise what a remote file remembers.
+    """Raise the read error that a remote file stored, if any.
 
     Raises
     ------

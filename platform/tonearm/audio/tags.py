@@ -1,4 +1,4 @@
-"""What a file says of itself: title, artist, album, genre, year."""
+"""The tags of a file: title, artist, album, genre, year."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tonearm.core.storage import is_local, local_path
 TAG_FIELDS = ("title", "artist", "album", "genre", "year")
 EASY_KEYS = ("title", "artist", "album", "genre", "date")
 ID3_FRAMES = ("TIT2", "TPE1", "TALB", "TCON", "TDRC")  # in WAV and AIFF, for which mutagen has no easy keys
-#: What mutagen lets through from damaged headers, beside its own errors.
+#: Raised by mutagen on damaged headers, besides its own errors.
 BUILTIN_ERRORS = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
 
 

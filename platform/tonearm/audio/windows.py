@@ -103,9 +103,9 @@ def load_clips(
     clip: ClipConfig,
     layouts: Sequence[Layout],
     min_seconds: float = 1.0,
-    ungated_layouts: Sequence[Layout] = (),
+    unvalidated_layouts: Sequence[Layout] = (),
 ) -> Iterator[dict[Layout, Waveform]]:
-    """Decode the clips of a track and pass them through the gate; extraction and serving both come this way.
+    """Decode and validate the clips of a track; used by extraction and by serving.
 
     One clip is in memory at a time, however long the track.
 
@@ -116,18 +116,17 @@ def load_clips(
     clip
         Which parts.
     layouts
-        The wanted (sample rate, channels).
+        (Sample rate, channels) of the results.
     min_seconds
         The least audio that a track must have, and each clip of it unless its tail is filled up.
-
-    ungated_layouts
-        Layouts that are wanted too, but which nothing is refused for.
+    unvalidated_layouts
+        Further layouts, which are not validated.
 
     Yields
     ------
     dict
         For each clip its waveform in each layout. Of several clips, silent, clipped and too short ones are left out, in
-        the layouts that are so: what a layout gives does not depend on what else is wanted.
+        each layout by itself: which clips a layout has does not depend on the other layouts.
 
     Raises
     ------
@@ -135,31 +134,31 @@ def load_clips(
         Whatever :func:`tonearm.audio.decode.decode` and :func:`tonearm.audio.checks.check_waveform` find; for several
         clips, if none of them can be used.
     """
-    refused: dict[Layout, AudioError] = {}
+    rejected: dict[Layout, AudioError] = {}
     accepted_layouts: set[Layout] = set()
     with open_audio(source) as file:
         starts = _starts(clip, file.info.duration)
         for start in starts:
             is_tail = clip.position == "all" and clip.tail != "drop" and start > 0
             try:
-                waveforms = file.read([*layouts, *ungated_layouts], start, clip.seconds)
+                waveforms = file.read([*layouts, *unvalidated_layouts], start, clip.seconds)
             except AudioError as error:
                 if start == 0 or clip.position != "all" or error.reason not in SKIPPABLE_REASONS:
                     raise
                 continue
             for layout in dict.fromkeys(layouts):
                 try:
-                    # What was recorded is checked, not what it is filled up with; a tail may be as short as it is.
+                    # Validated before it is filled up; a tail may be short.
                     check_waveform(waveforms[layout], 0.0 if is_tail else min_seconds)
                     accepted_layouts.add(layout)
                 except AudioError as error:
                     if clip.position != "all" or error.reason not in SKIPPABLE_REASONS:
                         raise
-                    refused.setdefault(layout, error)
+                    rejected.setdefault(layout, error)
                     del waveforms[layout]
             if any(layout in waveforms for layout in layouts):
                 yield waveforms if clip.tail == "drop" else {k: _fill(w, clip, file, k) for k, w in waveforms.items()}
-    for layout, first in refused.items():
+    for layout, first in rejected.items():
         if layout not in accepted_layouts:
             raise first
 
@@ -174,9 +173,9 @@ def _starts(clip: ClipConfig, duration: float) -> list[float]:
 
 
 def _fill(waveform: Waveform, clip: ClipConfig, file: AudioFile, layout: Layout) -> Waveform:
-    wanted = round(clip.seconds * waveform.sample_rate)
-    samples = waveform.samples[:, :wanted]
-    missing = wanted - samples.shape[1]
+    length = round(clip.seconds * waveform.sample_rate)
+    samples = waveform.samples[:, :length]
+    missing = length - samples.shape[1]
     if missing and clip.tail == "pad":
         samples = np.pad(samples, ((0, 0), (0, missing)))
     elif missing:
@@ -195,7 +194,7 @@ def window_starts(frames: int, window: int, count: int) -> list[int]:
     window
         Frames a window.
     count
-        Windows wanted, at least 1; a single one is taken from the middle.
+        Windows, at least 1; a single one is taken from the middle.
 
     Raises
     ------

@@ -175,7 +175,7 @@ class PairedComparison:
                 return f"{none}: {self._figures(d)}; {few} no difference can be shown"
             if self.p < SIGNIFICANCE_LEVEL:
                 return f"{none} once all {self.family} comparisons are considered: {self._figures(d)}"
-            least = d.detectable(self.family, SIGNIFICANCE_LEVEL)
+            least = d.detectable_difference(self.family, SIGNIFICANCE_LEVEL)
             found = f"a difference of about {least:.2g} would be found in 8 of 10 cases"
             return f"{none}: {self._figures(d)}; with these tracks{' and seeds' * self.seed_variance} {found}"
         better, worse, oriented = self.first, self.second, d

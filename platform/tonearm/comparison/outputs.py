@@ -14,7 +14,7 @@ import numpy as np
 from tonearm.core import storage
 from tonearm.core.errors import ConfigError
 from tonearm.core.registry import unknown_name
-from tonearm.statistics.agreement import differing, disagreement, divergence, kappa
+from tonearm.statistics.agreement import disagreement, disagrees, divergence, kappa
 from tonearm.statistics.differences import Difference, mean_difference
 from tonearm.statistics.significance import holm, randomisation_test
 
@@ -203,10 +203,10 @@ def _measured(measure: str, one: np.ndarray, two: np.ndarray, reference: np.ndar
     if measure == "bits":
         return divergence(one, two)
     if measure == "members":
-        return differing(one, two)
+        return disagrees(one, two)
     average = (one.astype(np.float64) + two) / 2
     others = [one, two] if measure == "average" or reference is None else [reference]
-    mean: np.ndarray = np.mean([differing(average, other) for other in others], axis=0)
+    mean: np.ndarray = np.mean([disagrees(average, other) for other in others], axis=0)
     return mean
 
 

@@ -1,1 +1,1 @@
-"""What every other layer stands on: errors, configs, registries, types, seeds, storage, statistics."""
+"""Shared by all other packages: errors, configs, registries, types, seeds, storage, progress."""

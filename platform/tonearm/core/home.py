@@ -1,4 +1,4 @@
-"""Where things lie: everything Tonearm writes is below one home."""
+"""Paths of everything that Tonearm writes: all of it is below one home folder."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ SECONDS_BETWEEN_LINES = 5.0  # where lines pile up, in a log file
 
 
 class StatusLine:
-    """A line that changes, among lines that stay."""
+    """A status line that is rewritten in place, between lines that stay."""
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
@@ -18,7 +18,7 @@ class StatusLine:
         self._open = False
 
     def show(self, line: str, now: bool = False) -> None:
-        """Show how things stand; elsewhere than on a terminal at most every five seconds, or ``now``."""
+        """Show the state: on a terminal always, elsewhere at most every five seconds unless ``now``."""
         if self._terminal:
             print(f"\r\033[K{line}", end="", flush=True)
             self._open = True
@@ -39,7 +39,7 @@ class StatusLine:
 
 
 class Progress:
-    """Counts work done and says how fast and how long still.
+    """Counts work done and shows the rate and the time left.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Progress:
         self._line = StatusLine()
 
     def add(self, count: int = 1, note: str = "") -> None:
-        """Count work as done; ``note`` is shown behind the figures."""
+        """Count work as done; ``note`` is added to the line."""
         self.done += count
         now = time.monotonic()
         if self._first is None:

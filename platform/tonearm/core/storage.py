@@ -43,7 +43,7 @@ def exists(uri: str) -> bool:
     if is_local(uri):
         return local_path(uri).exists()
     filesystem, path = _remote(uri)
-    filesystem.invalidate_cache()  # workers write beside us: an old listing would hide what they wrote
+    filesystem.invalidate_cache()  # other processes write there, too: an old listing would hide it
     return bool(filesystem.exists(path))
 
 
@@ -59,7 +59,7 @@ def size(uri: str) -> int:
 
 
 def stamp(uri: str) -> str:
-    """What changes when a local file is written to: its size and its time; empty for files elsewhere."""
+    """Size and modification time of a local file, as text; empty for files elsewhere."""
     try:
         status = local_path(uri).stat() if is_local(uri) else None
     except (OSError, ValueError):
@@ -135,7 +135,7 @@ def fetch(uri: str, path: Path) -> None:
 def remove_stale(uri: str, seconds: float = 86_400.0) -> int:
     """Remove what writers that were killed left in a local folder more than ``seconds`` ago; returns how many files.
 
-    Elsewhere than on local disks partial uploads are the storage's own to expire.
+    Only local folders are cleared: partial uploads elsewhere are left to the storage.
     """
     folder = local_path(uri) if is_local(uri) else None
     removed = 0

@@ -1,4 +1,4 @@
-"""What a worker process must set before it works: one thread each, and memory that is kept."""
+"""Settings of a worker process: one thread each, and freed memory that is kept."""
 
 from __future__ import annotations
 

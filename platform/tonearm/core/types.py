@@ -73,7 +73,7 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one track.
+    """A model's prediction for one track.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Prediction:
         float32 of shape (outputs,): probabilities that sum to 1 for a single-label task, one fitness or probability a
         class for several labels, the values themselves for a regression.
     embedding
-        float32 of shape (dim,), unit length: the vector that neighbours are sought by.
+        float32 of shape (dim,), unit length: the vector that nearest neighbours are searched by.
     """
 
     labels: tuple[str, ...]

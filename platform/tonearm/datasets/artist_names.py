@@ -1,4 +1,4 @@
-"""Artists' names without the differences that writers make, so that one artist is one group."""
+"""Normalised names of artists, so that spellings of one artist make one group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data set ``artists``: recordings with what is known of their artists, or the artists themselves.
+"""Data set ``artists``: recordings with metadata of their artists, or the artists themselves.
 
 Below the root, all but the recordings optional::
 
@@ -8,7 +8,7 @@ Below the root, all but the recordings optional::
     lyrics.csv  or  lyrics/<track>.txt  track_id (or path), text
     art/<track or album>.jpg, .png
 
-What is not there is noted and unknown: NaN, or an empty text.
+What is absent is noted, and its values are unknown: NaN, or an empty text.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.metadata import CONTENT, Metadata
 from tonearm.datasets.recordings import TrackTable
 from tonearm.datasets.relations import ArtistRelations, read_relations
-from tonearm.datasets.tables import find_table, numbers, read_table
+from tonearm.datasets.tables import find_table, read_table, to_floats
 from tonearm.datasets.vocabulary import tokenise
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -96,9 +96,9 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         tracks: Sequence[Track]
         rejects: Sequence[Reject] = ()
         table = _read_artists(Path(self.root) / self.artists_file)
-        told = TrackTable()
+        track_table = TrackTable()
         if self.audio:
-            found, rejects, told = scan_folder(self.root, "artist")
+            found, rejects, track_table = scan_folder(self.root, "artist")
             tracks = [dataclasses.replace(track, label="") for track in found]
             if relations is not None:
                 there, related = (
@@ -109,9 +109,9 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         else:
             tracks = self._artists(relations, table)
         columns, known_notes = _known(tracks, table)
-        notes += [*told.notes, *table.notes, *known_notes]
+        notes += [*track_table.notes, *table.notes, *known_notes]
         if self.audio:
-            columns["picture"], picture_notes = _pictures(Path(self.root), tracks, told)
+            columns["picture"], picture_notes = _pictures(Path(self.root), tracks, track_table)
             contents = {p: content_digest(Path(p)) for p in set(columns["picture"].tolist()) if p}
             columns[f"picture{CONTENT}"] = np.array([contents.get(p, "") for p in columns["picture"]], dtype=object)
             lyrics, lyrics_notes = _lyrics(Path(self.root), tracks)
@@ -120,7 +120,7 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         elif relations is not None:
             columns["related"] = relations.padded()
         metadata = Metadata([t.track_id for t in tracks], columns)
-        # Names of their own: a recipe that needs both sets keeps both manifests.
+        # Different names: a recipe that needs both sets keeps both manifests.
         name = "artists" if self.audio else "artist-relations"
         return Catalogue(name, "artist", tracks, rejects, metadata, tuple(notes))
 
@@ -139,9 +139,9 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
 
 
 def _look_up(tracks: Sequence[Track], values: Mapping[str, str], album: bool = False) -> list[str]:
-    """What is kept for each track under its id, the id without suffix, its file's stem or (on request) its album.
+    """The value for each track, by its id, the id without suffix, its file's stem or (on request) its album.
 
-    A stem or album that several tracks' files or artists bear tells none of them apart: it counts for no one.
+    Stems and albums that several files or artists share are ambiguous and ignored.
     """
     stems = _owners((Path(t.track_id).stem, t.track_id) for t in tracks)
     albums = _owners((t.album or "", t.group) for t in tracks)
@@ -171,7 +171,7 @@ class _ArtistsTable:
     notes: Sequence[str] = ()
 
     def of(self, tracks: Sequence[Track]) -> dict[str, np.ndarray]:
-        """What is known of the tracks' artists."""
+        """The values of the tracks' artists."""
         place = {normalised_name(name): i for i, name in enumerate(self.names)}
         rows = [place.get(normalised_name(t.artist), -1) for t in tracks]
         return {name: np.append(values, np.nan)[rows] for name, values in self.values.items()}
@@ -180,7 +180,7 @@ class _ArtistsTable:
 def _read_artists(path: Path) -> _ArtistsTable:
     found = find_table(str(path.parent), path.stem) if not path.is_file() else path
     if found is None:
-        return _ArtistsTable(notes=[f"no {path.name}: years and places are known only where the recordings tell them"])
+        return _ArtistsTable(notes=[f"no {path.name}: years and places are known only from the recordings"])
     table = read_table(found, (), (*NAME_COLUMNS, *YEAR_COLUMNS, *KNOWN))
     key = next((c for c in NAME_COLUMNS if c in table), None)
     if key is None:
@@ -191,7 +191,7 @@ def _read_artists(path: Path) -> _ArtistsTable:
         if normalised_name(str(name)):
             first.setdefault(normalised_name(str(name)), i)
     rows = list(first.values())
-    values = {n: numbers(table[c])[rows] if c in table else np.full(len(rows), np.nan)
+    values = {n: to_floats(table[c])[rows] if c in table else np.full(len(rows), np.nan)
               for n, c in zip(KNOWN, (year, "latitude", "longitude"), strict=True)}  # fmt: skip
     notes = _without_the_impossible(values, f"artist(s) of {found.name}")
     left_out = len(table[key]) - len(rows)
@@ -267,11 +267,11 @@ def _pictures(root: Path, tracks: Sequence[Track], table: TrackTable) -> tuple[n
     }
     paths, lost = _look_up(tracks, named, album=True), []
     for i, track in enumerate(tracks):
-        told = table.of(track.track_id).get("picture")
-        if told and (root / told).is_file():
-            paths[i] = str((root / told).absolute())
-        elif told:
-            lost.append(told)
+        stated_path = table.of(track.track_id).get("picture")
+        if stated_path and (root / stated_path).is_file():
+            paths[i] = str((root / stated_path).absolute())
+        elif stated_path:
+            lost.append(stated_path)
     notes = [f"{sum(map(bool, paths))} of {len(tracks)} recordings have a picture"]
     notes += [f"{len(lost)} picture(s) that {TABLE} names are not there, e.g. {lost[0]}"] if lost else []
     return np.array(paths, dtype=object), notes

@@ -1,4 +1,4 @@
-"""Groups of tracks placed in bins, splits or folds, so that every bin gets its share of every class."""
+"""Whole groups of tracks assigned to splits or folds (bins), so that each gets its share of every class."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ class GroupCounts:
         Sorted names.
     classes
         Sorted labels.
-    rows
-        A group's pairs of a class, as its place in ``classes``, and a count.
+    class_counts
+        Of each group, pairs of a class, as its index in ``classes``, and a count.
     sizes
-        A group's tracks: no sum of the counts where tracks have several labels or none.
+        Tracks of each group: not the sum of the counts where tracks have several labels or none.
     """
 
     groups: tuple[str, ...]
     classes: tuple[str, ...]
-    rows: tuple[tuple[tuple[int, int], ...], ...]
+    class_counts: tuple[tuple[tuple[int, int], ...], ...]
     sizes: tuple[int, ...]
 
     @property
     def totals(self) -> np.ndarray:
         """Tracks of each class over all groups."""
         totals = np.zeros(len(self.classes))
-        for row in self.rows:
+        for row in self.class_counts:
             for c, n in row:
                 totals[c] += n
         return totals
@@ -66,20 +66,20 @@ def count_groups(tracks: Sequence[Track], groups: Sequence[str]) -> GroupCounts:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where groups went.
+    """The bin that each group was assigned to.
 
     Attributes
     ----------
     bins
         The bin of each group, (groups,).
-    have
+    class_counts
         Tracks of each class in the bins, (bins, classes).
     sizes
         Tracks in the bins, (bins,).
     """
 
     bins: np.ndarray
-    have: np.ndarray
+    class_counts: np.ndarray
     sizes: np.ndarray
 
 
@@ -102,21 +102,21 @@ def place_groups(counts: GroupCounts, shares: Sequence[float], seed: int, by_siz
         tracks, since some have several labels or none.
     """
     bins = len(shares)
-    wanted = np.outer(shares, counts.totals)
-    room = np.asarray(shares) * sum(counts.sizes)
-    labels = np.array([sum(n for _, n in row) for row in counts.rows])
+    target_counts = np.outer(shares, counts.totals)
+    target_sizes = np.asarray(shares) * sum(counts.sizes)
+    labels = np.array([sum(n for _, n in row) for row in counts.class_counts])
     by_size = by_size or labels.tolist() != list(counts.sizes)
     # As much as one class for each there is: many rare labels would else outweigh the size of the bins.
     weight = max(1, len(counts.classes)) / sum(counts.sizes) if by_size else 0.0
     # By tracks, not by labels: else tracks of several labels came first, and the smallest bin would take them all.
     weights = np.array(counts.sizes)
-    occurrences = Counter(c for row in counts.rows for c, _ in row)
+    occurrences = Counter(c for row in counts.class_counts for c, _ in row)
     unavoidable = sum(max(0, bins - n) for n in occurrences.values())
     steps = max(sum(occurrences.values()), len(counts.groups)) * bins
     attempts = max(FEWEST_ATTEMPTS, min(ATTEMPTS, ATTEMPTS * STEPS_FOR_ALL // max(1, steps)))
     rng = np.random.default_rng(seed)
-    best = Placement(np.zeros(len(weights), dtype=int), np.zeros_like(wanted), np.zeros(bins))
-    best_cost = (wanted.size + bins + 1, np.inf)
+    best = Placement(np.zeros(len(weights), dtype=int), np.zeros_like(target_counts), np.zeros(bins))
+    best_cost = (target_counts.size + bins + 1, np.inf)
     for attempt in range(2 * attempts):
         if attempt >= attempts and best_cost[0] <= unavoidable:
             break
@@ -126,11 +126,11 @@ def place_groups(counts: GroupCounts, shares: Sequence[float], seed: int, by_siz
             attempt >= attempts
         ):  # many small groups tie between bins: if the first in order gets them all, chance decides
             noise = rng.uniform(0, TIE_BREAK, noise.shape)
-        placed = _place(counts, wanted, room, weight, order.tolist(), noise.tolist())
-        lacking = int((placed.have == 0).sum()) + int((placed.sizes == 0).sum())
-        unlike = float(np.abs(placed.have - wanted).sum())
+        placed = _place(counts, target_counts, target_sizes, weight, order.tolist(), noise.tolist())
+        lacking = int((placed.class_counts == 0).sum()) + int((placed.sizes == 0).sum())
+        unlike = float(np.abs(placed.class_counts - target_counts).sum())
         if by_size:
-            unlike += float(np.abs(placed.sizes - room).sum())
+            unlike += float(np.abs(placed.sizes - target_sizes).sum())
         if (lacking, unlike) < best_cost:  # no imbalance outweighs a lacking class
             best, best_cost = placed, (lacking, unlike)
     return best
@@ -138,45 +138,47 @@ def place_groups(counts: GroupCounts, shares: Sequence[float], seed: int, by_siz
 
 def _place(
     counts: GroupCounts,
-    wanted: np.ndarray,
-    room: np.ndarray,
+    target_counts: np.ndarray,
+    target_sizes: np.ndarray,
     weight: float,
     order: Sequence[int],
     noise: Sequence[Sequence[float]],
 ) -> Placement:
-    """Each group where the balance gains most. Plain numbers: arrays this small take ten times as long."""
-    want, rooms = wanted.tolist(), room.tolist()
-    scale = np.maximum(wanted, 1e-9).tolist()
-    have = np.zeros_like(wanted).tolist()
-    filled = [0.0] * len(rooms)
-    assignment = np.zeros(len(counts.rows), dtype=int)
+    """Each group where the balance gains most. Lists, not arrays, which are ten times slower at this size."""
+    targets, capacities = target_counts.tolist(), target_sizes.tolist()
+    scale = np.maximum(target_counts, 1e-9).tolist()
+    have = np.zeros_like(target_counts).tolist()
+    filled = [0.0] * len(capacities)
+    assignment = np.zeros(len(counts.class_counts), dtype=int)
     for group, ties in zip(order, noise, strict=True):
-        row, size = counts.rows[group], counts.sizes[group]
+        row, size = counts.class_counts[group], counts.sizes[group]
         chosen, lowest = 0, np.inf
         for place, change in enumerate(ties):
-            h, w, s = have[place], want[place], scale[place]
+            h, w, s = have[place], targets[place], scale[place]
             for c, n in row:
                 change += (abs(h[c] + n - w[c]) - abs(h[c] - w[c])) / s[c]
             if weight:  # of squares: so that all bins fill at one pace
-                change += weight * size * (size + 2 * (filled[place] - rooms[place])) / rooms[place]
+                change += weight * size * (size + 2 * (filled[place] - capacities[place])) / capacities[place]
             if change < lowest:
                 chosen, lowest = place, change
         assignment[group] = chosen
         filled[chosen] += size
         for c, n in row:
             have[chosen][c] += n
-    return Placement(assignment, np.array(have).reshape(wanted.shape), np.array(filled))
+    return Placement(assignment, np.array(have).reshape(target_counts.shape), np.array(filled))
 
 
-def join_groups(track_ids: Sequence[str], groups: Sequence[str], together: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def join_groups(
+    track_ids: Sequence[str], groups: Sequence[str], duplicates: Sequence[Sequence[str]]
+) -> tuple[str, ...]:
     """The groups of tracks, those joined that share a recording.
 
     Parameters
     ----------
     track_ids, groups
         Of the tracks.
-    together
-        Track ids that must stay together; unknown ones are ignored.
+    duplicates
+        Lists of track ids that are one recording and must stay together; unknown ids are ignored.
 
     Returns
     -------
@@ -191,13 +193,13 @@ def join_groups(track_ids: Sequence[str], groups: Sequence[str], together: Seque
             group = parent[group]
         return group
 
-    for ids in together:
+    for ids in duplicates:
         roots = sorted({root(group_of[i]) for i in ids if i in group_of})
         for other in roots[1:]:
             parent[other] = roots[0]
     return tuple(root(g) for g in groups)
 
 
-def representative_ids(together: Sequence[Sequence[str]]) -> Mapping[str, str]:
+def representative_ids(duplicates: Sequence[Sequence[str]]) -> Mapping[str, str]:
     """The first id of each recording that occurs more than once, by the ids of all."""
-    return {i: min(ids) for ids in together for i in ids}
+    return {i: min(ids) for ids in duplicates for i in ids}

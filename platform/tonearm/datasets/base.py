@@ -1,4 +1,4 @@
-"""What every data set answers: which tracks there are, what is known of them, and how its source split them."""
+"""The interface of all data sets: their tracks, the metadata of these, and the splits that their source has."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Catalogue:
 
 
 class DatasetConfig(Config):
-    """Base of all data sets: where the files lie and what is read of them. Declared with a ``kind``, as models are.
+    """Base of all data sets: where the files are and what is read of them. Declared with a ``kind``, as models are.
 
     Attributes
     ----------
@@ -73,6 +73,6 @@ class DatasetConfig(Config):
         Raises
         ------
         DatasetError
-            If files or columns are missing (all that are, each with where it was sought), or a row is ill-formed.
+            If files or columns are missing (all that are, each with where it was looked for), or a row is ill-formed.
         """
         raise TypeError(f"{type(self).__name__} must say what it holds")

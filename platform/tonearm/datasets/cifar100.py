@@ -53,7 +53,7 @@ class Cifar100Config(DatasetConfig, kind="cifar100"):
         return [f"Cifar100Config.validation is {self.validation:g}: it must be a share above 0 and below 1, e.g. 0.1"]
 
     def catalogue(self) -> Catalogue:
-        """List the pictures. The fact ``picture`` is ``<file>#<row>``; :func:`read_pictures` reads the file."""
+        """List the pictures. Metadata column ``picture``: ``<file>#<row>``, read by :func:`read_pictures`."""
         train, test, names = self._files()
         tracks: list[Track] = []
         places: list[str] = []

@@ -1,4 +1,4 @@
-"""The identity of a recording: a digest of its encoded bytes, whatever it is called and wherever it lies."""
+"""The identity of a recording: a digest of its encoded bytes, whatever its name and place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tonearm.core.progress import Progress
 from tonearm.datasets.manifest import Reject
 
 MOST_THREADS = 8
-SHOWN_FROM = 1000  # files; fewer are read before a person wonders
+SHOWN_FROM = 1000  # files; fewer need no progress line
 
 
 def content_digest(path: Path) -> str:

@@ -32,7 +32,7 @@ from tonearm.datasets.tables import read_table
 SUBSETS = ("small", "medium", "large")  # each holds the ones before it
 METADATA = "fma_metadata"
 SPLIT_NAMES: dict[str, Split] = {"training": "train", "validation": "validation", "test": "test"}
-#: Where a track's year is sought, the best first: a recording may appear on an album of much later.
+#: Columns of a track's year, looked up in this order: its album may be of much later.
 DATES = ("track.date_recorded", "album.date_released")
 OPTIONAL = ("artist.name", "artist.latitude", "artist.longitude", "artist.location", "album.title", "track.title",
             "track.license", *DATES)  # fmt: skip
@@ -144,13 +144,13 @@ def _read_tracks(path: Path, needed: Sequence[str], subset: str) -> dict[str, Tr
         strange = [v for v in dict.fromkeys(table.get(name, ())) if v not in allowed]
         if strange:
             raise DatasetError(f"{path}: {name} is {strange[0]!r}, expected one of {', '.join(allowed)}")
-    wanted = SUBSETS[: SUBSETS.index(subset) + 1]
+    included = SUBSETS[: SUBSETS.index(subset) + 1]
     table |= {name: [""] * len(ids) for name in OPTIONAL if name not in table}
     rows: dict[str, TrackRow] = {}
     for number, track_id in enumerate(ids):
         if not track_id.isdecimal():
             raise DatasetError(f"{path}: the track id of row {number + 1} is {track_id!r}, expected a whole number")
-        if table["set.subset"][number] in wanted:
+        if table["set.subset"][number] in included:
             rows[f"{int(track_id):06d}"] = {name: values[number] for name, values in table.items()}
     if not rows:
         raise DatasetError(f"{path} lists no track of the subset {subset!r} among its {len(ids)}")
@@ -195,7 +195,7 @@ def _labels(text: str, titles: Mapping[str, str] | None, track_id: str) -> tuple
 
 
 def _places(root: str, subset: str) -> list[Path]:
-    """Where clips may lie: of the subset, of the larger and the smaller ones, in the root itself."""
+    """Folders that may hold clips: of the subset, of the larger and the smaller ones, the root itself."""
     first = SUBSETS.index(subset)
     order = (*SUBSETS[first:], *reversed(SUBSETS[:first]))
     return [*(Path(root) / f"fma_{name}" for name in order), Path(root)]

@@ -31,7 +31,7 @@ class FolderConfig(DatasetConfig, kind="folder"):
     ----------
     label
         ``folder`` (the name of the file's folder), ``artist``, ``album`` or ``genre`` (the files' tags), any column
-        of ``tracks.csv``, or "": no label, where a fact is to be predicted.
+        of ``tracks.csv``, or "": no label, where a metadata column is to be predicted.
     separator
         Between several labels of a track, e.g. ``|``; "" takes the value as one label.
     """
@@ -63,7 +63,7 @@ def scan_folder(root: str, label: str = "folder", separator: str = "") -> tuple[
         A local folder, searched to any depth.
     label
         ``folder`` (the name of the file's folder), ``artist``, ``album`` or ``genre`` (the files' tags), or any
-        column of a ``tracks.csv`` that lies in ``root``, whose columns win over tags. The table finds its file by a
+        column of a ``tracks.csv`` in ``root``, whose columns win over tags. The table finds its file by a
         column ``path`` (or ``file``, ``filename``), relative to ``root``, or by ``track_id`` = the file's stem. "":
         no labels.
     separator

@@ -12,7 +12,7 @@ from tonearm.datasets.balance import count_groups, has_several_labels, join_grou
 from tonearm.datasets.manifest import Split, Track
 
 VALIDATION_SHARE = 0.15
-"""Of the tracks beside the test fold, how many validate: most of them train."""
+"""The share of the tracks outside the test fold that is for validation."""
 
 
 def folds_by_group(
@@ -20,7 +20,7 @@ def folds_by_group(
     folds: int,
     seed: int = 0,
     grouped: bool = True,
-    together: Sequence[Sequence[str]] = (),
+    duplicates: Sequence[Sequence[str]] = (),
 ) -> tuple[tuple[str, ...], ...]:
     """Divide tracks into folds of like size and like classes. Tracks of one content always share a fold.
 
@@ -32,7 +32,7 @@ def folds_by_group(
         Of the choice between placements that are equally good.
     grouped
         Whether a group stays in one fold. Else classes are balanced track by track.
-    together
+    duplicates
         Track ids that must share a fold, too, whatever their groups: a recording that occurs in two forms.
 
     Returns
@@ -43,9 +43,9 @@ def folds_by_group(
     ------
     DatasetError
         If there are fewer than two folds, fewer groups than folds, or all groups of a class of singly labelled
-        tracks fall in one fold: no model could be trained to tell it there.
+        tracks fall in one fold: no model could be trained on it for that fold.
     """
-    ordered, units = _units(tracks, grouped, together)
+    ordered, units = _units(tracks, grouped, duplicates)
     what = "groups" if grouped else "recordings"
     if folds < 2:
         raise DatasetError(f"{folds} fold(s): cross-validation needs at least 2")
@@ -61,7 +61,7 @@ def folds_by_group(
     if not all(members):
         raise DatasetError(f"{len(set(units))} {what} of unequal size leave one of {folds} folds empty: ask for fewer")
     if not has_several_labels(ordered):
-        in_folds = (placement.have > 0).sum(axis=0)
+        in_folds = (placement.class_counts > 0).sum(axis=0)
         _require_two_folds([label for label, n in zip(counts.classes, in_folds, strict=True) if n < 2], what)
     return tuple(tuple(ids) for ids in members)
 
@@ -72,12 +72,12 @@ def split_by_fold(
     fold: int,
     seed: int = 0,
     grouped: bool = True,
-    together: Sequence[Sequence[str]] = (),
+    duplicates: Sequence[Sequence[str]] = (),
 ) -> tuple[Track, ...]:
     """Assign splits for one round of cross-validation: one fold is tested, the others train and validate.
 
-    About 15 % of the tracks beside the tested fold validate. Tracks of one content always share a split, and those of
-    one group where ``grouped``.
+    About 15 % of the tracks outside the test fold are for validation. Tracks of one content always share a split, and
+    those of one group where ``grouped``.
 
     Parameters
     ----------
@@ -98,8 +98,8 @@ def split_by_fold(
     """
     if not 0 <= fold < folds:
         raise DatasetError(f"there is no fold {fold} of {folds}: they are 0..{folds - 1}")
-    members = folds_by_group(tracks, folds, seed, grouped, together)
-    ordered, units = _units(tracks, grouped, together)
+    members = folds_by_group(tracks, folds, seed, grouped, duplicates)
+    ordered, units = _units(tracks, grouped, duplicates)
     split_of: dict[str, Split] = dict.fromkeys(members[fold], "test")
     rest = [(t, unit) for t, unit in zip(ordered, units, strict=True) if t.track_id not in split_of]
     chosen = _validation_ids([t for t, _ in rest], [unit for _, unit in rest], derive_seed("inner", seed, folds, fold))
@@ -120,23 +120,23 @@ def split_by_fold(
 
 
 def _validation_ids(tracks: Sequence[Track], units: Sequence[str], seed: int) -> set[str]:
-    """The ids that validate."""
+    """The ids of the validation split."""
     if len(set(units)) < 2:
-        raise DatasetError("one group is left beside the test fold: it cannot both train and validate")
+        raise DatasetError("one group is left outside the test fold: it cannot both train and validate")
     counts = count_groups(tracks, units)
     seed = derive_seed(seed, [t.track_id for t in tracks])
     placement = place_groups(counts, [1 - VALIDATION_SHARE, VALIDATION_SHARE], seed)
     validating = {unit for unit, place in zip(counts.groups, placement.bins, strict=True) if place == 1}
-    if not validating:  # every group is more than the wanted share: the smallest is nearest to it
+    if not validating:  # every group is larger than the share: the smallest is nearest to it
         sizes = Counter(units)
         validating = {min(sizes, key=lambda unit: (sizes[unit], unit))}
     if len(validating) == len(counts.groups):
-        raise DatasetError("the groups beside the test fold are too unequal to both train and validate")
+        raise DatasetError("the groups outside the test fold are too unequal to both train and validate")
     return {t.track_id for t, unit in zip(tracks, units, strict=True) if unit in validating}
 
 
 def _units(
-    tracks: Sequence[Track], grouped: bool, together: Sequence[Sequence[str]]
+    tracks: Sequence[Track], grouped: bool, duplicates: Sequence[Sequence[str]]
 ) -> tuple[list[Track], tuple[str, ...]]:
     """Tracks by id, and what each must share a fold with."""
     ordered = sorted(tracks, key=lambda t: t.track_id)
@@ -145,12 +145,12 @@ def _units(
     for t in ordered:
         if t.content:
             same[t.content].append(t.track_id)
-    return ordered, join_groups(ids, [t.group for t in ordered] if grouped else ids, [*together, *same.values()])
+    return ordered, join_groups(ids, [t.group for t in ordered] if grouped else ids, [*duplicates, *same.values()])
 
 
 def _require_two_folds(labels: Sequence[str], what: str) -> None:
     if labels:
         raise DatasetError(
-            f"class {labels[0]!r} lies in one fold only: too few {what} have it. Add recordings by other artists, or "
+            f"class {labels[0]!r} is in one fold only: too few {what} have it. Add recordings by other artists, or "
             f"leave the class out{f' ({len(labels)} such classes)' if len(labels) > 1 else ''}"
         )

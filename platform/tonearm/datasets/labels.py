@@ -1,4 +1,4 @@
-"""Which classes are large enough to learn."""
+"""Leaving out classes that are too small to learn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def drop_small_classes(
     Raises
     ------
     DatasetError
-        If fewer than two classes remain: there would be nothing to tell apart.
+        If fewer than two classes remain: nothing would be left to classify.
     """
     counts = Counter(label for t in tracks for label in t.all_labels)
     small = {label: n for label, n in sorted(counts.items()) if n < minimum}

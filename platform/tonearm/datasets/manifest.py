@@ -115,7 +115,7 @@ class Manifest:
         return tuple(t for t in self.tracks if t.split == split)
 
     def signature(self) -> str:
-        """Identity of all that training sees: ids, contents, labels, groups, splits, metadata (not where files lie)."""
+        """Identity of all that training sees: ids, contents, labels, groups, splits, metadata; not file paths."""
         seen = [[t.track_id, t.content, t.label, *t.labels, t.group, t.split] for t in self.tracks]
         return digest(self.name, self.label, seen, *([self.metadata.signature()] if len(self.metadata) else []))
 
@@ -123,10 +123,10 @@ class Manifest:
 def save_manifest(uri: str, manifest: Manifest) -> None:
     """Write a manifest as Parquet."""
     storage.write_json(f"{uri}.notes.json", list(manifest.notes))
-    known = manifest.metadata.signature() if len(manifest.metadata) else ""
-    if known:
-        save_metadata(_metadata_uri(uri, known), manifest.metadata)
-    header = {"name": manifest.name, "label": manifest.label, "facts": known}
+    signature = manifest.metadata.signature() if len(manifest.metadata) else ""
+    if signature:
+        save_metadata(_metadata_uri(uri, signature), manifest.metadata)
+    header = {"name": manifest.name, "label": manifest.label, "facts": signature}
     _write_rows(uri, manifest.tracks, Track, header)  # last: it names the metadata that belong to it
 
 
@@ -150,8 +150,8 @@ def load_manifest(uri: str) -> Manifest:
     except ValueError as error:  # of JSON and of UTF-8
         raise DatasetError(f"{uri}.notes.json is damaged ({error}): make the data set again") from None
     tracks = tuple(Track(**{**row, "labels": tuple(row.get("labels") or ())}) for row in rows)
-    known = header.get("facts", "")
-    metadata = load_metadata(_metadata_uri(uri, known)) if known else Metadata()
+    signature = header.get("facts", "")
+    metadata = load_metadata(_metadata_uri(uri, signature)) if signature else Metadata()
     return Manifest(header["name"], header["label"], tracks, tuple(notes), metadata)
 
 

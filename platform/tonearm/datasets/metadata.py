@@ -1,4 +1,4 @@
-"""What is known of tracks beyond their row in the manifest: columns of numbers, vectors or texts."""
+"""Metadata of tracks, besides their row in the manifest: columns of numbers, vectors or texts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
 
 CONTENT = "_content"
-"""Ends the name of a column that identifies what another column tells the place of."""
+"""Suffix of the column with the content digests of the files that another column points to."""
 
 
 class Metadata:
@@ -89,12 +89,14 @@ class Metadata:
             If there is no such column, or a track has no row.
         """
         if column not in self._columns:
-            raise DatasetError(f"no fact {column!r} is known of these tracks: there are {', '.join(self) or 'none'}")
-        wanted = list(track_ids)
-        missing = [i for i in wanted if i not in self._row]
+            raise DatasetError(
+                f"no metadata column {column!r} is known of these tracks: there are {', '.join(self) or 'none'}"
+            )
+        chosen = list(track_ids)
+        missing = [i for i in chosen if i not in self._row]
         if missing:
             raise DatasetError(f"metadata: {len(missing)} tracks have no row, e.g. {missing[0]!r}")
-        return self._columns[column][[self._row[i] for i in wanted]]
+        return self._columns[column][[self._row[i] for i in chosen]]
 
     def texts(self, track_ids: Iterable[str], column: str) -> list[str]:
         """The texts of a column for these tracks.
@@ -106,7 +108,7 @@ class Metadata:
         """
         values = self.of(track_ids, column)
         if values.dtype != object:
-            raise DatasetError(f"the fact {column!r} holds numbers, not texts: name another one")
+            raise DatasetError(f"the metadata column {column!r} holds numbers, not texts: name another one")
         return list(values)
 
     def __iter__(self) -> Iterator[str]:
@@ -119,7 +121,7 @@ class Metadata:
         return hash(self.signature())
 
     def joined(self, other: Metadata) -> Metadata:
-        """Both tables' columns for the tracks that both know; a column of both is the other's."""
+        """Both tables' columns for the tracks that are in both; of a column in both, the other's values."""
         ids = [i for i in self._row if i in other._row]
         columns = {name: table.of(ids, name) for table in (self, other) for name in table}
         return Metadata(ids, columns)
@@ -127,7 +129,7 @@ class Metadata:
     def signature(self) -> str:
         """Identity of all values, whatever the order of the rows.
 
-        Where a column ``x`` says where something lies and ``x_content`` what it is, as of pictures, the place is none.
+        Of a column ``x`` of places of files with a column ``x_content``, as of pictures, only the content counts.
         """
         ids = sorted(self._row)
         parts: list[Any] = [ids]

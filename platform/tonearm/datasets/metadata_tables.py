@@ -1,4 +1,4 @@
-"""Metadata that a person brings: a table of numbers or vectors, a row a track or an artist."""
+"""Metadata from a user's table of numbers or vectors, with a row a track or an artist."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.metadata import Metadata
-from tonearm.datasets.tables import numbers, read_table
+from tonearm.datasets.tables import read_table, to_floats
 
 ID_COLUMNS = ("track_id", "artist")
 
@@ -20,7 +20,8 @@ def read_metadata_table(path: str) -> Metadata:
     ----------
     path
         CSV, or Parquet, where a column may hold lists of one length. The column ``track_id`` or ``artist`` says whose
-        the row is; every other column that holds numbers, or such lists, is a fact. An empty cell is unknown (NaN).
+        the row is; every other column that holds numbers, or such lists, becomes metadata. An empty
+        cell is unknown (NaN).
 
     Raises
     ------
@@ -39,7 +40,7 @@ def read_metadata_table(path: str) -> Metadata:
     columns = {name: _values(values) for name, values in table.items() if name != key}
     metadata = {name: values for name, values in columns.items() if values is not None}
     if not metadata:
-        raise DatasetError(f"{path} holds no numbers beside {key}: it has {', '.join(columns) or 'no other column'}")
+        raise DatasetError(f"{path} holds no numbers besides {key}: it has {', '.join(columns) or 'no other column'}")
     return Metadata([str(v) for v in table[key]], metadata)
 
 
@@ -54,6 +55,6 @@ def _values(column: np.ndarray) -> np.ndarray | None:
             raise DatasetError(f"a column holds lists of {sorted(lengths)[:3]} numbers: vectors have one length")
         unknown = [np.nan] * lengths.pop()
         return np.array([v if isinstance(v, list | tuple | np.ndarray) else unknown for v in column], dtype=np.float64)
-    made = numbers(column)
+    made = to_floats(column)
     empty = np.array([str(v).strip() == "" for v in column])
     return made if len(made) and not np.isnan(made[~empty]).any() and not empty.all() else None

@@ -1,4 +1,4 @@
-"""Data set ``playlists``: which playlists a track is on, with its recording or with numbers that are known of it."""
+"""Data set ``playlists``: which playlists a track is on, with its recording or with numeric metadata."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tonearm.datasets.recordings import (
     read_track_table,
     recording_tags,
 )
-from tonearm.datasets.tables import numbers, read_table
+from tonearm.datasets.tables import read_table, to_floats
 
 
 class PlaylistsConfig(DatasetConfig, kind="playlists"):
@@ -256,7 +256,7 @@ def _text(value: object) -> str:
 
 def _numbers(cells: np.ndarray, where: str) -> np.ndarray:
     """Cells as float64, NaN where one is empty."""
-    values = numbers(cells)
+    values = to_floats(cells)
     if cells.dtype == object:
         strange = [v for v, n in zip(cells, values, strict=True) if np.isnan(n) and _text(v).lower() not in ("", "nan")]
         if strange:

@@ -1,4 +1,4 @@
-"""Recordings below a folder, with what their tags and a ``tracks.csv`` beside them say."""
+"""Recordings below a folder, with their tags and a ``tracks.csv``."""
 
 from __future__ import annotations
 
@@ -104,8 +104,8 @@ class TrackTable:
 def read_track_table(path: Path, files: Iterable[str]) -> TrackTable:
     """Read a ``tracks.csv`` (see :func:`~tonearm.datasets.tables.read_table`); an absent one is empty.
 
-    A row names its file by the relative path or, where that is one file's alone, by the stem. What names no file or
-    several counts for nobody; of two rows for one file that with the path counts, or else the first.
+    A row names its file by the relative path or, if only one file has it, by the stem. Rows that match no file or
+    several are ignored; of two rows for one file that with the path counts, or else the first.
 
     Parameters
     ----------
@@ -132,23 +132,25 @@ def read_track_table(path: Path, files: Iterable[str]) -> TrackTable:
     for file in sorted(paths):
         called[Path(file).stem].append(file)
     rows: dict[str, dict[str, str]] = {}
-    odd: dict[str, list[str]] = {
+    ignored: dict[str, list[str]] = {
         "name no file that is there": [],
         "name several files": [],
         "come second for a file": [],
     }
-    nobody, ambiguous, second = odd.values()
+    unmatched, ambiguous, second = ignored.values()
     for i in sorted(range(len(names)), key=lambda i: names[i] not in paths):
         fitting = [names[i]] if names[i] in paths else called.get(names[i], [])
         if not fitting:
-            nobody.append(names[i])
+            unmatched.append(names[i])
         elif len(fitting) > 1:
             ambiguous.append(names[i])
         elif fitting[0] in rows:
             second.append(names[i])
         else:
             rows[fitting[0]] = {name: column[i] for name, column in texts.items() if column[i]}
-    notes = [f"{len(own)} row(s) of {path.name} {what}, e.g. {own[0]!r}: left out" for what, own in odd.items() if own]
+    notes = [
+        f"{len(own)} row(s) of {path.name} {what}, e.g. {own[0]!r}: left out" for what, own in ignored.items() if own
+    ]
     strange = [year for row in rows.values() if to_year(year := row.get("year", "")) is None and _is_stated(year)]
     if strange:
         notes.append(f"{len(strange)} row(s) of {path.name} have an impossible year, e.g. {strange[0]!r}: unknown")
@@ -156,12 +158,12 @@ def read_track_table(path: Path, files: Iterable[str]) -> TrackTable:
 
 
 def _is_stated(number: str) -> bool:
-    """Whether it says something: a year 0 is how tables write "unknown"."""
+    """Whether a value is stated: a year 0 is how tables write "unknown"."""
     return number.lower() not in ("", "nan") and to_number(number, float) != 0
 
 
 def recording_tags(path: Path, relative: str, table: TrackTable) -> dict[str, str]:
-    """What a recording's tags say of it and, over them, its row in the table."""
+    """A recording's tags, overridden by its row in the table."""
     return {**read_tags(path), **table.of(relative)}
 
 

@@ -1,4 +1,4 @@
-"""Which artists are related to which."""
+"""Relations between artists."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ArtistRelations:
             Whether each pair counts both ways.
         artists
             Those that are known. None: every artist that is first in a pair (of symmetric pairs: that is in one), so
-            that nobody is kept whose own related artists the source does not tell.
+            that every artist kept has relations of its own in the source.
         """
         given = [(first.strip(), second.strip()) for first, second in pairs]
         if symmetric:

@@ -1,4 +1,4 @@
-"""What a person should know of a data set's splits: how balanced they are, and what is on both sides of them."""
+"""Report on a data set's splits: the balance of classes, and leaks (what occurs in several splits)."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ class SplitReport:
     without_split
         Tracks that are in none.
     wanted
-        Share of each split: the one that was asked for, else that of all tracks.
+        Target share of each split: the requested one, else that of all tracks.
     counts
         Tracks by class and split; a track with several labels counts for each.
     worst
-        The class and split whose share is farthest from the wanted one; None without classes.
+        The class and split whose share is farthest from its target; None without classes.
     largest_deviation
-        Of ``worst``: its share minus the wanted one, -1..1.
+        Of ``worst``: its share minus its target, -1..1.
     lacking
         Pairs of a class and a split that has no track of it.
     leaks
-        By which a test would be flattered: groups, artists, contents, and, possibly, artists of one name whose groups
-        tell them apart, songs (same artist and title), titles of unknown artists. All sorts are listed, those without
+        What would make test scores too high: groups, artists, contents, and, possibly, artists of one name in different
+        groups, songs (same artist and title), titles of unknown artists. All sorts are listed, those without
         any with a count of 0.
     information
         What is not always a leak: artists all of whose tracks are grouped by something else on purpose (works, say),
@@ -206,7 +206,7 @@ def _sorts_of_artists(tracks: Sequence[Track]) -> dict[str, Callable[[Track], st
     """Keys of those whose occurrence in two splits is a sure leak, a possible one, or meant; others get "".
 
     It is meant where groups are something else (works), and a sure leak where they are artists or were given up. Groups
-    by artists' ids may tell two artists of one name apart.
+    by artists' ids may be of two artists of one name.
     """
     kinds: dict[str, set[str]] = defaultdict(set)
     for t in tracks:
@@ -216,10 +216,10 @@ def _sorts_of_artists(tracks: Sequence[Track]) -> dict[str, Callable[[Track], st
         )
     sort = {name: next(k for k in ("sure", "possible", "meant") if k in own) for name, own in kinds.items()}
 
-    def key_of(wanted: str) -> Callable[[Track], str]:
-        return lambda t: name if sort[name := normalised_name(t.artist)] == wanted else ""
+    def key_of(leak: str) -> Callable[[Track], str]:
+        return lambda t: name if sort[name := normalised_name(t.artist)] == leak else ""
 
-    return {wanted: key_of(wanted) for wanted in ("sure", "possible", "meant")}
+    return {leak: key_of(leak) for leak in ("sure", "possible", "meant")}
 
 
 def _by_split(tracks: Sequence[Track]) -> dict[str, int]:

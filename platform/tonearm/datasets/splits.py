@@ -1,6 +1,6 @@
 """Splits: a pure function of ids, groups, labels and a seed.
 
-A group stays in one split, but for those of a class that has too few of them: these are given up and noted.
+A group stays in one split, but the groups of a class that has too few of them are dissolved, with a note.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def split_by_group(
     tracks: Sequence[Track],
     seed: int = 0,
     fractions: Mapping[Split, float] = FRACTIONS,
-    together: Sequence[Sequence[str]] = (),
+    duplicates: Sequence[Sequence[str]] = (),
 ) -> tuple[tuple[Track, ...], list[str]]:
     """Assign splits, groups kept whole where that can be and classes balanced.
 
@@ -42,14 +42,14 @@ def split_by_group(
     seed
         Of the choice between placements that are equally good.
     fractions
-        Wanted shares of the three splits, positive, sum 1.
-    together
+        Shares of the three splits, positive, sum 1.
+    duplicates
         Track ids that must share a split whatever their groups: a recording that occurs twice. Their groups are
         joined under the first name of them.
 
     Returns
     -------
-    The tracks with their split (and group, where it had to be given up), sorted by id; and the notes.
+    The tracks with their split (and group, where it had to be dissolved), sorted by id; and the notes.
 
     Raises
     ------
@@ -60,11 +60,11 @@ def split_by_group(
     """
     ordered = sorted(tracks, key=lambda t: t.track_id)
     ids = [t.track_id for t in ordered]
-    groups = join_groups(ids, [t.group for t in ordered], together)
+    groups = join_groups(ids, [t.group for t in ordered], duplicates)
     notes: list[str] = []
     if not has_several_labels(ordered):
-        groups, notes = _ungroup_small_classes(ordered, groups, representative_ids(together))
-        groups = join_groups(ids, groups, together)  # one recording may be in a class that was dissolved and one not
+        groups, notes = _ungroup_small_classes(ordered, groups, representative_ids(duplicates))
+        groups = join_groups(ids, groups, duplicates)  # one recording may be in a class that was dissolved and one not
     split_of, more_notes = _split(ordered, groups, fractions, derive_seed("splits", seed, ids))
     done = (dataclasses.replace(t, split=split_of[g], group=g) for t, g in zip(ordered, groups, strict=True))
     return tuple(done), [*notes, *more_notes]
@@ -74,7 +74,7 @@ def stratified_split(
     tracks: Sequence[Track],
     seed: int = 0,
     fractions: Mapping[Split, float] = FRACTIONS,
-    together: Sequence[Sequence[str]] = (),
+    duplicates: Sequence[Sequence[str]] = (),
 ) -> tuple[tuple[Track, ...], list[str]]:
     """Assign splits track by track, classes balanced and groups ignored: for data that has none.
 
@@ -84,7 +84,7 @@ def stratified_split(
     ids = [t.track_id for t in ordered]
     if not has_several_labels(ordered):
         _require_enough(Counter(t.label for t in ordered))
-    units = join_groups(ids, ids, together)
+    units = join_groups(ids, ids, duplicates)
     split_of, notes = _split(ordered, units, fractions, derive_seed("stratified", seed, ids))
     done = (dataclasses.replace(t, split=split_of[u]) for t, u in zip(ordered, units, strict=True))
     return tuple(done), notes
@@ -100,7 +100,7 @@ def _split(
     counts = count_groups(tracks, groups)
     placement = place_groups(counts, [fractions[s] for s in SPLITS], seed)
     lacking = {
-        label: [SPLITS[s] for s in range(len(SPLITS)) if not placement.have[s, c]]
+        label: [SPLITS[s] for s in range(len(SPLITS)) if not placement.class_counts[s, c]]
         for c, label in enumerate(counts.classes)
     }
     if has_several_labels(tracks):

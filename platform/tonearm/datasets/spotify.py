@@ -18,7 +18,7 @@ from tonearm.core.seeding import digest
 from tonearm.datasets.base import Catalogue, DatasetConfig
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.metadata import Metadata
-from tonearm.datasets.tables import find_table, numbers, parse_list, read_table
+from tonearm.datasets.tables import find_table, parse_list, read_table, to_floats
 
 GENRES = ("rock", "pop", "country", "hip hop", "easy listening", "jazz", "blues", "reggae", "folk")
 #: Of the features, those that Spotify gives within 0–1.
@@ -82,7 +82,7 @@ class SpotifyConfig(DatasetConfig, kind="spotify"):
     def catalogue(self) -> Catalogue:
         """Read the tables. The label is the first of a track's genres in the order of ``GENRES``.
 
-        Tracks whose artists bear none of the nine genres are left out with a note; rows that cannot be read are
+        Tracks whose artists have none of the nine genres are left out with a note; rows that cannot be read are
         rejected. ``log_duration`` is the natural logarithm of seconds; a key of -1 (unknown) is none of the twelve.
         """
         tracks_file, artists_file, genres_file = self._files()
@@ -120,11 +120,11 @@ class SpotifyConfig(DatasetConfig, kind="spotify"):
         return Catalogue("spotify", "genre", tracks, (*bad_artists, *rows.rejects), metadata, tuple(notes))
 
     def _files(self) -> tuple[Path, Path, Path | None]:
-        sought: dict[str, tuple[str, ...]] = {"tracks": ("tracks",), "artists": ("artists",)}
+        candidates: dict[str, tuple[str, ...]] = {"tracks": ("tracks",), "artists": ("artists",)}
         if self.reference_distances:
-            sought["data_by_genres"] = ("data_by_genres", "data_by_genres_o")
-        found = {name: find_table(self.root, *stems) for name, stems in sought.items()}
-        missing = [" or ".join(f"{s}.csv" for s in sought[name]) for name, path in found.items() if path is None]
+            candidates["data_by_genres"] = ("data_by_genres", "data_by_genres_o")
+        found = {name: find_table(self.root, *stems) for name, stems in candidates.items()}
+        missing = [" or ".join(f"{s}.csv" for s in candidates[name]) for name, path in found.items() if path is None]
         tracks, artists = found["tracks"], found["artists"]
         if missing or tracks is None or artists is None:
             raise DatasetError(
@@ -208,7 +208,7 @@ class _Rows:
 
     def measure(self) -> dict[str, np.ndarray]:
         """The features of every row; rows with one that is missing or out of its range are set aside."""
-        values = {name: numbers(self.table[name]) for name in MEASURED}
+        values = {name: to_floats(self.table[name]) for name in MEASURED}
         for name, (low, high) in BOUNDS.items():
             good = np.isfinite(values[name]) & (low <= values[name]) & (values[name] <= high)
             for i in np.flatnonzero(self.inside & ~good).tolist():
@@ -247,20 +247,20 @@ class _Rows:
 
 
 def _artist_genres(path: Path, match: str) -> tuple[dict[str, tuple[str, ...]], list[Reject]]:
-    """Of each artist's id, which of the nine genres it bears; and the rows whose list cannot be read."""
+    """Which of the nine genres each artist has, by artist id; and the rows whose list cannot be read."""
     table = read_table(path, ("id", "genres"))
     whole_word = {genre: re.compile(rf"(?<!\w){genre}(?!\w)") for genre in GENRES}
-    borne, rejects = {}, []
+    genres_of, rejects = {}, []
     for artist, text in zip(table["id"], table["genres"], strict=True):
         own = parse_list(text)
         if own is None:
             rejects.append(Reject(track_id=f"artist:{artist}", source=str(path), stage="table", reason="bad_list",
                                   detail=f"genres is {text!r}, expected a list of texts"))  # fmt: skip
         elif match == "exact":
-            borne[artist] = tuple(genre for genre in GENRES if genre in own)
+            genres_of[artist] = tuple(genre for genre in GENRES if genre in own)
         else:
-            borne[artist] = tuple(genre for genre in GENRES if any(whole_word[genre].search(o) for o in own))
-    return borne, rejects
+            genres_of[artist] = tuple(genre for genre in GENRES if any(whole_word[genre].search(o) for o in own))
+    return genres_of, rejects
 
 
 def _with_log_duration(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -272,7 +272,7 @@ def _distances(columns: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarr
     """Standardised Euclidean distance (tracks,) to each genre's features; deviations are those among all genres."""
     table = read_table(path, ("genres", *(name for name in MEASURED if name not in ("key", "mode"))))
     row = {genre: i for i, genre in enumerate(table["genres"])}
-    every = _with_log_duration({name: numbers(v) for name, v in table.items() if name != "genres"})
+    every = _with_log_duration({name: to_floats(v) for name, v in table.items() if name != "genres"})
     reference = np.stack([every[name] for name in COMPARED], axis=1)
     lacking = [g for g in GENRES if g not in row or not np.isfinite(reference[row[g]]).all()]
     if lacking:
@@ -289,7 +289,7 @@ def _distances(columns: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarr
 def _zero_or_one(values: np.ndarray) -> np.ndarray:
     """Numbers, or what a CSV writes for truth values, as float64; NaN where one is neither."""
     written = {"true": 1, "false": 0}
-    return numbers(np.array([written.get(str(v).strip().lower(), v) for v in values], dtype=object))
+    return to_floats(np.array([written.get(str(v).strip().lower(), v) for v in values], dtype=object))
 
 
 def _year(date: Any) -> float:

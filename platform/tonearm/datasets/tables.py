@@ -48,14 +48,14 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] | Non
         missing = [name for name in columns if name not in present]
         if missing:
             raise DatasetError(f"{path} lacks the column(s) {', '.join(missing)}: it has {', '.join(present)}")
-        sought = present if optional is None else dict.fromkeys([*columns, *optional])
-        wanted = [name for name in sought if name in present]
-        return _read_parquet(path, wanted) if path.suffix == ".parquet" else _read_csv(path, wanted)
+        requested = present if optional is None else dict.fromkeys([*columns, *optional])
+        chosen = [name for name in requested if name in present]
+        return _read_parquet(path, chosen) if path.suffix == ".parquet" else _read_csv(path, chosen)
     except (OSError, ValueError) as error:  # what pandas and pyarrow raise is of these
         raise DatasetError(f"{path} cannot be read as a table: {error}") from None
 
 
-def numbers(values: np.ndarray) -> np.ndarray:
+def to_floats(values: np.ndarray) -> np.ndarray:
     """Values as float64; NaN where one is no number."""
     import pandas as pd
 

@@ -66,18 +66,18 @@ class Vocabulary:
         return {word: i for i, word in enumerate(self.words, start=1)}
 
     @property
-    def rare(self) -> int:
+    def unknown_index(self) -> int:
         """The number of every word that is not in the vocabulary."""
         return len(self.words) + 1
 
     @property
     def size(self) -> int:
-        """How many numbers there are, padding and rare included."""
+        """How many numbers there are, padding and that of unknown words included."""
         return len(self.words) + 2
 
     def encode(self, text: str, length: int) -> np.ndarray:
         """The numbers of a text's words: int64 (length,), padded in front; a longer text loses its end."""
-        numbers = [self._numbers.get(word, self.rare) for word in tokenise(text)[:length]]
+        numbers = [self._numbers.get(word, self.unknown_index) for word in tokenise(text)[:length]]
         tokens = np.full(length, PADDING, dtype=np.int64)
         tokens[length - len(numbers) :] = numbers
         return tokens
@@ -118,7 +118,7 @@ def subsample_frequent_words(
     frequencies
         (size,), from the training split: :func:`word_frequencies`.
     rng
-        Where chance comes from.
+        Source of randomness.
     t
         Words of a smaller frequency, and rare words, are always kept.
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import fields
 
 from tonearm.core import home, storage
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.manifest import Reject, Track
-from tonearm.examples.scores import PIECES_PER_REPERTOIRE, Piece, catalogue_pieces
+from tonearm.datasets.manifest import Reject
+from tonearm.examples.scores import PIECES_PER_REPERTOIRE, catalogue_pieces, piece_track
 
 
 class ScoresConfig(DatasetConfig, kind="scores"):
@@ -26,7 +25,7 @@ class ScoresConfig(DatasetConfig, kind="scores"):
         make_scores(self.root or self.default_root(), start)
 
     def catalogue(self) -> Catalogue:
-        """The wanted pieces of each repertoire; those that could not be rendered are rejected, spares in their place.
+        """The first pieces of each repertoire; those that could not be rendered are rejected, spares in their place.
 
         Raises
         ------
@@ -50,14 +49,9 @@ class ScoresConfig(DatasetConfig, kind="scores"):
                 rejects.append(Reject(track_id=piece.piece_id, source=piece.collection, stage="render",
                                       reason=made["reason"], detail=made["detail"]))  # fmt: skip
             else:
-                tracks.append(_track(piece, storage.join(folder, f"{piece.piece_id}.flac"), made["content"]))
+                tracks.append(piece_track(piece, storage.join(folder, f"{piece.piece_id}.flac"), made["content"]))
         if lacking:
             raise DatasetError(
                 f"{lacking} pieces are not rendered in {folder}: run python -m jobs.extract --dataset scores first"
             )
         return Catalogue("scores", "repertoire", tracks, rejects)
-
-
-def _track(piece: Piece, source: str, content: str) -> Track:
-    known = {f.name: getattr(piece, f.name) for f in fields(Track) if hasattr(piece, f.name)}
-    return Track(track_id=piece.piece_id, source=source, content=content, label=piece.repertoire, **known)

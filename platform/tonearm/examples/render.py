@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,7 +13,7 @@ from tonearm.core.errors import AudioError, DatasetError
 from tonearm.core.progress import Progress
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Reject, Track
-from tonearm.examples.scores import PIECES_PER_REPERTOIRE, Piece, catalogue_pieces, render, to_midi
+from tonearm.examples.scores import PIECES_PER_REPERTOIRE, Piece, catalogue_pieces, piece_track, render, to_midi
 from tonearm.pipelines.workers import WorkerStage, run_worker_stages
 
 RENDER_VERSION = 1  # raise it when rendering changes: everything is then made again
@@ -34,7 +33,7 @@ class Renderer:
         return {"piece_id": ids}
 
     def _make(self, piece: Piece) -> None:
-        facts: dict[str, Any] = {"recipe": _render_signature(piece)}
+        outcome: dict[str, Any] = {"recipe": _render_signature(piece)}
         try:
             midi = to_midi([piece])[piece.piece_id]
             if isinstance(midi, Exception):
@@ -42,10 +41,10 @@ class Renderer:
             rendered = render(midi)
             audio = storage.join(self.folder, f"{piece.piece_id}.flac")
             storage.write_bytes(audio, rendered.audio)
-            facts |= {"content": digest(rendered.audio, size=16), "looped": rendered.looped}
+            outcome |= {"content": digest(rendered.audio, size=16), "looped": rendered.looped}
         except AudioError as error:
-            facts |= {"reason": error.reason, "detail": error.detail}
-        storage.write_json(storage.join(self.folder, f"{piece.piece_id}.json"), facts)
+            outcome |= {"reason": error.reason, "detail": error.detail}
+        storage.write_json(storage.join(self.folder, f"{piece.piece_id}.json"), outcome)
 
 
 def make_scores(folder: str, start: Callable[[], None] = lambda: None) -> tuple[list[Track], list[Reject]]:
@@ -60,8 +59,8 @@ def make_scores(folder: str, start: Callable[[], None] = lambda: None) -> tuple[
 
     Returns
     -------
-    The wanted number of tracks of each repertoire, without splits; and the pieces that failed, for which the
-    catalogue's next ones were taken.
+    Tracks without splits, :data:`~tonearm.examples.scores.PIECES_PER_REPERTOIRE` of each repertoire; and the pieces
+    that failed, for which the catalogue's next ones were taken.
 
     Raises
     ------
@@ -86,12 +85,12 @@ def make_scores(folder: str, start: Callable[[], None] = lambda: None) -> tuple[
             chosen += [queues[repertoire].pop(0) for _ in range(needed)]
         _render(folder, chosen, start)
         for piece in chosen:
-            facts = storage.read_json(storage.join(folder, f"{piece.piece_id}.json"))
-            if "reason" in facts:
+            outcome = storage.read_json(storage.join(folder, f"{piece.piece_id}.json"))
+            if "reason" in outcome:
                 rejects.append(Reject(track_id=piece.piece_id, source=piece.collection, stage="render",
-                                      reason=facts["reason"], detail=facts["detail"]))  # fmt: skip
+                                      reason=outcome["reason"], detail=outcome["detail"]))  # fmt: skip
             else:
-                tracks.append(_track(piece, folder, facts["content"]))
+                tracks.append(piece_track(piece, storage.join(folder, f"{piece.piece_id}.flac"), outcome["content"]))
                 have[piece.repertoire] += 1
     return tracks, rejects
 
@@ -117,10 +116,3 @@ def _is_current(folder: str, piece: Piece) -> bool:
 
 def _render_signature(piece: Piece) -> str:
     return digest(RENDER_VERSION, piece.collection, piece.number)
-
-
-def _track(piece: Piece, folder: str, content: str) -> Track:
-    known = {f.name for f in dataclasses.fields(Track)}
-    facts = {k: v for k, v in dataclasses.asdict(piece).items() if k in known}
-    source = storage.join(folder, f"{piece.piece_id}.flac")
-    return Track(track_id=piece.piece_id, source=source, content=content, label=piece.repertoire, **facts)

@@ -1,11 +1,11 @@
 """Data set ``scores``: eight repertoires from the scores that music21 ships, 20 pieces each. Nothing is downloaded.
 
-What it can show: that the whole path works, from score to audio, features, training and serving, on music that
-differs in texture (one line, two to six voices), harmony, mode, ambitus and rhythm. What it cannot show: how well a
-model hears recordings. One synthesised piano plays everything, at the tempo that the score or its encoder gave
+It shows that the whole path works, from score to audio, features, training and serving, on music that
+differs in texture (one line, two to six voices), harmony, mode, ambitus and rhythm. It does not show how well a
+model performs on recordings. One synthesised piano plays everything, at the tempo that the score or its encoder gave
 (music21's default, 120 quarters a minute, for nearly all), with neither words, rooms, performers nor recording
-equipment, and short tunes are repeated. Repertoires that are one unaccompanied line are told from polyphony by that
-alone, the four folk repertoires from each other by scale and rhythm, and encoders' habits (note values that are
+equipment, and short tunes are repeated. Repertoires that are one unaccompanied line are distinguished from polyphony by
+that alone, the four folk repertoires from each other by scale and rhythm, and encoders' habits (note values that are
 halved or not, ornaments written out or not) differ by collection: high scores are expected and say little about
 real genres.
 
@@ -29,12 +29,13 @@ from pathlib import Path
 from typing import Any
 
 from tonearm.core.errors import AudioError, DatasetError
+from tonearm.datasets.manifest import Track
 from tonearm.examples.synthesis import Note, RenderedAudio, cut, read_notes, render, write_midi
 
 __all__ = ["PIECES_PER_REPERTOIRE", "Piece", "RenderedAudio", "catalogue_pieces", "render", "to_midi"]
 
 PIECES_PER_REPERTOIRE = 20
-"""Pieces wanted of each repertoire; the further rows are spares, taken in order where one fails."""
+"""Pieces taken of each repertoire; the further rows are spares, taken in order where one fails."""
 
 CATALOGUE = Path(__file__).with_name("scores_catalogue.csv")
 CUT_SECONDS = 32.0  # a little more than is rendered
@@ -88,7 +89,7 @@ class Piece:
 
 
 def catalogue_pieces() -> list[Piece]:
-    """All rows of the catalogue, in its order: of each repertoire the wanted pieces, then the spares.
+    """All rows of the catalogue, in its order: of each repertoire the pieces to take, then the spares.
 
     Raises
     ------
@@ -113,6 +114,12 @@ def read_catalogue(path: Path) -> list[Piece]:
                 raise DatasetError(f"{where}: this piece_id occurs twice, give each row its own")
             pieces[piece.piece_id] = piece
     return list(pieces.values())
+
+
+def piece_track(piece: Piece, source: str, content: str) -> Track:
+    """The track of a piece that was rendered to ``source``; ``content`` is the digest of its bytes."""
+    known = {f.name: getattr(piece, f.name) for f in fields(Track) if hasattr(piece, f.name)}
+    return Track(track_id=piece.piece_id, source=source, content=content, label=piece.repertoire, **known)
 
 
 def to_midi(pieces: Sequence[Piece]) -> dict[str, bytes | Exception]:
@@ -188,8 +195,8 @@ def _beginning(score: Any) -> Any:
     from music21 import stream
 
     starts = [float(measure.offset) for measure in score.parts[0].getElementsByClass(stream.Measure)]
-    wanted = sum(start < QUARTERS for start in starts)
-    return score.measures(0, wanted, indicesNotNumbers=True) if 0 < wanted < len(starts) else score
+    measures = sum(start < QUARTERS for start in starts)
+    return score.measures(0, measures, indicesNotNumbers=True) if 0 < measures < len(starts) else score
 
 
 def _cut_notes(score: Any) -> list[Note]:

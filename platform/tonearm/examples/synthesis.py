@@ -1,7 +1,7 @@
 """MIDI to audio: thirty seconds of one grand piano, looped where the music is shorter, all at one loudness.
 
 Every score is played by the same instrument, without the pan, volume and program changes that its notation software
-wrote: those tell who typed a score, not what music it is, and a classifier would learn them first.
+wrote: those identify who typed a score, and a classifier would learn them instead of the music.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tonearm.core.errors import AudioError, DatasetError
 
 SAMPLE_RATE = 22050  # Hz
 SOUNDFONT = "TimGM6mb.sf2"  # GPL-2.0, shipped inside the pretty_midi package
-LEVEL = 10 ** (-22 / 20)  # RMS: at equal peaks a lone fiddle tune is 5 dB louder than six slow voices, which tells them
+LEVEL = 10 ** (-22 / 20)  # RMS: at equal peaks a lone fiddle tune is 5 dB louder than six slow voices
 HIGHEST_PEAK = 10 ** (-1 / 20)  # -1 dBFS
 SHORTEST_MUSIC_SECONDS = 2.0
 INAUDIBLE_PEAK = 1e-4  # -80 dBFS

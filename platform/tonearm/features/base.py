@@ -28,15 +28,15 @@ def samples_in(seconds: float, sample_rate: int) -> int:
 class Feature(Config):
     """Base of all that a network may be fed: representations of audio, and metadata of a track."""
 
-    registry: ClassVar[Registry[type[Feature]]] = Registry("representation")
+    registry: ClassVar[Registry[type[Feature]]] = Registry("input")
 
     @property
     def variant(self) -> str:
         """The name by which a model picks the values that its source used on this input."""
         return self.kind
 
-    def parts(self) -> dict[str, Feature]:
-        """The inputs that it consists of by name; a single one has the name ""."""
+    def named_inputs(self) -> dict[str, Feature]:
+        """The inputs that it consists of, by name; a single one has the name ""."""
         return {"": self}
 
     def example_spec(self, frames: int) -> InputSpec:

@@ -110,7 +110,7 @@ class _Batch:
         counts = [total_and_kept_frames(n, config) for n in self.lengths]
         used = [total if definition.scale == "power_db_all" else kept for total, kept in counts]
         values = self._power(definition)[..., : max(used)]
-        if min(used) < max(used):  # what lies beyond a clip's end must not count in its maximum
+        if min(used) < max(used):  # frames beyond a clip's end must not count in its maximum
             beyond = torch.arange(max(used), device=values.device) >= torch.tensor(used, device=values.device)[:, None]
             values = values.masked_fill(beyond[:, None, None], 0.0)
         if definition.scale in ("power_db", "power_db_all"):

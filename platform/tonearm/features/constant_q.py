@@ -92,7 +92,7 @@ def constant_q_power(samples: FloatArray, analysis: ConstantQ, frames: int) -> F
     samples
         float32 of shape (samples,), at the analysis' rate.
     frames
-        Frames wanted, at most ``1 + samples // hop``; centred, zeros outside.
+        Frames to compute, at most ``1 + samples // hop``; centred, zeros outside.
 
     Returns
     -------
@@ -102,8 +102,8 @@ def constant_q_power(samples: FloatArray, analysis: ConstantQ, frames: int) -> F
     for octave in octaves(analysis):
         samples = lower_rate(samples, octave.decimation)
         n_fft, width = octave.kernel.shape[0], octave.kernel.shape[1] // 2
-        # Whole blocks only: a product of other shape rounds otherwise, and a value must not depend on what is computed
-        # beside it.
+        # Whole blocks only: a product of other shape rounds otherwise, and a value must not depend on what else is
+        # computed.
         block = max(8, min(FRAMES_A_BLOCK, FRAMED_SAMPLES // n_fft))
         laid_out = -(-frames // block) * block
         needed = (laid_out - 1) * octave.hop + n_fft
@@ -129,7 +129,7 @@ def lower_rate(samples: FloatArray, decimation: int) -> FloatArray:
     """
     if decimation == 1:
         return samples
-    wanted = -(-len(samples) // decimation)
+    length = -(-len(samples) // decimation)
     try:
         import soxr
     except ModuleNotFoundError:
@@ -139,10 +139,10 @@ def lower_rate(samples: FloatArray, decimation: int) -> FloatArray:
                 "n_bins so that the transform reaches higher"
             ) from None
         taps = halving_filter()
-        filtered: FloatArray = scipy.signal.upfirdn(taps, samples, down=1)[len(taps) // 2 :: 2][:wanted]
+        filtered: FloatArray = scipy.signal.upfirdn(taps, samples, down=1)[len(taps) // 2 :: 2][:length]
         return np.ascontiguousarray(filtered, dtype=np.float32)
     fewer: FloatArray = soxr.resample(samples, decimation, 1, quality="HQ")
-    return fewer[:wanted] if len(fewer) >= wanted else np.pad(fewer, (0, wanted - len(fewer)))
+    return fewer[:length] if len(fewer) >= length else np.pad(fewer, (0, length - len(fewer)))
 
 
 def _bandwidths(frequencies: npt.NDArray[np.float64], bins_per_octave: int) -> npt.NDArray[np.float64]:

@@ -18,7 +18,7 @@ import numpy as np
 from tonearm.core.types import FloatArray
 from tonearm.features.filters import mel_filters, pitch_class_filters
 
-AMIN_POWER = 1e-10  # librosa's: the least power that is told from silence
+AMIN_POWER = 1e-10  # librosa's: smaller powers count as silence
 TOP_DB = 80.0
 
 
@@ -116,7 +116,7 @@ class ContrastBands:
 
 @dataclass(frozen=True)
 class Definition:
-    """How values come of a waveform.
+    """The steps from a waveform to values.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
-"""What people call a piece of music: its tempo, key, loudness, brightness. They explain recommendations and steer them.
+"""Descriptors of a recording: tempo, key, loudness, brightness. They explain and filter recommendations.
 
 One Fourier transform of the mono signal at 22 050 Hz gives tempo, onsets, key and brightness; loudness is measured on
-the channels as they are (``loudness``). Nothing is invented: what a recording does not show is None.
+the channels as they are (``loudness``). What cannot be measured is None.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Descriptors:
 
 @dataclass(frozen=True)
 class DescriptorRange:
-    """How a slider shows a descriptor: its unit, and the range in which nearly all music lies."""
+    """Unit and usual range of a descriptor: what a slider shows."""
 
     unit: str
     low: float
@@ -126,7 +126,7 @@ def describe_music(waveform: Waveform) -> Descriptors:
     ----------
     waveform
         One or two channels, 8 kHz or more, 0.4 s or more. Tempo, key, brightness and onsets are those of the
-        channels' mean. Silence is described, not refused.
+        channels' mean. Silence is no error.
 
     Raises
     ------
@@ -185,7 +185,7 @@ class _Frames(NamedTuple):
 
 
 def _analyse(mono: FloatArray) -> _Frames:
-    """What is kept of the spectrogram, which as a whole never exists."""
+    """Reduce the spectrogram block by block, so that it is never held whole."""
     count, margin = 1 + len(mono) // HOP, N_FFT // 2 // HOP
     frequencies = np.arange(LOWEST_BIN, 1 + N_FFT // 2, dtype=np.float32) * np.float32(RATE / N_FFT)
     mel, level, centroid, partials = [], [], [], []
@@ -281,7 +281,7 @@ def _finer_lag(correlation: Floats, lag: int) -> float:
 
 def _brightness(frames: _Frames) -> float | None:
     order = np.argsort(frames.centroid, kind="stable")
-    share = np.cumsum(frames.level[order], dtype=np.float64)  # silence has no level, so no say
+    share = np.cumsum(frames.level[order], dtype=np.float64)  # silence has no level, so no weight
     if share[-1] == 0:
         return None
     return float(frames.centroid[order][np.searchsorted(share, share[-1] / 2)])

@@ -93,12 +93,12 @@ class _Pass:
             frames = total if definition.scale == "power_db_all" else kept
             self._uses[definition.analysis, definition.bands].add((definition.scale, frames))
             if isinstance(definition.analysis, Spectrum):
-                most, band_sets = fourier.get(definition.analysis, (0, set()))
-                fourier[definition.analysis] = (max(most, frames), band_sets | {definition.bands})
+                most, outputs = fourier.get(definition.analysis, (0, set()))
+                fourier[definition.analysis] = (max(most, frames), outputs | {definition.bands})
             elif definition.analysis:
                 constant_q[definition.analysis] = max(constant_q.get(definition.analysis, 0), frames)
-        for spectrum, (frames, band_sets) in fourier.items():
-            for bands, power in fourier_power(samples, spectrum, frames, band_sets).items():
+        for spectrum, (frames, outputs) in fourier.items():
+            for bands, power in fourier_power(samples, spectrum, frames, outputs).items():
                 self._power[spectrum, bands] = power
         for analysis, frames in constant_q.items():
             self._power[analysis, None] = constant_q_power(samples, analysis, frames)

@@ -1,4 +1,4 @@
-"""Inputs that are given, not heard: numbers, texts and pictures, which lie in a data set's metadata."""
+"""Inputs made of a data set's metadata, not of audio: numbers, texts, pictures and artists."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TableFeature(Feature, kind="table"):
     Attributes
     ----------
     columns
-        The metadata, in the order of the vector; a fact that is a vector itself contributes all of its numbers.
+        The metadata, in the order of the vector; a column of vectors contributes all of its numbers.
     width
         Numbers in all; it differs from the number of columns where some are vectors.
     scaling
@@ -38,7 +38,7 @@ class TableFeature(Feature, kind="table"):
     def problems(self) -> list[str]:
         found = []
         if not self.columns:
-            found.append("columns is empty: name at least one fact")
+            found.append("columns is empty: name at least one metadata column")
         if self.width and self.width < len(self.columns):
             found.append(f"width is {self.width} for {len(self.columns)} columns: each has at least one number")
         return found
@@ -58,7 +58,7 @@ class TokensFeature(Feature, kind="tokens"):
     Attributes
     ----------
     column
-        The fact that holds the texts.
+        The metadata column with the texts.
     vocabulary
         How many words may have a number of their own (n is at most that): the training split's most frequent.
     fewest
@@ -97,7 +97,7 @@ class PictureFeature(Feature, kind="picture"):
     Attributes
     ----------
     column
-        The fact that says where it lies: a path, or ``file#row`` for files that hold many.
+        The metadata column with its place: a path, or ``file#row`` for files that hold many.
     size
         Rows and columns; other sizes are resampled.
     """
@@ -122,7 +122,7 @@ class ArtistsFeature(Feature, kind="artists"):
     Attributes
     ----------
     column
-        The fact that lists, of each artist, the rows of its related artists (sorted by id), -1 where there are fewer.
+        The metadata column with the rows of each artist's related artists (sorted by id), -1 where there are fewer.
     artists
         How many there are; filled in when the data is there.
     """
@@ -135,7 +135,7 @@ class ArtistsFeature(Feature, kind="artists"):
 
 
 class NamedFeature(Config):
-    """One input of several: the name that the model knows it by, and what it is."""
+    """One input of several, under the name that the model has for it."""
 
     name: str
     feature: Feature
@@ -153,7 +153,7 @@ class CompositeFeature(Feature, kind="several"):
                   if isinstance(p.feature, CompositeFeature)]  # fmt: skip
         return found or ([] if names else ["inputs is empty: name at least one"])
 
-    def parts(self) -> dict[str, Feature]:
+    def named_inputs(self) -> dict[str, Feature]:
         return {p.name: p.feature for p in self.inputs}
 
 
@@ -164,7 +164,7 @@ class TableScaling:
     Attributes
     ----------
     mean
-        What replaces an unknown value, where that is wanted.
+        Replaces unknown values where ``missing`` is ``"mean"``.
     """
 
     shift: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""Where the notes begin, from the onset strength.
+"""Onset times from the onset strength.
 
 The rule and its settings are those of ``librosa.onset.onset_detect``. Written out, because librosa's own is a numba
 gufunc compiled into a cache that all processes share: two that compile it at the same time leave a cache from which
@@ -34,7 +34,7 @@ def pick_onsets(strength: FloatArray) -> npt.NDArray[np.int64]:
     Notes
     -----
     S. Böck, F. Krebs, M. Schedl, "Evaluating the online capabilities of onset detection methods", ISMIR 2012. A frame
-    is an onset if it is no lower than the one before, lies clearly above the mean around it, and not directly after
+    is an onset if it is no lower than the one before, is clearly above the mean around it, and does not directly follow
     another onset.
     """
     scaled = np.asarray(strength, dtype=np.float64)

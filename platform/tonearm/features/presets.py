@@ -75,7 +75,7 @@ def as_representation(feature: str | Representation) -> Representation:
 
 
 def display_name(feature: Representation) -> str:
-    """What a person would call it: the name it is known under, or its kind and what is changed in it."""
+    """Display name: that of the preset, or the kind and the changed fields."""
     return next((name for name, config in PRESETS.items() if config == feature), feature.brief())
 
 

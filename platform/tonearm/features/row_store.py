@@ -1,4 +1,4 @@
-"""Small facts about tracks beside the feature stores, keyed as these are: fingerprints, descriptors.
+"""Rows by track key, stored next to the feature stores: fingerprints and descriptors.
 
 A table is a folder of Parquet files, each written whole by one worker; a track's last row counts.
 """
@@ -47,8 +47,8 @@ def read_rows(root: str, table: str, keys: Iterable[str] | None = None) -> dict[
     StoreError
         If a file of it is damaged.
     """
-    wanted = None if keys is None else set(keys)
-    return {k: row for k, row in _read(root, table).items() if wanted is None or k in wanted}
+    chosen = None if keys is None else set(keys)
+    return {k: row for k, row in _read(root, table).items() if chosen is None or k in chosen}
 
 
 def _read(root: str, table: str, columns: list[str] | None = None) -> dict[str, dict[str, Any]]:

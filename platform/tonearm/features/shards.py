@@ -1,4 +1,4 @@
-"""Writing a store: one part at a time, by the worker that computed it."""
+"""Writer of a feature store: one shard at a time, by the worker that computed it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tonearm.core import storage
 from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.computed import ComputedClip
-from tonearm.features.normalisation import ClipStatistics, Float16Array, half_precision
+from tonearm.features.normalisation import half_precision
 from tonearm.features.store import index_schema
 
 HEADER_BYTES = 128  # of a one-dimensional .npy, whatever its length
@@ -48,13 +48,7 @@ class ShardWriter:
             ``too_loud`` if a value is beyond what float16 holds, ``not_finite`` if one is not finite.
         """
         half = half_precision(computed.values)  # before the statistics, which would warn of an infinity
-        self._append(key, half, computed.statistics())
-
-    def add_values(self, key: str, values: FloatArray, stats: ClipStatistics) -> None:
-        """:meth:`add` for values of shape (freq_bins, frames) or (2, freq_bins, frames) and their statistics."""
-        self._append(key, half_precision(values), stats)
-
-    def _append(self, key: str, half: Float16Array, stats: ClipStatistics) -> None:
+        stats = computed.statistics()
         clip = self._rows[-1]["clip"] + 1 if self._rows and self._rows[-1]["key"] == key else 0
         self._file.write(half.data)
         self._digests.append(digest(key, clip, half.tobytes()))
@@ -111,6 +105,6 @@ class ShardWriter:
         return size + len(per_frame.getvalue()) + len(index.getvalue())
 
     def discard(self) -> None:
-        """Leave no trace."""
+        """Remove the unpublished file."""
         self._file.close()
         self._path.unlink(missing_ok=True)

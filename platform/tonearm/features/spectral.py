@@ -31,20 +31,20 @@ def _sparse(bands: MelBands) -> scipy.sparse.csr_array:
 
 
 def fourier_power(
-    samples: FloatArray, spectrum: Spectrum, frames: int, wanted: Collection[MelBands | None]
+    samples: FloatArray, spectrum: Spectrum, frames: int, outputs: Collection[MelBands | None]
 ) -> dict[MelBands | None, FloatArray]:
     """Power spectra, whole or summed into bands, of one transform.
 
-    Where only bands are wanted, the whole spectrogram never exists.
+    If only bands are asked for, the whole spectrogram is never held in memory.
 
     Parameters
     ----------
     samples
         float32 of shape (samples,).
     frames
-        Frames wanted, at most ``1 + samples // hop``; the analysis is centred and padded with zeros.
-    wanted
-        Bands; None is the whole spectrum.
+        Frames to compute, at most ``1 + samples // hop``; the analysis is centred and padded with zeros.
+    outputs
+        What to compute: bands, or None for the whole spectrum.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def fourier_power(
     padded = torch.from_numpy(np.pad(samples, (n_fft // 2, n_fft // 2)))
     framed = padded.unfold(0, n_fft, spectrum.hop)[:frames]
     hann = torch.from_numpy(window(spectrum))
-    out = {b: np.empty((b.n_mels if b else 1 + n_fft // 2, frames), dtype=np.float32) for b in wanted}
+    out = {b: np.empty((b.n_mels if b else 1 + n_fft // 2, frames), dtype=np.float32) for b in outputs}
     whole = out.get(None)
     banks = {b: _sparse(b) for b in out if b is not None}
     for start in range(0, frames, BLOCK):
@@ -82,7 +82,7 @@ def power_to_db(power: FloatArray, frames: int | None = None, overwrite: bool = 
     power
         float32 of shape (..., rows, all frames), C-contiguous.
     frames
-        Frames wanted; None is all.
+        Frames to return; None is all.
     overwrite
         Use the memory of ``power``.
 

@@ -3,12 +3,12 @@
 Layout of one store, a folder named by :meth:`Representation.store_name`::
 
     representation.json      the config
-    parts/<id>.npy           float16, unnormalised: clip after clip, each (planes, freq_bins, frames) in C order
+    parts/<id>.npy           a shard: float16, unnormalised, clip after clip, each (planes, freq_bins, frames)
     parts/<id>.frames.npy    float32 (2, n): mean and deviation of every frame of every clip
     parts/<id>.parquet       a row a clip: key, clip, frames, its places in both, mean and deviation of the whole
     index.parquet            the rows of all parts together, so that opening reads one file
 
-A part is complete when its Parquet file is there, which is written last; whatever else lies there is not read. So a
+A part is complete when its Parquet file is there, which is written last; any other file there is ignored. So a
 job killed at any moment loses only the parts it was writing, and an added track adds a part.
 """
 
@@ -151,7 +151,7 @@ class FeatureStore:
         """All clips of a track, as :meth:`read` gives them."""
         return [self.read(key, clip) for clip in range(self.clips(key))]
 
-    def scaling(self, keys: Iterable[str]) -> TrainingStatistics:
+    def training_statistics(self, keys: Iterable[str]) -> TrainingStatistics:
         """Mean and deviation of all values of these tracks, as stored statistics give them: nothing is read."""
         rows = [row for key in keys for row in self._of(key)]
         if not rows:

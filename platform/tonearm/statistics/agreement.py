@@ -1,4 +1,4 @@
-"""How alike two systems answer, whatever the truth: no labels are needed."""
+"""Agreement of two systems' predictions; no labels are needed."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def disagreement(first: np.ndarray, second: np.ndarray) -> float:
     ConfigError
         If shapes differ, there are no tracks, or values are not finite.
     """
-    return float(differing(first, second).mean())
+    return float(disagrees(first, second).mean())
 
 
-def differing(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def disagrees(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """1 for each track to which the two systems give different classes the largest value, else 0: float64 (tracks,).
 
     Parameters and errors are those of :func:`disagreement`.
@@ -35,7 +35,7 @@ def differing(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def kappa(first: np.ndarray, second: np.ndarray) -> float:
-    """Cohen's kappa of the classes that two systems answer: agreement beyond that of chance.
+    """Cohen's kappa of the classes that two systems predict: agreement beyond that of chance.
 
     Parameters and errors are those of :func:`disagreement`.
 
@@ -43,7 +43,7 @@ def kappa(first: np.ndarray, second: np.ndarray) -> float:
     -------
     float
         1 if they always agree, 0 if as often as their frequencies of classes let expect, at least -1. NaN if both
-        answer one and the same class throughout: then chance agrees as well.
+        predict one and the same class throughout: then chance agrees as well.
 
     References
     ----------
@@ -51,7 +51,7 @@ def kappa(first: np.ndarray, second: np.ndarray) -> float:
     """
     first, second = _same_tracks(first, second)
     tracks, classes = first.shape
-    shares = [np.bincount(answers.argmax(axis=1), minlength=classes) / tracks for answers in (first, second)]
+    shares = [np.bincount(predictions.argmax(axis=1), minlength=classes) / tracks for predictions in (first, second)]
     expected = 1 - float(shares[0] @ shares[1])  # disagreement by chance
     return 1 - disagreement(first, second) / expected if expected > 0 else float("nan")
 
@@ -67,7 +67,7 @@ def divergence(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Returns
     -------
     float64 (tracks,)
-        Bits: 0 for the same, 1 for no class in common.
+        Bits: 0 for the same, 1 if they share no class.
 
     Raises
     ------
@@ -78,10 +78,10 @@ def divergence(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     ----------
     Lin 1991, *Divergence measures based on the Shannon entropy*.
     """
-    first, second = (_distributions(answers) for answers in _same_tracks(first, second))
+    first, second = (_distributions(predictions) for predictions in _same_tracks(first, second))
     middle = (first + second) / 2
     nats = (rel_entr(first, middle) + rel_entr(second, middle)).sum(axis=1) / 2
-    bits: np.ndarray = np.clip(nats / np.log(2), 0, 1)  # rounding leads a little beyond
+    bits: np.ndarray = np.clip(nats / np.log(2), 0, 1)  # rounding errors exceed the range
     return bits
 
 
@@ -98,12 +98,12 @@ def _same_tracks(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.
     return first, second
 
 
-def _distributions(answers: np.ndarray) -> np.ndarray:
-    if answers.min() < 0:
-        raise ConfigError(f"a prediction is {answers.min():g}: give probabilities, at least 0")
-    sums = answers.sum(axis=1, keepdims=True)
+def _distributions(predictions: np.ndarray) -> np.ndarray:
+    if predictions.min() < 0:
+        raise ConfigError(f"a prediction is {predictions.min():g}: give probabilities, at least 0")
+    sums = predictions.sum(axis=1, keepdims=True)
     empty = int((sums == 0).sum())
     if empty:
-        raise ConfigError(f"{empty} of {len(answers)} tracks have only zeros: give probabilities of classes")
-    shares: np.ndarray = answers / sums
+        raise ConfigError(f"{empty} of {len(predictions)} tracks have only zeros: give probabilities of classes")
+    shares: np.ndarray = predictions / sums
     return shares

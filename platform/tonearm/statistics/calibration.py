@@ -1,4 +1,4 @@
-"""Whether what a model says with 80 % confidence is right in 80 of 100 cases."""
+"""Calibration: whether predictions with 80 % confidence are right in 80 of 100 cases."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Reliability:
     Attributes
     ----------
     confidence
-        Mean stated probability of each bin, float64 (bins,); NaN where the bin is empty.
+        Mean predicted probability of each bin, float64 (bins,); NaN where the bin is empty.
     accuracy
-        Share that was so, float64 (bins,); NaN where the bin is empty.
+        Observed frequency of correct ones, float64 (bins,); NaN where the bin is empty.
     count
-        How many statements fell into each bin, int64 (bins,).
+        Predictions in each bin, int64 (bins,).
     edges
         Of the bins, float64 (bins + 1,) from 0 to 1.
     error
@@ -28,7 +28,7 @@ class Reliability:
     worst
         Maximum calibration error: the largest gap of a bin that is not empty, 0..1.
     brier
-        Mean squared distance of the stated probabilities from 0 or 1, which needs no bins.
+        Mean squared distance of the predicted probabilities from 0 or 1, which needs no bins.
     """
 
     confidence: np.ndarray
@@ -41,14 +41,14 @@ class Reliability:
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int = 10) -> Reliability:
-    """Compare stated probabilities with what came true, in bins of equal width.
+    """Compare predicted probabilities with observed frequencies, in bins of equal width.
 
     Parameters
     ----------
     confidence
-        Stated probabilities (statements,), within 0..1. A bin holds its upper edge, the first one 0 as well.
+        Predicted probabilities (predictions,), within 0..1. A bin holds its upper edge, the first one 0 as well.
     correct
-        Whether it was so (statements,), bool or 0 and 1.
+        Whether each was correct (predictions,), bool or 0 and 1.
     bins
         How many, at least 1.
 
@@ -67,14 +67,14 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int = 10) -> 
     if confidence.ndim != 1 or confidence.shape != correct.shape or not len(confidence):
         raise ConfigError(
             f"confidences of shape {confidence.shape} and outcomes of shape {correct.shape}: give one of each for "
-            "every statement, and at least one"
+            "every prediction, and at least one"
         )
     outside = confidence[~((confidence >= 0) & (confidence <= 1))]
     if len(outside):
         raise ConfigError(f"a confidence is {outside[0]}: give probabilities, within 0 and 1")
     unclear = correct[(correct != 0) & (correct != 1)]
     if len(unclear):
-        raise ConfigError(f"an outcome is {unclear[0]}: give 1 for what was so and 0 for what was not")
+        raise ConfigError(f"an outcome is {unclear[0]}: give 1 for correct and 0 for not")
     edges = np.linspace(0, 1, bins + 1)
     place = np.maximum(np.searchsorted(edges, confidence, side="left") - 1, 0)
     count = np.bincount(place, minlength=bins)

@@ -1,7 +1,7 @@
-"""By how much one system is better than another on the same tracks, which come in groups: bootstrap intervals.
+"""Difference of two systems on the same tracks, which come in groups: bootstrap intervals.
 
-Tracks of one artist are no independent draws: groups are drawn whole. What would come of training once more is another
-source of chance, and added by :func:`with_seed_variance`.
+Tracks of one artist are no independent draws: groups are drawn whole. Training again with another seed is a second
+source of variance, which :func:`with_seed_variance` adds.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Difference:
     low, high
         Ends of its confidence interval.
     p
-        Two-sided, above 0: at most 1 - confidence exactly where the interval of that confidence excludes 0.
+        Two-sided p value, above 0: at most 1 - confidence exactly if the interval of that confidence excludes 0.
     clusters
         How many groups were drawn from.
-    error, freedom
+    error, degrees_of_freedom
         The standard error, and its degrees of freedom.
     """
 
@@ -45,9 +45,9 @@ class Difference:
     p: float
     clusters: int
     error: float = math.nan
-    freedom: float = math.nan
+    degrees_of_freedom: float = math.nan
 
-    def detectable(self, comparisons: int = 1, level: float = 0.05, power: float = 0.8) -> float:
+    def detectable_difference(self, comparisons: int = 1, level: float = 0.05, power: float = 0.8) -> float:
         """The true difference that a test with this standard error finds in a share of ``power`` of all cases.
 
         Parameters
@@ -55,7 +55,7 @@ class Difference:
         comparisons
             In the family: each is tested at ``level`` / ``comparisons``.
         """
-        needed = stdtrit(self.freedom, 1 - level / comparisons / 2) + stdtrit(self.freedom, power)
+        needed = stdtrit(self.degrees_of_freedom, 1 - level / comparisons / 2) + stdtrit(self.degrees_of_freedom, power)
         return float(needed * self.error)
 
 
@@ -94,7 +94,7 @@ def mean_difference(
     ----------
     Hesterberg 2015, *What Teachers Should Know About the Bootstrap*, on the expanded percentile interval.
     """
-    differences, place = paired(first, second, groups)
+    differences, place = paired_differences(first, second, groups)
     clusters = _check_bootstrap(groups, confidence, resamples)
     sums, counts = np.bincount(place, differences), np.bincount(place)
     rng = np.random.default_rng(derive_seed("mean difference", seed, clusters))
@@ -141,7 +141,7 @@ def paired_bootstrap(
 def with_seed_variance(
     difference: Difference, parts: Sequence[tuple[float, float]], confidence: float = 0.95
 ) -> Difference:
-    """The same with the luck of training: how it would move with other tracks and with other seeds.
+    """The difference with the variance between seeds added: how it varies with other tracks and with other seeds.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def with_seed_variance(
     added = [(variance, freedom) for variance, freedom in parts if variance > 0]
     if not added:
         return difference
-    each = [(difference.error**2, difference.freedom), *added]
+    each = [(difference.error**2, difference.degrees_of_freedom), *added]
     total = sum(variance for variance, _ in each)
     freedom = total**2 / sum(variance**2 / own for variance, own in each)
     error = math.sqrt(total)
@@ -188,14 +188,14 @@ def _expanded_percentile(value: float, draws: np.ndarray, clusters: int, confide
     else:
         beyond = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
         p = 2 * float(stdtr(freedom, ndtri((1 + beyond) / (1 + len(draws))) / widening))
-        if not beyond:  # how far in the tail 0 lies these draws cannot tell, but their deviation can
+        if not beyond:  # too few draws to see how far in the tail 0 is: use their deviation
             p = min(p, normal)
         rank = int(tail / least)  # of the ordered draws, from 1
         low, high = np.sort(draws)[[rank - 1, len(draws) - rank]]
     return Difference(value, float(low), float(high), float(np.clip(p, SMALLEST_P_VALUE, 1)), clusters, error, freedom)
 
 
-def paired(first: np.ndarray, second: np.ndarray, groups: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def paired_differences(first: np.ndarray, second: np.ndarray, groups: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Differences first - second, float64 (tracks,), and the number of each track's group, from 0 (tracks,)."""
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if first.ndim != 1 or first.shape != second.shape or len(first) != len(groups):
@@ -217,7 +217,7 @@ def _check_bootstrap(groups: Sequence[str], confidence: float, resamples: int) -
     if clusters < 2:
         raise ConfigError(f"{clusters} group of {len(groups)} tracks: an interval needs at least two groups")
     if not 0 < confidence < 1:
-        raise ConfigError(f"confidence is {confidence}: it lies within 0 and 1, such as 0.95")
+        raise ConfigError(f"confidence is {confidence}: it must be within 0 and 1, such as 0.95")
     check_count("resamples", resamples)
     return clusters
 

@@ -1,4 +1,4 @@
-"""Statistics for experimenters."""
+"""Clustered bootstrap intervals."""
 
 from __future__ import annotations
 

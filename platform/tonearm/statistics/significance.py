@@ -1,4 +1,4 @@
-"""Whether one system is better than another on the same tracks, which come in groups, or by chance.
+"""Significance tests of two systems on the same tracks, which come in groups.
 
 Tracks of one artist are no independent draws: to count them as such finds differences that are not there. All tests
 here but McNemar's treat whole groups as the draws.
@@ -13,9 +13,9 @@ from scipy.special import bdtr, stdtr
 
 from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import derive_seed
-from tonearm.statistics.differences import SMALLEST_P_VALUE, block_sizes, check_count, paired
+from tonearm.statistics.differences import SMALLEST_P_VALUE, block_sizes, check_count, paired_differences
 
-MOST_GROUPS_ENUMERATED = 14  # 16 384 flips: about as dear as the default draws
+MOST_GROUPS_ENUMERATED = 14  # 16 384 flips: about as slow as the default draws
 ROUNDING = 1e-12  # of the sum of all differences: two sums that are this near to each other are equal
 FEWEST_DRAWS = 10_000
 ENOUGH_HITS = 40  # for a p value that is off by a sixth
@@ -40,18 +40,18 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """
     if min(only_first, only_second) < 0:
         raise ConfigError(f"{only_first} and {only_second} tracks: counts are at least 0")
-    differing = only_first + only_second
-    return min(1.0, 2 * float(bdtr(min(only_first, only_second), differing, 0.5))) if differing else 1.0
+    discordant = only_first + only_second
+    return min(1.0, 2 * float(bdtr(min(only_first, only_second), discordant, 0.5))) if discordant else 1.0
 
 
 def randomisation_test(
     first: np.ndarray, second: np.ndarray, groups: Sequence[str], draws: int = 10_000, seed: int = 0
 ) -> float:
-    """Whether two systems score alike: if so, which of the two a group's scores came from is a toss of a coin.
+    """Test that two systems score alike, by sign flips: then swapping the two scores of a whole group changes nothing.
 
-    Of at most :data:`MOST_GROUPS_ENUMERATED` groups that differ all tosses are tried, and where groups differ by
-    equal amounts the tosses are counted (with a group a track and scores of 0 and 1 that is McNemar's exact test);
-    else ``draws`` tosses are drawn, of which the first :data:`FEWEST_DRAWS` do where they tell p well enough.
+    For at most :data:`MOST_GROUPS_ENUMERATED` groups that differ all sign flips are enumerated, and where groups differ
+    by equal amounts they are counted (with a group a track and scores of 0 and 1 that is McNemar's exact test);
+    else ``draws`` of them are drawn, of which the first :data:`FEWEST_DRAWS` suffice where p is precise enough.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def randomisation_test(
     groups
         The group of each track: its scores change sides together.
     draws
-        Tosses of all groups' coins.
+        Sign flips of all groups to draw.
     seed
         Of the draws.
 
@@ -96,10 +96,10 @@ def randomisation_test(
 
 
 def _hits(rng: np.random.Generator, sums: np.ndarray, least: float, draws: int) -> int:
-    """Of so many tosses of all groups' coins, those whose sum is as far from 0 as ``least``."""
+    """How many of so many random sign flips of all groups have a sum as far from 0 as ``least``."""
     eights = np.pad(sums, (0, -len(sums) % 8)).reshape(-1, 8)
-    tosses = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
-    table = eights @ tosses.T  # (eights, 256): what each toss of eight coins swaps, looked up instead of summed anew
+    flips = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
+    table = eights @ flips.T  # (eights, 256): the sums of all flips of eight groups, looked up instead of summed anew
     hits = 0
     for rows in block_sizes(draws, len(eights)):
         drawn = rng.integers(0, 256, (rows, len(eights)), dtype=np.uint8)
@@ -110,7 +110,7 @@ def _hits(rng: np.random.Generator, sums: np.ndarray, least: float, draws: int) 
 
 def _sums_that_differ(first: np.ndarray, second: np.ndarray, groups: Sequence[str]) -> tuple[np.ndarray, float]:
     """The summed differences of the groups that differ, and what is a rounding error of them."""
-    differences, place = paired(first, second, groups)
+    differences, place = paired_differences(first, second, groups)
     rounding = float(ROUNDING * np.abs(differences).sum())
     sums = np.bincount(place, differences)
     return sums[np.abs(sums) > rounding], rounding
@@ -122,7 +122,7 @@ def groups_that_differ(first: np.ndarray, second: np.ndarray, groups: Sequence[s
 
 
 def enough_draws(comparisons: int) -> int:
-    """Tosses with which each of so many comparisons can be significant at 5 % after Holm's correction."""
+    """Draws with which each of so many comparisons can be significant at 5 % after Holm's correction."""
     return max(FEWEST_DRAWS, 40 * round(comparisons / 0.05))
 
 
@@ -132,7 +132,7 @@ def swap_test(
     """:func:`randomisation_test` of any metric: the systems' predictions are swapped for whole groups.
 
     All swaps are tried if ``draws`` are as many. Else, where no draw is as far from 0 as what was observed, p is that
-    of Student's t with the draws' deviation, so that few draws of a dear metric do for many comparisons.
+    of Student's t with the draws' deviation, so that few draws of a slow metric suffice for many comparisons.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def swap_test(
     groups
         The group of each track.
     draws
-        Tosses of all groups' coins.
+        Swaps of all groups to draw.
     seed
         Of the draws.
 
@@ -181,7 +181,7 @@ def swap_test(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P values of several tests, adjusted so that any false finding among them is as rare as one test promises.
+    """P values of several tests, adjusted by Holm's method for the family-wise error rate.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     p = np.asarray(p_values, dtype=np.float64)
     wrong = p[~((p >= 0) & (p <= 1))]
     if len(wrong):
-        raise ConfigError(f"a p value is {wrong[0]}: they lie within 0 and 1")
+        raise ConfigError(f"a p value is {wrong[0]}: they must be within 0 and 1")
     order = np.argsort(p, kind="stable")
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)

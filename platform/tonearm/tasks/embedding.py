@@ -49,7 +49,7 @@ class Embedding(Task, kind="embedding"):
     k: int = 10
 
     def problems(self) -> list[str]:
-        found = [] if self.target else ["task.target is empty: name a fact that is a vector"]
+        found = [] if self.target else ["task.target is empty: name a metadata column that is a vector"]
         return found if self.k >= 1 else [*found, f"task.k is {self.k}: look at 1 neighbour or more"]
 
     def names(self, truth: GroundTruth, classes: Sequence[str]) -> tuple[str, ...]:
@@ -68,7 +68,8 @@ class Embedding(Task, kind="embedding"):
         target = numbers(truth, self.target, vectors=True)
         if target.shape[1] != len(names):
             raise DatasetError(
-                f"the fact {self.target!r} has {target.shape[1]} dimensions, the model {len(names)}: train anew on it"
+                f"the metadata column {self.target!r} has {target.shape[1]} dimensions, the model {len(names)}: "
+                "train anew on it"
             )
         if self.loss_kind == "mse":
             return target

@@ -46,14 +46,16 @@ def metadata_values(truth: GroundTruth, fact: str, vectors: bool) -> FloatArray:
     """
     if fact not in truth.values:
         known = ", ".join(sorted(truth.values)) or "none"
-        raise DatasetError(f"no fact {fact!r} is known of these tracks: there are {known}")
+        raise DatasetError(f"no metadata column {fact!r} is known of these tracks: there are {known}")
     values = np.asarray(truth.values[fact])
     if values.dtype.kind not in "iufb":
-        raise DatasetError(f"the fact {fact!r} is text, not numbers: choose another target")
+        raise DatasetError(f"the metadata column {fact!r} is text, not numbers: choose another target")
     if values.ndim != (2 if vectors else 1):
         found = "a vector" if values.ndim > 1 else "one number"
         task = "regression" if vectors else "embedding"
-        raise DatasetError(f"the fact {fact!r} is {found} a track, {values.shape}: the task {task!r} learns those")
+        raise DatasetError(
+            f"the metadata column {fact!r} is {found} a track, {values.shape}: the task {task!r} learns those"
+        )
     return values.astype(np.float32)
 
 

@@ -62,7 +62,9 @@ class Regression(Task, kind="regression"):
     def problems(self) -> list[str]:
         found = []
         if not all(self.targets) or len(set(self.targets)) < len(self.targets):
-            found.append(f"task.target is {self.target!r}: name a fact, or several different ones separated by commas")
+            found.append(
+                f"task.target is {self.target!r}: name a metadata column, or several different ones separated by commas"
+            )
         if (self.low is None) != (self.high is None):
             found.append(f"task.low is {self.low} and task.high {self.high}: give both ends of the range or neither")
         elif not -math.inf < self.range[0] < self.range[1] < math.inf:

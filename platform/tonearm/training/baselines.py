@@ -51,7 +51,7 @@ class BaselineConfig(Config):
 
     def problems(self) -> list[str]:
         if not self.features and not self.columns:
-            return ["features and columns are both empty: name at least one representation or fact to learn from"]
+            return ["features and columns are both empty: name a representation or a metadata column to learn from"]
         if isinstance(self.task, Playlists):
             return ["a baseline gives probabilities, which are no fitness of each playlist by itself: use 'tabular'"]
         given = {"features": [f.store_name() for f in self.features], "columns": list(self.columns)}
@@ -84,8 +84,8 @@ def design_matrix(
     StoreError
         If a store, or a track in it, is missing.
     DatasetError
-        If there are no tracks; or a fact is missing, no number, infinite, or unknown (NaN) to an estimator that takes
-        no unknown values.
+        If there are no tracks; or a metadata column is missing, no number, infinite, or unknown (NaN) to an
+        estimator that takes no unknown values.
     """
     if not tracks:
         raise DatasetError("there are no tracks to make a design matrix of: name at least one")
@@ -109,20 +109,20 @@ def _fact(estimator: Estimator, track_ids: Sequence[str], column: str, metadata:
     """A column of these tracks, float64 (tracks, dim)."""
     values = metadata.of(track_ids, column)
     if values.dtype.kind not in "if":
-        raise DatasetError(f"the fact {column!r} is text: an estimator takes numbers, name another column")
+        raise DatasetError(f"the metadata column {column!r} is text: an estimator takes numbers, name another column")
     numbers = values.reshape(len(track_ids), -1).astype(np.float64)
     unknown = np.flatnonzero(np.isnan(numbers).any(axis=1))
     if len(unknown) and not estimator.takes_missing:
         raise DatasetError(
-            f"the fact {column!r} is unknown (NaN) for {len(unknown)} of {len(numbers)} tracks, e.g. "
+            f"the metadata column {column!r} is unknown (NaN) for {len(unknown)} of {len(numbers)} tracks, e.g. "
             f"{track_ids[unknown[0]]!r}, which {estimator.kind} cannot take: leave the column or these tracks out, or "
             "choose the estimator gradient_boosting"
         )
     infinite = np.flatnonzero((np.abs(numbers) > np.finfo(np.float32).max).any(axis=1))
     if len(infinite):
         raise DatasetError(
-            f"the fact {column!r} is beyond what float32 holds for {len(infinite)} of {len(numbers)} tracks, e.g. "
-            f"{track_ids[infinite[0]]!r}: mend it, or leave the column or these tracks out"
+            f"the metadata column {column!r} is beyond what float32 holds for {len(infinite)} of {len(numbers)} "
+            f"tracks, e.g. {track_ids[infinite[0]]!r}: mend it, or leave the column or these tracks out"
         )
     return numbers
 

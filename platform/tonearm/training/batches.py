@@ -110,7 +110,7 @@ class Batches:
         ordered = [t for split in self._tracks.values() for t in split]
         self.readers: dict[str, Reader] = {
             name: make_reader(feature, config, ordered, by_name.get(name), self.metadata)
-            for name, feature in config.feature.parts().items()
+            for name, feature in config.feature.named_inputs().items()
         }
         self._audio_reader = next((r for r in self.readers.values() if isinstance(r, StoreReader)), None)
         self._targets: dict[str, np.ndarray] = {}

@@ -114,7 +114,7 @@ def load_bundle(uri: str, allowed_modules: Collection[str] = ()) -> Bundle:
         network.load_state_dict(load(storage.read_bytes(storage.join(uri, WEIGHTS))))
         metrics = dict(description["metrics"])
         fitted = {str(name): _fitted(noted) for name, noted in description["fitted"].items()}
-        for name, feature in config.feature.parts().items():
+        for name, feature in config.feature.named_inputs().items():
             _require_fitted(name, feature, fitted.get(name))
     except damages as error:
         raise BundleError(f"the bundle at {uri} is damaged: {error}. Train or fetch it again") from error

@@ -121,7 +121,7 @@ class TrialConfig(Config):
         lengths = {(f.hop, f.sample_rate, f.input_spec(self.clip.seconds).frames) for f in audio_inputs.values()}
         if len(lengths) > 1:
             found.append("the representations differ in hop, sample rate or frames: windows would not be of one time")
-        if audio_inputs and len(audio_inputs) < len(self.feature.parts()):
+        if audio_inputs and len(audio_inputs) < len(self.feature.named_inputs()):
             found.append("audio and other inputs at once: a track has several windows of the one and one of the other")
         if found:
             return found
@@ -140,7 +140,7 @@ class TrialConfig(Config):
     @property
     def representations(self) -> dict[str, Representation]:
         """The inputs that are computed of audio, by name."""
-        return {name: f for name, f in self.feature.parts().items() if isinstance(f, Representation)}
+        return {name: f for name, f in self.feature.named_inputs().items() if isinstance(f, Representation)}
 
     def audio_inputs(self) -> dict[str, Representation]:
         """The inputs by name, of a model that needs nothing but audio.
@@ -150,7 +150,7 @@ class TrialConfig(Config):
         ConfigError
             If it needs something else.
         """
-        others = [f.kind for f in self.feature.parts().values() if not isinstance(f, Representation)]
+        others = [f.kind for f in self.feature.named_inputs().values() if not isinstance(f, Representation)]
         if others:
             raise ConfigError(f"the model takes {', '.join(sorted(set(others)))}: it cannot answer for audio alone")
         return self.representations
@@ -171,7 +171,9 @@ class TrialConfig(Config):
     @property
     def inputs(self) -> InputSpecs:
         """The shape of one example, or of each of its inputs by name."""
-        specs: dict[str, InputSpec] = {n: f.example_spec(self.window.frames) for n, f in self.feature.parts().items()}
+        specs: dict[str, InputSpec] = {
+            n: f.example_spec(self.window.frames) for n, f in self.feature.named_inputs().items()
+        }
         return specs.get("", specs)
 
     @property

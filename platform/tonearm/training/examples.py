@@ -46,7 +46,7 @@ def keep_usable_tracks(task: Task, feature: Feature | None, manifest: Manifest) 
         If a split would be empty.
     """
     known = task.known(truth_of(manifest.tracks, manifest.metadata))
-    for part in feature.parts().values() if feature else ():
+    for part in feature.named_inputs().values() if feature else ():
         known = known & has_input(part, manifest)
     kept = tuple(t for t, has in zip(manifest.tracks, known, strict=True) if has)
     notes = manifest.notes
@@ -194,7 +194,9 @@ def metadata_of_tracks(given: Metadata, tracks: Sequence[Track]) -> Metadata:
     for name in given:
         values = given.of(given.track_ids, name)
         if values.dtype.kind != "f":
-            raise DatasetError(f"the fact {name!r} holds no floating-point numbers: only such may be unknown")
+            raise DatasetError(
+                f"the metadata column {name!r} holds no floating-point numbers: only such may be unknown"
+            )
         rows = values[index]
         rows[index < 0] = np.nan
         columns[name] = rows

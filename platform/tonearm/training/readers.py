@@ -156,7 +156,7 @@ class StoreReader:
     @cached_property
     def fitted(self) -> TrainingStatistics:
         """Mean and deviation of the training split."""
-        return self.store.scaling(track_key(t.content, self.config.clip) for t in self._train)
+        return self.store.training_statistics(track_key(t.content, self.config.clip) for t in self._train)
 
     def key(self, track: Track) -> str:
         """What the track's values are stored under."""

@@ -175,7 +175,7 @@ def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:
     """Members that are trained as other models, or on other inputs, than the network on top of them wants."""
     if not isinstance(stage.config, TrialConfig):
         return [f"stage {stage.name!r} is no network: it has no members"] if stage.members else []
-    model, parts = stage.config.built_model, stage.config.feature.parts()
+    model, parts = stage.config.built_model, stage.config.feature.named_inputs()
     if not isinstance(model, TimeFreqConfig | GenreEnsembleConfig):
         members = f"stage {stage.name!r} has members {', '.join(stage.members)}, which a {model.kind} does not take"
         return [f"{members}: train it by a recipe without members"] if stage.members else []

@@ -48,7 +48,8 @@ class RelationExamples:
         self.related = metadata.of(self.artists, config.feature.column).astype(np.int64)
         if self.related.ndim != 2 or self.related.max() >= len(self.artists):
             raise DatasetError(
-                f"the fact {config.feature.column!r} must list rows of the {len(self.artists)} artists, -1 for none"
+                f"the metadata column {config.feature.column!r} must list rows of the {len(self.artists)} artists, "
+                "-1 for none"
             )
         self._some = np.flatnonzero((self.related >= 0).any(axis=1))
         if not len(self._some):

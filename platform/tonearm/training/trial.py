@@ -214,7 +214,7 @@ def load_members(network: Network, config: TrialConfig, names: Sequence[str]) ->
             except BundleError as error:
                 found.append(f"member {name!r}: {error}")
                 continue
-            part = config.feature.parts()[network.member_inputs[name] or ""]
+            part = config.feature.named_inputs()[network.member_inputs[name] or ""]
             checks = {
                 "is of another trial": bundle.config.signature() == member.trial,
                 "takes another input": (bundle.config.feature, bundle.config.window.frames)
