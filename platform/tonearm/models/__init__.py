@@ -10,6 +10,7 @@ from tonearm.models.albums import AlbumsConfig
 from tonearm.models.artist_table import ArtistTableConfig
 from tonearm.models.base import InputSpecs, ModelConfig, Network
 from tonearm.models.danceability import Spec2dConfig, Spec3dConfig, Wav1dConfig, Wav2dConfig
+from tonearm.models.fused_conditions import fused_execution
 from tonearm.models.lyrics import LyricsConfig
 from tonearm.models.playlist import PlaylistCnnConfig
 from tonearm.models.recurrent import LargeRnnConfig, RnnConfig
@@ -43,6 +44,7 @@ __all__ = [
     "Wav2dConfig",
     "count_parameters",
     "create",
+    "fused_execution",
 ]
 
 

@@ -8,21 +8,18 @@ backward computes again, row by row in the cache, what lay between. See :mod:`to
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from tonearm.core.errors import TrainingError
 from tonearm.models.blocks import same_length, same_padding
 from tonearm.models.execution import Workspace, over_batch
-from tonearm.models.kernels import LINE, SPAN, compiled
+from tonearm.models.kernels import compiled
 
 
 @dataclass(frozen=True)
@@ -66,29 +63,6 @@ class TrunkShape:
     def pooled(self, layer: int) -> bool:
         """Whether a pool follows layer 0 (the first), 1, ... (the separable ones)."""
         return 1 <= layer <= self.pools
-
-
-def is_supported(x: Tensor, weight: Tensor, stride: int, separable: int) -> bool:
-    """Whether the fused execution applies: float32 on a CPU, no gradient of the input, an axis that fits the scratch.
-
-    Elsewhere (a GPU, a machine without numba, autocast, tracing) the plain layers run.
-    """
-    return (
-        x.device.type == weight.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.float32
-        and not x.requires_grad
-        and x.shape[0] > 0
-        and same_length(x.shape[-1], stride) + 4 * (separable + LINE)
-        < SPAN  # a segment, the gap, and taps read beyond it
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and _has_numba()
-    )
-
-
-@cache
-def _has_numba() -> bool:
-    return importlib.util.find_spec("numba") is not None
 
 
 def _padded(x: Tensor, *multiples: int) -> Tensor:
@@ -229,48 +203,73 @@ class FusedTrunk(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        kernels, shape, layers, batch = compiled(), ctx.shape, ctx.layers, ctx.x.shape[0]
-        if not layers:
-            raise TrainingError("a second backward pass through one forward pass: call the network again instead")
-        n_long = len(shape.kernels)
-        parameters = [p.detach() for p in ctx.saved_tensors]
-        long, separable, flatten = parameters[:n_long], parameters[n_long + 2 : -1], parameters[-1]
+        with torch.no_grad():
+            found = _backward(ctx, gradients[0])
+        if torch.is_grad_enabled():  # they will be differentiated again, or may be
+            found = OnlyFirstDerivatives.apply(gradients[0], *ctx.saved_tensors, *found)  # type: ignore[no-untyped-call]
+        return (None, None, *found)
 
-        def fresh(layer: Normalised, across: int) -> tuple[Tensor, Tensor]:
-            channels, width = layer.raw.shape[1], layer.raw.shape[3]
-            return shape.workspace.take(batch, channels, across, width), torch.zeros(
-                batch, 2, channels, dtype=torch.float64
-            )
 
-        last, w = layers[-1], _rows(flatten)
-        g, sums = fresh(last, last.raw.shape[2])
-        dw = torch.empty(batch, *w.shape)
-        over_batch(kernels.flatten_backward, batch, last.raw, last.scale, last.shift, w, gradients[0].contiguous(), g,
-                   dw, sums)  # fmt: skip
-        found = [dw.sum(0).view_as(flatten)]  # from the last parameter to the first
-        for i in range(len(layers) - 1, 0, -1):
-            after, before, pooled = layers[i], layers[i - 1], shape.pooled(i - 1)
-            weight, bias, back = after.backward(sums)
-            depthwise, pointwise = separable[4 * i - 4], separable[4 * i - 3]
-            wd, wp, wp_t = _taps(depthwise), _matrix(pointwise), _matrix(pointwise.transpose(0, 1))
-            dwd, dwp = torch.zeros(batch, *wd.shape), torch.zeros(batch, *wp.shape)
-            dx, sums = fresh(before, after.raw.shape[2])
-            over_batch(kernels.separable_backward, batch, before.raw, pooled, before.scale, before.shift, shape.left,
-                       after.raw.shape[3] + shape.separable - 1, wd, _taps(depthwise.flatten(1).flip(1)), wp_t,
-                       *_whole(wp), *_whole(wp_t), shape.separable - 1, after.raw, shape.pooled(i), after.scale,
-                       after.shift, back, g, dx, dwd, dwp, sums)  # fmt: skip
-            dwp_sum, dwd_sum = dwp.sum(0)[: pointwise.shape[0], : pointwise.shape[1]], dwd.sum(0)[:, : shape.separable]
-            found += [bias, weight, dwp_sum.reshape(pointwise.shape), dwd_sum.reshape(depthwise.shape)]
-            shape.workspace.give(g, after.raw)
-            g = dx
-        first, taps = layers[0], ctx.taps
-        weight, bias, back = first.backward(sums)
-        dw = torch.zeros(batch, taps.rows, taps.taps * taps.channels)
-        over_batch(kernels.long_backward, batch, ctx.x, taps.starts, taps.stops, shape.stride, taps.left, first.raw,
-                   first.scale, first.shift, back, g, dw)  # fmt: skip
-        shape.workspace.give(g, first.raw)
-        ctx.layers = ()  # a second backward pass would read memory given back
-        found += [bias, weight, *reversed(taps.split(dw.sum(0), long))]
-        return (None, None, *reversed(found))
+def _backward(ctx: Any, gradient: Tensor) -> list[Tensor]:
+    kernels, shape, layers, batch = compiled(), ctx.shape, ctx.layers, ctx.x.shape[0]
+    if not layers:
+        raise TrainingError(
+            "a second backward pass through one forward pass: call the network again instead, or call it within "
+            "tonearm.models.fused_execution(False)"
+        )
+    n_long = len(shape.kernels)
+    parameters = [p.detach() for p in ctx.saved_tensors]
+    long, separable, flatten = parameters[:n_long], parameters[n_long + 2 : -1], parameters[-1]
+
+    def fresh(layer: Normalised, across: int) -> tuple[Tensor, Tensor]:
+        channels, width = layer.raw.shape[1], layer.raw.shape[3]
+        return shape.workspace.take(batch, channels, across, width), torch.zeros(
+            batch, 2, channels, dtype=torch.float64
+        )
+
+    last, w = layers[-1], _rows(flatten)
+    g, sums = fresh(last, last.raw.shape[2])
+    dw = torch.empty(batch, *w.shape)
+    over_batch(kernels.flatten_backward, batch, last.raw, last.scale, last.shift, w, gradient.contiguous(), g,
+               dw, sums)  # fmt: skip
+    found = [dw.sum(0).view_as(flatten)]  # from the last parameter to the first
+    for i in range(len(layers) - 1, 0, -1):
+        after, before, pooled = layers[i], layers[i - 1], shape.pooled(i - 1)
+        weight, bias, back = after.backward(sums)
+        depthwise, pointwise = separable[4 * i - 4], separable[4 * i - 3]
+        wd, wp, wp_t = _taps(depthwise), _matrix(pointwise), _matrix(pointwise.transpose(0, 1))
+        dwd, dwp = torch.zeros(batch, *wd.shape), torch.zeros(batch, *wp.shape)
+        dx, sums = fresh(before, after.raw.shape[2])
+        over_batch(kernels.separable_backward, batch, before.raw, pooled, before.scale, before.shift, shape.left,
+                   after.raw.shape[3] + shape.separable - 1, wd, _taps(depthwise.flatten(1).flip(1)), wp_t,
+                   *_whole(wp), *_whole(wp_t), shape.separable - 1, after.raw, shape.pooled(i), after.scale,
+                   after.shift, back, g, dx, dwd, dwp, sums)  # fmt: skip
+        dwp_sum, dwd_sum = dwp.sum(0)[: pointwise.shape[0], : pointwise.shape[1]], dwd.sum(0)[:, : shape.separable]
+        found += [bias, weight, dwp_sum.reshape(pointwise.shape), dwd_sum.reshape(depthwise.shape)]
+        shape.workspace.give(g, after.raw)
+        g = dx
+    first, taps = layers[0], ctx.taps
+    weight, bias, back = first.backward(sums)
+    dw = torch.zeros(batch, taps.rows, taps.taps * taps.channels)
+    over_batch(kernels.long_backward, batch, ctx.x, taps.starts, taps.stops, shape.stride, taps.left, first.raw,
+               first.scale, first.shift, back, g, dw)  # fmt: skip
+    shape.workspace.give(g, first.raw)
+    ctx.layers = ()  # a second backward pass would read memory given back
+    found += [bias, weight, *reversed(taps.split(dw.sum(0), long))]
+    return found[::-1]
+
+
+class OnlyFirstDerivatives(torch.autograd.Function):
+    """Gradients as they are, of which the derivative says where to get it: the kernels have none."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, *parameters_and_found: Tensor) -> Any:
+        return tuple(t.clone() for t in parameters_and_found[len(parameters_and_found) // 2 :])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        raise TrainingError(
+            "the fused execution of Time and Freq has no second derivatives: call the network within "
+            "tonearm.models.fused_execution(False)"
+        )

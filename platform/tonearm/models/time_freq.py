@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tonearm.core.errors import TrainingError
 from tonearm.core.types import InputSpec
-from tonearm.models import fused
+from tonearm.models import fused, fused_conditions
 from tonearm.models.base import Network
 from tonearm.models.blocks import (
     Padding,
@@ -193,6 +193,11 @@ class LongKernelDimensions:
         return None
 
 
+def is_overridden(instance: object, base: type, name: str) -> bool:
+    """Whether an instance has another method than the class that defines it."""
+    return getattr(getattr(instance, name), "__func__", None) is not getattr(base, name)
+
+
 class LongKernelNetwork(PooledNetwork):
     """Parallel long kernels, separable layers with pools between, a flattening layer, an average and a dense layer."""
 
@@ -206,6 +211,7 @@ class LongKernelNetwork(PooledNetwork):
         kernel = plan.oriented(plan.separable_length)
         self.separable = nn.ModuleList(Separable(i, o, kernel, plan.padding) for i, o in pairwise(sizes[:-1]))
         self.flatten = Separable(sizes[-2], sizes[-1], plan.oriented(1, plan.flatten), "valid")
+        self.built_geometry = fused_conditions.geometry(self.trunk_layers())
 
     def long_layer(self, x: Tensor) -> Tensor:
         """The first layer's convolutions side by side, before its normalisation."""
@@ -226,10 +232,22 @@ class LongKernelNetwork(PooledNetwork):
         if shape_mismatch:
             raise TrainingError(f"{shape_mismatch}: give windows of the shape that it learnt from")
         along = x if plan.along == "time" else x.transpose(2, 3)
-        if plan.pool_along or not fused.is_supported(along, self.classifier.weight, plan.stride, plan.separable_length):
+        if not self.is_fused(along):
             return self.plain_features(x)
         maps = self.trunk_output(along).unsqueeze(2)
-        return F.relu(self.flatten.norm(self.flatten.pointwise(maps)), inplace=True)
+        return F.relu(self.flatten.norm(self.flatten.pointwise(maps)))
+
+    def is_fused(self, along: Tensor) -> bool:
+        """Whether the fused execution can take the place of the layers for a batch, unnoticed."""
+        plan, layers = self.plan, self.trunk_layers()
+        return (
+            not plan.pool_along
+            and fused_conditions.is_allowed()
+            and fused_conditions.is_supported(along, plan.stride, plan.separable_length)
+            and fused_conditions.are_untouched(layers, self.training)
+            and fused_conditions.geometry(layers) == self.built_geometry
+            and not any(is_overridden(self, LongKernelNetwork, name) for name in ("plain_features", "long_layer"))
+        )
 
     def trunk_output(self, along: Tensor) -> Tensor:
         """The fused execution up to the flattening layer's depthwise part: (batch, channels, along)."""
@@ -237,13 +255,16 @@ class LongKernelNetwork(PooledNetwork):
         return maps
 
     def plain_features(self, x: Tensor) -> Tensor:
-        """The layers one after the other: on a GPU, and wherever else the fused execution does not apply."""
-        x = F.relu(self.long_norm(self.long_layer(x)), inplace=True)
+        """The layers one after the other: on a GPU, and wherever else the fused execution does not apply.
+
+        Nothing is rectified in place: hooks keep what a layer gave.
+        """
+        x = F.relu(self.long_norm(self.long_layer(x)))
         pool = self.plan.oriented(2, 1) if self.plan.pool_along else self.plan.oriented(1, 2)
         for i, layer in enumerate(self.separable):
             x = layer(x)
-            x = F.relu(max_pool_same(x, pool, pool) if i < self.plan.pools else x, inplace=True)
-        return F.relu(self.flatten(x), inplace=True)
+            x = F.relu(max_pool_same(x, pool, pool) if i < self.plan.pools else x)
+        return F.relu(self.flatten(x))
 
     def fused_shape(self) -> fused.TrunkShape:
         """What the fused execution must know beside the weights."""
@@ -260,6 +281,11 @@ class LongKernelNetwork(PooledNetwork):
         for layer in self.separable_layers():
             found += [layer.depthwise.weight, layer.pointwise.weight, layer.norm.weight, layer.norm.bias]
         return [*found, self.flatten.depthwise.weight]
+
+    def trunk_layers(self) -> list[nn.Module]:
+        """The modules that the fused execution stands for, from the input on."""
+        separable = [*self.separable, self.flatten]
+        return [*self.long, self.long_norm, *separable, *(part for layer in separable for part in layer.children())]
 
     def separable_layers(self) -> list[Separable]:
         """The separable layers but for the flattening one."""
