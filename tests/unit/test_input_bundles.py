@@ -37,7 +37,7 @@ from tonearm.training.batches import Batches, Examples
 from tonearm.training.bundle import Bundle, build_network, load_bundle, save_bundle
 from tonearm.training.config import TrialConfig
 from tonearm.training.examples import make_examples
-from tonearm.training.fit import predict_split
+from tonearm.training.logits import predict_split
 
 Made = tuple[TrialConfig, Examples]
 TRACKS = toy_tracks(3)

@@ -21,7 +21,7 @@ from tonearm.models.stacked import StackedNetwork
 from tonearm.training.batches import Batches
 from tonearm.training.bundle import Bundle, build_network, load_bundle, save_bundle
 from tonearm.training.config import Member, TrialConfig
-from tonearm.training.fit import predict_split
+from tonearm.training.logits import predict_split
 from tonearm.training.trial import TrialFolder, load_members, run_trial
 
 TIME, FREQ = TimeConfig(**SMALL_MEMBER), FreqConfig(**SMALL_MEMBER)

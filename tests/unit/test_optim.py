@@ -203,6 +203,11 @@ def test_bfloat16_computes_the_network_in_it_and_keeps_weights_and_evaluation_as
     assert reports[0].metrics["train_loss"] != plain[0].metrics["train_loss"]
 
 
+def test_tf32_on_a_cpu_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"optim\.precision is 'tf32' on cpu: it needs a GPU; .* 'float32'"):
+        next(fit(Line(1.0), SQUARES, Points(*POINTS), OptimConfig(precision="tf32")))
+
+
 def test_float16_on_a_cpu_is_refused() -> None:
     optim = OptimConfig(precision="float16")
     with pytest.raises(ConfigError, match=r"optim\.precision is 'float16' on cpu: it needs a GPU; .* 'bfloat16'"):
@@ -266,7 +271,7 @@ def test_frozen_batch_normalisation_does_not_ask_for_larger_batches() -> None:
         ({"accumulate": 0}, r"optim\.accumulate is 0: at least one batch makes a step"),
         ({"optimizer": "adagrad"}, r"'adagrad' is none of 'adam', 'adamw', 'sgd'"),
         ({"schedule": "linear"}, r"'linear' is none of 'constant', 'cosine', 'exponential', 'staircase', 'plateau'"),
-        ({"precision": "float64"}, r"'float64' is none of 'float32', 'bfloat16', 'float16'"),
+        ({"precision": "float64"}, r"'float64' is none of 'float32', 'tf32', 'bfloat16', 'float16'"),
         ({"sampling": "some"}, r"'some' is none of 'all', 'balanced'"),
     ],
     ids=str,

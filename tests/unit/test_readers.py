@@ -21,7 +21,7 @@ from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.models.base import WINDOWS_AT_ONCE, Inputs, Network, one_input
 from tonearm.training.batches import Batches
 from tonearm.training.config import TrialConfig
-from tonearm.training.fit import predict_split
+from tonearm.training.logits import predict_split
 
 FINE = Mel(n_mels=32, n_fft=512, hop=256, frames=None, normalisation="none")
 COARSE = FINE.replace({"n_mels": 20})

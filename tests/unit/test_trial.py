@@ -22,7 +22,7 @@ from tonearm.tasks import Embedding, MultiLabel, Regression, SingleLabel, Task
 from tonearm.training import trial as trial_module
 from tonearm.training.batches import Batches, truth_of
 from tonearm.training.bundle import load_bundle
-from tonearm.training.fit import predict_split
+from tonearm.training.logits import predict_split
 from tonearm.training.predictions import TrackPredictions, read_predictions, write_predictions
 from tonearm.training.trial import TrialFolder, run_trial, score_test, track_predictions
 

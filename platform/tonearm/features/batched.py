@@ -14,6 +14,7 @@ import torch
 
 from tonearm.audio.decode import Layout
 from tonearm.core.errors import ConfigError
+from tonearm.core.precision import float32_products
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features.base import Representation
 from tonearm.features.computed import ComputedClip, check_fits, total_and_kept_frames
@@ -61,24 +62,13 @@ def extract_batch(
     by_layout: dict[Layout, list[int]] = defaultdict(list)
     for i, config in enumerate(features):
         by_layout[config.layout].append(i)
-    with torch.inference_mode(), _full_precision():
+    with torch.inference_mode(), float32_products():  # TF32 would cost some tenths of a decibel
         for layout, indices in by_layout.items():
             batch = _Batch([clip[layout] for clip in clips], place)
             for i in indices:
                 for row, computed in zip(found, batch.compute(features[i]), strict=True):
                     row[i] = computed
     return [[c for c in row if c is not None] for row in found]
-
-
-class _full_precision:  # noqa: N801  reads as the statement it is
-    """Matrix products in float32: TF32 would cost some tenths of a decibel."""
-
-    def __enter__(self) -> None:
-        self._was = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("highest")
-
-    def __exit__(self, *error: object) -> None:
-        torch.set_float32_matmul_precision(self._was)
 
 
 def _device(name: str) -> torch.device:

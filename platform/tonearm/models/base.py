@@ -23,11 +23,11 @@ InputSpecs = InputSpec | Mapping[str, InputSpec]
 WINDOWS_AT_ONCE = 64  # a whole track of an hour has hundreds, whose activations would take gigabytes
 
 
-def in_chunks(call: Callable[[Inputs], Tensor], windows: Inputs) -> Tensor:
-    """What ``call`` gives for windows (windows, ...), some at a time; for evaluation, where they are independent."""
+def in_chunks(call: Callable[[Inputs], Tensor], windows: Inputs, size: int = WINDOWS_AT_ONCE) -> Tensor:
+    """What ``call`` gives for windows (windows, ...), ``size`` at a time: for evaluation, where they do not mix."""
     if isinstance(windows, Tensor):
-        return torch.cat([call(part) for part in torch.split(windows, WINDOWS_AT_ONCE)])
-    parts = {name: torch.split(values, WINDOWS_AT_ONCE) for name, values in windows.items()}
+        return torch.cat([call(part) for part in torch.split(windows, size)])
+    parts = {name: torch.split(values, size) for name, values in windows.items()}
     count = len(next(iter(parts.values())))
     return torch.cat([call({name: split[i] for name, split in parts.items()}) for i in range(count)])
 

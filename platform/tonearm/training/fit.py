@@ -9,17 +9,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from tonearm.core.errors import ConfigError, TrainingError
+from tonearm.core.precision import float32_products
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
-from tonearm.datasets.manifest import Split
-from tonearm.models.base import Inputs, Network, in_chunks
+from tonearm.models.base import Network
 from tonearm.tasks.base import Task
 from tonearm.training.batches import Batch, Examples
+from tonearm.training.logits import on_device, predict_split, windows_at_once
+from tonearm.training.losses import LossSum, batch_loss, losses_at_once
 from tonearm.training.optim import OptimConfig, Round, Schedule, build_optimizer
+from tonearm.training.prefetch import pinned_batch, prefetched
 
 State = dict[str, Any]
 
@@ -58,27 +60,6 @@ class _TrainingProgress:
     epoch_of_round: int = 0
     waited: int = 0
     best: dict[str, float] | None = None
-
-
-def predict_split(model: Network, task: Task, examples: Examples, split: Split, device: str = "cpu") -> FloatArray:
-    """Track predictions (tracks, outputs) of a split, from its tracks' windows."""
-    return np.concatenate([task.pool(logits) for logits in window_logits(model, examples, split, device)])
-
-
-def window_logits(model: Network, examples: Examples, split: Split, device: str = "cpu") -> Iterator[FloatArray]:
-    """Logits (tracks, windows, outputs) of a split's tracks, some tracks at a time, in their order."""
-    model.eval()
-    for inputs, each in examples.evaluation(split):
-        with torch.inference_mode():
-            logits = in_chunks(model, on_device(inputs, device)).float().cpu().numpy()
-        yield logits.reshape(-1, each, *logits.shape[1:])
-
-
-def on_device(inputs: Inputs, device: str) -> Inputs:
-    """Examples where the network is."""
-    if isinstance(inputs, torch.Tensor):
-        return inputs.to(device, non_blocking=True)
-    return {name: values.to(device, non_blocking=True) for name, values in inputs.items()}
 
 
 def fit(
@@ -130,7 +111,7 @@ class _TrainingLoop:
         self.optimizer, self.schedule = build_optimizer(model, optim), Schedule(optim)
         self.scaler = torch.amp.grad_scaler.GradScaler(device, enabled=optim.precision == "float16")
         self.progress = _TrainingProgress()
-        self._last: Batch | None = None
+        self.losses = LossSum(losses_at_once(device))
         self.best_weights = copy.deepcopy(model.state_dict())
         weights = task.weights(examples.targets("train"), len(examples.classes))
         self.weights = weights if weights is None else weights.to(device)
@@ -150,8 +131,8 @@ class _TrainingLoop:
     def state(self) -> State:
         """All that is needed to come back here; nothing in it changes later."""
         return {
-            "model": copy.deepcopy(self.model.state_dict()),
-            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "model": _kept(self.model.state_dict()),
+            "optimizer": _kept(self.optimizer.state_dict()),
             "scaler": self.scaler.state_dict(),
             "progress": {**asdict(self.progress), "best": dict(self.progress.best or {}) or None},
             "schedule": {"factor": self.schedule.factor, "waited": self.schedule.waited},
@@ -174,8 +155,10 @@ class _TrainingLoop:
         at.epoch += 1
         # Chance depends on the epoch, not on what came before it.
         torch.manual_seed(derive_seed("dropout", self.seed, at.epoch))
-        loss = self._train(this)
-        predictions = predict_split(self.model, self.task, self.examples, "validation", self.device)
+        with float32_products(tf32=self.optim.precision == "tf32"):
+            loss = self._train(this)
+        at_once = windows_at_once(this.batch_size or self.optim.batch_size, self.device)
+        predictions = predict_split(self.model, self.task, self.examples, "validation", self.device, at_once)
         scores = self.task.metrics(predictions, self.examples.targets("validation"), self.examples.groups("validation"))
         improved = self.task.better(scores, at.best)
         if improved:
@@ -202,49 +185,39 @@ class _TrainingLoop:
                 "training split: give it more tracks"
             )
         steps = math.ceil(batches / self.optim.accumulate)
-        losses, seen, examples = 0.0, 0, 0  # examples: of the step that is being collected
+        self.losses.begin(self.progress.epoch)
+        examples = 0  # of the step that is being collected
         first = self.progress.epoch_of_round * steps
-        for i, batch in enumerate(self.examples.train(self.progress.epoch, size, self.least)):
+        made = self.examples.train(self.progress.epoch, size, self.least)
+        for i, batch in enumerate(prefetched(made, self.device, pinned_batch)):
             step = first + i // self.optim.accumulate
             if i % self.optim.accumulate == 0:
                 rate = self.schedule.rate(this.lr, step, steps)
                 for group in self.optimizer.param_groups:
                     group["lr"] = rate
                 self.optimizer.zero_grad(set_to_none=True)
-            value, size_here = self._backward(batch, step, rate), len(batch.track_ids)
-            losses, seen, examples = losses + value * size_here, seen + size_here, examples + size_here
+            self._backward(batch, step, rate)
+            examples += len(batch.track_ids)
             if (i + 1) % self.optim.accumulate == 0 or i + 1 == batches:
                 self._step(examples)
                 examples = 0
+        mean = self.losses.mean()
         if not all(bool(p.isfinite().all()) for p in self.model.parameters() if p.requires_grad):
-            raise self._diverged("the weights are not finite after the step", batch, step, rate)
-        return losses / seen
+            raise self.losses.diverged("the weights are not finite after the step", batch.track_ids, step, rate)
+        return mean
 
-    def _backward(self, batch: Batch, step: int, rate: float) -> float:
-        """Add a batch's gradient to those of the others that make a step; returns its loss."""
-        with torch.autocast(self.device, PRECISIONS[self.optim.precision], self.optim.precision != "float32"):
+    def _backward(self, batch: Batch, step: int, rate: float) -> None:
+        """Add a batch's gradient to those of the others that make a step."""
+        mixed = MIXED_PRECISIONS.get(self.optim.precision)
+        with torch.autocast(self.device, mixed, mixed is not None):
             logits = self.model(on_device(batch.inputs, self.device))
         loss = batch_loss(self.task, logits.float(), batch, self.weights)
         penalty = self.model.penalty()
         total = loss if penalty is None else loss + penalty
-        value = float(loss.detach())
-        if not math.isfinite(value if penalty is None else float(total.detach())):
-            raise self._diverged(f"the loss is {value}", batch, step, rate)
-        self._last = batch
+        self.losses.add(loss.detach(), total.detach(), batch.track_ids, step, rate)
         # Of several batches a step each example counts alike, also those of a smaller last batch.
         share = len(batch.track_ids) if self.optim.accumulate > 1 else 1
         self.scaler.scale(total * share).backward()  # type: ignore[no-untyped-call]
-        return value
-
-    def _diverged(self, what: str, batch: Batch, step: int, rate: float) -> TrainingError:
-        """The error that names step, rate and tracks; the step before may be the one that spoilt the weights."""
-        before = "" if self._last is None or self._last is batch else (
-            f"; of the step before {', '.join(self._last.track_ids)}"
-        )  # fmt: skip
-        return TrainingError(
-            f"{what} at step {step} of epoch {self.progress.epoch} (counted in its round), learning rate {rate:g}, "
-            f"tracks {', '.join(batch.track_ids)}{before}: lower the rate, or look at these tracks"
-        )
 
     def _step(self, examples: int) -> None:
         """Change the weights by the gradients that were added up, of so many examples."""
@@ -259,19 +232,16 @@ class _TrainingLoop:
         self.scaler.update()
 
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+MIXED_PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def batch_loss(task: Task, logits: torch.Tensor, batch: Batch, weights: torch.Tensor | None = None) -> torch.Tensor:
-    """The task's mean loss; of a mixed batch the losses against both targets, weighted as the inputs were mixed.
-
-    Weighted losses, not weighted targets: so it holds for any task's loss (Zhang et al. 2018; the same number for
-    cross-entropy, which is linear in its targets).
-    """
-    loss = task.loss(logits, batch.targets.to(logits.device), weights)
-    if batch.mixed_targets is None:
-        return loss
-    return batch.mix * loss + (1 - batch.mix) * task.loss(logits, batch.mixed_targets.to(logits.device), weights)
+def _kept(values: Any) -> Any:
+    """A copy on the CPU of all tensors in nested dicts, lists and tuples: there is room for an epoch's state."""
+    if isinstance(values, torch.Tensor):
+        return values.detach().to("cpu", copy=True)
+    if isinstance(values, Mapping):
+        return {k: _kept(v) for k, v in values.items()}
+    return type(values)(_kept(v) for v in values) if isinstance(values, list | tuple) else copy.deepcopy(values)
 
 
 def _fewest_examples(model: Network, optim: OptimConfig, rounds: list[Round], device: str) -> int:
@@ -283,8 +253,9 @@ def _fewest_examples(model: Network, optim: OptimConfig, rounds: list[Round], de
     smallest = min(r.batch_size or optim.batch_size for r in rounds)
     if smallest < least:
         found.append(f"optim.batch_size is {smallest}: batch normalisation cannot learn from a single example")
-    if optim.precision == "float16" and not device.startswith("cuda"):
-        found.append(f"optim.precision is 'float16' on {device}: it needs a GPU; on a CPU choose 'bfloat16'")
+    if optim.precision in ("float16", "tf32") and not device.startswith("cuda"):
+        instead = "bfloat16" if optim.precision == "float16" else "float32"
+        found.append(f"optim.precision is {optim.precision!r} on {device}: it needs a GPU; on a CPU choose {instead!r}")
     if found:
         raise ConfigError(found)
     return least

@@ -64,6 +64,7 @@ class OptimConfig(Config):
     accumulate
         Batches whose gradients are added up for one step: the effective batch is ``batch_size * accumulate``.
     precision
+        ``"float32"`` is that, also on a GPU; ``"tf32"`` (on a GPU only) multiplies with 10 bits of mantissa.
         ``"bfloat16"`` and ``"float16"`` (on a GPU only, with loss scaling) compute in mixed precision. On a CPU with
         AVX-512 a step in bfloat16 took 0.4 to 0.67 of the time for Simple, 0.5 for Spec2d, 0.5 to 0.8 for temporal
         pooling and the recurrent networks, but 1.5 to 6 times as long for Time and Freq, whose fast execution is in
@@ -87,7 +88,7 @@ class OptimConfig(Config):
     weight_decay: float = 0.0
     clip_norm: float | None = None
     accumulate: int = 1
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
     sampling: Literal["all", "balanced"] = "all"
     rounds: tuple[Round, ...] = ()
 

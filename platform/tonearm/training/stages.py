@@ -20,7 +20,7 @@ from tonearm.training.batches import Examples
 from tonearm.training.bundle import load_bundle
 from tonearm.training.config import Member, TrialConfig
 from tonearm.training.examples import bind_to_data, dataset_ref, keep_usable_tracks, make_examples, with_vectors
-from tonearm.training.fit import predict_split
+from tonearm.training.logits import predict_split, windows_at_once
 from tonearm.training.predictions import TrackPredictions
 from tonearm.training.recipe import Stage
 from tonearm.training.relations import RelationExamples
@@ -153,7 +153,8 @@ def track_vectors(finished: FinishedStage, paths: StagePaths) -> tuple[list[str]
         ids, made = examples.artists, rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     else:
         ids = [i for split in SPLITS for i in examples.ids(split)]
-        parts = [predict_split(network, config.task, examples, split, paths.device) for split in SPLITS]
+        at_once = windows_at_once(config.optim.batch_size, paths.device)
+        parts = [predict_split(network, config.task, examples, split, paths.device, at_once) for split in SPLITS]
         made = np.concatenate(parts)
     save_metadata(uri, Metadata(ids, {"vector": made}))
     return ids, made

@@ -34,7 +34,8 @@ from tonearm.tasks.base import Task
 from tonearm.training.batches import Examples
 from tonearm.training.bundle import DESCRIPTION, WEIGHTS, Bundle, build_network, load_bundle, save_bundle
 from tonearm.training.config import Member, TrialConfig
-from tonearm.training.fit import fit, window_logits
+from tonearm.training.fit import fit
+from tonearm.training.logits import window_logits, windows_at_once
 from tonearm.training.predictions import TrackPredictions, read_predictions, write_predictions
 
 HISTORY = "history.json"
@@ -235,7 +236,8 @@ def score_test(config: TrialConfig, batches: Examples, folder: TrialFolder, devi
     uri = folder.predictions_uri("test")
     if not storage.exists(uri):
         task, network = config.task, load_bundle(folder.bundle_uri).network.to(device)
-        parts = list(window_logits(network, batches, "test", device))
+        at_once = windows_at_once(config.optim.batch_size, device)
+        parts = list(window_logits(network, batches, "test", device, at_once))
         by_window = task.window_metrics([track for part in parts for track in part], batches.targets("test"))
         storage.write_json(storage.join(folder.uri, WINDOW_METRICS), by_window)
         predictions = np.concatenate([task.pool(logits) for logits in parts])

@@ -1,0 +1,50 @@
+"""What a network gives for the tracks of a split: window by window, or pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from tonearm.core.precision import float32_products
+from tonearm.core.types import FloatArray
+from tonearm.datasets.manifest import Split
+from tonearm.models.base import WINDOWS_AT_ONCE, Inputs, Network, in_chunks
+from tonearm.tasks.base import Task
+from tonearm.training.batches import Examples
+from tonearm.training.prefetch import pinned_inputs, prefetched
+
+
+def windows_at_once(batch_size: int, device: str) -> int:
+    """Windows that evaluation puts through a network together: on a GPU no more than train together, which do fit."""
+    return min(batch_size, WINDOWS_AT_ONCE) if device.startswith("cuda") else WINDOWS_AT_ONCE
+
+
+def predict_split(
+    model: Network, task: Task, examples: Examples, split: Split, device: str = "cpu", at_once: int = WINDOWS_AT_ONCE
+) -> FloatArray:
+    """Track predictions (tracks, outputs) of a split, from its tracks' windows."""
+    return np.concatenate([task.pool(logits) for logits in window_logits(model, examples, split, device, at_once)])
+
+
+def window_logits(
+    model: Network, examples: Examples, split: Split, device: str = "cpu", at_once: int = WINDOWS_AT_ONCE
+) -> Iterator[FloatArray]:
+    """Logits (tracks, windows, outputs) of a split's tracks, some tracks at a time, in their order.
+
+    In float32, whatever the training computed in. ``at_once`` windows go through the network together.
+    """
+    model.eval()
+    batches = prefetched(examples.evaluation(split), device, lambda item: (pinned_inputs(item[0]), item[1]))
+    for inputs, each in batches:
+        with torch.inference_mode(), float32_products():
+            logits = in_chunks(model, on_device(inputs, device), at_once).float().cpu().numpy()
+        yield logits.reshape(-1, each, *logits.shape[1:])
+
+
+def on_device(inputs: Inputs, device: str) -> Inputs:
+    """Examples where the network is."""
+    if isinstance(inputs, torch.Tensor):
+        return inputs.to(device, non_blocking=True)
+    return {name: values.to(device, non_blocking=True) for name, values in inputs.items()}
