@@ -36,6 +36,6 @@ def build(args: AppArgs) -> Application:
         ray_actor_options={"num_cpus": INGRESS_CPUS, "runtime_env": threads},
     )
     # Ray's stubs lose the type of a deployment that is made by calling the decorator.
-    listening = listener.bind(args.model, args.max_seconds)  # type: ignore[attr-defined]
+    listening = listener.bind(args.model, args.max_seconds, args.allowed_modules)  # type: ignore[attr-defined]
     application: Application = ingress.bind(listening, args.model_dump())  # type: ignore[attr-defined]
     return application

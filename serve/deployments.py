@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from tonearm.core.threads import limit_threads
@@ -15,14 +16,14 @@ class ModelReplica:
     reach the ingress wrapped in Ray's own, with a traceback.
     """
 
-    def __init__(self, model: str, max_seconds: float) -> None:
+    def __init__(self, model: str, max_seconds: float, allowed_modules: Sequence[str] = ()) -> None:
         limit_threads(1)
         import torch
 
         torch.set_num_threads(1)
         from tonearm.inference import load_recommender
 
-        self._recommender = load_recommender(model)
+        self._recommender = load_recommender(model, allowed_modules)
         self._model, self._max_seconds = model, max_seconds
         self._warm_up()
 

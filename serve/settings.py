@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tonearm.core.plugins import allowed_modules
+
 MOST_NEIGHBOURS = 50
 INGRESS_CPUS = 0.1  # share that Ray reserves for the ingress, which waits more than it works
 
@@ -19,3 +21,7 @@ class AppArgs(BaseModel):
     neighbours: int = Field(default=5, ge=1, le=MOST_NEIGHBOURS, description="given to who does not ask for a number")
     replicas: int = Field(default=1, ge=1, description="copies of the model")
     cpus: float = Field(default=0.5, gt=0, description="CPU share that Ray reserves for a copy")
+    allowed_modules: tuple[str, ...] = Field(
+        default_factory=allowed_modules,
+        description="modules outside Tonearm that the model may have imported; by default TONEARM_ALLOWED_MODULES",
+    )

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tonearm.audio.windows import ClipConfig as ClipConfig
+    from tonearm.sweeps.find import spaces as spaces
+    from tonearm.training.recipe import recipes as recipes
     from tonearm.workflows.prepare import prepare as prepare
     from tonearm.workflows.prepared import PreparedData as PreparedData
 
@@ -32,6 +34,8 @@ _MODULES = {
     "ClipConfig": "tonearm.audio.windows",
     "PreparedData": "tonearm.workflows.prepared",
     "prepare": "tonearm.workflows.prepare",
+    "recipes": "tonearm.training.recipe",
+    "spaces": "tonearm.sweeps.find",
 }
 """What ``tonearm`` offers by name, and the module that holds it; the imports above are for type checkers alone."""
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from serve.deployments import ModelReplica
+from serve.settings import AppArgs
 from tests.builders import CLASSES, tiny_config
-from tonearm.core.config import Config
 from tonearm.core.errors import BundleError, ConfigError, UnknownNameError
 from tonearm.core.plugins import (
     ALLOWED_MODULES,
@@ -20,7 +21,6 @@ from tonearm.core.plugins import (
     import_modules,
     load_plugins,
     module_folders,
-    modules_of,
     not_allowed,
     source_of,
 )
@@ -172,29 +172,6 @@ def test_source_that_must_travel(write: Write) -> None:
             source_of(name)
 
 
-# --- what a config needs
-
-
-class Part(Config):
-    registry = Registry("part")
-
-
-class OwnPart(Part, kind="own"):
-    size: int = 1
-
-
-class Whole(Config):
-    parts: tuple[Part, ...]
-
-
-def test_config_names_the_modules_of_its_classes(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert modules_of(tiny_config()) == []
-    assert modules_of(Whole(parts=(OwnPart(),)), {"also": [OwnPart()]}) == [__name__]
-    monkeypatch.setattr(OwnPart, "__module__", "__main__")
-    with pytest.raises(ConfigError, match=r"OwnPart: made in a script.*put it into a file, such as mine.py"):
-        modules_of(Whole(parts=(OwnPart(),)))
-
-
 # --- what a bundle may have imported
 
 
@@ -222,6 +199,21 @@ def test_bundle_imports_nothing_that_is_not_allowed(
     assert not seen.exists()
     assert load_bundle(uri, allowed_modules=["mine_nets"]).classes == CLASSES and seen.exists()
     assert load_bundle(uri).classes == CLASSES  # it is imported already
+
+
+def test_server_passes_on_what_its_operator_allows(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("mine_nets.py", "")
+    uri = named_by_bundle(tmp_path, ["mine_nets"])
+    with pytest.raises(BundleError, match="needs code outside Tonearm, mine_nets, "):
+        ModelReplica(uri, 900.0, AppArgs(model=uri).allowed_modules)
+    monkeypatch.setenv(ALLOWED_MODULES, "mine_nets")
+    args = AppArgs(model=uri)
+    monkeypatch.delenv(ALLOWED_MODULES)  # a replica on another machine has not got it
+    with pytest.raises(BundleError, match="has no catalogue"):
+        ModelReplica(uri, 900.0, args.allowed_modules)
+    assert "mine_nets" in sys.modules
 
 
 def test_bundle_may_import_what_is_installed_and_what_lies_in_the_allowed(

@@ -58,10 +58,9 @@ def as_representation(feature: str | Representation) -> Representation:
         return feature
     match = re.fullmatch(r"\s*(\w+)\s*(\((.*)\))?\s*", feature, re.DOTALL)
     name = match.group(1) if match else feature
-    if name not in PRESETS:
-        raise unknown_name("representation", name, PRESETS)
+    preset = PRESETS.get(name) or _of_kind(name)
     if not match or not match.group(3):
-        return PRESETS[name]
+        return preset
     try:
         call = ast.parse(f"f({match.group(3)})"[:LONGEST], mode="eval").body
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or call.args:
@@ -71,7 +70,14 @@ def as_representation(feature: str | Representation) -> Representation:
             raise ValueError("a field is given twice")
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ConfigError(f"{feature[:80]!r} cannot be read ({error}): write e.g. mel(n_mels=128, hop=512)") from None
-    return PRESETS[name].replace(changes)
+    return preset.replace(changes)
+
+
+def _of_kind(kind: str) -> Representation:
+    """A registered representation that has no preset, such as one of a module of one's own, at its defaults."""
+    if kind in Representation.registry and issubclass(Representation.registry[kind], Representation):
+        return Representation.from_dict({"kind": kind})
+    raise unknown_name("representation", kind, PRESETS)
 
 
 def display_name(feature: Representation) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from tonearm.audio.windows import ClipConfig
 from tonearm.core.config import Config
 from tonearm.core.errors import ConfigError
+from tonearm.core.plugins import modules_of
 from tonearm.core.seeding import derive_seed, digest
 from tonearm.features.base import Representation
 from tonearm.sweeps.domains import Choice, Domain
@@ -107,8 +108,10 @@ class SearchSpace:
         Raises
         ------
         ConfigError
-            With all problems: unknown fields, empty choices, ranges that do not fit, impossible combinations.
+            With all problems: unknown fields, empty choices, ranges that do not fit, impossible combinations; or a
+            class that no worker could import.
         """
+        modules_of(self)
         found = self._own_problems()
         for path, domain in self.over.items():
             problem = domain.problem()

@@ -25,6 +25,7 @@ import torch
 
 from tonearm.core import storage
 from tonearm.core.errors import BundleError, TrainingError
+from tonearm.core.plugins import modules_of
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Split
@@ -147,7 +148,13 @@ def run_trial(
     The metrics of each epoch, with ``epoch``, ``best`` (the best primary metric so far), ``improved`` (whether
     this epoch's model is the one to keep) and ``replayed``.
     Everything is on disk before an epoch is yielded.
+
+    Raises
+    ------
+    ConfigError
+        If the config has a class of a script or notebook, which nobody else could import.
     """
+    modules_of(config)  # a model that no other process could load is refused before it is trained
     ended = folder.ended()
     if config.start and not ended:
         folder.continue_from(config.start)
