@@ -1,11 +1,11 @@
-# make demo | demo AUDIO=~/Music LABEL=genre | test | lint | serve | mlflow | bench NAME=training
+# make help says what there is.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export TONEARM_HOME ?= .tonearm
 LABEL ?= folder
 
-.PHONY: demo test lint serve mlflow bench install
+.PHONY: help demo check test lint serve mlflow bench install
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.installed
@@ -18,8 +18,28 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
 	@touch $@
 
+help:
+	@echo 'make demo                               from scores to a served answer; also what make alone does'
+	@echo 'make demo AUDIO=~/Music LABEL=genre     the same with your recordings; LABEL=folder, artist, album or genre'
+	@echo 'make serve                              serve the last champion over HTTP'
+	@echo 'make mlflow                             the experiments in a browser'
+	@echo 'make check                              lint, and the tests that are quick'
+	@echo 'make test                               all tests'
+	@echo 'make lint                               style, types, layers'
+	@echo 'make bench NAME=training                a benchmark; make bench lists them'
+	@echo 'make install                            the pinned dependencies and the command tonearm, in $(VENV)'
+	@echo
+	@echo 'ARGS="..."                              further options of the job, of pytest or of the benchmark'
+	@echo 'PYTHON=python3.12                       the Python that $(VENV) is made with; now $(PYTHON)'
+	@echo 'TONEARM_HOME=/data/tonearm              where everything is kept; now $(TONEARM_HOME)'
+	@echo
+	@echo '$(BIN)/tonearm --help                 every job by itself'
+
 demo: install
 	@$(BIN)/python -m jobs.demo $(if $(AUDIO),--audio "$(AUDIO)" --label "$(LABEL)") $(ARGS)
+
+check: lint
+	$(BIN)/python -m pytest tests/unit tests/architecture tests/failures $(ARGS)
 
 test: install
 	$(BIN)/python -m pytest $(ARGS)

@@ -23,6 +23,7 @@ from jobs.common import cli_errors
 from search_spaces import SPACES, find_space
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, JobError
+from tonearm.core.lock import DriverLock
 from tonearm.core.text import format_table, parse_fields
 from tonearm.datasets import DatasetConfig
 from tonearm.sweeps import SearchSpace
@@ -33,7 +34,6 @@ from tonearm.sweeps.estimate import (
     expected_epoch_fraction,
     training_seconds,
 )
-from tonearm.sweeps.lock import SweepLock
 from tonearm.sweeps.plots import sweep_plot
 from tonearm.sweeps.propose import FIRST_FROM_EARLIER, Proposer
 from tonearm.sweeps.results import TrialResult, best_result
@@ -62,7 +62,7 @@ def run(sweep: Sweep, cpus: float = 1.0, gpus: float = 0.0) -> list[TrialResult]
     """Run what is missing of a sweep; results by trial."""
     if sweep.proposer is None:
         raise JobError(f"sweep {sweep.run_name} was only read: plan it from its space to run it")
-    with SweepLock(sweep.folder):
+    with DriverLock(sweep.folder):
         return _run(sweep, sweep.proposer, cpus, gpus)
 
 

@@ -147,6 +147,27 @@ def remove_stale(uri: str, seconds: float = 86_400.0) -> int:
     return removed
 
 
+def modified(uri: str) -> float | None:
+    """Seconds since 1970 when a local file was last written; None for files elsewhere, or if it is not there."""
+    try:
+        return local_path(uri).stat().st_mtime if is_local(uri) else None
+    except OSError:
+        return None
+
+
+def list_folders(uri: str) -> list[str]:
+    """The names (not paths) of the folders in a folder, sorted; an absent folder holds none."""
+    if is_local(uri):
+        folder = local_path(uri)
+        return sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    filesystem, path = _remote(uri)
+    filesystem.invalidate_cache()
+    if not filesystem.exists(path):
+        return []
+    found = filesystem.ls(path, detail=True)
+    return sorted(e["name"].rstrip("/").rsplit("/", 1)[-1] for e in found if e["type"] == "directory")
+
+
 def list_files(uri: str, suffix: str = "") -> list[str]:
     """The names (not paths) of the complete files in a folder, sorted; an absent folder holds none."""
     if is_local(uri):

@@ -155,6 +155,38 @@ def load_manifest(uri: str) -> Manifest:
     return Manifest(header["name"], header["label"], tracks, tuple(notes), metadata)
 
 
+@dataclass(frozen=True)
+class ManifestSummary:
+    """What a list shows of a data set."""
+
+    name: str
+    label: str
+    tracks: int
+    classes: int
+
+
+def summarise_manifest(uri: str) -> ManifestSummary:
+    """A manifest's name and figures, without its tracks.
+
+    Raises
+    ------
+    DatasetError
+        If it is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(io.BytesIO(storage.read_bytes(uri)), columns=["label", "labels"])
+        header = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
+        name, label = header["name"], header["label"]
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise DatasetError(f"{uri} is damaged ({error}): make the data set again") from None
+    labels = {label for labels in table["labels"].to_pylist() for label in labels or ()}
+    labels |= {label for label in table["label"].to_pylist() if label}
+    return ManifestSummary(name, label, table.num_rows, len(labels))
+
+
 def save_rejects(uri: str, rejects: Iterable[Reject]) -> None:
     """Write a rejects table as Parquet."""
     _write_rows(uri, sorted(rejects, key=lambda r: (r.stage, r.track_id)), Reject, {})

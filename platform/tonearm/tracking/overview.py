@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-SCORES = ("best_", "test_")  # beginnings of the metrics that lists show
+SCORES = ("best", "test_")  # beginnings of the metrics that lists show
 PARAMS = ("recipe", "space")
 SQLITE = "sqlite:///"
 SECONDS_TO_WAIT = 10.0  # for a database that another process writes to
@@ -41,7 +41,7 @@ class RunGlance:
     step
         Of that metric: the epoch.
     scores
-        The last values of the metrics that begin with ``best_`` or ``test_``.
+        The last values of ``best``, the best epoch's so far, and of the metrics that begin with ``best_`` or ``test_``.
     """
 
     run_id: str
@@ -94,7 +94,7 @@ def overview() -> Overview:
     database = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=SECONDS_TO_WAIT)
     try:
         return _of_sqlite(database)
-    except sqlite3.OperationalError:  # tables of another MLflow than those we know
+    except sqlite3.OperationalError:  # tables of another MLflow, or a killed writer's journal: MLflow knows what to do
         return _of_client()
     finally:
         database.close()
@@ -111,7 +111,7 @@ def _of_sqlite(database: sqlite3.Connection) -> Overview:
     for table, kind, condition in (
         ("tags", "tags", "key LIKE 'tonearm.%' OR key = 'mlflow.parentRunId'"),
         ("params", "params", f"key IN {PARAMS}"),
-        ("latest_metrics", "scores", "key LIKE 'best_%' OR key LIKE 'test_%'"),
+        ("latest_metrics", "scores", "key = 'best' OR key LIKE 'best_%' OR key LIKE 'test_%'"),
     ):
         for run_id, key, value in database.execute(f"SELECT run_uuid, key, value FROM {table} WHERE {condition}"):
             if run_id in found:

@@ -1,4 +1,4 @@
-"""One driver a sweep: two of them would train the same trials in the same folders."""
+"""One driver a folder: two of one sweep, say, would train the same trials at the same places."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import time
 from types import TracebackType
 from typing import Any
 
-import psutil
-
 from tonearm.core import storage
 from tonearm.core.errors import JobError
 
@@ -18,8 +16,8 @@ FILE = "driver.json"
 HEARTBEAT_SECONDS, STALE_SECONDS = 10.0, 60.0  # seconds between signs of life, and without one
 
 
-class SweepLock:
-    """Held while a driver runs a sweep.
+class DriverLock:
+    """Held while a driver works in a folder.
 
     A driver that was killed leaves its lock behind. On the same machine it is known to be dead at once, from another
     one after a minute without a sign of life.
@@ -27,27 +25,31 @@ class SweepLock:
     Parameters
     ----------
     folder
-        The sweep's, at any URI.
+        At any URI.
+    what
+        Is done there, for messages.
 
     Raises
     ------
     JobError
-        If another driver runs it.
+        If another driver works there.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, what: str = "sweep") -> None:
+        self._folder, self._what = folder, what
         self._uri = storage.join(folder, FILE)
         self._released = threading.Event()
-        self._thread = threading.Thread(target=self._heartbeat_loop, name="lock of a sweep", daemon=True)
+        self._thread = threading.Thread(target=self._heartbeat_loop, name=f"lock of a {what}", daemon=True)
 
-    def __enter__(self) -> SweepLock:
-        if storage.exists(self._uri):
-            other = storage.read_json(self._uri)
-            if _is_alive(other):
-                raise JobError(
-                    f"the sweep is being run since {time.ctime(other['since'])} by process {other['pid']} on "
-                    f"{other['host']}: wait for it, or stop it; then the same command goes on ({self._uri})"
-                )
+    def __enter__(self) -> DriverLock:
+        other = running_driver(self._folder)
+        if other:
+            raise JobError(
+                f"the {self._what} is being run since {time.ctime(other['since'])} by process {other['pid']} on "
+                f"{other['host']}: wait for it, or stop it; then the same command goes on ({self._uri})"
+            )
+        import psutil  # lazy: the torch side runs without it
+
         self._owner = {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time(),
                     "since": time.time()}  # fmt: skip
         self._write_heartbeat()
@@ -69,11 +71,20 @@ class SweepLock:
         storage.write_json(self._uri, {**self._owner, "beat": time.time()})
 
 
+def running_driver(folder: str) -> dict[str, Any] | None:
+    """The driver that works in a folder now: its ``host``, ``pid`` and ``since`` (seconds since 1970); None if none."""
+    uri = storage.join(folder, FILE)
+    driver: dict[str, Any] | None = storage.read_json(uri) if storage.exists(uri) else None
+    return driver if driver and _is_alive(driver) else None
+
+
 def _is_alive(other: dict[str, Any]) -> bool:
     if other.get("over"):
         return False
     if other["host"] != platform.node():
         return bool(time.time() - other["beat"] < STALE_SECONDS)
+    import psutil
+
     try:
         return bool(abs(psutil.Process(other["pid"]).create_time() - other["started"]) < 1)
     except psutil.NoSuchProcess:

@@ -1,0 +1,110 @@
+"""The command ``tonearm``: what it lists, what it imports, and with which code it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobs.cli import COMMANDS, build
+from jobs.status import job_name
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "ray", "mlflow", "pandas", "numpy", "sklearn", "matplotlib")
+NO_COMMANDS = {"__init__", "cli", "common"}
+LIGHT = ("ls", "mlflow", "predict", "status", "serve")
+
+CALL = """
+import json, sys
+from jobs.cli import build
+codes = []
+for arguments in json.loads(sys.argv[1]):
+    try:
+        build(arguments)(arguments, prog_name="tonearm")
+    except SystemExit as end:
+        codes.append(end.code)
+print()
+print(json.dumps([codes, [name for name in json.loads(sys.argv[2]) if name in sys.modules]]))
+"""
+
+
+def call(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}", "COLUMNS": "120", "TERM": "dumb"}
+    return subprocess.run([sys.executable, *arguments], cwd=folder, env=env, capture_output=True, text=True)
+
+
+def test_every_job_is_a_command() -> None:
+    jobs = {path.stem for path in (ROOT / "jobs").glob("*.py")} - NO_COMMANDS
+    assert {module for module, _ in COMMANDS.values()} == jobs
+
+
+@pytest.mark.parametrize("command", LIGHT)
+def test_help_and_a_wrong_argument_import_nothing_heavy(command: str, tmp_path: Path) -> None:
+    calls = [[command, "--help"], [command, "--no-such-option"]]
+    done = call("-c", CALL, json.dumps(calls), json.dumps(HEAVY), folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    codes, loaded = json.loads(done.stdout.splitlines()[-1])
+    assert codes == [0, 2] and loaded == []
+    assert f"Usage: tonearm {command}" in done.stdout and "No such option: --no-such-option" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_list_of_commands_imports_no_job(tmp_path: Path) -> None:
+    jobs = [f"jobs.{module}" for module, _ in COMMANDS.values()]
+    calls = [["--help"], [], ["swep"], ["--version"]]
+    done = call("-c", CALL, json.dumps(calls), json.dumps([*HEAVY, *jobs]), folder=tmp_path)
+    codes, loaded = json.loads(done.stdout.splitlines()[-1])
+    assert codes == [0, 2, 2, 0] and loaded == []
+    assert all(f"{name} " in done.stdout and line in done.stdout for name, (_, line) in COMMANDS.items())
+    assert "No such command 'swep'. Did you mean 'sweep'?" in done.stderr
+    assert "tonearm 0.1.0" in done.stdout
+
+
+def test_module_of_a_job_still_runs_alone_and_says_its_own_name(tmp_path: Path) -> None:
+    done = call("-m", "jobs.ls", "--no-such-option", folder=tmp_path)
+    assert done.returncode == 2 and "Usage: python -m jobs.ls" in done.stderr
+
+
+def test_a_space_of_the_current_folder_is_found(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("print('imported')\n")
+    lines = ("import sys, jobs.cli", "sys.argv[1:] = ['--version']", "try: jobs.cli.main()", "finally: import mine")
+    script = tmp_path / "bin" / "run.py"  # as a console script: its own folder comes first, not the current one
+    script.parent.mkdir()
+    script.write_text("\n".join(lines))
+    done = call(str(script), folder=tmp_path)
+    assert done.stdout.splitlines() == ["tonearm 0.1.0", "imported"]
+
+
+def test_home_without_anything_says_what_to_do_first(capsys: pytest.CaptureFixture[str], tonearm_home: Path) -> None:
+    for command, told in (("ls", "tonearm extract"), ("status", "nothing runs here now")):
+        with pytest.raises(SystemExit) as end:
+            build([command])([command])
+        out = capsys.readouterr().out
+        assert end.value.code == 0 and told in out and str(tonearm_home) in out
+    assert not tonearm_home.exists(), "looking made something"
+
+
+def test_missing_file_is_named_before_a_model_is_loaded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = ["predict", str(tmp_path / "no.mp3"), "--model", "nowhere"]
+    with pytest.raises(SystemExit) as end:
+        build(arguments)(arguments)
+    assert end.value.code == 1 and "no.mp3: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "job"),
+    [
+        ("/venv/bin/python -m jobs.sweep demo", "sweep"),
+        ("python3.11 -u -m jobs.cli train --recipe time_mel", "train"),
+        ("/venv/bin/python /venv/bin/tonearm extract --dataset scores", "extract"),
+        ("nice python -m jobs.sweep demo", ""),  # its child is the job
+        ("python -m pytest -m jobs.sweep", ""),
+        ("grep tonearm sweep", ""),
+    ],
+)
+def test_job_of_a_process_is_read_from_its_command_line(line: str, job: str) -> None:
+    assert job_name(line.split()) == job
