@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from search_spaces.recipes import cifar, others, ours, whitell, whitell_artists
-from tonearm.training.recipe import RECIPES
+from tonearm.training.recipe import RECIPES, find_recipe
 
-__all__ = ["RECIPES"]
+__all__ = ["RECIPES", "find_recipe"]
 
 for _family in (whitell, cifar, whitell_artists, others, ours):
     for _name, _recipe in _family.RECIPES.items():

@@ -24,6 +24,10 @@ from tonearm.training.trial import TrialFolder, run_trial
 # --- what a config needs
 
 
+def test_modules_of_nothing() -> None:
+    assert modules_of() == [] and modules_of(None, 3, "text", Choice(1, "a")) == []
+
+
 class Part(Config):
     registry = Registry("part")
 
@@ -39,6 +43,10 @@ class Whole(Config):
 def test_config_names_the_modules_of_its_classes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert modules_of(tiny_config()) == []
     assert modules_of(Whole(parts=(OwnPart(),)), {"also": [OwnPart()]}) == [__name__]
+    assert modules_of(tiny_config(), {"metric": tiny_config, "deviation": test_modules_of_nothing}) == [
+        "tests.builders",
+        __name__,
+    ]
     monkeypatch.setattr(OwnPart, "__module__", "__main__")
     with pytest.raises(ConfigError, match=r"OwnPart: made in a script.*put it into a file, such as mine.py"):
         modules_of(Whole(parts=(OwnPart(),)))

@@ -21,6 +21,7 @@ from tonearm.core.plugins import (
     import_modules,
     load_plugins,
     module_folders,
+    modules_to_send,
     not_allowed,
     source_of,
 )
@@ -170,6 +171,18 @@ def test_source_that_must_travel(write: Write) -> None:
     for name in ("absent_package.nets", "../x", "sys"):
         with pytest.raises(ConfigError, match="is not found"):
             source_of(name)
+
+
+def test_what_a_job_needs_elsewhere_is_sent(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    spaces = write("mine_package/spaces.py", "")
+    nets = write("mine_nets.py", "")
+    arguments = ["mine_package.spaces:rates", "--dataset", "music", "absent:thing", "models:/tonearm@champion", "a=b:c"]
+    assert modules_to_send(arguments) == [str(spaces.parent)]
+    monkeypatch.setenv(ALLOWED_MODULES, "mine_nets")
+    assert modules_to_send(arguments) == [str(nets), str(spaces.parent)]
+    monkeypatch.setenv(ALLOWED_MODULES, "absent_nets")
+    with pytest.raises(ConfigError, match="'absent_nets' is not found"):
+        modules_to_send(arguments)
 
 
 # --- what a bundle may have imported

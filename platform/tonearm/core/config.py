@@ -66,6 +66,10 @@ class Config:
         """Sentences on what cannot work in this combination of values: what, why, the fix. Empty if all is well."""
         return []
 
+    def own_code(self) -> tuple[Any, ...]:
+        """The classes and functions that must be registered before this config (not its parts) can be read."""
+        return (type(self),) if self.kind else ()
+
     def to_dict(self, *, run_only: bool = True) -> dict[str, Any]:
         """The values as JSON types, nested configs as dicts, with ``kind`` where there is one."""
         out: dict[str, Any] = {"kind": self.kind} if self.kind else {}

@@ -7,12 +7,14 @@ that it lacks. And a class that a config uses names its own module, which travel
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
 import logging
 import os
+import re
 import sys
 import sysconfig
 import threading
@@ -20,6 +22,7 @@ import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any, TypeVar
 
 from tonearm.core.errors import ConfigError
@@ -28,6 +31,7 @@ T = TypeVar("T")
 
 GROUP = "tonearm.modules"
 ALLOWED_MODULES = "TONEARM_ALLOWED_MODULES"
+PLACE = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*")
 IN_A_FILE = "put it into a file, such as mine.py, and import it from there"
 
 _loading = threading.local()
@@ -88,14 +92,16 @@ def not_allowed(names: Iterable[str], allowed: Collection[str] = ()) -> list[str
 
 
 def modules_of(*things: Any) -> list[str]:
-    """The modules outside Tonearm that must be imported before these configs, recipes or spaces can be read, sorted.
+    """The modules outside Tonearm that must be imported before these configs, recipes or spaces can be read, sorted;
+    of functions and classes their own.
 
     Raises
     ------
     ConfigError
         If a class was made in a script or notebook, which no other process can import.
     """
-    found = {(type(part).__module__, type(part).__name__) for part in _parts(things) if getattr(part, "kind", "")}
+    code = [c for part in _parts(things) for c in (part.own_code() if hasattr(part, "own_code") else [part])]
+    found = {(c.__module__, c.__name__) for c in code if isinstance(c, type | FunctionType)}
     lost = sorted(name for module, name in found if module == "__main__")
     if lost:
         raise ConfigError(
@@ -135,6 +141,22 @@ def module_folders() -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def modules_to_send(arguments: Iterable[str]) -> list[str]:
+    """The folders and files that a job with these arguments needs on another machine: of the modules in arguments such
+    as ``mine.spaces:rates``, and of ``TONEARM_ALLOWED_MODULES``.
+
+    Raises
+    ------
+    ConfigError
+        If one of the latter is not found.
+    """
+    found = [source_of(name) for name in allowed_modules()]
+    for module in (m[1] for argument in arguments if (m := PLACE.fullmatch(argument))):
+        with contextlib.suppress(ConfigError):  # not every argument with a colon is a place; the job says what it lacks
+            found.append(source_of(module))
+    return list(dict.fromkeys(found))
+
+
 def source_of(name: str) -> str:
     """The folder of the package, or the file, that a module lies in: what must travel to another machine.
 
@@ -145,7 +167,10 @@ def source_of(name: str) -> str:
     """
     top = name.split(".")[0]
     _search_current_folder()
-    spec = importlib.util.find_spec(top) if top.isidentifier() else None
+    try:
+        spec = importlib.util.find_spec(top) if top.isidentifier() else None
+    except ValueError:  # of __main__
+        spec = None
     folders = list(spec.submodule_search_locations or ()) if spec else []
     origin = folders[0] if folders else spec.origin if spec else None
     if not origin or not Path(origin).exists():
@@ -192,3 +217,5 @@ def _parts(value: Any) -> Iterator[Any]:
     elif isinstance(value, tuple | list):
         for part in value:
             yield from _parts(part)
+    else:
+        yield value
