@@ -1,16 +1,13 @@
-"""What every job needs: messages of the library on stdout, errors as one line, steps with their seconds."""
+"""What every job needs: messages of the library on stdout, errors as one line."""
 
 from __future__ import annotations
 
 import logging
-import socket
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
-from tonearm.core.errors import JobError, TonearmError
+from tonearm.core.errors import TonearmError
 
 DATASETS = "[artists|cifar100|fma|folder|playlists|scores|spotify]"
 FEATURES = (
@@ -53,37 +50,3 @@ def cli_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("\nstopped; what is finished is kept, the same command goes on", file=sys.stderr, flush=True)
         sys.exit(130)
-
-
-@dataclass
-class Steps:
-    """The steps of a job, announced as they begin, with the seconds each took."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Run one step."""
-        print(f"\n[{len(self.seconds) + 1}] {name}", flush=True)
-        started = time.monotonic()
-        yield
-        self.seconds[name] = time.monotonic() - started
-        print(f"  done in {self.seconds[name]:.1f} s", flush=True)
-
-
-def require_free_port(host: str, port: int) -> None:
-    """Check that nothing listens on a port.
-
-    Raises
-    ------
-    JobError
-        If it is in use.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left is free
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise JobError(
-                f"port {port} on {host} is in use or not ours ({error.strerror}): choose another with --port"
-            ) from None

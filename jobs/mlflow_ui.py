@@ -6,32 +6,32 @@ python -m jobs.mlflow_ui
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from typing import Annotated
 
 import typer
 
-from jobs.common import cli_errors, require_free_port
-from tonearm.core import home
-from tonearm.tracking.log import client
+from jobs.common import cli_errors
+from tonearm.core.processes import require_free_port, run_until_stopped
 
 
 def main(
     host: Annotated[str, typer.Option(help="loopback: MLflow asks nobody for a password")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="of the pages")] = 5000,
+    port: Annotated[int, typer.Option(help="of the pages", min=1, max=65535)] = 5000,
 ) -> None:
     """Show the experiments in a browser until Ctrl-C."""
     with cli_errors():
         require_free_port(host, port)
+        from tonearm.core import home
+        from tonearm.tracking.log import client
+
         client()  # makes the database, or says why it cannot be reached
         print(f"experiments of {home.tracking_uri()}: http://{host}:{port}  (Ctrl-C ends it)", flush=True)
         command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", home.tracking_uri(),
                    "--default-artifact-root", home.artifacts_home(), "--host", host, "--port", str(port),
                    "--workers", "1"]  # fmt: skip
         # MLflow's workers for evaluating language models would be six more processes that nobody here uses.
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+        sys.exit(run_until_stopped(command, {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}))
 
 
 if __name__ == "__main__":

@@ -6,147 +6,12 @@ python -m jobs.serve --model models:/tonearm-scores@champion --port 8000
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import signal
-import socket
-import sys
-import threading
-import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
-from jobs.common import cli_errors, require_free_port
-from serve.settings import INGRESS_CPUS, AppArgs
-from tonearm.core.errors import ConfigError, JobError
-from tonearm.tracking import names
-from tonearm.tracking.query import last_promoted
-from tonearm.workflows.ray_session import start_ray
-
-APPLICATION = "tonearm"
-DEFAULT_PORT = 8000
-SECONDS_OF_FAREWELL = 1.0
-SECONDS_TO_ANSWER = 60.0  # of a deployment that Serve already calls running
-
-
-def start(args: AppArgs, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> str:
-    """Deploy the application on the running Ray and wait until it answers; its URL. Port 0 takes any free one.
-
-    Raises
-    ------
-    BundleError, TrackingError
-        If the model cannot be loaded: found here in seconds, where Serve would try three times and not say why.
-    JobError
-        If the port is in use, or the application does not become healthy.
-    """
-    import logging
-
-    from ray import serve
-
-    from serve.app import build
-    from tonearm.inference import load_recommender
-
-    port = port or _any_port(host)
-    require_free_port(host, port)
-    load_recommender(args.model)
-    logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    try:
-        serve.start(
-            proxy_location="HeadOnly",
-            http_options={"host": host, "port": port},
-            logging_config={"log_level": "WARNING", "enable_access_log": False},
-        )
-        serve.run(build(args), name=APPLICATION, route_prefix="/", blocking=False)
-        _wait_until_healthy(f"http://{host}:{port}", args.model)
-    except RuntimeError as error:  # Serve's word for a deployment that failed; the cause is in its message
-        reason = next((line for line in str(error).splitlines() if "Error" in line), str(error))
-        stop()
-        raise JobError(f"the model {args.model} could not be served: {reason.strip()}") from error
-    except JobError:
-        stop()
-        raise
-    return f"http://{host}:{port}"
-
-
-def _wait_until_healthy(url: str, model: str) -> None:
-    import httpx
-
-    seen = "no answer"
-    deadline = time.monotonic() + SECONDS_TO_ANSWER
-    while time.monotonic() < deadline:
-        try:
-            answer = httpx.get(f"{url}/healthz", timeout=5)
-        except httpx.HTTPError as error:
-            seen = repr(error)
-        else:
-            if answer.status_code == 200 and answer.json()["model"] == model:
-                return
-            seen = f"{answer.status_code} {answer.text[:200]}"
-        time.sleep(0.1)
-    raise JobError(
-        f"{model} was deployed, but {url}/healthz says {seen}: if Serve was already running on this cluster, it keeps "
-        "its own host and port; shut it down first or use those"
-    )
-
-
-def stop() -> None:
-    """Take down what :func:`start` deployed.
-
-    Ray tells every driver that Serve's controller was killed in the middle of its last task, which is how Serve ends;
-    a user would take it for a failure, so what is printed meanwhile is not shown.
-    """
-    from ray import serve
-
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        serve.shutdown()  # type: ignore[no-untyped-call]
-        time.sleep(SECONDS_OF_FAREWELL)
-
-
-def _any_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def default_model() -> str:
-    """``models:/$TONEARM_MODEL@champion``, by default of the model that was promoted last."""
-    return f"models:/{os.environ.get('TONEARM_MODEL') or last_promoted()}@{names.CHAMPION}"
-
-
-def settings(**values: Any) -> AppArgs:
-    """Checked settings.
-
-    Raises
-    ------
-    ConfigError
-        If a value cannot be; all of them are listed.
-    """
-    try:
-        return AppArgs(**values)
-    except ValidationError as error:
-        raise ConfigError(f"{e['loc'][0]}: {e['msg']}, got {e['input']!r}" for e in error.errors()) from None
-
-
-def require_cpus(args: AppArgs) -> None:
-    """Check that a local Ray has the CPUs that the copies reserve; Serve would wait for them for ever.
-
-    Raises
-    ------
-    JobError
-        If it has not. A cluster is not asked: it may grow.
-    """
-    import ray
-
-    available = float(ray.cluster_resources().get("CPU", 0.0))  # type: ignore[no-untyped-call]
-    needed = args.replicas * args.cpus + INGRESS_CPUS
-    if not os.environ.get("RAY_ADDRESS") and needed > available:
-        raise JobError(
-            f"{args.replicas} replicas of {args.cpus:g} CPUs and the ingress of {INGRESS_CPUS:g} need {needed:g} CPUs, "
-            f"this machine has {available:g}: choose fewer with --replicas"
-        )
+from jobs.common import cli_errors
+from tonearm.core.processes import exit_on_stop_signals, require_free_port, wait_for_stop_signal
 
 
 def main(
@@ -154,39 +19,36 @@ def main(
     host: Annotated[str, typer.Option(help="loopback: the server asks nobody for a password")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(help="HTTP port; 0: any free one", envvar="TONEARM_PORT", min=0, max=65535)
-    ] = DEFAULT_PORT,
+    ] = 8000,
     replicas: Annotated[int, typer.Option(help="copies of the model")] = 1,
     max_upload_mib: Annotated[float, typer.Option(help="larger uploads are refused")] = 50.0,
     max_seconds: Annotated[float, typer.Option(help="longer recordings are refused")] = 900.0,
 ) -> None:
     """Answer POST /v1/classify, POST /v1/recommend and GET /healthz until Ctrl-C."""
     with cli_errors():
-        args = settings(
+        if port:
+            require_free_port(host, port)  # before Ray starts, which takes seconds
+        from serve.launch import check_settings, default_model, require_cpus, serving
+        from tonearm.workflows.ray_session import start_ray, stop_ray
+
+        args = check_settings(
             model=model or default_model(),
             replicas=replicas,
             max_upload_bytes=int(max_upload_mib * 2**20),
             max_seconds=max_seconds,
         )
-        if port:
-            require_free_port(host, port)  # before Ray starts, which takes seconds
         print(f"loading {args.model} ...", flush=True)
         start_ray()
+        exit_on_stop_signals()  # Ray, too, has a handler of its own; the server must be taken down before Ray is
         require_cpus(args)
-        url = start(args, host, port)
-        print(f"""serving {args.model} at {url}  (Ctrl-C ends it; {url}/docs describes it)
+        with serving(args, host, port) as url:
+            print(f"""serving {args.model} at {url}  (Ctrl-C ends it; {url}/docs describes it)
   curl -F audio=@song.mp3 {url}/v1/classify
   curl -F audio=@song.mp3 '{url}/v1/recommend?k=5'
   curl {url}/healthz""", flush=True)  # fmt: skip
-        ended = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: ended.set())
-        ended.wait()
-        print("\nshutting down", flush=True)
-        stop()
-        import ray
-
-        ray.shutdown()
-        sys.exit(0)
+            wait_for_stop_signal()
+            print("\nshutting down", flush=True)
+        stop_ray()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,10 @@ From a notebook or a program::
     import tonearm
 
     data = tonearm.prepare("folder", root="~/Music", label="genre", features=["mel"])
+    sweep = tonearm.sweep(space, data)
+    tonearm.select(sweep)
+    tonearm.compare(sweep).save("report.html")
+    tonearm.load("models:/tonearm-Music@champion").classify("song.mp3")
 
 Importing it imports nothing else: what is used is loaded then.
 """
@@ -23,19 +27,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tonearm.audio.windows import ClipConfig as ClipConfig
+    from tonearm.inference.load import load as load
     from tonearm.sweeps.find import spaces as spaces
+    from tonearm.sweeps.space import SearchSpace as SearchSpace
     from tonearm.training.recipe import recipes as recipes
+    from tonearm.workflows.compare import compare as compare
+    from tonearm.workflows.compare import compare_outputs as compare_outputs
     from tonearm.workflows.prepare import prepare as prepare
     from tonearm.workflows.prepared import PreparedData as PreparedData
+    from tonearm.workflows.recommend import evaluate_recommender as evaluate_recommender
+    from tonearm.workflows.select import select as select
+    from tonearm.workflows.sweep import sweep as sweep
+    from tonearm.workflows.sweep_result import find_sweep as find_sweep
 
 __version__ = "0.1.0"
 
 _MODULES = {
     "ClipConfig": "tonearm.audio.windows",
     "PreparedData": "tonearm.workflows.prepared",
+    "SearchSpace": "tonearm.sweeps.space",
+    "compare": "tonearm.workflows.compare",
+    "compare_outputs": "tonearm.workflows.compare",
+    "evaluate_recommender": "tonearm.workflows.recommend",
+    "find_sweep": "tonearm.workflows.sweep_result",
+    "load": "tonearm.inference.load",
     "prepare": "tonearm.workflows.prepare",
     "recipes": "tonearm.training.recipe",
+    "select": "tonearm.workflows.select",
     "spaces": "tonearm.sweeps.find",
+    "sweep": "tonearm.workflows.sweep",
 }
 """What ``tonearm`` offers by name, and the module that holds it; the imports above are for type checkers alone."""
 

@@ -16,7 +16,7 @@ ONLY_IN = {
     "ray.data": ("platform/tonearm/pipelines",),
     "ray.tune": ("platform/tonearm/sweeps",),
     "mlflow": ("platform/tonearm/tracking", "platform/tonearm/inference/pyfunc_model.py"),
-    "ray.serve": ("serve", "jobs/serve.py"),  # the job that starts what serve/ composes
+    "ray.serve": ("serve",),
 }
 
 

@@ -90,16 +90,16 @@ def run_apart(part: Mapping[str, Any]) -> Run:
 
 def child(part: dict[str, Any]) -> None:
     """Run one sweep and write down what came of it."""
-    from jobs.sweep import run
     from tonearm.workflows.ray_session import start_ray
-    from tonearm.workflows.sweep_data import sweep_data
-    from tonearm.workflows.sweep_setup import prepare_sweep
+    from tonearm.workflows.sweep import run_plan
+    from tonearm.workflows.sweep_data import SweepRequest, sweep_data
+    from tonearm.workflows.sweep_plan import plan_sweep
 
     space = space_of(part)
-    sweep = prepare_sweep(part["name"], space, sweep_data(space, "scores"))
+    plan = plan_sweep(part["name"], space, sweep_data(SweepRequest(part["name"], space, "scores")))
     start_ray(part["workers"])
     begun = time.time()
-    results = run(sweep)
+    results = run_plan(plan).results
     trials = [
         {
             "best": r.best, "epochs": len(r.history), "seconds": sum(h["epoch_seconds"] for h in r.history),
@@ -133,15 +133,14 @@ def bare_seconds(epochs: int) -> float:
     from tonearm.training.bundle import build_network
     from tonearm.training.examples import make_examples
     from tonearm.training.fit import fit
-    from tonearm.workflows.sweep_data import sweep_data
-    from tonearm.workflows.sweep_setup import prepare_sweep
+    from tonearm.workflows.sweep_data import SweepRequest, sweep_data
+    from tonearm.workflows.sweep_plan import plan_sweep
 
     torch.set_num_threads(1)
     space = space_of({"space": "demo_grid", "epochs": epochs, "rates": [1e-3]})
-    sweep = prepare_sweep("bare", space, sweep_data(space, "scores"))
-    assert sweep.proposer is not None
-    config = sweep.proposer.base
-    examples = make_examples(config, sweep.manifest, home.features_home(), home.node_cache())
+    plan = plan_sweep("bare", space, sweep_data(SweepRequest("bare", space, "scores")))
+    config = plan.proposer.base
+    examples = make_examples(config, plan.sweep.manifest, home.features_home(), home.node_cache())
     torch.manual_seed(derive_seed("weights", config.seed, config.model.kind))
     network = build_network(config, len(examples.classes))
     started = time.perf_counter()
@@ -243,9 +242,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tonearm-bench-") as fresh:
         os.environ["TONEARM_HOME"] = chosen.home or fresh
         from tonearm.workflows.ray_session import stop_ray
-        from tonearm.workflows.sweep_data import sweep_data
+        from tonearm.workflows.sweep_data import SweepRequest, sweep_data
 
-        sweep_data(space_of({"space": "demo_grid"}), "scores")  # rendered and extracted once, outside of all figures
+        sweep_data(
+            SweepRequest("data", space_of({"space": "demo_grid"}), "scores")
+        )  # rendered and extracted once, outside of all figures
         stop_ray()
         found = {name: part() for name, part in PARTS.items() if chosen.only in (None, name)}
     print(json.dumps({"benchmark": "sweeps", **found}))

@@ -105,7 +105,7 @@ def test_no_cluster(place: Workplace) -> None:
 
 
 def test_relative_home_is_refused() -> None:
-    from jobs.submit import runtime_env
+    from tonearm.workflows.submit import runtime_env
 
     with pytest.raises(ConfigError, match="give a folder or URI"):
-        runtime_env(".tonearm")
+        runtime_env(Path(__file__).parents[2], ".tonearm")

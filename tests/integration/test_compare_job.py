@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs.compare import run, run_outputs
 from tests.architecture.files import ROOT
 from tests.unit.comparison_runs import log_grid, log_sweep, log_trial, tracks, with_changes
 from tests.unit.test_comparison_document import Page
 from tests.unit.test_comparison_outputs import outputs
-from tonearm.comparison.compare import Options
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.time_freq import TimeConfig
 from tonearm.tracking.log import client
 from tonearm.tracking.query import artifact_bytes, find_runs
+from tonearm.workflows.compare import compare, compare_outputs
 
 pytestmark = pytest.mark.integration
 OF = tracks(40, 3)
@@ -76,12 +75,12 @@ def test_trials_of_one_sweep_are_logged_with_it_and_others_with_the_first(one_ho
     from tonearm.tracking.query import child_runs
 
     first, second, *_ = [r.name for r in child_runs(found.run_id)]
-    run([first, second], Options(), str(tmp_path / "a"))
-    run([found.name], Options(), str(tmp_path / "all"))
+    compare([first, second]).publish(str(tmp_path / "a"))
+    compare(found.name).publish(str(tmp_path / "all"))
     logged = reports_of(found.run_id)
     for name in ("a", "all"):  # neither replaces the other
         assert (tmp_path / name / "comparison.md").read_bytes() in logged
-    run(["single-run", second], Options(), str(tmp_path / "b"))
+    compare(["single-run", second]).publish(str(tmp_path / "b"))
     assert reports_of(find_runs("single-run")[0].run_id) == [(tmp_path / "b" / "comparison.md").read_bytes()]
 
 
@@ -90,10 +89,11 @@ def reports_of(run_id: str) -> list[bytes | None]:
     return [artifact_bytes(run_id, f"{folder}/comparison.md") for folder in folders]
 
 
-def test_stored_outputs_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stored_outputs_are_compared(tmp_path: Path) -> None:
     np.savez(tmp_path / "p.npz", **outputs())  # type: ignore[arg-type]
-    page = run_outputs(str(tmp_path / "p.npz"), ["Time.*,Freq.*;Time.*,Simple.*"])
-    assert "differ more than Time.* and Simple.*: 0.250 against 0.175" in capsys.readouterr().out
+    found = compare_outputs(str(tmp_path / "p.npz"), ["Time.*,Freq.*;Time.*,Simple.*"])
+    assert "differ more than Time.* and Simple.*: 0.250 against 0.175" in str(found)
+    page = found.publish().removeprefix("  report: ")
     assert Page(Path(page).read_text("utf-8")).open == [] and "/reports/p/comparison-" in page
 
 

@@ -15,11 +15,11 @@ import yaml
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from jobs.common import require_free_port
-from jobs.serve import require_cpus, settings, start
 from serve.ingress import unexpected
+from serve.launch import check_settings, require_cpus, start
 from serve.settings import AppArgs
 from tonearm.core.errors import BundleError, ConfigError, JobError
+from tonearm.core.processes import require_free_port
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "serve" / "config").glob("*.yaml"))
@@ -56,14 +56,14 @@ def test_model_that_is_not_there_is_found_before_anything_is_deployed(tmp_path: 
 
 @pytest.mark.integration
 def test_more_replicas_than_cpus(server: str, model: str) -> None:
-    require_cpus(settings(model=model, replicas=3))
+    require_cpus(check_settings(model=model, replicas=3))
     with pytest.raises(JobError, match=r"4 replicas .* need 2\.1 CPUs, this machine has 2: .*--replicas"):
-        require_cpus(settings(model=model, replicas=4))
+        require_cpus(check_settings(model=model, replicas=4))
 
 
 def test_all_impossible_settings_are_listed() -> None:
     with pytest.raises(ConfigError) as caught:
-        settings(model="m", replicas=0, max_seconds=-1.0)
+        check_settings(model="m", replicas=0, max_seconds=-1.0)
     assert len(caught.value.problems) == 2
     assert any("replicas" in p and "got 0" in p for p in caught.value.problems)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from jobs.select import METRIC, VALIDATION, _validates_as_well
 from tests.builders import tiny_config, toy_batches, toy_tracks
 from tonearm.core.errors import ConfigError
 from tonearm.datasets.manifest import Manifest
@@ -25,6 +24,7 @@ from tonearm.sweeps.results import configuration_signature, run_tags
 from tonearm.sweeps.warm_start import values_in
 from tonearm.tasks import Regression, SingleLabel
 from tonearm.tracking import names
+from tonearm.workflows.promotion import METRIC, VALIDATION, validates_as_well
 from tonearm.workflows.sweep_data import check_extraction_size
 
 MANIFEST = Manifest("toy", "sound", tuple(toy_tracks()))
@@ -55,13 +55,14 @@ def test_stores_need_what_their_shape_says_and_no_more_than_is_missing(tmp_path:
     assert unknown.missing is None and unknown.bytes == 0
 
 
-def test_too_many_features_are_refused_with_the_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_too_many_features_are_refused_with_the_sizes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "tonearm")
     config = tiny_config()
     with pytest.raises(ConfigError, match=r"would extract 0\.00 GB of features \(mel\(.*0\.00 GB\), allowed are 1e-09"):
         check_extraction_size(
             estimate_stores([config.representation], config.clip, str(tmp_path), MANIFEST.tracks), 1e-9
         )
-    assert "to extract: 1 representation(s) of 27 tracks" in capsys.readouterr().out
+    assert "to extract: 1 representation(s) of 27 tracks" in caplog.text
 
 
 def test_time_grows_with_epochs_and_trials() -> None:
@@ -132,11 +133,11 @@ def version(score: float, metric: str = "f1_micro", data: str = "d") -> dict[str
 def test_candidate_is_promoted_if_it_validates_no_worse(
     candidate: dict[str, str], champion: dict[str, str], promoted: bool, why: str
 ) -> None:
-    found = _validates_as_well(candidate, champion, SingleLabel())
-    assert found[0] is promoted and why in found[1]
+    found = validates_as_well(candidate, champion, SingleLabel())
+    assert found.promoted is promoted and why in found.why
 
 
 def test_smaller_errors_are_better() -> None:
     task = Regression(target="tempo")
-    assert _validates_as_well(version(3.0, "mae"), version(4.0, "mae"), task)[0]
-    assert not _validates_as_well(version(5.0, "mae"), version(4.0, "mae"), task)[0]
+    assert validates_as_well(version(3.0, "mae"), version(4.0, "mae"), task).promoted
+    assert not validates_as_well(version(5.0, "mae"), version(4.0, "mae"), task).promoted

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from string import ascii_uppercase
@@ -23,6 +24,8 @@ from tonearm.datasets.manifest import Split
 from tonearm.statistics.calibration import Reliability, reliability
 from tonearm.tasks import SingleLabel, Tabular
 from tonearm.tracking.query import metric_history
+
+logger = logging.getLogger(__name__)
 
 MAX_CURVES = 8
 MAX_SIDES = 3
@@ -97,15 +100,13 @@ class Comparison:
         )
 
 
-def compare(texts: Sequence[str], options: Options, say: Callable[[str], None] = print) -> Comparison:
+def compare(texts: Sequence[str], options: Options) -> Comparison:
     """Compare runs, or the trials of sweeps.
 
     Parameters
     ----------
     texts
         Run ids, names of runs or sweeps, or beginnings of them.
-    say
-        Told of progress.
 
     Raises
     ------
@@ -125,10 +126,12 @@ def compare(texts: Sequence[str], options: Options, say: Callable[[str], None] =
     compared = [*trained[:most], *(a for a in judged if a.candidate.is_ensemble)]
     answers = [dataclasses.replace(a, label=candidate_label(i)) for i, a in enumerate(compared)]
     measure = _measure(answers[0], options.metric)
-    say(f"  {len(found.candidates)} configurations, {len(answers)} of them compared on {len(answers[0].groups)} "
-        f"{options.split} tracks")  # fmt: skip
+    logger.info(
+        f"  {len(found.candidates)} configurations, {len(answers)} of them compared on {len(answers[0].groups)} "
+        f"{options.split} tracks"
+    )
     if sum(p.size for a in answers for p, _ in a.seeds) > LARGE:
-        say("  with so many outputs the intervals take minutes")
+        logger.info("  with so many outputs the intervals take minutes")
     count = len(answers) * (len(answers) - 1) // 2
     pairs = adjusted(
         [compare_sides(_alone(a), _alone(b), measure, comparisons=count) for a, b in combinations(answers, 2)]

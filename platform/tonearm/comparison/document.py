@@ -59,7 +59,7 @@ class Document:
 
 def write_document(document: Document, folder: str) -> list[str]:
     """Write ``comparison.html``, ``comparison.md`` and the plots to a folder at any URI; returns the files' URIs."""
-    pictures = {p.name: _png(p.figure) for section in document.sections for p in section.plots}
+    pictures = _pictures(document)
     files = {
         HTML: to_html(document, pictures).encode(),
         MARKDOWN: to_markdown(document).encode(),
@@ -68,6 +68,11 @@ def write_document(document: Document, folder: str) -> list[str]:
     for name, data in files.items():
         storage.write_bytes(storage.join(folder, name), data)
     return [storage.join(folder, name) for name in files]
+
+
+def write_page(document: Document, uri: str) -> None:
+    """Write the page alone, which holds its plots, to a file at any URI."""
+    storage.write_bytes(uri, to_html(document, _pictures(document)).encode())
 
 
 def to_html(document: Document, pictures: Mapping[str, bytes]) -> str:
@@ -108,6 +113,10 @@ def _plain(text: str) -> str:
     """A text in which nothing is taken for a mark of Markdown or of HTML."""
     text = re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text.replace("&", "&amp;").replace("\n", " "))
     return re.sub(r"([\\|*`])", r"\\\1", text)
+
+
+def _pictures(document: Document) -> dict[str, bytes]:
+    return {p.name: _png(p.figure) for section in document.sections for p in section.plots}
 
 
 def _png(figure: Figure) -> bytes:

@@ -4,10 +4,21 @@ from pathlib import Path
 
 from tonearm.inference.batch import predict_tracks
 from tonearm.inference.classify import Classifier
-from tonearm.inference.load import load
-from tonearm.inference.recommend import Recommender, load_recommender
+from tonearm.inference.load import load, load_recommender
+from tonearm.inference.model import Classification, Model, Recommendation
+from tonearm.inference.recommend import Recommender
 
 PYFUNC_CODE = Path(__file__).with_name("pyfunc_model.py")
 """What MLflow runs to load a registered model."""
 
-__all__ = ["PYFUNC_CODE", "Classifier", "Recommender", "load", "load_recommender", "predict_tracks"]
+__all__ = [
+    "PYFUNC_CODE",
+    "Classification",
+    "Classifier",
+    "Model",
+    "Recommendation",
+    "Recommender",
+    "load",
+    "load_recommender",
+    "predict_tracks",
+]

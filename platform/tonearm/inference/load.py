@@ -6,10 +6,11 @@ from collections.abc import Collection
 
 from tonearm.core.errors import BundleError
 from tonearm.ensembles.bundle import load_ensemble
-from tonearm.inference.classify import Classifier
+from tonearm.inference.model import Model
+from tonearm.inference.recommend import Recommender
 
 
-def load(uri: str, allowed_modules: Collection[str] = ()) -> Classifier:
+def load(uri: str, allowed_modules: Collection[str] = ()) -> Model:
     """Load a model to answer with.
 
     Parameters
@@ -27,7 +28,19 @@ def load(uri: str, allowed_modules: Collection[str] = ()) -> Classifier:
     TrackingError
         If MLflow knows no such model.
     """
-    return Classifier(load_ensemble(fetch_model(uri), allowed_modules))
+    folder = fetch_model(uri)
+    return Model(load_ensemble(folder, allowed_modules), uri, folder)
+
+
+def load_recommender(uri: str, allowed_modules: Collection[str] = ()) -> Recommender:
+    """Load a bundle that has a catalogue; ``allowed_modules`` as :func:`load` has them.
+
+    Raises
+    ------
+    BundleError
+        If it has none.
+    """
+    return load(uri, allowed_modules).recommender
 
 
 def fetch_model(uri: str) -> str:

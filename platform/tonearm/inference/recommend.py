@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from tonearm.audio.sources import Source
-from tonearm.core import storage
-from tonearm.core.errors import BundleError
 from tonearm.core.types import Prediction
 from tonearm.inference.classify import Classifier
-from tonearm.inference.load import fetch_model, load
-from tonearm.recommend.index import DESCRIPTION, CatalogueIndex, Neighbour
+from tonearm.recommend.index import CatalogueIndex, Neighbour
 
 CATALOGUE = "catalogue"  # folder in a bundle
 
@@ -31,19 +26,3 @@ class Recommender:
         """
         prediction = self.classifier.predict(source)
         return prediction, self.index.search(prediction.embedding, k)
-
-
-def load_recommender(uri: str, allowed_modules: Collection[str] = ()) -> Recommender:
-    """Load a bundle that has a catalogue; ``allowed_modules`` as :func:`load` has them.
-
-    Raises
-    ------
-    BundleError
-        If it has none.
-    """
-    folder = fetch_model(uri)
-    classifier = load(folder, allowed_modules)
-    catalogue = storage.join(folder, CATALOGUE)
-    if not storage.exists(storage.join(catalogue, DESCRIPTION)):
-        raise BundleError(f"the model {uri} has no catalogue to recommend from: run the recommend job on it")
-    return Recommender(classifier, CatalogueIndex.load(catalogue))

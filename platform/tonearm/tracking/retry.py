@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 
 from tonearm.core import home
 from tonearm.core.errors import TrackingError
+
+logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -60,7 +63,7 @@ def error_summary(error: BaseException) -> str:
 
 
 def retry(
-    function: Callable[..., Result], *args: Any, seconds: float = 600.0, say: Callable[[str], None] = print
+    function: Callable[..., Result], *args: Any, seconds: float = 600.0, say: Callable[[str], None] = logger.warning
 ) -> Result:
     """Call a function that asks the tracking server, again and again while the server is away.
 
@@ -106,7 +109,7 @@ def retry(
 
 
 def retry_best_effort(
-    function: Callable[..., object], *args: Any, seconds: float = 20.0, say: Callable[[str], None] = print
+    function: Callable[..., object], *args: Any, seconds: float = 20.0, say: Callable[[str], None] = logger.warning
 ) -> None:
     """Call a function that asks the tracking server while another error is on its way: what fails here is only said."""
     try:

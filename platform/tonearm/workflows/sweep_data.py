@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
@@ -13,14 +15,64 @@ from tonearm.features.base import Representation
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.estimate import StoreEstimate, estimate_stores
 from tonearm.sweeps.space import Values
+from tonearm.sweeps.warm_start import WarmStart, load_warm_start
+from tonearm.tracking.retry import retry
 from tonearm.training.recipe import Recipe, Stage
+from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.prepare import choose_dataset, extract_missing, make_catalogue
 from tonearm.workflows.prepared import manifest_uri
 from tonearm.workflows.train import TrainingRequest, prepare_data
 
+logger = logging.getLogger(__name__)
+
 GIGABYTE = 1e9
 SWEPT = "trial"
 Extractions = Mapping[ClipConfig, Sequence[Representation]]
+
+
+@dataclass(frozen=True)
+class SweepRequest:
+    """A sweep as it is asked for on the command line.
+
+    Attributes
+    ----------
+    name
+        Of the space.
+    dataset
+        Without ``root`` the name of a data set that was prepared before, or a kind that needs no files; with it a kind,
+        by default the recipe's.
+    root
+        Folder or URI of the data set's files.
+    label, options
+        Fields of the data set.
+    warm_start_from
+        Runs or sweeps whose best settings are tried first.
+    resume
+        Whether it must have been begun.
+    cpus, gpus
+        Of each trial.
+    max_rejected
+        The largest share of files that may be unusable.
+    max_gigabytes
+        Refuse to extract more features.
+    """
+
+    name: str
+    space: SearchSpace
+    dataset: str = ""
+    root: str = ""
+    label: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+    warm_start_from: tuple[str, ...] = ()
+    resume: bool = False
+    cpus: float = 1.0
+    gpus: float = 0.0
+    max_rejected: float = MAX_REJECTED
+    max_gigabytes: float = float("inf")
+
+    def warm_start(self) -> WarmStart:
+        """The settings of earlier runs; waits a minute for a server that is away."""
+        return retry(load_warm_start, self.space, list(self.warm_start_from), seconds=60.0)
 
 
 def prepared(dataset: str, root: str) -> Manifest | None:
@@ -29,21 +81,33 @@ def prepared(dataset: str, root: str) -> Manifest | None:
     return load_manifest(manifest_uri(dataset)) if there else None
 
 
-def sweep_data(
-    space: SearchSpace, dataset: str, root: str = "", label: str = "", options: Mapping[str, object] | None = None,
-    max_rejected: float = 0.2, max_gigabytes: float = float("inf"), also: Sequence[Values] = (),
-) -> dict[str, Manifest]:  # fmt: skip
+def complete_features(
+    space: SearchSpace, manifest: Manifest, max_gigabytes: float = float("inf"), also: Sequence[Values] = ()
+) -> dict[str, Manifest]:
+    """Extract what a space needs of a prepared data set and the stores lack.
+
+    Raises
+    ------
+    ConfigError
+        If stages of the space learn from other files, or there is too much to extract.
+    """
+    others = [s.name for s in space.upstream_stages if s.data]
+    if others:
+        raise ConfigError(
+            f"stage(s) {', '.join(others)} learn from files of their own, beside the prepared data set "
+            f"{manifest.name!r}: give --dataset KIND --data FOLDER"
+        )
+    extractions = space.extractions(also)
+    check_extraction_size(needs_of(extractions, manifest.tracks), max_gigabytes)
+    _extract_missing(manifest, extractions, space.trial.min_seconds)
+    return {"": manifest}
+
+
+def sweep_data(request: SweepRequest, also: Sequence[Values] = ()) -> dict[str, Manifest]:
     """The data of a sweep, with all the features that its trials need; what is missing is extracted.
 
     Parameters
     ----------
-    dataset
-        Without ``root`` the name of a data set that was prepared before, or a kind that needs no files; with it a kind,
-        by default the recipe's.
-    root
-        Folder or URI of the data set's files.
-    max_gigabytes
-        Refuse to extract more.
     also
         Settings that will be tried beside the space's own.
 
@@ -51,44 +115,35 @@ def sweep_data(
     -------
     By the signature of a data set's config its manifest; the sweep's own one also under "".
     """
-    extractions = space.extractions(also)
-    manifest = prepared(dataset, root)
+    space, manifest = request.space, prepared(request.dataset, request.root)
     if manifest is not None:
-        others = [s.name for s in space.upstream_stages if s.data]
-        if others:
+        if request.label or request.options:
             raise ConfigError(
-                f"stage(s) {', '.join(others)} learn from files of their own, beside the prepared data set "
-                f"{dataset!r}: give --dataset KIND --data FOLDER"
+                f"--label and --option say how a data set is prepared, {request.dataset!r} is there already: leave "
+                "them out, or give --dataset KIND --data FOLDER"
             )
-        if label or options:
-            raise ConfigError(
-                f"--label and --option say how a data set is prepared, {dataset!r} is there already: leave them out, "
-                "or give --dataset KIND --data FOLDER"
-            )
-        check_extraction_size(needs_of(extractions, manifest.tracks), max_gigabytes)
-        _extract_missing(manifest, extractions, space.trial.min_seconds)
-        return {"": manifest}
-    recipe = recipe_on(space, dataset, root, label, options or {})
+        return complete_features(space, manifest, request.max_gigabytes, also)
+    extractions = space.extractions(also)
+    recipe = recipe_of(request)
     own = recipe.data.signature()
 
     def check(tracks: Sequence[Track], features: Sequence[Representation], clip: ClipConfig) -> None:
         # Called for every data set of the recipe; the sweep's own is asked for more than its stages say.
         whole = {**extractions, clip: features} if set(extractions.get(clip, ())) <= set(features) else {clip: features}
-        check_extraction_size(needs_of(whole, tracks), max_gigabytes)
+        check_extraction_size(needs_of(whole, tracks), request.max_gigabytes)
 
-    request = TrainingRequest("sweep", recipe, max_rejected=max_rejected)
-    manifests = prepare_data(request, extractions.get(space.trial.clip, []), check)
+    training = TrainingRequest("sweep", recipe, max_rejected=request.max_rejected)
+    manifests = prepare_data(training, extractions.get(space.trial.clip, []), check)
     _extract_missing(manifests[own], extractions, space.trial.min_seconds)
     return {**manifests, "": manifests[own]}
 
 
-def listed_tracks(space: SearchSpace, dataset: str, root: str, label: str, options: Mapping[str, object]
-                  ) -> Sequence[Track]:  # fmt: skip
+def listed_tracks(request: SweepRequest) -> Sequence[Track]:
     """The tracks of a data set that is not prepared, none of which is heard."""
-    return make_catalogue(recipe_on(space, dataset, root, label, options).data).tracks
+    return make_catalogue(recipe_of(request).data).tracks
 
 
-def recipe_on(space: SearchSpace, dataset: str, root: str, label: str, options: Mapping[str, object]) -> Recipe:
+def recipe_of(request: SweepRequest) -> Recipe:
     """The space's recipe on the data set that was typed.
 
     Raises
@@ -96,6 +151,9 @@ def recipe_on(space: SearchSpace, dataset: str, root: str, label: str, options: 
     ConfigError
         If there is no such data set.
     """
+    space, dataset, root, label, options = (
+        request.space, request.dataset, request.root, request.label, request.options
+    )  # fmt: skip
     fields = {**({"label": label} if label else {}), **options}
     if isinstance(space.base, Recipe):
         recipe = space.base
@@ -132,7 +190,7 @@ def check_extraction_size(needs: Sequence[StoreEstimate], max_gigabytes: float) 
     total = sum(n.bytes for n in lacking) / GIGABYTE
     if lacking:
         most = max(n.missing or 0 for n in lacking)
-        print(f"  to extract: {len(lacking)} representation(s) of {most} tracks, {total:.2f} GB")
+        logger.info(f"  to extract: {len(lacking)} representation(s) of {most} tracks, {total:.2f} GB")
     if total > max_gigabytes:
         parts = ", ".join(f"{n.representation.brief()} {n.bytes / GIGABYTE:.2f} GB" for n in lacking)
         raise ConfigError(

@@ -1,0 +1,76 @@
+"""For a process that starts servers: free ports, signals that end it in order, children that end with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from tonearm.core.errors import JobError
+
+SECONDS_TO_END = 10.0  # of a child that was asked to, before it is killed
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Check that nothing listens on a port.
+
+    Raises
+    ------
+    JobError
+        If it is in use.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left is free
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise JobError(
+                f"port {port} on {host} is in use or not ours ({error.strerror}): choose another with --port"
+            ) from None
+
+
+def exit_on_stop_signals() -> None:
+    """Let SIGTERM and SIGHUP raise SystemExit, so that ``finally`` is reached; the exit code is 128 + the signal's.
+
+    Must be called in the main thread. Ctrl-C raises KeyboardInterrupt anyway.
+    """
+    for number in STOP_SIGNALS:
+        if number != signal.SIGINT:
+            signal.signal(number, lambda caught, _: sys.exit(128 + caught))
+
+
+def wait_for_stop_signal() -> None:
+    """Return at Ctrl-C, SIGTERM or SIGHUP."""
+    stopped = threading.Event()
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: stopped.set())
+    stopped.wait()
+
+
+def run_until_stopped(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a command to its end, and end it and all that it started when this process is asked to; its exit code."""
+    exit_on_stop_signals()
+    child = subprocess.Popen(command, env=dict(environment), start_new_session=True)  # a group to end as a whole
+    try:
+        return child.wait()
+    finally:
+        _end_group(child)
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGTERM)
+    try:
+        child.wait(SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        with suppress(ProcessLookupError):  # workers may outlive the one that started them
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()

@@ -1,0 +1,138 @@
+"""A loaded model as a person uses it: it classifies, it recommends, and its answers show themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tonearm.audio.sources import Source
+from tonearm.core import storage
+from tonearm.core.errors import BundleError
+from tonearm.core.text import format_table
+from tonearm.core.types import FloatArray, Prediction
+from tonearm.ensembles.bundle import Ensemble
+from tonearm.inference.classify import Classifier
+from tonearm.inference.recommend import CATALOGUE, Recommender
+from tonearm.recommend.index import DESCRIPTION, CatalogueIndex, Neighbour
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = 5
+
+
+@dataclass(frozen=True, repr=False)
+class Classification:
+    """What a model says of one recording.
+
+    Attributes
+    ----------
+    prediction
+        Its outputs and its embedding as arrays.
+    """
+
+    prediction: Prediction
+
+    @property
+    def label(self) -> str:
+        """The most probable label."""
+        return self.prediction.top(1)[0][0]
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """Of every label, the most probable first; of a regression the values."""
+        return dict(self.prediction.top(len(self.prediction.labels)))
+
+    @property
+    def embedding(self) -> FloatArray:
+        """float32 (dim,), unit length: the vector that neighbours are sought by."""
+        return self.prediction.embedding
+
+    def __repr__(self) -> str:
+        return format_table([(label, f"{p:.3f}") for label, p in self.prediction.top(SHOWN)])
+
+
+@dataclass(frozen=True, repr=False)
+class Recommendation:
+    """The tracks of a catalogue that sound most like a recording, the nearest first."""
+
+    neighbours: list[Neighbour]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a neighbour: its similarity, -1..1, and what is known of it."""
+        import pandas as pd
+
+        return pd.DataFrame([{"similarity": n.similarity, **n.track} for n in self.neighbours])
+
+    def __repr__(self) -> str:
+        rows: list[tuple[str, ...]] = [("similarity", "neighbour", "artist", "label")]
+        for n in self.neighbours:
+            known = [n.track.get("title") or n.track["track_id"], n.track.get("artist"), n.track.get("label")]
+            rows.append((f"{n.similarity:.3f}", *(str(value or "") for value in known)))
+        return format_table(rows)
+
+
+class Model(Classifier):
+    """A model that was loaded: what :func:`tonearm.load` gives.
+
+    Parameters
+    ----------
+    ensemble
+        The members.
+    uri
+        By which it was asked for.
+    folder
+        Where its bundle lies, with its catalogue if it has one.
+    """
+
+    def __init__(self, ensemble: Ensemble, uri: str, folder: str) -> None:
+        super().__init__(ensemble)
+        self.uri, self._folder = uri, folder
+
+    def classify(self, source: Source) -> Classification:
+        """Say what a recording is.
+
+        Parameters
+        ----------
+        source
+            Encoded bytes, a path or a URI.
+
+        Raises
+        ------
+        AudioError
+            If it is no usable audio, with the reason.
+        """
+        return Classification(self.predict(source))
+
+    def recommend(self, source: Source, k: int = SHOWN) -> Recommendation:
+        """Find the ``k`` tracks of the catalogue that sound most like a recording.
+
+        Raises
+        ------
+        BundleError
+            If the model has no catalogue.
+        AudioError
+            If the recording is no usable audio, with the reason.
+        """
+        return Recommendation(self.recommender.recommend(source, k)[1])
+
+    @cached_property
+    def recommender(self) -> Recommender:
+        """The model with its catalogue, which is read when it is first asked for.
+
+        Raises
+        ------
+        BundleError
+            If it has none.
+        """
+        catalogue = storage.join(self._folder, CATALOGUE)
+        if not storage.exists(storage.join(catalogue, DESCRIPTION)):
+            raise BundleError(f"the model {self.uri} has no catalogue to recommend from: select it with jobs.select")
+        return Recommender(self, CatalogueIndex.load(catalogue))
+
+    def __repr__(self) -> str:
+        members = len(self.ensemble.members)
+        shown = ", ".join(self.classes[:SHOWN]) + (", ..." if len(self.classes) > SHOWN else "")
+        return f"{self.uri}: {members} network{'s' * (members > 1)}, {len(self.classes)} classes ({shown})"

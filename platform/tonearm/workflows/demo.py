@@ -1,0 +1,227 @@
+"""The whole way in six steps: recordings, features, sweep, ensemble, recommender, an answer from the server."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tonearm.core import home, storage
+from tonearm.core.seeding import digest
+from tonearm.core.text import format_table
+from tonearm.datasets.manifest import Manifest, Track
+from tonearm.features.store import store_uri
+from tonearm.inference.load import fetch_model
+from tonearm.sweeps import SearchSpace
+from tonearm.tracking.query import champion_uri
+from tonearm.training.evaluate import Scores
+from tonearm.workflows.demo_record import DemoRequest, record_demo
+from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare_catalogue
+from tonearm.workflows.promotion import format_with_interval, rounded
+from tonearm.workflows.ray_session import start_ray, stop_ray
+from tonearm.workflows.recommend import NeighbourQuality, evaluate_recommender
+from tonearm.workflows.select import select
+from tonearm.workflows.selection import Selection, metric_name
+from tonearm.workflows.sweep import resize, run_plan
+from tonearm.workflows.sweep_plan import plan_sweep
+
+SECONDS_A_TRACK = 0.06  # decoding and three spectrograms, one core; measured on 2 cores with 30 s MP3
+SECONDS_A_WINDOW = 0.015  # a training step, a 10 s window, one core
+ASHA_SHARE = 0.5  # of the epochs that a sweep without stopping would train
+FIXED_SECONDS = 60.0  # starting Ray, workers and the server; selecting and registering
+
+logger = logging.getLogger(__name__)
+
+Server = Callable[[str], AbstractContextManager[str]]
+"""Serves a model, by its URI, while the context lasts; gives the server's URL."""
+
+
+def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
+    """The six steps. What is finished is kept: a second run goes on, or recomputes nothing.
+
+    Parameters
+    ----------
+    server
+        How the champion is served.
+
+    Returns
+    -------
+    The summary for people.
+    """
+    space = resize(space, request.trials, request.epochs)
+    space.check()
+    steps, cores = Steps(), os.cpu_count() or 1
+    logger.info(f"Tonearm demo on {cores} cores; everything is kept in {home.home()}")
+    with steps.step("Catalogue: recordings and their labels"):
+        data = (choose_dataset("folder", request.audio, {"label": request.label}) if request.audio
+                else choose_dataset("scores"))  # fmt: skip
+        catalogue = make_catalogue(data, request.name)
+        minutes = estimate_seconds(len(catalogue.tracks), space, cores) / 60
+        logger.info(
+            f"  {len(catalogue.tracks)} recordings; about {minutes:.0f} minutes from here if nothing is done yet"
+        )
+    with steps.step("Features: mel spectrograms at every window length of the sweep"):
+        start_ray()
+        features = space.representations()
+        prepared = prepare_catalogue(
+            catalogue, features, space.trial.clip, space.trial.min_seconds, request.seed, request.max_rejected
+        )
+        logger.info(prepared.describe())
+        manifest = prepared.manifest
+    plan = plan_sweep(request.space, space, {"": manifest})
+    with steps.step(f"Sweep: {space.trials} trials on Ray Tune, logged to MLflow"):
+        sweep = run_plan(plan)
+        logger.info(str(sweep))
+    champion = champion_uri(manifest.name)
+    with steps.step("Select: greedy ensemble on validation, scored once on test"):
+        selection = select(sweep)
+        logger.info(str(selection))
+    with steps.step("Recommend: neighbours in the champion's embedding"):
+        quality = evaluate_recommender(manifest, champion)
+        logger.info(str(quality))
+    with steps.step("Serve: ask the champion over HTTP"), server(champion) as url:
+        answer = ask(url, held_out(manifest))
+        logger.info(str(answer))
+    stop_ray()
+    reports = home.reports_home(manifest.name)
+    storage.write_json(
+        storage.join(reports, "summary.json"), _as_json(manifest, selection, quality, steps.seconds, answer)
+    )
+    text = summary(manifest, selection, quality, steps.seconds)
+    stores = [store_uri(home.features_home(), f) for f in features]
+    left = [home.data_home(manifest.name), sweep.folder, reports, fetch_model(champion), *stores]
+    record_demo(request, text, manifest.name, left)
+    return text
+
+
+@dataclass
+class Steps:
+    """The steps, announced as they begin, with the seconds each took."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Run one step."""
+        logger.info(f"\n[{len(self.seconds) + 1}] {name}")
+        started = time.monotonic()
+        yield
+        self.seconds[name] = time.monotonic() - started
+        logger.info(f"  done in {self.seconds[name]:.1f} s")
+
+
+def estimate_seconds(tracks: int, space: SearchSpace, cores: int) -> float:
+    """About how many seconds the demo takes on recordings that lie ready."""
+    trial = space.trial
+    epochs = space.trials * trial.optim.epochs * ASHA_SHARE
+    windows = tracks * (0.6 * trial.window.train_per_track + 0.2 * trial.window.per_track / 3)
+    return FIXED_SECONDS + (tracks * SECONDS_A_TRACK + epochs * windows * SECONDS_A_WINDOW) / cores
+
+
+def held_out(manifest: Manifest) -> Track:
+    """A test track, the same one every time."""
+    return min(manifest.of("test"), key=lambda t: digest("held-out", t.track_id))
+
+
+@dataclass(frozen=True)
+class ServedAnswer:
+    """What a server said of a track.
+
+    Attributes
+    ----------
+    classified
+        The answer of ``/v1/classify``.
+    neighbours
+        Of ``/v1/recommend``, without the track itself.
+    """
+
+    track: Track
+    classified: dict[str, Any]
+    neighbours: list[dict[str, Any]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the demo's summary has it."""
+        return {"track": self.track.track_id, "truth": self.track.label, "answer": self.classified,
+                "neighbours": self.neighbours}  # fmt: skip
+
+    def __str__(self) -> str:
+        track, ranked = self.track, self.classified["probabilities"][:3]
+        rows = [("similarity", "neighbour", "artist", "label")]
+        rows += [(f"{n['similarity']:.3f}", n["title"] or n["track_id"], n["artist"] or "", n["label"])
+                 for n in self.neighbours]  # fmt: skip
+        return "\n".join([
+            f"  asked with a clip held out from training: {track.name} ({track.artist or 'artist unknown'})",
+            format_table([("truth", track.label)]),
+            format_table([(f"answer {i}", p["label"], f"{p['probability']:.3f}") for i, p in enumerate(ranked, 1)]),
+            format_table(rows),
+        ])  # fmt: skip
+
+
+def ask(url: str, track: Track) -> ServedAnswer:
+    """Send a track's audio to both endpoints, as any client would."""
+    import httpx
+
+    audio = storage.read_bytes(track.source)
+
+    def post(path: str, **params: int) -> dict[str, Any]:
+        upload = {"audio": (Path(track.source).name, io.BytesIO(audio), "application/octet-stream")}
+        found: dict[str, Any] = (
+            httpx.post(f"{url}{path}", params=params, files=upload, timeout=60).raise_for_status().json()
+        )
+        return found
+
+    classified, found = post("/v1/classify"), post("/v1/recommend", k=6)
+    # The catalogue holds the clip itself, which is no recommendation.
+    others = [n for n in found["neighbours"] if n["track_id"] != track.track_id][:5]
+    return ServedAnswer(track, classified, others)
+
+
+def summary(manifest: Manifest, selection: Selection, quality: NeighbourQuality, seconds: dict[str, float]) -> str:
+    """What a person wants to know at the end."""
+    label = quality.rates[manifest.label]
+    first, *others = selection.ensemble.intervals
+    chance = "" if selection.chance is None else f"chance {selection.chance:.3f}"
+
+    def row(name: str, scores: Scores) -> tuple[str, ...]:
+        rest = ", ".join(f"{metric_name(m)} {format_with_interval(scores.intervals[m])}" for m in others)
+        return name, format_with_interval(scores.intervals[first]), rest
+
+    table = format_table([
+        row(f"test {metric_name(first)}", selection.ensemble),
+        row("best single trial", selection.single),
+        (selection.trivial_name, rounded(selection.trivial[first]), chance),
+        (f"any of {label.k} neighbours of own {manifest.label}", f"{label.at_least_one:.3f}",
+         f"chance {label.chance_at_least_one:.3f}"),
+    ])  # fmt: skip
+    took = ", ".join(f"{name.split(':')[0]} {s:.0f}" for name, s in seconds.items())
+    return "\n".join([
+        f"\n=== {manifest.name}: {len(manifest.tracks)} tracks, {len(manifest.classes)} classes ({manifest.label})",
+        table,
+        f"  seconds: {took}; in all {sum(seconds.values()):.0f}",
+        *(f"  note: {note}" for note in manifest.notes),
+        f"""  plots and summary  {home.reports_home(manifest.name)}
+  MLflow database    {home.tracking_uri()}
+next:
+  make mlflow                            compare the trials in a browser
+  make serve                             the server stays up; ask it with curl (README)
+  make demo AUDIO=~/Music LABEL=genre    your own recordings""",
+    ])  # fmt: skip
+
+
+def _as_json(
+    manifest: Manifest, selection: Selection, quality: NeighbourQuality, seconds: dict[str, float],
+    answer: ServedAnswer,
+) -> dict[str, Any]:  # fmt: skip
+    return {
+        "dataset": manifest.name, "tracks": len(manifest.tracks), "classes": list(manifest.classes),
+        "test": selection.ensemble.to_dict(), "best_single": selection.single.to_dict(),
+        "trivial": selection.trivial, "chance": selection.chance, "seconds": seconds,
+        "hit_rate": {k: vars(v) for k, v in quality.rates.items()}, "answer": answer.to_dict(),
+        "notes": list(manifest.notes),
+    }  # fmt: skip

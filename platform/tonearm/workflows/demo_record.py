@@ -1,0 +1,134 @@
+"""Whether a demo is finished: what it was asked for, what it was made of, and all that it left are as they were.
+
+Only files are looked at, and who the champion is: nothing here loads torch or starts Ray, so that a second demo answers
+within seconds. Whatever is touched, even if it is the same, makes the demo go its whole way, where each step sees what
+it has done before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from tonearm.core import home, storage
+from tonearm.core.seeding import digest
+from tonearm.tracking import names
+from tonearm.tracking.query import registered
+from tonearm.tracking.retry import retry
+from tonearm.workflows.defaults import MAX_REJECTED
+
+CODE = ("tonearm", "search_spaces", "serve")  # packages whose sources a demo's figures hang on
+PASSING = ("ray", "driver.json")  # of a sweep's folder: Ray's own files, and who drives it
+SCORES = "scores"
+
+
+@dataclass(frozen=True)
+class DemoRequest:
+    """What is asked for.
+
+    Attributes
+    ----------
+    audio
+        Folder with recordings; "" to render scores.
+    label
+        ``folder``, ``artist``, ``album``, ``genre`` or a column of ``tracks.csv``.
+    name
+        What to call the data set; "" for the folder's name.
+    space
+        Name of the search space.
+    trials, epochs
+        0: as the space says.
+    seed
+        Of the splits.
+    max_rejected
+        The largest share of recordings that may be unusable.
+    """
+
+    audio: str = ""
+    label: str = "folder"
+    name: str = ""
+    space: str = "demo"
+    trials: int = 0
+    epochs: int = 0
+    seed: int = 0
+    max_rejected: float = MAX_REJECTED
+
+    @property
+    def recordings(self) -> str:
+        """The folder that they lie in."""
+        return self.audio or storage.join(home.data_home(SCORES), "audio")
+
+    def record_uri(self) -> str:
+        """Where the end of this demo is written down: for the same options, code, home and tracking server."""
+        place = str(Path(self.recordings).absolute()) if storage.is_local(self.recordings) else self.recordings
+        options = {**asdict(self), "audio": place}
+        return storage.join(home.home(), "demos", f"{digest(options, home.tracking_uri(), code_signature())}.json")
+
+
+def finished_demo(request: DemoRequest) -> str | None:
+    """The summary of a demo that is finished, if nothing has changed since; None otherwise.
+
+    Raises
+    ------
+    TrackingError
+        If MLflow does not answer.
+    """
+    uri = request.record_uri()
+    if ":" in request.space or not storage.exists(uri):  # of a space of one's own only its module knows the sources
+        return None
+    record = storage.read_json(uri)
+    files: dict[str, str] = record["files"]
+    if any(storage.stamp(file) != stamp for file, stamp in files.items()):
+        return None
+    if stamps_of([request.recordings]).keys() - files.keys():
+        return None  # a recording came
+    champion = retry(registered, record["dataset"], names.CHAMPION, seconds=60.0)
+    if champion is None or champion.version != record["champion"]:
+        return None
+    return str(record["summary"])
+
+
+def record_demo(request: DemoRequest, summary: str, dataset: str, folders: Sequence[str]) -> None:
+    """Write down that a demo is finished.
+
+    Parameters
+    ----------
+    folders
+        All that it left: where anything changes there, it is not finished any more. Those elsewhere than on local disks
+        cannot be watched, so a demo with one is never said to be finished.
+    """
+    champion = retry(registered, dataset, names.CHAMPION)
+    if champion is None or not all(storage.is_local(f) for f in (request.recordings, *folders)):
+        return
+    files = stamps_of([request.recordings, *folders])
+    record = {"summary": summary, "dataset": dataset, "champion": champion.version, "files": files}
+    storage.write_json(request.record_uri(), record)
+
+
+def stamps_of(folders: Sequence[str]) -> dict[str, str]:
+    """Size and time of every file below local folders, but those that change whenever a sweep is looked at."""
+    found = {}
+    for folder in folders:
+        root = storage.local_path(folder) if storage.is_local(folder) else None
+        for base, below, files in os.walk(root) if root is not None else ():
+            below[:] = [name for name in below if name not in PASSING]
+            for name in files:
+                if name not in PASSING and not name.endswith(".tmp"):
+                    path = str(Path(base, name))
+                    found[path] = storage.stamp(path)
+    return found
+
+
+def code_signature() -> str:
+    """Digest of the sources of :data:`CODE`, as far as these packages are there."""
+    parts: list[str | bytes] = []
+    for package in CODE:
+        spec = find_spec(package)
+        for place in sorted(spec.submodule_search_locations or ()) if spec else ():
+            root = Path(place)
+            for path in sorted(root.rglob("*.py")):
+                parts += [f"{package}/{path.relative_to(root)}", path.read_bytes()]
+    return digest(*parts)

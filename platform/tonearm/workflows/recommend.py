@@ -1,0 +1,93 @@
+"""How good a model's neighbours are, beside chance."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from tonearm.core.errors import ConfigError
+from tonearm.core.text import format_table
+from tonearm.datasets.manifest import Manifest, load_manifest
+from tonearm.inference import load_recommender
+from tonearm.recommend.evaluate import HitRate, hit_rate
+from tonearm.tracking.query import champion_uri
+from tonearm.workflows.prepared import PreparedData, manifest_uri
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+K = 5
+
+
+@dataclass(frozen=True)
+class NeighbourQuality:
+    """Hit rates of the test tracks among all others.
+
+    Attributes
+    ----------
+    rates
+        By what the neighbours must share with the query: the label, and the artist where a label has several.
+    tracks
+        In the catalogue.
+    """
+
+    rates: dict[str, HitRate]
+    tracks: int
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a field that neighbours share, with the rates of neighbours drawn at random beside."""
+        import pandas as pd
+
+        return pd.DataFrame.from_dict({field: asdict(rate) for field, rate in self.rates.items()}, orient="index")
+
+    def __str__(self) -> str:
+        rows = [("neighbours share their", "queries", f"any of {K}", "chance", f"share of {K}", "chance")]
+        for field, r in self.rates.items():
+            rows.append((field, str(r.queries), f"{r.at_least_one:.3f}", f"{r.chance_at_least_one:.3f}",
+                         f"{r.precision:.3f}", f"{r.chance_precision:.3f}"))  # fmt: skip
+        head = f"  catalogue of {self.tracks} tracks, queries from the test split, a query is not its own neighbour:"
+        return f"{head}\n{format_table(rows)}"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def evaluate_recommender(data: Manifest | PreparedData | str, model: str = "") -> NeighbourQuality:
+    """Hit rates at 5 of the test tracks among all others: by label, and by artist where a label has several.
+
+    Parameters
+    ----------
+    data
+        A prepared data set, its manifest, or its name.
+    model
+        Folder, URI or ``models:/NAME@ALIAS`` of a model with a catalogue; "" for the data set's champion.
+
+    Raises
+    ------
+    BundleError
+        If the model has no catalogue.
+    ConfigError
+        If no query shares its label with another track.
+    """
+    named = load_manifest(manifest_uri(data)) if isinstance(data, str) else data
+    manifest = named if isinstance(named, Manifest) else named.manifest
+    index = load_recommender(model or champion_uri(manifest.name)).index
+    queries = [t.track_id for t in manifest.of("test")]
+    rates = {manifest.label: hit_rate(index, "label", queries, K)}
+    # An artist counts where a label has several: else "same artist" is another word for "same label".
+    artists: dict[str, Counter[str]] = {}
+    for t in manifest.tracks:
+        if t.artist:
+            artists.setdefault(t.label, Counter())[t.artist] += 1
+    varied = {label for label, counts in artists.items() if len(counts) > 1}
+    by_artist = [t.track_id for t in manifest.of("test") if t.artist and t.label in varied]
+    try:
+        rates["artist"] = hit_rate(index, "artist", by_artist, K)
+    except ConfigError as error:
+        logger.info(f"  note: {error}")
+    return NeighbourQuality(rates, len(index.tracks))

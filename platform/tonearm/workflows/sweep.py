@@ -1,0 +1,138 @@
+"""Running a search space on Ray Tune, tracked in MLflow; what is finished is never run again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from tonearm.core import home, storage
+from tonearm.core.errors import ConfigError
+from tonearm.core.lock import DriverLock
+from tonearm.datasets.manifest import Manifest
+from tonearm.sweeps import SearchSpace
+from tonearm.sweeps.propose import FIRST_FROM_EARLIER
+from tonearm.sweeps.run import SweepContext, run_sweep
+from tonearm.tracking.retry import retry, retry_best_effort
+from tonearm.workflows.prepared import PreparedData
+from tonearm.workflows.ray_session import start_ray
+from tonearm.workflows.sweep_data import SweepRequest, complete_features, sweep_data
+from tonearm.workflows.sweep_plan import SweepPlan, plan_sweep
+from tonearm.workflows.sweep_result import Sweep
+
+
+def sweep(
+    space: SearchSpace, data: Manifest | PreparedData, trials: int = 0, epochs: int = 0, seeds: int = 0, seed: int = -1,
+    changes: Mapping[str, object] | None = None, name: str = "sweep", warm_start: Sequence[str] = (),
+    cpus: float = 1.0, gpus: float = 0.0, max_gigabytes: float = float("inf"),
+) -> Sweep:  # fmt: skip
+    """Run a search space on a prepared data set; the same call goes on where it was stopped.
+
+    Parameters
+    ----------
+    space
+        What is varied, e.g. ``SearchSpace(base=TrialConfig(...), over={"optim.lr": LogUniform(1e-4, 1e-2)})``.
+    data
+        What :func:`tonearm.prepare` gives, or a manifest; features that it lacks are extracted.
+    trials, epochs, seeds, seed
+        How many configurations, the most epochs of a trial, how often each, and the seed of the search; 0, of ``seed``
+        -1: as the space says.
+    changes
+        Fields that the space does not vary, by their paths.
+    name
+        Its run in MLflow is called ``name-signature``.
+    warm_start
+        Runs or sweeps whose best settings are tried first.
+    cpus, gpus
+        Of each trial; with 0.25 GPUs four trials share one.
+    max_gigabytes
+        Refuse to extract more features than this.
+
+    Returns
+    -------
+    The sweep with its trials.
+
+    Raises
+    ------
+    ConfigError
+        If the space cannot be.
+    JobError
+        If every trial failed, or another process runs this sweep.
+    """
+    space = resize(space, trials, epochs, seeds, seed, changes)
+    space.check()
+    manifest = data if isinstance(data, Manifest) else data.manifest
+    request = SweepRequest(name, space, manifest.name, warm_start_from=tuple(warm_start), cpus=cpus, gpus=gpus)
+    earlier = request.warm_start()
+    also = [e.values for e in earlier.found[:FIRST_FROM_EARLIER]]
+    manifests = complete_features(space, manifest, max_gigabytes, also)
+    return run_plan(plan_sweep(name, space, manifests, earlier, device=_device(gpus)), cpus, gpus)
+
+
+def run_request(request: SweepRequest) -> Sweep:
+    """Prepare the data of a request where needed, and run its sweep; as :func:`sweep` otherwise."""
+    request.space.check()
+    earlier = request.warm_start()
+    also = [e.values for e in earlier.found[:FIRST_FROM_EARLIER]]
+    manifests = sweep_data(request, also)
+    plan = plan_sweep(request.name, request.space, manifests, earlier, request.resume, _device(request.gpus))
+    return run_plan(plan, request.cpus, request.gpus)
+
+
+def run_plan(plan: SweepPlan, cpus: float = 1.0, gpus: float = 0.0) -> Sweep:
+    """Run what is missing of a planned sweep."""
+    with DriverLock(plan.sweep.folder):
+        return _run(plan, cpus, gpus)
+
+
+def _run(plan: SweepPlan, cpus: float, gpus: float) -> Sweep:
+    sweep = plan.sweep
+    start_ray()
+    parent = sweep.open()
+    context = SweepContext(
+        plan.proposer, sweep.folder, sweep.manifest_uri, home.features_home(), home.node_cache(), sweep.manifest.name,
+        parent.run_id, cpus, gpus,
+    )  # fmt: skip
+    try:
+        results = run_sweep(context)
+    except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
+        retry_best_effort(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    done = dataclasses.replace(sweep, finished=tuple(results))
+    figure, best = done.figure, done.best
+    storage.write_figure(storage.join(home.reports_home(sweep.manifest.name), "sweep.png"), figure)
+
+    def complete() -> None:
+        parent.figure("sweep.png", figure)
+        parent.metrics({f"best_{best.config.task.primary}": best.best or 0.0, "trials": float(len(results))})
+        parent.end()
+
+    retry(complete)
+    return done
+
+
+def resize(
+    space: SearchSpace, trials: int = 0, epochs: int = 0, seeds: int = 0, seed: int = -1,
+    changes: Mapping[str, object] | None = None,
+) -> SearchSpace:  # fmt: skip
+    """A space with other numbers of trials, epochs and seeds, or other fields that it does not vary.
+
+    Raises
+    ------
+    ConfigError
+        If the space varies one of these fields.
+    """
+    for path in changes or {}:
+        if path in space.over:
+            raise ConfigError(f"--set {path}: the space varies it")
+    base = {**(changes or {}), **({"optim.epochs": epochs} if epochs else {})}
+    if base:
+        space = space.replace_base(base)
+    return dataclasses.replace(
+        space, trials=trials or space.trials, seeds=seeds or space.seeds, seed=space.seed if seed < 0 else seed
+    )
+
+
+def _device(gpus: float) -> str:
+    return "cuda" if gpus and torch.cuda.is_available() else "cpu"  # the driver's node may have none
