@@ -41,6 +41,7 @@ def is_over(process: psutil.Process) -> bool:
 @pytest.mark.parametrize("job", ["jobs.mlflow_ui", "jobs.serve"])
 def test_sigterm_ends_the_server(job: str, tmp_path: Path) -> None:
     (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}/{'healthz' if job == 'jobs.serve' else 'health'}"
     arguments = ["--port", str(port)]
     if job == "jobs.serve":
         arguments += ["--model", write_model(tmp_path / "model")]
@@ -50,10 +51,7 @@ def test_sigterm_ends_the_server(job: str, tmp_path: Path) -> None:
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
     children: list[psutil.Process] = []
     try:
-        path = "/healthz" if job == "jobs.serve" else "/health"
-        wait_until(
-            lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}{path}"), "the server answers"
-        )
+        wait_until(lambda: process.poll() is not None or answers(url), "the server answers")
         assert process.poll() is None, process.stdout.read() if process.stdout else ""
         children = started(process)
         assert children
@@ -63,6 +61,8 @@ def test_sigterm_ends_the_server(job: str, tmp_path: Path) -> None:
         wait_until(lambda: all(is_over(child) for child in children), "all that the job has started is over")
         assert not answers(url)
     finally:
-        for left in [*children, process]:
-            if not is_over(psutil.Process(left.pid)) if psutil.pid_exists(left.pid) else False:
+        for left in children:
+            if not is_over(left):
                 left.kill()
+        process.kill()
+        process.wait(timeout=PATIENCE)
