@@ -9,7 +9,6 @@ from scipy.stats import binomtest
 from tests.unit.comparison_runs import Tracks, answers, side, tracks
 from tonearm.comparison.classes import changes_by_class
 from tonearm.comparison.contrast import (
-    Measure,
     PairedComparison,
     Side,
     adjusted,
@@ -20,6 +19,7 @@ from tonearm.comparison.contrast import (
     format_with_interval,
 )  # fmt: skip
 from tonearm.comparison.factors import factor
+from tonearm.comparison.measure import Measure
 from tonearm.comparison.predictions import Predictions, aligned
 from tonearm.core.errors import ConfigError
 from tonearm.models.simple import SimpleConfig

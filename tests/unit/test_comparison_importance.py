@@ -137,11 +137,11 @@ def test_the_front_joins_what_nothing_cheaper_beats() -> None:
 def test_labels_of_near_points_are_written_together(tmp_path: Path) -> None:
     cost, score = {"A": 10.0, "B": 10.0, "C": 90.0}, {"A": 0.5, "B": 0.501, "C": 0.9}
     assert overlapping_labels(cost, score) == [["A", "B"], ["C"]]
-    figure = cost_plot([row("A", 0.5), row("B", 0.501), row("C", 0.9, 90.0, 5000)], "f1_micro", True)
+    figure = cost_plot([row("A", 0.5), row("B", 0.501), row("C", 0.9, 90.0, 5000)], "f1_micro")
     assert figure is not None and [t.get_text() for t in figure.axes[0].texts] == ["A, B", "C"]
     assert figure.axes[0].get_xlabel() == "seconds of training, a run"
     shown(figure, tmp_path)
-    assert cost_plot([row("A", 0.5, math.nan, None), row("B", 0.5)], "f1_micro", True) is None
+    assert cost_plot([row("A", 0.5, math.nan, None), row("B", 0.5)], "f1_micro") is None
 
 
 def test_scores_have_their_names_and_seeds(tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_curves_calibration_and_agreement_are_drawn(tmp_path: Path) -> None:
 
 def test_parallel_coordinates_draw_each_configuration(tmp_path: Path) -> None:
     configs = [{**c, "augment.extra": None if i % 2 else "x"} for i, c in enumerate(drawn(12))]
-    figure = parallel_plot(configs, varied_fields(configs), [*np.linspace(0.4, 0.8, 11), math.nan], "f1_micro", True)
+    figure = parallel_plot(configs, varied_fields(configs), [*np.linspace(0.4, 0.8, 11), math.nan], "f1_micro")
     (axis,) = figure.axes
     assert [t.get_text() for t in axis.get_xticklabels()] == ["model", "lr", "batch_size", "extra",
                                                                "validation\nf1_micro"]  # fmt: skip

@@ -12,8 +12,9 @@ from tests.unit.comparison_runs import answers, log_grid, log_sweep, side, track
 from tests.unit.test_error_rates import three_errors
 from tonearm.comparison.classes import changes_by_class
 from tonearm.comparison.compare import Options, compare
-from tonearm.comparison.contrast import Measure, compare_sides
+from tonearm.comparison.contrast import compare_sides
 from tonearm.comparison.factors import factor
+from tonearm.comparison.measure import Measure
 from tonearm.comparison.predictions import Predictions
 from tonearm.comparison.report import report
 from tonearm.comparison.seeds import RunScores, coupled, seed_variance

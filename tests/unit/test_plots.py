@@ -35,10 +35,10 @@ def test_curves_show_every_epoch_and_the_one_that_was_kept(tmp_path: Path) -> No
 
 
 def test_curves_of_any_task_have_room() -> None:
-    errors = learning_curves([epoch(i, "mae", v) for i, v in ((1, 30.0), (2, 12.0))], "mae", "", maximise=False)
+    errors = learning_curves([epoch(i, "mae", v) for i, v in ((1, 30.0), (2, 12.0))], "mae", "")
     assert errors.axes[1].get_ylim()[0] == 0 and errors.axes[1].get_ylim()[1] > 30
     assert [line.get_label() for line in errors.axes[0].lines] == ["training loss"]
-    small = learning_curves([epoch(1, "mse", 0.014), epoch(2, "mse", 0.013)], "mse", "", maximise=False)
+    small = learning_curves([epoch(1, "mse", 0.014), epoch(2, "mse", 0.013)], "mse", "")
     assert small.axes[1].get_ylim()[1] < 0.02
     cosines = [epoch(1, "mean_cosine", -0.2, loss=-0.1), epoch(2, "mean_cosine", 0.3, loss=-0.4)]
     figure = learning_curves(cosines, "mean_cosine", "")

@@ -15,8 +15,8 @@ from search_spaces import SPACES, demo, questions
 from search_spaces.recipes import RECIPES
 from tests.unit.comparison_runs import answers, tracks
 from tonearm.comparison.candidates import Candidate, flat_fields
-from tonearm.comparison.contrast import Measure
 from tonearm.comparison.factors import factor
+from tonearm.comparison.measure import Measure
 from tonearm.core.errors import ConfigError
 from tonearm.core.types import InputSpec
 from tonearm.models import ModelConfig, count_parameters

@@ -57,7 +57,7 @@ def _importance_section(comparison: Comparison) -> Section:
             f"A line a configuration, from its values of the varied fields to its validation {task.primary} on the "
             "right; light: better."
         )
-        plots.append(Plot("parallel", parallel_plot(configs, varied, scores, task.primary, task.maximise), caption))
+        plots.append(Plot("parallel", parallel_plot(configs, varied, scores, task.primary), caption))
     return Section(title, [f"{found[0].upper()}{found[1:]}."] if isinstance(found, str) else (), (), plots)
 
 
@@ -109,7 +109,7 @@ def _agreement_section(comparison: Comparison) -> Section | None:
 
 def _cost_section(comparison: Comparison) -> Section | None:
     measure = comparison.measure
-    plot = cost_plot(comparison.compared_rows, measure.name, measure.maximise)
+    plot = cost_plot(comparison.compared_rows, measure.name)
     if plot is None:
         return None
     caption = (

@@ -13,6 +13,7 @@ from tonearm.statistics.differences import mean_difference, with_seed_variance
 from tonearm.statistics.significance import enough_draws, holm, randomisation_test
 from tonearm.tasks import SingleLabel, Tabular
 from tonearm.tasks.base import Task
+from tonearm.tasks.metrics import find_metric
 
 
 def class_measure(task: Task) -> str:
@@ -20,7 +21,7 @@ def class_measure(task: Task) -> str:
     if isinstance(task, SingleLabel | Tabular):
         return "recall"  # its tracks' share of right answers
     own = task.class_measure
-    return f"{own} of the class on all tracks" if own else f"{task.primary} on the tracks of the class"
+    return f"{own} of the class on all tracks" if own else f"{task.default_primary} on the tracks of the class"
 
 
 def changes_by_class(first: Side, second: Side) -> list[ClassChange]:
@@ -31,6 +32,7 @@ def changes_by_class(first: Side, second: Side) -> list[ClassChange]:
     """
     first, second = common_sides(first, second)
     own, task = first.members[0], first.members[0].task
+    metric = find_metric(task.default_primary)  # which the tracks' scores are of
     if not task.uses_labels:
         return []
     groups, target, sides = np.asarray(own.groups), own.target, (first, second)
@@ -50,12 +52,12 @@ def changes_by_class(first: Side, second: Side) -> list[ClassChange]:
         if len(set(members)) > 1:
             parts = seed_variance(*(side.of_runs([s.mean(axis=1) for s in own_scores])
                            for own_scores, side in zip(each, sides, strict=True)))  # fmt: skip
-            difference = with_seed_variance(mean_difference(one, two, members), parts)
+            difference = with_seed_variance(mean_difference(one, two, members), parts).clipped(*metric.difference_range)
             p = max(p, difference.p) if parts else p
         found.append(ClassChange(name, len(rows), float((one - two).mean()), difference, p, p))
     values = holm([c.p for c in found])
     found = [dataclasses.replace(c, adjusted=p) for c, p in zip(found, values, strict=True)]
-    sign = 1 if task.maximise else -1
+    sign = 1 if metric.maximise else -1
     return sorted(found, key=lambda c: (-sign * c.value, c.name))
 
 

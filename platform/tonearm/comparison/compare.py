@@ -13,9 +13,10 @@ import numpy as np
 
 from tonearm.comparison.candidates import Candidate
 from tonearm.comparison.classes import changes_by_class
-from tonearm.comparison.contrast import ClassChange, Measure, PairedComparison, Side, adjusted, compare_sides
+from tonearm.comparison.contrast import ClassChange, PairedComparison, Side, adjusted, compare_sides
 from tonearm.comparison.factors import Factor, factor
 from tonearm.comparison.find import FoundCandidates, find_candidates
+from tonearm.comparison.measure import Measure
 from tonearm.comparison.predictions import Predictions, aligned, common_tracks, load_predictions
 from tonearm.comparison.rows import CandidateRow, make_candidate_row
 from tonearm.core.errors import ConfigError

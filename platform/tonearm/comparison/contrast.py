@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tonearm.comparison.measure import Measure
 from tonearm.comparison.predictions import Predictions, aligned
 from tonearm.comparison.seeds import Cell, RunPredictions, RunScores, difference_with_swaps, seed_variance
 from tonearm.statistics.differences import Difference, mean_difference, paired_bootstrap, with_seed_variance
@@ -19,35 +20,12 @@ from tonearm.statistics.significance import (
     randomisation_test,
     swap_test,
 )  # fmt: skip
-from tonearm.tasks.base import Task
+from tonearm.tasks.metrics import find_metric
 from tonearm.training.evaluate import CELLS_OF_ALL_RESAMPLES
 
 SIGNIFICANCE_LEVEL = 0.05
 RESAMPLES = (200, 1000)
-LOWER_IS_BETTER = ("mse", "mae", "hamming_loss", "log_loss")
 SMALL = 0.02
-
-
-@dataclass(frozen=True)
-class Measure:
-    """The metric that decides.
-
-    Attributes
-    ----------
-    by_track
-        Whether it is a mean over tracks, as every task's primary metric is.
-    """
-
-    name: str
-    maximise: bool
-    by_track: bool
-
-    @classmethod
-    def of(cls, task: Task, name: str = "") -> Measure:
-        """A metric of a task, by default the primary one."""
-        if name in ("", task.primary):
-            return cls(task.primary, task.maximise, True)
-        return cls(name, name not in LOWER_IS_BETTER, False)
 
 
 @dataclass(frozen=True)
@@ -241,16 +219,18 @@ def compare_sides(
         tracks_alone, differing = bootstrap(measure.name), len(set(groups))
         swaps = difference_with_swaps(first.runs, second.runs, measure.name, task, groups)
         p = swap_test(swaps, groups, resamples)
-    difference = with_seed_variance(tracks_alone, seed_variances[measure.name])
+    reach = measure.metric.difference_range
+    difference = with_seed_variance(tracks_alone, seed_variances[measure.name]).clipped(*reach)
     if seed_variances[measure.name]:
         p = max(p, difference.p)
     discordant = None
-    if measure.by_track and task.maximise and np.isin([one, two], (0, 1)).all():
+    if measure.by_track and measure.maximise and np.isin([one, two], (0, 1)).all():
         counts = int((one > two).sum()), int((one < two).sum())
         discordant = (*counts, mcnemar(*counts))
     return PairedComparison(
         first.name, second.name, measure, difference, p, p, len(groups), counted_groups(groups), discordant,
-        {name: with_seed_variance(bootstrap(name), seed_variances[name]) for name in wanted}, within, comparisons,
+        {name: with_seed_variance(bootstrap(name), seed_variances[name]).clipped(*find_metric(name).difference_range)
+         for name in wanted}, within, comparisons,
         bool(seed_variances[measure.name]), (len(first.runs), len(second.runs)), differing, confounded_by,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from tonearm.comparison.importance import WIDE, Importance
 from tonearm.comparison.plots import BLACK, BLUE, COLOURS, GREY, MARKERS, WIDTH, axis_of_names
 from tonearm.comparison.rows import CandidateRow
 from tonearm.statistics.calibration import Reliability
+from tonearm.tasks.metrics import find_metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,7 +83,7 @@ def importance_plot(found: Sequence[Importance]) -> Figure:
 
 
 def parallel_plot(
-    configs: Sequence[Mapping[str, Any]], varied: Sequence[str], scores: Sequence[float], metric: str, maximise: bool
+    configs: Sequence[Mapping[str, Any]], varied: Sequence[str], scores: Sequence[float], metric: str
 ) -> Figure:
     """A line a configuration through its values of the varied fields to its score; the best are drawn last."""
     from matplotlib import colormaps
@@ -93,6 +94,7 @@ def parallel_plot(
     drawn = Figure(figsize=(max(WIDTH, 1.5 + 1.35 * len(paths)), 4.6), layout="constrained")
     axis = drawn.subplots()
     rows = [i for i, s in enumerate(scores) if np.isfinite(s)]
+    maximise = find_metric(metric).maximise
     order = sorted(rows, key=lambda i: scores[i] if maximise else -scores[i])
     places = [_places([configs[i].get(p) for i in rows]) for p in paths]
     score_place, score_ticks = _places([scores[i] for i in rows])
@@ -133,7 +135,7 @@ def _places(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]
     return [height[t] for t in texts], ticks
 
 
-def cost_plot(rows: Sequence[CandidateRow], metric: str, maximise: bool) -> Figure | None:
+def cost_plot(rows: Sequence[CandidateRow], metric: str) -> Figure | None:
     """Score against seconds of training and against weights; the line joins what nothing cheaper beats."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
@@ -148,14 +150,14 @@ def cost_plot(rows: Sequence[CandidateRow], metric: str, maximise: bool) -> Figu
     scores = {r.label: r.scores[metric][0] for r in rows}
     drawn = Figure(figsize=(WIDTH if len(costs) > 1 else 5, 3.8), layout="constrained")
     for axis, (name, found) in zip(drawn.subplots(1, len(costs), squeeze=False)[0], costs.items(), strict=True):
-        front = pareto_front(found, scores, maximise)
+        front = pareto_front(found, scores, find_metric(metric).maximise)
         axis.plot([found[f] for f in front], [scores[f] for f in front], color=GREY, linewidth=1, linestyle="--")
         for label, cost in found.items():
             axis.plot([cost], [scores[label]], "o", color=BLUE if label in front else GREY, markersize=6)
         for labels in overlapping_labels(found, scores):
             axis.annotate(", ".join(labels), (found[labels[0]], scores[labels[0]]), xytext=(5, 4),
                           textcoords="offset points", fontsize=9)  # fmt: skip
-        axis.set(xlabel=name, ylabel=metric)
+        axis.set(xlabel=name, ylabel=find_metric(metric).label)
         if max(found.values()) / min(found.values()) > WIDE:
             axis.set_xscale("log")
             axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from tonearm.comparison.candidates import as_text, name_of, short_names, varied_fields
-from tonearm.comparison.contrast import Measure, PairedComparison, Side, adjusted, compare_sides
+from tonearm.comparison.contrast import PairedComparison, Side, adjusted, compare_sides
+from tonearm.comparison.measure import Measure
 from tonearm.comparison.predictions import Predictions
 from tonearm.core.errors import ConfigError
 

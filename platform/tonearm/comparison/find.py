@@ -180,7 +180,13 @@ def _of_one_question(leaves: Sequence[_Leaf], notes: list[str]) -> list[_Leaf]:
     if len(set(asked.values())) > 1:
         told = "; ".join(f"{named[run_id]}: {' on '.join(question)}" for run_id, question in asked.items())
         raise ConfigError(f"these runs answer different questions ({told}): compare runs of one task and data set")
-    return [leaf for leaf in leaves if _question(leaf.run) == asked[leaf.origin.run_id]]
+    kept = [leaf for leaf in leaves if _question(leaf.run) == asked[leaf.origin.run_id]]
+    judges = sorted({leaf.run.config.task.primary for leaf in kept})
+    if len(judges) > 1:
+        notes.append(
+            f"on validation some runs were judged by {', others by '.join(judges)}: their order there says nothing"
+        )
+    return kept
 
 
 def _configurations(leaves: Sequence[_Leaf], notes: list[str]) -> list[list[_Leaf]]:

@@ -12,6 +12,7 @@ import numpy as np
 from tonearm.comparison.contrast import SIGNIFICANCE_LEVEL, ClassChange, PairedComparison, format_value
 from tonearm.comparison.outputs import PairResult
 from tonearm.comparison.rows import CandidateRow
+from tonearm.tasks.metrics import find_metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,9 +62,14 @@ def scores_plot(
         axis.axvline(chance, color=GREY, linestyle=":", label=f"chance {format_value(chance)}")
         axis.legend(loc="upper left", bbox_to_anchor=(0, 1.0), frameon=False, fontsize=9)
     axis.set_yticks(range(len(rows)), [titled(r.label, r.name) for r in rows], fontsize=9)
-    axis.set(xlabel=metric, ylim=(len(rows) - 0.5, -0.8))
+    axis.set(xlabel=_axis_label(metric), ylim=(len(rows) - 0.5, -0.8))
     axis.grid(axis="x", alpha=0.3)
     return drawn
+
+
+def _axis_label(name: str) -> str:
+    metric = find_metric(name)
+    return f"{metric.label} ({metric.better} is better)"
 
 
 def differences_plot(contrasts: Sequence[PairedComparison]) -> Figure:
@@ -80,8 +86,7 @@ def differences_plot(contrasts: Sequence[PairedComparison]) -> Figure:
     titles = [f"{c.first} - {c.second}" + (f", {c.within}" if c.within else "") for c in contrasts]
     axis.set_yticks(range(len(contrasts)), ["\n".join(textwrap.wrap(t, 46)) for t in titles], fontsize=9)
     measure = contrasts[0].measure
-    axis.set(xlabel=f"difference of {measure.name} ({'higher' if measure.maximise else 'lower'} is better)",
-             ylim=(len(contrasts) - 0.5, -0.5))  # fmt: skip
+    axis.set(xlabel=f"difference of {_axis_label(measure.name)}", ylim=(len(contrasts) - 0.5, -0.5))
     axis.grid(axis="x", alpha=0.3)
     return drawn
 

@@ -50,7 +50,7 @@ class Predictions:
 
     @cached_property
     def scores(self) -> np.ndarray:
-        """Each track's share of the primary metric, the mean over the seeds: float64 (tracks,)."""
+        """Each track's share of the task's figure of merit, the mean over the seeds: float64 (tracks,)."""
         each: np.ndarray = np.mean([self.task.track_scores(p, t) for p, t in self.seeds], axis=0)
         return each
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tonearm.comparison.candidates import Candidate
-from tonearm.comparison.contrast import Measure
+from tonearm.comparison.measure import Measure
 from tonearm.comparison.predictions import Predictions
 from tonearm.datasets.manifest import Split
 from tonearm.statistics.intervals import Interval, bootstrap_interval

@@ -20,6 +20,9 @@ from tonearm.core.seeding import digest
 
 RUN_ONLY = {"run_only": True}
 """Field metadata: the field cannot change a result (a number of threads, say) and stays out of the signature."""
+OMIT_DEFAULT = {"omit_default": True}
+"""Field metadata: a field that came later. At its default it stays out of JSON and of the signature, so that what was
+made before it existed keeps its identity; any other value is part of both."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -72,10 +75,16 @@ class Config:
 
     def to_dict(self, *, run_only: bool = True) -> dict[str, Any]:
         """The values as JSON types, nested configs as dicts, with ``kind`` where there is one."""
+        return self._to_dict(run_only, complete=False)
+
+    def _to_dict(self, run_only: bool, complete: bool) -> dict[str, Any]:
+        """``complete``: with the fields that are left out at their default."""
         out: dict[str, Any] = {"kind": self.kind} if self.kind else {}
         for f in dataclasses.fields(self):  # type: ignore[arg-type]
-            if run_only or not f.metadata.get("run_only"):
-                out[f.name] = _plain(getattr(self, f.name), run_only)
+            value = getattr(self, f.name)
+            at_default = f.metadata.get("omit_default") and value == f.default
+            if (run_only or not f.metadata.get("run_only")) and (complete or not at_default):
+                out[f.name] = _plain(value, run_only, complete)
         return out
 
     @classmethod
@@ -117,7 +126,7 @@ class Config:
     def flatten(self, prefix: str = "") -> dict[str, Any]:
         """All values by dotted path, e.g. ``{"optim.lr": 0.001}``; what MLflow shows as parameters."""
         out: dict[str, Any] = {}
-        _flatten_into(out, prefix, self.to_dict())
+        _flatten_into(out, prefix, self._to_dict(run_only=True, complete=True))
         return out
 
     def brief(self) -> str:
@@ -247,11 +256,11 @@ def _one_identity(value: Any, expected: Any) -> Any:
     return value
 
 
-def _plain(value: Any, run_only: bool) -> Any:
+def _plain(value: Any, run_only: bool, complete: bool = False) -> Any:
     if isinstance(value, Config):
-        return value.to_dict(run_only=run_only)
+        return value._to_dict(run_only, complete)
     if isinstance(value, tuple):
-        return [_plain(v, run_only) for v in value]
+        return [_plain(v, run_only, complete) for v in value]
     return value
 
 

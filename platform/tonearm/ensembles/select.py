@@ -12,6 +12,7 @@ from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
 from tonearm.ensembles.combine import weighted_mean
 from tonearm.tasks.base import Task
+from tonearm.tasks.metrics import find_metric
 
 SMALLEST_SHARE = 0.05
 
@@ -23,13 +24,13 @@ def select_greedily(
     bags: int = 20,
     rounds: int = 10,
     seed: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> dict[int, int]:
     """Bagged greedy forward selection with replacement, on validation predictions.
 
     In each bag, a random half of the models, it begins with the best and adds whichever model makes the mean of the
     chosen best, until none does. What all bags chose is the ensemble: on few validation tracks a single greedy search
-    picks whoever was luckiest there, the bags average that away. "Best" is by the task's tie_breaker metric, since the
-    figure of merit of a few dozen tracks may move in large steps.
+    picks whoever was luckiest there, the bags average that away. "Best" is by ``task.selected_by``.
 
     Parameters
     ----------
@@ -38,11 +39,13 @@ def select_greedily(
     target
         The truth, as the task encodes it.
     task
-        Whose ``tie_breaker`` metric is minimised.
+        Whose ``selected_by`` metrics decide.
     bags, rounds
         Searches, and the most models that one of them chooses.
     seed
         Of the bags.
+    groups
+        The artist of each track, for metrics that ask for it.
 
     Returns
     -------
@@ -60,23 +63,27 @@ def select_greedily(
     chosen: Counter[int] = Counter()
     for _ in range(bags):
         bag = sorted(rng.choice(models, size=(models + 1) // 2, replace=False).tolist())
-        chosen.update(_search([predictions[i] for i in bag], bag, target, task, rounds))
+        chosen.update(_search([predictions[i] for i in bag], bag, target, task, rounds, groups))
     # A model that few bags kept costs an evaluation in serving and moves nothing.
     kept = {i: n for i, n in sorted(chosen.items()) if n >= SMALLEST_SHARE * chosen.total()}
     return kept or dict(sorted(chosen.items()))
 
 
-def _search(predictions: Sequence[FloatArray], names: Sequence[int], target: np.ndarray, task: Task, rounds: int
-            ) -> list[int]:  # fmt: skip
+def _search(
+    predictions: Sequence[FloatArray], names: Sequence[int], target: np.ndarray, task: Task, rounds: int,
+    groups: Sequence[str] | None,
+) -> list[int]:  # fmt: skip
     chosen: list[int] = []
-    best = np.inf
+    best: tuple[float, ...] = (np.inf,)
+    signs = {name: -1 if find_metric(name).maximise else 1 for name in task.selected_by}
     for _ in range(rounds):
-        losses = []
+        losses: list[tuple[float, ...]] = []
         for i in range(len(predictions)):
             members = [*chosen, i]
             mean = weighted_mean([predictions[m] for m in members], [1.0] * len(members))
-            losses.append(task.selected_metrics((task.tie_breaker,), mean, target)[task.tie_breaker])
-        winner = int(np.argmin(losses))
+            found = task.selected_metrics(task.selected_by, mean, target, groups)
+            losses.append(tuple(sign * found[name] for name, sign in signs.items()))
+        winner = min(range(len(losses)), key=losses.__getitem__)
         if losses[winner] >= best:
             break
         best = losses[winner]

@@ -6,6 +6,7 @@ source of variance, which :func:`with_seed_variance` adds.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,13 @@ class Difference:
     clusters: int
     error: float = math.nan
     degrees_of_freedom: float = math.nan
+
+    def clipped(self, low: float, high: float) -> Difference:
+        """The same with the interval's ends within a range: where tracks are few or seeds differ, Student's t reaches
+        to differences that no two systems can have."""
+        return dataclasses.replace(
+            self, low=float(np.clip(self.low, low, high)), high=float(np.clip(self.high, low, high))
+        )
 
     def detectable_difference(self, comparisons: int = 1, level: float = 0.05, power: float = 0.8) -> float:
         """The true difference that a test with this standard error finds in a share of ``power`` of all cases.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tonearm.sweeps.results import TrialResult
+from tonearm.tasks.metrics import find_metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,9 +34,7 @@ def sweep_plot(results: Sequence[TrialResult], title: str) -> Figure:
                        textcoords="offset points")  # fmt: skip
     for kind in kinds:
         right.scatter([], [], color=colours[kind], label=kind)
-    share = shown[0].config.task.maximise  # scores are shares as a rule, errors have no upper end
-    best = [r.best or 0.0 for r in shown]
-    ends = (min(0.0, *best), 1) if share and max(best) <= 1 else (min(0.0, *best), None)
+    ends = find_metric(primary).axis([h[f"validation_{primary}"] for r in shown for h in r.history])
     left.set(xlabel="epoch", ylabel=f"validation {primary}", ylim=ends, title="learning curves, by trial")
     left.xaxis.get_major_locator().set_params(integer=True)
     right.set(xlabel="learning rate", ylabel=f"best validation {primary}", ylim=ends, xscale="log",

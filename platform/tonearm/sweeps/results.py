@@ -133,7 +133,7 @@ def log_outcome(
     best = {f"best_{task.primary}": float(history[-1]["best"]), "epochs": float(len(history))}
     run.metrics({**best, "seconds": sum(float(h["epoch_seconds"]) for h in history)})
     if plots and len(history) > 1:
-        run.figure("learning_curves.png", learning_curves(history, task.primary, name, task.maximise))
+        run.figure("learning_curves.png", learning_curves(history, task.primary, name))
     for split in ("validation", "test"):
         uri = folder.predictions_uri(split)
         if not storage.exists(uri):

@@ -2,6 +2,7 @@
 
 from tonearm.tasks.base import Task
 from tonearm.tasks.embedding import Embedding
+from tonearm.tasks.metrics import Metric
 from tonearm.tasks.multi_label import MultiLabel
 from tonearm.tasks.playlists import Playlists
 from tonearm.tasks.regression import Regression
@@ -9,4 +10,14 @@ from tonearm.tasks.relations import Relations
 from tonearm.tasks.single_label import SingleLabel
 from tonearm.tasks.tabular import Tabular
 
-__all__ = ["Embedding", "MultiLabel", "Playlists", "Regression", "Relations", "SingleLabel", "Tabular", "Task"]
+__all__ = [
+    "Embedding",
+    "Metric",
+    "MultiLabel",
+    "Playlists",
+    "Regression",
+    "Relations",
+    "SingleLabel",
+    "Tabular",
+    "Task",
+]

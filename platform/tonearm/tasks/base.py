@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
-from tonearm.core.config import Config
+from tonearm.core.config import OMIT_DEFAULT, Config
+from tonearm.core.errors import TrainingError
 from tonearm.core.registry import Registry
 from tonearm.core.types import FloatArray, GroundTruth
+from tonearm.tasks.metrics import METRICS, Metric, find_metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+MetricFunction = Callable[[FloatArray, np.ndarray], float]  # of track predictions and the target, as metrics() has them
 
 
 class Task(Config):
@@ -23,13 +28,14 @@ class Task(Config):
     Attributes
     ----------
     primary
-        The metric that decides which epoch and which trial is best.
-    maximise
-        Its direction.
+        The metric that decides: which epoch is kept, when to stop or to lower the rate, which trial is best, what is
+        selected and promoted. By default the task's figure of merit, ``default_primary``.
+    may_decide
+        What ``primary`` may be, besides metrics of one's own (:meth:`add_metric`).
     tie_breaker
         The metric, smaller is better, that moves with every prediction: it breaks ties of the primary one, and
         ensembles are selected by it.
-    headline
+    default_headline
         The metrics that a report gives with an interval.
     needs_classes
         Whether a label of few tracks is left out of the data set.
@@ -39,17 +45,95 @@ class Task(Config):
         What :meth:`trivial` answers, for reports: ``"majority class"``.
     class_measure
         What :meth:`class_scores` gives, for reports; "" where it gives nothing.
+    added
+        Functions of :meth:`add_metric`, by name.
     """
 
     registry: ClassVar[Registry[type[Task]]] = Registry("task")
     needs_classes: ClassVar[bool] = False
     uses_labels: ClassVar[bool] = True
-    primary: ClassVar[str]
-    maximise: ClassVar[bool]
+    may_decide: ClassVar[tuple[str, ...]] = ()
     tie_breaker: ClassVar[str]
-    headline: ClassVar[tuple[str, ...]]
+    default_headline: ClassVar[tuple[str, ...]]
     trivial_name: ClassVar[str]
     class_measure: ClassVar[str] = ""
+    added: ClassVar[Mapping[str, MetricFunction]] = {}
+
+    primary: str = dataclasses.field(default="", metadata=OMIT_DEFAULT)
+
+    def problems(self) -> list[str]:
+        """That the primary metric is none of the task's. Overrides begin with these."""
+        if self.primary in ("", *self.choices):
+            return []
+        return [f"task.primary is {self.primary!r}: {self.kind} can be judged by {', '.join(self.choices)}"]
+
+    @property
+    def default_primary(self) -> str:
+        """The task's figure of merit, which :meth:`track_scores` and :meth:`chance` are of."""
+        return type(self).primary
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What ``primary`` may be."""
+        return tuple(dict.fromkeys((self.default_primary, *self.may_decide, *self.added)))
+
+    @property
+    def maximise(self) -> bool:
+        """The primary metric's direction."""
+        return find_metric(self.primary).maximise
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """The metrics that a report gives with an interval, the primary one first."""
+        return tuple(dict.fromkeys((self.primary, *self.default_headline)))
+
+    @property
+    def selected_by(self) -> tuple[str, ...]:
+        """What an ensemble's members are selected by, the first before the second: the tie breaker, since the figure
+        of merit of a few dozen tracks moves in large steps; and before it a primary metric that was chosen."""
+        chosen = self.primary not in (self.default_primary, self.tie_breaker)
+        return (self.primary, self.tie_breaker) if chosen else (self.tie_breaker,)
+
+    @classmethod
+    def add_metric(cls, metric: Metric, function: MetricFunction) -> None:
+        """Let this task report one more metric: in all logs and reports, and as what ``primary`` may be.
+
+        Parameters
+        ----------
+        metric
+            Its name, direction and range.
+        function
+            Maps track predictions and the target, as :meth:`metrics` has them, to a value within the range, of any
+            tracks: a bootstrap draws some of them.
+
+        Raises
+        ------
+        ConfigError
+            If the name is taken by another metric.
+        """
+        if metric.name not in METRICS or METRICS[metric.name] != metric:
+            METRICS.add(metric.name, metric)
+        cls.added = {**cls.added, metric.name: function}
+
+    def added_metrics(self, predictions: FloatArray, target: np.ndarray) -> dict[str, float]:
+        """Those of :meth:`add_metric`, which every task's :meth:`metrics` ends with."""
+        return {name: self.added_metric(name, predictions, target) for name in self.added}
+
+    def added_metric(self, name: str, predictions: FloatArray, target: np.ndarray) -> float:
+        """One of :meth:`added_metrics`.
+
+        Raises
+        ------
+        TrainingError
+            If it lies outside of its range.
+        """
+        value, metric = float(self.added[name](predictions, target)), METRICS[name]
+        if not metric.contains(value):
+            raise TrainingError(
+                f"the metric {name!r} is {value} of {len(target)} tracks, its range is {metric.low} to {metric.high}: "
+                "mend its function, or give its Metric the range that it has"
+            )
+        return value
 
     def names(self, truth: GroundTruth, classes: Sequence[str]) -> tuple[str, ...]:
         """What the outputs stand for; by default the sorted classes of the data set."""
@@ -112,7 +196,7 @@ class Task(Config):
         return {name: found[name] for name in wanted}
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
-        """Each track's share of the primary metric, float64 (tracks,): their mean is ``metrics(...)[primary]``.
+        """Each track's share of the figure of merit, float64 (tracks,): its mean is ``metrics(...)[default_primary]``.
 
         Raises
         ------
@@ -160,7 +244,7 @@ class Task(Config):
         raise TypeError(f"{type(self).__name__} must define what needs no model")
 
     def chance(self, outputs: int) -> float | None:
-        """The primary metric of guessing classes at random; None where guessing has no meaning."""
+        """The figure of merit of guessing classes at random; None where guessing has no meaning."""
         return None
 
     def strata(self, target: np.ndarray) -> np.ndarray:
@@ -185,6 +269,11 @@ class Task(Config):
         return incumbent is None or self._rank(candidate) > self._rank(incumbent)
 
     def _rank(self, metrics: dict[str, float]) -> tuple[float, ...]:
+        lacking = [name for name in (self.primary, self.tie_breaker) if name not in metrics]
+        if lacking:
+            raise TrainingError(
+                f"{self.kind} is judged by {', '.join(lacking)}, its metrics() reports {', '.join(metrics)}: report it"
+            )
         primary, tie_breaker = metrics[self.primary] * (1 if self.maximise else -1), -metrics[self.tie_breaker]
         if math.isnan(primary):
             return (0,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import DatasetError, TrainingError
 from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.base import Task
@@ -37,19 +39,22 @@ class Embedding(Task, kind="embedding"):
     """
 
     uses_labels: ClassVar[bool] = False
-    primary: ClassVar[str] = "mean_cosine"
-    maximise: ClassVar[bool] = True
+    # Neither interval nor decision by the ranked metrics: a bootstrap draws fewer different artists, among whom hits
+    # are easier.
+    may_decide: ClassVar[tuple[str, ...]] = ("mse",)
     tie_breaker: ClassVar[str] = "mse"
-    # No interval for the ranked metrics: a bootstrap draws fewer different artists, among whom hits are easier.
-    headline: ClassVar[tuple[str, ...]] = ("mean_cosine",)
+    default_headline: ClassVar[tuple[str, ...]] = ("mean_cosine",)
     trivial_name: ClassVar[str] = "mean vector"
 
+    primary: str = dataclasses.field(default="mean_cosine", metadata=OMIT_DEFAULT)
     target: str
     loss_kind: Literal["cosine", "mse"] = "cosine"
     k: int = 10
 
     def problems(self) -> list[str]:
-        found = [] if self.target else ["task.target is empty: name a metadata column that is a vector"]
+        found = super().problems()
+        if not self.target:
+            found.append("task.target is empty: name a metadata column that is a vector")
         return found if self.k >= 1 else [*found, f"task.k is {self.k}: look at 1 neighbour or more"]
 
     def names(self, truth: GroundTruth, classes: Sequence[str]) -> tuple[str, ...]:
@@ -113,7 +118,8 @@ class Embedding(Task, kind="embedding"):
         """
         basic = self.selected_metrics(("mean_cosine", "mse"), predictions, target)
         hit_rate, recall = ranked(*artist_vectors(predictions, target, groups), self.k)
-        return {**basic, f"hit_rate_at_{self.k}": hit_rate, f"recall_at_{self.k}": recall}
+        ranks = {f"hit_rate_at_{self.k}": hit_rate, f"recall_at_{self.k}": recall}
+        return {**basic, **ranks, **self.added_metrics(*self._compared(predictions, target))}
 
     def selected_metrics(
         self, wanted: Collection[str], predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None

@@ -32,7 +32,6 @@ class Membership(MultiHot):
         share in which its fitness is at least one half.
     """
 
-    maximise: ClassVar[bool] = True
     tie_breaker: ClassVar[str] = "log_loss"
 
     training: Literal["softmax", "multi_hot"] = "softmax"

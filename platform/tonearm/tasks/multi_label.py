@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.types import FloatArray
 from tonearm.tasks.labels import require_finite
 from tonearm.tasks.log_loss import binary_log_loss
@@ -29,18 +32,23 @@ class MultiLabel(MultiHot, kind="multi_label"):
         half of them decide.
     """
 
-    primary: ClassVar[str] = "mse"
-    maximise: ClassVar[bool] = False
+    may_decide: ClassVar[tuple[str, ...]] = (
+        "hamming_loss", "f1_micro", "log_loss", "mean_average_precision", "average_precision_micro", "roc_auc",
+    )  # fmt: skip
     tie_breaker: ClassVar[str] = "mse"
     class_measure: ClassVar[str] = "squared error"
-    headline: ClassVar[tuple[str, ...]] = ("mse", "hamming_loss", "mean_average_precision")
+    default_headline: ClassVar[tuple[str, ...]] = ("mse", "hamming_loss", "mean_average_precision")
 
+    primary: str = dataclasses.field(default="mse", metadata=OMIT_DEFAULT)
     threshold: float = 0.5
 
     def problems(self) -> list[str]:
+        found = super().problems()
         if not 0 < self.threshold < 1:
-            return [f"task.threshold is {self.threshold}: a probability is compared with it, so it lies within 0 and 1"]
-        return []
+            found.append(
+                f"task.threshold is {self.threshold}: a probability is compared with it, so it lies within 0 and 1"
+            )
+        return found
 
     def pool(self, logits: FloatArray) -> FloatArray:
         return pool_fitness(logits, self.pooling, self.threshold)
@@ -84,6 +92,7 @@ class MultiLabel(MultiHot, kind="multi_label"):
             "mean_average_precision": lambda: mean_average_precision(predictions, target),
             "average_precision_micro": lambda: average_precision(predictions.ravel(), target.ravel()),
             "roc_auc": lambda: mean_roc_auc(predictions, target),
+            **{name: partial(self.added_metric, name, predictions, target) for name in self.added},
         }
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.types import FloatArray
 from tonearm.tasks.labels import require_finite
 from tonearm.tasks.membership import Membership
@@ -27,8 +29,10 @@ class Playlists(Membership, kind="playlists"):
     fitness; here songs keep all of their playlists.
     """
 
-    primary: ClassVar[str] = "top_1"
-    headline: ClassVar[tuple[str, ...]] = ("top_1", "top_3", "top_5")
+    may_decide: ClassVar[tuple[str, ...]] = ("top_3", "top_5", "mean_average_precision", "log_loss")
+    default_headline: ClassVar[tuple[str, ...]] = ("top_1", "top_3", "top_5")
+
+    primary: str = dataclasses.field(default="top_1", metadata=OMIT_DEFAULT)
 
     def metrics(
         self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
@@ -47,6 +51,7 @@ class Playlists(Membership, kind="playlists"):
             **{f"top_{k}": float(hits_at(predictions, target, k).mean()) for k in TOP_K},
             "mean_average_precision": mean_average_precision(predictions, target),
             "log_loss": self.log_loss(predictions, target),
+            **self.added_metrics(predictions, target),
         }
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import DatasetError
 from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.base import Task
@@ -45,12 +47,12 @@ class Regression(Task, kind="regression"):
     """
 
     uses_labels: ClassVar[bool] = False
-    primary: ClassVar[str] = "mae"
-    maximise: ClassVar[bool] = False
+    may_decide: ClassVar[tuple[str, ...]] = ("mse", "r2", "spearman")
     tie_breaker: ClassVar[str] = "mse"
-    headline: ClassVar[tuple[str, ...]] = ("mae", "mse", "r2", "spearman")
+    default_headline: ClassVar[tuple[str, ...]] = ("mae", "mse", "r2", "spearman")
     trivial_name: ClassVar[str] = "training mean"
 
+    primary: str = dataclasses.field(default="mae", metadata=OMIT_DEFAULT)
     target: str
     loss_kind: Literal["mse", "mae", "huber"] = "mse"
     huber_delta: float = 0.1
@@ -60,7 +62,7 @@ class Regression(Task, kind="regression"):
     pooling: ValuePooling = "mean"
 
     def problems(self) -> list[str]:
-        found = []
+        found = super().problems()
         if not all(self.targets) or len(set(self.targets)) < len(self.targets):
             found.append(
                 f"task.target is {self.target!r}: name a metadata column, or several different ones separated by commas"
@@ -133,7 +135,8 @@ class Regression(Task, kind="regression"):
         """
         predictions = require_finite(predictions)
         each = [errors(predictions[:, i], target[:, i]) for i in range(target.shape[1])]
-        return {name: float(np.mean([e[name] for e in each])) for name in each[0]}
+        own = {name: float(np.mean([e[name] for e in each])) for name in each[0]}
+        return {**own, **self.added_metrics(predictions, target)}
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
         """The mean absolute error over a track's targets."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 import torch
 
+from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.base import Task
 from tonearm.tasks.labels import clip_probabilities, numbers, require_finite
@@ -30,16 +32,19 @@ class Relations(Task, kind="relations"):
     """
 
     uses_labels: ClassVar[bool] = False
-    primary: ClassVar[str] = "log_loss"
-    maximise: ClassVar[bool] = False
+    may_decide: ClassVar[tuple[str, ...]] = ("roc_auc", "accuracy")
     tie_breaker: ClassVar[str] = "log_loss"
-    headline: ClassVar[tuple[str, ...]] = ("log_loss", "roc_auc")
+    default_headline: ClassVar[tuple[str, ...]] = ("log_loss", "roc_auc")
     trivial_name: ClassVar[str] = "share of related pairs"
 
+    primary: str = dataclasses.field(default="log_loss", metadata=OMIT_DEFAULT)
     dimension: int = 800
 
     def problems(self) -> list[str]:
-        return [] if self.dimension >= 1 else [f"dimension is {self.dimension}: a vector has at least one number"]
+        found = super().problems()
+        if self.dimension < 1:
+            found.append(f"dimension is {self.dimension}: a vector has at least one number")
+        return found
 
     def names(self, truth: GroundTruth, classes: Sequence[str]) -> tuple[str, ...]:
         return tuple(f"vector[{i}]" for i in range(self.dimension))
@@ -69,6 +74,7 @@ class Relations(Task, kind="relations"):
             "log_loss": binary_log_loss(p, target),
             "roc_auc": roc_auc(p, target),
             "accuracy": float(np.mean((p > 0.5) == (target > 0))),
+            **self.added_metrics(predictions, target),
         }
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:

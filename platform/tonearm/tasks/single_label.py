@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
+from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.base import Task
 from tonearm.tasks.labels import clip_probabilities, label_indices, require_finite
@@ -37,21 +39,23 @@ class SingleLabel(Task, kind="single_label"):
         This share of each target is spread evenly over all classes (Szegedy et al. 2016), within 0..1.
     """
 
-    primary: ClassVar[str] = "f1_micro"
-    maximise: ClassVar[bool] = True
+    # Not top 3 or 5, which data of few classes do not have.
+    may_decide: ClassVar[tuple[str, ...]] = ("f1_macro", "balanced_accuracy", "log_loss")
     needs_classes: ClassVar[bool] = True
     tie_breaker: ClassVar[str] = "log_loss"
-    headline: ClassVar[tuple[str, ...]] = ("f1_micro", "f1_macro")
+    default_headline: ClassVar[tuple[str, ...]] = ("f1_micro", "f1_macro")
     trivial_name: ClassVar[str] = "majority class"
 
+    primary: str = dataclasses.field(default="f1_micro", metadata=OMIT_DEFAULT)
     pooling: Pooling = "mean_probability"
     class_weights: Literal["none", "balanced"] = "none"
     label_smoothing: float = 0.0
 
     def problems(self) -> list[str]:
+        found = super().problems()
         if not 0 <= self.label_smoothing < 1:
-            return [f"task.label_smoothing is {self.label_smoothing}: it must be at least 0 and below 1"]
-        return []
+            found.append(f"task.label_smoothing is {self.label_smoothing}: it must be at least 0 and below 1")
+        return found
 
     def encode(self, truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
         return np.array([indices[0] for indices in label_indices(truth, names)], dtype=np.int64)
@@ -97,6 +101,7 @@ class SingleLabel(Task, kind="single_label"):
             "balanced_accuracy": float(recall.mean()),
             "log_loss": float(-np.log(np.clip(own, SMALLEST_PROBABILITY, 1.0)).mean()),
             **{f"top_{k}": float((place < k).mean()) for k in (3, 5) if k < predictions.shape[1]},
+            **self.added_metrics(predictions, target),
         }
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.labels import clip_probabilities, label_indices, require_finite
 from tonearm.tasks.log_loss import SMALLEST_PROBABILITY
@@ -32,9 +34,10 @@ class Tabular(Membership, kind="tabular"):
         Targets hold only the first of a track's labels, in its own order ("first genre as the class").
     """
 
-    primary: ClassVar[str] = "categorical_accuracy"
-    headline: ClassVar[tuple[str, ...]] = ("categorical_accuracy", "any_accuracy")
+    may_decide: ClassVar[tuple[str, ...]] = ("any_accuracy", "log_loss")
+    default_headline: ClassVar[tuple[str, ...]] = ("categorical_accuracy", "any_accuracy")
 
+    primary: str = dataclasses.field(default="categorical_accuracy", metadata=OMIT_DEFAULT)
     first_label: bool = False
 
     def encode(self, truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
@@ -78,6 +81,7 @@ class Tabular(Membership, kind="tabular"):
             "categorical_accuracy": float((predictions.argmax(axis=1) == target.argmax(axis=1)).mean()),
             "any_accuracy": float(hits_at(predictions, target, 1).mean()),
             "log_loss": self.log_loss(predictions, target),
+            **self.added_metrics(predictions, target),
         }
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from tonearm.tasks.metrics import find_metric
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def learning_curves(history: Sequence[dict[str, Any]], primary: str, title: str, maximise: bool = True) -> Figure:
+def learning_curves(history: Sequence[dict[str, Any]], primary: str, title: str) -> Figure:
     """Losses and the primary metric by epoch, the epoch whose model was kept marked.
 
     Parameters
@@ -19,9 +21,7 @@ def learning_curves(history: Sequence[dict[str, Any]], primary: str, title: str,
         The metrics of each epoch, as a trial yields them. The validation log loss is drawn where the task has one,
         since it is comparable with the training loss; epochs where a new ``round`` begins are marked, if there are.
     primary
-        The task's primary metric.
-    maximise
-        Its direction. An axis of shares shows 0 to 1, one of errors begins at 0, any other shows as much as needed.
+        The task's primary metric, whose range the axis shows (:meth:`~tonearm.tasks.metrics.Metric.axis`).
     """
     from matplotlib.figure import Figure
 
@@ -42,8 +42,7 @@ def learning_curves(history: Sequence[dict[str, Any]], primary: str, title: str,
     right.plot(epochs, scores, "o-", color="tab:green")
     right.axvline(epochs[best], color="grey", linestyle=":", label=f"kept: epoch {epochs[best]}, {scores[best]:.4g}")
     right.set(xlabel="epoch", ylabel=f"validation {primary}")
-    if min(scores) >= 0:
-        right.set_ylim(0, 1 if maximise and max(scores) <= 1 else None)
+    right.set_ylim(*find_metric(primary).axis(scores))
     right.legend()
     for axis in (left, right):
         for before, after in pairwise(history):
