@@ -20,7 +20,6 @@ from tonearm.comparison.contrast import (
 from tonearm.comparison.document import Document, Plot, Section, Table
 from tonearm.comparison.plots import classes_plot, differences_plot, pairs_plot, scores_plot
 from tonearm.comparison.rows import CandidateRow
-from tonearm.comparison.text import METHODS, provenance
 from tonearm.statistics.intervals import Interval
 
 MOST_ROWS = 40
@@ -32,8 +31,7 @@ def report(comparison: Comparison) -> Document:
     label = f" ({config.dataset.label})" if config.dataset.label else ""
     sections = [
         _table_section(comparison), _pairs_section(comparison), _factor_section(comparison),
-        _classes_section(comparison), *background(comparison), Section("How it was judged", METHODS),
-        provenance(comparison),
+        _classes_section(comparison), *background(comparison),
     ]  # fmt: skip
     title = f"{config.dataset.name}{label}: {len(comparison.answers)} of {len(comparison.rows)} configurations compared"
     return Document(title, answer(comparison), [s for s in sections if s is not None])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -184,20 +185,15 @@ def join_groups(
     -------
     A name a track: of joined groups the first in alphabetical order.
     """
+    from scipy.cluster.hierarchy import DisjointSet
+
     group_of = dict(zip(track_ids, groups, strict=True))
-    parent = {g: g for g in groups}
-
-    def root(group: str) -> str:
-        while parent[group] != group:
-            parent[group] = parent[parent[group]]
-            group = parent[group]
-        return group
-
+    joined = DisjointSet(groups)
     for ids in duplicates:
-        roots = sorted({root(group_of[i]) for i in ids if i in group_of})
-        for other in roots[1:]:
-            parent[other] = roots[0]
-    return tuple(root(g) for g in groups)
+        for one, other in pairwise(group_of[i] for i in ids if i in group_of):
+            joined.merge(one, other)
+    name_of = {group: min(subset) for subset in joined.subsets() for group in subset}
+    return tuple(name_of[g] for g in groups)
 
 
 def representative_ids(duplicates: Sequence[Sequence[str]]) -> Mapping[str, str]:
