@@ -17,6 +17,7 @@ from tonearm.comparison.contrast import Side, compare_sides
 from tonearm.comparison.measure import Measure
 from tonearm.comparison.predictions import Predictions
 from tonearm.core.errors import ConfigError, TrainingError, UnknownNameError
+from tonearm.core.plugins import modules_of
 from tonearm.core.registry import Registry
 from tonearm.core.types import FloatArray
 from tonearm.ensembles.select import select_greedily
@@ -119,6 +120,12 @@ def test_a_metric_of_ones_own_decides_a_comparison_in_its_direction_and_range(wi
     assert (wide.difference.low, wide.difference.high) == (-2.0, 2.0)
 
 
+def test_the_module_of_ones_own_metric_is_needed_where_it_decides(with_brier: None) -> None:
+    config = tiny_config().replace({"task.primary": "brier"})
+    assert modules_of(config) == modules_of(tiny_config(), SingleLabel.added) == [__name__]
+    assert modules_of(tiny_config()) == [] and modules_of(tiny_config(), MultiLabel.added) == []
+
+
 def test_a_value_outside_of_its_range_is_an_error(with_brier: None) -> None:
     SingleLabel.add_metric(BRIER, lambda predictions, target: 2.5)
     with pytest.raises(TrainingError, match=r"'brier' is 2.5 of 24 tracks, its range is 0.0 to 2.0: mend its function"):
@@ -156,6 +163,11 @@ def test_the_primary_is_part_of_a_trials_identity() -> None:
     assert other.signature() != config.signature() and type(config).from_dict(other.to_dict()) == other
     assert other.flatten()["task.primary"] == "f1_macro" and config.flatten()["task.primary"] == "f1_micro"
     assert "primary" not in config.to_dict()["task"]
+
+
+def test_chance_is_told_where_it_is_known() -> None:
+    assert SingleLabel().chance(4) == SingleLabel(primary="balanced_accuracy").chance(4) == 0.25
+    assert SingleLabel(primary="f1_macro").chance(4) is None and MultiLabel().chance(4) is None
 
 
 @pytest.mark.parametrize(

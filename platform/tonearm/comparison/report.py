@@ -98,7 +98,7 @@ def candidates_table(comparison: Comparison) -> Table:
     padding = [""] * 6
     chance = task.chance(len(comparison.answers[0].classes))
     if chance is not None:
-        shown = [format_value(chance) if m == task.default_primary else "" for m in metrics]
+        shown = [format_value(chance) if m == task.primary else "" for m in metrics]
         rows.append(["", "chance", "", *shown, *padding])
     for run in comparison.found.named:
         trivial = [run.metrics.get(f"test_trivial_{m}") for m in metrics]
@@ -127,7 +127,7 @@ def _table_row(row: CandidateRow, metrics: Sequence[str]) -> list[str]:
 def _table_section(comparison: Comparison) -> Section:
     measure, task = comparison.measure, comparison.answers[0].task
     each = [[task.metrics(p, t, a.groups)[measure.name] for p, t in a.seeds] for a in comparison.answers]
-    chance = task.chance(len(comparison.answers[0].classes)) if measure.by_track else None
+    chance = task.chance(len(comparison.answers[0].classes)) if measure.name == task.primary else None
     caption = (
         f"{comparison.options.split} {measure.name} (diamonds) with its 95 % interval over groups of tracks; orange "
         "dots are single seeds. Intervals that overlap may still belong to candidates that differ: see the pairs."

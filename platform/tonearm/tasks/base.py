@@ -63,13 +63,17 @@ class Task(Config):
 
     def problems(self) -> list[str]:
         """That the primary metric is none of the task's. Overrides begin with these."""
-        if self.primary in ("", *self.choices):
+        # Asking for a name that is not there yet imports modules of one's own, which may add it to the choices.
+        if self.primary in ("", *self.choices) or (self.primary in METRICS and self.primary in self.choices):
             return []
         return [f"task.primary is {self.primary!r}: {self.kind} can be judged by {', '.join(self.choices)}"]
 
+    def own_code(self) -> tuple[Any, ...]:
+        return (*super().own_code(), *([self.added[self.primary]] if self.primary in self.added else []))
+
     @property
     def default_primary(self) -> str:
-        """The task's figure of merit, which :meth:`track_scores` and :meth:`chance` are of."""
+        """The task's figure of merit, which :meth:`track_scores` are of."""
         return type(self).primary
 
     @property
@@ -244,7 +248,7 @@ class Task(Config):
         raise TypeError(f"{type(self).__name__} must define what needs no model")
 
     def chance(self, outputs: int) -> float | None:
-        """The figure of merit of guessing classes at random; None where guessing has no meaning."""
+        """The primary metric of guessing classes at random; None where there is no such figure."""
         return None
 
     def strata(self, target: np.ndarray) -> np.ndarray:

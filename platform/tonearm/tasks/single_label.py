@@ -137,7 +137,7 @@ class SingleLabel(Task, kind="single_label"):
         return certain
 
     def chance(self, outputs: int) -> float | None:
-        return 1 / outputs
+        return 1 / outputs if self.primary in ("f1_micro", "balanced_accuracy") else None
 
     def strata(self, target: np.ndarray) -> np.ndarray:
         """The class."""

@@ -19,6 +19,7 @@ from tonearm.datasets.manifest import Manifest, Track
 from tonearm.features.store import store_uri
 from tonearm.inference.load import fetch_model
 from tonearm.sweeps import SearchSpace
+from tonearm.tasks.metrics import find_metric
 from tonearm.tracking.query import champion_uri
 from tonearm.training.evaluate import Scores
 from tonearm.workflows.demo_record import DemoRequest, record_demo
@@ -27,7 +28,7 @@ from tonearm.workflows.promotion import format_with_interval, rounded
 from tonearm.workflows.ray_session import start_ray, stop_ray
 from tonearm.workflows.recommend import NeighbourQuality, evaluate_recommender
 from tonearm.workflows.select import select
-from tonearm.workflows.selection import Selection, metric_name
+from tonearm.workflows.selection import Selection
 from tonearm.workflows.sweep import resize, run_plan
 from tonearm.workflows.sweep_plan import plan_sweep
 
@@ -185,15 +186,15 @@ def ask(url: str, track: Track) -> ServedAnswer:
 def summary(manifest: Manifest, selection: Selection, quality: NeighbourQuality, seconds: dict[str, float]) -> str:
     """What a person wants to know at the end."""
     label = quality.rates[manifest.label]
-    first, *others = selection.ensemble.intervals
+    first, *others = selection.headline  # intervals that were read back from JSON have another order
     chance = "" if selection.chance is None else f"chance {selection.chance:.3f}"
 
     def row(name: str, scores: Scores) -> tuple[str, ...]:
-        rest = ", ".join(f"{metric_name(m)} {format_with_interval(scores.intervals[m])}" for m in others)
+        rest = ", ".join(f"{find_metric(m).label} {format_with_interval(scores.intervals[m])}" for m in others)
         return name, format_with_interval(scores.intervals[first]), rest
 
     table = format_table([
-        row(f"test {metric_name(first)}", selection.ensemble),
+        row(f"test {find_metric(first).label}", selection.ensemble),
         row("best single trial", selection.single),
         (selection.trivial_name, rounded(selection.trivial[first]), chance),
         (f"any of {label.k} neighbours of own {manifest.label}", f"{label.at_least_one:.3f}",

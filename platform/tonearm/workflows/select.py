@@ -111,7 +111,9 @@ class _TestSplit:
 def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selection:
     task, manifest = done[0].config.task, sweep.manifest
     validation = [r.folder.validation() for r in done]
-    chosen = select_greedily([v.probabilities for v in validation], validation[0].target, task)
+    chosen = select_greedily(
+        [v.probabilities for v in validation], validation[0].target, task, groups=validation[0].groups
+    )
     weights = [float(w) for w in chosen.values()]
     bundle, uris = storage.join(sweep.folder, "champion", "bundle"), [done[i].folder.bundle_uri for i in chosen]
     facts: dict[str, Any] = {"dataset": manifest.name, "sweep": sweep.signature,

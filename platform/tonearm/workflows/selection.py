@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tonearm.core.text import format_table
+from tonearm.tasks.metrics import find_metric
 from tonearm.tracking import names
 from tonearm.tracking.query import champion_uri
 from tonearm.training.evaluate import Scores
@@ -15,7 +16,6 @@ from tonearm.workflows.promotion import format_with_interval, rounded
 if TYPE_CHECKING:
     import pandas as pd
 
-SHORT_NAMES = {"f1", "mae", "mse", "r2", "roc", "auc"}
 CONTEXT = ("sweep", "dataset", "headline")  # known from the sweep: not in its record
 
 
@@ -32,7 +32,7 @@ class Selection:
     trivial, trivial_name
         Metrics of what needs no model, and what that is: ``"majority class"``.
     chance
-        The primary metric of guessing; None where guessing has no meaning.
+        The primary metric of guessing; None where guessing has no meaning, or what it comes to is not known.
     version
         In the registry.
     promoted, why
@@ -86,7 +86,7 @@ class Selection:
 
     def __str__(self) -> str:
         chosen = ", ".join(f"{i:02d}" + (f" x{w}" if w > 1 else "") for i, w in self.members.items())
-        rows: list[tuple[str, ...]] = [("", *(f"{metric_name(metric)} [95 %]" for metric in self.headline))]
+        rows: list[tuple[str, ...]] = [("", *(f"{find_metric(metric).label} [95 %]" for metric in self.headline))]
         for name, scores in (("ensemble", self.ensemble), ("best single trial", self.single)):
             rows.append((name, *(format_with_interval(scores.intervals[metric]) for metric in self.headline)))
         rows.append((self.trivial_name, *(rounded(self.trivial[metric]) for metric in self.headline)))
@@ -107,8 +107,3 @@ class Selection:
     def _repr_html_(self) -> str:
         became = "the champion" if self.promoted else "candidate"
         return f"<p><b>{self.model}</b>, {became}: {self.why}</p>{self.table.to_html(float_format='{:.3f}'.format)}"
-
-
-def metric_name(metric: str) -> str:
-    """A metric's name for people: ``F1 micro``, ``mean cosine``."""
-    return " ".join(w.upper() if w in SHORT_NAMES else w for w in metric.split("_"))

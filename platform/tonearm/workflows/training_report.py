@@ -178,7 +178,7 @@ def _table(rows: Sequence[ModelRow], request: TrainingRequest, outputs: int) -> 
     lines.append((task.trivial_name, *trivial, "", ""))
     chance = task.chance(outputs)
     if chance is not None:
-        cells = [f"{chance:.4f}" if m == task.default_primary else "" for m in task.headline]
+        cells = [f"{chance:.4f}" if m == task.primary else "" for m in task.headline]
         lines.append(("chance", *cells, "", ""))
     together = "of all folds' test tracks together" if request.folds else "of the mean over the seeds"
     several = f"\n  ±: between runs; [95 %]: {together}, groups drawn anew" if len(rows[-1].each) > 1 else ""
