@@ -17,10 +17,7 @@ from tonearm.training.evaluate import Scores, score, trivial_scores
 TRACKS, CLASSES = 24, tuple("abcdefg")
 RNG = np.random.default_rng(5)
 SINGLE = GroundTruth([(CLASSES[i % 7],) for i in range(TRACKS)], [f"artist{i // 2}" for i in range(TRACKS)])
-SEVERAL = GroundTruth(
-    [tuple(sorted({CLASSES[i % 7], CLASSES[(3 * i + 1) % 5]})) for i in range(TRACKS)],
-    SINGLE.groups,
-)
+SEVERAL = GroundTruth([tuple(sorted({CLASSES[i % 7], CLASSES[(3 * i + 1) % 5]})) for i in range(TRACKS)], SINGLE.groups)
 VECTORS = np.repeat(RNG.normal(size=(TRACKS // 2, 6)), 2, axis=0)
 FACTS = GroundTruth(
     [()] * TRACKS,
@@ -69,8 +66,7 @@ class Example:
 
     def logits(self, windows: int, seed: int = 0) -> FloatArray:
         """(tracks, windows, numbers in a prediction)."""
-        rng = np.random.default_rng(seed)
-        return rng.normal(0, 2, (TRACKS, windows, self.answers)).astype(np.float32)
+        return np.random.default_rng(seed).normal(0, 2, (TRACKS, windows, self.answers)).astype(np.float32)
 
 
 EXAMPLES = {
@@ -86,9 +82,7 @@ EXAMPLES = {
     "regression tempo": Example(
         Regression(target="tempo", low=40, high=200, loss_kind="mae", pooling="median"), FACTS, as_it_is
     ),
-    "regression several": Example(
-        Regression(target="energy, valence", squash="none", loss_kind="huber"), FACTS, as_it_is
-    ),
+    "regression two": Example(Regression(target="energy, valence", squash="none", loss_kind="huber"), FACTS, as_it_is),
     "embedding": Example(Embedding(target="artist", k=3), FACTS, as_it_is),
     "embedding values": Example(Embedding(target="artist", loss_kind="mse"), FACTS, as_it_is),
     "relations": Example(Relations(dimension=6), FACTS, pair),

@@ -22,7 +22,7 @@ SKIPPABLE_REASONS = ("silent", "clipped", "too_short", "empty")
 
 
 class ClipConfig(Config):
-    """The part of a track that stands for it.
+    """Which part of a track is used.
 
     Attributes
     ----------
@@ -81,7 +81,7 @@ def tile_starts(length: int, window: int, hop: int, tail: Tail) -> list[int]:
     covered = starts[-1] + window
     if tail != "drop" and covered < length:
         more = -(-(length - covered) // hop)
-        # With a hop longer than the window, a start may lie beyond the end: nothing is left to cover then.
+        # With a hop longer than the window, a start may be beyond the end, where nothing is left to cover.
         starts += [s for s in (starts[-1] + i * hop for i in range(1, more + 1)) if s < length]
     return starts
 

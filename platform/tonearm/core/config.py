@@ -60,7 +60,7 @@ class Config:
             if problem:
                 found.append(f"{type(self).__name__}.{name}: {problem}")
             else:
-                object.__setattr__(self, name, _one_identity(getattr(self, name), expected))
+                object.__setattr__(self, name, _float_where_expected(getattr(self, name), expected))
         found = found or self.problems()
         if found:
             raise ConfigError(found)
@@ -84,7 +84,7 @@ class Config:
             value = getattr(self, f.name)
             at_default = f.metadata.get("omit_default") and value == f.default
             if (run_only or not f.metadata.get("run_only")) and (complete or not at_default):
-                out[f.name] = _plain(value, run_only, complete)
+                out[f.name] = _to_plain(value, run_only, complete)
         return out
 
     @classmethod
@@ -113,7 +113,7 @@ class Config:
         for key, value in rest.items():
             if key in expected:
                 try:
-                    built[key] = _rebuild(value, expected[key])
+                    built[key] = _from_plain(value, expected[key])
                 except ConfigError as error:
                     found += [f"{key}: {p}" for p in error.problems]
         if found:
@@ -132,7 +132,7 @@ class Config:
     def brief(self) -> str:
         """For people: the kind, and the fields that are not at their defaults, e.g. ``time(divisors=2-48)``."""
         changed = [
-            f"{f.name}={_plain(getattr(self, f.name), True)}"
+            f"{f.name}={_to_plain(getattr(self, f.name), True)}"
             for f in dataclasses.fields(self)  # type: ignore[arg-type]
             if f.default is dataclasses.MISSING or getattr(self, f.name) != f.default
         ]
@@ -175,10 +175,10 @@ class Config:
             if not isinstance(child, Config):
                 raise ConfigError(f"{type(self).__name__}.{head} has no fields of its own, got {sorted(deeper)}")
             kind = deeper.pop("kind", child.kind)
-            own[head] = child.replace(deeper) if kind == child.kind else child._of_kind(kind, deeper)
+            own[head] = child.replace(deeper) if kind == child.kind else child._replaced_by_kind(kind, deeper)
         return dataclasses.replace(self, **own)  # type: ignore[type-var]
 
-    def _of_kind(self, kind: Any, changes: Mapping[str, Any]) -> Config:
+    def _replaced_by_kind(self, kind: Any, changes: Mapping[str, Any]) -> Config:
         """Another config of this one's family, its fields given by dotted path; the others are at its defaults."""
         if self.registry is None:
             raise ConfigError(f"{type(self).__name__} takes no kind, got {kind!r}")
@@ -244,7 +244,7 @@ def _type_problem(value: Any, expected: Any) -> str | None:
     return f"{value!r} is a {type(value).__name__}, expected {getattr(expected, '__name__', None) or expected}"
 
 
-def _one_identity(value: Any, expected: Any) -> Any:
+def _float_where_expected(value: Any, expected: Any) -> Any:
     """1 and 1.0 are one identity where a float is expected, also in ``float | None`` and in tuples."""
     origin, args = typing.get_origin(expected), typing.get_args(expected)
     if isinstance(value, int) and not isinstance(value, bool):
@@ -252,19 +252,19 @@ def _one_identity(value: Any, expected: Any) -> Any:
         return float(value) if expected is float or (union and float in args and int not in args) else value
     if origin is tuple and isinstance(value, tuple):
         kinds = args[:1] * len(value) if args[-1:] == (Ellipsis,) else args
-        return tuple(_one_identity(v, k) for v, k in zip(value, kinds, strict=True))
+        return tuple(_float_where_expected(v, k) for v, k in zip(value, kinds, strict=True))
     return value
 
 
-def _plain(value: Any, run_only: bool, complete: bool = False) -> Any:
+def _to_plain(value: Any, run_only: bool, complete: bool = False) -> Any:
     if isinstance(value, Config):
         return value._to_dict(run_only, complete)
     if isinstance(value, tuple):
-        return [_plain(v, run_only, complete) for v in value]
+        return [_to_plain(v, run_only, complete) for v in value]
     return value
 
 
-def _rebuild(value: Any, expected: Any) -> Any:
+def _from_plain(value: Any, expected: Any) -> Any:
     if isinstance(expected, type) and issubclass(expected, Config):
         return value if isinstance(value, Config) else expected.from_dict(value)
     origin, args = typing.get_origin(expected), typing.get_args(expected)
@@ -272,11 +272,11 @@ def _rebuild(value: Any, expected: Any) -> Any:
         kinds = args[:1] * len(value) if args[-1:] == (Ellipsis,) else args
         if len(kinds) != len(value):
             return tuple(value)  # which the type check refuses, with the value
-        return tuple(_rebuild(v, k) for v, k in zip(value, kinds, strict=True))
+        return tuple(_from_plain(v, k) for v, k in zip(value, kinds, strict=True))
     if origin in (typing.Union, types.UnionType) and value is not None:
         for option in args:
             try:
-                rebuilt = _rebuild(value, option)
+                rebuilt = _from_plain(value, option)
             except TonearmError:
                 continue
             if _type_problem(rebuilt, option) is None:

@@ -26,5 +26,5 @@ def digest(*parts: Any, size: int = 8) -> str:
 
 
 def derive_seed(*parts: Any) -> int:
-    """A seed in 0..2**63-1 derived from the parts: every consumer of chance gets its own stream."""
+    """A seed in 0..2**63-1 derived from the parts: every random choice gets a stream of its own."""
     return int(digest(*parts, size=8), 16) & (2**63 - 1)

@@ -119,14 +119,13 @@ def place_groups(counts: GroupCounts, shares: Sequence[float], seed: int, by_siz
     best = Placement(np.zeros(len(weights), dtype=int), np.zeros_like(target_counts), np.zeros(bins))
     best_cost = (target_counts.size + bins + 1, np.inf)
     for attempt in range(2 * attempts):
-        if attempt >= attempts and best_cost[0] <= unavoidable:
+        # Many small groups tie between bins, and the first bin in order gets them all: if that leaves a bin without a
+        # class that it could have, a second round breaks ties at random.
+        break_ties = attempt >= attempts
+        if break_ties and best_cost[0] <= unavoidable:
             break
         order = np.argsort(-(weights * rng.uniform(0.5, 1.5, len(weights))), kind="stable")
-        noise = np.zeros((len(weights), bins))
-        if (
-            attempt >= attempts
-        ):  # many small groups tie between bins: if the first in order gets them all, chance decides
-            noise = rng.uniform(0, TIE_BREAK, noise.shape)
+        noise = rng.uniform(0, TIE_BREAK, (len(weights), bins)) if break_ties else np.zeros((len(weights), bins))
         placed = _place(counts, target_counts, target_sizes, weight, order.tolist(), noise.tolist())
         lacking = int((placed.class_counts == 0).sum()) + int((placed.sizes == 0).sum())
         unlike = float(np.abs(placed.class_counts - target_counts).sum())

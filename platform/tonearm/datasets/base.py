@@ -55,7 +55,7 @@ class DatasetConfig(Config):
     root: str = ""
 
     def default_root(self) -> str:
-        """Where the files lie if nobody says; "" if it must be said. What Tonearm makes itself lies in its home."""
+        """Default folder of the files; "" if ``root`` must be given. What Tonearm makes itself is in its home."""
         return ""
 
     def make(self, start: Callable[[], None]) -> None:

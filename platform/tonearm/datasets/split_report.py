@@ -116,8 +116,8 @@ class SplitReport:
             out.append(f"no track of a class in a split: {len(self.lacking)} times, e.g. {shown}")
         found = [leak for leak in self.leaks if leak.count]
         if not found:
-            meant = {overlap.what for overlap in self.information if overlap.count}
-            nowhere = ", ".join(leak.what for leak in self.leaks if leak.what not in meant)
+            intended = {overlap.what for overlap in self.information if overlap.count}
+            nowhere = ", ".join(leak.what for leak in self.leaks if leak.what not in intended)
             out.append(f"no leak: no {nowhere} in two splits")
         out += [f"{'LEAK' if leak.certain else 'possible leak'}: {_describe(leak)}" for leak in found]
         out += [f"for information: {_describe(overlap)}" for overlap in self.information if overlap.count]
@@ -182,7 +182,7 @@ def report_splits(manifest: Manifest, fractions: Mapping[Split, float] | None = 
             _overlap(tracks, "titles of unknown artists", _title_alone, certain=False),
         ),
         information=(
-            _overlap(tracks, "artists", artists["meant"]),
+            _overlap(tracks, "artists", artists["intended"]),
             _overlap(tracks, "albums", lambda t: normalised_name(t.album)),
         ),
     )
@@ -203,23 +203,23 @@ def _overlap(tracks: Sequence[Track], what: str, key: Callable[[Track], str], ce
 
 
 def _sorts_of_artists(tracks: Sequence[Track]) -> dict[str, Callable[[Track], str]]:
-    """Keys of those whose occurrence in two splits is a sure leak, a possible one, or meant; others get "".
+    """Keys of those whose occurrence in two splits is a sure leak, a possible one, or intended; others get "".
 
-    It is meant where groups are something else (works), and a sure leak where they are artists or were given up. Groups
-    by artists' ids may be of two artists of one name.
+    It is intended where groups are something else (works), and a sure leak where they are artists or were dissolved.
+    Groups by artists' ids may be of two artists of one name.
     """
     kinds: dict[str, set[str]] = defaultdict(set)
     for t in tracks:
         own = t.group == artist_group(t.artist) or t.group.startswith("track:")
         kinds[normalised_name(t.artist)].add(
-            "sure" if own else "possible" if t.group.startswith("artist:") else "meant"
+            "sure" if own else "possible" if t.group.startswith("artist:") else "intended"
         )
-    sort = {name: next(k for k in ("sure", "possible", "meant") if k in own) for name, own in kinds.items()}
+    sort = {name: next(k for k in ("sure", "possible", "intended") if k in own) for name, own in kinds.items()}
 
     def key_of(leak: str) -> Callable[[Track], str]:
         return lambda t: name if sort[name := normalised_name(t.artist)] == leak else ""
 
-    return {leak: key_of(leak) for leak in ("sure", "possible", "meant")}
+    return {leak: key_of(leak) for leak in ("sure", "possible", "intended")}
 
 
 def _by_split(tracks: Sequence[Track]) -> dict[str, int]:

@@ -94,7 +94,7 @@ def word_frequencies(tokens: np.ndarray, size: int) -> np.ndarray:
 def keep_probability(frequencies: np.ndarray, t: float = KEEP_ALWAYS_BELOW) -> np.ndarray:
     """With which probability an occurrence of each word is kept: min(1, sqrt(t / f)), of the frequencies' shape.
 
-    The last number stands for all rare words together and is always kept: each of them is rare, though all are many.
+    The last number stands for all rare words together and is always kept: each single one is rare.
 
     References
     ----------

@@ -188,7 +188,7 @@ def _one_key_once(notes: Sequence[Note]) -> list[Note]:
 
 @cache
 def _soundfont() -> bytes:
-    found = importlib.util.find_spec("pretty_midi")  # not imported: it is slow and only its data is wanted
+    found = importlib.util.find_spec("pretty_midi")  # not imported: it is slow and only its data is needed
     path = Path(found.origin).with_name(SOUNDFONT) if found and found.origin else None
     if path is None or not path.exists():
         raise DatasetError(f"no soundfont {SOUNDFONT}: install the demo's packages (pip install 'tonearm[demo]')")

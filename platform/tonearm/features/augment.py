@@ -183,7 +183,7 @@ def augment(inputs: torch.Tensor, config: AugmentConfig, seed: int) -> tuple[tor
 
 
 def shift(inputs: torch.Tensor, share: float, seed: int) -> torch.Tensor:
-    """Rotate each example along time, all its channels alike, by up to ``share`` of the frames either way."""
+    """Rotate each example along time, all its channels by the same, by up to ``share`` of the frames either way."""
     limit = math.floor(share * inputs.shape[-1])
     by = _stream("shift", seed).integers(-limit, limit, len(inputs), endpoint=True)
     return torch.stack([torch.roll(x, int(b), dims=-1) for x, b in zip(inputs, by, strict=True)])

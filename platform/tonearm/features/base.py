@@ -26,7 +26,7 @@ def samples_in(seconds: float, sample_rate: int) -> int:
 
 
 class Feature(Config):
-    """Base of all that a network may be fed: representations of audio, and metadata of a track."""
+    """Base of all inputs of a network: representations of audio, and metadata of a track."""
 
     registry: ClassVar[Registry[type[Feature]]] = Registry("input")
 

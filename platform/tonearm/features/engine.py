@@ -30,7 +30,7 @@ def extract(waveform: Waveform, features: Sequence[str | Representation], device
     waveform
         At the sample rate of the representations, with their channels.
     features
-        Names (``"mel"``) or configs; a config's key in the answer is its ``store_name()``, a name's is the name.
+        Names (``"mel"``) or configs; a config's key in the result is its ``store_name()``, a name's is the name.
     device
         ``"cpu"``, or a torch device (``"cuda"``), where :func:`tonearm.features.batched.extract_batch` computes.
 
@@ -62,7 +62,7 @@ def compute(waveform: Waveform, features: Sequence[Representation]) -> list[Comp
     """Compute representations of one waveform on the CPU, in their order; what several need is made once."""
     for config in features:
         check_fits(waveform, config)
-    planes = [_Pass(samples, features) for samples in waveform.samples]
+    planes = [_ChannelTransforms(samples, features) for samples in waveform.samples]
     kept: dict[Hashable, FloatArray] = {}
     return [_finish(config, planes, kept) for config in features]
 
@@ -78,7 +78,7 @@ def compute_layouts(waveforms: Mapping[Layout, Waveform], features: Sequence[Rep
     return [found[i] for i in range(len(features))]
 
 
-class _Pass:
+class _ChannelTransforms:
     """The transforms of one channel, each made once for all representations that need it."""
 
     def __init__(self, samples: FloatArray, features: Sequence[Representation]) -> None:
@@ -112,7 +112,9 @@ class _Pass:
         return self.samples[None] if definition.analysis is None else self._power[definition.analysis, definition.bands]
 
 
-def _finish(config: Representation, planes: Sequence[_Pass], kept: dict[Hashable, FloatArray]) -> ComputedClip:
+def _finish(
+    config: Representation, planes: Sequence[_ChannelTransforms], kept: dict[Hashable, FloatArray]
+) -> ComputedClip:
     definition = config.definition()
     total, frames = total_and_kept_frames(len(planes[0].samples), config)
     used = total if definition.scale == "power_db_all" else frames

@@ -119,7 +119,7 @@ def contrast_db(amplitude: FloatArray, bands: ContrastBands) -> FloatArray:
     valleys = np.empty((planes, 1 + bands.n_bands, frames), dtype=np.float32)
     peaks = np.empty_like(valleys)
     for row, (bins, count) in enumerate(bands.slices()):
-        # Sorting where a frame's bins lie side by side takes a fifth of the time of a partition across rows.
+        # Sorting with a frame's bins contiguous takes a fifth of the time of a partition across rows.
         ordered = np.sort(np.ascontiguousarray(amplitude[:, bins].swapaxes(1, 2)), axis=2)
         valleys[:, row] = ordered[..., :count].mean(axis=2)
         peaks[:, row] = ordered[..., -count:].mean(axis=2)

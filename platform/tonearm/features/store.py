@@ -100,9 +100,9 @@ class FeatureStore:
         }  # fmt: skip
         planes, bins = self._shape
         ends = self._column["offset"] + planes * bins * self._column["frames"]
-        noted = self._column["frame_offset"] + (planes * self._column["frames"] if bins > 1 else 0)
+        frame_ends = self._column["frame_offset"] + (planes * self._column["frames"] if bins > 1 else 0)
         self._ends: dict[str, tuple[int, int]] = {}  # the last row of a part says how long its files are
-        for part, end, frame_end in zip(self._part, ends.tolist(), noted.tolist(), strict=True):
+        for part, end, frame_end in zip(self._part, ends.tolist(), frame_ends.tolist(), strict=True):
             self._ends[part] = max(self._ends.get(part, (0, 0)), (end, frame_end))
         # A part may be there twice, if two jobs extracted the same track: the last one counts, whole.
         first: dict[tuple[str, str], list[int]] = {}
@@ -141,11 +141,11 @@ class FeatureStore:
         planes, bins = self._shape
         frames, offset, at = (int(self._column[c][row]) for c in ("frames", "offset", "frame_offset"))
         block = values[offset : offset + planes * bins * frames].reshape(planes, bins, frames)
-        noted = per_frame[:, at : at + (planes * frames if bins > 1 else 0)].reshape(2, planes, -1)
+        frame_stats = per_frame[:, at : at + (planes * frames if bins > 1 else 0)].reshape(2, planes, -1)
         if planes == 1:
-            block, noted = block[0], noted[:, 0]
+            block, frame_stats = block[0], frame_stats[:, 0]
         mean, deviation = (float(self._column[c][row]) for c in ("mean", "deviation"))
-        return StoredClip(block, ClipStatistics(noted[0], noted[1], mean, deviation))
+        return StoredClip(block, ClipStatistics(frame_stats[0], frame_stats[1], mean, deviation))
 
     def read_clips(self, key: str) -> list[StoredClip]:
         """All clips of a track, as :meth:`read` gives them."""

@@ -131,8 +131,9 @@ def swap_test(
 ) -> float:
     """:func:`randomisation_test` of any metric: the systems' predictions are swapped for whole groups.
 
-    All swaps are tried if ``draws`` are as many. Else, where no draw is as far from 0 as what was observed, p is that
-    of Student's t with the draws' deviation, so that few draws of a slow metric suffice for many comparisons.
+    All swaps are enumerated if there are at most ``draws``. Else, where no draw is as far from 0 as what was
+    observed, p is that of Student's t with the draws' deviation, so that few draws of a slow metric suffice for many
+    comparisons.
 
     Parameters
     ----------
