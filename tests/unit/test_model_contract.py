@@ -13,6 +13,7 @@ from tonearm.core.errors import ConfigError, TrainingError
 from tonearm.core.types import InputSpec
 from tonearm.models import ModelConfig, count_parameters
 
+SHORT_LENGTHS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 96, 127, 128, 129)
 NAMES = sorted(ModelConfig.registry)
 
 
@@ -23,7 +24,11 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def example(name: str) -> Example:
-    assert name in EXAMPLES, f"the model {name!r} has no example: add it to tests/unit/model_examples.py"
+    if name not in EXAMPLES:
+        pytest.fail(
+            f"the model {name!r} has no example: add a line to EXAMPLES in tests/unit/model_examples.py, such as\n"
+            f'    "{name}": Example(InputSpec(1, 20, 24), {{"field": "a value that makes it small"}}),'
+        )
     return EXAMPLES[name]
 
 
@@ -121,6 +126,27 @@ def test_other_shapes_work_or_are_refused_with_both_shapes(name: str, example: E
     except TrainingError as error:
         given = (x if isinstance(x, torch.Tensor) else next(iter(x.values()))).shape
         assert any(str(n) in str(error) for n in given)  # and no torch error
+
+
+@pytest.mark.parametrize("axis", range(1, 3))
+def test_what_the_config_accepts_the_network_can_read(name: str, example: Example, axis: int) -> None:
+    if not isinstance(example.specs, InputSpec) or example.tokens:
+        return  # of several inputs each has its own model, and any number of tokens can be read
+    config = ModelConfig.registry[name].from_dict({"kind": name, **example.fields})
+    for length in SHORT_LENGTHS:
+        shape = list(example.specs.shape)
+        if length >= shape[axis]:
+            break
+        shape[axis] = length
+        spec = InputSpec(*shape)
+        if not config.problems_with(spec, 5):
+            try:
+                assert config.build(spec, 5).eval()(torch.randn(2, *shape)).shape == (2, 5)
+            except Exception as error:
+                pytest.fail(
+                    f"{type(config).__name__} accepts inputs of the shape {spec.shape}, its network fails on them "
+                    f"({type(error).__name__}: {error}): let {type(config).__name__}.shape_problems say why it cannot"
+                )
 
 
 def test_examples_without_their_axes_are_refused(name: str, example: Example) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from numbers import Integral
@@ -19,6 +20,11 @@ from tonearm.core.types import InputSpec
 Inputs = Tensor | Mapping[str, Tensor]
 #: The shapes of one example of them.
 InputSpecs = InputSpec | Mapping[str, InputSpec]
+
+#: What torch's layers say of an input of which nothing is left, or of a single value that they shall normalise.
+TOO_SMALL = re.compile(
+    r"too small|greater than actual input size|more than 1 (value|spatial element)|greater than zero|non-?zero size"
+)
 
 WINDOWS_AT_ONCE = 64  # a whole track of an hour has hundreds, whose activations would take gigabytes
 
@@ -96,21 +102,35 @@ class Network(nn.Module, ABC):
         Raises
         ------
         TrainingError
-            If a layer fails and the examples do not have the shape that the network was built for.
+            If a layer fails and the examples do not have the shape that the network was built for, or are too few or
+            too small for its layers.
         """
         try:
             return super().__call__(*args, **kwargs)
         except torch.OutOfMemoryError:
             raise
-        except (RuntimeError, IndexError) as error:
-            x = args[0] if args else kwargs.get("x")
-            found = (
-                shape_mismatches(x, self.specs) if self.specs is not None and isinstance(x, Tensor | Mapping) else []
-            )
-            if not found:
+        except (RuntimeError, IndexError, ValueError) as error:  # batch normalisation raises the last one
+            advice = self._advice(args[0] if args else kwargs.get("x"), str(error).partition("\n")[0])
+            if advice is None:
                 raise
-            reason = str(error).partition("\n")[0]
-            raise TrainingError(f"{'; '.join(found)}: give it such examples ({reason})") from error
+            raise TrainingError(advice) from error
+
+    def _advice(self, x: Any, reason: str) -> str | None:
+        """What to do about a layer's error, or None if it is not of the examples' shape."""
+        if self.specs is None or not isinstance(x, Tensor | Mapping):
+            return None
+        found = shape_mismatches(x, self.specs)
+        if found:
+            return f"{'; '.join(found)}: give it such examples ({reason})"
+        if not TOO_SMALL.search(reason):
+            return None
+        batches = [x] if isinstance(x, Tensor) else list(x.values())
+        shapes = ", ".join(str(tuple(batch.shape[1:])) for batch in batches)
+        return (
+            f"{len(batches[0])} example(s) of the shape {shapes} are too few or too small for the network's layers "
+            f"({reason}): give larger ones, or more at once; a shape that can never work is for shape_problems of the "
+            "model's config to refuse"
+        )
 
     @abstractmethod
     def embed(self, x: Inputs) -> Tensor:
