@@ -78,7 +78,11 @@ def lacking(recipe: Recipe) -> str:
     """What must be written before a recipe can be tested; "" if nothing."""
     for stage in recipe.stages:
         if kind_of(stage.config) not in SMALL:
-            return f"stage {stage.name!r} trains a {kind_of(stage.config)!r}: say in SMALL of {__file__} what is small"
+            return (
+                f"stage {stage.name!r} trains a {kind_of(stage.config)!r}, and nothing says what makes one small: add "
+                f'a line to SMALL in tests/integration/test_recipes.py, such as\n    "{kind_of(stage.config)}": '
+                '{"window.frames": 100, "model.widths": "4,4"},'
+            )
     if recipe.data.kind not in LAYOUTS:
         return f"there is no tiny copy of the data set {recipe.data.kind!r}: write one in LAYOUTS of tests/tiny_data.py"
     return ""
@@ -86,6 +90,8 @@ def lacking(recipe: Recipe) -> str:
 
 def settings(recipe: Recipe) -> list[str]:
     """What is typed after ``--set`` to make a recipe small."""
+    if lacking(recipe):
+        pytest.fail(lacking(recipe))
     found = []
     for stage in recipe.stages:
         changes = {**SMALL[kind_of(stage.config)], "clip.seconds": CLIP_SECONDS}

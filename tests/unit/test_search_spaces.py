@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import math
 import re
+import sys
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -121,6 +124,22 @@ def test_names_are_those_of_the_recipes() -> None:
         assert {(c.model.kind, c.task.kind) for c in configs if isinstance(c, TrialConfig)} <= trained, name
 
 
+@pytest.mark.parametrize(("package", "table"), [("search_spaces", "SPACES"), ("search_spaces.recipes", "RECIPES")])
+def test_a_module_without_spaces_is_not_left_out_in_silence(
+    package: str, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"forgotten_{table.lower()}"
+    (tmp_path / f"{name}.py").write_text("SPACE = {}\n")
+    place = str(importlib.import_module(package).__file__)
+    spec = importlib.util.spec_from_file_location(package, place, submodule_search_locations=[str(tmp_path)])
+    assert spec and spec.loader
+    again = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, package, again)
+    with pytest.raises(ImportError, match=f"{package}.{name} has no {table}: end it with {table} = "):
+        spec.loader.exec_module(again)
+    del sys.modules[f"{package}.{name}"]
+
+
 def has_network(name: str) -> bool:
     return isinstance(RECIPES[name]().stages[-1].config, TrialConfig)
 
@@ -144,11 +163,11 @@ def test_what_becomes_data_of_others_is_trained_once_and_members_with_each_seed(
 @pytest.mark.parametrize("kind", list(ModelConfig.registry))
 def test_every_model_and_its_kernels_widths_and_depth_are_varied(kind: str) -> None:
     configs = [(name, c.model) for name in SPACES for c in drawn(name) if c.model.kind == kind]
-    assert configs, f"no space trains {kind}"
+    assert configs, f"no space trains the model {kind!r}: add one to search_spaces that varies each of its fields"
     for field in dataclasses.fields(ModelConfig.registry[kind]):  # type: ignore[arg-type]
         if field.name not in FIXED:
             values = {getattr(model, field.name) for _, model in configs}
-            assert len(values) > 1, f"no space varies {kind}.{field.name}"
+            assert len(values) > 1, f"no space varies {kind}.{field.name}: add it to the space that trains {kind!r}"
 
 
 @pytest.mark.parametrize("path", WANTED)
