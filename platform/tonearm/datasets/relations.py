@@ -29,7 +29,6 @@ class ArtistRelations:
         if list(artists) != sorted(set(artists)) or len(related) != len(artists):
             raise DatasetError(f"relations: {len(artists)} artists, {len(related)} lists: give one a sorted artist")
         self.artists, self.notes = tuple(artists), tuple(notes)
-        self._id = {artist: i for i, artist in enumerate(self.artists)}
         self._related = [np.asarray(ids, dtype=np.int64) for ids in related]
         for artist, ids in zip(self.artists, self._related, strict=True):
             if len(ids) and not 0 <= ids.min() <= ids.max() < len(self.artists):
@@ -80,30 +79,10 @@ class ArtistRelations:
     def __len__(self) -> int:
         return len(self.artists)
 
-    def __contains__(self, artist: object) -> bool:
-        return artist in self._id
-
     @property
     def count(self) -> int:
         """Pairs in all."""
         return sum(map(len, self._related))
-
-    def id(self, artist: str) -> int:
-        """The place of an artist.
-
-        Raises
-        ------
-        DatasetError
-            If the artist is not known.
-        """
-        try:
-            return self._id[artist]
-        except KeyError:
-            raise DatasetError(f"relations: no artist {artist!r} among {len(self.artists)}") from None
-
-    def related(self, artist: str | int) -> np.ndarray:
-        """The ids, int64 (n,), of the artists related to one, which is given by name or by id."""
-        return self._related[self.id(artist) if isinstance(artist, str) else artist]
 
     def padded(self) -> np.ndarray:
         """The ids of all: int64 (artists, most related), -1 where there are fewer."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.artist_names import artist_group, normalised_name
@@ -51,7 +50,7 @@ class SplitReport:
         Tracks by split.
     without_split
         Tracks that are in none.
-    wanted
+    targets
         Target share of each split: the requested one, else that of all tracks.
     counts
         Tracks by class and split; a track with several labels counts for each.
@@ -73,7 +72,7 @@ class SplitReport:
     name: str
     sizes: Mapping[str, int]
     without_split: int
-    wanted: Mapping[str, float]
+    targets: Mapping[str, float]
     counts: Mapping[str, Mapping[str, int]]
     worst: tuple[str, str] | None
     largest_deviation: float
@@ -103,7 +102,7 @@ class SplitReport:
             label, split = self.worst
             out.append(
                 f"largest deviation: {label!r} has {self.shares(label)[split]:.1%} in {split}, "
-                f"wanted {self.wanted[split]:.1%}"
+                f"wanted {self.targets[split]:.1%}"
             )
         by_deviation = sorted(self.counts, key=lambda label: (-self._deviation(label), label))
         for label in by_deviation[:CLASSES_SHOWN]:
@@ -123,12 +122,8 @@ class SplitReport:
         out += [f"for information: {_describe(overlap)}" for overlap in self.information if overlap.count]
         return out
 
-    def to_dict(self) -> dict[str, Any]:
-        """All values as JSON types."""
-        return {**asdict(self), "clean": self.clean, "shares": {label: self.shares(label) for label in self.counts}}
-
     def _deviation(self, label: str) -> float:
-        return max(abs(share - self.wanted[split]) for split, share in self.shares(label).items())
+        return max(abs(share - self.targets[split]) for split, share in self.shares(label).items())
 
 
 def report_splits(manifest: Manifest, fractions: Mapping[Split, float] | None = None) -> SplitReport:
@@ -150,7 +145,7 @@ def report_splits(manifest: Manifest, fractions: Mapping[Split, float] | None = 
     if not tracks:
         raise DatasetError(f"{manifest.name}: none of {len(manifest.tracks)} tracks has a split: split them first")
     sizes = _by_split(tracks)
-    wanted: dict[str, float] = {s: fractions[s] if fractions else sizes[s] / len(tracks) for s in SPLITS}
+    targets: dict[str, float] = {s: fractions[s] if fractions else sizes[s] / len(tracks) for s in SPLITS}
     artists = _sorts_of_artists(tracks)
     members: dict[str, list[Track]] = {label: [] for label in manifest.classes}
     for t in tracks:
@@ -158,7 +153,7 @@ def report_splits(manifest: Manifest, fractions: Mapping[Split, float] | None = 
             members[label].append(t)
     counts = {label: _by_split(of_class) for label, of_class in members.items()}
     deviations = {
-        (label, split): n / sum(own.values()) - wanted[split]
+        (label, split): n / sum(own.values()) - targets[split]
         for label, own in counts.items()
         for split, n in own.items()
         if sum(own.values())
@@ -168,7 +163,7 @@ def report_splits(manifest: Manifest, fractions: Mapping[Split, float] | None = 
         name=manifest.name,
         sizes=sizes,
         without_split=len(manifest.tracks) - len(tracks),
-        wanted=wanted,
+        targets=targets,
         counts=counts,
         worst=worst,
         largest_deviation=deviations[worst] if worst else 0.0,
