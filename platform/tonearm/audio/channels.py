@@ -1,4 +1,4 @@
-"""Channel layouts."""
+"""Conversion of channels: mono, stereo, mid and side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where encoded bytes come from: memory, a local file, any fsspec URI."""
+"""Sources of encoded bytes: memory, a local file, any fsspec URI."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tonearm.core.storage import is_local, local_path
 
 Source = bytes | str | os.PathLike[str]
 
-#: How WAV (also RF64 and W64), AIFF, FLAC, OGG and MP3 behind a tag begin; libsndfile is given nothing else, since a
-#: stranger's file may be anything. MP3 without a tag begins with a frame's eleven set bits.
+#: How WAV (also RF64 and W64), AIFF, FLAC, OGG and MP3 behind a tag begin; libsndfile is given nothing else, since an
+#: uploaded file may be hostile. MP3 without a tag begins with a frame's eleven set bits.
 MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"ID3")
 HEAD_BYTES = 12
 
@@ -100,5 +100,5 @@ def has_known_format(head: bytes) -> bool:
 
 
 def source_name(source: Source) -> str:
-    """What to call it in a message."""
+    """Name of a source in messages."""
     return f"{len(source)} bytes" if isinstance(source, bytes) else os.fspath(source)

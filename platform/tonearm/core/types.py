@@ -1,4 +1,4 @@
-"""The few values that cross layers."""
+"""Value types that all layers share: waveforms, shapes of inputs, ground truth, predictions."""
 
 from __future__ import annotations
 

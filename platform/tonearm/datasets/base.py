@@ -29,7 +29,7 @@ class Catalogue:
     metadata
         What else is known of the tracks.
     notes
-        What a person should know of how it was made: rows left out, joins that failed, with counts.
+        Notes on how it was made, for the user: rows left out, joins that failed, with counts.
     """
 
     name: str

@@ -15,7 +15,7 @@ MIN_TRACKS_PER_CLASS = 10
 def drop_small_classes(
     tracks: Sequence[Track], minimum: int = MIN_TRACKS_PER_CLASS
 ) -> tuple[tuple[Track, ...], list[str]]:
-    """Leave out classes with fewer than ``minimum`` tracks, and say so. A track counts for each of its labels.
+    """Leave out classes with fewer than ``minimum`` tracks, with a note on each. A track counts for each of its labels.
 
     Returns
     -------

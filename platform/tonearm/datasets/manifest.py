@@ -68,7 +68,7 @@ class Track:
 
     @property
     def name(self) -> str:
-        """What a person would call it."""
+        """Display name."""
         return self.title or self.track_id
 
 

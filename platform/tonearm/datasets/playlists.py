@@ -261,5 +261,5 @@ def _numbers(cells: np.ndarray, where: str) -> np.ndarray:
         strange = [v for v, n in zip(cells, values, strict=True) if np.isnan(n) and _text(v).lower() not in ("", "nan")]
         if strange:
             raise DatasetError(f"{where} holds {len(strange)} values that are no numbers, e.g. {strange[0]!r}: leave "
-                               "it out of features, or mend them")  # fmt: skip
+                               "it out of features, or correct them")  # fmt: skip
     return values

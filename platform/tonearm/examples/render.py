@@ -1,4 +1,4 @@
-"""Data set ``scores``, rendered in parallel. A piece that is there is not made again."""
+"""Data set ``scores``, rendered in parallel. Pieces that are already rendered are kept."""
 
 from __future__ import annotations
 

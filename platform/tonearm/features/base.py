@@ -1,4 +1,4 @@
-"""What every representation's config has in common."""
+"""Base classes of a network's inputs and of representations of audio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mel spectrogram in decibels."""
+"""The mel spectrogram in decibels, and the mel-frequency cepstral coefficients."""
 
 from __future__ import annotations
 

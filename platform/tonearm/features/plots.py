@@ -1,4 +1,4 @@
-"""A page of spectrograms to look at: what the store holds, as a network will see it before normalisation."""
+"""Plots of stored representations, before normalisation."""
 
 from __future__ import annotations
 

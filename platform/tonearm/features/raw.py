@@ -1,4 +1,4 @@
-"""The samples themselves."""
+"""The waveform itself as a representation."""
 
 from __future__ import annotations
 

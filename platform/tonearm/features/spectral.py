@@ -1,4 +1,4 @@
-"""Short-time power spectra, their sums in bands, and decibels, as librosa defines them, at the machine's speed."""
+"""Short-time power spectra, their sums in bands, and decibels, as librosa defines them."""
 
 from __future__ import annotations
 

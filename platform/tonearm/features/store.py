@@ -152,7 +152,7 @@ class FeatureStore:
         return [self.read(key, clip) for clip in range(self.clips(key))]
 
     def training_statistics(self, keys: Iterable[str]) -> TrainingStatistics:
-        """Mean and deviation of all values of these tracks, as stored statistics give them: nothing is read."""
+        """Mean and deviation of all values of these tracks, from stored statistics; no values are read."""
         rows = [row for key in keys for row in self._of(key)]
         if not rows:
             raise StoreError(f"no tracks to take statistics of in {self.uri}")
