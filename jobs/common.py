@@ -6,8 +6,9 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from tonearm.core.errors import TonearmError
+from tonearm.core.errors import ConfigError, TonearmError
 
 DATASETS = "[artists|cifar100|fma|folder|playlists|scores|spotify]"
 FEATURES = (
@@ -50,3 +51,15 @@ def cli_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         print("\nstopped; what is finished is kept, the same command goes on", file=sys.stderr, flush=True)
         sys.exit(130)
+
+
+def require_folder(option: str, path: str) -> None:
+    """Check that a local folder, if one is named, is there; URIs are left to who reads them.
+
+    Raises
+    ------
+    ConfigError
+        If it is not.
+    """
+    if path and "://" not in path and not Path(path).expanduser().is_dir():
+        raise ConfigError(f"{option} {path} is no folder: give the one that holds the data set's files")

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from tonearm.workflows.select import select as select
     from tonearm.workflows.sweep import sweep as sweep
     from tonearm.workflows.sweep_result import find_sweep as find_sweep
+    from tonearm.workflows.train import train as train
+    from tonearm.workflows.training_report import TrainingResult as TrainingResult
 
 __version__ = "0.1.0"
 
@@ -46,6 +48,7 @@ _MODULES = {
     "ClipConfig": "tonearm.audio.windows",
     "PreparedData": "tonearm.workflows.prepared",
     "SearchSpace": "tonearm.sweeps.space",
+    "TrainingResult": "tonearm.workflows.training_report",
     "compare": "tonearm.workflows.compare",
     "compare_outputs": "tonearm.workflows.compare",
     "evaluate_recommender": "tonearm.workflows.recommend",
@@ -56,6 +59,7 @@ _MODULES = {
     "select": "tonearm.workflows.select",
     "spaces": "tonearm.sweeps.find",
     "sweep": "tonearm.workflows.sweep",
+    "train": "tonearm.workflows.train",
 }
 """What ``tonearm`` offers by name, and the module that holds it; the imports above are for type checkers alone."""
 

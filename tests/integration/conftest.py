@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from tests.builders import CLASSES, encode, sounds_like
 
@@ -35,6 +37,22 @@ class Workplace:
         if check and done.returncode != 0:
             pytest.fail(f"{module} {' '.join(arguments)} exited with {done.returncode}:\n{done.stdout[-5000:]}")
         return done.stdout
+
+    def here(self, main: Callable[..., None], *arguments: str) -> tuple[int, str]:
+        """Run a job's ``main`` in this process, as its command line would: exit code and output."""
+        app = typer.Typer()
+        app.command()(main)
+        job = sys.modules[main.__module__]
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("TONEARM_HOME", "TONEARM_CACHE", "RAY_TMPDIR"):
+                patch.setenv(name, self.environment[name])
+            for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
+                patch.delenv(name, raising=False)
+            for name in ("limit_threads", "keep_large_memory"):  # what would stay for other tests
+                patch.setattr(job, name, lambda *a: None, raising=False)
+            result = CliRunner().invoke(app, arguments)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+        return result.exit_code, result.output
 
     def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a job in a process group of its own."""

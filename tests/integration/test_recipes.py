@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jobs.train import choose_recipe
 from search_spaces.recipes import RECIPES
 from tests.tiny_data import LAYOUTS, Recording, make_recordings, write_factors
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
+from tonearm.core.text import parse_fields
 from tonearm.datasets.manifest import SPLITS
 from tonearm.features.base import Representation
 from tonearm.tasks.relations import Relations
@@ -31,8 +31,9 @@ from tonearm.training.recipe import Recipe, StageConfig
 from tonearm.training.stages import FinishedStage
 from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare_catalogue
 from tonearm.workflows.ray_session import stop_ray
-from tonearm.workflows.train import FoldRun, Outcome, TrainingRequest, run_request
-from tonearm.workflows.training_report import report_runs
+from tonearm.workflows.training_data import TrainingRequest, adapt_recipe
+from tonearm.workflows.training_report import report_training
+from tonearm.workflows.training_runs import FoldRun, Outcome, run_request
 
 pytestmark = pytest.mark.integration
 
@@ -128,7 +129,7 @@ class Shop:
 
     def request(self, name: str) -> TrainingRequest:
         published = RECIPES[name]()
-        recipe = choose_recipe(name, "", self.data(published.data.kind), "", [], settings(published))
+        recipe = adapt_recipe(published, root=self.data(published.data.kind), changes=parse_fields(settings(published)))
         metadata = str(write_factors(self.root / "factors.parquet", self.recordings)) if name in WITH_FACTORS else ""
         return TrainingRequest(
             name, recipe, folds=FOLDS if published.folds else 0, grouped=published.grouped, metadata=metadata
@@ -179,7 +180,8 @@ def test_recipe_trains_and_reports_and_a_second_call_trains_nothing(
     assert not lacking(RECIPES[name]()), lacking(RECIPES[name]())
     request = shop.request(name)
     outcome = run_request(request)
-    rows = report_runs(request, outcome)
+    result = report_training(request, outcome)
+    rows = result.rows
 
     stages = [s.name for s in request.recipe.stages]
     assert [list(run.finished) for run in outcome.runs] == [stages] * (request.folds or 1)
@@ -207,7 +209,7 @@ def test_recipe_trains_and_reports_and_a_second_call_trains_nothing(
 def test_seeds_whose_artist_vectors_lie_in_other_spaces_are_each_scored_by_their_own(shop: Shop) -> None:
     request = dataclasses.replace(shop.request("lyrics"), seeds=2)
     outcome = run_request(request)
-    table, words = report_runs(request, outcome)
+    table, words = report_training(request, outcome).rows
     assert table.by_seed[0].track_ids != table.by_seed[1].track_ids  # pairs are drawn by the seed
     first, second = (seed.target for seed in words.by_seed)
     assert first.shape == second.shape and not np.allclose(first, second)

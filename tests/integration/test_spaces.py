@@ -25,7 +25,7 @@ from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun
 from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare_catalogue
-from tonearm.workflows.train import TrainingRequest, prepare_data
+from tonearm.workflows.training_data import TrainingRequest, prepare_data
 
 pytestmark = pytest.mark.integration
 

@@ -1,4 +1,6 @@
-"""``jobs.train`` as a user runs it: lists, folds and seeds, a kill in between, regression on facts, and its errors."""
+"""``jobs.train`` as a user runs it: lists, folds and seeds, a kill in between, regression on facts, and its errors.
+
+One run is a process, and one that is killed; the others call the command line in this process."""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jobs import train as train_job
 from search_spaces.recipes import RECIPES
 from tests.integration.conftest import Workplace, kill_group, workplace
 from tests.tiny_data import make_recordings, write_audio
@@ -25,8 +28,8 @@ pytestmark = pytest.mark.integration
 
 #: A recurrent network on ten seconds of each recording; what numba compiles has no part in its training.
 SMALL = ("--set", "clip.seconds=10", "--set", "window.frames=60", "--set", "model.widths=8,8", "--threads", "1")
-GENRES = ("jobs.train", "--recipe", "rnn_mfcc", "--dataset", "folder", *SMALL)
-NUMBERS = ("jobs.train", "--recipe", "spec2d", "--set", "clip.seconds=10", "--set", "window.frames=100",
+GENRES = ("--recipe", "rnn_mfcc", "--dataset", "folder", *SMALL)
+NUMBERS = ("--recipe", "spec2d", "--set", "clip.seconds=10", "--set", "window.frames=100",
            "--set", "model.widths=2,2,2,2,2,2,2", "--set", "model.hidden='8'", "--set", "optim.epochs=2")  # fmt: skip
 
 
@@ -36,6 +39,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     root = tmp_path_factory.mktemp("place")
     write_audio(root / "songs", make_recordings())
     yield from workplace(root)
+
+
+def train(place: Workplace, *arguments: str) -> str:
+    """The output of the job, in this process."""
+    code, said = place.here(train_job.main, *arguments)
+    assert code == 0, said
+    return said
 
 
 def songs(place: Workplace) -> str:
@@ -60,7 +70,7 @@ def trials(place: Workplace, kind: str) -> list[Path]:
 
 
 def test_list_names_every_recipe_with_a_sentence(place: Workplace) -> None:
-    listed = place.job("jobs.train", "--list").splitlines()
+    listed = train(place, "--list").splitlines()
     assert listed[0].split() == ["recipe", "what", "it", "trains", "source's", "figure"]
     assert [line.split()[0] for line in listed[1:]] == list(RECIPES)
     for line in listed[1:]:
@@ -75,7 +85,7 @@ FOLDED = (*GENRES, "--set", "optim.epochs=2", "--folds", "2", "--seeds", "2")
 
 @pytest.fixture(scope="module")
 def output(place: Workplace) -> str:
-    return place.job(*FOLDED, "--data", str(place.music))
+    return place.job("jobs.train", *FOLDED, "--data", str(place.music))
 
 
 def test_table_has_means_deviations_and_what_needs_no_model(place: Workplace, output: str) -> None:
@@ -126,7 +136,7 @@ def test_every_fold_is_a_run_within_the_whole_and_holds_its_stages(
 
 def test_second_call_gives_the_same_and_trains_nothing(place: Workplace, output: str) -> None:
     before = {path: path.stat().st_mtime_ns for path in (place.home / "trials").rglob("*") if path.is_file()}
-    again = place.job(*FOLDED, "--data", str(place.music))
+    again = train(place, *FOLDED, "--data", str(place.music))
     assert {path: path.stat().st_mtime_ns for path in (place.home / "trials").rglob("*") if path.is_file()} == before
     table = output[output.index("===") : output.index("chance")]
     assert table in again and "0 tracks extracted now" in again
@@ -152,7 +162,7 @@ def test_killed_training_goes_on_as_if_it_had_never_stopped(
     place: Workplace, output: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = (*LONG, "--data", str(place.music))
-    driver = place.start(*command)
+    driver = place.start("jobs.train", *command)
     deadline = time.monotonic() + 400
     while not (begun := of_data(place, "music")) or len(begun[0].history()) < 2:
         assert driver.poll() is None, driver.stdout.read() if driver.stdout else ""
@@ -163,8 +173,8 @@ def test_killed_training_goes_on_as_if_it_had_never_stopped(
     done = killed.history()
     assert 2 <= len(done) < EPOCHS and killed.ended() is None, "the kill came too late to test anything"
 
-    place.job(*command)
-    place.job(*command, "--name", "undisturbed")  # the same recordings: other trials, on the same stored features
+    train(place, *command)
+    train(place, *command, "--name", "undisturbed")  # the same recordings: other trials, on the same stored features
 
     assert killed.history()[: len(done)] == done, "epochs that were finished were trained again"
     both, undisturbed = of_data(place, "music"), of_data(place, "undisturbed")
@@ -198,7 +208,7 @@ def timeless(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def tempo(place: Workplace) -> str:
-    return place.job(*NUMBERS, "--data", songs(place), "--descriptors", "--set", "task.target=tempo",
+    return train(place, *NUMBERS, "--data", songs(place), "--descriptors", "--set", "task.target=tempo",
                      "--set", "task.low=40", "--set", "task.high=220")  # fmt: skip
 
 
@@ -216,7 +226,7 @@ def test_splits_keep_artists_together_unless_told_otherwise(place: Workplace, te
     assert "no leak" in tempo
     by_artist = {(t.artist, t.split) for t in manifest_of(place, "songs").tracks}
     assert len(by_artist) == 10
-    said = place.job(*NUMBERS, "--data", songs(place), "--ungrouped", "--name", "flattered")
+    said = train(place, *NUMBERS, "--data", songs(place), "--ungrouped", "--name", "flattered")
     assert "LEAK" in said
     mixed = manifest_of(place, "flattered")
     assert len({(t.artist, t.split) for t in mixed.tracks}) > 10
@@ -226,7 +236,9 @@ def test_splits_keep_artists_together_unless_told_otherwise(place: Workplace, te
 def test_facts_of_a_file_can_be_predicted(place: Workplace, tempo: str, tmp_path: Path) -> None:
     known = [f"Artist {i}" for i in range(9)]
     save_metadata(str(tmp_path / "moods.parquet"), Metadata(known, {"mood": np.linspace(0.1, 0.9, 9)}))
-    place.job(*NUMBERS, "--data", songs(place), "--facts", str(tmp_path / "moods.parquet"), "--set", "task.target=mood")
+    train(
+        place, *NUMBERS, "--data", songs(place), "--facts", str(tmp_path / "moods.parquet"), "--set", "task.target=mood"
+    )
     facts = manifest_of(place, "songs").metadata
     mood = dict(zip(facts.track_ids, facts.of(facts.track_ids, "mood"), strict=True))
     assert mood["high/02.mp3"] == mood["high/03.mp3"] == pytest.approx(0.2) and np.isnan(mood["low/19.mp3"])
@@ -239,17 +251,22 @@ def test_facts_of_a_file_can_be_predicted(place: Workplace, tempo: str, tmp_path
 
 
 def test_error_is_one_line_and_exit_code_1(place: Workplace) -> None:
-    driver = place.start("jobs.train", "--recipe", "tim_mel", "--data", str(place.music))
-    said, _ = driver.communicate(timeout=300)
-    assert driver.returncode == 1
+    code, said = place.here(train_job.main, "--recipe", "tim_mel", "--data", str(place.music))
+    assert code == 1
     lines = [line for line in said.splitlines() if line]
     assert len(lines) == 1 and lines[0].startswith("error: unknown recipe 'tim_mel'. Did you mean 'time_mel'?")
+
+
+@pytest.mark.parametrize("arguments", ["--seeds 0", "--max-rejected 2", "--folds -1", "--threads -1"])
+def test_number_out_of_its_range_is_named(arguments: str, place: Workplace) -> None:
+    code, said = place.here(train_job.main, "--recipe", "majority", *arguments.split())
+    assert code == 2 and f"Invalid value for '{arguments.split()[0]}'" in said and "or equal to" in said, said
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "name a recipe with --recipe: albums, "),
+        ("", "name a recipe with --recipe; --list shows them"),
         ("--recipe rnn_mfcc --data MUSIC --set optim.epoch=3", "no field 'epoch'. Did you mean 'epochs'?"),
         ("--recipe rnn_mfcc --data MUSIC --set optim.epochs", "'optim.epochs' is no setting"),
         ("--recipe rnn_mfcc --data MUSIC --option subst=small", "no field 'subst'. Did you mean 'subset'?"),
@@ -262,38 +279,19 @@ def test_error_is_one_line_and_exit_code_1(place: Workplace) -> None:
             "--recipe rnn_mfcc --data MUSIC --set clip.seconds=10",
             "window.frames 643 is longer than the 216 frames",
         ),
-        ("--recipe majority --data MUSIC --folds 1", "--folds 1: train at least once, and with 0 or at least 2 folds"),
-        ("--recipe majority --data MUSIC --seeds 0", "--seeds 0"),
-        ("--recipe majority --data MUSIC --max-rejected 2", "--max-rejected is 2.0: a share is within 0 and 1"),
+        ("--recipe majority --data MUSIC --folds 1", "--folds 1: train with 0 or at least 2 folds"),
+        ("--recipe majority --data MUSIC --device gpu", "device 'gpu': there is no such device here; use cpu"),
         ("--recipe rnn_mfcc --data MUSIC --set seed=3", "--set seed: it is filled in"),
     ],
 )
-def test_mistake_is_named_with_its_fix(
-    arguments: str, message: str, place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mistake_is_named_with_its_fix(arguments: str, message: str, place: Workplace, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     typed = [a.replace("MUSIC", str(place.music)).replace("EMPTY", str(tmp_path / "empty")) for a in arguments.split()]
-    code, said = run_here(typed, monkeypatch)
+    code, said = place.here(train_job.main, *typed)
     assert code == 1 and said.count("error: ") == 1 and message in said, said
 
 
 def test_fact_that_nobody_knows_is_named_with_those_that_are(place: Workplace, tempo: str) -> None:
-    said = place.job(*NUMBERS, "--data", songs(place), "--set", "task.target=happiness", check=False)
+    code, said = place.here(train_job.main, *NUMBERS, "--data", songs(place), "--set", "task.target=happiness")
+    assert code == 1
     assert "error: " in said and "'happiness'" in said and "danceability" in said and "Traceback" not in said
-
-
-def run_here(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
-    """The job in this process: it ends before anything is started."""
-    import typer
-    from typer.testing import CliRunner
-
-    from jobs import train
-
-    monkeypatch.setattr(train, "limit_threads", lambda threads: None)  # what would stay for other tests
-    monkeypatch.setattr(train, "keep_large_memory", lambda: None)
-    monkeypatch.setattr(train.torch, "set_num_threads", lambda threads: None)
-    app = typer.Typer()
-    app.command()(train.main)
-    result = CliRunner().invoke(app, arguments)
-    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
-    return result.exit_code, result.output

@@ -21,7 +21,7 @@ from tonearm.training.recipe import Recipe, Stage
 from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.prepare import choose_dataset, extract_missing, make_catalogue
 from tonearm.workflows.prepared import manifest_uri
-from tonearm.workflows.train import TrainingRequest, prepare_data
+from tonearm.workflows.training_data import TrainingRequest, prepare_data
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
 from tonearm.workflows.ray_session import stop_ray
 from tonearm.workflows.sweep_data import SWEPT
 from tonearm.workflows.sweep_result import OVER, Sweep, sweep_folder
-from tonearm.workflows.train import train_stage
+from tonearm.workflows.training_runs import train_stage
 
 logger = logging.getLogger(__name__)
 

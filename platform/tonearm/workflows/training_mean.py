@@ -10,7 +10,7 @@ from tonearm.sweeps.means import log_mean
 from tonearm.tracking.retry import retry
 from tonearm.training.config import MeanConfig, Member
 from tonearm.training.predictions import TrackPredictions
-from tonearm.workflows.train import FoldRun, Outcome
+from tonearm.workflows.training_runs import FoldRun, Outcome
 
 
 def mean_of(run: FoldRun, split: Split) -> TrackPredictions:

@@ -1,7 +1,8 @@
-"""What a training came to, for a person: every stage beside what needs no model, over seeds and folds."""
+"""What a training came to: every stage beside what needs no model, as text, table and figure, in MLflow and files."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,155 +10,148 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tonearm.core import home, storage
-from tonearm.core.errors import JobError
 from tonearm.core.text import format_table
-from tonearm.datasets.manifest import Manifest
-from tonearm.features.metadata import ArtistsFeature
-from tonearm.models import count_parameters
-from tonearm.recommend.artist_embeddings import overlap_of_table
-from tonearm.tasks.base import Task
 from tonearm.tracking.retry import retry, retry_best_effort
-from tonearm.training.batches import truth_of
-from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
-from tonearm.training.evaluate import Scores, score_runs, trivial_scores
-from tonearm.training.predictions import TrackPredictions
-from tonearm.training.stages import FinishedStage
-from tonearm.workflows.train import Outcome, TrainingRequest, stages_of
-from tonearm.workflows.training_mean import log_means, mean_of
+from tonearm.workflows.training_data import TrainingRequest
+from tonearm.workflows.training_mean import log_means
+from tonearm.workflows.training_runs import FoldRun, Outcome
+from tonearm.workflows.training_scores import ModelRow, score_models, table_overlaps
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
-ENSEMBLE = "mean of them"
 
-
-@dataclass(frozen=True)
-class ModelRow:
-    """One model's test scores.
+@dataclass(frozen=True, repr=False)
+class TrainingResult:
+    """What a training came to.
 
     Attributes
     ----------
-    each
-        All metrics, a dict a run.
-    by_seed
-        Each seed's predictions, of all folds' test tracks together.
-    pooled
-        Their mean scores, with intervals.
-    trivial
-        Metrics of what needs no model, a dict a run.
+    request
+        What was asked for.
+    outcome
+        The runs, the data, the run in MLflow that holds the others, and the identity of it all.
+    rows
+        The scores: a row a stage, and one for the mean of them if that is the recipe's answer.
+    overlaps
+        Of stages that are tables of artists: figures by name.
+    folder
+        Where ``runs.png`` and ``summary.json`` lie.
     """
 
-    name: str
-    task: Task
-    each: list[dict[str, float]]
-    by_seed: list[TrackPredictions]
-    pooled: Scores
-    trivial: list[dict[str, float]]
-    parameters: int | None = None
-    seconds: float = 0.0
+    request: TrainingRequest
+    outcome: Outcome
+    rows: list[ModelRow]
+    overlaps: Mapping[str, Mapping[str, float]]
+    folder: str
 
-    def mean(self, metric: str) -> float:
-        return float(np.mean([e[metric] for e in self.each]))
+    @property
+    def runs(self) -> list[FoldRun]:
+        """Every seed and fold with its finished stages: configs, predictions, folders."""
+        return self.outcome.runs
 
-    def deviation(self, metric: str) -> float:
-        """Over the runs; 0 where there is one."""
-        return float(np.std([e[metric] for e in self.each], ddof=1)) if len(self.each) > 1 else 0.0
+    @property
+    def bundles(self) -> dict[str, list[str]]:
+        """By stage the URI of each run's saved network, as ``tonearm.load`` takes it; estimators save none."""
+        found: dict[str, list[str]] = {}
+        for run in self.runs:
+            for name, done in run.finished.items():
+                if isinstance(done.config, TrialConfig):
+                    found.setdefault(name, []).append(done.folder.bundle_uri)
+        return found
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Test scores, a row a model and one for what needs none.
+
+        Of each headline metric its mean over the runs, their standard deviation (``_std``, 0 for one run) and the
+        95 % interval (``_low``, ``_high``); further the number of weights and the seconds of training.
+        """
+        import pandas as pd
+
+        table: dict[str, dict[str, float]] = {}
+        for row in self.rows:
+            cells = table.setdefault(row.name, {})
+            for metric in row.task.headline:
+                interval = row.pooled.intervals[metric]
+                cells |= {metric: row.mean(metric), f"{metric}_std": row.deviation(metric),
+                          f"{metric}_low": interval.low, f"{metric}_high": interval.high}  # fmt: skip
+            cells |= {"weights": row.parameters or 0, "seconds": row.seconds}
+        last = self.rows[-1]
+        table[last.task.trivial_name] = {m: float(np.mean([t[m] for t in last.trivial])) for m in last.task.headline}
+        return pd.DataFrame.from_dict(table, orient="index")
+
+    @property
+    def figure(self) -> Figure:
+        """Every model's score in every run, its mean, and what needs no model."""
+        return runs_plot(self.rows, f"{self.request.name} on {self.outcome.manifest.name}")
+
+    def describe(self) -> str:
+        """The scores as a table, those of the classes, the source's own figure, and where it all lies."""
+        recipe, last = self.request.recipe, self.rows[-1]
+        lines = [f"=== {self.request.name} on {self.outcome.manifest.name}: {recipe.source}",
+                 _table(self.rows, self.request, len(last.by_seed[0].classes))]  # fmt: skip
+        windows = [m for m in last.each[0] if m.startswith("window_")]
+        if windows:
+            means = ", ".join(f"{m.removeprefix('window_')} {last.mean(m):.4f}" for m in windows)
+            lines.append(f"  single windows, each judged by its track: {means}")
+        by_class = [last.task.by_class(p.probabilities, p.target, p.classes) for p in last.by_seed]
+        if by_class[0]:
+            lines.append(_class_table(by_class))
+        if recipe.published:
+            lines.append(f"  the source's figure, on its own data: {recipe.published}")
+        for name, values in self.overlaps.items():
+            lines.append(f"  {name}: " + ", ".join(f"{k} {v:.4f}" for k, v in values.items()))
+            lines.append("  (its test pairs are those that it was trained on: the table knows no other artists)")
+        lines.append(f"  plots and summary: {self.folder}; MLflow: {home.tracking_uri()}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return self.describe()
+
+    def _repr_html_(self) -> str:
+        title = f"{self.request.name} on {self.outcome.manifest.name}, test"
+        return f"<p>{html.escape(title)}</p>{self.scores.to_html(float_format='{:.4f}'.format, na_rep='')}"
 
 
-def report_runs(request: TrainingRequest, outcome: Outcome) -> list[ModelRow]:
-    """Print, plot and log what came of a training; returns a row a stage, and one for the ensemble if there is one."""
+def report_training(request: TrainingRequest, outcome: Outcome) -> TrainingResult:
+    """Score a training, write its report, and complete and end its run in MLflow."""
     try:
-        rows = [_stage_row(name, done) for name, done in stages_of(outcome.runs)]
-        if request.recipe.ensemble:
-            rows.append(
-                _ensemble_row(outcome, [r for r in rows if r.name in {d.name for d in outcome.runs[0].results}])
-            )
-        print(f"\n=== {request.name} on {outcome.manifest.name}: {request.recipe.source}")
-        print(_table(rows, request, len(rows[-1].by_seed[0].classes)))
-        overlaps = _overlaps(outcome)
-        _print_details(request, rows[-1], overlaps)
+        rows, overlaps = score_models(outcome, request.recipe.ensemble), table_overlaps(outcome)
         if request.recipe.ensemble:
             log_means(outcome)
-        _save_report(request, outcome, rows, overlaps)
+        folder = storage.join(home.reports_home(outcome.manifest.name), f"{request.name}-{outcome.signature}")
+        result = TrainingResult(request, outcome, rows, overlaps, folder)
+        _save(result)
     except BaseException as error:
         retry_best_effort(outcome.parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
-    return rows
+    return result
 
 
-def _print_details(request: TrainingRequest, last: ModelRow, overlaps: Mapping[str, dict[str, float]]) -> None:
-    """What else a person wants to know of the result."""
-    windows = [m for m in last.each[0] if m.startswith("window_")]
-    if windows:
-        print("  single windows, each judged by its track: "
-              + ", ".join(f"{m.removeprefix('window_')} {last.mean(m):.4f}" for m in windows))  # fmt: skip
-    by_class = [last.task.by_class(p.probabilities, p.target, p.classes) for p in last.by_seed]
-    if by_class[0]:
-        print(_class_table(by_class))
-    if request.recipe.published:
-        print(f"  the source's figure, on its own data: {request.recipe.published}")
-    for name, values in overlaps.items():
-        print(f"  {name}: " + ", ".join(f"{k} {v:.4f}" for k, v in values.items()))
-        print("  (its test pairs are those that it was trained on: the table knows no other artists)")
+def _save(result: TrainingResult) -> None:
+    """Write the report's figures to MLflow and to the report folder."""
+    figure, request, outcome = result.figure, result.request, result.outcome
+    storage.write_figure(storage.join(result.folder, "runs.png"), figure)
+    summary: dict[str, Any] = {
+        "recipe": request.name, "dataset": outcome.manifest.name, "data_signature": outcome.manifest.signature(),
+        "folds": request.folds, "seeds": request.seeds, "notes": list(outcome.manifest.notes),
+        "overlaps": result.overlaps,
+        "rows": [{"name": r.name, "each": r.each, "trivial": r.trivial, "pooled": r.pooled.to_dict(),
+                  "parameters": r.parameters, "seconds": r.seconds} for r in result.rows],
+    }  # fmt: skip
+    storage.write_json(storage.join(result.folder, "summary.json"), summary)
+    last = result.rows[-1]
 
+    def complete() -> None:
+        outcome.parent.figure("runs.png", figure)
+        outcome.parent.metrics({f"test_{m}": last.mean(m) for m in last.each[0]})
+        outcome.parent.metrics({f"test_{m}_deviation": last.deviation(m) for m in last.each[0]})
+        outcome.parent.end()
 
-def _stage_row(name: str, done: Sequence[FinishedStage]) -> ModelRow:
-    tests = [d.test for d in done]
-    seconds = float(np.mean([sum(h["epoch_seconds"] for h in d.folder.history()) for d in done]))
-    trained = isinstance(done[0].config, TrialConfig)
-    weights = count_parameters(load_bundle(done[0].folder.bundle_uri).network) if trained else None
-    return _row(name, done, tests, [d.folder.window_metrics() for d in done], weights, seconds)
-
-
-def _ensemble_row(outcome: Outcome, members: Sequence[ModelRow]) -> ModelRow:
-    means = [mean_of(run, "test") for run in outcome.runs]
-    weights, seconds = sum(r.parameters or 0 for r in members), sum(r.seconds for r in members)
-    return _row(ENSEMBLE, [run.results[0] for run in outcome.runs], means, [{}] * len(means), weights or None, seconds)
-
-
-def _row(
-    name: str, done: Sequence[FinishedStage], tests: Sequence[TrackPredictions], windows: Sequence[dict[str, float]],
-    weights: int | None, seconds: float,
-) -> ModelRow:  # fmt: skip
-    task = done[0].task
-    each = [{**task.metrics(t.probabilities, t.target, t.groups), **w} for t, w in zip(tests, windows, strict=True)]
-    trivial = [trivial_scores(task, _train_target(d), t.target, len(t.classes), t.groups)
-               for d, t in zip(done, tests, strict=True)]  # fmt: skip
-    seeds = sorted({d.config.seed for d in done})
-    together = [_together([t for d, t in zip(done, tests, strict=True) if d.config.seed == seed]) for seed in seeds]
-    if any(t.groups != together[0].groups for t in together):  # ids may differ: pairs of artists are drawn
-        raise JobError(f"stage {name!r} was tested on other groups with other seeds: their scores cannot be averaged")
-    pooled = score_runs(task, [(t.probabilities, t.target) for t in together], together[0].groups)
-    return ModelRow(name, task, each, together, pooled, trivial, weights, seconds)
-
-
-def _together(folds: Sequence[TrackPredictions]) -> TrackPredictions:
-    """The test tracks of all folds of one seed."""
-    return TrackPredictions(
-        [i for t in folds for i in t.track_ids], [g for t in folds for g in t.groups],
-        np.concatenate([t.target for t in folds]), np.concatenate([t.probabilities for t in folds]), folds[0].classes,
-    )  # fmt: skip
-
-
-def _train_target(done: FinishedStage) -> np.ndarray:
-    if isinstance(done.config, TrialConfig) and isinstance(done.config.feature, ArtistsFeature):
-        return done.validation.target  # all pairs are trained on
-    manifest: Manifest = done.manifest
-    names = done.task.names(truth_of(manifest.tracks, manifest.metadata), manifest.classes)
-    return done.task.encode(truth_of(manifest.of("train"), manifest.metadata), names)
-
-
-def _overlaps(outcome: Outcome) -> dict[str, dict[str, float]]:
-    """The thesis' check of a table of artists, beside a random table."""
-    found = {}
-    for name, done in stages_of(outcome.runs):
-        config = done[0].config
-        if isinstance(config, TrialConfig) and isinstance(config.feature, ArtistsFeature):
-            found[f"{name}, mean Jaccard overlap of related artists and nearest neighbours"] = overlap_of_table(
-                load_bundle(done[0].folder.bundle_uri), done[0].manifest
-            )
-    return found
+    retry(complete)
 
 
 def _table(rows: Sequence[ModelRow], request: TrainingRequest, outputs: int) -> str:
@@ -221,30 +215,3 @@ def runs_plot(rows: Sequence[ModelRow], title: str) -> Figure:
     axis.legend(loc="best")
     axis.grid(axis="x", alpha=0.3)
     return figure
-
-
-def _save_report(
-    request: TrainingRequest, outcome: Outcome, rows: Sequence[ModelRow], overlaps: Mapping[str, dict[str, float]]
-) -> None:
-    """Write the report's figures to MLflow and to the report folder."""
-    figure = runs_plot(rows, f"{request.name} on {outcome.manifest.name}")
-    folder = storage.join(home.reports_home(outcome.manifest.name), f"{request.name}-{outcome.signature}")
-    storage.write_figure(storage.join(folder, "runs.png"), figure)
-    summary: dict[str, Any] = {
-        "recipe": request.name, "dataset": outcome.manifest.name, "data_signature": outcome.manifest.signature(),
-        "folds": request.folds, "seeds": request.seeds, "notes": list(outcome.manifest.notes),
-        "overlaps": overlaps,
-        "rows": [{"name": r.name, "each": r.each, "trivial": r.trivial, "pooled": r.pooled.to_dict(),
-                  "parameters": r.parameters, "seconds": r.seconds} for r in rows],
-    }  # fmt: skip
-    storage.write_json(storage.join(folder, "summary.json"), summary)
-    last = rows[-1]
-
-    def complete() -> None:
-        outcome.parent.figure("runs.png", figure)
-        outcome.parent.metrics({f"test_{m}": last.mean(m) for m in last.each[0]})
-        outcome.parent.metrics({f"test_{m}_deviation": last.deviation(m) for m in last.each[0]})
-        outcome.parent.end()
-
-    retry(complete)
-    print(f"  plots and summary: {folder}; MLflow: {home.tracking_uri()}")

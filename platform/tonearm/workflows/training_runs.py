@@ -1,0 +1,180 @@
+"""Training a recipe: data, then every seed, fold and stage, each a run in MLflow; what is finished is not run again."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tonearm.core import home
+from tonearm.core.progress import StatusLine
+from tonearm.core.threads import torch_threads
+from tonearm.datasets.folds import split_by_fold
+from tonearm.datasets.manifest import Manifest
+from tonearm.datasets.split_report import report_splits as split_report
+from tonearm.sweeps.results import ENDING, ERROR, log_config, log_history, log_outcome, metrics_to_log, run_tags
+from tonearm.tracking import names
+from tonearm.tracking.buffer import BufferedRun
+from tonearm.tracking.log import RunWriter, Status
+from tonearm.tracking.retry import retry, retry_best_effort
+from tonearm.training.config import TrialConfig
+from tonearm.training.recipe import StageConfig
+from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
+from tonearm.workflows.ray_session import stop_ray
+from tonearm.workflows.training_data import TrainingRequest, prepare_data
+
+logger = logging.getLogger(__name__)
+
+Identity = tuple[str, str, str, Mapping[str, Any], Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class FoldRun:
+    """All stages of one seed and one fold.
+
+    Attributes
+    ----------
+    fold
+        ``"2/5"``, or "" where there is one split.
+    finished
+        Every stage.
+    results
+        Those that are the recipe's answer.
+    """
+
+    seed: int
+    fold: str
+    finished: dict[str, FinishedStage]
+    results: list[FinishedStage]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a request: its runs, the data, the run in MLflow that holds the others, and its identity."""
+
+    runs: list[FoldRun]
+    manifest: Manifest
+    parent: RunWriter
+    signature: str
+
+
+def run_request(request: TrainingRequest) -> Outcome:
+    """Prepare the data and train whatever is missing."""
+    manifests = prepare_data(request)
+    stop_ray()  # training is one process: it has the cores to itself
+    own = manifests[request.recipe.data.signature()]
+    signature = request.signature_on(manifests.values())
+    params = {"recipe": request.name, "folds": request.folds, "seeds": request.seeds, "tracks": len(own.tracks),
+              "ensemble": request.recipe.ensemble,
+              "source": request.recipe.source}  # fmt: skip
+    name, tags = f"{request.name}-{signature}", {names.DATA: own.signature()}
+    parent = retry(RunWriter.open, own.name, name, None, params, tags)
+    try:
+        with torch_threads(request.threads):  # set here: starting Ray leaves one
+            runs = [
+                _run(request, manifests, seed, fold, parent)
+                for seed in range(request.seeds)
+                for fold in (range(request.folds) if request.folds else [-1])
+            ]
+    except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
+        retry_best_effort(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    return Outcome(runs, own, parent, signature)
+
+
+def _run(request: TrainingRequest, manifests: dict[str, Manifest], seed: int, fold: int, parent: RunWriter) -> FoldRun:
+    places = StagePaths(home.features_home(), f"{home.trials_home()}/single", home.node_cache(), request.device)
+    label = f"{fold + 1}/{request.folds}" if fold >= 0 else ""
+    finished: dict[str, FinishedStage] = {}
+    above = parent
+    own = manifests[request.recipe.data.signature()]
+    if label:
+        split = split_by_fold(own.tracks, request.folds, fold, request.split_seed, request.grouped)
+        own = dataclasses.replace(own, tracks=split)
+        if seed == 0:
+            logger.info("  fold %s: %s", label, split_report(own).lines()[0])
+        name, params = f"fold-{fold + 1}-seed-{seed}", {"fold": label, "seed": seed}
+        above = retry(RunWriter.open, own.name, name, parent.run_id, params)
+    try:
+        for stage in request.recipe.stages:
+            # A table of artists, say, has data of its own, which the folds do not divide.
+            manifest = manifests[stage.data.signature()] if stage.data else own
+            run = StageRun(seeded(stage, seed), manifest, finished, places, "" if stage.data else label)
+            for note in run.manifest.notes[len(manifest.notes) :]:
+                logger.info("  %s: %s", stage.name, note)
+            finished[stage.name] = train_stage(run, seed, above.run_id)
+    except BaseException as error:
+        if label:
+            retry_best_effort(above.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    if label:
+        retry(above.end)
+    by_name = [finished[s.name] for s in request.recipe.results()]
+    return FoldRun(seed, label, finished, by_name)
+
+
+def train_stage(run: StageRun, seed: int, parent: str) -> FinishedStage:
+    """Train one stage, or what is left of it, as a run of its own below the run ``parent``."""
+    config, task, line = run.config, run.config.task, StatusLine()
+    of = f"{run.stage.name}{f', fold {config.dataset.fold}' if config.dataset.fold else ''}, seed {seed}"
+    name, tags = f"{run.stage.name}-{config.signature()}", run_tags(config, run.folder.uri)
+    identity = (config.dataset.name, name, parent, config.flatten(), tags)
+    most = config.optim.max_epochs if isinstance(config, TrialConfig) else 1
+    history: list[dict[str, Any]] = []
+    sending = BufferedRun(*identity)
+    try:
+        for metrics in run.run():
+            history.append(metrics)
+            if not metrics["replayed"]:
+                sending.metrics(metrics_to_log(metrics), metrics["epoch"])
+            line.show(
+                f"  {of}: epoch {metrics['epoch']}/{most}, training loss {metrics['train_loss']:.4f}, validation "
+                f"{task.primary} {metrics[f'validation_{task.primary}']:.4f}, best {metrics['best']:.4f}"
+            )
+        done = run.finish()
+    except BaseException as error:
+        line.close()
+        sending.tag(ERROR, str(error)[-5000:])
+        sending.close()
+        status: Status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        retry_best_effort(_end_badly, identity, config, status)
+        raise
+    line.say(_sentence(of, done, history))
+    sending.close()
+    retry(_complete, identity, done, history, say=line.say)
+    return done
+
+
+def _sentence(of: str, done: FinishedStage, history: list[dict[str, float]]) -> str:
+    task = done.task
+    test = task.metrics(done.test.probabilities, done.test.target, done.test.groups)
+    seconds = sum(h["epoch_seconds"] for h in history)
+    return (
+        f"  {of}: {len(history)} epoch{'s' if len(history) != 1 else ''}, {seconds:.0f} s; {task.primary}: validation "
+        f"{history[-1]['best']:.4f}, test {test[task.primary]:.4f}"
+    )
+
+
+def _complete(identity: Identity, done: FinishedStage, history: list[dict[str, Any]]) -> None:
+    """Scores, plots and predictions of a finished stage, once: the tag that comes last says that all is there."""
+    writer = RunWriter.open(*identity)
+    if writer.tags().get(ENDING) != "completed":
+        log_config(writer, done.config)
+        log_history(writer, history, done.task.primary)
+        log_outcome(writer, done.config, done.folder, history)
+        writer.tag(ENDING, "completed")
+    writer.end()
+
+
+def _end_badly(identity: Identity, config: StageConfig, status: Status) -> None:
+    writer = RunWriter.open(*identity)
+    log_config(writer, config)
+    writer.end(status)
+
+
+def stages_of(runs: list[FoldRun]) -> Iterator[tuple[str, list[FinishedStage]]]:
+    """Every stage by name with what came of it in all runs."""
+    for name in runs[0].finished:
+        yield name, [r.finished[name] for r in runs]
