@@ -41,9 +41,9 @@ def _request(
         names = [*clip, *(["min_seconds"] if min_seconds is not None else [])]
         options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
         raise ConfigError(f"{options}: a search space says this itself; give them with --features")
-    from search_spaces import SPACES
+    from search_spaces import find_space
 
-    chosen = SPACES[space or "demo"]()
+    chosen = find_space(space or "demo")
     chosen.check()
     if len(chosen.extractions()) > 1:
         raise ConfigError(f"--space {space} varies the clip: python -m jobs.sweep {space} --data FOLDER extracts all")

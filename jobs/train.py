@@ -24,7 +24,7 @@ FILLED_IN = {"dataset", "members", "seed"}
 
 
 def main(
-    recipe: Annotated[str, typer.Option(help="name of the recipe; --list shows them")] = "",
+    recipe: Annotated[str, typer.Option(help="name of a recipe, or package.module:function; --list shows ours")] = "",
     list_recipes: Annotated[bool, typer.Option("--list", help="list the recipes")] = False,
     dataset: Annotated[str, typer.Option(metavar=DATASETS, help="another data set than the source's")] = "",
     data: Annotated[str, typer.Option(help="folder of the data set's files")] = "",
@@ -77,14 +77,16 @@ def main(
             choose_dataset(dataset, data, fields)  # what is wrong is told before torch is imported
         limit_threads(1)
         keep_large_memory()
-        from search_spaces.recipes import RECIPES
+        from search_spaces.recipes import find_recipe
         from tonearm.workflows.train import train
         from tonearm.workflows.training_data import adapt_recipe
 
-        chosen = adapt_recipe(RECIPES[recipe](), dataset, data, fields, changes)
-        result = train(chosen, name=recipe, seeds=seeds, folds=folds, split_seed=split_seed, grouped=grouped,
-                       device=device, threads=threads, dataset_name=name, descriptors=descriptors, metadata=facts,
-                       max_rejected=max_rejected)  # fmt: skip
+        chosen = adapt_recipe(find_recipe(recipe), dataset, data, fields, changes)
+        result = train(
+            chosen, name=recipe.rsplit(":")[-1], seeds=seeds, folds=folds, split_seed=split_seed, grouped=grouped,
+            device=device, threads=threads, dataset_name=name, descriptors=descriptors, metadata=facts,
+            max_rejected=max_rejected,
+        )  # fmt: skip
         print(f"\n{result}")
 
 

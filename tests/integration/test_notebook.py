@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+import search_spaces.recipes  # noqa: F401  what is installed is found by its entry point
 import tonearm
-from search_spaces.recipes import RECIPES
 from tests.tiny_data import make_recordings, write_audio
 from tonearm.core.errors import ConfigError
-from tonearm.inference import load
 from tonearm.training.recipe import Recipe
 from tonearm.workflows import training_runs
 from tonearm.workflows.ray_session import stop_ray
@@ -84,7 +83,7 @@ def test_training_takes_the_data_set_extracts_what_lacks_and_shows_itself(
 
     monkeypatch.setattr(training_runs, "train_stage", watched)
     before = torch.get_num_threads()
-    result = tonearm.train(small(RECIPES["rnn_mfcc"]()), data, seeds=2, threads=2)  # MFCC are extracted now
+    result = tonearm.train(small(tonearm.recipes.rnn_mfcc()), data, seeds=2, threads=2)  # MFCC are extracted now
     assert threads == [2, 2], "starting Ray leaves one thread"
     assert torch.get_num_threads() == before or before > 1
     assert result.outcome.manifest == data.manifest and len(result.runs) == 2
@@ -98,11 +97,12 @@ def test_training_takes_the_data_set_extracts_what_lacks_and_shows_itself(
     assert result.folder in repr(result) and (Path(result.folder) / "summary.json").exists()
     (bundles,) = result.bundles.values()
     assert len(bundles) == 2
-    assert load(bundles[0]).predict(data.tracks.source.iloc[0]).label in data.classes
+    assert tonearm.load(bundles[0]).predict(data.tracks.source.iloc[0]).labels == data.classes
 
 
-def test_what_cannot_be_is_named(data: tonearm.PreparedData) -> None:
-    recipe = small(RECIPES["rnn_mfcc"]())
+def test_what_cannot_be_is_named(folder: Path, data: tonearm.PreparedData) -> None:
+    music = str(folder / "music")
+    recipe = small(tonearm.recipes.rnn_mfcc())
     for settings, message in (
         ({"seeds": 0}, "seeds 0, folds 0: train at least once"),
         ({"folds": 1}, "folds 1: train at least once, and with 0 or at least 2 folds"),
@@ -115,9 +115,9 @@ def test_what_cannot_be_is_named(data: tonearm.PreparedData) -> None:
     with pytest.raises(ConfigError, match=r"20 of 20 tracks cannot be extracted .*: too_short: prepare"):
         tonearm.train(recipe.replace({"clip.seconds": 30, "window.frames": 643}), data)
     for arguments, message in (
-        ({"features": ["mell"]}, "Did you mean 'mel'"),
-        ({"min_seconds": 40}, "min_seconds is 40: it must be above 0 and at most a clip's 30 s"),
-        ({"max_rejected": -1}, "max_rejected is -1"),
+        ({"root": music, "features": ["mell"]}, "Did you mean 'mel'"),
+        ({"root": music, "min_seconds": 40}, "min_seconds is 40: it must be above 0 and at most a clip's 30 s"),
+        ({"root": music, "max_rejected": -1}, "max_rejected is -1"),
         ({}, "data set folder needs the folder of its files: root"),
     ):
         with pytest.raises(ConfigError, match=message):
