@@ -12,6 +12,7 @@ import torch
 
 from tonearm.core.config import OMIT_DEFAULT, Config
 from tonearm.core.errors import TrainingError
+from tonearm.core.plugins import load_plugins
 from tonearm.core.registry import Registry
 from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.metrics import METRICS, Metric, find_metric
@@ -63,8 +64,8 @@ class Task(Config):
 
     def problems(self) -> list[str]:
         """That the primary metric is none of the task's. Overrides begin with these."""
-        # Asking for a name that is not there yet imports modules of one's own, which may add it to the choices.
-        if self.primary in ("", *self.choices) or (self.primary in METRICS and self.primary in self.choices):
+        load_plugins()  # before any task judges: modules of one's own may add metrics
+        if self.primary in ("", *self.choices):
             return []
         return [f"task.primary is {self.primary!r}: {self.kind} can be judged by {', '.join(self.choices)}"]
 
