@@ -3,6 +3,8 @@
     python -m jobs.submit --address http://127.0.0.1:8265 --home /shared/tonearm -- jobs.sweep demo --dataset scores
 
 is ``ray job submit`` with :file:`infra/runtime_env.yaml`, ``TONEARM_HOME``, ``MLFLOW_TRACKING_URI`` and the commit.
+Modules of your own travel with it: those in arguments such as ``mine.spaces:rates``, and those that
+``TONEARM_ALLOWED_MODULES`` names.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def start(args: AppArgs, host: str = "127.0.0.1", port: int = 0) -> str:
 
     port = port or _any_port(host)
     require_free_port(host, port)
-    load_recommender(args.model)
+    load_recommender(args.model, args.allowed_modules)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     try:
         serve.start(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import subprocess
@@ -19,6 +20,23 @@ from tonearm.core.errors import ConfigError
 from tonearm.tracking import query
 
 pytestmark = pytest.mark.integration
+
+
+OWN = """
+import dataclasses
+
+from search_spaces.demo import demo
+from tonearm.models.simple import SimpleConfig
+from tonearm.sweeps import Choice
+
+
+class OwnConfig(SimpleConfig, kind="own_on_a_cluster"):
+    pass
+
+
+def own():
+    return dataclasses.replace(demo(), over={**demo().over, "model": Choice(OwnConfig(), OwnConfig(width=4))})
+"""
 
 
 def free_ports(count: int) -> list[int]:
@@ -67,13 +85,18 @@ def cluster(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Itera
             os.killpg(head.pid, 9)
 
 
-def test_extraction_and_sweep(place: Workplace, cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_extraction_and_sweep_of_ones_own_network(
+    place: Workplace, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_module.py").write_text(OWN)
+    found_in = os.pathsep.join([str(tmp_path), place.environment.get("PYTHONPATH", "")])  # here, and on no node
+    here = dataclasses.replace(place, environment={**place.environment, "PYTHONPATH": found_in})
     address = ("--address", cluster)
     extracted = place.job("jobs.submit", *address, "--", "jobs.extract", "--dataset", "folder", "--audio",
                           str(place.music))  # fmt: skip
     assert "data set music: 30 tracks" in extracted
-    swept = place.job("jobs.submit", *address, "--", "jobs.sweep", "demo", "--dataset", "music", "--trials", "2",
-                      "--epochs", "2")  # fmt: skip
+    swept = here.job("jobs.submit", *address, "--", "jobs.sweep", "own_module:own", "--dataset", "music", "--trials",
+                     "2", "--epochs", "2")  # fmt: skip
     assert "best on validation" in swept
 
     monkeypatch.setenv("TONEARM_HOME", str(place.home))
@@ -86,6 +109,7 @@ def test_extraction_and_sweep(place: Workplace, cluster: str, monkeypatch: pytes
     trials = query.child_runs(parent.info.run_id)
     assert [t.status for t in trials] == ["FINISHED", "FINISHED"]
     assert all("validation_f1_micro" in t.metrics for t in trials)
+    assert {t.params["model.kind"] for t in trials} == {"own_on_a_cluster"}
     assert {t.tags["tonearm.commit"] for t in trials} == {commit()}, "the job did not know its commit"
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tonearm.core.errors import ConfigError, JobError
+from tonearm.core.plugins import ALLOWED_MODULES, allowed_modules, modules_to_send
 from tonearm.tracking.environment import commit
 
 if TYPE_CHECKING:
@@ -24,13 +27,15 @@ NO_AGENT = (
 )
 
 
-def runtime_env(root: Path, home: str, tracking_uri: str = "") -> dict[str, Any]:
+def runtime_env(root: Path, home: str, tracking_uri: str = "", packages: Sequence[str] = ()) -> dict[str, Any]:
     """The runtime environment of a job, from :file:`infra/runtime_env.yaml`, its paths made absolute.
 
     Parameters
     ----------
     root
         The checkout that the job runs in a copy of.
+    packages
+        Folders of Python packages that travel with it.
 
     Raises
     ------
@@ -47,7 +52,10 @@ def runtime_env(root: Path, home: str, tracking_uri: str = "") -> dict[str, Any]
     env: dict[str, Any] = yaml.safe_load((root / "infra" / "runtime_env.yaml").read_text())
     env["working_dir"] = str(root)
     env["py_modules"] = [str(root / module) for module in env["py_modules"]]
+    env["py_modules"] += packages
     env["env_vars"] |= {"TONEARM_HOME": home, "TONEARM_COMMIT": commit()}
+    if allowed_modules():
+        env["env_vars"][ALLOWED_MODULES] = ",".join(allowed_modules())
     if tracking_uri:
         env["env_vars"]["MLFLOW_TRACKING_URI"] = tracking_uri
     return env
@@ -64,11 +72,16 @@ def submit(
         The checkout that holds the module; the job runs in a copy of it.
     address
         Of the cluster's dashboard.
+    arguments
+        Of the job. Modules in them, as in ``mine.spaces:rates``, travel with it, and so do those of
+        ``TONEARM_ALLOWED_MODULES``: each with the whole package that it is of.
     home
         ``TONEARM_HOME`` there: a folder or URI that all nodes reach.
 
     Raises
     ------
+    ConfigError
+        If the module is no job, the home is relative, or an allowed module is not found here.
     JobError
         If the cluster cannot be reached, or the job does not succeed.
     """
@@ -89,7 +102,10 @@ def submit(
     except (ConnectionError, RuntimeError) as error:
         raise JobError(f"no Ray cluster answers at {address}: {error}") from None
     entrypoint = shlex.join(["python", "-m", module, *arguments])
-    job = _hand_over(client, address, entrypoint, runtime_env(root, home, tracking_uri))
+    with tempfile.TemporaryDirectory() as folder:
+        own = [source for source in map(Path, modules_to_send(arguments)) if root not in source.parents]
+        environment = runtime_env(root, home, tracking_uri, [_as_package(source, Path(folder)) for source in own])
+        job = _hand_over(client, address, entrypoint, environment)
     yield f"submitted {job}; stop it with: ray job stop --address {address} {job}\n"
     shown = 0
     while True:
@@ -102,6 +118,16 @@ def submit(
         time.sleep(SECONDS_BETWEEN_LOOKS)
     if status != JobStatus.SUCCEEDED:
         raise JobError(f"{job} ended as {status}: {client.get_job_info(job).message or 'see its output above'}")
+
+
+def _as_package(source: Path, folder: Path) -> str:
+    """The folder of a package; of a module that is one file a package of that name, since Ray sends folders only."""
+    if source.is_dir():
+        return str(source)
+    package = folder / source.stem
+    package.mkdir()
+    shutil.copyfile(source, package / "__init__.py")
+    return str(package)
 
 
 def _hand_over(client: JobSubmissionClient, address: str, entrypoint: str, environment: dict[str, Any]) -> str:
