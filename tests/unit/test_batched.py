@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import RATE, music, tone
+from tests.unit.test_features import SPECTRAL
 from tonearm.audio.decode import Layout
 from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import FloatArray, Waveform
-from tonearm.features import Chroma, Contrast, Cqt, Mel, Mfcc, RawWaveform, Representation, Stft, StftHalved, extract
+from tonearm.features import Chroma, Contrast, Cqt, Mel, Mfcc, RawWaveform, Representation, Stft, extract
 from tonearm.features.batched import extract_batch
 from tonearm.features.computed import ComputedClip
 from tonearm.features.constant_q import constant_q_power
@@ -25,7 +26,6 @@ from tonearm.features.spectral import fourier_power
 
 Clip = Mapping[Layout, Waveform]
 MONO: Layout = (RATE, 1)
-SPECTRAL = (Stft(), StftHalved(), Mel(), Mfcc(), Cqt(), Chroma(), Contrast())
 HEARD = 1e-4  # 80 dB below the loudest: chroma of fainter frames divides float32's rounding by itself
 DEEPEST = 3e-5  # 90 dB below the loudest bin of its frame: a valley below that is float32's rounding
 

@@ -36,7 +36,8 @@ def test_presets_have_the_shapes_of_the_systems(name: str) -> None:
 
 
 def test_no_preset_is_left_out() -> None:
-    assert list(PRESETS) == list(SHAPES) and tuple(SHAPES)[:6] == THESIS_PRESETS
+    assert list(PRESETS) == list(SHAPES), "a new preset goes into SHAPES of this test: seconds, and the shape of them"
+    assert tuple(SHAPES)[:6] == THESIS_PRESETS
     assert all(PRESETS[name].normalisation == "frame" for name in THESIS_PRESETS)
     assert len({config.store_name() for config in PRESETS.values()}) == len(PRESETS)
 
