@@ -36,6 +36,7 @@ IN_A_FILE = "put it into a file, such as mine.py, and import it from there"
 
 _loading = threading.local()
 _told: set[str] = set()
+_failed: dict[tuple[str, ...], str] = {}
 
 
 def allowed_modules() -> tuple[str, ...]:
@@ -53,7 +54,8 @@ def load_plugins() -> list[str]:
         return []
     _loading.now = True
     try:
-        failures = [f for name in (*_entry_points(tuple(sys.path)), *allowed_modules()) if (f := _failure(name))]
+        names = (*_entry_points(tuple(sys.path)), *allowed_modules())
+        failures = [f for name in names if (f := _failure_once(name))]
     finally:
         _loading.now = False
     for failure in failures:
@@ -182,6 +184,14 @@ def source_of(name: str) -> str:
 def _entry_points(search_path: tuple[str, ...]) -> tuple[str, ...]:
     """The modules that packages on the search path name."""
     return tuple(sorted({entry.module for entry in importlib.metadata.entry_points(group=GROUP)}))
+
+
+def _failure_once(name: str) -> str:
+    """As :func:`_failure`, but what failed is not tried again on the same search path: tasks ask at every turn."""
+    key = (name, *sys.path)
+    if name not in sys.modules and key not in _failed and (failure := _failure(name)):
+        _failed[key] = failure
+    return "" if name in sys.modules else _failed.get(key, "")
 
 
 def _failure(name: str) -> str:
