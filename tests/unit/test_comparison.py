@@ -31,12 +31,8 @@ pytestmark = pytest.mark.usefixtures("database")
 OF = tracks(60, 3)
 
 
-def silent(text: str) -> None:
-    """Progress is for people."""
-
-
 def compared(*texts: str, **options: object) -> Comparison:
-    return compare(texts, Options(**options), silent)  # type: ignore[arg-type]
+    return compare(texts, Options(**options))  # type: ignore[arg-type]
 
 
 def pair(name: str, task: Task, predictions: list[np.ndarray], target: np.ndarray, classes: tuple[str, ...],

@@ -37,7 +37,7 @@ def log(
 
 
 def compared(*texts: str, **options: object) -> Comparison:
-    return compare(texts, Options(**options), lambda text: None)  # type: ignore[arg-type]
+    return compare(texts, Options(**options))  # type: ignore[arg-type]
 
 
 def found_names(found: FoundCandidates) -> list[str]:
