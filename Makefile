@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export TONEARM_HOME ?= .tonearm
 LABEL ?= folder
 
-.PHONY: help demo check test lint serve mlflow bench install
+.PHONY: help demo check test lint serve mlflow bench gpu install
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.installed
@@ -27,6 +27,7 @@ help:
 	@echo 'make test                               all tests'
 	@echo 'make lint                               style, types, layers'
 	@echo 'make bench NAME=training                a benchmark; make bench lists them'
+	@echo 'make gpu                                check and measure the GPU paths; needs torch, NumPy and SciPy only'
 	@echo 'make install                            the pinned dependencies and the command tonearm, in $(VENV)'
 	@echo
 	@echo 'ARGS="..."                              further options of the job, of pytest or of the benchmark'
@@ -59,3 +60,7 @@ mlflow: install
 bench: install
 	@test -n "$(NAME)" || { echo "name a benchmark: make bench NAME=training, one of:"; ls tests/benchmarks/*.py | xargs -n1 basename -s .py | grep -v __init__; exit 2; }
 	@$(BIN)/python -m tests.benchmarks.$(NAME) $(ARGS)
+
+# Without install: a machine with a card may have torch, NumPy and SciPy only, and no registry.
+gpu:
+	@PYTHONPATH=platform $(PYTHON) -m tests.gpu $(ARGS)

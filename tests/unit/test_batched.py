@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import RATE, music, tone
+from tests.gpu.parity import tolerance
 from tests.unit.test_features import SPECTRAL
 from tonearm.audio.decode import Layout
 from tonearm.core.errors import AudioError, ConfigError
@@ -62,10 +63,6 @@ SOUNDS: dict[str, FloatArray] = {
     "music": music(3.01, seed=3),
 }
 CLIPS: list[Clip] = [{MONO: waveform(samples)} for samples in SOUNDS.values()]
-
-
-def tolerance(config: Representation) -> float:
-    return {"cqt": 0.05, "chroma": 0.01, "contrast": 1e-3, "waveform": 0.0}.get(config.kind, 0.02)
 
 
 def heard(clip: Clip, config: Representation) -> Any:

@@ -13,12 +13,12 @@ from tests.builders import tiny_config, toy_batches
 from tests.unit.toy_problems import SQUARES, Line, Points
 from tonearm.core.errors import TrainingError
 from tonearm.core.precision import float32_products
-from tonearm.sweeps.trainable import memory_fraction
 from tonearm.training import fit as fit_module
 from tonearm.training.fit import fit
 from tonearm.training.logits import windows_at_once
 from tonearm.training.optim import OptimConfig
 from tonearm.training.prefetch import in_thread
+from tonearm.training.sharing import memory_fraction
 
 
 def threads() -> list[threading.Thread]:

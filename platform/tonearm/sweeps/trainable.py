@@ -6,7 +6,6 @@ from typing import Any
 
 from tonearm.core.threads import keep_large_memory, limit_threads
 
-CONTEXT_BYTES = 600 * 2**20  # what a process takes of a GPU beside its tensors: CUDA's context and cuDNN
 FAILED = "failed"
 """In what is reported to Tune: the error of a trial that cannot go on, and would fail again in the same way."""
 
@@ -88,6 +87,7 @@ def device(gpus: float) -> str:
     import torch
 
     from tonearm.core.errors import TrainingError
+    from tonearm.training.sharing import memory_fraction
 
     if not gpus:
         return "cpu"
@@ -97,22 +97,3 @@ def device(gpus: float) -> str:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(memory_fraction(gpus, total))
     return "cuda"
-
-
-def memory_fraction(gpus: float, total: int) -> float:
-    """The share of a card's ``total`` bytes that the tensors of a trial with ``gpus`` of it may take.
-
-    Raises
-    ------
-    TrainingError
-        If nothing is left for them.
-    """
-    from tonearm.core.errors import TrainingError
-
-    fraction = gpus - CONTEXT_BYTES / total
-    if fraction <= 0:
-        raise TrainingError(
-            f"{gpus:g} of a GPU of {total / 2**30:.1f} GiB is {gpus * total / 2**20:.0f} MiB, no more than a process "
-            "takes for itself, beside its tensors: raise --gpus"
-        )
-    return fraction

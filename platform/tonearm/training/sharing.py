@@ -1,0 +1,24 @@
+"""A card that several processes share."""
+
+from __future__ import annotations
+
+from tonearm.core.errors import TrainingError
+
+CONTEXT_BYTES = 600 * 2**20  # what a process takes of a GPU beside its tensors: CUDA's context and cuDNN
+
+
+def memory_fraction(gpus: float, total: int) -> float:
+    """The share of a card's ``total`` bytes that the tensors of a process with ``gpus`` of it may take.
+
+    Raises
+    ------
+    TrainingError
+        If nothing is left for them.
+    """
+    fraction = gpus - CONTEXT_BYTES / total
+    if fraction <= 0:
+        raise TrainingError(
+            f"{gpus:g} of a GPU of {total / 2**30:.1f} GiB is {gpus * total / 2**20:.0f} MiB, no more than a process "
+            "takes for itself, beside its tensors: raise --gpus"
+        )
+    return fraction
