@@ -48,6 +48,7 @@ def test_without_a_gpu_it_says_so_and_is_content(bare: Path) -> None:
     assert done.stdout == "no GPU: torch.cuda.is_available() finds none here, so nothing was checked or measured\n"
 
 
+@pytest.mark.timeout(1500)  # 30 s of CPU time
 def test_everything_runs_with_the_cpu_in_place_of_the_card(bare: Path) -> None:
     done = run(bare, "-m", "tests.gpu", "--device", "cpu", "--quick")
     assert done.returncode == 0, done.stdout + done.stderr
