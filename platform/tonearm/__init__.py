@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tonearm.training.recipe import recipes as recipes
     from tonearm.workflows.compare import compare as compare
     from tonearm.workflows.compare import compare_outputs as compare_outputs
+    from tonearm.workflows.factors import fit_artist_factors as fit_artist_factors
     from tonearm.workflows.prepare import prepare as prepare
     from tonearm.workflows.prepared import PreparedData as PreparedData
     from tonearm.workflows.recommend import evaluate_recommender as evaluate_recommender
@@ -53,6 +54,7 @@ _MODULES = {
     "compare_outputs": "tonearm.workflows.compare",
     "evaluate_recommender": "tonearm.workflows.recommend",
     "find_sweep": "tonearm.workflows.sweep_result",
+    "fit_artist_factors": "tonearm.workflows.factors",
     "load": "tonearm.inference.load",
     "prepare": "tonearm.workflows.prepare",
     "recipes": "tonearm.training.recipe",

@@ -10,8 +10,10 @@ import pytest
 from scipy.sparse import coo_array, csr_matrix
 
 from tonearm.core.errors import ConfigError, DatasetError
+from tonearm.datasets.metadata import load_metadata
 from tonearm.recommend.factors import LatentFactors, evaluate_factors, fit_factors
 from tonearm.recommend.plays import hold_out, load_plays
+from tonearm.workflows.factors import fit_artist_factors
 
 
 def two_crowds(users: int = 60, artists: int = 40) -> csr_matrix:
@@ -143,3 +145,24 @@ def test_plays_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "user_artists.dat").write_text("userID\tartistID\tweight\n")
     with pytest.raises(DatasetError, match="holds no plays"):
         load_plays(str(tmp_path))
+
+
+def test_workflow_fits_checks_writes_and_shows_itself(tmp_path: Path) -> None:
+    counts = coo_array(two_crowds())
+    rows = zip(counts.row.tolist(), counts.col.tolist(), counts.data.tolist(), strict=True)
+    lines = [f"{user}\t{artist}\t{count}" for user, artist, count in rows]
+    (tmp_path / "user_artists.dat").write_text("userID\tartistID\tweight\n" + "\n".join(lines) + "\n")
+    names = "\n".join(f"{i}\t{'Twins' if i < 2 else f'Artist {i}'}\tu\tp" for i in range(40))
+    (tmp_path / "artists.dat").write_text(f"id\tname\turl\tpictureURL\n{names}\n", "utf-8")
+    out = str(tmp_path / "factors.parquet")
+    found = fit_artist_factors(str(tmp_path), out, dim=4, k=5)
+    assert len(found.names) == 39 and found.vectors.shape == (39, 4) and found.without_own == 1
+    shown = repr(found).splitlines()
+    assert [line.split()[0] for line in shown[1:4]] == ["factors", "popularity", "chance"]
+    assert "recall@5 [95 %]" in shown[0] and shown[4].startswith("  NDCG gained over popularity, by user: ")
+    assert shown[5:] == [
+        "  1 artists share a name with another: the more played one counts",
+        f"  factors of 39 artists, fitted on all plays: {out}",
+    ]
+    kept = load_metadata(out)
+    np.testing.assert_array_equal(kept.of(found.names, "factors"), found.vectors)
