@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -27,3 +29,21 @@ def test_choices_in_help_texts_are_those_that_there_are() -> None:
     ]
     assert f"[{'|'.join(shipped)}]" == DATASETS
     assert ", ".join(PRESETS) == FEATURES
+
+
+LIGHT = """
+import sys
+from jobs import compare, demo, extract, factors, recommend, select, serve, submit, sweep, train
+import tonearm.workflows.defaults
+heavy = ("torch", "ray", "mlflow", "numpy", "scipy", "pandas", "sklearn", "fastapi")
+print([m for m in heavy if m in sys.modules])
+import tonearm.workflows.prepare, tonearm.features.presets
+print([m for m in ("torch", "ray", "mlflow", "scipy.signal", "scipy.stats", "pandas") if m in sys.modules])
+"""
+
+
+def test_help_and_a_wrong_argument_wait_for_no_library() -> None:
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
+    jobs, data_sets_and_features = done.stdout.splitlines()
+    assert jobs == "[]", "a module of jobs imports more than it needs to read its arguments"
+    assert data_sets_and_features == "[]", "a wrong data set or feature could be told earlier"

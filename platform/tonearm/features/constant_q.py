@@ -14,7 +14,6 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-import scipy.signal
 
 from tonearm.core.errors import ConfigError
 from tonearm.core.types import FloatArray
@@ -138,8 +137,10 @@ def lower_rate(samples: FloatArray, decimation: int) -> FloatArray:
                 f"a rate is lowered to 1/{decimation} by soxr, which is not installed: install it, or raise fmin + "
                 "n_bins so that the transform reaches higher"
             ) from None
+        from scipy.signal import upfirdn
+
         taps = halving_filter()
-        filtered: FloatArray = scipy.signal.upfirdn(taps, samples, down=1)[len(taps) // 2 :: 2][:length]
+        filtered: FloatArray = upfirdn(taps, samples, down=1)[len(taps) // 2 :: 2][:length]
         return np.ascontiguousarray(filtered, dtype=np.float32)
     fewer: FloatArray = soxr.resample(samples, decimation, 1, quality="HQ")
     return fewer[:length] if len(fewer) >= length else np.pad(fewer, (0, length - len(fewer)))

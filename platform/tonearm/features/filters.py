@@ -11,7 +11,6 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-import scipy.signal
 
 from tonearm.core.types import FloatArray
 
@@ -99,12 +98,14 @@ def sparse_wavelets(frequencies: Doubles, bandwidths: Doubles, rate: float, drop
     -------
     complex64 of shape (bins, 1 + n_fft // 2), n_fft the power of two that holds the longest.
     """
+    from scipy.signal import get_window  # its import takes a second
+
     lengths = 1.0 / bandwidths * rate / frequencies
     n_fft = int(2.0 ** np.ceil(np.log2(lengths.max())))
     basis = np.zeros((len(frequencies), n_fft), np.complex64)
     for row, length, frequency in zip(basis, lengths, frequencies, strict=True):
         angle = np.arange(-length // 2, length // 2) * 2 * np.pi * frequency / rate
-        wavelet = (np.cos(angle) + 1j * np.sin(angle)) * scipy.signal.get_window("hann", len(angle))
+        wavelet = (np.cos(angle) + 1j * np.sin(angle)) * get_window("hann", len(angle))
         first = (n_fft - len(angle)) // 2
         row[first : first + len(angle)] = wavelet / np.abs(wavelet).sum()
     basis *= lengths[:, None] / n_fft
