@@ -7,7 +7,6 @@ python -m jobs.predict ~/Music/new/*.mp3 --model models:/tonearm-music@champion 
 from __future__ import annotations
 
 import csv
-import os
 import sys
 from typing import Annotated
 
@@ -18,14 +17,6 @@ from tonearm.core import storage
 from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.text import format_table
 from tonearm.core.threads import limit_threads
-
-
-def default_model() -> str:
-    """``models:/$TONEARM_MODEL@champion``, by default of the model that was promoted last."""
-    from tonearm.tracking import names
-    from tonearm.tracking.query import last_promoted
-
-    return f"models:/{os.environ.get('TONEARM_MODEL') or last_promoted()}@{names.CHAMPION}"
 
 
 def main(
@@ -40,6 +31,7 @@ def main(
         if absent:
             raise ConfigError(f"{', '.join(absent)}: no such file; give audio files, as in ~/Music/*.mp3")
         limit_threads()
+        from serve.launch import default_model
         from tonearm.inference import load
 
         chosen = model or default_model()

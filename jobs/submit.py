@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def main(
-    module: Annotated[str, typer.Argument(help="job, e.g. jobs.sweep")],
+    module: Annotated[str, typer.Argument(help="job, e.g. sweep or jobs.sweep")],
     arguments: Annotated[list[str] | None, typer.Argument(help="of the job")] = None,
     address: Annotated[str, typer.Option(help="of the cluster's dashboard")] = "",
     home: Annotated[str, typer.Option(help="TONEARM_HOME there; by default as it is here")] = "",

@@ -3,7 +3,7 @@
 make bench NAME=cli
 make bench NAME=cli ARGS="--repeat 5 --home ~/.tonearm"      of a home with something in it
 
-CPU seconds are of the whole process, Python's own start included; the least of some runs, since the machine may be busy.
+CPU seconds are of the whole process, Python's own start included; the least of some runs: the machine may be busy.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> None:
     parser.add_argument("--home", default="", help="what tonearm ls lists; by default an empty home")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as empty:
-        home = os.path.abspath(os.path.expanduser(options.home)) if options.home else empty
+        home = str(Path(options.home).expanduser().absolute()) if options.home else empty
         shown, _ = cpu_seconds(["--help"], empty, options.repeat)
         found = {"tonearm --help": shown, "tonearm swep": cpu_seconds(["swep"], empty, options.repeat)[0]}
         rows: list[tuple[str, ...]] = [("command", "--help", "wrong", "")]

@@ -12,11 +12,12 @@ import pytest
 
 from jobs.cli import COMMANDS, build
 from jobs.status import job_name
+from tonearm.workflows.submit import runtime_env
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "ray", "mlflow", "pandas", "numpy", "sklearn", "matplotlib")
 NO_COMMANDS = {"__init__", "cli", "common"}
-LIGHT = ("ls", "mlflow", "predict", "status", "serve")
+SLOW = ("factors",)
 
 CALL = """
 import json, sys
@@ -42,7 +43,7 @@ def test_every_job_is_a_command() -> None:
     assert {module for module, _ in COMMANDS.values()} == jobs
 
 
-@pytest.mark.parametrize("command", LIGHT)
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in SLOW])
 def test_help_and_a_wrong_argument_import_nothing_heavy(command: str, tmp_path: Path) -> None:
     calls = [[command, "--help"], [command, "--no-such-option"]]
     done = call("-c", CALL, json.dumps(calls), json.dumps(HEAVY), folder=tmp_path)
@@ -62,6 +63,22 @@ def test_list_of_commands_imports_no_job(tmp_path: Path) -> None:
     assert all(f"{name} " in done.stdout and line in done.stdout for name, (_, line) in COMMANDS.items())
     assert "No such command 'swep'. Did you mean 'sweep'?" in done.stderr
     assert "tonearm 0.1.0" in done.stdout
+
+
+def test_submit_refuses_before_ray_is_imported(tmp_path: Path) -> None:
+    calls = [["submit", "--home", "/shared", "swep"], ["submit", "--home", "relative", "sweep"]]
+    done = call("-c", CALL, json.dumps(calls), json.dumps(HEAVY), folder=tmp_path)
+    assert json.loads(done.stdout.splitlines()[-1]) == [[1, 1], []]
+    assert "'jobs.swep' is no job" in done.stderr and "--home is 'relative'" in done.stderr
+
+
+def test_installed_packages_are_sent_without_what_lies_beside_them(tmp_path: Path) -> None:
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "infra" / "runtime_env.yaml").write_text((ROOT / "infra" / "runtime_env.yaml").read_text())
+    sent = runtime_env(tmp_path, "/shared")
+    assert sent["py_modules"] == [str(tmp_path / p) for p in ("tonearm", "jobs", "search_spaces", "serve")]
+    assert "working_dir" not in sent and sent["env_vars"]["TONEARM_HOME"] == "/shared"
+    assert runtime_env(ROOT, "/shared")["working_dir"] == str(ROOT)
 
 
 def test_module_of_a_job_still_runs_alone_and_says_its_own_name(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tonearm.sweeps.results import configuration_signature, run_tags
 from tonearm.sweeps.warm_start import values_in
 from tonearm.tasks import Regression, SingleLabel
 from tonearm.tracking import names
-from tonearm.workflows.promotion import METRIC, VALIDATION, validates_as_well
+from tonearm.workflows.promotion import validates_as_well
 from tonearm.workflows.sweep_data import check_extraction_size
 
 MANIFEST = Manifest("toy", "sound", tuple(toy_tracks()))
@@ -116,7 +116,7 @@ def test_runs_of_one_configuration_differ_by_seed_fold_and_members_only() -> Non
 
 
 def version(score: float, metric: str = "f1_micro", data: str = "d") -> dict[str, str]:
-    return {names.DATA: data, METRIC: metric, VALIDATION: str(score)}
+    return {names.DATA: data, names.METRIC: metric, names.VALIDATION: str(score)}
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,6 @@ from tonearm.tracking.query import registered
 from tonearm.tracking.register import promote
 from tonearm.tracking.retry import retry
 
-METRIC, VALIDATION, TEST = "tonearm.metric", "tonearm.validation", "tonearm.test"
-"""Tags of a registered version: what it is judged by, and how it was."""
 SMALL = 0.02
 
 
@@ -60,9 +58,10 @@ def validates_as_well(candidate: Mapping[str, str], champion: Mapping[str, str],
     """
     if champion.get(names.DATA) != candidate[names.DATA]:
         return Promotion(True, "the champion was chosen on other data, so its score cannot be compared")
-    if champion.get(METRIC) != candidate[METRIC]:
-        return Promotion(True, f"the champion was judged by {champion.get(METRIC)}, this one by {candidate[METRIC]}")
-    ours, theirs = float(candidate[VALIDATION]), float(champion[VALIDATION])
+    metric, other = candidate[names.METRIC], champion.get(names.METRIC)
+    if other != metric:
+        return Promotion(True, f"the champion was judged by {other}, this one by {metric}")
+    ours, theirs = float(candidate[names.VALIDATION]), float(champion[names.VALIDATION])
     better = ours >= theirs if task.maximise else ours <= theirs
     return Promotion(better, f"validation {task.primary} {rounded(ours)}, the champion's {rounded(theirs)}")
 

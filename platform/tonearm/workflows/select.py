@@ -34,7 +34,7 @@ from tonearm.training.config import EnsembleConfig, Member
 from tonearm.training.evaluate import Scores, score, trivial_scores
 from tonearm.training.examples import keep_usable_tracks
 from tonearm.training.predictions import TrackPredictions
-from tonearm.workflows.promotion import METRIC, TEST, VALIDATION, decide_promotion
+from tonearm.workflows.promotion import decide_promotion
 from tonearm.workflows.selection import Selection
 from tonearm.workflows.sweep_result import Sweep, find_sweep
 
@@ -146,8 +146,8 @@ def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selecti
                                  classifier.classes),
     }  # fmt: skip
     _log_as_candidate(sweep, [done[i] for i in chosen], weights, found, parent)
-    tags = {names.DATA: manifest.signature(), names.SWEEP: sweep.signature, METRIC: task.primary,
-            VALIDATION: f"{on_validation:.6g}", TEST: f"{ensemble.metrics[task.primary]:.6g}"}  # fmt: skip
+    tags = {names.DATA: manifest.signature(), names.SWEEP: sweep.signature, names.METRIC: task.primary,
+            names.VALIDATION: f"{on_validation:.6g}", names.TEST: f"{ensemble.metrics[task.primary]:.6g}"}  # fmt: skip
     version = register_candidate(bundle, parent.run_id, manifest.name, classifier.classes, PYFUNC_CODE, tags)
     return Selection(
         bundle, {done[i].index: weight for i, weight in chosen.items()}, ensemble, single, test.trivial,

@@ -19,6 +19,7 @@ from tonearm.tracking.environment import commit
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
+PACKAGES = ("tonearm", "jobs", "search_spaces", "serve")
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_START = 90.0
 NO_AGENT = (
@@ -33,7 +34,7 @@ def runtime_env(root: Path, home: str, tracking_uri: str = "", packages: Sequenc
     Parameters
     ----------
     root
-        The checkout that the job runs in a copy of.
+        The checkout that the job runs in a copy of, or where the packages are installed: then they alone are sent.
     packages
         Folders of Python packages that travel with it.
 
@@ -50,8 +51,12 @@ def runtime_env(root: Path, home: str, tracking_uri: str = "", packages: Sequenc
             "/shared/tonearm or s3://bucket/tonearm"
         )
     env: dict[str, Any] = yaml.safe_load((root / "infra" / "runtime_env.yaml").read_text())
-    env["working_dir"] = str(root)
-    env["py_modules"] = [str(root / module) for module in env["py_modules"]]
+    if (root / "pyproject.toml").exists():
+        env["working_dir"] = str(root)
+        env["py_modules"] = [str(root / module) for module in env["py_modules"]]
+    else:  # beside installed packages lie all others
+        del env["working_dir"], env["excludes"]
+        env["py_modules"] = [str(root / package) for package in PACKAGES]
     env["py_modules"] += packages
     env["env_vars"] |= {"TONEARM_HOME": home, "TONEARM_COMMIT": commit()}
     if allowed_modules():
@@ -69,7 +74,9 @@ def submit(
     Parameters
     ----------
     root
-        The checkout that holds the module; the job runs in a copy of it.
+        The folder that holds the package ``jobs``: a checkout, of which the job runs in a copy, or an installation.
+    module
+        As in ``jobs.sweep``, or ``sweep``.
     address
         Of the cluster's dashboard.
     arguments
@@ -85,13 +92,15 @@ def submit(
     JobError
         If the cluster cannot be reached, or the job does not succeed.
     """
+    module = module if "." in module else f"jobs.{module}"
+    if not (root / (module.replace(".", "/") + ".py")).exists():
+        raise ConfigError(f"{module!r} is no job: give one such as jobs.sweep")
+    runtime_env(root, home)  # a home that cannot be is told before Ray is imported
     _use_token()
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobStatus, JobSubmissionClient
 
     logging.getLogger("ray").setLevel(logging.WARNING)  # it lists every file that it does not upload
-    if not (root / (module.replace(".", "/") + ".py")).exists():
-        raise ConfigError(f"{module!r} is no job: give a module such as jobs.sweep")
     try:
         client = JobSubmissionClient(address)
     except AuthenticationError as error:
@@ -103,7 +112,8 @@ def submit(
         raise JobError(f"no Ray cluster answers at {address}: {error}") from None
     entrypoint = shlex.join(["python", "-m", module, *arguments])
     with tempfile.TemporaryDirectory() as folder:
-        own = [source for source in map(Path, modules_to_send(arguments)) if root not in source.parents]
+        sent = {root} if (root / "pyproject.toml").exists() else {root / package for package in PACKAGES}
+        own = [source for source in map(Path, modules_to_send(arguments)) if not sent & {*source.parents}]
         environment = runtime_env(root, home, tracking_uri, [_as_package(source, Path(folder)) for source in own])
         job = _hand_over(client, address, entrypoint, environment)
     yield f"submitted {job}; stop it with: ray job stop --address {address} {job}\n"
