@@ -113,7 +113,7 @@ def submit(
     entrypoint = shlex.join(["python", "-m", module, *arguments])
     with tempfile.TemporaryDirectory() as folder:
         sent = {root} if (root / "pyproject.toml").exists() else {root / package for package in PACKAGES}
-        own = [source for source in map(Path, modules_to_send(arguments)) if not sent & {*source.parents}]
+        own = [source for source in map(Path, modules_to_send(arguments)) if not sent & {source, *source.parents}]
         environment = runtime_env(root, home, tracking_uri, [_as_package(source, Path(folder)) for source in own])
         job = _hand_over(client, address, entrypoint, environment)
     yield f"submitted {job}; stop it with: ray job stop --address {address} {job}\n"
