@@ -17,6 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from tests.builders import CLASSES, encode, sounds_like
+from tonearm.workflows.ray_session import stop_ray
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 12.0  # a little more than one window of the demo's search space
@@ -98,6 +99,7 @@ def workplace(root: Path) -> Iterator[Workplace]:
         environment.pop(name, None)
     write_music(root / "music")
     yield Workplace(root / "home", root / "music", environment)
+    stop_ray()  # of what was called in this process
     shutil.rmtree(ray_folder, ignore_errors=True)
 
 

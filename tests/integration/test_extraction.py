@@ -1,4 +1,6 @@
-"""Extraction as a job: broken files, resumption, kills, what was added, GPU workers' path, whole tracks."""
+"""Extraction as a job: broken files, resumption, kills, what was added, GPU workers' path, whole tracks.
+
+One run is a process, and those that are killed or watched; the others call the command line in this process."""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
+from jobs import extract as extract_job
 from tests.broken_files import USABLE, write_broken_files
 from tests.builders import encode, music
 from tests.integration.conftest import Workplace, kill_group, workplace
@@ -26,7 +29,7 @@ pytestmark = pytest.mark.integration
 
 FEATURES = "mel,cqt,chroma,mfcc"
 CLIP = ClipConfig()
-OPTIONS = ("jobs.extract", "--dataset", "folder", "--features", FEATURES, "--max-rejected", "1", "--min-seconds", "5")
+OPTIONS = ("--dataset", "folder", "--features", FEATURES, "--max-rejected", "1", "--min-seconds", "5")
 MOST_MEMORY = 1.2e9  # of a worker: torch, librosa and Ray take 0.6 GB before any audio
 
 
@@ -53,7 +56,14 @@ def expected(place: Workplace) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def output(place: Workplace, expected: dict[str, str]) -> str:
-    return place.job(*OPTIONS, "--audio", str(place.music), "--descriptors")
+    return place.job("jobs.extract", *OPTIONS, "--audio", str(place.music), "--descriptors")
+
+
+def extract(place: Workplace, *arguments: str) -> str:
+    """The output of the job, in this process."""
+    code, said = place.here(extract_job.main, *OPTIONS, *arguments)
+    assert code == 0, said
+    return said
 
 
 def test_every_broken_file_has_its_reason_and_the_job_goes_on(
@@ -90,12 +100,12 @@ def test_report_says_what_was_done(place: Workplace, output: str) -> None:
 
 def test_second_run_extracts_nothing_and_an_added_file_one_file(place: Workplace, output: str) -> None:
     before = parts(place.home)
-    again = place.job(*OPTIONS, "--audio", str(place.music), "--descriptors")
+    again = extract(place, "--audio", str(place.music), "--descriptors")
     assert "0 tracks extracted now" in again and parts(place.home) == before
     (place.music / "bass" / "added.flac").write_bytes(encode(music(12.0, seed=500), container="FLAC"))
     # The same music again, as another file: other bytes, the same recording.
     (place.music / "bass" / "added-again.ogg").write_bytes(encode(0.5 * music(12.0, seed=500), container="OGG"))
-    more = place.job(*OPTIONS, "--audio", str(place.music), "--descriptors")
+    more = extract(place, "--audio", str(place.music), "--descriptors")
     assert "2 tracks extracted now" in more
     assert "bass/added-again.ogg = bass/added.flac" in more
     after = parts(place.home)
@@ -111,7 +121,7 @@ def test_out_is_a_home_of_its_own(place: Workplace, output: str, tmp_path: Path)
         (folder / label).mkdir(parents=True)
         for i in range(10):
             (folder / label / f"{i}.ogg").symlink_to(place.music / label / f"{i}.ogg")
-    place.job(*OPTIONS, "--audio", str(folder), "--out", str(tmp_path / "out"),
+    extract(place, "--audio", str(folder), "--out", str(tmp_path / "out"),
               "--position", "all", "--seconds", "5", "--hop", "2.5", "--tail", "pad")  # fmt: skip
     store = stores(tmp_path / "out")["mel"]
     manifest = load_manifest(str(tmp_path / "out" / "data" / "two" / "manifest.parquet"))
@@ -124,7 +134,7 @@ def test_out_is_a_home_of_its_own(place: Workplace, output: str, tmp_path: Path)
 
 def test_workers_that_only_compute_find_the_same(place: Workplace, output: str, tmp_path: Path) -> None:
     """The way of the data where there is a GPU, with torch on the CPU in its place."""
-    place.job(*OPTIONS, "--audio", str(place.music), "--out", str(tmp_path / "out"), "--device", "cpu:0")
+    extract(place, "--audio", str(place.music), "--out", str(tmp_path / "out"), "--device", "cpu:0")
     manifest = load_manifest(str(tmp_path / "out" / "data" / "music" / "manifest.parquet"))
     for kind, store in stores(tmp_path / "out").items():
         other = stores(place.home)[kind]
@@ -149,8 +159,8 @@ def workers_of(driver: int) -> list[psutil.Process]:
 @pytest.mark.parametrize("victim", ["driver", "worker"])
 def test_killed_extraction_goes_on(place: Workplace, output: str, tmp_path: Path, victim: str) -> None:
     out = tmp_path / "out"
-    command = (*OPTIONS, "--audio", str(place.music), "--out", str(out))
-    driver = place.start(*command)
+    command = ("--audio", str(place.music), "--out", str(out))
+    driver = place.start("jobs.extract", *OPTIONS, *command)
     deadline = time.monotonic() + 400
     while not list(out.glob("features/*/parts/*.parquet")):
         assert driver.poll() is None, driver.stdout.read() if driver.stdout else ""
@@ -163,7 +173,7 @@ def test_killed_extraction_goes_on(place: Workplace, output: str, tmp_path: Path
         for store in stores(out).values():
             assert all(np.isfinite(store.read(key).values).all() for key in store._rows)
         assert not (out / "data" / "music" / "manifest.parquet").exists()
-        place.job(*command)
+        extract(place, *command)
     else:
         workers = workers_of(driver.pid)
         assert workers, "no worker was found to kill"
@@ -190,7 +200,7 @@ def test_memory_of_a_worker_stays_bounded(place: Workplace, output: str, tmp_pat
     for i in range(12):
         (folder / f"{i}.wav").write_bytes(encode(music(8.0, seed=600 + i)))
         (other / f"{i}.wav").write_bytes(encode(music(8.0, seed=700 + i)))
-    driver = place.start(*OPTIONS, "--audio", str(tmp_path / "music"), "--out", str(tmp_path / "out"),
+    driver = place.start("jobs.extract", *OPTIONS, "--audio", str(tmp_path / "music"), "--out", str(tmp_path / "out"),
                          "--position", "all", "--features", "mel")  # fmt: skip
     highest = 0.0
     while driver.poll() is None:
