@@ -1,6 +1,6 @@
 """Extraction as a job: broken files, resumption, kills, what was added, GPU workers' path, whole tracks.
 
-One run is a process, and those that are killed or watched; the others call the command line in this process."""
+One run is a process, and those that are killed, go on after it, or are watched; the others call the command line in this process."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_killed_extraction_goes_on(place: Workplace, output: str, tmp_path: Path
         for store in stores(out).values():
             assert all(np.isfinite(store.read(key).values).all() for key in store._rows)
         assert not (out / "data" / "music" / "manifest.parquet").exists()
-        extract(place, *command)
+        place.job("jobs.extract", *OPTIONS, *command)
     else:
         workers = workers_of(driver.pid)
         assert workers, "no worker was found to kill"
