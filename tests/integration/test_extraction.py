@@ -1,6 +1,7 @@
 """Extraction as a job: broken files, resumption, kills, what was added, GPU workers' path, whole tracks.
 
-One run is a process, and those that are killed, go on after it, or are watched; the others call the command line in this process."""
+One run is a process, and those that are killed, go on after it, or are watched; the others call the command line
+in this process."""
 
 from __future__ import annotations
 
