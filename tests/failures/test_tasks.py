@@ -93,7 +93,7 @@ def test_a_fact_that_is_not_there_is_named_with_those_that_are() -> None:
         Regression(target="tempo").encode(GroundTruth([()]), ("tempo",))
     for task in (Regression(target="tempo"), Embedding(target="tempo")):
         with pytest.raises(DatasetError, match="no metadata column 'tempo'"):
-            task.known(known)
+            task.has_target(known)
     with pytest.raises(DatasetError, match="no metadata column 'tempo'"):
         Embedding(target="tempo").names(known, ())
 

@@ -102,8 +102,8 @@ def test_targets_are_of_unit_length_for_the_cosine_only() -> None:
 
 def test_vectors_of_zeros_are_known_where_values_count() -> None:
     truth = GroundTruth([()] * 3, values={"x": np.array([[3.0, 4.0], [0.0, 0.0], [np.nan, 1.0]])})
-    assert Embedding(target="x").known(truth).tolist() == [True, False, False]
-    assert Embedding(target="x", loss_kind="mse").known(truth).tolist() == [True, True, False]
+    assert Embedding(target="x").has_target(truth).tolist() == [True, False, False]
+    assert Embedding(target="x", loss_kind="mse").has_target(truth).tolist() == [True, True, False]
     assert Embedding(target="x").names(truth, ()) == ("x[0]", "x[1]")
 
 

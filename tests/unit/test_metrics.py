@@ -176,13 +176,13 @@ def test_chance_is_told_where_it_is_known() -> None:
 def test_a_primary_that_is_none_of_the_tasks_is_refused_with_the_possible_ones(task: str, name: str) -> None:
     own = EXAMPLES[task].task
     with pytest.raises(
-        ConfigError, match=f"task.primary is '{name}': {task} can be judged by {', '.join(own.choices)}"
+        ConfigError, match=f"task.primary is '{name}': {task} can be evaluated by {', '.join(own.choices)}"
     ):
         own.replace({"primary": name})
 
 
 def test_a_task_that_does_not_report_what_it_is_judged_by_is_an_error() -> None:
-    with pytest.raises(TrainingError, match=r"single_label is judged by f1_micro, its metrics\(\) reports log_loss"):
+    with pytest.raises(TrainingError, match=r"single_label needs f1_micro, its metrics\(\) reports log_loss"):
         SingleLabel().better({"log_loss": 1.0}, {"log_loss": 2.0})
 
 

@@ -99,14 +99,14 @@ def test_balanced_classes_count_positives_by_their_ratio() -> None:
 
 def test_the_threshold_decides_and_votes_need_half_the_windows() -> None:
     fitness = np.array([[0.3, 0.6]], dtype=np.float32)
-    assert MultiLabel(threshold=0.3).answered(fitness).tolist() == [[True, True]]
-    assert MultiLabel().answered(fitness).tolist() == [[False, True]]
+    assert MultiLabel(threshold=0.3).predicted_labels(fitness).tolist() == [[True, True]]
+    assert MultiLabel().predicted_labels(fitness).tolist() == [[False, True]]
     voting = MultiLabel(threshold=0.3, pooling="vote")
     logits = np.log(np.array([[[0.35, 0.1]], [[0.32, 0.4]], [[0.2, 0.2]]]) / (1 - np.array(
         [[[0.35, 0.1]], [[0.32, 0.4]], [[0.2, 0.2]]])))[:, 0].astype(np.float32)  # fmt: skip
     votes = voting.pool(logits)
     np.testing.assert_allclose(votes, [2 / 3, 1 / 3], atol=1e-6)
-    assert voting.answered(votes).tolist() == [True, False]
+    assert voting.predicted_labels(votes).tolist() == [True, False]
 
 
 def test_trivial_are_the_frequencies_and_strata_the_rarest_label() -> None:

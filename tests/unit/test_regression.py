@@ -102,8 +102,8 @@ def test_windows_are_judged_by_their_song() -> None:
 
 def test_a_track_is_known_by_all_of_its_targets() -> None:
     known = truth(energy=[0.1, np.nan, 0.2], valence=[0.5, 0.5, np.inf])
-    assert Regression(target="energy, valence").known(known).tolist() == [True, False, False]
-    assert Regression(target="energy").known(known).tolist() == [True, False, True]
+    assert Regression(target="energy, valence").has_target(known).tolist() == [True, False, False]
+    assert Regression(target="energy").has_target(known).tolist() == [True, False, True]
 
 
 def test_trivial_is_the_training_mean() -> None:

@@ -150,8 +150,8 @@ def test_metrics_and_loss_by_hand() -> None:
 def test_outputs_are_the_vector_s_numbers_and_the_answer_is_one() -> None:
     task, truth = Relations(dimension=3), GroundTruth([(), ()], ["a", "b"])
     names = task.names(truth, ("ignored",))
-    assert names == ("vector[0]", "vector[1]", "vector[2]") and task.answers(names) == ("related",)
-    assert task.known(truth).tolist() == [True, True]
+    assert names == ("vector[0]", "vector[1]", "vector[2]") and task.output_names(names) == ("related",)
+    assert task.has_target(truth).tolist() == [True, True]
     with pytest.raises(ConfigError, match="dimension is 0"):
         Relations(dimension=0)
     with pytest.raises(DatasetError, match="no metadata column 'related'"):

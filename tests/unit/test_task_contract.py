@@ -56,9 +56,9 @@ class Example:
         return self.task.names(self.truth, CLASSES)
 
     @property
-    def answers(self) -> int:
+    def outputs(self) -> int:
         """Numbers in a prediction."""
-        return len(self.task.answers(self.names))
+        return len(self.task.output_names(self.names))
 
     @property
     def target(self) -> np.ndarray:
@@ -66,7 +66,7 @@ class Example:
 
     def logits(self, windows: int, seed: int = 0) -> FloatArray:
         """(tracks, windows, numbers in a prediction)."""
-        return np.random.default_rng(seed).normal(0, 2, (TRACKS, windows, self.answers)).astype(np.float32)
+        return np.random.default_rng(seed).normal(0, 2, (TRACKS, windows, self.outputs)).astype(np.float32)
 
 
 EXAMPLES = {
@@ -108,7 +108,7 @@ def test_a_config_comes_back_from_json(example: Example) -> None:
 def test_the_loss_is_finite_and_has_gradients(example: Example) -> None:
     logits = torch.from_numpy(example.logits(1)[:, 0]).requires_grad_()
     target = torch.from_numpy(example.target)
-    loss = example.task.loss(logits, target, example.task.weights(example.target, example.answers))
+    loss = example.task.loss(logits, target, example.task.weights(example.target, example.outputs))
     assert loss.ndim == 0 and torch.isfinite(loss)
     loss.backward()
     assert logits.grad is not None and torch.isfinite(logits.grad).all() and logits.grad.abs().sum() > 0
@@ -116,7 +116,7 @@ def test_the_loss_is_finite_and_has_gradients(example: Example) -> None:
 
 def test_following_the_gradient_lowers_the_loss(example: Example) -> None:
     logits = torch.from_numpy(example.logits(1)[:, 0]).requires_grad_()
-    target, weights = torch.from_numpy(example.target), example.task.weights(example.target, example.answers)
+    target, weights = torch.from_numpy(example.target), example.task.weights(example.target, example.outputs)
     before = example.task.loss(logits, target, weights)
     before.backward()
     after = example.task.loss((logits - 0.1 * logits.grad).detach(), target, weights)
@@ -126,7 +126,7 @@ def test_following_the_gradient_lowers_the_loss(example: Example) -> None:
 def test_a_batch_of_one_and_extreme_logits_have_a_finite_loss(example: Example) -> None:
     target = torch.from_numpy(example.target[:1])
     for size in (0.0, 1e3, -1e3):
-        logits = torch.full((1, example.answers), size)
+        logits = torch.full((1, example.outputs), size)
         assert torch.isfinite(example.task.loss(logits, target))
 
 
@@ -154,7 +154,7 @@ def test_some_metrics_are_those_of_all(example: Example) -> None:
 
 def test_perfect_predictions_score_better_than_trivial_ones(example: Example) -> None:
     task, target = example.task, example.target
-    trivial = trivial_scores(task, target, target, example.answers, example.truth.groups)
+    trivial = trivial_scores(task, target, target, example.outputs, example.truth.groups)
     perfect = task.metrics(example.perfect(target), target, example.truth.groups)
     assert task.better(perfect, trivial) and not task.better(trivial, perfect)
     assert perfect[task.primary] != trivial[task.primary]
@@ -162,14 +162,14 @@ def test_perfect_predictions_score_better_than_trivial_ones(example: Example) ->
 
 
 def test_the_trivial_answer_is_one_prediction(example: Example) -> None:
-    trivial = example.task.trivial(example.target, example.answers)
-    assert trivial.shape == (example.answers,) and trivial.dtype == np.float32 and np.isfinite(trivial).all()
+    trivial = example.task.trivial(example.target, example.outputs)
+    assert trivial.shape == (example.outputs,) and trivial.dtype == np.float32 and np.isfinite(trivial).all()
 
 
 def test_pooling_gives_float32_and_keeps_tracks_apart(example: Example) -> None:
     logits = example.logits(3)
     pooled = example.task.pool(logits)
-    assert pooled.shape == (TRACKS, example.answers) and pooled.dtype == np.float32
+    assert pooled.shape == (TRACKS, example.outputs) and pooled.dtype == np.float32
     np.testing.assert_allclose(pooled[2], example.task.pool(logits[2]), rtol=1e-5, atol=1e-6)
 
 
@@ -204,8 +204,8 @@ def test_targets_have_a_row_a_track(example: Example) -> None:
     assert len(target) == TRACKS and target.dtype in (np.int64, np.float32)
     strata = example.task.strata(target)
     assert strata.shape == (TRACKS,) and np.issubdtype(strata.dtype, np.integer) and strata.min() >= 0
-    weights = example.task.weights(target, example.answers)
-    assert weights is None or (weights.shape == (example.answers,) and bool((weights > 0).all()))
+    weights = example.task.weights(target, example.outputs)
+    assert weights is None or (weights.shape == (example.outputs,) and bool((weights > 0).all()))
 
 
 def test_tables_have_a_row_a_track_and_figures_a_name_they_know(example: Example) -> None:
@@ -227,16 +227,16 @@ def test_what_the_targets_are_made_of_is_missed_by_name(example: Example) -> Non
         holes = {**FACTS.values, fact: np.where(np.arange(TRACKS) < 3, np.nan, FACTS.values[fact].T).T}
         with pytest.raises(DatasetError, match=f"3 of {TRACKS} tracks have no '{fact}'"):
             example.task.encode(GroundTruth(FACTS.labels, FACTS.groups, holes), example.names)
-        assert example.task.known(FACTS).all()
+        assert example.task.has_target(FACTS).all()
         if not isinstance(example.task, Relations):  # whose tracks are artists: pairs are made of them later
-            known = example.task.known(GroundTruth(FACTS.labels, FACTS.groups, holes))
+            known = example.task.has_target(GroundTruth(FACTS.labels, FACTS.groups, holes))
             assert known.tolist() == [i >= 3 for i in range(TRACKS)]
         return
     with pytest.raises(DatasetError, match=r"labels \['polka'\] are none of the classes"):
         example.task.encode(GroundTruth([("polka",), ("a",)]), CLASSES)
     with pytest.raises(DatasetError, match="1 of 2 tracks have no label, the first of them track number 1"):
         example.task.encode(GroundTruth([("a",), ()]), CLASSES)
-    assert example.task.known(GroundTruth([("a",), ()])).tolist() == [True, False]
+    assert example.task.has_target(GroundTruth([("a",), ()])).tolist() == [True, False]
 
 
 def test_scores_have_an_interval_for_each_headline_metric(example: Example) -> None:
@@ -274,7 +274,7 @@ def test_a_window_of_nan_does_not_vote(example: Example) -> None:
 
 def test_nothing_to_judge_or_to_pool_is_said(example: Example) -> None:
     predictions = example.task.pool(example.logits(1))
-    with pytest.raises(TrainingError, match="0 track predictions to judge"):
+    with pytest.raises(TrainingError, match="0 track predictions to evaluate"):
         example.task.metrics(predictions[:0], example.target[:0], ())
     with pytest.raises(TrainingError, match=r"0 windows of shape .* to pool"):
         example.task.pool(example.logits(0))

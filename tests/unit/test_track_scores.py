@@ -142,7 +142,7 @@ def test_predictions_that_are_not_finite_are_never_scored(example: Example) -> N
     predictions[[1, 5], -1] = np.nan
     with pytest.raises(TrainingError, match=f"2 of {TRACKS} track predictions are not finite"):
         task.track_scores(predictions, example.target)
-    with pytest.raises(TrainingError, match="0 track predictions to judge"):
+    with pytest.raises(TrainingError, match="0 track predictions to evaluate"):
         task.track_scores(predictions[:0], example.target[:0])
     if task.kind not in NO_PROBABILITIES:
         with pytest.raises(TrainingError, match=f"2 of {TRACKS} track predictions are not finite"):

@@ -1,4 +1,4 @@
-"""Tasks: what is learnt from a label or a fact. Loss, metrics, decoding, and windows pooled to tracks."""
+"""Tasks: targets, loss, metrics, decoding, and the pooling of windows to tracks."""
 
 from tonearm.tasks.base import Task
 from tonearm.tasks.embedding import Embedding

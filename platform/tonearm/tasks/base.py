@@ -1,4 +1,4 @@
-"""What a task must answer."""
+"""Base class of all tasks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Task(Config):
     uses_labels
         Whether labels are what is learnt; if not, splits need not balance them.
     trivial_name
-        What :meth:`trivial` answers, for reports: ``"majority class"``.
+        What :meth:`trivial` predicts, for reports: ``"majority class"``.
     class_measure
         What :meth:`class_scores` gives, for reports; "" where it gives nothing.
     added
@@ -63,11 +63,11 @@ class Task(Config):
     primary: str = dataclasses.field(default="", metadata=OMIT_DEFAULT)
 
     def problems(self) -> list[str]:
-        """That the primary metric is none of the task's. Overrides begin with these."""
-        load_plugins()  # before any task judges: modules of one's own may add metrics
+        """Whether the primary metric is one of the task's. Overrides begin with these."""
+        load_plugins()  # modules of one's own may add metrics
         if self.primary in ("", *self.choices):
             return []
-        return [f"task.primary is {self.primary!r}: {self.kind} can be judged by {', '.join(self.choices)}"]
+        return [f"task.primary is {self.primary!r}: {self.kind} can be evaluated by {', '.join(self.choices)}"]
 
     def own_code(self) -> tuple[Any, ...]:
         return (*super().own_code(), *([self.added[self.primary]] if self.primary in self.added else []))
@@ -144,12 +144,12 @@ class Task(Config):
         """What the outputs stand for; by default the sorted classes of the data set."""
         return tuple(classes)
 
-    def answers(self, names: Sequence[str]) -> tuple[str, ...]:
+    def output_names(self, names: Sequence[str]) -> tuple[str, ...]:
         """What the numbers of a prediction stand for; by default each is an output of the network."""
         return tuple(names)
 
-    def known(self, truth: GroundTruth) -> np.ndarray:
-        """Which tracks have what they are judged by, bool (tracks,); by default those that have a label."""
+    def has_target(self, truth: GroundTruth) -> np.ndarray:
+        """Which tracks have a target, bool (tracks,); by default those that have a label."""
         return np.array([bool(labels) for labels in truth.labels], dtype=bool)
 
     def encode(self, truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
@@ -158,7 +158,7 @@ class Task(Config):
         Raises
         ------
         DatasetError
-            If a track has none, or one that is unknown; the fact or label is named.
+            If a track has none, or one that is unknown; the metadata column or label is named.
         """
         raise TypeError(f"{type(self).__name__} must define its targets")
 
@@ -193,12 +193,16 @@ class Task(Config):
         raise TypeError(f"{type(self).__name__} must define its metrics")
 
     def selected_metrics(
-        self, wanted: Collection[str], predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
+        self,
+        chosen: Collection[str],
+        predictions: FloatArray,
+        target: np.ndarray,
+        groups: Sequence[str] | None = None,
     ) -> dict[str, float]:
-        """The wanted ones of :meth:`metrics`. Tasks with dear metrics compute no others: a bootstrap and the selection
-        of an ensemble ask thousands of times."""
+        """The named ones of :meth:`metrics`. Tasks with expensive metrics compute no others: a bootstrap and the
+        selection of an ensemble call this thousands of times."""
         found = self.metrics(predictions, target, groups)
-        return {name: found[name] for name in wanted}
+        return {name: found[name] for name in chosen}
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
         """Each track's share of the figure of merit, float64 (tracks,): its mean is ``metrics(...)[default_primary]``.
@@ -227,7 +231,7 @@ class Task(Config):
         return None
 
     def window_metrics(self, window_logits: Sequence[FloatArray], target: np.ndarray) -> dict[str, float]:
-        """Figures of single windows, each judged by its track's target, named ``window_...``; by default none.
+        """Figures of single windows, each compared with its track's target, named ``window_...``; by default none.
 
         Parameters
         ----------
@@ -241,12 +245,12 @@ class Task(Config):
     def by_class(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
     ) -> dict[str, dict[str, float]]:
-        """Figures of each class, playlist or target by its name; empty where there is nothing to tell apart."""
+        """Figures of each class, playlist or target by its name; empty where there are not several."""
         return {}
 
     def trivial(self, target: np.ndarray, outputs: int) -> FloatArray:
-        """What needs no model: one prediction (outputs,) for every track, from the training split's targets."""
-        raise TypeError(f"{type(self).__name__} must define what needs no model")
+        """The trivial prediction (outputs,), the same for every track, from the training split's targets alone."""
+        raise TypeError(f"{type(self).__name__} must define its trivial prediction")
 
     def chance(self, outputs: int) -> float | None:
         """The primary metric of guessing classes at random; None where there is no such figure."""
@@ -267,9 +271,9 @@ class Task(Config):
         return {}
 
     def better(self, candidate: dict[str, float], incumbent: dict[str, float] | None) -> bool:
-        """Whether the candidate's metrics are better than the incumbent's: by the primary, then the tie_breaker one.
+        """Whether the candidate's metrics are better than the incumbent's: by the primary, then the tie breaker.
 
-        NaN ranks last, and where the primary is NaN the tie_breaker one decides nothing. Anything is better than None.
+        NaN ranks last, and where the primary is NaN the tie breaker decides nothing. Anything is better than None.
         """
         return incumbent is None or self._rank(candidate) > self._rank(incumbent)
 
@@ -277,7 +281,7 @@ class Task(Config):
         lacking = [name for name in (self.primary, self.tie_breaker) if name not in metrics]
         if lacking:
             raise TrainingError(
-                f"{self.kind} is judged by {', '.join(lacking)}, its metrics() reports {', '.join(metrics)}: report it"
+                f"{self.kind} needs {', '.join(lacking)}, its metrics() reports {', '.join(metrics)}: report it"
             )
         primary, tie_breaker = metrics[self.primary] * (1 if self.maximise else -1), -metrics[self.tie_breaker]
         if math.isnan(primary):

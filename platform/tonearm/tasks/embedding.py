@@ -14,7 +14,7 @@ from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import DatasetError, TrainingError
 from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import has_metadata, metadata_values, numbers, require_finite
+from tonearm.tasks.labels import complete_values, has_metadata, metadata_values, require_finite
 from tonearm.tasks.plots import cosine_plot
 from tonearm.tasks.pooling import pool_directions, pool_values, unit_length
 
@@ -30,7 +30,7 @@ class Embedding(Task, kind="embedding"):
     Attributes
     ----------
     target
-        The fact to predict, a vector a track: the same for all tracks of an artist, as a rule.
+        The metadata column to predict, a vector a track: the same for all tracks of an artist, as a rule.
     loss_kind
         ``"cosine"``: the loss is minus the cosine, as in the thesis; only directions count, so targets, pooled
         predictions and all metrics are of unit length. ``"mse"``: the mean squared error of the values themselves.
@@ -61,7 +61,7 @@ class Embedding(Task, kind="embedding"):
         """``target[0]``, ``target[1]``, ... for each dimension."""
         return tuple(f"{self.target}[{i}]" for i in range(metadata_values(truth, self.target, vectors=True).shape[1]))
 
-    def known(self, truth: GroundTruth) -> np.ndarray:
+    def has_target(self, truth: GroundTruth) -> np.ndarray:
         """The tracks that have a vector; for the cosine one with a direction."""
         has = has_metadata(truth, self.target, vectors=True)
         if self.loss_kind == "cosine":
@@ -70,7 +70,7 @@ class Embedding(Task, kind="embedding"):
 
     def encode(self, truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
         """Vectors (tracks, dim), float32; of unit length if the loss is the cosine."""
-        target = numbers(truth, self.target, vectors=True)
+        target = complete_values(truth, self.target, vectors=True)
         if target.shape[1] != len(names):
             raise DatasetError(
                 f"the metadata column {self.target!r} has {target.shape[1]} dimensions, the model {len(names)}: "
@@ -100,8 +100,8 @@ class Embedding(Task, kind="embedding"):
     ) -> dict[str, float]:
         """Mean cosine and MSE over tracks and dimensions; hit rate and recall at k over artists.
 
-        An artist's predicted and true vectors are the means over its tracks here. Each artist asks, by the cosine
-        of its predicted vector, for the nearest of the true vectors of all artists in this evaluation:
+        An artist's predicted and true vectors are the means over its tracks here. For each artist the true
+        vectors of all artists in this evaluation are ranked by their cosine to its predicted vector:
 
         ``hit_rate_at_k``: the share of artists whose own true vector is among the k nearest.
         ``recall_at_k``: of the k other artists whose true vectors are nearest to its own true vector, the share that
@@ -122,14 +122,18 @@ class Embedding(Task, kind="embedding"):
         return {**basic, **ranks, **self.added_metrics(*self._compared(predictions, target))}
 
     def selected_metrics(
-        self, wanted: Collection[str], predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
+        self,
+        chosen: Collection[str],
+        predictions: FloatArray,
+        target: np.ndarray,
+        groups: Sequence[str] | None = None,
     ) -> dict[str, float]:
-        if not set(wanted) <= {"mean_cosine", "mse"}:
-            return super().selected_metrics(wanted, predictions, target, groups)
+        if not set(chosen) <= {"mean_cosine", "mse"}:
+            return super().selected_metrics(chosen, predictions, target, groups)
         predictions, target = self._compared(predictions, target)
         squared = np.square(predictions.astype(np.float64) - target)
         found = {"mean_cosine": float(cosines(predictions, target).mean()), "mse": float(squared.mean())}
-        return {name: found[name] for name in wanted}
+        return {name: found[name] for name in chosen}
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
         """The cosine of each track."""
@@ -137,7 +141,7 @@ class Embedding(Task, kind="embedding"):
 
     def _compared(self, predictions: FloatArray, target: np.ndarray) -> tuple[FloatArray, np.ndarray]:
         predictions = require_finite(predictions)
-        if self.loss_kind == "cosine":  # the mean of several models' unit vectors is shorter, which says nothing
+        if self.loss_kind == "cosine":  # the mean of several unit vectors is shorter; only its direction counts
             return unit_length(predictions), unit_length(target)
         return predictions, target
 
@@ -193,7 +197,7 @@ def ranked(predicted: FloatArray, true: FloatArray, k: int) -> tuple[float, floa
             similarity = vectors[rows] @ true.T
             own = similarity[np.arange(len(rows)), rows].copy()
             if vectors is predicted:
-                # Ties count against it, so that an answer without direction hits nothing.
+                # Ties count as misses, so that a prediction without direction hits nothing.
                 hits += int(((similarity >= own[:, None]).sum(axis=1) <= k).sum())
             similarity[np.arange(len(rows)), rows] = -np.inf
             marked = np.zeros(similarity.shape, dtype=bool)

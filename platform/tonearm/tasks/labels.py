@@ -36,36 +36,36 @@ def label_indices(truth: GroundTruth, names: Sequence[str]) -> list[list[int]]:
     return [[index[label] for label in labels] for labels in truth.labels]
 
 
-def metadata_values(truth: GroundTruth, fact: str, vectors: bool) -> FloatArray:
-    """A fact of all tracks as float32, NaN where unknown: (tracks,), or (tracks, dim) if ``vectors``.
+def metadata_values(truth: GroundTruth, column: str, vectors: bool) -> FloatArray:
+    """A metadata column of all tracks as float32, NaN where unknown: (tracks,), or (tracks, dim) if ``vectors``.
 
     Raises
     ------
     DatasetError
-        If there is no such fact, or it is no number (or vector).
+        If there is no such column, or it is no number (or vector).
     """
-    if fact not in truth.values:
+    if column not in truth.values:
         known = ", ".join(sorted(truth.values)) or "none"
-        raise DatasetError(f"no metadata column {fact!r} is known of these tracks: there are {known}")
-    values = np.asarray(truth.values[fact])
+        raise DatasetError(f"no metadata column {column!r} is known of these tracks: there are {known}")
+    values = np.asarray(truth.values[column])
     if values.dtype.kind not in "iufb":
-        raise DatasetError(f"the metadata column {fact!r} is text, not numbers: choose another target")
+        raise DatasetError(f"the metadata column {column!r} is text, not numbers: choose another target")
     if values.ndim != (2 if vectors else 1):
         found = "a vector" if values.ndim > 1 else "one number"
         task = "regression" if vectors else "embedding"
         raise DatasetError(
-            f"the metadata column {fact!r} is {found} a track, {values.shape}: the task {task!r} learns those"
+            f"the metadata column {column!r} is {found} a track, {values.shape}: the task {task!r} learns those"
         )
     return values.astype(np.float32)
 
 
-def has_metadata(truth: GroundTruth, fact: str, vectors: bool) -> np.ndarray:
-    """Which tracks have a fact, all of it finite: bool (tracks,). Raises as :func:`metadata_values`."""
-    values = metadata_values(truth, fact, vectors)
+def has_metadata(truth: GroundTruth, column: str, vectors: bool) -> np.ndarray:
+    """Which tracks have a value in the column, all of it finite: bool (tracks,). Raises as :func:`metadata_values`."""
+    values = metadata_values(truth, column, vectors)
     return np.asarray(np.isfinite(values).reshape(len(values), -1).all(axis=1))
 
 
-def numbers(truth: GroundTruth, fact: str, vectors: bool) -> FloatArray:
+def complete_values(truth: GroundTruth, column: str, vectors: bool) -> FloatArray:
     """The same as :func:`metadata_values`, of tracks that all have it.
 
     Raises
@@ -73,10 +73,10 @@ def numbers(truth: GroundTruth, fact: str, vectors: bool) -> FloatArray:
     DatasetError
         Besides, if it is missing or infinite for some.
     """
-    values, missing = metadata_values(truth, fact, vectors), np.flatnonzero(~has_metadata(truth, fact, vectors))
+    values, missing = metadata_values(truth, column, vectors), np.flatnonzero(~has_metadata(truth, column, vectors))
     if len(missing):
         raise DatasetError(
-            f"{len(missing)} of {len(values)} tracks have no {fact!r}, the first of them track number {missing[0]}: "
+            f"{len(missing)} of {len(values)} tracks have no {column!r}, the first of them track number {missing[0]}: "
             "leave them out of the data set"
         )
     return values
@@ -88,7 +88,7 @@ def clip_probabilities(probabilities: np.ndarray) -> np.ndarray:
 
 
 def require_finite(predictions: FloatArray) -> FloatArray:
-    """Track predictions (tracks, ...) if metrics can judge them: ranks and counts would take NaN for an answer.
+    """Track predictions (tracks, ...) if all are finite: ranks and counts would treat NaN as a value.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def require_finite(predictions: FloatArray) -> FloatArray:
         If there are none, or some are not finite.
     """
     if not len(predictions):
-        raise TrainingError("there are 0 track predictions to judge: give the split at least one track")
+        raise TrainingError("there are 0 track predictions to evaluate: give the split at least one track")
     bad = int((~np.isfinite(predictions).reshape(len(predictions), -1).all(axis=1)).sum())
     if bad:
         raise TrainingError(

@@ -9,7 +9,7 @@ import torch
 from scipy.special import expit, log_softmax, logit
 
 from tonearm.core.types import FloatArray
-from tonearm.tasks.log_loss import SMALLEST_PROBABILITY, binary_log_loss, within
+from tonearm.tasks.log_loss import SMALLEST_PROBABILITY, binary_log_loss, clip_open_interval
 from tonearm.tasks.multi_hot import LARGEST_WEIGHT, MultiHot
 from tonearm.tasks.pooling import share_of_windows_won
 
@@ -64,8 +64,8 @@ class Membership(MultiHot):
         """The unweighted training loss (nats) of pooled fitness, whose logits are had back from it."""
         if self.training == "multi_hot":
             return binary_log_loss(predictions, target)
-        each = -(spread(target) * log_softmax(logit(within(predictions)), axis=1)).sum(axis=1)
-        return float(each.sum() / labelled(target))
+        each = -(even_shares(target) * log_softmax(logit(clip_open_interval(predictions)), axis=1)).sum(axis=1)
+        return float(each.sum() / labelled_count(target))
 
     def trivial(self, target: np.ndarray, outputs: int) -> FloatArray:
         """The constant fitness of the least training loss: frequencies, for softmax by way of their logarithms."""
@@ -76,19 +76,19 @@ class Membership(MultiHot):
         return fitness
 
 
-def spread(target: np.ndarray) -> np.ndarray:
+def even_shares(target: np.ndarray) -> np.ndarray:
     """Multi-hot rows divided by their sums: float64 (tracks, classes). Rows of zeros stay zeros."""
     classes = target.sum(axis=1, keepdims=True)
     shares: np.ndarray = target.astype(np.float64) / np.where(classes > 0, classes, 1)
     return shares
 
 
-def labelled(target: np.ndarray) -> int:
+def labelled_count(target: np.ndarray) -> int:
     """How many rows have a class, at least 1."""
     return max(int(target.any(axis=1).sum()), 1)
 
 
 def mean_share(target: np.ndarray) -> np.ndarray:
     """The mean of :func:`spread` over the rows that have a class: (classes,)."""
-    share: np.ndarray = spread(target).sum(axis=0) / labelled(target)
+    share: np.ndarray = even_shares(target).sum(axis=0) / labelled_count(target)
     return share

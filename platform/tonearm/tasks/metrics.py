@@ -46,7 +46,7 @@ class Metric:
             raise ConfigError(f"metric {self.name!r} reaches from {self.low} to {self.high}: low must be below high")
         if not self.name or PREFIXES.match(self.name):
             raise ConfigError(
-                f"a metric cannot be called {self.name!r}: the words before '_' that say of which tracks it is "
+                f"a metric cannot be called {self.name!r}: the words before '_' that name a set of tracks "
                 "(validation_, test_, ...) are added to its name"
             )
 
@@ -110,7 +110,7 @@ def _register(*metrics: Metric) -> None:
         METRICS.add(metric.name, metric)
 
 
-# Shares of right answers, and ranked answers: 0..1, higher is better.
+# Shares of right predictions, and ranked predictions: 0..1, higher is better.
 _register(
     Metric("f1_micro", "F1 micro"),
     Metric("f1_macro", "F1 macro"),

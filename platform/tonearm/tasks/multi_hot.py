@@ -14,7 +14,7 @@ from tonearm.tasks.base import Task
 from tonearm.tasks.labels import clip_probabilities, label_indices, require_finite
 from tonearm.tasks.pooling import Pooling, pool_fitness
 
-MIN_STATED_PROBABILITY = 0.5  # what is less likely is no statement that a track has a class
+MIN_STATED_PROBABILITY = 0.5  # below this, a fitness does not state that a track has a class
 LARGEST_WEIGHT = 20.0  # a class of one track in thousands would otherwise rule the batches that it is in
 
 
@@ -64,13 +64,14 @@ class MultiHot(Task):
     def confidences(self, predictions: FloatArray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
         """Fitness of at least one half, and whether the track has that class; None if there is none, or windows voted.
 
-        Of the many classes that a track does not have any model says so: with these, all would be calibrated.
+        The many classes that a track does not have are left out: any model is right on most of them, and all would seem
+        calibrated.
         """
         fitness = clip_probabilities(require_finite(predictions))
-        said = fitness >= MIN_STATED_PROBABILITY
-        if self.pooling == "vote" or not said.any():
+        stated = fitness >= MIN_STATED_PROBABILITY
+        if self.pooling == "vote" or not stated.any():
             return None
-        return fitness[said], (target > 0)[said].astype(np.float64)
+        return fitness[stated], (target > 0)[stated].astype(np.float64)
 
     def strata(self, target: np.ndarray) -> np.ndarray:
         """The rarest of a track's classes, so that even drawing shows rare classes as often as they can be."""
@@ -79,6 +80,6 @@ class MultiHot(Task):
         return rarest
 
 
-def named(rows: np.ndarray, names: Sequence[str]) -> list[str]:
+def joined_names(rows: np.ndarray, names: Sequence[str]) -> list[str]:
     """Of each track, the names of the classes that its row of (tracks, classes) marks, joined by ``"; "``."""
     return ["; ".join(names[i] for i in np.flatnonzero(row).tolist()) for row in rows]

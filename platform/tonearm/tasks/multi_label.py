@@ -13,7 +13,7 @@ from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.types import FloatArray
 from tonearm.tasks.labels import require_finite
 from tonearm.tasks.log_loss import binary_log_loss
-from tonearm.tasks.multi_hot import MultiHot, named
+from tonearm.tasks.multi_hot import MultiHot, joined_names
 from tonearm.tasks.plots import bar_plot
 from tonearm.tasks.pooling import pool_fitness
 from tonearm.tasks.ranking import average_precision, mean_average_precision, mean_roc_auc, roc_auc
@@ -28,7 +28,7 @@ class MultiLabel(MultiHot, kind="multi_label"):
     Attributes
     ----------
     threshold
-        A label is answered where the fitness is at least this, within 0..1. If windows vote, each votes by it, and
+        A label is predicted where the fitness is at least this, within 0..1. If windows vote, each votes by it, and
         half of them decide.
     """
 
@@ -53,18 +53,18 @@ class MultiLabel(MultiHot, kind="multi_label"):
     def pool(self, logits: FloatArray) -> FloatArray:
         return pool_fitness(logits, self.pooling, self.threshold)
 
-    def answered(self, predictions: FloatArray) -> np.ndarray:
-        """Which labels are answered, bool of the predictions' shape."""
-        answers: np.ndarray = predictions >= (0.5 if self.pooling == "vote" else self.threshold)
-        return answers
+    def predicted_labels(self, predictions: FloatArray) -> np.ndarray:
+        """Which labels are predicted, bool of the predictions' shape."""
+        predicted: np.ndarray = predictions >= (0.5 if self.pooling == "vote" else self.threshold)
+        return predicted
 
     def metrics(
         self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
     ) -> dict[str, float]:
-        """Errors of the fitness, errors of the answers, and how well tracks are ranked for each class.
+        """Errors of the fitness, errors of the predicted labels, and how well tracks are ranked for each class.
 
         ``mse`` and ``log_loss`` (nats) are means over a track's classes and over tracks, ``hamming_loss`` the share of
-        wrong answers among tracks x classes, ``f1_micro`` of all answers together. ``mean_average_precision`` is the
+        wrong decisions among tracks x classes, ``f1_micro`` of all of them together. ``mean_average_precision`` is the
         mean over the classes that occur, ``roc_auc`` over those that some tracks have and others lack.
 
         Parameters
@@ -77,17 +77,21 @@ class MultiLabel(MultiHot, kind="multi_label"):
         return {name: figure() for name, figure in self._figures_of_merit(predictions, target).items()}
 
     def selected_metrics(
-        self, wanted: Collection[str], predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
+        self,
+        chosen: Collection[str],
+        predictions: FloatArray,
+        target: np.ndarray,
+        groups: Sequence[str] | None = None,
     ) -> dict[str, float]:
         figures = self._figures_of_merit(predictions, target)
-        return {name: figures[name]() for name in wanted}
+        return {name: figures[name]() for name in chosen}
 
     def _figures_of_merit(self, predictions: FloatArray, target: np.ndarray) -> dict[str, Callable[[], float]]:
-        answers, truth = self.answered(require_finite(predictions)), target > 0
+        predicted, truth = self.predicted_labels(require_finite(predictions)), target > 0
         return {
             "mse": lambda: float(np.square(predictions.astype(np.float64) - target).mean()),
-            "hamming_loss": lambda: float((answers != truth).mean()),
-            "f1_micro": lambda: float(2 * (answers & truth).sum() / max(answers.sum() + truth.sum(), 1)),
+            "hamming_loss": lambda: float((predicted != truth).mean()),
+            "f1_micro": lambda: float(2 * (predicted & truth).sum() / max(predicted.sum() + truth.sum(), 1)),
             "log_loss": lambda: binary_log_loss(predictions, target),
             "mean_average_precision": lambda: mean_average_precision(predictions, target),
             "average_precision_micro": lambda: average_precision(predictions.ravel(), target.ravel()),
@@ -108,23 +112,26 @@ class MultiLabel(MultiHot, kind="multi_label"):
     def by_class(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
     ) -> dict[str, dict[str, float]]:
-        """Average precision, ROC-AUC, and precision, recall and F1 of the answers of each class, and its tracks."""
-        answers, truth = self.answered(predictions), target > 0
-        hits, said, true = (answers & truth).sum(axis=0), answers.sum(axis=0), truth.sum(axis=0)
+        """Average precision, ROC-AUC, precision, recall and F1 of each class, and its tracks."""
+        predicted, truth = self.predicted_labels(predictions), target > 0
+        hits, positive, true = (predicted & truth).sum(axis=0), predicted.sum(axis=0), truth.sum(axis=0)
         return {
             name: {
                 "average_precision": average_precision(predictions[:, i], target[:, i]),
                 "roc_auc": roc_auc(predictions[:, i], target[:, i]),
-                "precision": float(hits[i] / max(said[i], 1)),
+                "precision": float(hits[i] / max(positive[i], 1)),
                 "recall": float(hits[i] / max(true[i], 1)),
-                "f1": float(2 * hits[i] / max(said[i] + true[i], 1)),
+                "f1": float(2 * hits[i] / max(positive[i] + true[i], 1)),
                 "tracks": float(true[i]),
             }
             for i, name in enumerate(names)
         }
 
     def readable(self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]) -> dict[str, list[Any]]:
-        return {"labels": named(target, names), "predicted": named(self.answered(predictions), names)}
+        return {
+            "labels": joined_names(target, names),
+            "predicted": joined_names(self.predicted_labels(predictions), names),
+        }
 
     def figures(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str], title: str

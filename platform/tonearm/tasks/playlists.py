@@ -12,7 +12,7 @@ from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.types import FloatArray
 from tonearm.tasks.labels import require_finite
 from tonearm.tasks.membership import Membership
-from tonearm.tasks.multi_hot import named
+from tonearm.tasks.multi_hot import joined_names
 from tonearm.tasks.plots import bar_plot
 from tonearm.tasks.ranking import hits_at, mean_average_precision
 
@@ -78,7 +78,7 @@ class Playlists(Membership, kind="playlists"):
     def readable(self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]) -> dict[str, list[Any]]:
         """The true playlists, and the three of largest fitness, best first."""
         best = np.argsort(-predictions, axis=1, kind="stable")[:, :3]
-        return {"labels": named(target, names), "predicted": ["; ".join(names[i] for i in row) for row in best]}
+        return {"labels": joined_names(target, names), "predicted": ["; ".join(names[i] for i in row) for row in best]}
 
     def figures(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str], title: str

@@ -49,7 +49,7 @@ def bar_plot(values: Mapping[str, float], label: str, title: str) -> Figure:
 
 
 def scatter_plot(predicted: np.ndarray, target: np.ndarray, names: Sequence[str], title: str) -> Figure:
-    """Predicted against true values (tracks, targets), one panel a target, with the diagonal of perfect answers."""
+    """Predicted against true values (tracks, targets), one panel a target, with the diagonal of perfect predictions."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(0.5 + 4.2 * len(names), 4.4), layout="constrained")

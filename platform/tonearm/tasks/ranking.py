@@ -1,4 +1,4 @@
-"""Figures of ranked answers, with ties treated as scikit-learn does."""
+"""Figures of ranked predictions, with ties treated as scikit-learn does."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import DatasetError
 from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import has_metadata, numbers, require_finite
+from tonearm.tasks.labels import complete_values, has_metadata, require_finite
 from tonearm.tasks.plots import scatter_plot
 from tonearm.tasks.pooling import ValuePooling, pool_values, sigmoid
 from tonearm.tasks.ranking import spearman
@@ -32,7 +32,7 @@ class Regression(Task, kind="regression"):
     Attributes
     ----------
     target
-        The fact to predict, or several, separated by commas, each an output.
+        The metadata column to predict, or several, separated by commas, each an output.
     loss_kind
         ``"mse"``, ``"mae"``, or ``"huber"``: squared below ``huber_delta``, absolute above.
     huber_delta
@@ -77,7 +77,7 @@ class Regression(Task, kind="regression"):
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The facts' names."""
+        """The names of the metadata columns."""
         return tuple(name.strip() for name in self.target.split(","))
 
     @property
@@ -88,31 +88,31 @@ class Regression(Task, kind="regression"):
     def names(self, truth: GroundTruth, classes: Sequence[str]) -> tuple[str, ...]:
         return self.targets
 
-    def known(self, truth: GroundTruth) -> np.ndarray:
+    def has_target(self, truth: GroundTruth) -> np.ndarray:
         """The tracks that have all targets."""
         return np.asarray(np.all([has_metadata(truth, name, vectors=False) for name in self.targets], axis=0))
 
     def encode(self, truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
         """Values (tracks, targets), float32, in their own unit."""
-        target = np.stack([numbers(truth, name, vectors=False) for name in names], axis=1)
+        target = np.stack([complete_values(truth, name, vectors=False) for name in names], axis=1)
         low, high = self.range
         for name, values in zip(names, target.T, strict=True):
             if self.squash == "sigmoid" and len(values) and not (low <= values.min() and values.max() <= high):
                 raise DatasetError(
                     f"{name!r} reaches from {values.min():g} to {values.max():g}, a sigmoid from {low:g} to {high:g}: "
-                    "set task.low and task.high to the fact's range, or task.squash to 'none'"
+                    "set task.low and task.high to the range of the column, or task.squash to 'none'"
                 )
         return target
 
     def loss(self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         low, high = self.range
         predicted = torch.sigmoid(logits) if self.squash == "sigmoid" else logits
-        wanted = (target - low) / (high - low)
+        scaled = (target - low) / (high - low)
         if self.loss_kind == "mse":
-            return F.mse_loss(predicted, wanted)
+            return F.mse_loss(predicted, scaled)
         if self.loss_kind == "mae":
-            return F.l1_loss(predicted, wanted)
-        return F.huber_loss(predicted, wanted, delta=self.huber_delta)
+            return F.l1_loss(predicted, scaled)
+        return F.huber_loss(predicted, scaled, delta=self.huber_delta)
 
     def pool(self, logits: FloatArray) -> FloatArray:
         low, high = self.range
@@ -126,7 +126,7 @@ class Regression(Task, kind="regression"):
         """MAE, MSE, R² and Spearman's rank correlation, each the mean over the targets if they are several.
 
         R² is 1 - squared error / squared deviation from the tracks' own mean: 0 for the mean, below for worse. Where
-        the truth does not vary it is 1 for a perfect answer and else 0, as in scikit-learn, and Spearman's is 0.
+        the truth does not vary it is 1 for a perfect prediction and else 0, as in scikit-learn, and Spearman's is 0.
 
         Parameters
         ----------

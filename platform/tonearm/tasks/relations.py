@@ -12,7 +12,7 @@ import torch
 from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.base import Task
-from tonearm.tasks.labels import clip_probabilities, numbers, require_finite
+from tonearm.tasks.labels import clip_probabilities, complete_values, require_finite
 from tonearm.tasks.log_loss import binary_log_loss, binary_log_losses
 from tonearm.tasks.pooling import pool_fitness
 from tonearm.tasks.ranking import roc_auc
@@ -23,7 +23,7 @@ RELATED = "related"
 class Relations(Task, kind="relations"):
     """Pairs of artists, 1 for related and 0 for random ones; sigmoid and binary cross-entropy (Whitell 2019).
 
-    The network's outputs are the numbers of an artist's vector; its answer for a pair is one logit.
+    The network's outputs are the numbers of an artist's vector; its prediction for a pair is one logit.
 
     Attributes
     ----------
@@ -49,15 +49,15 @@ class Relations(Task, kind="relations"):
     def names(self, truth: GroundTruth, classes: Sequence[str]) -> tuple[str, ...]:
         return tuple(f"vector[{i}]" for i in range(self.dimension))
 
-    def answers(self, names: Sequence[str]) -> tuple[str, ...]:
+    def output_names(self, names: Sequence[str]) -> tuple[str, ...]:
         return (RELATED,)
 
-    def known(self, truth: GroundTruth) -> np.ndarray:
+    def has_target(self, truth: GroundTruth) -> np.ndarray:
         """Every artist: each has its vector, and pairs are made of those that have relations."""
         return np.ones(len(truth), dtype=bool)
 
     def encode(self, truth: GroundTruth, names: Sequence[str]) -> np.ndarray:
-        return numbers(truth, RELATED, vectors=False)
+        return complete_values(truth, RELATED, vectors=False)
 
     def loss(self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
         return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target)

@@ -20,7 +20,7 @@ from tonearm.tasks.pooling import Pooling, pool_probabilities
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_CLASSES_IN_A_MATRIX = 40
+MAX_CONFUSION_CLASSES = 40
 
 
 class SingleLabel(Task, kind="single_label"):
@@ -117,14 +117,14 @@ class SingleLabel(Task, kind="single_label"):
     def by_class(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
     ) -> dict[str, dict[str, float]]:
-        """Precision, recall and F1 of each class (0 where nothing was answered or true), and its tracks."""
+        """Precision, recall and F1 of each class (0 where nothing was predicted or true), and its tracks."""
         confusion = confusion_matrix(target, predictions.argmax(axis=1), len(names))
-        hits, answered, true = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
+        hits, predicted, true = np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
         return {
             name: {
-                "precision": float(hits[i] / max(answered[i], 1)),
+                "precision": float(hits[i] / max(predicted[i], 1)),
                 "recall": float(hits[i] / max(true[i], 1)),
-                "f1": float(2 * hits[i] / max(answered[i] + true[i], 1)),
+                "f1": float(2 * hits[i] / max(predicted[i] + true[i], 1)),
                 "tracks": float(true[i]),
             }
             for i, name in enumerate(names)
@@ -150,7 +150,7 @@ class SingleLabel(Task, kind="single_label"):
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str], title: str
     ) -> dict[str, Figure]:
         """The confusion matrix, or the F1 of each class where a matrix would be too large to read."""
-        if len(names) > MOST_CLASSES_IN_A_MATRIX:
+        if len(names) > MAX_CONFUSION_CLASSES:
             f1 = {name: figures["f1"] for name, figures in self.by_class(predictions, target, names).items()}
             return {"f1_by_class": bar_plot(f1, "F1", title)}
         confusion = confusion_matrix(target, predictions.argmax(axis=1), len(names))

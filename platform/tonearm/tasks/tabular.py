@@ -12,8 +12,8 @@ from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.labels import clip_probabilities, label_indices, require_finite
 from tonearm.tasks.log_loss import SMALLEST_PROBABILITY
-from tonearm.tasks.membership import Membership, labelled, mean_share, spread
-from tonearm.tasks.multi_hot import named
+from tonearm.tasks.membership import Membership, even_shares, labelled_count, mean_share
+from tonearm.tasks.multi_hot import joined_names
 from tonearm.tasks.plots import bar_plot
 from tonearm.tasks.pooling import pool_probabilities
 from tonearm.tasks.ranking import hits_at
@@ -55,7 +55,7 @@ class Tabular(Membership, kind="tabular"):
         if self.training != "softmax":
             return super().log_loss(predictions, target)
         likely = np.log(np.clip(predictions.astype(np.float64), SMALLEST_PROBABILITY, 1.0))
-        return float(-(spread(target) * likely).sum() / labelled(target))
+        return float(-(even_shares(target) * likely).sum() / labelled_count(target))
 
     def trivial(self, target: np.ndarray, outputs: int) -> FloatArray:
         """With softmax, the classes' shares of the training split."""
@@ -67,7 +67,7 @@ class Tabular(Membership, kind="tabular"):
     def metrics(
         self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
     ) -> dict[str, float]:
-        """Categorical accuracy, any accuracy (the answer is among a track's genres), and the log loss (nats).
+        """Categorical accuracy, any accuracy (the prediction is among a track's genres), and the log loss (nats).
 
         Parameters
         ----------
@@ -98,19 +98,19 @@ class Tabular(Membership, kind="tabular"):
     def by_class(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]
     ) -> dict[str, dict[str, float]]:
-        """Of each class, the share of its tracks that were answered by it (0 where it has none), and its tracks."""
-        answer = predictions.argmax(axis=1)
+        """Of each class, the share of its tracks for which it was predicted (0 where it has none), and its tracks."""
+        predicted = predictions.argmax(axis=1)
         out = {}
         for i, name in enumerate(names):
             own = target[:, i] > 0
             out[name] = {
-                "recall": float((answer[own] == i).mean()) if own.any() else 0.0,
+                "recall": float((predicted[own] == i).mean()) if own.any() else 0.0,
                 "tracks": float(own.sum()),
             }
         return out
 
     def readable(self, predictions: FloatArray, target: np.ndarray, names: Sequence[str]) -> dict[str, list[Any]]:
-        return {"labels": named(target, names), "predicted": [names[i] for i in predictions.argmax(axis=1)]}
+        return {"labels": joined_names(target, names), "predicted": [names[i] for i in predictions.argmax(axis=1)]}
 
     def figures(
         self, predictions: FloatArray, target: np.ndarray, names: Sequence[str], title: str

@@ -45,7 +45,7 @@ def keep_usable_tracks(task: Task, feature: Feature | None, manifest: Manifest) 
     DatasetError
         If a split would be empty.
     """
-    known = task.known(truth_of(manifest.tracks, manifest.metadata))
+    known = task.has_target(truth_of(manifest.tracks, manifest.metadata))
     for part in feature.named_inputs().values() if feature else ():
         known = known & has_input(part, manifest)
     kept = tuple(t for t, has in zip(manifest.tracks, known, strict=True) if has)

@@ -255,5 +255,9 @@ def score_test(config: TrialConfig, batches: Examples, folder: TrialFolder, devi
 def track_predictions(task: Task, batches: Examples, split: Split, predictions: FloatArray) -> TrackPredictions:
     """Predictions of a split with the tracks that they are of."""
     return TrackPredictions(
-        batches.ids(split), batches.groups(split), batches.targets(split), predictions, task.answers(batches.classes)
+        batches.ids(split),
+        batches.groups(split),
+        batches.targets(split),
+        predictions,
+        task.output_names(batches.classes),
     )
