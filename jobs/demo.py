@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from jobs.common import cli_errors
+from tonearm.core.errors import ConfigError
 from tonearm.workflows.defaults import MAX_REJECTED
 
 
@@ -28,6 +29,8 @@ def main(
 ) -> None:
     """From recordings to a served answer. What is finished is kept: a second run goes on, or recomputes nothing."""
     with cli_errors():
+        if label != "folder" and not audio:
+            raise ConfigError(f"--label {label} is for recordings of your own: add --audio, the folder they are in")
         from tonearm.workflows.demo_record import DemoRequest, finished_demo
 
         root = os.path.expanduser(audio)  # noqa: PTH111  a URI must stay as it is

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 GATE = 0.5  # CPU seconds of help and of a wrong argument
 DEADLINE = 60.0  # seconds of one call
 WRONG = {
-    "demo": ["--trials", "many"],
+    "demo": ["--label", "genre"],
     "extract": ["--dataset", "folder", "--position", "centre"],
     "train": ["--recipe", "time_mell"],
     "sweep": ["demo", "--gpus", "2"],

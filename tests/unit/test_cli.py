@@ -17,7 +17,6 @@ from tonearm.workflows.submit import runtime_env
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "ray", "mlflow", "pandas", "numpy", "sklearn", "matplotlib")
 NO_COMMANDS = {"__init__", "cli", "common"}
-SLOW = ("factors",)
 
 CALL = """
 import json, sys
@@ -43,7 +42,7 @@ def test_every_job_is_a_command() -> None:
     assert {module for module, _ in COMMANDS.values()} == jobs
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in SLOW])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_and_a_wrong_argument_import_nothing_heavy(command: str, tmp_path: Path) -> None:
     calls = [[command, "--help"], [command, "--no-such-option"]]
     done = call("-c", CALL, json.dumps(calls), json.dumps(HEAVY), folder=tmp_path)
@@ -103,6 +102,16 @@ def test_home_without_anything_says_what_to_do_first(capsys: pytest.CaptureFixtu
         out = capsys.readouterr().out
         assert end.value.code == 0 and told in out and str(tonearm_home) in out
     assert not tonearm_home.exists(), "looking made something"
+
+
+def test_label_of_no_recordings_is_refused_before_the_demo_starts(
+    capsys: pytest.CaptureFixture[str], tonearm_home: Path
+) -> None:
+    arguments = ["demo", "--label", "genre"]
+    with pytest.raises(SystemExit) as end:
+        build(arguments)(arguments)
+    assert end.value.code == 1 and "--label genre is for recordings" in capsys.readouterr().err
+    assert not tonearm_home.exists()
 
 
 def test_missing_file_is_named_before_a_model_is_loaded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

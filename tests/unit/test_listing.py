@@ -87,6 +87,7 @@ def test_sqlite_and_the_client_say_the_same(fresh: None, one_home: Path) -> None
     assert runs["leaf"].step == same["leaf"].step == 2 and runs["leaf"].reported == same["leaf"].reported > 0
     assert runs["leaf"].scores == same["leaf"].scores == {"best": 0.75}
     assert runs["over"].scores["best_f1_micro"] == same["over"].scores["best_f1_micro"] == 0.9
+    assert "test_f1_micro" not in {**runs["over"].scores, **same["over"].scores}, "no number was logged"
     assert runs["top"].params == {"recipe": "time_mel"} and runs["leaf"].parent == runs["top"].run_id
 
 

@@ -6,6 +6,7 @@ is, in read-only mode; every other server is asked through the client.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -111,7 +112,7 @@ def _of_sqlite(database: sqlite3.Connection) -> Overview:
     for table, kind, condition in (
         ("tags", "tags", "key LIKE 'tonearm.%' OR key = 'mlflow.parentRunId'"),
         ("params", "params", f"key IN {PARAMS}"),
-        ("latest_metrics", "scores", "key = 'best' OR key LIKE 'best_%' OR key LIKE 'test_%'"),
+        ("latest_metrics", "scores", "NOT is_nan AND (key = 'best' OR key LIKE 'best_%' OR key LIKE 'test_%')"),
     ):
         for run_id, key, value in database.execute(f"SELECT run_uuid, key, value FROM {table} WHERE {condition}"):
             if run_id in found:
@@ -177,5 +178,5 @@ def _glance(run: Run, experiments: dict[str, str], api: MlflowClient) -> RunGlan
         str(info.run_id), str(info.run_name), experiments[str(info.experiment_id)], str(info.status),
         int(info.start_time), data.tags.get(names.PARENT_RUN), int(last.timestamp) if last else 0,
         int(last.step) if last else 0, {k: v for k, v in data.params.items() if k in PARAMS}, dict(data.tags),
-        {k: v for k, v in data.metrics.items() if k.startswith(SCORES)},
+        {k: v for k, v in data.metrics.items() if k.startswith(SCORES) and not math.isnan(v)},
     )  # fmt: skip
