@@ -1,7 +1,7 @@
 """The only place where the application is put together: ``serve run serve.app:build model=...``.
 
 Annotations here are objects, not text (no ``from __future__ import annotations``): Ray reads the builder's to make
-:class:`AppArgs` of what a YAML file or a command line says, and would otherwise hand over a plain dict.
+:class:`AppArgs` from a YAML file or a command line, and would otherwise hand over a plain dict.
 """
 
 from ray import serve
@@ -14,7 +14,7 @@ from tonearm.core.threads import thread_environment
 
 
 def build(args: AppArgs) -> Application:
-    """The application: an ingress before so many copies of the model.
+    """The application: an ingress in front of ``args.replicas`` copies of the model.
 
     Parameters
     ----------
@@ -22,11 +22,11 @@ def build(args: AppArgs) -> Application:
         Checked before anything starts.
     """
     threads = {"env_vars": thread_environment()}
-    listener = serve.deployment(
+    replica = serve.deployment(
         ModelReplica,
         name="ModelReplica",
         num_replicas=args.replicas,
-        max_ongoing_requests=4,  # decoding is work, not waiting: more at once only queue in the replica
+        max_ongoing_requests=4,  # decoding keeps a CPU busy: more requests at once would only queue in the replica
         ray_actor_options={"num_cpus": args.cpus, "runtime_env": threads},
     )
     ingress = serve.deployment(
@@ -36,6 +36,6 @@ def build(args: AppArgs) -> Application:
         ray_actor_options={"num_cpus": INGRESS_CPUS, "runtime_env": threads},
     )
     # Ray's stubs lose the type of a deployment that is made by calling the decorator.
-    listening = listener.bind(args.model, args.max_seconds, args.allowed_modules)  # type: ignore[attr-defined]
-    application: Application = ingress.bind(listening, args.model_dump())  # type: ignore[attr-defined]
+    bound_replica = replica.bind(args.model, args.max_seconds, args.allowed_modules)  # type: ignore[attr-defined]
+    application: Application = ingress.bind(bound_replica, args.model_dump())  # type: ignore[attr-defined]
     return application

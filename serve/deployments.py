@@ -1,4 +1,4 @@
-"""The worker that listens: a plain class, made a deployment in :mod:`serve.app`."""
+"""The worker that holds the model: a plain class, made a deployment in :mod:`serve.app`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tonearm.core.threads import limit_threads
 
 
 class ModelReplica:
-    """Holds a model and its catalogue in memory and answers for encoded audio.
+    """Holds a model and its catalogue in memory and predicts for encoded audio.
 
     What is wrong with a recording comes back as a value, ``{"problem": reason, "detail": ...}``: an exception would
     reach the ingress wrapped in Ray's own, with a traceback.
@@ -39,7 +39,7 @@ class ModelReplica:
             "version": __version__,
         }
 
-    def answer(self, audio: bytes, neighbours: int = 0) -> dict[str, Any]:
+    def predict(self, audio: bytes, neighbours: int = 0) -> dict[str, Any]:
         """Classify encoded audio and find so many neighbours."""
         from tonearm.audio.decode import describe
         from tonearm.core.errors import AudioError
@@ -57,18 +57,18 @@ class ModelReplica:
         except AudioError as error:
             return {"problem": error.reason, "detail": error.detail}
         ranked = prediction.top(len(prediction.labels))
-        answer: dict[str, Any] = {
+        result: dict[str, Any] = {
             "label": ranked[0][0],
             "probabilities": [{"label": label, "probability": p} for label, p in ranked],
             "model": self._model,
             "seconds": time.perf_counter() - started,
         }
         if neighbours:
-            answer["neighbours"] = [{**n.track, "similarity": n.similarity} for n in found]
-        return answer
+            result["neighbours"] = [{**n.track, "similarity": n.similarity} for n in found]
+        return result
 
     def _warm_up(self) -> None:
-        """Filters and compiled loops are made at the first call; it should not be a user's."""
+        """The first call builds filters and compiles loops: done here, so that no user waits for it."""
         import numpy as np
 
         from tonearm.core.types import Waveform

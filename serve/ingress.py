@@ -20,12 +20,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from serve.schemas import Classification, Health, Problem, Recommendation
-from serve.settings import MOST_NEIGHBOURS, AppArgs
+from serve.settings import MAX_NEIGHBOURS, AppArgs
 
 AUDIO_FIELD = "audio"
 MULTIPART_OVERHEAD = 64 * 1024  # bytes that a form's boundaries and headers may add to the file
 
-#: Status of what the gate for audio finds; anything else that is wrong with a recording is 422.
+#: HTTP status of the reasons for which audio is refused; anything else that is wrong with a recording is 422.
 STATUS_BY_REASON = {"empty": 400, "undecodable": 415, "bad_header": 415, "too_long": 413}
 
 logger = logging.getLogger("ray.serve")
@@ -53,7 +53,7 @@ api = FastAPI(
 
 
 class RefusedError(Exception):
-    """A request that is answered with a problem."""
+    """A request that is refused; the response is a :class:`Problem`."""
 
     def __init__(self, status: int, error: str, detail: str) -> None:
         super().__init__(detail)
@@ -61,7 +61,7 @@ class RefusedError(Exception):
 
 
 def problem(status: int, error: str, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """The answer to a failure."""
+    """The response to a failure."""
     return JSONResponse({"error": error, "detail": detail}, status_code=status, headers=headers)
 
 
@@ -81,12 +81,12 @@ async def invalid(request: Request, error: RequestValidationError) -> JSONRespon
 async def http_error(request: Request, error: HTTPException) -> JSONResponse:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "http_error")
     detail = f"{request.method} {request.url.path}: {error.detail}; see /docs"
-    return problem(error.status_code, code, detail, error.headers)  # the headers of a 405 say what is allowed
+    return problem(error.status_code, code, detail, error.headers)  # the headers of a 405 list the allowed methods
 
 
 @api.exception_handler(ClientDisconnect)
-async def left(request: Request, error: ClientDisconnect) -> JSONResponse:
-    # Nobody reads this; it keeps a connection that broke out of the log of our own faults.
+async def client_disconnected(request: Request, error: ClientDisconnect) -> JSONResponse:
+    # Nobody receives this; without a handler a broken connection would be logged as a fault of the server.
     return problem(400, "disconnected", "the upload ended before it was whole: send it again")
 
 
@@ -100,7 +100,7 @@ async def unexpected(request: Request, error: Exception) -> JSONResponse:
 async def read_upload(request: Request, limit: int) -> bytes:
     """The audio of a request: the form field ``audio``, or the whole body.
 
-    Reading ends at the limit, whatever was declared; a form's file waits on disk until all of it is known to be wanted.
+    Reading ends at the limit, whatever was declared; a form's file is kept on disk until its size has been checked.
 
     Raises
     ------
@@ -159,33 +159,33 @@ async def _form_field(request: Request, limit: int, too_large: RefusedError) -> 
 
 @serve.ingress(api)
 class Ingress:
-    """Takes requests, passes bytes to the listener, gives back its answers."""
+    """Takes requests, passes their bytes to a model replica and returns its results."""
 
-    def __init__(self, listener: Any, args: dict[str, Any]) -> None:
-        self._listener = listener
+    def __init__(self, replica: Any, args: dict[str, Any]) -> None:
+        self._replica = replica
         self._args = AppArgs(**args)
 
     @api.get("/healthz")
     async def healthz(self) -> Health:
         """Whether the model is there, and which."""
-        return Health(**await self._listener.health.remote())
+        return Health(**await self._replica.health.remote())
 
     @api.post("/v1/classify", responses=PROBLEMS, openapi_extra=UPLOAD)
     async def classify(self, request: Request) -> Classification:
         """Which class a recording belongs to."""
-        return Classification(**await self._answer(request, 0))
+        return Classification(**await self._predict(request, 0))
 
     @api.post("/v1/recommend", responses=PROBLEMS, openapi_extra=UPLOAD)
     async def recommend(
-        self, request: Request, k: int | None = Query(None, ge=1, le=MOST_NEIGHBOURS, description="how many")
+        self, request: Request, k: int | None = Query(None, ge=1, le=MAX_NEIGHBOURS, description="how many")
     ) -> Recommendation:
         """Which tracks of the catalogue sound like a recording."""
-        return Recommendation(**await self._answer(request, k or self._args.neighbours))
+        return Recommendation(**await self._predict(request, k or self._args.neighbours))
 
-    async def _answer(self, request: Request, neighbours: int) -> dict[str, Any]:
+    async def _predict(self, request: Request, neighbours: int) -> dict[str, Any]:
         audio = await read_upload(request, self._args.max_upload_bytes)
-        answer: dict[str, Any] = await self._listener.answer.remote(audio, neighbours)
-        if "problem" in answer:
-            reason = answer["problem"]
-            raise RefusedError(STATUS_BY_REASON.get(reason, 422), reason, answer["detail"])
-        return answer
+        result: dict[str, Any] = await self._replica.predict.remote(audio, neighbours)
+        if "problem" in result:
+            reason = result["problem"]
+            raise RefusedError(STATUS_BY_REASON.get(reason, 422), reason, result["detail"])
+        return result

@@ -21,7 +21,7 @@ from tonearm.tracking.query import last_promoted
 
 APPLICATION = "tonearm"
 SECONDS_OF_FAREWELL = 1.0
-SECONDS_TO_ANSWER = 60.0  # of a deployment that Serve already calls running
+SECONDS_TO_ANSWER = 60.0  # of a deployment whose status is already "running"
 
 
 def start(args: AppArgs, host: str = "127.0.0.1", port: int = 0) -> str:
@@ -30,7 +30,7 @@ def start(args: AppArgs, host: str = "127.0.0.1", port: int = 0) -> str:
     Raises
     ------
     BundleError, TrackingError
-        If the model cannot be loaded: found here in seconds, where Serve would try three times and not say why.
+        If the model cannot be loaded: found here in seconds; Serve would try three times and not report the cause.
     JobError
         If the port is in use, or the application does not become healthy.
     """
@@ -64,7 +64,7 @@ def start(args: AppArgs, host: str = "127.0.0.1", port: int = 0) -> str:
 def _wait_until_healthy(url: str, model: str) -> None:
     import httpx
 
-    seen = "no answer"
+    seen = "no response"
     deadline = time.monotonic() + SECONDS_TO_ANSWER
     while time.monotonic() < deadline:
         try:
@@ -77,7 +77,7 @@ def _wait_until_healthy(url: str, model: str) -> None:
             seen = f"{answer.status_code} {answer.text[:200]}"
         time.sleep(0.1)
     raise JobError(
-        f"{model} was deployed, but {url}/healthz says {seen}: if Serve was already running on this cluster, it keeps "
+        f"{model} was deployed, but {url}/healthz returned {seen}: if Serve was already running on this cluster, it keeps "
         "its own host and port; shut it down first or use those"
     )
 
@@ -86,7 +86,7 @@ def stop() -> None:
     """Take down what :func:`start` deployed.
 
     Ray tells every driver that Serve's controller was killed in the middle of its last task, which is how Serve ends;
-    a user would take it for a failure, so what is printed meanwhile is not shown.
+    a user would take it for a failure, so output is suppressed meanwhile.
     """
     from ray import serve
 

@@ -1,4 +1,4 @@
-"""What the endpoints answer; FastAPI shows it at /docs."""
+"""Schemas of the responses; FastAPI shows them at /docs."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ class LabelProbability(BaseModel):
 
 
 class Classification(BaseModel):
-    """Answer of ``POST /v1/classify``."""
+    """Response of ``POST /v1/classify``."""
 
     label: str = Field(description="the most probable class")
     probabilities: list[LabelProbability] = Field(description="all classes, most probable first")
-    model: str = Field(description="the model that answered")
-    seconds: float = Field(description="spent decoding, listening and answering")
+    model: str = Field(description="the model that was used")
+    seconds: float = Field(description="spent on decoding and prediction")
 
 
 class NeighbourTrack(BaseModel):
@@ -35,13 +35,13 @@ class NeighbourTrack(BaseModel):
 
 
 class Recommendation(Classification):
-    """Answer of ``POST /v1/recommend``."""
+    """Response of ``POST /v1/recommend``."""
 
     neighbours: list[NeighbourTrack] = Field(description="nearest first")
 
 
 class Health(BaseModel):
-    """Answer of ``GET /healthz``."""
+    """Response of ``GET /healthz``."""
 
     status: str
     model: str
@@ -51,7 +51,7 @@ class Health(BaseModel):
 
 
 class Problem(BaseModel):
-    """Body of every answer that is no success."""
+    """Body of every response that is not a success."""
 
     error: str = Field(description="a short code")
     detail: str = Field(description="what was wrong and what to do")

@@ -107,7 +107,7 @@ def test_client_hangs_up(content_type: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def listener(tmp_path_factory: pytest.TempPathFactory) -> ModelReplica:
+def replica(tmp_path_factory: pytest.TempPathFactory) -> ModelReplica:
     return ModelReplica(write_model(tmp_path_factory.mktemp("model")), max_seconds=20.0)
 
 
@@ -122,11 +122,11 @@ def listener(tmp_path_factory: pytest.TempPathFactory) -> ModelReplica:
     ],
     ids=["text", "silence", "short", "NaN", "long"],
 )
-def test_what_is_wrong_with_a_recording_is_a_value(listener: ModelReplica, audio: bytes, reason: str) -> None:
-    answer = listener.answer(audio, 3)
+def test_what_is_wrong_with_a_recording_is_a_value(replica: ModelReplica, audio: bytes, reason: str) -> None:
+    answer = replica.predict(audio, 3)
     assert set(answer) == {"problem", "detail"}
     assert answer["problem"] == reason
 
 
-def test_too_long_names_both_lengths(listener: ModelReplica) -> None:
-    assert "lasts 20.2 s, at most 20 s" in listener.answer(encode(music(20.2, seed=1)))["detail"]
+def test_too_long_names_both_lengths(replica: ModelReplica) -> None:
+    assert "lasts 20.2 s, at most 20 s" in replica.predict(encode(music(20.2, seed=1)))["detail"]

@@ -106,7 +106,7 @@ def test_models_that_hardly_any_bag_chose_are_left_out() -> None:
 
 
 def test_selection_from_nothing_is_refused() -> None:
-    with pytest.raises(ConfigError, match="ensemble of no models"):
+    with pytest.raises(ConfigError, match="no trial has predictions"):
         select_greedily([], np.array([0]), SingleLabel())
 
 
@@ -128,7 +128,7 @@ def test_ensemble_needs_nothing_but_its_folder(tmp_path: Path) -> None:
         shutil.rmtree(uri)
     moved = str((tmp_path / "ensemble").rename(tmp_path / "elsewhere"))
     ensemble = load_ensemble(moved)
-    assert ensemble.weights == (2.0, 1.0) and ensemble.classes == CLASSES and ensemble.facts == {"dataset": "toy"}
+    assert ensemble.weights == (2.0, 1.0) and ensemble.classes == CLASSES and ensemble.metadata == {"dataset": "toy"}
     assert [m.config.seed for m in ensemble.members] == [0, 1]
     assert not any(m.network.training for m in ensemble.members)
 
@@ -136,7 +136,7 @@ def test_ensemble_needs_nothing_but_its_folder(tmp_path: Path) -> None:
 def test_single_bundle_is_an_ensemble_of_one(tmp_path: Path) -> None:
     ensemble = load_ensemble(member(tmp_path, 3))
     assert len(ensemble.members) == 1 and ensemble.weights == (1.0,)
-    assert ensemble.facts == {"metrics": {"validation_f1_micro": 0.5}}
+    assert ensemble.metadata == {"metrics": {"validation_f1_micro": 0.5}}
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [1.0, -1.0], []])

@@ -29,11 +29,11 @@ CLIP = ClipConfig(seconds=3.0)
 
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def answers(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:
+    def results(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:
         columns = Extractor(**job)({name: [i[name] for i in items] for name in items[0]})
         return ({name: values[i] for name, values in columns.items()} for i in range(len(items)))
 
-    monkeypatch.setattr(extract, "_answers", answers)
+    monkeypatch.setattr(extract, "_worker_results", results)
 
 
 def write(folder: Path, **files: bytes) -> list[Track]:

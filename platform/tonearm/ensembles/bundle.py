@@ -26,19 +26,19 @@ class Ensemble:
     weights
         Positive; only their ratios count.
     facts
-        What is known of it: scores, data set, trials.
+        Its scores, data set and trials.
     """
 
     members: tuple[Bundle, ...]
     weights: tuple[float, ...]
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
 
     @property
     def classes(self) -> tuple[str, ...]:
         return self.members[0].classes
 
 
-def save_ensemble(uri: str, members: Sequence[str], weights: Sequence[float], facts: dict[str, Any]) -> None:
+def save_ensemble(uri: str, members: Sequence[str], weights: Sequence[float], metadata: dict[str, Any]) -> None:
     """Copy the members' bundles into one folder; the description, which makes it complete, comes last.
 
     Parameters
@@ -53,7 +53,7 @@ def save_ensemble(uri: str, members: Sequence[str], weights: Sequence[float], fa
             storage.write_bytes(storage.join(uri, names[-1], file), storage.read_bytes(storage.join(member, file)))
     storage.write_json(
         storage.join(uri, DESCRIPTION),
-        {"format": FORMAT_VERSION, "members": names, "weights": list(weights), "facts": facts},
+        {"format": FORMAT_VERSION, "members": names, "weights": list(weights), "facts": metadata},
     )
 
 
@@ -72,11 +72,11 @@ def load_ensemble(uri: str, allowed_modules: Collection[str] = ()) -> Ensemble:
     try:
         members = tuple(load_bundle(storage.join(uri, name), allowed_modules) for name in description["members"])
         weights = tuple(float(w) for w in description["weights"])
-        facts = dict(description["facts"])
+        metadata = dict(description["facts"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"the ensemble at {uri} is damaged: {error!r}. Select it again") from error
     if not members or len(members) != len(weights) or min(weights) <= 0:
         raise BundleError(f"{uri}: {len(members)} members with weights {weights}: one positive weight a member")
     if len({(m.classes, m.config.clip) for m in members}) > 1:
-        raise BundleError(f"{uri}: the members differ in classes or clip, so their answers cannot be combined")
-    return Ensemble(members, weights, facts)
+        raise BundleError(f"{uri}: the members differ in classes or clip, so their predictions cannot be combined")
+    return Ensemble(members, weights, metadata)

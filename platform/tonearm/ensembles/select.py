@@ -30,7 +30,7 @@ def select_greedily(
 
     In each bag, a random half of the models, it begins with the best and adds whichever model makes the mean of the
     chosen best, until none does. What all bags chose is the ensemble: on few validation tracks a single greedy search
-    picks whoever was luckiest there, the bags average that away. "Best" is by ``task.selected_by``.
+    overfits to them; bagging averages that out. "Best" is by ``task.selected_by``.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def select_greedily(
     seed
         Of the bags.
     groups
-        The artist of each track, for metrics that ask for it.
+        The artist of each track, for metrics that need it.
 
     Returns
     -------
@@ -57,14 +57,14 @@ def select_greedily(
     Caruana, Niculescu-Mizil, Crew and Ksikes 2004, *Ensemble Selection from Libraries of Models* (section 2.3 on bags).
     """
     if not predictions:
-        raise ConfigError("an ensemble of no models: no trial has predictions. Look at the errors of the trials")
+        raise ConfigError("no trial has predictions, so there is nothing to select: look at the errors of the trials")
     models = len(predictions)
     rng = np.random.default_rng(derive_seed("ensemble", seed, models))
     chosen: Counter[int] = Counter()
     for _ in range(bags):
         bag = sorted(rng.choice(models, size=(models + 1) // 2, replace=False).tolist())
         chosen.update(_search([predictions[i] for i in bag], bag, target, task, rounds, groups))
-    # A model that few bags kept costs an evaluation in serving and moves nothing.
+    # A model that few bags chose costs an evaluation in serving and changes next to nothing.
     kept = {i: n for i, n in sorted(chosen.items()) if n >= SMALLEST_SHARE * chosen.total()}
     return kept or dict(sorted(chosen.items()))
 

@@ -1,4 +1,4 @@
-"""From audio to an answer, with nothing but a bundle: what Serve calls, and MLflow's pyfunc. No Ray."""
+"""Inference: from audio to predictions, with nothing but a bundle. Serve and MLflow's pyfunc call it. No Ray."""
 
 from pathlib import Path
 

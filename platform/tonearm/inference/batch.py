@@ -1,4 +1,4 @@
-"""Answers for tracks whose features are stored: nothing is decoded or computed again."""
+"""Predictions for tracks whose features are stored: nothing is decoded or computed again."""
 
 from __future__ import annotations
 

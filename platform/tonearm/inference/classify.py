@@ -23,7 +23,7 @@ from tonearm.training.readers import clip_windows
 
 
 class Classifier:
-    """An ensemble (or a single model) that answers for audio it has never seen.
+    """An ensemble (or a single model) that classifies new audio.
 
     Parameters
     ----------

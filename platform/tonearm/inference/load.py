@@ -11,7 +11,7 @@ from tonearm.inference.recommend import Recommender
 
 
 def load(uri: str, allowed_modules: Collection[str] = ()) -> Model:
-    """Load a model to answer with.
+    """Load a model for inference.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A loaded model as a person uses it: it classifies, it recommends, and its answers show themselves."""
+"""A loaded model for interactive use: it classifies, recommends, and its results print as tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOWN = 5
 
 @dataclass(frozen=True, repr=False)
 class Classification:
-    """What a model says of one recording.
+    """What a model predicts of one recording.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Classification:
 
     @property
     def embedding(self) -> FloatArray:
-        """float32 (dim,), unit length: the vector that neighbours are sought by."""
+        """float32 (dim,), unit length: the vector by which neighbours are found."""
         return self.prediction.embedding
 
     def __repr__(self) -> str:
@@ -61,7 +61,7 @@ class Recommendation:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a neighbour: its similarity, -1..1, and what is known of it."""
+        """A row a neighbour: its similarity, -1..1, and its metadata."""
         import pandas as pd
 
         return pd.DataFrame([{"similarity": n.similarity, **n.track} for n in self.neighbours])
@@ -82,7 +82,7 @@ class Model(Classifier):
     ensemble
         The members.
     uri
-        By which it was asked for.
+        The one that it was loaded by.
     folder
         Where its bundle lies, with its catalogue if it has one.
     """
@@ -92,7 +92,7 @@ class Model(Classifier):
         self.uri, self._folder = uri, folder
 
     def classify(self, source: Source) -> Classification:
-        """Say what a recording is.
+        """Classify a recording.
 
         Parameters
         ----------

@@ -1,7 +1,7 @@
 """The code of the registered model: MLflow runs this file when the model is loaded.
 
 ``mlflow.pyfunc.load_model("models:/tonearm-scores@champion").predict(frame)`` takes a DataFrame with a column
-``audio`` of encoded bytes and answers a row a recording: the label and the probability of every class.
+``audio`` of encoded bytes and returns a row a recording: the label and the probability of every class.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tonearm.inference import load
 
 
 class TonearmModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
-    """Answers with a Tonearm bundle."""
+    """Predicts with a Tonearm bundle."""
 
     def load_context(self, context: Any) -> None:
         self._classifier = load(context.artifacts["bundle"])

@@ -21,7 +21,7 @@ from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE
 
 ANALYSIS_LAYOUT: Layout = (22050, 1)  # what fingerprints and descriptors are made of
 MAX_ATTEMPTS = 2
-#: Columns of the answer, a row a track; ``written`` holds the bytes of the whole batch, in its first row.
+#: Columns of the result, a row a track; ``written`` holds the bytes of the whole batch, in its first row.
 RESULT_COLUMNS = ("key", "reason", "detail", "size", "audio", "decode", "compute", "written")
 
 ClipWaveforms = dict[Layout, Waveform]
@@ -29,7 +29,7 @@ Columns = dict[str, list[Any]]
 
 
 class ExtractionJob:
-    """What all workers of one extraction know; made of plain values, which travel.
+    """Settings that all workers of one extraction share; plain values, which can be sent to them.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ class ExtractionJob:
     min_seconds
         The least audio of a clip.
     attempts
-        Name of this run: a file that kills its worker again and again is given up.
+        Identifier of this run; names the directory of attempt markers, by which a file that kills its worker three
+        times is rejected.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class ExtractionJob:
         return list(dict.fromkeys(f.layout for f in self.missing_representations(lacking)))
 
     def analysis_layouts(self, lacking: Sequence[str]) -> list[Layout]:
-        """What facts are made of, if any are lacking: always the same, whatever else is extracted."""
+        """The layouts that fingerprints and descriptors need, if any are lacking, whatever else is extracted."""
         return [ANALYSIS_LAYOUT] if {FINGERPRINT_TABLE, DESCRIPTOR_TABLE} & set(lacking) else []
 
     @contextmanager
@@ -81,12 +82,12 @@ class ExtractionJob:
             file.write(b".")
         try:
             yield
-        finally:  # which a process that is killed never comes to
+        finally:  # not reached by a process that is killed
             mark.unlink(missing_ok=True)
 
 
 class BatchDecoding:
-    """One batch of tracks being decoded: a row of the answer for each, with what went wrong and what it took."""
+    """One batch of tracks being decoded: a result row for each, with its reject reason, if any, and the time taken."""
 
     def __init__(self, job: ExtractionJob) -> None:
         self.job = job
@@ -104,7 +105,9 @@ class BatchDecoding:
     def _clips(self, source: str, lacking: list[str], stamp: str) -> Iterator[ClipWaveforms]:
         row = self.rows[-1]
         layouts, beside = self.job.layouts(lacking), self.job.analysis_layouts(lacking)
-        gated = layouts or beside  # where facts alone are lacking, they are what the file is refused for
+        gated = (
+            layouts or beside
+        )  # where only these tables are lacking, their layouts decide whether the file is rejected
         with self.job.attempt(row["key"]):
             clips = load_clips(source, self.job.clip, gated, self.job.min_seconds, beside)
             while True:
@@ -120,7 +123,7 @@ class BatchDecoding:
 
     @contextmanager
     def rejecting(self, source: str) -> Iterator[dict[str, Any]]:
-        """Whatever a file does, the job goes on: the failure becomes the reason in the row, which is given.
+        """Turn any failure on a file into a reject reason in its row, which is yielded: the job goes on.
 
         The row's ``ok`` says afterwards whether the track is whole.
         """
@@ -145,7 +148,7 @@ class BatchDecoding:
             row["detail"] = f"{type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
         row["size"] = storage.size(source)
 
-    def answer(self, written: Mapping[str, int]) -> Columns:
+    def result_columns(self, written: Mapping[str, int]) -> Columns:
         """The rows as columns, what was written noted in the first."""
         out: Columns = {name: [r[name] for r in self.rows] for name in RESULT_COLUMNS[:-1]}
         out["written"] = [json.dumps(written), *["{}"] * (len(self.rows) - 1)]

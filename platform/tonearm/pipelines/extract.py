@@ -38,7 +38,7 @@ TRANSIENT_REASONS = ("missing", "changed", "out_of_memory", "kills_worker", "une
 
 @dataclass(frozen=True)
 class ExtractionReport:
-    """What an extraction came to.
+    """Result of an extraction.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class ExtractionReport:
     seconds
         Wall-clock time; start-up of Ray's workers included.
     working_seconds
-        From the first answer of a worker to the last.
+        From the first worker result to the last.
     audio_seconds
         Length of the audio that was decoded now.
     decode_seconds, compute_seconds
@@ -139,7 +139,7 @@ def extract_features(
     by_key: dict[str, list[Track]] = {}
     for t in tracks:
         by_key.setdefault(track_key(t.content, clip), []).append(t)
-    # A reject holds for what was asked for: other representations, or another least length, may well be had.
+    # A reject holds only for its request: other representations, or another minimum length, may succeed.
     request = digest(sorted(distinct), min_seconds)
     known = {r.key: r for r in known_rejects if r.reason not in TRANSIENT_REASONS}
     failed = {key: known[digest(key, request)] for key in by_key if digest(key, request) in known}
@@ -200,7 +200,7 @@ def extract_features(
 def _too_short(
     stores: Mapping[str, FeatureStore], by_key: Mapping[str, Sequence[Track]], min_seconds: float
 ) -> dict[str, Reject]:
-    """Tracks that were stored for a request that was content with less."""
+    """Tracks that were stored by a request with a smaller minimum length."""
     found = {}
     for store in stores.values():
         feature = store.representation

@@ -1,4 +1,4 @@
-"""The workers of an extraction: they decode, compute and write their own files, and answer with a line a track."""
+"""The workers of an extraction: they decode, compute and write their own files, and return a row a track."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CLIPS_AT_ONCE = 32  # on a GPU: a batch of stft, in and between, takes some giga
 
 
 class ResultWriter:
-    """What becomes of the tracks of one batch: a part for each store, rows for each table."""
+    """Writes the results of one batch of tracks: a shard for each store, rows for each table."""
 
     def __init__(self, job: ExtractionJob) -> None:
         self.job = job
@@ -43,7 +43,7 @@ class ResultWriter:
         self._descriptors: dict[str, dict[str, Any]] = {}
 
     def add_analysis(self, key: str, lacking: Sequence[str], clip: ClipWaveforms) -> None:
-        """Fingerprint a clip, and describe a track by its first one. No fact is a reason to refuse a track."""
+        """Fingerprint a clip, and describe a track by its first one. A failure here rejects no track."""
         waveform = clip.get(ANALYSIS_LAYOUT)
         if waveform is None:
             return
@@ -58,7 +58,7 @@ class ResultWriter:
 
             try:
                 described = describe_music(waveform).to_dict()
-            except AudioError:  # too short or not finite as mono: nothing can be said of it
+            except AudioError:  # too short or not finite as mono: it cannot be described
                 described = dict.fromkeys(f.name for f in dataclasses.fields(Descriptors))
             self._descriptors[key] = described
 
@@ -107,8 +107,8 @@ class Extractor:
                 with decoding.rejecting(str(source)) as row:
                     for clip in clips:
                         started = time.process_time()
-                        heard = [f for f in features if f.layout in clip]
-                        writer.add(key, heard, compute_layouts(clip, heard))
+                        decodable = [f for f in features if f.layout in clip]
+                        writer.add(key, decodable, compute_layouts(clip, decodable))
                         writer.add_analysis(key, lacking, clip)
                         row["compute"] += time.process_time() - started
                 if not row["ok"]:
@@ -116,14 +116,14 @@ class Extractor:
             started = time.process_time()
             written = writer.close()
             decoding.rows[0]["compute"] += time.process_time() - started
-            return decoding.answer(written)
+            return decoding.result_columns(written)
         except BaseException:
             writer.discard()
             raise
 
 
 class Decoder:
-    """The first of two workers where representations are made on a GPU: decodes and passes the clips on."""
+    """CPU worker that decodes clips for :class:`BatchExtractor`."""
 
     def __init__(self, **job: Any) -> None:
         keep_memory()
@@ -133,15 +133,15 @@ class Decoder:
         decoding = BatchDecoding(self.job)
         packed: list[bytes] = []
         for source, (_, _, clips) in zip(batch["source"], decoding.tracks(batch), strict=True):
-            heard: list[ClipWaveforms] = []
+            decoded: list[ClipWaveforms] = []
             with decoding.rejecting(str(source)):
-                heard.extend(clips)
-            packed.append(_pack(heard if decoding.rows[-1]["ok"] else []))
-        return {**decoding.answer({}), "lacking": list(batch["lacking"]), "clips": packed}
+                decoded.extend(clips)
+            packed.append(_pack(decoded if decoding.rows[-1]["ok"] else []))
+        return {**decoding.result_columns({}), "lacking": list(batch["lacking"]), "clips": packed}
 
 
 class BatchExtractor:
-    """The second: computes batches of clips on a GPU (or with torch on a CPU) and writes."""
+    """GPU worker (or torch on a CPU) that computes representations of batches of clips and writes them."""
 
     def __init__(self, device: str, **job: Any) -> None:
         keep_memory()
@@ -149,20 +149,20 @@ class BatchExtractor:
 
     def __call__(self, batch: Mapping[str, Any]) -> Columns:
         writer = ResultWriter(self.job)
-        answer = {name: list(batch[name]) for name in RESULT_COLUMNS}
+        results = {name: list(batch[name]) for name in RESULT_COLUMNS}
         try:
             for (_, need), run in itertools.groupby(self._clips(batch), key=lambda c: (tuple(c[3]), c[2])):
                 features = self.job.missing_representations(need.split())
                 while some := list(itertools.islice(run, CLIPS_AT_ONCE)):
-                    heard = [f for f in features if f.layout in some[0][3]]
+                    decodable = [f for f in features if f.layout in some[0][3]]
                     started = time.process_time()
-                    many = self._compute([clip for *_, clip in some], heard)
+                    many = self._compute([clip for *_, clip in some], decodable)
                     for (i, key, lacking, clip), computed in zip(some, many, strict=True):
-                        self._add(writer, answer, i, key, lacking.split(), clip, heard, computed)
-                        answer["compute"][i] += (time.process_time() - started) / len(some)
+                        self._add(writer, results, i, key, lacking.split(), clip, decodable, computed)
+                        results["compute"][i] += (time.process_time() - started) / len(some)
                         started = time.process_time()
-            answer["written"] = [json.dumps(writer.close()), *["{}"] * (len(answer["key"]) - 1)]
-            return answer
+            results["written"] = [json.dumps(writer.close()), *["{}"] * (len(results["key"]) - 1)]
+            return results
         except BaseException:
             writer.discard()
             raise
@@ -189,10 +189,10 @@ class BatchExtractor:
             return self._compute(clips[:half], features) + self._compute(clips[half:], features)
 
     def _add(
-        self, writer: ResultWriter, answer: Columns, row: int, key: str, lacking: list[str], clip: ClipWaveforms,
+        self, writer: ResultWriter, results: Columns, row: int, key: str, lacking: list[str], clip: ClipWaveforms,
         features: list[Representation], computed: list[ComputedClip] | None,
     ) -> None:  # fmt: skip
-        if answer["reason"][row]:
+        if results["reason"][row]:
             return
         try:
             if computed is None:
@@ -200,7 +200,7 @@ class BatchExtractor:
             writer.add(key, features, computed)
             writer.add_analysis(key, lacking, clip)
         except AudioError as error:
-            answer["reason"][row], answer["detail"][row] = error.reason, error.detail
+            results["reason"][row], results["detail"][row] = error.reason, error.detail
             writer.drop(key)
 
 

@@ -1,4 +1,4 @@
-"""How work is spread over Ray Data's workers: pools of single-threaded actors, one answer an item."""
+"""Run stages of stateful workers on Ray Data actor pools: single-threaded actors, one result an item."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class WorkerStage:
 
 
 def run_worker_stages(items: Sequence[dict[str, Any]], stages: Sequence[WorkerStage]) -> Iterator[dict[str, Any]]:
-    """Send items through the stages and give back the last one's answers as they come.
+    """Send items through the stages and yield the last one's results as they come.
 
-    Large arrays must not travel: a worker writes its own files and answers with small values. A worker that dies is
+    Large arrays must not travel: a worker writes its own files and returns small values. A worker that dies is
     started again and its batch repeated.
 
     Parameters

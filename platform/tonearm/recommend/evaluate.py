@@ -1,4 +1,4 @@
-"""How good neighbours are, beside chance."""
+"""How good neighbours are, compared with random ones."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def hit_rate(index: CatalogueIndex, field: str, queries: Sequence[str], k: int =
     Raises
     ------
     ConfigError
-        If no query can be judged, a query is not in the catalogue, or there are fewer than ``k`` other tracks.
+        If no query can be evaluated, a query is not in the catalogue, or there are fewer than ``k`` other tracks.
     """
     rows = {t["track_id"]: (i, t.get(field)) for i, t in enumerate(index.tracks)}
     sizes = Counter(value for _, value in rows.values() if value is not None)
@@ -57,7 +57,7 @@ def hit_rate(index: CatalogueIndex, field: str, queries: Sequence[str], k: int =
         raise ConfigError(f"k is {k}: a query of {len(index.tracks)} tracks has 1 to {len(index.tracks) - 1} others")
     answerable = [q for q in queries if rows[q][1] is not None and sizes[rows[q][1]] > 1]
     if not answerable:
-        raise ConfigError(f"no query shares its {field!r} with another track: nothing can be measured")
+        raise ConfigError(f"no query shares its {field!r} with another track: there is nothing to measure")
     others = len(index.tracks) - 1
     hit = precision = chance = chance_precision = 0.0
     for query in answerable:

@@ -133,15 +133,15 @@ def fit_factors(
 
 
 def evaluate_factors(
-    factors: LatentFactors, kept: Any, held: Any, k: int = 20, seed: int = 0, resamples: int = 1000
+    factors: LatentFactors, train: Any, held_out: Any, k: int = 20, seed: int = 0, resamples: int = 1000
 ) -> FactorEvaluation:
-    """Rank, for each user, all artists that are not among the kept ones, and see where the held-out ones come.
+    """Rank, for each user, all artists that are not among the training ones, and score the places of the held-out ones.
 
     Parameters
     ----------
     factors
-        Fitted to ``kept`` alone.
-    kept, held
+        Fitted to ``train`` alone.
+    train, held_out
         scipy sparse (users, artists): :func:`~tonearm.recommend.plays.hold_out`.
     k
         Places that count, 1 to the number of artists.
@@ -155,21 +155,23 @@ def evaluate_factors(
     ConfigError
         If shapes or ``k`` do not fit, or nothing is held out.
     """
-    kept, held = as_counts(kept), as_counts(held)
+    train, held_out = as_counts(train), as_counts(held_out)
     shape = (len(factors.users), len(factors.artists))
-    if kept.shape != shape or held.shape != shape:
-        raise ConfigError(f"factors of {shape} users and artists, kept {kept.shape}, held out {held.shape}: one shape")
+    if train.shape != shape or held_out.shape != shape:
+        raise ConfigError(
+            f"factors of {shape} users and artists, train {train.shape}, held out {held_out.shape}: one shape"
+        )
     if not 1 <= k <= shape[1]:
         raise ConfigError(f"k is {k}: it must be 1 to {shape[1]}, the number of artists")
-    users = np.flatnonzero(np.diff(held.indptr))
+    users = np.flatnonzero(np.diff(held_out.indptr))
     if not len(users):
-        raise ConfigError("nothing is held out: no user can be by_user")
+        raise ConfigError("nothing is held out: no user can be evaluated")
     # Never two artists of one score: of equally many listeners the first in order is first.
-    listeners = np.bincount(kept.indices, minlength=shape[1]) - np.arange(shape[1]) / (shape[1] + 1)
+    listeners = np.bincount(train.indices, minlength=shape[1]) - np.arange(shape[1]) / (shape[1] + 1)
     rng = np.random.default_rng(derive_seed("chance", seed, k))
-    by_factors = _user_metrics(lambda rows: factors.users[rows] @ factors.artists.T, kept, held, users, k)
-    by_popularity = _user_metrics(lambda rows: np.tile(listeners, (len(rows), 1)), kept, held, users, k)
-    by_chance = _user_metrics(lambda rows: rng.random((len(rows), shape[1])), kept, held, users, k)
+    by_factors = _user_metrics(lambda rows: factors.users[rows] @ factors.artists.T, train, held_out, users, k)
+    by_popularity = _user_metrics(lambda rows: np.tile(listeners, (len(rows), 1)), train, held_out, users, k)
+    by_chance = _user_metrics(lambda rows: rng.random((len(rows), shape[1])), train, held_out, users, k)
 
     names = [str(user) for user in users]
 
@@ -184,7 +186,7 @@ def evaluate_factors(
 
 
 def _user_metrics(
-    scores: Callable[[np.ndarray], np.ndarray], kept: Any, held: Any, users: np.ndarray, k: int
+    scores: Callable[[np.ndarray], np.ndarray], train: Any, held_out: Any, users: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Recall, NDCG and average precision of each user, (users,) each."""
     discount = 1 / np.log2(np.arange(2, k + 2))
@@ -192,12 +194,12 @@ def _user_metrics(
     for start in range(0, len(users), USERS_AT_ONCE):
         rows = users[start : start + USERS_AT_ONCE]
         values = np.array(scores(rows), dtype=np.float64)
-        values[kept[rows].nonzero()] = -np.inf
+        values[train[rows].nonzero()] = -np.inf
         first = np.argpartition(-values, k - 1, axis=1)[:, :k]
         order = np.argsort(-np.take_along_axis(values, first, axis=1), axis=1, kind="stable")
         first = np.take_along_axis(first, order, axis=1)
-        hits = np.take_along_axis(held[rows].toarray() > 0, first, axis=1)
-        total = np.diff(held.indptr)[rows]
+        hits = np.take_along_axis(held_out[rows].toarray() > 0, first, axis=1)
+        total = np.diff(held_out.indptr)[rows]
         most = np.minimum(total, k)
         precision = np.cumsum(hits, axis=1) / np.arange(1, k + 1)
         found.append((

@@ -1,4 +1,4 @@
-"""A searchable catalogue: unit vectors, what is known of each track, and Spotify's voyager for near neighbours.
+"""A searchable catalogue: unit vectors, metadata of each track, and Spotify's voyager for near neighbours.
 
 ::
 
@@ -31,7 +31,7 @@ TRACK_FIELDS = ("track_id", "title", "artist", "album", "label", "year", "place"
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A track with its cosine similarity (-1..1) to the query, and what is known of it."""
+    """A track with its cosine similarity (-1..1) to the query, and its metadata."""
 
     similarity: float
     track: dict[str, Any]
@@ -45,7 +45,7 @@ class CatalogueIndex:
     vectors
         float32 of shape (tracks, dim), unit length.
     tracks
-        What is known of each, in the same order.
+        Metadata of each, in the same order.
     """
 
     def __init__(self, vectors: FloatArray, tracks: Sequence[dict[str, Any]], graph: bytes | None = None) -> None:

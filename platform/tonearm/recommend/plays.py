@@ -39,7 +39,7 @@ def load_plays(root: str) -> Plays:
     Parameters
     ----------
     root
-        Folder with ``user_artists.dat`` (userID, artistID, weight) and, if names are wanted, ``artists.dat``
+        Folder with ``user_artists.dat`` (userID, artistID, weight) and, for the names, ``artists.dat``
         (id, name, ...).
 
     Raises
@@ -76,7 +76,7 @@ def load_plays(root: str) -> Plays:
 
 
 def hold_out(plays: Any, share: float = 0.2, seed: int = 0) -> tuple[Any, Any]:
-    """Part each user's artists at random into those that are kept and those that are held out.
+    """Split each user's artists at random into a training and a held-out part.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def hold_out(plays: Any, share: float = 0.2, seed: int = 0) -> tuple[Any, Any]:
 
     Returns
     -------
-    Two matrices of the same shape whose sum is ``plays``.
+    Training and held-out part, two matrices of the same shape whose sum is ``plays``.
     """
     if not 0 < share < 1:
         raise ConfigError(f"share is {share:g}: it must be above 0 and below 1")
@@ -99,14 +99,14 @@ def hold_out(plays: Any, share: float = 0.2, seed: int = 0) -> tuple[Any, Any]:
     for user in range(counts.shape[0]):
         begin, end = counts.indptr[user], counts.indptr[user + 1]
         if end - begin >= 2:
-            wanted = min(max(1, round(share * (end - begin))), end - begin - 1)
+            count = min(max(1, round(share * (end - begin))), end - begin - 1)
             rng = np.random.default_rng(derive_seed("hold out", seed, counts.indices[begin:end].tolist()))
-            out[begin + rng.permutation(end - begin)[:wanted]] = True
-    kept, held = counts.copy(), counts.copy()
-    kept.data[out], held.data[~out] = 0, 0
-    kept.eliminate_zeros()
-    held.eliminate_zeros()
-    return kept, held
+            out[begin + rng.permutation(end - begin)[:count]] = True
+    train, held_out = counts.copy(), counts.copy()
+    train.data[out], held_out.data[~out] = 0, 0
+    train.eliminate_zeros()
+    held_out.eliminate_zeros()
+    return train, held_out
 
 
 def as_counts(plays: Any) -> Any:
