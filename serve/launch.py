@@ -77,8 +77,8 @@ def _wait_until_healthy(url: str, model: str) -> None:
             seen = f"{answer.status_code} {answer.text[:200]}"
         time.sleep(0.1)
     raise JobError(
-        f"{model} was deployed, but {url}/healthz returned {seen}: if Serve was already running on this cluster, it keeps "
-        "its own host and port; shut it down first or use those"
+        f"{model} was deployed, but {url}/healthz returned {seen}: if Serve was already running on this cluster, it "
+        "keeps its own host and port; shut it down first or use those"
     )
 
 

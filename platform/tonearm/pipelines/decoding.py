@@ -105,9 +105,7 @@ class BatchDecoding:
     def _clips(self, source: str, lacking: list[str], stamp: str) -> Iterator[ClipWaveforms]:
         row = self.rows[-1]
         layouts, beside = self.job.layouts(lacking), self.job.analysis_layouts(lacking)
-        gated = (
-            layouts or beside
-        )  # where only these tables are lacking, their layouts decide whether the file is rejected
+        gated = layouts or beside  # where only the tables are lacking, their layouts decide on a reject
         with self.job.attempt(row["key"]):
             clips = load_clips(source, self.job.clip, gated, self.job.min_seconds, beside)
             while True:

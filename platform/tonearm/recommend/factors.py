@@ -159,7 +159,7 @@ def evaluate_factors(
     shape = (len(factors.users), len(factors.artists))
     if train.shape != shape or held_out.shape != shape:
         raise ConfigError(
-            f"factors of {shape} users and artists, train {train.shape}, held out {held_out.shape}: one shape"
+            f"factors of {shape}, train {train.shape}, held out {held_out.shape}: give all (users, artists)"
         )
     if not 1 <= k <= shape[1]:
         raise ConfigError(f"k is {k}: it must be 1 to {shape[1]}, the number of artists")
