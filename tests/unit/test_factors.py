@@ -124,7 +124,7 @@ def test_values_that_cannot_work_are_all_named() -> None:
 def test_evaluation_refuses_what_does_not_belong_together() -> None:
     kept, held = hold_out(two_crowds(), 0.2)
     factors = fit_factors(kept, dim=2, iterations=1)
-    with pytest.raises(ConfigError, match="one shape"):
+    with pytest.raises(ConfigError, match=r"give all \(users, artists\)"):
         evaluate_factors(factors, kept[:, :5], held)
     with pytest.raises(ConfigError, match="k is 41: it must be 1 to 40"):
         evaluate_factors(factors, kept, held, k=41)
