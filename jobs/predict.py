@@ -30,6 +30,8 @@ def main(
         absent = [f for f in files if storage.is_local(f) and not storage.local_path(f).is_file()]
         if absent:
             raise ConfigError(f"{', '.join(absent)}: no such file; give audio files, as in ~/Music/*.mp3")
+        if model and storage.is_local(model) and not model.startswith("models:/") and not storage.exists(model):
+            raise ConfigError(f"--model {model}: no such folder; give one, a URI or models:/NAME@champion")
         limit_threads()
         from serve.launch import default_model
         from tonearm.inference import load

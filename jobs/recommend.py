@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from jobs.common import cli_errors
+from tonearm.core.errors import ConfigError
 
 
 def main(
@@ -18,8 +19,12 @@ def main(
 ) -> None:
     """Measure the recommender: hit rate at 5 of a track's own label and artist."""
     with cli_errors():
+        from tonearm.core import home, storage
         from tonearm.core.threads import limit_threads
 
+        if not storage.exists(storage.join(home.data_home(dataset), "manifest.parquet")):
+            known = ", ".join(storage.list_folders(home.data_root())) or "none"
+            raise ConfigError(f"--dataset {dataset}: no such data set in {home.home()}; prepared are: {known}")
         limit_threads()
         from tonearm.workflows.recommend import evaluate_recommender
 

@@ -32,7 +32,7 @@ WRONG = {
     "select": [],
     "compare": ["--split", "training"],
     "predict": ["no-such-file.mp3"],
-    "recommend": ["--k", "0"],
+    "recommend": ["--dataset", "no-such-data"],
     "factors": ["--alpha", "much"],
     "serve": ["--port", "70000"],
     "mlflow": ["--port", "70000"],

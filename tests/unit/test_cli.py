@@ -114,6 +114,14 @@ def test_label_of_no_recordings_is_refused_before_the_demo_starts(
     assert not tonearm_home.exists()
 
 
+def test_what_is_not_there_is_named_before_anything_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "song.mp3").write_bytes(b"x")
+    calls = [["recommend", "--dataset", "nowhere"], ["predict", "song.mp3", "--model", "nothing"]]
+    done = call("-c", CALL, json.dumps(calls), json.dumps(HEAVY), folder=tmp_path)
+    assert json.loads(done.stdout.splitlines()[-1]) == [[1, 1], []]
+    assert "--dataset nowhere: no such data set" in done.stderr and "--model nothing: no such folder" in done.stderr
+
+
 def test_missing_file_is_named_before_a_model_is_loaded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     arguments = ["predict", str(tmp_path / "no.mp3"), "--model", "nowhere"]
     with pytest.raises(SystemExit) as end:

@@ -15,9 +15,14 @@ def home() -> str:
     return value if "://" in value else str(Path(value).absolute())
 
 
+def data_root() -> str:
+    """The prepared data sets, a folder each."""
+    return join(home(), "data")
+
+
 def data_home(dataset: str) -> str:
     """Manifests and rendered audio of one dataset."""
-    return join(home(), "data", dataset)
+    return join(data_root(), dataset)
 
 
 def features_home() -> str:

@@ -111,8 +111,7 @@ def list_home() -> Listing:
 
 
 def _datasets(problems: list[str]) -> Iterable[ListedDataset]:
-    base = storage.join(home.home(), "data")
-    for name in storage.list_folders(base):
+    for name in storage.list_folders(home.data_root()):
         uri = storage.join(home.data_home(name), "manifest.parquet")
         if storage.exists(uri):
             try:
