@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before anything numerical is imported, which reads it once
 
+from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import pytest  # noqa: E402
@@ -20,6 +22,16 @@ def tonearm_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TONEARM_CACHE", str(tmp_path / "tonearm-cache"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return home
+
+
+@pytest.fixture(autouse=True)
+def library_log() -> Iterator[None]:
+    """Jobs configure how the library's messages are printed: what one test sets must not reach the next."""
+    logger = logging.getLogger("tonearm")
+    before = logger.level, logger.propagate, list(logger.handlers)
+    yield
+    logger.setLevel(before[0])
+    logger.propagate, logger.handlers = before[1], before[2]
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import signal
@@ -55,6 +56,13 @@ class Workplace:
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
         return result.exit_code, result.output
 
+    def call(self, module: str, *arguments: str, check: bool = True) -> str:
+        """What :meth:`job` does, in this process; its output. It leaves Ray running: use :func:`shared_ray`."""
+        code, output = self.here(importlib.import_module(module).main, *arguments)
+        if check and code != 0:
+            pytest.fail(f"{module} {' '.join(arguments)} exited with {code}:\n{output[-5000:]}")
+        return output
+
     def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
         """Start a job in a process group of its own."""
         return subprocess.Popen(self.command(module, *arguments), cwd=ROOT, env=self.environment, text=True,
@@ -107,6 +115,13 @@ def workplace(root: Path) -> Iterator[Workplace]:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """A workplace that the tests of a module share, in their order."""
     yield from workplace(tmp_path_factory.mktemp("place"))
+
+
+@pytest.fixture(scope="module")
+def shared_ray(place: Workplace) -> Iterator[None]:
+    """One private Ray for all that the tests of a module call; it ends with them."""
+    yield
+    stop_ray()
 
 
 def kill_group(process: subprocess.Popen[str]) -> None:

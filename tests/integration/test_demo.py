@@ -88,8 +88,17 @@ def test_champion_answers(place: Workplace, output: str, monkeypatch: pytest.Mon
     assert prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_second_run_recomputes_nothing(place: Workplace, output: str) -> None:
+def test_second_run_says_that_it_is_finished(place: Workplace, output: str) -> None:
     before = files(place.home)
+    again = place.job(*DEMO, "--audio", str(place.music))
+    assert again.startswith("this demo is finished, and nothing has changed since")
+    assert output.endswith(again.split("it came to:\n")[1]) and "test F1 micro" in again
+    assert "Catalogue:" not in again and files(place.home) == before
+
+
+def test_the_whole_way_recomputes_nothing(place: Workplace, output: str) -> None:
+    before = files(place.home)
+    (place.music / "noise" / "0.ogg").touch()  # so that it is not known to be finished
     again = place.job(*DEMO, "--audio", str(place.music))
     assert "0 tracks extracted now" in again
     assert files(place.home) == before

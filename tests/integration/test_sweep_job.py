@@ -23,7 +23,7 @@ def tracking(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def prepared(place: Workplace) -> Workplace:
+def prepared(place: Workplace, shared_ray: None) -> Workplace:
     extract(place)
     return place
 
@@ -50,7 +50,7 @@ def test_model_based_search_proposes_all_and_then_nothing(prepared: Workplace) -
     assert len({r.params["optim.lr"] for r in runs}) == 5
     assert f"jobs.compare {parent.name}" in output
     before = (trials(prepared, parent) / "trials.json").stat().st_mtime_ns
-    prepared.job("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", "--resume")
+    prepared.call("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", "--resume")
     assert (trials(prepared, parent) / "trials.json").stat().st_mtime_ns == before
 
 
@@ -72,7 +72,7 @@ def test_runs_say_what_was_run(prepared: Workplace) -> None:
 def test_sweep_begins_with_the_best_of_another(prepared: Workplace) -> None:
     parent, runs = runs_of("learning")
     best = max(runs, key=lambda r: (r.metrics["best_f1_micro"], r.name))
-    output = prepared.job("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", "--trials", "2", "--epochs", "1",
+    output = prepared.call("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", "--trials", "2", "--epochs", "1",
                           "--warm-start", parent.name)  # fmt: skip
     name = output.split("jobs.compare ")[1].split()[0]
     (warm,) = query.find_runs(name)
@@ -80,13 +80,13 @@ def test_sweep_begins_with_the_best_of_another(prepared: Workplace) -> None:
     assert len(rates) == 2
     scores = {float(r.params["optim.lr"]): r.metrics["best_f1_micro"] for r in runs}
     assert rates <= set(scores) and {scores[r] for r in rates} == {best.metrics["best_f1_micro"]}
-    refused = prepared.job("jobs.sweep", f"{SPACES}:quick", "--dataset", "music", "--warm-start", "nobody",
+    refused = prepared.call("jobs.sweep", f"{SPACES}:quick", "--dataset", "music", "--warm-start", "nobody",
                            check=False)  # fmt: skip
     assert "has no run whose id or name is or begins with 'nobody'" in refused
 
 
 def test_population_goes_on_from_its_best(prepared: Workplace) -> None:
-    prepared.job("jobs.sweep", f"{SPACES}:population", "--dataset", "music")
+    prepared.call("jobs.sweep", f"{SPACES}:population", "--dataset", "music")
     parent, runs = runs_of("population")
     rows = ledger(prepared, parent)
     assert len(rows) == len(runs) == 8 and {r.status for r in runs} == {"FINISHED"}
@@ -101,7 +101,7 @@ def test_population_goes_on_from_its_best(prepared: Workplace) -> None:
 
 
 def test_members_are_trained_once_before(prepared: Workplace) -> None:
-    output = prepared.job("jobs.sweep", f"{SPACES}:stacked", "--dataset", "music")
+    output = prepared.call("jobs.sweep", f"{SPACES}:stacked", "--dataset", "music")
     parent, runs = runs_of("stacked")
     assert output.count("time, seed 0:") == 1 and output.count("freq, seed 0:") == 1
     assert [r.name.split("-")[0] for r in runs] == ["00", "01", "freq", "time"]
@@ -113,7 +113,7 @@ def test_members_are_trained_once_before(prepared: Workplace) -> None:
 
 def test_members_are_trained_with_each_seed(prepared: Workplace) -> None:
     """Else trials of two seeds would be alike for having the same members, and luck would seem small."""
-    output = prepared.job("jobs.sweep", f"{SPACES}:stacked", "--dataset", "music", "--seeds", "2")
+    output = prepared.call("jobs.sweep", f"{SPACES}:stacked", "--dataset", "music", "--seeds", "2")
     for seed in (0, 1):
         assert output.count(f"time, seed {seed}: 2 epochs") == output.count(f"freq, seed {seed}: 2 epochs") == 1
     (sweep,) = {word for word in output.split() if word.startswith("stacked-")}
@@ -122,12 +122,12 @@ def test_members_are_trained_with_each_seed(prepared: Workplace) -> None:
     of_seed = [{tuple(m["trial"] for m in c["members"]) for c in configs if c["seed"] == s} for s in (0, 1)]
     assert len(configs) == 4 and [len(members) for members in of_seed] == [1, 1]
     assert not set(*of_seed[0]) & set(*of_seed[1])
-    compared = prepared.job("jobs.compare", sweep)
+    compared = prepared.call("jobs.compare", sweep)
     assert "2 configurations, 2 of them compared" in compared and "still running" not in compared
 
 
 def test_what_a_stage_has_made_of_the_tracks_is_there_for_the_trials(prepared: Workplace) -> None:
-    prepared.job("jobs.sweep", f"{SPACES}:with_vectors", "--dataset", "music")
+    prepared.call("jobs.sweep", f"{SPACES}:with_vectors", "--dataset", "music")
     _, runs = runs_of("with_vectors")
     tops = [r for r in runs if r.name[0] == "0"]
     assert len(tops) == 2 and {r.status for r in runs} == {"FINISHED"}
@@ -135,11 +135,11 @@ def test_what_a_stage_has_made_of_the_tracks_is_there_for_the_trials(prepared: W
 
 
 def test_clips_of_every_length_are_extracted(prepared: Workplace) -> None:
-    dry = prepared.job("jobs.sweep", f"{SPACES}:clips", "--dataset", "music", "--dry-run")
+    dry = prepared.call("jobs.sweep", f"{SPACES}:clips", "--dataset", "music", "--dry-run")
     lines = [line.split() for line in dry.splitlines() if line.strip().startswith("mel(")]
     assert [line[-2] for line in lines] == ["30", "0"] or [line[-2] for line in lines] == ["0", "30"]
     assert "time: about" in dry
-    prepared.job("jobs.sweep", f"{SPACES}:clips", "--dataset", "music")
+    prepared.call("jobs.sweep", f"{SPACES}:clips", "--dataset", "music")
     _, runs = runs_of("clips")
     assert {r.params["clip.seconds"] for r in runs} == {"8.0", "10.0"} and {r.status for r in runs} == {"FINISHED"}
 
@@ -167,5 +167,5 @@ def test_clips_of_every_length_are_extracted(prepared: Workplace) -> None:
     ],
 )
 def test_mistakes_are_named_before_anything_starts(prepared: Workplace, arguments: list[str], wanted: str) -> None:
-    output = prepared.job("jobs.sweep", *arguments, check=False)
+    output = prepared.call("jobs.sweep", *arguments, check=False)
     assert wanted in output and "Traceback" not in output

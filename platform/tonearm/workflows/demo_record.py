@@ -58,13 +58,13 @@ class DemoRequest:
 
     @property
     def recordings(self) -> str:
-        """The folder that they lie in."""
-        return self.audio or storage.join(home.data_home(SCORES), "audio")
+        """The folder that they lie in, absolute."""
+        place = self.audio or storage.join(home.data_home(SCORES), "audio")
+        return str(storage.local_path(place).absolute()) if storage.is_local(place) else place
 
     def record_uri(self) -> str:
         """Where the end of this demo is written down: for the same options, code, home and tracking server."""
-        place = str(Path(self.recordings).absolute()) if storage.is_local(self.recordings) else self.recordings
-        options = {**asdict(self), "audio": place}
+        options = {**asdict(self), "audio": self.recordings}
         return storage.join(home.home(), "demos", f"{digest(options, home.tracking_uri(), code_signature())}.json")
 
 

@@ -1,0 +1,118 @@
+"""The library from a notebook: sweep, select, compare and load, and what shows itself. Nothing is printed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tonearm
+from tests.integration.spaces import BASE, quick
+from tests.tiny_data import make_recordings, write_audio
+from tests.unit.test_comparison_document import Page
+from tonearm.core.errors import BundleError, ConfigError
+from tonearm.workflows.ray_session import stop_ray
+from tonearm.workflows.sweep_result import Sweep
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home, and a private Ray."""
+    root = tmp_path_factory.mktemp("notebook")
+    ray_folder = tempfile.mkdtemp(prefix="tn", dir="/tmp")  # short: Ray's sockets lie there
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", ray_folder)
+        patch.setenv("TONEARM_HOME", str(root / "home"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        write_audio(root / "music", make_recordings())
+        yield root
+        stop_ray()
+    shutil.rmtree(ray_folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def data(home: Path) -> tonearm.PreparedData:
+    return tonearm.prepare("folder", root=str(home / "music"), features=[BASE.representation], clip=BASE.clip)
+
+
+@pytest.fixture(scope="module")
+def swept(data: tonearm.PreparedData) -> Sweep:
+    return tonearm.sweep(quick(), data, epochs=2, name="quick")
+
+
+@pytest.fixture(autouse=True)
+def one_home(home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TONEARM_HOME", str(home / "home"))
+
+
+def test_sweep_shows_its_trials(data: tonearm.PreparedData, swept: Sweep) -> None:
+    assert swept.name.startswith("quick-") and swept.manifest.name == data.name
+    trials = swept.trials
+    assert list(trials.index) == [0, 1, 2, 3] and set(trials.ending) == {"completed"} and set(trials.epochs) == {2}
+    assert set(trials["optim.lr"]) == {1e-3, 5e-3} and set(trials["feature.normalisation"]) == {"frame", "track"}
+    assert swept.best.best == trials.validation_f1_micro.max()
+    assert str(swept) == (
+        f"  best on validation: trial {swept.best.index:02d}, f1_micro {trials.validation_f1_micro.max():.3f}"
+    )
+    assert f"sweep {swept.name} on music: 4 trials" in repr(swept) and "feature.normalisation" in repr(swept)
+    assert "<table" in swept._repr_html_() and len(swept.figure.axes) == 2
+    again = tonearm.find_sweep(swept.name)
+    assert again.trials.equals(trials) and again.params["space"] == "quick"
+
+
+def test_the_same_call_goes_on_where_it_was_and_trains_nothing_again(data: tonearm.PreparedData, swept: Sweep) -> None:
+    ended = [Path(r.folder.uri, "state.pt").stat().st_mtime_ns for r in swept.results]
+    again = tonearm.sweep(quick(), data, epochs=2, name="quick")
+    assert again.name == swept.name and again.trials.equals(swept.trials)
+    assert [Path(r.folder.uri, "state.pt").stat().st_mtime_ns for r in again.results] == ended
+
+
+def test_selection_comparison_and_model(
+    home: Path, data: tonearm.PreparedData, swept: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    selection = tonearm.select(swept)
+    assert selection.promoted and selection.why == "the first one"
+    assert list(selection.table.index) == ["ensemble", "best single trial", "majority class", "chance"]
+    assert selection.table.loc["ensemble", "f1_micro"] == selection.ensemble.metrics["f1_micro"]
+    assert "registered as tonearm-music version 1, promoted to champion" in repr(selection)
+    assert "the champion" in selection._repr_html_()
+    assert tonearm.select(swept.name) == selection, "it was selected anew"
+
+    compared = tonearm.compare(swept)
+    assert len(compared.table) >= 5 and compared.table.columns[1] == "configuration"
+    assert set(compared.pairs.columns) >= {"first", "second", "difference", "low", "high", "p", "holm"}
+    assert (compared.pairs.low <= compared.pairs.high).all() and "scores" in compared.figures
+    assert compared.answer[0].startswith("Best on validation") and compared.answer[0] in repr(compared)
+    page = compared.save(str(tmp_path / "report.html"))
+    assert Page(Path(page).read_text("utf-8")).open == [] and [p.name for p in tmp_path.glob("*.html")]
+
+    model = tonearm.load(selection.model)
+    song = home / "music" / data.manifest.tracks[0].track_id
+    assert song.exists()
+    answer = model.classify(str(song))
+    assert list(answer.probabilities.values()) == sorted(answer.probabilities.values(), reverse=True)
+    assert set(answer.probabilities) == set(data.classes) and sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.label in repr(answer) and answer.embedding.ndim == 1
+    found = model.recommend(str(song), k=3)
+    assert found.table.track_id[0] == data.manifest.tracks[0].track_id and len(found.table) == 3
+    assert found.table.similarity[0] == pytest.approx(1, abs=1e-3) and "similarity" in repr(found)
+    assert "2 classes (high, low)" in repr(model)
+    with pytest.raises(BundleError, match="has no catalogue to recommend from"):
+        tonearm.load(swept.best.folder.bundle_uri).recommend(str(song))
+
+    quality = tonearm.evaluate_recommender(data)
+    assert quality.tracks == 20 and quality.rates[data.manifest.label].k == 5
+    assert "neighbours share their" in repr(quality) and "chance_precision" in quality.table
+    assert capsys.readouterr().out == "", "the library prints nothing by itself"
+
+
+def test_what_cannot_be_is_named(data: tonearm.PreparedData) -> None:
+    with pytest.raises(ConfigError, match="the space varies it"):
+        tonearm.sweep(quick(), data, changes={"optim.lr": 1.0})
+    with pytest.raises(ConfigError, match=r"would extract 0\.\d+ GB"):
+        tonearm.sweep(quick(), data, changes={"feature.n_mels": 40}, max_gigabytes=1e-9)
