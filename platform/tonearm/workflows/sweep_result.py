@@ -135,7 +135,7 @@ class Sweep:
 
     @property
     def _varied(self) -> list[str]:
-        return [key.removeprefix(OVER) for key in self.params if key.startswith(OVER)]
+        return sorted(key.removeprefix(OVER) for key in self.params if key.startswith(OVER))  # as JSON keeps them
 
     def _require_history(self) -> None:
         if not any(r.history for r in self.results):
