@@ -62,9 +62,7 @@ def importances(
     """
     rows = [i for i, score in enumerate(scores) if np.isfinite(score)]
     if len(rows) < FEWEST:
-        return (
-            f"{len(rows)} configurations with a score are too few to estimate what matters: {FEWEST} are needed"
-        )
+        return f"{len(rows)} configurations with a score are too few to estimate what matters: {FEWEST} are needed"
     values = np.array([scores[i] for i in rows], dtype=np.float64)
     if np.ptp(values) == 0:
         return f"all {len(rows)} configurations have the same score: no field makes a difference"

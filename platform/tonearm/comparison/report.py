@@ -208,9 +208,7 @@ def _factor_section(comparison: Comparison) -> Section | None:
             "candidates: what else differs may be why. A grid search would hold all else equal."
         )
     if found.co_varying:
-        text.append(
-            f"With {found.field} moves {', '.join(found.co_varying)}: differences are of all of them."
-        )
+        text.append(f"With {found.field} moves {', '.join(found.co_varying)}: differences are of all of them.")
     counts = "; ".join(
         f"{within or 'all'}: {one} x {first}, {two} x {second}"
         for (first, second, within), (one, two) in found.candidates.items()
