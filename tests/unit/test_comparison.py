@@ -113,7 +113,8 @@ def test_the_report_tells_it(planted: str, tmp_path: Path) -> None:
     for rows in markdown_tables(markdown):
         assert len({cells(row) for row in rows}) == 1, rows[0]
     for words in ("stopped early, not tested", "Hesterberg 2015", "Does model matter", "n_fft 4096",
-                  "too few to estimate", found.predictions[0].candidate.runs[0].summary.run_id, "60 artists"):  # fmt: skip
+                  "too few to estimate", "60 artists",
+                  found.predictions[0].candidate.runs[0].summary.run_id):  # fmt: skip
         assert words in markdown
 
 

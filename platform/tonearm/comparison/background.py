@@ -27,8 +27,8 @@ METHODS = (
     "bootstraps over groups, expanded for few groups (Hesterberg 2015); those of scores are percentile bootstraps "
     "(Efron and Tibshirani 1993; Field and Welsh 2007).",
     "Training varies by seed, too (Bouthillier et al. 2021): where both sides have several seeds, the variance of "
-    "their means over seeds is added to that over groups; interval and p are Student's t with Satterthwaite's degrees of "
-    "freedom, and the p given is the larger of this one and the randomisation test's. On sides of many candidates of "
+    "their means over seeds is added to that over groups; interval and p are Student's t with Satterthwaite's degrees "
+    "of freedom, and the p given is the larger of this one and the randomisation test's. On sides of many candidates of "
     "one seed each that variance shows in the differences of partners or, without partners, in the candidates. Else p "
     "is of the tracks alone: it holds for the trained networks, and another seed may differ.",
     "Many comparisons find something by chance alone: Holm's adjusted p (Holm 1979) keeps the risk of any false "
@@ -91,7 +91,6 @@ def _importance_section(comparison: Comparison) -> Section:
 def _calibration_section(comparison: Comparison) -> Section | None:
     if not comparison.reliability:
         return None
-    task = comparison.predictions[0].task
     which = (
         f" Only cells of tracks and classes that were stated with at least {MIN_STATED_PROBABILITY:g} are counted: "
         "with all the classes that a track does not have, any model would seem calibrated."
