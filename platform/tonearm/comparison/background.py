@@ -28,9 +28,9 @@ METHODS = (
     "(Efron and Tibshirani 1993; Field and Welsh 2007).",
     "Training varies by seed, too (Bouthillier et al. 2021): where both sides have several seeds, the variance of "
     "their means over seeds is added to that over groups; interval and p are Student's t with Satterthwaite's degrees "
-    "of freedom, and the p given is the larger of this one and the randomisation test's. On sides of many candidates of "
-    "one seed each that variance shows in the differences of partners or, without partners, in the candidates. Else p "
-    "is of the tracks alone: it holds for the trained networks, and another seed may differ.",
+    "of freedom, and the p given is the larger of this one and the randomisation test's. On sides of many candidates "
+    "of one seed each that variance shows in the differences of partners or, without partners, in the candidates. "
+    "Else p is of the tracks alone: it holds for the trained networks, and another seed may differ.",
     "Many comparisons find something by chance alone: Holm's adjusted p (Holm 1979) keeps the risk of any false "
     "finding in a table at 5 %. McNemar's exact test (McNemar 1947) is given beside, as papers give it.",
     "No difference shown does not mean that there is none: the sentence says which one would have been found with a "
