@@ -1,6 +1,7 @@
 """What the thesis left open, as grids with three seeds each, small enough for a laptop.
 
-A grid compares like with like: whatever else varies is equal on both sides, and the seeds tell a difference from variance between seeds.
+A grid compares like with like: whatever else varies is equal on both sides, and three seeds show
+what varies by seed alone.
 Each function names the command that shows its result.
 """
 

@@ -86,8 +86,8 @@ class SearchSpace:
         return () if isinstance(self.base, TrialConfig) else self.base.stages[:-1]
 
     def data_stages(self) -> set[str]:
-        """The stages before whose vectors are inputs or targets of other stages, and what these need. They are trained once,
-        whatever the seeds: vectors belong to the data, which all trials of a sweep share."""
+        """The stages before whose vectors are inputs or targets of other stages, and what these need. They are trained
+        once, whatever the seeds: vectors belong to the data, which all trials of a sweep share."""
         if isinstance(self.base, TrialConfig):
             return set()
         by_name = {stage.name: stage for stage in self.base.stages}

@@ -111,7 +111,7 @@ def retry(
 def retry_best_effort(
     function: Callable[..., object], *args: Any, seconds: float = 20.0, say: Callable[[str], None] = logger.warning
 ) -> None:
-    """Call a function that asks the tracking server while another error is on its way: a failure here is only logged."""
+    """Call a function that asks the tracking server while another error is handled: a failure here is only logged."""
     try:
         retry(function, *args, seconds=seconds, say=say)
     except Exception as error:
