@@ -192,7 +192,7 @@ def test_another_kind_drops_the_source_s_figure_and_is_refused_where_the_stages_
     audio = RECIPES["recommendation_audio"]()
     joined = {"model.joined": "64,32", "mel_time.model.kind": "simple"}  # only the other stage has the field
     assert audio.replace(joined).stages[-1].config == audio.replace({"model.joined": "64,32"}).stages[-1].config
-    with pytest.raises(ConfigError, match=r"the stages have time \(time_mel\), freq \(freq_mel\): say which"):
+    with pytest.raises(ConfigError, match=r"the stages have time \(time_mel\), freq \(freq_mel\): name one"):
         RECIPES["time_freq_avg_mel"]().replace({"model.kind": "rnn"})
     with pytest.raises(ConfigError, match=r"name one of them, as in artist_table\.task\.kind"):
         RECIPES["lyrics"]().replace({"task.kind": "regression", "task.target": "year"})

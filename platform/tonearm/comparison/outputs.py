@@ -159,8 +159,8 @@ def _stands_for(pattern: str, outputs: Outputs) -> list[str]:
     ]
 
 
-def _check_known(wanted: Sequence[str], outputs: Outputs) -> None:
-    for name in wanted:
+def _check_known(names: Sequence[str], outputs: Outputs) -> None:
+    for name in names:
         if name not in outputs:
             raise unknown_name("output", name, outputs)
 
@@ -172,7 +172,7 @@ def compare_pairs(question: PairQuestion, outputs: Outputs, against: str = "") -
     its own members; and, if ``against`` names a model (``*`` as in the question), the average with that model.
     A track's figure over all places is its mean over them.
     """
-    asked: list[tuple[str, str, np.ndarray, np.ndarray]] = []
+    scored: list[tuple[str, str, np.ndarray, np.ndarray]] = []
     for what, measure in _measures(against):
         each: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         for place, (a, b, c, d) in question.places.items():
@@ -185,8 +185,8 @@ def compare_pairs(question: PairQuestion, outputs: Outputs, against: str = "") -
         if len(each) > 1:
             firsts, seconds = zip(*each.values(), strict=True)
             each[OVERALL] = (np.mean(firsts, axis=0), np.mean(seconds, axis=0))
-        asked += [(place, what, one, two) for place, (one, two) in each.items()]
-    return _tested(asked)
+        scored += [(place, what, one, two) for place, (one, two) in each.items()]
+    return _tested(scored)
 
 
 def _measures(against: str) -> list[tuple[str, str]]:
@@ -210,11 +210,11 @@ def _measured(measure: str, one: np.ndarray, two: np.ndarray, reference: np.ndar
     return mean
 
 
-def _tested(asked: Sequence[tuple[str, str, np.ndarray, np.ndarray]]) -> list[PairResult]:
+def _tested(scored: Sequence[tuple[str, str, np.ndarray, np.ndarray]]) -> list[PairResult]:
     """Place, measure and both pairs' figures of each track, tested: one family, since any of them may be pointed at."""
-    groups = [str(i) for i in range(len(asked[0][2]))]  # nothing is known of artists here
-    ps = [randomisation_test(one, two, groups) for _, _, one, two in asked]
+    groups = [str(i) for i in range(len(scored[0][2]))]  # nothing is known of artists here
+    ps = [randomisation_test(one, two, groups) for _, _, one, two in scored]
     return [
         PairResult(place, what, float(one.mean()), float(two.mean()), mean_difference(one, two, groups), p, adjusted)
-        for (place, what, one, two), p, adjusted in zip(asked, ps, holm(ps), strict=True)
+        for (place, what, one, two), p, adjusted in zip(scored, ps, holm(ps), strict=True)
     ]

@@ -91,8 +91,8 @@ class CatalogueIndex:
             )
         if not vector.any():
             return []
-        wanted = min(len(self.tracks), k + (exclude is not None))
-        ids, distances = self._graph.query(vector, k=wanted, query_ef=min(len(self.tracks), max(100, 4 * wanted)))
+        count = min(len(self.tracks), k + (exclude is not None))
+        ids, distances = self._graph.query(vector, k=count, query_ef=min(len(self.tracks), max(100, 4 * count)))
         found = [Neighbour(1.0 - float(d), self.tracks[int(i)]) for i, d in zip(ids, distances, strict=True)]
         return [n for n in found if n.track["track_id"] != exclude][:k]
 

@@ -58,8 +58,8 @@ def suggest(space: SearchSpace, search: Tpe | Gp, seen: Sequence[Observation], n
         distributions = {path: distribution(domain) for path, domain in space.over.items()}
         for observation in seen:
             study.add_trial(_frozen(space, observation, distributions))
-        asked = study.ask(distributions)
-    return {path: from_parameter(domain, asked.params[path]) for path, domain in space.over.items()}
+        suggested = study.ask(distributions)
+    return {path: from_parameter(domain, suggested.params[path]) for path, domain in space.over.items()}
 
 
 def _sampler(search: Tpe | Gp, seed: int) -> optuna.samplers.BaseSampler:
