@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TONEARM_HOME ?= .tonearm
 LABEL ?= folder
+# Tests go to two processes, a file at a time, in the order of tests/conftest.py.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo check test lint serve mlflow bench gpu install
 .DEFAULT_GOAL := demo
@@ -40,10 +42,10 @@ demo: install
 	@$(BIN)/python -m jobs.demo $(if $(AUDIO),--audio "$(AUDIO)" --label "$(LABEL)") $(ARGS)
 
 check: lint
-	$(BIN)/python -m pytest tests/unit tests/architecture tests/failures $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not integration" tests/unit tests/architecture tests/failures $(ARGS)
 
 test: install
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What holds for every test: one thread a process, and a home of its own."""
+"""What holds for every test: one thread a process, a home of its own; and how tests are dealt to two processes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,41 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
 import pytest  # noqa: E402
+
+from tests.shared_ray import running_ray  # noqa: E402
+
+#: What takes minutes, the longest first: processes that begin with it end at about the same time.
+LONG = ("integration/test_faults.py", "integration/test_sweep_job.py", "integration/test_recipes.py",
+        "integration/test_extraction.py", "integration", "serve", "gpu")  # fmt: skip
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests in the order in which processes take them, a file at a time."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.relative_to(here).as_posix() if item.path.is_relative_to(here) else ""
+        return next((i for i, name in enumerate(LONG) if path.startswith(name)), len(LONG))
+
+    items.sort(key=rank)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadfile``: the files of ``tests/serve`` go to one process, since they share a server."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/serve" if nodeid.startswith("tests/serve/") else str(super()._split_scope(nodeid))
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +79,9 @@ def database(one_home: Path, tonearm_home: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("TONEARM_HOME", str(one_home))
     monkeypatch.setenv("GIT_PYTHON_REFRESH", "quiet")
     monkeypatch.chdir(one_home)
+
+
+@pytest.fixture(scope="session")
+def shared_ray() -> Iterator[str]:
+    """The address of a private Ray that the tests of this process share; each module leaves it at its end."""
+    yield from running_ray()

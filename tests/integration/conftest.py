@@ -1,4 +1,4 @@
-"""Jobs as a user runs them: processes of their own, a private home and a private Ray folder."""
+"""Jobs as a user runs them, with a home of their own: as processes, or called in this one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import typer
 from typer.testing import CliRunner
 
 from tests.builders import CLASSES, encode, sounds_like
-from tonearm.workflows.ray_session import stop_ray
+from tests.shared_ray import driver_environment, leave_ray
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 12.0  # a little more than one window of the demo's search space
@@ -26,11 +26,20 @@ SECONDS = 12.0  # a little more than one window of the demo's search space
 
 @dataclass(frozen=True)
 class Workplace:
-    """A home, a folder of recordings with some that are none, and the environment of the jobs."""
+    """A home, and a folder of recordings with some that are none.
+
+    Attributes
+    ----------
+    environment
+        Of jobs that are processes: each starts a private Ray.
+    shared
+        Of jobs in this process: they join the Ray that all tests share.
+    """
 
     home: Path
     music: Path
     environment: dict[str, str]
+    shared: dict[str, str]
 
     def job(self, module: str, *arguments: str, check: bool = True, timeout: float = 540) -> str:
         """Run ``python -m module arguments``; its output."""
@@ -46,10 +55,9 @@ class Workplace:
         app.command()(main)
         job = sys.modules[main.__module__]
         with pytest.MonkeyPatch.context() as patch:
-            for name in ("TONEARM_HOME", "TONEARM_CACHE", "RAY_TMPDIR"):
-                patch.setenv(name, self.environment[name])
-            for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
-                patch.delenv(name, raising=False)
+            for name, value in self.shared.items():
+                patch.setenv(name, value)
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
             for name in ("limit_threads", "keep_large_memory"):  # what would stay for other tests
                 patch.setattr(job, name, lambda *a: None, raising=False)
             result = CliRunner().invoke(app, arguments)
@@ -57,7 +65,7 @@ class Workplace:
         return result.exit_code, result.output
 
     def call(self, module: str, *arguments: str, check: bool = True) -> str:
-        """What :meth:`job` does, in this process; its output. It leaves Ray running: use :func:`shared_ray`."""
+        """What :meth:`job` does, in this process; its output."""
         code, output = self.here(importlib.import_module(module).main, *arguments)
         if check and code != 0:
             pytest.fail(f"{module} {' '.join(arguments)} exited with {code}:\n{output[-5000:]}")
@@ -92,7 +100,8 @@ def write_music(folder: Path, per_class: int = 10) -> None:
     (folder / "flute" / "truncated.flac").write_bytes(whole[: len(whole) // 10])
 
 
-def workplace(root: Path) -> Iterator[Workplace]:
+def workplace(root: Path, address: str) -> Iterator[Workplace]:
+    """A workplace below a folder, whose jobs in this process join the Ray at an address."""
     ray_folder = tempfile.mkdtemp(prefix="tn", dir="/tmp")  # short: Ray's sockets lie there
     environment = {
         **os.environ,
@@ -106,22 +115,16 @@ def workplace(root: Path) -> Iterator[Workplace]:
     for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
         environment.pop(name, None)
     write_music(root / "music")
-    yield Workplace(root / "home", root / "music", environment)
-    stop_ray()  # of what was called in this process
+    shared = driver_environment(address, root / "home", root / "cache")
+    yield Workplace(root / "home", root / "music", environment, shared)
+    leave_ray()
     shutil.rmtree(ray_folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+def place(tmp_path_factory: pytest.TempPathFactory, shared_ray: str) -> Iterator[Workplace]:
     """A workplace that the tests of a module share, in their order."""
-    yield from workplace(tmp_path_factory.mktemp("place"))
-
-
-@pytest.fixture(scope="module")
-def shared_ray(place: Workplace) -> Iterator[None]:
-    """One private Ray for all that the tests of a module call; it ends with them."""
-    yield
-    stop_ray()
+    yield from workplace(tmp_path_factory.mktemp("place"), shared_ray)
 
 
 def kill_group(process: subprocess.Popen[str]) -> None:

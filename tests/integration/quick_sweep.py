@@ -14,7 +14,6 @@ from tests.integration.conftest import Workplace
 from tests.servers import wait_until
 from tonearm.tracking import query
 from tonearm.training.trial import TrialFolder
-from tonearm.workflows.ray_session import stop_ray
 
 SPACE = "tests.integration.spaces:quick"
 TRIALS, EPOCHS = 4, 6
@@ -112,4 +111,3 @@ def extract(place: Workplace) -> None:
     """Prepare the recordings for it."""
     place.call("jobs.extract", "--dataset", "folder", "--audio", str(place.music), "--features",
               "mel(n_mels=32,n_fft=1024,hop=512,frames=None)", "--seconds", "10")  # fmt: skip
-    stop_ray()  # drivers of their own need the cores

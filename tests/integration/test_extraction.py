@@ -45,9 +45,9 @@ def parts(home: Path) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+def place(tmp_path_factory: pytest.TempPathFactory, shared_ray: str) -> Iterator[Workplace]:
     """Thirty recordings and the broken files."""
-    yield from workplace(tmp_path_factory.mktemp("place"))
+    yield from workplace(tmp_path_factory.mktemp("place"), shared_ray)
 
 
 @pytest.fixture(scope="module")

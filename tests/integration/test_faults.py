@@ -27,8 +27,13 @@ from tests.integration.quick_sweep import (
     trials,
     wait,
 )
+from tests.integration.spaces import quick
 from tests.servers import TrackingServer, missing, running_server
+from tonearm.datasets.manifest import load_manifest
 from tonearm.tracking import query
+from tonearm.workflows.sweep import resize
+from tonearm.workflows.sweep_plan import sweep_signature
+from tonearm.workflows.sweep_result import sweep_folder
 
 pytestmark = pytest.mark.integration
 
@@ -41,7 +46,7 @@ def tracking(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(place: Workplace) -> Figures:
     extract(place)
-    place.job(*sweep(0))
+    place.call(*sweep(0))
     found = figures(place, 0)
     assert len(found) == TRIALS and all(len(history) == EPOCHS for history, _, _ in found.values())
     return found
@@ -50,7 +55,7 @@ def undisturbed(place: Workplace) -> Figures:
 def test_sweep_that_nobody_disturbs(place: Workplace, undisturbed: Figures) -> None:
     require_complete(place, 0, undisturbed)
     before = ended(place, 0)
-    again = place.job(*sweep(0), "--resume")
+    again = place.call(*sweep(0, "--resume"))
     assert "best on validation" in again
     assert ended(place, 0) == before, "a finished trial was trained again"
 
@@ -76,7 +81,7 @@ def test_killed_driver(place: Workplace, undisturbed: Figures) -> None:
     (parent,) = [r for r in query.find_runs(run_name(place, 2)) if r.parent is None]
     assert parent.status == "RUNNING"
 
-    place.job(*sweep(2), "--resume")
+    place.job(*sweep(2, "--resume"))
 
     require_complete(place, 2, undisturbed)
     after = ended(place, 2)
@@ -87,15 +92,15 @@ def test_killed_driver(place: Workplace, undisturbed: Figures) -> None:
 
 def test_killed_driver_of_a_sweep_that_stops_trials_early(place: Workplace, undisturbed: Figures) -> None:
     """One trial at a time: then who is stopped does not hang on who comes first."""
-    command = ("jobs.sweep", "tests.integration.spaces:halving", "--dataset", "music", "--cpus", "2")
-    place.job(*command, "--seed", "10")
+    command = ("tests.integration.spaces:halving", "--dataset", "music", "--cpus", "2")
+    place.call("jobs.sweep", *command, "--seed", "10")
     expected = figures(place, 10)
     assert 0 < sum(len(history) < EPOCHS for history, _, _ in expected.values()) < len(expected)
-    driver = place.start(*command, "--seed", "11")
+    driver = place.start("jobs.sweep", *command, "--seed", "11")
     wait(driver, lambda: len(ended(place, 11)) >= 2 and len(ended(place, 11)) < len(expected), "two trials had ended")
     kill_group(driver)
     finished = ended(place, 11)
-    place.job(*command, "--seed", "11", "--resume")
+    place.call("jobs.sweep", *command, "--seed", "11", "--resume")
     assert figures(place, 11) == expected
     assert {name: ended(place, 11)[name] for name in finished} == finished, "a finished trial was trained again"
 
@@ -103,7 +108,7 @@ def test_killed_driver_of_a_sweep_that_stops_trials_early(place: Workplace, undi
 def test_second_driver_is_refused(place: Workplace, undisturbed: Figures) -> None:
     driver = place.start(*sweep(6, "--epochs", "2000"))  # so long that it still runs when the second one comes
     wait(driver, lambda: midway(place, 6), "a trial was midway")
-    refused = place.job(*sweep(6, "--epochs", "2000", "--resume"), check=False)
+    refused = place.call(*sweep(6, "--epochs", "2000", "--resume"), check=False)
     assert "the sweep is being run since" in refused and f"by process {driver.pid} on" in refused
     (parent,) = [r for r in query.find_runs(run_name(place, 6)) if r.parent is None]
     assert parent.status == "RUNNING", "the second one has ended the first one's run"
@@ -111,7 +116,7 @@ def test_second_driver_is_refused(place: Workplace, undisturbed: Figures) -> Non
 
 
 def test_nothing_to_resume_is_an_error(place: Workplace, undisturbed: Figures) -> None:
-    output = place.job(*sweep(99), "--resume", check=False)
+    output = place.call(*sweep(99, "--resume"), check=False)
     assert "there is nothing to resume" in output and "leave --resume out to begin it" in output
 
 
@@ -143,18 +148,16 @@ def test_killed_tracking_server(place: Workplace, undisturbed: Figures, server: 
 def test_trial_without_disk_space_fails_alone(place: Workplace, undisturbed: Figures) -> None:
     """Its folder is a file system of 40 kB; with more space the same command completes it."""
     victim = sorted(undisturbed)[1]
-    driver = place.start(*sweep(4))  # to learn the folder's name
-    wait(driver, lambda: folder_of(place, 4) is not None, "the sweep had a folder")
-    kill_group(driver)
-    folder = folder_of(place, 4)
-    assert folder is not None
+    manifest = load_manifest(str(place.home / "data" / "music" / "manifest.parquet"))
+    folder = Path(sweep_folder(sweep_signature(resize(quick(), seed=4), {"": manifest}, [])))
     full = folder / victim
-    full.mkdir(exist_ok=True)
+    full.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(full)]
     if subprocess.run(mount, capture_output=True).returncode:
         missing("root's right to mount a small file system")
     try:
-        output = place.job(*sweep(4))
+        output = place.call(*sweep(4))
+        assert folder_of(place, 4) == folder
         assert "No space left on device" in output and "1 of 4 trials failed" in output
         (parent,) = [r for r in query.find_runs(run_name(place, 4)) if r.parent is None]
         by_name = {r.name: r for r in query.child_runs(parent.run_id)}
@@ -162,14 +165,14 @@ def test_trial_without_disk_space_fails_alone(place: Workplace, undisturbed: Fig
         assert [r.status for n, r in by_name.items() if n != victim] == ["FINISHED"] * (TRIALS - 1)
     finally:
         subprocess.run(["umount", str(full)], check=True)
-    place.job(*sweep(4), "--resume")
+    place.call(*sweep(4, "--resume"))
     require_complete(place, 4, undisturbed)
     run = next(r for r in query.child_runs(parent.run_id) if r.name == victim)
     assert not run.tags.get("tonearm.error")
 
 
 def test_trial_without_memory_fails_alone(place: Workplace, undisturbed: Figures) -> None:
-    output = place.job("jobs.sweep", "tests.integration.spaces:too_large", "--dataset", "music")
+    output = place.call("jobs.sweep", "tests.integration.spaces:too_large", "--dataset", "music")
     assert "can't allocate memory" in output and "1 of 3 trials failed" in output
     (parent,) = query.find_runs("too_large-")
     statuses = [r.status for r in query.child_runs(parent.run_id)]
@@ -184,5 +187,5 @@ def test_ctrl_c_leaves_no_run_running(place: Workplace, undisturbed: Figures) ->
     assert driver.returncode == 130 and "the same command goes on" in output
     (parent,) = [r for r in query.find_runs(run_name(place, 5)) if r.parent is None]
     assert [r.name for r in (parent, *query.child_runs(parent.run_id)) if r.status == "RUNNING"] == []
-    place.job(*sweep(5), "--resume")
+    place.call(*sweep(5, "--resume"))
     require_complete(place, 5, undisturbed)

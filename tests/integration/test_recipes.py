@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 
 from search_spaces.recipes import RECIPES
+from tests.shared_ray import driver_environment, leave_ray
 from tests.tiny_data import LAYOUTS, Recording, make_recordings, write_factors
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
@@ -30,7 +29,6 @@ from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, StageConfig
 from tonearm.training.stages import FinishedStage
 from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare_catalogue
-from tonearm.workflows.ray_session import stop_ray
 from tonearm.workflows.training_data import TrainingRequest, adapt_recipe
 from tonearm.workflows.training_report import report_training
 from tonearm.workflows.training_runs import FoldRun, Outcome, run_request
@@ -109,16 +107,14 @@ class Shop:
     """A home that all recipes share: each representation is extracted once, each trial trained once."""
 
     root: Path
-    ray_folder: str
+    ray: str
     recordings: Sequence[Recording]
     roots: dict[str, Path] = field(default_factory=dict)
 
     def enter(self, patch: pytest.MonkeyPatch) -> None:
-        patch.setenv("TONEARM_HOME", str(self.root / "home"))
-        patch.setenv("TONEARM_CACHE", str(self.root / "cache"))
-        patch.setenv("RAY_TMPDIR", self.ray_folder)
-        for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI"):
-            patch.delenv(name, raising=False)
+        for name, value in driver_environment(self.ray, self.root / "home", self.root / "cache").items():
+            patch.setenv(name, value)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
     def data(self, kind: str) -> str:
         """The folder of a data set, written when it is first asked for."""
@@ -137,18 +133,13 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    root = tmp_path_factory.mktemp("recipes")
-    ray_folder = tempfile.mkdtemp(prefix="tn", dir="/tmp")  # short: Ray's sockets lie there
-    made = Shop(root, ray_folder, make_recordings())
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            made.enter(patch)
-            extract_all(made)
-        yield made
-    finally:
-        stop_ray()
-        shutil.rmtree(ray_folder, ignore_errors=True)
+def shop(tmp_path_factory: pytest.TempPathFactory, shared_ray: str) -> Iterator[Shop]:
+    made = Shop(tmp_path_factory.mktemp("recipes"), shared_ray, make_recordings())
+    with pytest.MonkeyPatch.context() as patch:
+        made.enter(patch)
+        extract_all(made)
+    yield made
+    leave_ray()
 
 
 def extract_all(made: Shop) -> None:

@@ -23,7 +23,7 @@ def tracking(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def prepared(place: Workplace, shared_ray: None) -> Workplace:
+def prepared(place: Workplace) -> Workplace:
     extract(place)
     return place
 

@@ -34,11 +34,11 @@ NUMBERS = ("--recipe", "spec2d", "--set", "clip.seconds=10", "--set", "window.fr
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+def place(tmp_path_factory: pytest.TempPathFactory, shared_ray: str) -> Iterator[Workplace]:
     """Thirty recordings without artists, three broken files, and another folder with artists and numbers."""
     root = tmp_path_factory.mktemp("place")
     write_audio(root / "songs", make_recordings())
-    yield from workplace(root)
+    yield from workplace(root, shared_ray)
 
 
 def train(place: Workplace, *arguments: str) -> str:

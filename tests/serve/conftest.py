@@ -46,9 +46,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_model(tmp_path_factory.mktemp("model"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(model: str) -> Iterator[str]:
-    """The URL of the server, on a private Ray of this session."""
+    """The URL of the server, on a private Ray of these tests."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     import ray
 
@@ -67,7 +67,7 @@ def server(model: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def broken(server: str, model: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The URL of a second application, whose catalogue is of another model: it loads, and fails at every request."""
     from ray import serve
