@@ -25,7 +25,7 @@ help:
 	@echo 'make demo AUDIO=~/Music LABEL=genre     the same with your recordings; LABEL=folder, artist, album or genre'
 	@echo 'make serve                              serve the last champion over HTTP'
 	@echo 'make mlflow                             the experiments in a browser'
-	@echo 'make check                              lint, and the tests that are quick'
+	@echo 'make check                              lint, and the tests that start no process'
 	@echo 'make test                               all tests'
 	@echo 'make lint                               style, types, layers'
 	@echo 'make bench NAME=training                a benchmark; make bench lists them'

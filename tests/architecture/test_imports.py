@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.architecture.files import CODE, ROOT, RUN_BY_MLFLOW, modules
 
 TORCH_SIDE = tuple(
@@ -48,6 +50,7 @@ def import_in_fresh_process(names: list[str], heavy: tuple[str, ...], folder: Pa
     return seen
 
 
+@pytest.mark.integration
 def test_importing_everything_writes_nothing_and_connects_nowhere(tmp_path: Path) -> None:
     names = [n for n in modules(*CODE) if n != RUN_BY_MLFLOW]
     assert len(names) > 60
@@ -56,6 +59,7 @@ def test_importing_everything_writes_nothing_and_connects_nowhere(tmp_path: Path
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == []
 
 
+@pytest.mark.integration
 def test_torch_side_imports_without_ray_mlflow_and_the_rest(tmp_path: Path) -> None:
     seen = import_in_fresh_process(modules(*TORCH_SIDE), HEAVY, tmp_path)
     assert seen["loaded"] == {}

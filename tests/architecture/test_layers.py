@@ -43,6 +43,7 @@ def uses(source: str, library: str) -> bool:
     return any(name == library or name.startswith(f"{library}.") for name in imported_names(source))
 
 
+@pytest.mark.integration
 def test_import_contracts_hold() -> None:
     script = Path(sys.executable).with_name("lint-imports")
     env = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}"}

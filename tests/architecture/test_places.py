@@ -28,6 +28,7 @@ def test_platform_has_no_init_file() -> None:
     assert not (ROOT / "platform" / "__init__.py").exists()  # it would shadow the standard library's platform
 
 
+@pytest.mark.integration
 def test_standard_platform_module_is_found_from_the_root() -> None:
     code = "import platform; print(platform.python_version())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,28 +9,26 @@ import pytest
 
 import tonearm
 from tests.integration.spaces import BASE, quick
+from tests.shared_ray import driver_environment, leave_ray
 from tests.tiny_data import make_recordings, write_audio
 from tests.unit.test_comparison_document import Page
 from tonearm.core.errors import BundleError, ConfigError
-from tonearm.workflows.ray_session import stop_ray
 from tonearm.workflows.sweep_result import Sweep
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home, and a private Ray."""
+def home(tmp_path_factory: pytest.TempPathFactory, shared_ray: str) -> Iterator[Path]:
+    """A home, on the shared Ray."""
     root = tmp_path_factory.mktemp("notebook")
-    ray_folder = tempfile.mkdtemp(prefix="tn", dir="/tmp")  # short: Ray's sockets lie there
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RAY_TMPDIR", ray_folder)
-        patch.setenv("TONEARM_HOME", str(root / "home"))
+        for name, value in driver_environment(shared_ray, root / "home", root / "cache").items():
+            patch.setenv(name, value)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         write_audio(root / "music", make_recordings())
         yield root
-        stop_ray()
-    shutil.rmtree(ray_folder, ignore_errors=True)
+    leave_ray()
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ print([m for m in ("torch", "ray", "mlflow", "numpy", "pandas", "typer") if m in
 """
 
 
+@pytest.mark.integration
 def test_importing_it_loads_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

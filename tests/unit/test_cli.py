@@ -42,6 +42,7 @@ def test_every_job_is_a_command() -> None:
     assert {module for module, _ in COMMANDS.values()} == jobs
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_and_a_wrong_argument_import_nothing_heavy(command: str, tmp_path: Path) -> None:
     calls = [[command, "--help"], [command, "--no-such-option"]]
@@ -53,6 +54,7 @@ def test_help_and_a_wrong_argument_import_nothing_heavy(command: str, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.integration
 def test_list_of_commands_imports_no_job(tmp_path: Path) -> None:
     jobs = [f"jobs.{module}" for module, _ in COMMANDS.values()]
     calls = [["--help"], [], ["swep"], ["--version"]]
@@ -64,6 +66,7 @@ def test_list_of_commands_imports_no_job(tmp_path: Path) -> None:
     assert "tonearm 0.1.0" in done.stdout
 
 
+@pytest.mark.integration
 def test_submit_refuses_before_ray_is_imported(tmp_path: Path) -> None:
     calls = [["submit", "--home", "/shared", "swep"], ["submit", "--home", "relative", "sweep"]]
     done = call("-c", CALL, json.dumps(calls), json.dumps(HEAVY), folder=tmp_path)
@@ -80,11 +83,13 @@ def test_installed_packages_are_sent_without_what_lies_beside_them(tmp_path: Pat
     assert runtime_env(ROOT, "/shared")["working_dir"] == str(ROOT)
 
 
+@pytest.mark.integration
 def test_module_of_a_job_still_runs_alone_and_says_its_own_name(tmp_path: Path) -> None:
     done = call("-m", "jobs.ls", "--no-such-option", folder=tmp_path)
     assert done.returncode == 2 and "Usage: python -m jobs.ls" in done.stderr
 
 
+@pytest.mark.integration
 def test_a_space_of_the_current_folder_is_found(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("print('imported')\n")
     lines = ("import sys, jobs.cli", "sys.argv[1:] = ['--version']", "try: jobs.cli.main()", "finally: import mine")
@@ -114,6 +119,7 @@ def test_label_of_no_recordings_is_refused_before_the_demo_starts(
     assert not tonearm_home.exists()
 
 
+@pytest.mark.integration
 def test_what_is_not_there_is_named_before_anything_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "song.mp3").write_bytes(b"x")
     calls = [["recommend", "--dataset", "nowhere"], ["predict", "song.mp3", "--model", "nothing"]]

@@ -63,6 +63,7 @@ def test_digests_are_what_they_always_were() -> None:
     assert derive_seed("batches", 0, 1) == GOLDEN_SEED
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("hash_seed", ["0", "4242"])
 def test_digests_are_the_same_in_every_process(hash_seed: str) -> None:
     code = (

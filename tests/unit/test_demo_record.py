@@ -103,6 +103,7 @@ def test_what_cannot_be_watched_is_never_finished(champion: str, tmp_path: Path)
     assert finished_demo(DemoRequest(space="mine.spaces:own")) is None
 
 
+@pytest.mark.integration
 def test_looking_loads_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys; from tonearm.workflows.demo_record import DemoRequest, finished_demo\n"

@@ -42,6 +42,7 @@ print([m for m in ("torch", "ray", "mlflow", "scipy.signal", "scipy.stats", "pan
 """
 
 
+@pytest.mark.integration
 def test_help_and_a_wrong_argument_wait_for_no_library() -> None:
     done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
     jobs, data_sets_and_features = done.stdout.splitlines()

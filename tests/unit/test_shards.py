@@ -181,6 +181,7 @@ def test_writer_that_is_killed_while_it_publishes_loses_its_part_only(
     assert_stored(FeatureStore(uri), "new", [values(MEL, 6, 1)])
 
 
+@pytest.mark.integration
 def test_process_that_is_killed_leaves_a_file_that_is_cleared_when_it_is_old(uri: str) -> None:
     write_part(uri, ["old"], [values(MEL, 5, 0)])
     complete = files(uri)

@@ -271,6 +271,7 @@ def write_repeated(path: Path, block: FloatArray, times: int, rate: int, subtype
     return path
 
 
+@pytest.mark.integration
 def test_decoding_holds_blocks_and_not_the_file(tmp_path: Path) -> None:
     path = write_repeated(tmp_path / "surround.flac", noise(1.0, 8, 192_000), 30, 192_000, "PCM_16")
     code = "seconds.append(decoder.decode(path, 22050, 1).duration)"
@@ -280,6 +281,7 @@ def test_decoding_holds_blocks_and_not_the_file(tmp_path: Path) -> None:
     assert in_one > 150  # that the measure sees it
 
 
+@pytest.mark.integration
 def test_hours_are_read_clip_by_clip(tmp_path: Path) -> None:
     path = write_repeated(tmp_path / "hours.wav", noise(60.0, 1, 8000), 180, 8000, "PCM_U8")
     for position, count in (("middle", 1), ("all", 360)):
@@ -287,6 +289,7 @@ def test_hours_are_read_clip_by_clip(tmp_path: Path) -> None:
         assert grown < MEGABYTES and seconds == ["30.0"] * count
 
 
+@pytest.mark.integration
 def test_hours_of_silence_in_a_small_file_are_silent(tmp_path: Path) -> None:
     nothing = np.zeros((600_000, 8), np.float32)
     path = write_repeated(tmp_path / "bomb.flac", nothing, 18, 1000, "PCM_16")  # three hours
