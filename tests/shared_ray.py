@@ -55,12 +55,17 @@ def running_ray() -> Iterator[str]:
         _wait(head, folder / "log")
         yield f"127.0.0.1:{port}"
     finally:
-        started = psutil.Process(head.pid).children(recursive=True)  # nobody waits for their work: end them at once
-        for process in (head, *started):
-            with suppress(psutil.Error):
-                process.kill()
-        head.wait(timeout=40)
+        end_ray(head)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_ray(head: subprocess.Popen[str]) -> None:
+    """End what ``ray start --block`` has started, at once: nobody waits for its work."""
+    started = psutil.Process(head.pid).children(recursive=True) if head.poll() is None else []
+    for process in (head, *started):
+        with suppress(psutil.Error):
+            process.kill()
+    head.wait(timeout=40)
 
 
 def _wait(head: subprocess.Popen[str], log: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.integration.conftest import Workplace
 from tests.servers import PATIENCE
+from tests.shared_ray import end_ray
 from tonearm.core.errors import ConfigError
 from tonearm.tracking import query
 
@@ -64,7 +65,7 @@ def cluster(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "--disable-usage-stats",
     ]  # fmt: skip
     with log.open("w") as output:
-        head = subprocess.Popen(command, env=place.environment, stdout=output, stderr=subprocess.STDOUT,
+        head = subprocess.Popen(command, env=place.environment, stdout=output, stderr=subprocess.STDOUT, text=True,
                                 start_new_session=True)  # fmt: skip
     url = f"http://127.0.0.1:{dashboard}"
     try:
@@ -78,11 +79,7 @@ def cluster(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Itera
                 time.sleep(0.5)
         yield url
     finally:
-        head.terminate()  # with --block it ends all that it started
-        try:
-            head.wait(timeout=40)
-        except subprocess.TimeoutExpired:
-            os.killpg(head.pid, 9)
+        end_ray(head)
 
 
 def test_extraction_and_sweep_of_ones_own_network(
