@@ -9,8 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tonearm.core.errors import ConfigError, TonearmError
+from tonearm.core.plugins import has_own_code
+from tonearm.core.registry import not_registered
+from tonearm.workflows.prepared_names import not_prepared, prepared_name
 
-DATASETS = "[artists|cifar100|fma|folder|playlists|scores|spotify]"
+KINDS = ("artists", "cifar100", "fma", "folder", "playlists", "scores", "spotify")
+DATASETS = f"[{'|'.join(KINDS)}]"
 FEATURES = (
     "stft, stft_halved, mel, cqt, chroma, mfcc, contrast, waveform, waveform_mid_side, mel_mid_side, mel_playlist, "
     "mel_temporal"
@@ -63,3 +67,29 @@ def require_folder(option: str, path: str) -> None:
     """
     if path and "://" not in path and not Path(path).expanduser().is_dir():
         raise ConfigError(f"{option} {path} is no folder: give the one that holds the data set's files")
+
+
+def require_kind(kind: str) -> None:
+    """Check the kind of a data set, as far as that is known without the code of one's own that may add some.
+
+    Raises
+    ------
+    UnknownNameError
+        If it is unknown.
+    """
+    if kind not in KINDS and not has_own_code():
+        raise not_registered("data set", kind, KINDS)
+
+
+def require_dataset(dataset: str, data: str) -> None:
+    """Check the data set of a job that takes a prepared one, or with ``--data`` the kind of one that it prepares.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    if data and dataset:
+        require_kind(dataset)
+    elif dataset and dataset not in KINDS and not prepared_name(dataset) and not has_own_code():
+        raise not_prepared(dataset, KINDS)

@@ -1,12 +1,12 @@
 """Which is better, by how much, how surely: a table, paired tests on the same tracks, plots, and one page with them.
 
-    python -m jobs.compare demo-3f2a                          # the best six trials of a sweep
-    python -m jobs.compare 00-1a2b 07-9c8d                    # two trials, by their names or run ids in MLflow
-    python -m jobs.compare whitell-5e6f ours-7a8b             # two trainings: seeds are averaged, folds put together
-    python -m jobs.compare demo-3f2a --by model --within feature.n_fft     # is time better than simple? at each n_fft?
-    python -m jobs.compare demo-3f2a --split validation       # the trials that were stopped early as well
-    python -m jobs.compare --outputs predictions.npz          # stored outputs: who answers like whom
-    python -m jobs.compare --outputs predictions.npz --pair "Time.*,Freq.*;Time.*,Simple.*" --against "TimeFreq.*"
+    tonearm compare demo-3f2a                          # the best six trials of a sweep
+    tonearm compare 00-1a2b 07-9c8d                    # two trials, by their names or run ids in MLflow
+    tonearm compare whitell-5e6f ours-7a8b             # two trainings: seeds are averaged, folds put together
+    tonearm compare demo-3f2a --by model --within feature.n_fft     # is time better than simple? at each n_fft?
+    tonearm compare demo-3f2a --split validation       # the trials that were stopped early as well
+    tonearm compare --outputs predictions.npz          # stored outputs: who answers like whom
+    tonearm compare --outputs predictions.npz --pair "Time.*,Freq.*;Time.*,Simple.*" --against "TimeFreq.*"
 
 The page and the same as Markdown lie in the reports of the data set, and in MLflow with the sweep.
 """
@@ -19,6 +19,8 @@ import typer
 
 from jobs.common import cli_errors
 from tonearm.core.errors import ConfigError
+from tonearm.core.text import command
+from tonearm.tracking.known_runs import require_run
 
 SPLITS = ("test", "validation")
 
@@ -44,24 +46,26 @@ def main(
 
     Examples:
 
-        python -m jobs.compare SWEEP
+        tonearm compare SWEEP
         (the six best of a sweep; --top 10 for more)
 
-        python -m jobs.compare RUN OTHER_RUN
+        tonearm compare RUN OTHER_RUN
         (any two trials, sweeps or trainings)
 
-        python -m jobs.compare SWEEP --by model --within feature.n_fft
+        tonearm compare SWEEP --by model --within feature.n_fft
         (is one model better than another, all else equal? and at each window length?)
 
-        python -m jobs.compare SWEEP --split validation
+        tonearm compare SWEEP --split validation
         (trials that were stopped early take part, too)
 
-        python -m jobs.compare --outputs FILE.npz --pair "Time.*,Freq.*;Time.*,Simple.*"
+        tonearm compare --outputs FILE.npz --pair "Time.*,Freq.*;Time.*,Simple.*"
         (stored outputs, without labels: do Time and Freq differ more than Time and Simple, for whatever * stands?)
     """
     with cli_errors():
         if bool(runs) == bool(outputs):
-            raise ConfigError("name runs or sweeps, as in jobs.compare RUN OTHER_RUN, or give --outputs FILE.npz")
+            raise ConfigError(
+                f"name runs or sweeps, as in {command('compare', 'RUN', 'OTHER_RUN')}, or give --outputs FILE.npz"
+            )
         if (pair or against) and not outputs:
             raise ConfigError("--pair and --against are for stored outputs: add --outputs FILE.npz")
         if against and not pair:
@@ -72,6 +76,8 @@ def main(
             raise ConfigError(f"--split is {split!r}: give {' or '.join(SPLITS)}")
         if top < 2:
             raise ConfigError(f"--top is {top}: compare at least 2")
+        for run in runs or []:
+            require_run(run)
         from tonearm.core.threads import limit_threads
 
         limit_threads()

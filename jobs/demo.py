@@ -1,7 +1,7 @@
 """The whole way with one command: recordings, features, sweep, ensemble, recommender, an answer from the server.
 
-python -m jobs.demo
-python -m jobs.demo --audio ~/Music --label genre
+tonearm demo
+tonearm demo --audio ~/Music --label genre
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """From recordings to a data set that can be trained on: catalogue, features, rejects, splits.
 
-python -m jobs.extract --dataset scores --space demo
-python -m jobs.extract --dataset folder --audio ~/Music --label genre --features mel,cqt,chroma
-python -m jobs.extract --dataset folder --audio ~/Music --features 'mel(n_mels=128),waveform' --out s3://bucket/music
-python -m jobs.extract --dataset folder --audio ~/Music --features mel --position all --tail pad     # whole tracks
+tonearm extract --dataset scores --space demo
+tonearm extract --dataset folder --audio ~/Music --label genre --features mel,cqt,chroma
+tonearm extract --dataset folder --audio ~/Music --features 'mel(n_mels=128),waveform' --out s3://bucket/music
+tonearm extract --dataset folder --audio ~/Music --features mel --position all --tail pad     # whole tracks
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from jobs.common import DATASETS, DEVICES, FEATURES, cli_errors
+from jobs.common import DATASETS, DEVICES, FEATURES, cli_errors, require_folder, require_kind
+from jobs.known_names import find_space
 from tonearm.core.errors import ConfigError
-from tonearm.core.text import parse_fields
+from tonearm.core.text import command, parse_fields
 from tonearm.workflows.defaults import MAX_REJECTED
 
 if TYPE_CHECKING:
@@ -41,12 +42,10 @@ def _request(
         names = [*clip, *(["min_seconds"] if min_seconds is not None else [])]
         options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
         raise ConfigError(f"{options}: a search space says this itself; give them with --features")
-    from search_spaces import find_space
-
     chosen = find_space(space or "demo")
     chosen.check()
     if len(chosen.extractions()) > 1:
-        raise ConfigError(f"--space {space} varies the clip: python -m jobs.sweep {space} --data FOLDER extracts all")
+        raise ConfigError(f"--space {space} varies the clip: {command('sweep', space)} --data FOLDER extracts all")
     return chosen.representations(), chosen.trial.clip, chosen.trial.min_seconds
 
 
@@ -77,11 +76,13 @@ def main(
     with cli_errors():
         if out:
             os.environ["TONEARM_HOME"] = out  # one home for features, manifest and report
+        require_kind(dataset)
+        require_folder("--audio", audio)
         from tonearm.workflows.prepare import choose_dataset, prepare
 
         data = choose_dataset(dataset, audio, {**({"label": label} if label else {}), **parse_fields(option or [])})
         if not data.has_audio:
-            raise ConfigError(f"data set {dataset} has no audio to extract features of: python -m jobs.train uses it")
+            raise ConfigError(f"data set {dataset} has no audio to extract features of: {command('train')} uses it")
         given = {"seconds": seconds, "position": position, "hop": hop, "tail": tail}
         wanted, clip, least = _request(features, space, {k: v for k, v in given.items() if v is not None}, min_seconds)
         print(prepare(data, features=wanted, clip=clip, min_seconds=least, name=name, seed=seed, device=device,

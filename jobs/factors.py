@@ -1,7 +1,7 @@
 """Collaborative factors of artists from play counts: what a network then learns to predict from audio.
 
-python -m jobs.factors --plays ~/hetrec2011-lastfm-2k --out factors.parquet
-python -m jobs.train --recipe temporal_pooling --data ~/Music --facts factors.parquet
+tonearm factors --plays ~/hetrec2011-lastfm-2k --out factors.parquet
+tonearm train --recipe temporal_pooling --data ~/Music --facts factors.parquet
 """
 
 from __future__ import annotations

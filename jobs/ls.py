@@ -1,7 +1,7 @@
 """What the home holds: data sets, sweeps, trainings and models, with their scores.
 
-python -m jobs.ls
-python -m jobs.ls --json
+tonearm ls
+tonearm ls --json
 """
 
 from __future__ import annotations

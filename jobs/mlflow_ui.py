@@ -1,6 +1,6 @@
 """Open MLflow's pages on this machine only.
 
-python -m jobs.mlflow_ui
+tonearm mlflow
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Classify audio files with a model: a table, or CSV.
 
-python -m jobs.predict song.mp3 other.flac                                          # with the last champion
-python -m jobs.predict ~/Music/new/*.mp3 --model models:/tonearm-music@champion --csv > answers.csv
+tonearm predict song.mp3 other.flac                                          # with the last champion
+tonearm predict ~/Music/new/*.mp3 --model models:/tonearm-music@champion --csv > answers.csv
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How good the champion's neighbours are, beside chance.
 
-python -m jobs.recommend --dataset scores
+tonearm recommend --dataset scores
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from tonearm.core.errors import ConfigError
 
 
 def main(
-    dataset: Annotated[str, typer.Option(help="data set, as jobs.extract named it")] = "scores",
+    dataset: Annotated[str, typer.Option(help="data set, as tonearm extract named it")] = "scores",
     model: Annotated[str, typer.Option(help="folder, URI or models:/NAME@ALIAS; by default the champion")] = "",
 ) -> None:
     """Measure the recommender: hit rate at 5 of a track's own label and artist."""
     with cli_errors():
-        from tonearm.core import home, storage
+        from tonearm.core import home
         from tonearm.core.threads import limit_threads
+        from tonearm.workflows.prepared_names import prepared_name, prepared_names
 
-        if not storage.exists(storage.join(home.data_home(dataset), "manifest.parquet")):
-            known = ", ".join(storage.list_folders(home.data_root())) or "none"
+        if not prepared_name(dataset):
+            known = ", ".join(prepared_names()) or "none"
             raise ConfigError(f"--dataset {dataset}: no such data set in {home.home()}; prepared are: {known}")
         limit_threads()
         from tonearm.workflows.recommend import evaluate_recommender

@@ -1,7 +1,7 @@
 """Choose the ensemble of a sweep on validation, score it once on test, register it, and promote it if it is better.
 
-python -m jobs.select demo-3f2a              # a sweep, by its name in MLflow or a unique beginning of it
-python -m jobs.select demo-3f2a --promote    # whatever the champion is like
+tonearm select demo-3f2a              # a sweep, by its name in MLflow or a unique beginning of it
+tonearm select demo-3f2a --promote    # whatever the champion is like
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from jobs.common import cli_errors
+from tonearm.tracking.known_runs import require_run
 
 
 def main(
@@ -22,6 +23,7 @@ def main(
 ) -> None:
     """Greedy ensemble on validation predictions, scored once on test, registered, promoted if it is no worse."""
     with cli_errors():
+        require_run(sweep)
         from tonearm.core.threads import limit_threads
 
         limit_threads()

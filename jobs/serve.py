@@ -1,7 +1,7 @@
 """Serve the champion over HTTP until Ctrl-C.
 
-python -m jobs.serve
-python -m jobs.serve --model models:/tonearm-scores@champion --port 8000
+tonearm serve
+tonearm serve --model models:/tonearm-scores@champion --port 8000
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What runs now on the home: jobs of this machine, sweeps, trainings, servers.
 
-python -m jobs.status
-python -m jobs.status --json
+tonearm status
+tonearm status --json
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Send any job to a running Ray cluster.
 
-    python -m jobs.submit --address http://127.0.0.1:8265 --home /shared/tonearm -- jobs.sweep demo --dataset scores
+    tonearm submit --address http://127.0.0.1:8265 --home /shared/tonearm -- sweep demo --dataset scores
 
 is ``ray job submit`` with :file:`infra/runtime_env.yaml`, ``TONEARM_HOME``, ``MLFLOW_TRACKING_URI`` and the commit.
 Modules of your own travel with it: those in arguments such as ``mine.spaces:rates``, and those that
@@ -26,7 +26,7 @@ def main(
     address: Annotated[str, typer.Option(help="of the cluster's dashboard")] = "",
     home: Annotated[str, typer.Option(help="TONEARM_HOME there; by default as it is here")] = "",
 ) -> None:
-    """Send a job to a running cluster and follow it: python -m jobs.submit -- jobs.sweep demo."""
+    """Send a job to a running cluster and follow it: tonearm submit -- sweep demo."""
     with cli_errors():
         from tonearm.workflows.submit import submit
 

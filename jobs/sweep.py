@@ -1,12 +1,12 @@
 """Run a search space on Ray Tune, tracked in MLflow.
 
-python -m jobs.sweep --list
-python -m jobs.sweep demo --dry-run                                             # trials, features, time; nothing starts
-python -m jobs.sweep demo --dataset scores                                      # a data set that jobs.extract prepared
-python -m jobs.sweep time_mel --dataset folder --data ~/Music --label genre     # prepared now, with what is missing
-python -m jobs.sweep time_mel --dataset music --seeds 3 --gpus 0.25             # four trials share a GPU
-python -m jobs.sweep time_mel --dataset music --warm-start demo-3f2a            # begins with the best of another sweep
-python -m jobs.sweep mine.spaces:rates --dataset music                          # a space of your own
+tonearm sweep --list
+tonearm sweep demo --dry-run                                             # trials, features, time; nothing starts
+tonearm sweep demo --dataset scores                                      # a data set that tonearm extract prepared
+tonearm sweep time_mel --dataset folder --data ~/Music --label genre     # prepared now, with what is missing
+tonearm sweep time_mel --dataset music --seeds 3 --gpus 0.25             # four trials share a GPU
+tonearm sweep time_mel --dataset music --warm-start demo-3f2a            # begins with the best of another sweep
+tonearm sweep mine.spaces:rates --dataset music                          # a space of your own
 """
 
 from __future__ import annotations
@@ -16,16 +16,18 @@ from typing import Annotated
 
 import typer
 
-from jobs.common import DATASETS, cli_errors
+from jobs.common import DATASETS, cli_errors, require_dataset, require_folder
+from jobs.known_names import find_space
 from tonearm.core.errors import ConfigError
-from tonearm.core.text import format_table, parse_fields
+from tonearm.core.text import command, format_table, parse_fields
+from tonearm.tracking.known_runs import require_run
 from tonearm.workflows.defaults import MAX_REJECTED
 
 
 def main(
     name: Annotated[str, typer.Argument(help="of the search space; one of your own as package.module:function")] = "",
     dataset: Annotated[str, typer.Option(help=f"name of a prepared data set; with --data its kind: {DATASETS}")] = "",
-    data: Annotated[str, typer.Option(help="folder of the data set's files; prepared first, as jobs.train does")] = "",
+    data: Annotated[str, typer.Option(help="folder of the data set's files; prepared first, as by tonearm train")] = "",
     label: Annotated[str, typer.Option(help="folder: what the label is, e.g. genre")] = "",
     option: Annotated[list[str] | None, typer.Option(help="a field of the data set, as in subset=small")] = None,
     list_spaces: Annotated[bool, typer.Option("--list", help="list the search spaces")] = False,
@@ -54,17 +56,23 @@ def main(
     with cli_errors():
         if cpus <= 0 or not 0 <= gpus <= 1:
             raise ConfigError(f"--cpus {cpus:g}, --gpus {gpus:g}: a trial needs a part of a core, and at most one GPU")
-        from search_spaces import SPACES, find_space
-
         if list_spaces:
+            from search_spaces import SPACES
+
             print(format_table([(key, (SPACES[key].__doc__ or "").split("\n")[0]) for key in SPACES], indent=""))
             return
         if not name:
-            raise ConfigError(f"name a search space: {', '.join(SPACES)}")
+            raise ConfigError("name a search space; --list shows them")
+        require_folder("--data", data)
+        if ":" not in name:  # a module of one's own may bring a kind of data set
+            require_dataset(dataset, data)
+        for run in warm_start or []:
+            require_run(run)
+        found = find_space(name)
         from tonearm.workflows.sweep import resize, run_request
         from tonearm.workflows.sweep_data import SweepRequest
 
-        space = resize(find_space(name), trials, epochs, seeds, seed, parse_fields(set_ or []))
+        space = resize(found, trials, epochs, seeds, seed, parse_fields(set_ or []))
         request = SweepRequest(
             name.rsplit(":")[-1], space, dataset or ("" if data else space.trial.dataset.name),
             os.path.expanduser(data), label, parse_fields(option or []), tuple(warm_start or ()), resume, cpus,  # noqa: PTH111  a URI must stay as it is
@@ -74,14 +82,14 @@ def main(
             from tonearm.workflows.sweep_data import check_extraction_size
             from tonearm.workflows.sweep_dry_run import dry_run
 
-            found = dry_run(request)
-            print(found)
-            check_extraction_size(found.needs, max_gigabytes)
+            shown = dry_run(request)
+            print(shown)
+            check_extraction_size(shown.needs, max_gigabytes)
             return
         sweep = run_request(request)
-        print(f"{sweep}\ntrials and their models: {sweep.folder}\nnext: python -m jobs.compare {sweep.name}")
+        print(f"{sweep}\ntrials and their models: {sweep.folder}\nnext: {command('compare', sweep.name)}")
         if sweep.takes_only_audio:
-            print(f"      python -m jobs.select {sweep.name}")
+            print(f"      {command('select', sweep.name)}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """Train a system of the literature, as its author described it or as you change it, and say how good it is.
 
-python -m jobs.train --list
-python -m jobs.train --recipe time_mel --data ~/fma                                 # as published, on FMA medium
-python -m jobs.train --recipe time_mel --dataset folder --data ~/Music --label genre
-python -m jobs.train --recipe handcrafted --dataset folder --data ~/Music --label genre --folds 5
-python -m jobs.train --recipe time_mel --set optim.epochs=30 --set window.frames=430 --seeds 3
+tonearm train --list
+tonearm train --recipe time_mel --data ~/fma                                 # as published, on FMA medium
+tonearm train --recipe time_mel --dataset folder --data ~/Music --label genre
+tonearm train --recipe handcrafted --dataset folder --data ~/Music --label genre --folds 5
+tonearm train --recipe time_mel --set optim.epochs=30 --set window.frames=430 --seeds 3
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Annotated
 
 import typer
 
-from jobs.common import DATASETS, DEVICES, cli_errors, require_folder
+from jobs.common import DATASETS, DEVICES, cli_errors, require_folder, require_kind
+from jobs.known_names import find_recipe, require_name
 from tonearm.core.errors import ConfigError
 from tonearm.core.text import format_table, parse_fields
 from tonearm.core.threads import keep_large_memory, limit_threads
@@ -71,17 +72,19 @@ def main(
         if folds == 1:
             raise ConfigError("--folds 1: train with 0 or at least 2 folds")
         require_folder("--data", data)
-        if dataset:
+        require_name("recipe", recipe)
+        if dataset and ":" not in recipe:  # a module of one's own may bring a kind of data set
+            require_kind(dataset)
             from tonearm.workflows.prepare import choose_dataset
 
             choose_dataset(dataset, data, fields)  # what is wrong is told before torch is imported
         limit_threads(1)
         keep_large_memory()
-        from search_spaces.recipes import find_recipe
+        chosen = find_recipe(recipe)
         from tonearm.workflows.train import train
         from tonearm.workflows.training_data import adapt_recipe
 
-        chosen = adapt_recipe(find_recipe(recipe), dataset, data, fields, changes)
+        chosen = adapt_recipe(chosen, dataset, data, fields, changes)
         result = train(
             chosen, name=recipe.rsplit(":")[-1], seeds=seeds, folds=folds, split_seed=split_seed, grouped=grouped,
             device=device, threads=threads, dataset_name=name, descriptors=descriptors, metadata=facts,

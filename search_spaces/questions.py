@@ -1,8 +1,7 @@
 """What the thesis left open, as grids with three seeds each, small enough for a laptop.
 
-A grid compares like with like: whatever else varies is equal on both sides, and three seeds show
-what varies by seed alone.
-Each function names the command that shows its result.
+A grid compares like with like: whatever else varies is equal on both sides, and the seeds tell a difference from luck.
+Each function says which command reads its answer.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def question(over: Fields, changes: Mapping[str, Any] | None = None) -> SearchSp
 def time_or_simple() -> SearchSpace:
     """Long kernels or square ones, on each of the six representations; the thesis had no test of significance.
 
-    ``python -m jobs.compare SWEEP --by model --within feature.kind``
+    ``tonearm compare SWEEP --by model --within feature.kind``
     """
     return question({
         "feature": Choice(*(PRESETS[name] for name in THESIS_PRESETS)),
@@ -51,7 +50,7 @@ def time_or_simple() -> SearchSpace:
 def window_length() -> SearchSpace:
     """Does a longer Fourier window help Freq, which hears harmony, and a shorter one Time, which hears attacks?
 
-    ``python -m jobs.compare SWEEP --by feature.n_fft --within model``
+    ``tonearm compare SWEEP --by feature.n_fft --within model``
     """
     return question({
         "feature.n_fft": Choice(1024, 2048, 4096, 8192),
@@ -72,7 +71,7 @@ SHAPES: tuple[ModelConfig, ...] = (
 def kernel_shape() -> SearchSpace:
     """Is it the kernels' shape or the number of weights? Five shapes in networks of one size, on mel and cqt.
 
-    ``python -m jobs.compare SWEEP --top 10``, and ``--by model --within feature.kind`` for Time, Freq and Simple
+    ``tonearm compare SWEEP --top 10``, and ``--by model --within feature.kind`` for Time, Freq and Simple
     """
     return question({"feature": Choice(PRESETS["mel"], PRESETS["cqt"]), "model": Choice(*SHAPES)})
 
@@ -80,7 +79,7 @@ def kernel_shape() -> SearchSpace:
 def normalisation() -> SearchSpace:
     """Was scaling each frame by itself, a side effect in the thesis, a help or a loss? For Time and Simple.
 
-    ``python -m jobs.compare SWEEP --by feature.normalisation --within model``
+    ``tonearm compare SWEEP --by feature.normalisation --within model``
     """
     return question({
         "feature": Choice(PRESETS["mel"], PRESETS["cqt"]),
@@ -92,16 +91,16 @@ def normalisation() -> SearchSpace:
 def octave_resolution() -> SearchSpace:
     """How many bins an octave are worth their cost, for Time and for Freq?
 
-    ``python -m jobs.compare SWEEP --by feature.bins_per_octave --within model``
+    ``tonearm compare SWEEP --by feature.bins_per_octave --within model``
     """
     options = (PRESETS["cqt"].replace({"bins_per_octave": bins, "n_bins": 7 * bins}) for bins in (12, 24, 36))
     return question({"feature": Choice(*options), "model": Choice(TimeConfig(), FreqConfig())})
 
 
 def seconds_heard() -> SearchSpace:
-    """How long must a window be? 7.4, 15 and 30 of 30 s, with equally many seconds in all.
+    """How many seconds must be heard at once? 7.4, 15 and 30 of 30 s, with equally many heard in all.
 
-    ``python -m jobs.compare SWEEP --by window.frames --within model``
+    ``tonearm compare SWEEP --by window.frames --within model``
     """
     windows = tuple(
         WindowConfig(frames=frames, train_per_track=parts, per_track=parts)
@@ -114,7 +113,7 @@ def seconds_heard() -> SearchSpace:
 def augmentation() -> SearchSpace:
     """What do masks and mixup add, apart and together? No author of the sources had any.
 
-    ``python -m jobs.compare SWEEP --by augment.mixup_alpha --within model``, and ``--by augment.time_masks``
+    ``tonearm compare SWEEP --by augment.mixup_alpha --within model``, and ``--by augment.time_masks``
     """
     both = MASKS.replace({"mixup_alpha": MIXUP.mixup_alpha})
     return question({

@@ -62,7 +62,7 @@ def _danceability(name: str, feature: str, model: ModelConfig, frames: int) -> C
 
 
 def temporal_pooling() -> Recipe:
-    """Collaborative factors from audio (Dieleman 2014); the factors come from python -m jobs.factors."""
+    """Collaborative factors from audio (Dieleman 2014); the factors come from tonearm factors."""
     config = TrialConfig(
         dataset=DatasetRef(name="artists"),
         feature=PRESETS["mel_temporal"],
@@ -101,7 +101,7 @@ def tabular() -> Recipe:
 
 
 def tabular_wide() -> Recipe:
-    """What its author intended: key one-hot, genre references, artists kept apart; and a wider, periodic network."""
+    """What its author wanted: key one-hot, genre references, artists kept apart; and a wider, periodic network."""
     return Recipe(WIDER, (_wide("tabular_wide", SMOOTH),), ARRIOJAS, folds=5)
 
 

@@ -48,7 +48,7 @@ def test_model_based_search_proposes_all_and_then_nothing(prepared: Workplace) -
     parent, runs = runs_of("learning")
     assert len(ledger(prepared, parent)) == len(runs) == 5 and {r.status for r in runs} == {"FINISHED"}
     assert len({r.params["optim.lr"] for r in runs}) == 5
-    assert f"jobs.compare {parent.name}" in output
+    assert f"tonearm compare {parent.name}" in output
     before = (trials(prepared, parent) / "trials.json").stat().st_mtime_ns
     prepared.call("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", "--resume")
     assert (trials(prepared, parent) / "trials.json").stat().st_mtime_ns == before
@@ -74,7 +74,7 @@ def test_sweep_begins_with_the_best_of_another(prepared: Workplace) -> None:
     best = max(runs, key=lambda r: (r.metrics["best_f1_micro"], r.name))
     output = prepared.call("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", "--trials", "2", "--epochs", "1",
                           "--warm-start", parent.name)  # fmt: skip
-    name = output.split("jobs.compare ")[1].split()[0]
+    name = output.split("tonearm compare ")[1].split()[0]
     (warm,) = query.find_runs(name)
     rates = {float(r.params["optim.lr"]) for r in query.child_runs(warm.run_id)}
     assert len(rates) == 2

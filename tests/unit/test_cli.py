@@ -16,7 +16,7 @@ from tonearm.workflows.submit import runtime_env
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "ray", "mlflow", "pandas", "numpy", "sklearn", "matplotlib")
-NO_COMMANDS = {"__init__", "cli", "common"}
+NO_COMMANDS = {"__init__", "cli", "common", "known_names"}
 
 CALL = """
 import json, sys
@@ -122,10 +122,35 @@ def test_label_of_no_recordings_is_refused_before_the_demo_starts(
 @pytest.mark.integration
 def test_what_is_not_there_is_named_before_anything_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "song.mp3").write_bytes(b"x")
-    calls = [["recommend", "--dataset", "nowhere"], ["predict", "song.mp3", "--model", "nothing"]]
+    told = {
+        "recommend --dataset nowhere": "--dataset nowhere: no such data set",
+        "predict song.mp3 --model nothing": "--model nothing: no such folder",
+        "extract --dataset foldr": "unknown data set 'foldr'. Did you mean 'folder'?",
+        "extract --dataset folder --audio absent": "--audio absent is no folder",
+        "train --recipe time_mel --dataset foldr": "unknown data set 'foldr'",
+        "train --recipe time_mel --data absent": "--data absent is no folder",
+        "sweep": "name a search space",
+        "sweep demo --dataset nowhere": "there is no manifest of a data set 'nowhere'",
+        "sweep demo --dataset foldr --data .": "unknown data set 'foldr'",
+        "sweep demo --dataset folder --data absent": "--data absent is no folder",
+        "sweep demo --dataset scores --warm-start nobody": "no run whose id or name is or begins with 'nobody'",
+        "select noone": "no run whose id or name is or begins with 'noone'; there are no runs yet",
+        "compare anyone": "no run whose id or name is or begins with 'anyone'",
+    }
+    calls = [line.split() for line in told]
     done = call("-c", CALL, json.dumps(calls), json.dumps(HEAVY), folder=tmp_path)
-    assert json.loads(done.stdout.splitlines()[-1]) == [[1, 1], []]
-    assert "--dataset nowhere: no such data set" in done.stderr and "--model nothing: no such folder" in done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [[1] * len(told), []]
+    assert [text for text in told.values() if text not in done.stderr] == []
+    assert [path.name for path in tmp_path.iterdir()] == ["song.mp3"]
+
+
+def test_unknown_recipe_and_space_are_told_alike_and_the_second_time_at_once(tmp_path: Path) -> None:
+    calls = [["train", "--recipe", "time_mell"], ["train", "--recipe", "zzz"], ["sweep", "demoo"]]
+    first, second = (call("-c", CALL, json.dumps(calls), json.dumps(HEAVY), folder=tmp_path) for _ in range(2))
+    assert json.loads(second.stdout.splitlines()[-1]) == [[1, 1, 1], []]
+    assert "torch" in first.stdout, "the first time there is no list of names yet"
+    assert first.stderr == second.stderr and "unknown search space 'demoo'. Did you mean 'demo'?" in first.stderr
+    assert "Of your own? Name its module" in first.stderr
 
 
 def test_missing_file_is_named_before_a_model_is_loaded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.unit.comparison_runs import answers, side, tracks
 from tests.unit.test_task_contract import EXAMPLES, TRACKS, Example
 from tonearm.comparison.classes import changes_by_class
 from tonearm.comparison.contrast import Side, compare_sides
-from tonearm.comparison.measure import ComparisonMetric
+from tonearm.comparison.measure import Measure
 from tonearm.comparison.predictions import Predictions
 from tonearm.core.errors import ConfigError, TrainingError, UnknownNameError
 from tonearm.core.plugins import modules_of
@@ -75,7 +75,7 @@ def test_an_unknown_metric_is_an_error_that_says_how_to_add_it() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown metric 'f1_mirco'. Did you mean 'f1_micro'.*add_metric"):
         find_metric("validation_f1_mirco")
     with pytest.raises(UnknownNameError, match="unknown metric 'brier'"):
-        ComparisonMetric.of(SingleLabel(), "brier")
+        Measure.of(SingleLabel(), "brier")
 
 
 def test_metrics_that_cannot_be_are_refused() -> None:
@@ -111,14 +111,12 @@ def test_one_function_and_one_line_make_a_metric(with_brier: None) -> None:
 def test_a_metric_of_ones_own_decides_a_comparison_in_its_direction_and_range(with_brier: None) -> None:
     of = tracks(40, 3)
     good, bad = side(of, of.right(0.9, 1)), side(of, of.right(0.5, 2), label="B")
-    found = compare_sides(bad, good, ComparisonMetric.of(SingleLabel(), "brier"))
+    found = compare_sides(bad, good, Measure.of(SingleLabel(), "brier"))
     assert found.difference.value > 0 > found.gain and found.significant
     assert found.verdict().startswith("A is better than B: brier -")
     few = tracks(2, 3)
     seeds = [few.right(share, i) for i, share in enumerate((0.0, 1.0))]
-    wide = compare_sides(
-        side(few, *seeds), side(few, *seeds[::-1], label="B"), ComparisonMetric.of(SingleLabel(), "brier")
-    )
+    wide = compare_sides(side(few, *seeds), side(few, *seeds[::-1], label="B"), Measure.of(SingleLabel(), "brier"))
     assert (wide.difference.low, wide.difference.high) == (-2.0, 2.0)
 
 
@@ -226,7 +224,7 @@ def test_no_difference_reaches_beyond_what_two_systems_can_have() -> None:
     of = tracks(3, 4)
     rng = np.random.default_rng(1)
     one, two = ([rng.uniform(size=12) < s for s in (0.2, 0.9)] for _ in range(2))
-    found = compare_sides(side(of, *one), side(of, *two, label="B"), ComparisonMetric.of(SingleLabel()))
+    found = compare_sides(side(of, *one), side(of, *two, label="B"), Measure.of(SingleLabel()))
     every = [found.difference, *found.others.values()]
     every += [c.difference for c in changes_by_class(side(of, *one), side(of, *two, label="B")) if c.difference]
     assert len(every) > 2 and all(-1 <= d.low <= d.value <= d.high <= 1 for d in every)
@@ -265,7 +263,7 @@ def test_a_metric_that_is_no_mean_over_tracks_may_decide(task: Task, monkeypatch
     target, groups = unbalanced(60, 0)
     good, bad = (Side(n, (predicted(task, target, groups, noise, i, n),)) for i, (n, noise) in
                  enumerate((("A", 0.7), ("B", 2.5))))  # fmt: skip
-    measure = ComparisonMetric.of(task)
+    measure = Measure.of(task)
     found = compare_sides(bad, good, measure)
     assert not measure.by_track and measure.maximise and found.gain < 0 and found.significant
     assert found.verdict().startswith(f"A is better than B: {task.primary} +") and found.discordant is None
@@ -283,7 +281,7 @@ def test_equal_systems_are_rarely_found_different_by_it(task: Task, monkeypatch:
     for i in range(40):
         target, groups = unbalanced(25, 100 + i)
         one, two = (Side(n, (predicted(task, target, groups, 1.5, 1000 * i + k, n),)) for k, n in enumerate("AB"))
-        found = compare_sides(one, two, ComparisonMetric.of(task), others=False)
+        found = compare_sides(one, two, Measure.of(task), others=False)
         false += found.p < 0.05
         outside += not found.difference.low <= 0 <= found.difference.high
     assert false < 8 and outside < 8

@@ -13,6 +13,7 @@ from tonearm.core.errors import TrackingError
 from tonearm.core.seeding import digest
 from tonearm.tracking import names
 from tonearm.tracking.environment import clean, commit, environment, hardware
+from tonearm.tracking.known_runs import require_run
 from tonearm.tracking.log import RunWriter, client, experiment_id
 from tonearm.tracking.query import (
     RunSummary,
@@ -167,6 +168,29 @@ def test_runs_are_found_by_what_people_type() -> None:
         find_runs("it's a name")
     with pytest.raises(TrackingError, match="needs 4 characters"):
         find_runs("dem")
+
+
+def test_missing_run_is_told_alike_before_the_client_is_there(tonearm_home: Path) -> None:
+    with pytest.raises(TrackingError, match="there are no runs yet"):
+        require_run("nobody")
+    assert not tonearm_home.exists(), "looking made something"
+    runs = [RunWriter.open("found", name) for name in ("demo-3f2a77", "time_freq-feed01")]
+    for text in ("demo-3f2a77", "demo", runs[1].run_id, runs[1].run_id[:6]):
+        require_run(text)
+    for text in ("nobody", "it's a name", "dem", "DEMO-3f2a77", "time%"):
+        with pytest.raises(TrackingError) as asked:
+            find_runs(text)
+        with pytest.raises(TrackingError) as read:
+            require_run(text)
+        assert str(read.value) == str(asked.value)
+
+
+def test_run_on_another_server_is_left_to_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    require_run("nobody")
+    (tmp_path / "runs.db").write_text("no database")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'runs.db'}")
+    require_run("nobody")
 
 
 def test_leaves_lie_below_two_levels_and_in_two_experiments() -> None:

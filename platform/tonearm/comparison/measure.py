@@ -9,7 +9,7 @@ from tonearm.tasks.metrics import Metric, find_metric
 
 
 @dataclass(frozen=True)
-class ComparisonMetric:
+class Measure:
     """The metric that decides.
 
     Attributes
@@ -24,7 +24,7 @@ class ComparisonMetric:
     by_track: bool
 
     @classmethod
-    def of(cls, task: Task, name: str = "") -> ComparisonMetric:
+    def of(cls, task: Task, name: str = "") -> Measure:
         """A metric of a task, by default the primary one.
 
         Raises

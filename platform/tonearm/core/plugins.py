@@ -30,6 +30,7 @@ from tonearm.core.errors import ConfigError
 T = TypeVar("T")
 
 GROUP = "tonearm.modules"
+OURS = "search_spaces"  # the one that Tonearm itself names there
 ALLOWED_MODULES = "TONEARM_ALLOWED_MODULES"
 PLACE = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*")
 IN_A_FILE = "put it into a file, such as mine.py, and import it from there"
@@ -43,6 +44,11 @@ def allowed_modules() -> tuple[str, ...]:
     """The modules that ``TONEARM_ALLOWED_MODULES`` names, separated by commas."""
     names = (name.strip() for name in os.environ.get(ALLOWED_MODULES, "").split(","))
     return tuple(name for name in names if name)
+
+
+def has_own_code() -> bool:
+    """Whether modules outside Tonearm may register something: installed packages', or those that are allowed."""
+    return bool(allowed_modules() or set(_entry_points(tuple(sys.path))) - {OURS})
 
 
 def load_plugins() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from tonearm.core.errors import ConfigError, UnknownNameError
@@ -18,6 +18,13 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> UnknownNameError
     close = difflib.get_close_matches(str(name), known, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return UnknownNameError(f"unknown {what} {name!r}.{hint} Known: {', '.join(known) or 'none'}")
+
+
+def not_registered(what: str, name: str, known: Iterable[str], failures: Sequence[str] = ()) -> UnknownNameError:
+    """The error for a name that a registry lacks; ``failures`` are of the modules that might have added it."""
+    error = unknown_name(what, name, sorted(known))
+    hint = "" if "Did you mean" in str(error) else f". Of your own? Name its module in {ALLOWED_MODULES}"
+    return UnknownNameError("; ".join([f"{error}{hint}", *failures]))
 
 
 def _redefined(earlier: object, later: object) -> bool:
@@ -59,10 +66,7 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         if name in self:
             return self._items[name]
-        error = unknown_name(self.what, name, sorted(self._items))
-        failures = load_plugins()
-        hint = "" if "Did you mean" in str(error) else f". Of your own? Name its module in {ALLOWED_MODULES}"
-        raise UnknownNameError("; ".join([f"{error}{hint}", *failures]))
+        raise not_registered(self.what, name, self._items, load_plugins())
 
     def __contains__(self, name: object) -> bool:
         try:

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import ast
+import re
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 
 from tonearm.core.errors import ConfigError
 
 
+def command(name: str, *arguments: str) -> str:
+    """How a person calls a job, for hints and messages: ``command("compare", "demo-3f2a")`` is ``tonearm compare
+    demo-3f2a``."""
+    return shlex.join(["tonearm", name, *arguments])
+
+
 def format_table(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
     """Rows as aligned columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def slug(text: str) -> str:
+    """A text as names of data sets are written: lower-case letters, digits and hyphens; "" if it has none."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def parse_fields(texts: Sequence[str]) -> dict[str, object]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from tonearm.core import storage
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
+from tonearm.core.text import command
 from tonearm.datasets.metadata import Metadata, load_metadata, save_metadata
 
 Split = Literal["train", "validation", "test"]
@@ -143,7 +144,7 @@ def load_manifest(uri: str) -> Manifest:
         If there is none, or a file of it is damaged.
     """
     if not storage.exists(uri):
-        raise DatasetError(f"no manifest at {uri}: make the data set first (python -m jobs.demo)")
+        raise DatasetError(f"no manifest at {uri}: make the data set first ({command('extract', '--help')})")
     rows, header = _read_rows(uri, Track, ("name", "label"))
     try:
         notes = storage.read_json(f"{uri}.notes.json") if storage.exists(f"{uri}.notes.json") else []

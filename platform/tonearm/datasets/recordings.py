@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import numpy as np
 from tonearm.audio.decode import AUDIO_SUFFIXES
 from tonearm.audio.tags import read_tags
 from tonearm.core.errors import DatasetError
+from tonearm.core.text import slug
 from tonearm.datasets.artist_names import artist_group
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.metadata import Metadata
@@ -31,7 +31,7 @@ NAMELESS = "Unnamed: "  # what pandas calls a column without a name, such as an 
 
 def dataset_name(root: str) -> str:
     """A data set's name from its folder's: lower-case letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", Path(root).resolve().name.lower()).strip("-") or "folder"
+    return slug(Path(root).resolve().name) or "folder"
 
 
 def find_recordings(root: str) -> tuple[dict[str, Path], list[Reject]]:

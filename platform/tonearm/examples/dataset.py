@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tonearm.core import home, storage
 from tonearm.core.errors import DatasetError
+from tonearm.core.text import command
 from tonearm.datasets.base import Catalogue, DatasetConfig
 from tonearm.datasets.manifest import Reject
 from tonearm.examples.scores import PIECES_PER_REPERTOIRE, catalogue_pieces, piece_track
@@ -52,6 +53,6 @@ class ScoresConfig(DatasetConfig, kind="scores"):
                 tracks.append(piece_track(piece, storage.join(folder, f"{piece.piece_id}.flac"), made["content"]))
         if lacking:
             raise DatasetError(
-                f"{lacking} pieces are not rendered in {folder}: run python -m jobs.extract --dataset scores first"
+                f"{lacking} pieces are not rendered in {folder}: run {command('extract', '--dataset', 'scores')} first"
             )
         return Catalogue("scores", "repertoire", tracks, rejects)

@@ -16,7 +16,7 @@ from tonearm.features.stft import Stft, StftHalved
 
 THESIS_PRESETS = ("stft", "stft_halved", "mel", "cqt", "chroma", "mfcc")
 
-#: Under these names representations are known to ``extract`` and to ``jobs.extract --features``.
+#: Under these names representations are known to ``extract`` and to ``tonearm extract --features``.
 PRESETS: dict[str, Representation] = {
     "stft": Stft(),
     "stft_halved": StftHalved(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tonearm.audio.sources import Source
 from tonearm.core import storage
 from tonearm.core.errors import BundleError
-from tonearm.core.text import format_table
+from tonearm.core.text import command, format_table
 from tonearm.core.types import FloatArray, Prediction
 from tonearm.ensembles.bundle import Ensemble
 from tonearm.inference.classify import Classifier
@@ -129,7 +129,9 @@ class Model(Classifier):
         """
         catalogue = storage.join(self._folder, CATALOGUE)
         if not storage.exists(storage.join(catalogue, DESCRIPTION)):
-            raise BundleError(f"the model {self.uri} has no catalogue to recommend from: select it with jobs.select")
+            raise BundleError(
+                f"the model {self.uri} has no catalogue to recommend from: select it with {command('select', 'SWEEP')}"
+            )
         return Recommender(self, CatalogueIndex.load(catalogue))
 
     def __repr__(self) -> str:

@@ -86,19 +86,29 @@ def overview() -> Overview:
     TrackingError
         If a server cannot be reached.
     """
-    uri = home.tracking_uri()
-    if not uri.startswith(SQLITE):
+    path = sqlite_file()
+    if path is None:
         return _of_client()
-    path = Path(uri.removeprefix(SQLITE).partition("?")[0]).absolute()
     if not path.exists():
         return Overview([], [])
-    database = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=SECONDS_TO_WAIT)
+    database = open_read_only(path)
     try:
         return _of_sqlite(database)
     except sqlite3.OperationalError:  # tables of another MLflow, or a killed writer's journal: MLflow knows what to do
         return _of_client()
     finally:
         database.close()
+
+
+def sqlite_file() -> Path | None:
+    """The file that MLflow keeps its runs in, which need not exist; None if that is another server."""
+    uri = home.tracking_uri()
+    return Path(uri.removeprefix(SQLITE).partition("?")[0]).absolute() if uri.startswith(SQLITE) else None
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """A connection that can change nothing."""
+    return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=SECONDS_TO_WAIT)
 
 
 def _of_sqlite(database: sqlite3.Connection) -> Overview:

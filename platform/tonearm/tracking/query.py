@@ -1,4 +1,4 @@
-"""Reading runs and registered models. "No run matches" is an error, never an empty result."""
+"""Reading runs and registered models. "No run matches" is an error, never an empty answer."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tonearm.core.errors import TrackingError
+from tonearm.core.text import command
 from tonearm.tracking import names
+from tonearm.tracking.known_runs import MIN_PREFIX_LENGTH, SHOWN, list_runs, no_such_run
 from tonearm.tracking.log import client
 from tonearm.tracking.retry import address, is_unavailable
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-MIN_PREFIX_LENGTH = 4
 PAGE = 1000  # runs of one request
 NOT_IN_NAMES = "'\"%"  # what a search cannot hold; no id and no name of ours does
 
@@ -79,7 +80,7 @@ def find_runs(text: str) -> list[RunSummary]:
         if whole:
             return whole
         if len(text) < MIN_PREFIX_LENGTH:
-            raise TrackingError(f"no run is called {text!r}; a beginning needs {MIN_PREFIX_LENGTH} characters")
+            raise no_such_run(text, [])
         for key in ("run_id", "run_name"):
             for run in _search(places, f"attributes.{key} LIKE '{text}%'"):
                 whose = run.run_id if key == "run_id" else run.name
@@ -89,10 +90,9 @@ def find_runs(text: str) -> list[RunSummary]:
         return next(iter(found.values()))
     if found:
         runs = sorted((r for group in found.values() for r in group), key=lambda r: -r.started)
-        raise TrackingError(f"{text!r} fits {len(found)} names and ids: give more of one of {_listed(runs)}")
-    latest = client().search_runs(list(places), max_results=5, order_by=["attributes.start_time DESC"])
-    known = f"the last runs are {_listed([_summary(r, places) for r in latest])}" if latest else "there are no runs yet"
-    raise TrackingError(f"MLflow at {address()} has no run whose id or name is or begins with {text!r}; {known}")
+        raise TrackingError(f"{text!r} fits {len(found)} names and ids: give more of one of {list_runs(runs)}")
+    latest = client().search_runs(list(places), max_results=SHOWN, order_by=["attributes.start_time DESC"])
+    raise no_such_run(text, [_summary(r, places) for r in latest])
 
 
 def child_runs(run_id: str, name: str = "") -> list[RunSummary]:
@@ -217,7 +217,7 @@ def last_promoted() -> str:
             made = datetime.fromtimestamp(version.creation_timestamp / 1000, UTC).isoformat(timespec="milliseconds")
             promoted.append((version.tags.get(names.PROMOTED_AT, made), str(model.name)))
     if not promoted:
-        raise TrackingError("no model has been promoted yet: run make demo, or jobs.demo on your own recordings")
+        raise TrackingError(f"no model has been promoted yet: run {command('demo')}, or {command('select', 'SWEEP')}")
     return max(promoted)[1]
 
 
@@ -258,7 +258,3 @@ def _summary(run: Run, experiments: dict[str, str]) -> RunSummary:
         experiment=experiments[str(info.experiment_id)], parent=data.tags.get(names.PARENT_RUN),
         started=int(info.start_time), ended=info.end_time,
     )  # fmt: skip
-
-
-def _listed(runs: list[RunSummary]) -> str:
-    return ", ".join(f"{r.name} ({r.run_id[:8]}, {r.experiment})" for r in runs[:5])

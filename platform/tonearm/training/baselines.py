@@ -38,7 +38,7 @@ class BaselineConfig(Config):
     estimator
         What learns of them.
     task
-        By which it is evaluated. Estimators learn one class a track; of a multi-hot target the first.
+        By which it is judged. Estimators learn one class a track; of a multi-hot target the first.
     """
 
     dataset: DatasetRef
@@ -65,7 +65,7 @@ class BaselineConfig(Config):
 def design_matrix(
     config: BaselineConfig, tracks: Sequence[Track], stores: Mapping[str, FeatureStore], metadata: Metadata
 ) -> FloatArray:
-    """The design matrix of some tracks.
+    """What an estimator sees of some tracks.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def _fact(estimator: Estimator, track_ids: Sequence[str], column: str, metadata:
 
 @dataclass(frozen=True)
 class FittedBaseline:
-    """A fitted baseline.
+    """A baseline that has learnt.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Training batches and evaluation windows of a data set."""
+"""From a data set to batches: what the loop trains on and what it is judged by."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Examples(Protocol):
 
     @property
     def fitted(self) -> dict[str, FittedTransform]:
-        """What was fitted to each input's training split; kept in the bundle."""
+        """What the training split says of each input, which the bundle keeps."""
 
     def ids(self, split: Split) -> list[str]:
         """The tracks of a split, in the order of :meth:`evaluation`."""
@@ -89,7 +89,7 @@ class Batches:
     names
         What the network's outputs stand for: see :meth:`Task.names`.
     stores
-        Of the representation, or of each of them by its input's name; none where no input is audio.
+        Of the representation, or of each of them by its input's name; none where nothing is heard.
     metadata
         Of the tracks.
     """

@@ -28,7 +28,7 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class EpochReport:
-    """Result of one epoch.
+    """What one epoch came to.
 
     Attributes
     ----------
@@ -245,7 +245,7 @@ def _kept(values: Any) -> Any:
 
 
 def _fewest_examples(model: Network, optim: OptimConfig, rounds: list[Round], device: str) -> int:
-    """Smallest batch the network can learn from; ConfigError if the settings cannot work."""
+    """What cannot work, before anything runs; else the fewest examples that this network can learn from at once."""
     learning = [m for m in model.modules() if any(p.requires_grad for p in m.parameters(recurse=False))]
     normalised = any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in learning)
     least = 2 if normalised else 1

@@ -52,7 +52,7 @@ class Report:
     @property
     def answer(self) -> list[str]:
         """Two or three sentences that say what was found."""
-        return list(self.document.summary)
+        return list(self.document.answer)
 
     def save(self, path: str) -> str:
         """Write the report to a page (``.html``, which needs nothing beside it), or as files to a folder; the page's
@@ -120,7 +120,7 @@ class ComparisonReport(Report):
         out
             Folder or URI; "" for the home's reports.
         """
-        config = self.comparison.predictions[0].candidate.runs[0].config
+        config = self.comparison.answers[0].candidate.runs[0].config
         folder = out or storage.join(home.reports_home(config.dataset.name), f"{FOLDER}-{self.identity}")
         writer = RunWriter(self.keeper.run_id)
         for file in write_document(self.document, folder):

@@ -19,7 +19,8 @@ from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.metadata_tables import read_metadata_table
 from tonearm.datasets.splits import split_by_group, stratified_split
 from tonearm.workflows.defaults import MAX_REJECTED
-from tonearm.workflows.prepared import PreparedData, manifest_uri, rejects_uri
+from tonearm.workflows.prepared import PreparedData, rejects_uri
+from tonearm.workflows.prepared_names import manifest_uri
 from tonearm.workflows.ray_session import start_ray
 
 if TYPE_CHECKING:

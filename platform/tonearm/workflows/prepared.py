@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from tonearm.pipelines.extract import ExtractionReport
 
 
-def manifest_uri(name: str) -> str:
-    """Where a data set's manifest lies."""
-    return storage.join(home.data_home(name), "manifest.parquet")
-
-
 def rejects_uri(name: str) -> str:
     """Where the table of what was set aside lies."""
     return storage.join(home.data_home(name), "rejects.parquet")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from tonearm.core.errors import JobError
 from tonearm.core.plugins import module_folders
+from tonearm.core.text import command
 from tonearm.core.threads import limit_threads, thread_environment
 
 OBJECT_STORE_BYTES = 256 * 2**20  # workers write their own files: only paths and figures travel
@@ -36,7 +37,7 @@ def start_ray(num_cpus: int | None = None) -> None:
         if not (home.startswith("/") or "://" in home):
             raise JobError(
                 f"TONEARM_HOME is {home or 'not set'!r} in a job on a cluster: set a folder or URI that all nodes "
-                "reach, e.g. python -m jobs.submit --home s3://bucket/tonearm -- jobs.sweep ..."
+                f"reach, e.g. {command('submit', '--home', 's3://bucket/tonearm', '--', 'sweep', 'NAME')}"
             )
         ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
         return

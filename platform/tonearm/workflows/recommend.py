@@ -13,7 +13,8 @@ from tonearm.datasets.manifest import Manifest, load_manifest
 from tonearm.inference import load_recommender
 from tonearm.recommend.evaluate import HitRate, hit_rate
 from tonearm.tracking.query import champion_uri
-from tonearm.workflows.prepared import PreparedData, manifest_uri
+from tonearm.workflows.prepared import PreparedData
+from tonearm.workflows.prepared_names import manifest_uri, prepared_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +75,7 @@ def evaluate_recommender(data: Manifest | PreparedData | str, model: str = "") -
     ConfigError
         If no query shares its label with another track.
     """
-    named = load_manifest(manifest_uri(data)) if isinstance(data, str) else data
+    named = load_manifest(manifest_uri(prepared_name(data) or data)) if isinstance(data, str) else data
     manifest = named if isinstance(named, Manifest) else named.manifest
     index = load_recommender(model or champion_uri(manifest.name)).index
     queries = [t.track_id for t in manifest.of("test")]

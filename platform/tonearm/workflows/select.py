@@ -14,6 +14,7 @@ import torch
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.core.seeding import digest
+from tonearm.core.text import command
 from tonearm.core.types import Prediction
 from tonearm.datasets.manifest import Split
 from tonearm.ensembles.bundle import save_ensemble
@@ -65,7 +66,7 @@ def select(sweep: Sweep | str, promotion: bool | None = None) -> Selection:
     results = sweep.results
     done = [r for r in results if r.ending != "failed" and r.best is not None]
     if not done:
-        raise JobError(f"sweep {sweep.name} has no trial that ended in {sweep.folder}: run jobs.sweep first")
+        raise JobError(f"sweep {sweep.name} has no trial that ended in {sweep.folder}: run {command('sweep')} first")
     if len(done) < len(results):
         logger.info(
             f"  {len(results) - len(done)} of {len(results)} trials have not ended, or failed: chosen from the others"

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tonearm.core.text import format_table
+from tonearm.core.text import command, format_table
 from tonearm.tasks.metrics import find_metric
 from tonearm.tracking import names
 from tonearm.tracking.query import champion_uri
@@ -98,7 +98,7 @@ class Selection:
             format_table(rows),
             f"  registered as {names.model_name(self.dataset)} version {self.version}, {became}: {self.why}",
             f"  the champion: {champion_uri(self.dataset)}",
-            f"  how it compares with the trials: python -m jobs.compare {self.sweep}",
+            f"  how it compares with the trials: {command('compare', self.sweep)}",
         ])  # fmt: skip
 
     def __repr__(self) -> str:

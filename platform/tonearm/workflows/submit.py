@@ -76,7 +76,7 @@ def submit(
     root
         The folder that holds the package ``jobs``: a checkout, of which the job runs in a copy, or an installation.
     module
-        As in ``jobs.sweep``, or ``sweep``.
+        As in ``sweep``, or ``jobs.sweep``.
     address
         Of the cluster's dashboard.
     arguments
@@ -94,7 +94,7 @@ def submit(
     """
     module = module if "." in module else f"jobs.{module}"
     if not (root / (module.replace(".", "/") + ".py")).exists():
-        raise ConfigError(f"{module!r} is no job: give one such as jobs.sweep")
+        raise ConfigError(f"{module!r} is no job: give one such as sweep")
     runtime_env(root, home)  # a home that cannot be is told before Ray is imported
     _use_token()
     from ray.exceptions import AuthenticationError

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tonearm.audio.windows import ClipConfig
-from tonearm.core import home, storage
+from tonearm.core import home
 from tonearm.core.errors import ConfigError
 from tonearm.datasets.base import DatasetConfig
 from tonearm.datasets.manifest import Manifest, Track, load_manifest
@@ -20,7 +20,7 @@ from tonearm.tracking.retry import retry
 from tonearm.training.recipe import Recipe, Stage
 from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.prepare import choose_dataset, extract_missing, make_catalogue
-from tonearm.workflows.prepared import manifest_uri
+from tonearm.workflows.prepared_names import manifest_uri, not_prepared, prepared_name
 from tonearm.workflows.training_data import TrainingRequest, prepare_data
 
 logger = logging.getLogger(__name__)
@@ -77,8 +77,8 @@ class SweepRequest:
 
 def prepared(dataset: str, root: str) -> Manifest | None:
     """The manifest of a data set that was prepared before, if it is meant: without files to prepare it from."""
-    there = bool(dataset) and not root and storage.exists(manifest_uri(dataset))
-    return load_manifest(manifest_uri(dataset)) if there else None
+    name = "" if root else prepared_name(dataset)
+    return load_manifest(manifest_uri(name)) if name else None
 
 
 def complete_features(
@@ -155,6 +155,8 @@ def recipe_of(request: SweepRequest) -> Recipe:
         request.space, request.dataset, request.root, request.label, request.options
     )  # fmt: skip
     fields = {**({"label": label} if label else {}), **options}
+    if dataset and not root and dataset not in DatasetConfig.registry:
+        raise not_prepared(dataset, DatasetConfig.registry)
     if isinstance(space.base, Recipe):
         recipe = space.base
         if dataset and dataset != recipe.data.kind:
@@ -163,11 +165,6 @@ def recipe_of(request: SweepRequest) -> Recipe:
             recipe = recipe.replace({"data.root": root})
         given = {**recipe.data.to_dict(), **fields}
         return recipe.on(choose_dataset(str(given.pop("kind")), root, given))
-    if dataset and dataset not in DatasetConfig.registry:
-        raise ConfigError(
-            f"there is no manifest of a data set {dataset!r} in {home.home()}: prepare it with python -m jobs.extract, "
-            f"or give its files with --dataset KIND --data FOLDER; kinds are {', '.join(DatasetConfig.registry)}"
-        )
     data = choose_dataset(dataset or space.base.dataset.name, root, fields)
     return Recipe(data, (Stage(SWEPT, space.base),), "a sweep")
 

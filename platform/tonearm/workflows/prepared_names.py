@@ -1,0 +1,34 @@
+"""Which data sets the home holds, told without reading one: light enough to answer a wrong name at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tonearm.core import home, storage
+from tonearm.core.errors import ConfigError
+from tonearm.core.text import command, slug
+
+
+def manifest_uri(name: str) -> str:
+    """Where a data set's manifest lies."""
+    return storage.join(home.data_home(name), "manifest.parquet")
+
+
+def prepared_name(dataset: str) -> str:
+    """The name of a prepared data set as the home has it: as typed, or as names are made of folders (``Music`` is
+    ``music``); "" if there is none."""
+    return next((name for name in (dataset, slug(dataset)) if name and storage.exists(manifest_uri(name))), "")
+
+
+def prepared_names() -> list[str]:
+    """All prepared data sets."""
+    return storage.list_folders(home.data_root())
+
+
+def not_prepared(dataset: str, kinds: Iterable[str]) -> ConfigError:
+    """The error for a data set that is not in the home, and is no kind that could be prepared now."""
+    return ConfigError(
+        f"there is no manifest of a data set {dataset!r} in {home.home()}; prepared are: "
+        f"{', '.join(prepared_names()) or 'none'}. Prepare it with {command('extract')}, or give its files with "
+        f"--dataset KIND --data FOLDER; kinds are {', '.join(sorted(kinds))}"
+    )
