@@ -41,11 +41,29 @@ WRONG = {
     "status": ["--port", "x"],
 }
 """Arguments of each command that cannot be: it must say so and end with a code other than 0."""
+ABSENT = (
+    "extract --dataset foldr",
+    "extract --dataset folder --audio no-such-folder",
+    "extract --dataset folder --audio . --space demoo",
+    "train --recipe time_mel --dataset foldr",
+    "sweep demoo",
+    "sweep demo --dataset no-such-data",
+    "sweep demo --dataset scores --warm-start nobody",
+    "select nobody",
+    "compare nobody",
+)
+"""Calls that name what is not there. Of recipes and spaces the first call of all learns the names: it is not counted.
+"""
 
 
 def cpu_seconds(arguments: Sequence[str], home: str, repeat: int) -> tuple[float, int]:
     """The least CPU seconds of a call of ``tonearm``, and its exit code."""
-    env = {**os.environ, "TONEARM_HOME": home, "PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}"}
+    env = {
+        **os.environ,
+        "TONEARM_HOME": home,
+        "TONEARM_CACHE": f"{home}/cache",
+        "PYTHONPATH": f"{ROOT / 'platform'}{os.pathsep}{ROOT}",
+    }
     env.pop("MLFLOW_TRACKING_URI", None)
     least, code = float("inf"), 0
     for _ in range(repeat):
@@ -68,6 +86,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as empty:
         home = str(Path(options.home).expanduser().absolute()) if options.home else empty
         shown, _ = cpu_seconds(["--help"], empty, options.repeat)
+        for learns in ("train --recipe x", "sweep x"):
+            cpu_seconds(learns.split(), empty, 1)
         found = {"tonearm --help": shown, "tonearm swep": cpu_seconds(["swep"], empty, options.repeat)[0]}
         rows: list[tuple[str, ...]] = [("command", "--help", "wrong", "")]
         unsaid = []
@@ -77,10 +97,18 @@ def main() -> None:
             unsaid += [name] if code == 0 else []
             found |= {f"{name} --help": shown, f"{name} wrong": refused}
             rows.append((name, f"{shown:.2f}", f"{refused:.2f}", " ".join(WRONG[name])))
+        for call in ABSENT:
+            seconds, code = cpu_seconds(call.split(), empty, options.repeat)
+            unsaid += [call] if code == 0 else []
+            found[call] = seconds
         listed = {f"tonearm {name}": cpu_seconds([name], home, options.repeat)[0] for name in ("ls", "status")}
     print("CPU seconds")
     print(format_table(rows))
-    print(format_table([(name, f"{seconds:.2f}") for name, seconds in listed.items()]))
+    print(
+        format_table(
+            [(name, f"{seconds:.2f}") for name, seconds in {**{c: found[c] for c in ABSENT}, **listed}.items()]
+        )
+    )
     slow = [name for name, seconds in found.items() if seconds > GATE]
     print(f"above {GATE} s: {', '.join(slow) or 'none'}; wrong and not refused: {', '.join(unsaid) or 'none'}")
     figures = {name: round(seconds, 3) for name, seconds in {**found, **listed}.items()}
