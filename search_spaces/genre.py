@@ -158,7 +158,7 @@ def genre_ensemble() -> SearchSpace:
 
 
 def multi_label() -> SearchSpace:
-    """All 161 genres, the members of the published mean: model, input, class weights, optimiser."""
+    """All 161 genres, the members of the published mean: model, input, weights, optimiser; then tonearm select."""
     return SearchSpace(
         base=only("multi_label", "time_mel").replace({"optim.epochs": SWEPT_EPOCHS}),
         over={

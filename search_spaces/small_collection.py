@@ -22,7 +22,7 @@ def _time() -> Recipe:
 
 
 def small_collection() -> SearchSpace:
-    """A small collection: model, seconds, window length, hop, augmentation and optimiser."""
+    """A small collection: model, seconds, window length, hop, augmentation and optimiser; then tonearm select."""
     return SearchSpace(
         base=_time().replace({"feature.frames": None, "window.frames": 320}),  # the longest: who has it has all
         over={

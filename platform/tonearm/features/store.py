@@ -23,10 +23,9 @@ from typing import Any
 import numpy as np
 
 from tonearm.audio.windows import ClipConfig
-from tonearm.core import storage
+from tonearm.core import storage, text
 from tonearm.core.errors import StoreError
 from tonearm.core.seeding import digest
-from tonearm.core.text import command
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Representation
 from tonearm.features.normalisation import ClipStatistics, Float16Array, TrainingStatistics, pool_statistics
@@ -89,7 +88,9 @@ class FeatureStore:
         self.uri = uri
         description = storage.join(uri, "representation.json")
         if not storage.exists(description):
-            raise StoreError(f"no feature store at {uri}: extract the features first ({command('extract', '--help')})")
+            raise StoreError(
+                f"no feature store at {uri}: extract the features first ({text.command('extract', '--help')})"
+            )
         self.representation = Representation.from_dict(storage.read_json(description))
         self._shape = (self.representation.planes, self.representation.freq_bins)
         self._parts: dict[str, tuple[Float16Array, FloatArray]] = {}
