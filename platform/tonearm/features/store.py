@@ -88,9 +88,7 @@ class FeatureStore:
         self.uri = uri
         description = storage.join(uri, "representation.json")
         if not storage.exists(description):
-            raise StoreError(
-                f"no feature store at {uri}: extract the features first ({text.command('extract', '--help')})"
-            )
+            raise StoreError(f"no feature store at {uri}: extract features first ({text.command('extract', '--help')})")
         self.representation = Representation.from_dict(storage.read_json(description))
         self._shape = (self.representation.planes, self.representation.freq_bins)
         self._parts: dict[str, tuple[Float16Array, FloatArray]] = {}
