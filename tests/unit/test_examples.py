@@ -156,7 +156,7 @@ def test_representations_are_read_from_their_own_stores(tmp_path: Path) -> None:
     for ours, theirs in zip(examples.train(1, 8, 2), written.train(1, 8, 2), strict=True):
         assert ours.track_ids == theirs.track_ids and np.array_equal(ours.inputs, theirs.inputs)
     other = config.replace({"feature.n_mels": 40})
-    with pytest.raises(StoreError, match=r"no feature store at .*: extract the features first"):
+    with pytest.raises(StoreError, match=r"no feature store at .*: extract features first"):
         make_examples(other, Manifest("toy", "sound", tracks), str(tmp_path / "features"), str(tmp_path))
 
 
