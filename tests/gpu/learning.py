@@ -15,6 +15,7 @@ import torch
 from tests.gpu.data import data_set
 from tests.gpu.device import Sizes, is_gpu, seconds_of, synchronize
 from tests.gpu.report import Report
+from tonearm.core.precision import float32_products
 from tonearm.models import ModelConfig
 from tonearm.training import fit as fit_module
 from tonearm.training.batches import Batches
@@ -120,7 +121,8 @@ def waiting(report: Report, device: str, sizes: Sizes) -> None:
         with report.row(name):
             changes = {"optim.epochs": 2, "optim.batch_size": batch, **more}
             batches = data_set(model, sizes, **changes)
-            computing = seconds_of(step_on(batches, device), device, sizes.steps, sizes.repetitions)
+            with float32_products():  # as the loop computes
+                computing = seconds_of(step_on(batches, device), device, sizes.steps, sizes.repetitions)
             values: dict[str, float] = {"step_ms": computing * 1e3}
             for way, in_thread in (("thread", True), ("loop", False)):
                 with watched(device, in_thread) as epochs:

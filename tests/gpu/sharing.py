@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import select
 import subprocess
 import sys
 import time
@@ -46,7 +47,7 @@ def _side_by_side(count: int, device: str, seconds: float, quick: bool, limit: f
     processes = [start("share", device, "--seconds", str(seconds), "--share", "0.5", *more) for _ in range(count)]
     try:
         for p in processes:
-            _line(p.stdout, "ready")
+            _line(p.stdout, "ready", ends)
         for p in processes:  # all have loaded their kernels: now they run at the same time
             assert p.stdin
             p.stdin.write("go\n")
@@ -59,8 +60,11 @@ def _side_by_side(count: int, device: str, seconds: float, quick: bool, limit: f
             p.wait()
 
 
-def _line(stream: IO[str] | None, wanted: str) -> None:
+def _line(stream: IO[str] | None, wanted: str, ends: float) -> None:
+    """Wait until a process says the word, at most until the monotonic clock shows ``ends``."""
     assert stream
+    if not select.select([stream], [], [], max(0.0, ends - time.monotonic()))[0]:
+        raise TimeoutError(f"a process that shares the card did not say {wanted!r} within its time")
     found = stream.readline().strip()
     if found != wanted:
         raise RuntimeError(f"a process that shares the card ended before it was ready ({found!r})")
@@ -69,7 +73,9 @@ def _line(stream: IO[str] | None, wanted: str) -> None:
 def share(device: str, part: float, seconds: float, sizes: Sizes) -> dict[str, Any]:
     """Train as long as told, with no more than a part of the card."""
     if is_gpu(device):
-        total = torch.cuda.get_device_properties(0).total_memory
+        card = torch.device(device)
+        torch.cuda.set_device(card.index or 0)  # the one whose share is limited
+        total = torch.cuda.get_device_properties(card).total_memory
         torch.cuda.set_per_process_memory_fraction(memory_fraction(part, total))
     step = training_step(next(c for c in sizes.steps_of if c[0] == "simple"), device)
     for _ in range(3):

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
+
+from tests.gpu.parity import largest
+from tests.gpu.report import Report
+from tests.gpu.sharing import _line
 
 ROOT = Path(__file__).resolve().parents[2]
 #: torch, NumPy, SciPy, and what these themselves import.
@@ -40,6 +46,27 @@ def run(bare: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_machine_is_bare(bare: Path) -> None:
     for library in ("ray", "mlflow", "pandas", "pyarrow", "librosa", "soxr", "numba", "torchaudio", "pytest"):
         assert "ModuleNotFoundError" in run(bare, "-c", f"import {library}").stderr, library
+
+
+def test_a_difference_that_is_no_number_fails() -> None:
+    for values in ([0.0, math.nan], [math.nan, 0.0]):
+        assert math.isnan(largest(values))
+        report = Report(10.0)
+        with report.section("representations", "", 10.0):
+            report.check("mel", largest(values), 0.02)
+        assert len(report.failed()) == 1
+
+
+def test_a_process_that_says_nothing_is_not_waited_for() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", "input()"], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        with pytest.raises(TimeoutError, match="did not say 'ready' within its time"):
+            _line(process.stdout, "ready", time.monotonic() + 0.1)
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_without_a_gpu_it_says_so_and_is_content(bare: Path) -> None:

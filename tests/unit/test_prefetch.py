@@ -12,11 +12,12 @@ import torch
 from tests.builders import tiny_config, toy_batches
 from tests.unit.toy_problems import SQUARES, Line, Points
 from tonearm.core.errors import TrainingError
-from tonearm.core.precision import float32_products
+from tonearm.core.precision import float32_products, is_gpu
 from tonearm.training import fit as fit_module
 from tonearm.training.fit import fit
 from tonearm.training.logits import windows_at_once
-from tonearm.training.optim import OptimConfig
+from tonearm.training.losses import losses_at_once
+from tonearm.training.optim import OptimConfig, Round
 from tonearm.training.prefetch import in_thread
 from tonearm.training.sharing import memory_fraction
 
@@ -58,6 +59,15 @@ def test_what_fails_in_the_thread_is_raised_where_it_is_waited_for() -> None:
     assert threads() == []
 
 
+def test_the_thread_ends_where_the_loop_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = Points([[1.0], [1e30], [1.0], [1.0]] * 4, [0.0] * 16)
+    monkeypatch.setattr(fit_module, "prefetched", lambda items, device, pin: in_thread(items))
+    optim = OptimConfig(batch_size=1, epochs=1, optimizer="sgd", lr=0.01)
+    with pytest.raises(TrainingError, match="loss is inf") as failed:
+        list(fit(Line(1.0), SQUARES, points, optim))
+    assert failed.tb is not None and threads() == []  # although the traceback still holds the loop
+
+
 def test_batches_from_a_thread_are_those_of_the_loop(tmp_path: Path) -> None:
     batches = toy_batches(
         tmp_path, tiny_config({"augment.time_masks": 2, "augment.mixup_alpha": 0.4, "augment.gain_db": 3.0})
@@ -94,8 +104,27 @@ def test_products_are_as_exact_as_was_said_and_then_as_before() -> None:
     assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
 
 
+def test_blocks_of_threads_that_end_in_another_order_leave_what_was_before() -> None:
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    first, second = float32_products(), float32_products(tf32=True)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert torch.get_float32_matmul_precision() == "high"  # the second one still runs
+    second.__exit__(None, None, None)
+    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+
+
 def test_a_gpu_evaluates_as_many_windows_as_it_trains_with() -> None:
-    assert [windows_at_once(8, "cpu"), windows_at_once(8, "cuda"), windows_at_once(128, "cuda:1")] == [64, 8, 64]
+    few, many = OptimConfig(batch_size=8), OptimConfig(batch_size=128)
+    assert [windows_at_once(few, "cpu"), windows_at_once(few, "cuda"), windows_at_once(many, "cuda:1")] == [64, 8, 64]
+    rounds = OptimConfig(batch_size=32, rounds=(Round(lr=1e-4, batch_size=64), Round(lr=1e-5, batch_size=16)))
+    assert windows_at_once(rounds, "cuda") == 16  # whichever round came last
+
+
+def test_one_word_decides_what_a_gpu_is() -> None:
+    assert [is_gpu(d) for d in ("cuda", "cuda:1", "cpu", "mps")] == [True, True, False, False]
+    assert [losses_at_once(d) for d in ("cuda", "cuda:1", "cpu", "mps")] == [32, 32, 1, 1]
 
 
 def test_of_a_shared_gpu_each_process_leaves_room_for_its_context() -> None:

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_lock = threading.Lock()
+_requests: list[list[bool]] = []  # whether TF32, of each block that runs; told apart by identity
+_before: list[tuple[str, bool]] = []  # the settings outside of all blocks
+
+
+def is_gpu(device: str) -> bool:
+    """Whether a torch device is a CUDA GPU: ``"cuda"``, ``"cuda:1"``."""
+    import torch
+
+    return torch.device(device).type == "cuda"
 
 
 @contextmanager
@@ -12,15 +24,36 @@ def float32_products(tf32: bool = False) -> Iterator[None]:
 
     TF32 keeps 10 of float32's 23 bits of mantissa: a product is then exact to about 1e-3, and several times faster. By
     default torch computes convolutions and recurrent layers so, but not matrix products. A CPU knows no TF32. What was
-    set before is set again afterwards.
-    """
-    import torch
+    set before is set again behind the last block that runs.
 
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high" if tf32 else "highest")
-    torch.backends.cudnn.allow_tf32 = tf32
+    The settings are of the whole process. Threads may enter blocks at the same time; if they ask for different
+    precisions, all compute in the one that was asked for last.
+    """
+    request = [tf32]
+    with _lock:
+        if not _requests:
+            _before[:] = [_settings()]
+        _requests.append(request)
+        _apply()
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
+        with _lock:
+            _requests[:] = [r for r in _requests if r is not request]
+            _apply()
+
+
+def _settings() -> tuple[str, bool]:
+    import torch
+
+    return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+
+def _apply() -> None:
+    """Set what the last request asks for, or what was before all of them."""
+    import torch
+
+    tf32 = bool(_requests) and _requests[-1][0]
+    products, layers = ("high" if tf32 else "highest", tf32) if _requests else _before[0]
+    torch.set_float32_matmul_precision(products)
+    torch.backends.cudnn.allow_tf32 = layers

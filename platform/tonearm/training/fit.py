@@ -6,13 +6,14 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
 from tonearm.core.errors import ConfigError, TrainingError
-from tonearm.core.precision import float32_products
+from tonearm.core.precision import float32_products, is_gpu
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
 from tonearm.models.base import Network
@@ -107,9 +108,9 @@ class _TrainingLoop:
         self.model, self.task, self.examples, self.optim = model.to(device), task, examples, optim
         self.seed, self.device = seed, device
         self.rounds = optim.all_rounds()
-        self.least = _fewest_examples(model, optim, self.rounds, device)
+        self.least = _fewest_examples(model, optim, device)
         self.optimizer, self.schedule = build_optimizer(model, optim), Schedule(optim)
-        self.scaler = torch.amp.grad_scaler.GradScaler(device, enabled=optim.precision == "float16")
+        self.scaler = torch.amp.grad_scaler.GradScaler(torch.device(device).type, enabled=optim.precision == "float16")
         self.progress = _TrainingProgress()
         self.losses = LossSum(losses_at_once(device))
         self.best_weights = copy.deepcopy(model.state_dict())
@@ -157,7 +158,7 @@ class _TrainingLoop:
         torch.manual_seed(derive_seed("dropout", self.seed, at.epoch))
         with float32_products(tf32=self.optim.precision == "tf32"):
             loss = self._train(this)
-        at_once = windows_at_once(this.batch_size or self.optim.batch_size, self.device)
+        at_once = windows_at_once(self.optim, self.device)
         predictions = predict_split(self.model, self.task, self.examples, "validation", self.device, at_once)
         scores = self.task.metrics(predictions, self.examples.targets("validation"), self.examples.groups("validation"))
         improved = self.task.better(scores, at.best)
@@ -189,18 +190,19 @@ class _TrainingLoop:
         examples = 0  # of the step that is being collected
         first = self.progress.epoch_of_round * steps
         made = self.examples.train(self.progress.epoch, size, self.least)
-        for i, batch in enumerate(prefetched(made, self.device, pinned_batch)):
-            step = first + i // self.optim.accumulate
-            if i % self.optim.accumulate == 0:
-                rate = self.schedule.rate(this.lr, step, steps)
-                for group in self.optimizer.param_groups:
-                    group["lr"] = rate
-                self.optimizer.zero_grad(set_to_none=True)
-            self._backward(batch, step, rate)
-            examples += len(batch.track_ids)
-            if (i + 1) % self.optim.accumulate == 0 or i + 1 == batches:
-                self._step(examples)
-                examples = 0
+        with closing(prefetched(made, self.device, pinned_batch)) as prepared:
+            for i, batch in enumerate(prepared):
+                step = first + i // self.optim.accumulate
+                if i % self.optim.accumulate == 0:
+                    rate = self.schedule.rate(this.lr, step, steps)
+                    for group in self.optimizer.param_groups:
+                        group["lr"] = rate
+                    self.optimizer.zero_grad(set_to_none=True)
+                self._backward(batch, step, rate)
+                examples += len(batch.track_ids)
+                if (i + 1) % self.optim.accumulate == 0 or i + 1 == batches:
+                    self._step(examples)
+                    examples = 0
         mean = self.losses.mean()
         if not all(bool(p.isfinite().all()) for p in self.model.parameters() if p.requires_grad):
             raise self.losses.diverged("the weights are not finite after the step", batch.track_ids, step, rate)
@@ -209,7 +211,7 @@ class _TrainingLoop:
     def _backward(self, batch: Batch, step: int, rate: float) -> None:
         """Add a batch's gradient to those of the others that make a step."""
         mixed = MIXED_PRECISIONS.get(self.optim.precision)
-        with torch.autocast(self.device, mixed, mixed is not None):
+        with torch.autocast(torch.device(self.device).type, mixed, mixed is not None):
             logits = self.model(on_device(batch.inputs, self.device))
         loss = batch_loss(self.task, logits.float(), batch, self.weights)
         penalty = self.model.penalty()
@@ -244,16 +246,17 @@ def _kept(values: Any) -> Any:
     return type(values)(_kept(v) for v in values) if isinstance(values, list | tuple) else copy.deepcopy(values)
 
 
-def _fewest_examples(model: Network, optim: OptimConfig, rounds: list[Round], device: str) -> int:
+def _fewest_examples(model: Network, optim: OptimConfig, device: str) -> int:
     """What cannot work, before anything runs; else the fewest examples that this network can learn from at once."""
     learning = [m for m in model.modules() if any(p.requires_grad for p in m.parameters(recurse=False))]
     normalised = any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in learning)
     least = 2 if normalised else 1
     found = []
-    smallest = min(r.batch_size or optim.batch_size for r in rounds)
-    if smallest < least:
-        found.append(f"optim.batch_size is {smallest}: batch normalisation cannot learn from a single example")
-    if optim.precision in ("float16", "tf32") and not device.startswith("cuda"):
+    if optim.smallest_batch < least:
+        found.append(
+            f"optim.batch_size is {optim.smallest_batch}: batch normalisation cannot learn from a single example"
+        )
+    if optim.precision in ("float16", "tf32") and not is_gpu(device):
         instead = "bfloat16" if optim.precision == "float16" else "float32"
         found.append(f"optim.precision is {optim.precision!r} on {device}: it needs a GPU; on a CPU choose {instead!r}")
     if found:

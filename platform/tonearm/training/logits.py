@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 import torch
 
-from tonearm.core.precision import float32_products
+from tonearm.core.precision import float32_products, is_gpu
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Split
 from tonearm.models.base import WINDOWS_AT_ONCE, Inputs, Network, in_chunks
 from tonearm.tasks.base import Task
 from tonearm.training.batches import Examples
+from tonearm.training.optim import OptimConfig
 from tonearm.training.prefetch import pinned_inputs, prefetched
 
 
-def windows_at_once(batch_size: int, device: str) -> int:
-    """Windows that evaluation puts through a network together: on a GPU no more than train together, which do fit."""
-    return min(batch_size, WINDOWS_AT_ONCE) if device.startswith("cuda") else WINDOWS_AT_ONCE
+def windows_at_once(optim: OptimConfig, device: str) -> int:
+    """Windows that evaluation puts through a network together: on a GPU no more than train together in any round,
+    which do fit."""
+    return min(optim.smallest_batch, WINDOWS_AT_ONCE) if is_gpu(device) else WINDOWS_AT_ONCE
 
 
 def predict_split(
@@ -37,10 +40,11 @@ def window_logits(
     """
     model.eval()
     batches = prefetched(examples.evaluation(split), device, lambda item: (pinned_inputs(item[0]), item[1]))
-    for inputs, each in batches:
-        with torch.inference_mode(), float32_products():
-            logits = in_chunks(model, on_device(inputs, device), at_once).float().cpu().numpy()
-        yield logits.reshape(-1, each, *logits.shape[1:])
+    with closing(batches):
+        for inputs, each in batches:
+            with torch.inference_mode(), float32_products():
+                logits = in_chunks(model, on_device(inputs, device), at_once).float().cpu().numpy()
+            yield logits.reshape(-1, each, *logits.shape[1:])
 
 
 def on_device(inputs: Inputs, device: str) -> Inputs:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import torch
 
 from tonearm.core.errors import TrainingError
+from tonearm.core.precision import is_gpu
 from tonearm.tasks.base import Task
 from tonearm.training.batches import Batch
 
 
 def losses_at_once(device: str) -> int:
     """Batches whose losses are looked at together: to look at a GPU's is to wait until it has computed them."""
-    return 1 if device == "cpu" else 32
+    return 32 if is_gpu(device) else 1
 
 
 def batch_loss(task: Task, logits: torch.Tensor, batch: Batch, weights: torch.Tensor | None = None) -> torch.Tensor:

@@ -120,6 +120,11 @@ class OptimConfig(Config):
         ]
 
     @property
+    def smallest_batch(self) -> int:
+        """Examples of a batch in the round whose batches are smallest."""
+        return min(r.batch_size or self.batch_size for r in self.all_rounds())
+
+    @property
     def max_epochs(self) -> int:
         """Epochs of all rounds, if none stops early."""
         return self.epochs * (1 + len(self.rounds))

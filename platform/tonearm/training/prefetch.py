@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
 
+from tonearm.core.precision import is_gpu
 from tonearm.models.base import Inputs
 from tonearm.training.batches import Batch
 
@@ -18,11 +19,13 @@ Item = TypeVar("Item")
 AHEAD = 4  # batches that wait, at most
 
 
-def prefetched(items: Iterable[Item], device: str, pin: Callable[[Item], Item]) -> Iterator[Item]:
+def prefetched(items: Iterable[Item], device: str, pin: Callable[[Item], Item]) -> Generator[Item]:
     """The items in their order; for a GPU they are made in a thread and put into pinned memory, from which copies are
     asynchronous. On a CPU, which has no time to spare, they are made when they are asked for.
+
+    Close it (``contextlib.closing``) where a loop may fail: the thread ends then.
     """
-    return in_thread(map(pin, items)) if device.startswith("cuda") else iter(items)
+    yield from in_thread(map(pin, items)) if is_gpu(device) else items
 
 
 def pinned_batch(batch: Batch) -> Batch:
@@ -38,7 +41,7 @@ def pinned_inputs(inputs: Inputs) -> Inputs:
     return {name: values.pin_memory() for name, values in inputs.items()}
 
 
-def in_thread(items: Iterable[Item], ahead: int = AHEAD) -> Iterator[Item]:
+def in_thread(items: Iterable[Item], ahead: int = AHEAD) -> Generator[Item]:
     """The items in their order, made in a thread, at most ``ahead`` of them before they are taken.
 
     What fails in the thread is raised here. The thread ends with the items, or when the iterator is closed.

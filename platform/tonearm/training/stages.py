@@ -153,7 +153,7 @@ def track_vectors(finished: FinishedStage, paths: StagePaths) -> tuple[list[str]
         ids, made = examples.artists, rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     else:
         ids = [i for split in SPLITS for i in examples.ids(split)]
-        at_once = windows_at_once(config.optim.batch_size, paths.device)
+        at_once = windows_at_once(config.optim, paths.device)
         parts = [predict_split(network, config.task, examples, split, paths.device, at_once) for split in SPLITS]
         made = np.concatenate(parts)
     save_metadata(uri, Metadata(ids, {"vector": made}))

@@ -243,7 +243,7 @@ def score_test(config: TrialConfig, batches: Examples, folder: TrialFolder, devi
     uri = folder.predictions_uri("test")
     if not storage.exists(uri):
         task, network = config.task, load_bundle(folder.bundle_uri).network.to(device)
-        at_once = windows_at_once(config.optim.batch_size, device)
+        at_once = windows_at_once(config.optim, device)
         parts = list(window_logits(network, batches, "test", device, at_once))
         by_window = task.window_metrics([track for part in parts for track in part], batches.targets("test"))
         storage.write_json(storage.join(folder.uri, WINDOW_METRICS), by_window)
