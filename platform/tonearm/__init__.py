@@ -15,7 +15,7 @@ From a notebook or a program::
     sweep = tonearm.sweep(space, data)
     tonearm.select(sweep)
     tonearm.compare(sweep).save("report.html")
-    tonearm.load("models:/tonearm-Music@champion").classify("song.mp3")
+    tonearm.load("models:/tonearm-music@champion").classify("song.mp3")
 
 Importing it imports nothing else: what is used is loaded then.
 """
@@ -73,4 +73,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({"__version__", *_MODULES})

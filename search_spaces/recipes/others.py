@@ -39,7 +39,7 @@ def playlist_cnn() -> Recipe:
         optim=OptimConfig(lr=1e-5, batch_size=16, epochs=12, patience=12),
     )
     return Recipe(
-        PlaylistsConfig(), (Stage("playlist_cnn", config),), "Stern (SYSTEMS.md, section 2)",
+        PlaylistsConfig(), (Stage("playlist_cnn", config),), "Stern",
         "top-1/3/5 0.1549 / 0.2726 / 0.4737 over 82 playlists",
     )  # fmt: skip
 
@@ -55,7 +55,7 @@ def _danceability(name: str, feature: str, model: ModelConfig, frames: int) -> C
             window=WindowConfig(frames=frames, train_per_track=1, per_track=1),
             optim=OptimConfig(lr=1e-3, batch_size=8, epochs=60, patience=10),
         )
-        return Recipe(FolderConfig(label=""), (Stage(name, config),), "danceability networks (SYSTEMS.md, section 3)")
+        return Recipe(FolderConfig(label=""), (Stage(name, config),), "danceability networks")
 
     recipe.__doc__ = f"Danceability, or any other number of a song: {name} on {feature}."
     return recipe
@@ -71,7 +71,7 @@ def temporal_pooling() -> Recipe:
         window=WindowConfig(frames=599, train_per_track=1, per_track=1),
         optim=OptimConfig(lr=1e-3, batch_size=16, epochs=60, patience=10),
     )
-    return Recipe(ArtistsConfig(), (Stage("temporal_pooling", config),), "Dieleman 2014, Chen (SYSTEMS.md, section 4)")
+    return Recipe(ArtistsConfig(), (Stage("temporal_pooling", config),), "Dieleman 2014, Chen")
 
 
 def arriojas_trial(data: SpotifyConfig, model: TabularMlpConfig, optim: OptimConfig, feature: Feature | None = None
@@ -128,7 +128,7 @@ def _wide(name: str, frequency_scale: float) -> Stage:
     return Stage(name, arriojas_trial(WIDER, model, optim, TableFeature(columns=WIDER.feature_columns)))
 
 
-ARRIOJAS = "Arriojas (SYSTEMS.md, section 5)"
+ARRIOJAS = "Arriojas"
 
 
 def _spotify_baseline(data: SpotifyConfig, estimator: Estimator) -> BaselineConfig:

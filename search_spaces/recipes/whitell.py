@@ -14,7 +14,7 @@ from tonearm.tasks import MultiLabel, SingleLabel, Task
 from tonearm.training.config import DatasetRef, OptimConfig, TrialConfig, WindowConfig
 from tonearm.training.recipe import Recipe, Stage
 
-SOURCE = "Whitell 2019 (SYSTEMS.md, section 1)"
+SOURCE = "Whitell 2019"
 WHOLE_CLIP = WindowConfig(frames=643, train_per_track=1, per_track=1)
 ONCE = WindowConfig(frames=1, train_per_track=1, per_track=1)  # of what is no audio
 MOST_EPOCHS = 200

@@ -1,4 +1,4 @@
-"""Plain PyTorch transcriptions of Simple, Time and Freq, layer by layer as SYSTEMS.md lists them for one spectrogram.
+"""Plain PyTorch transcriptions of Simple, Time and Freq, layer by layer as the thesis lists them for one spectrogram.
 
 They know nothing of ``tonearm.models``: tests compare outputs and gradients with them, the benchmark compares speed.
 Parameters have the same names, so that one ``state_dict`` serves both.

@@ -1,4 +1,4 @@
-"""Simple, Time and Freq: the counts of SYSTEMS.md, paddings by hand, and equality with plain transcriptions."""
+"""Simple, Time and Freq: the published counts, paddings by hand, and equality with plain transcriptions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def small(name: str) -> nn.Module:
     return create(name, SMALL, 5)
 
 
-# --- SYSTEMS.md
+# --- counts of the thesis
 
 
 @pytest.mark.parametrize("model", COUNTS)

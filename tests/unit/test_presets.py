@@ -11,7 +11,7 @@ from tonearm.core.errors import ConfigError, UnknownNameError
 from tonearm.features import Cqt, Mel, Representation, Stft, as_representation
 from tonearm.features.presets import PRESETS, THESIS_PRESETS, display_name, parse_features
 
-# (channels, rows, frames) of so many seconds, as SYSTEMS.md states them.
+# (channels, rows, frames) of so many seconds, as the sources state them.
 SHAPES = {
     "stft": (30, (1, 2049, 643)),
     "stft_halved": (30, (1, 1024, 643)),

@@ -35,7 +35,7 @@ def example(name: str) -> StackedNetwork:
 
 
 def plain_head(network: Network, inputs: int, sizes: list[int], outputs: int) -> nn.Sequential:
-    """The dense layers as SYSTEMS.md lists them, with the network's weights in their order."""
+    """The dense layers as the thesis lists them, with the network's weights in their order."""
     layers: list[nn.Module] = []
     for i, o in zip([inputs, *sizes], sizes, strict=False):
         layers += [nn.Linear(i, o), nn.ReLU(), nn.Dropout(0.5)]

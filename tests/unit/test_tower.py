@@ -40,7 +40,7 @@ def branch_output(model: Network, name: str, x: Inputs) -> Tensor:
     return out
 
 
-# --- counts, from SYSTEMS.md: weights + offsets of each dense layer
+# --- counts of the thesis: weights + offsets of each dense layer
 
 VECTOR = (800 * 1024 + 1024) + (1024 * 512 + 512)
 PAIR = 2 * (800 * 1024 + 1024) + (2048 * 2048 + 2048) + (2048 * 1024 + 1024) + (1024 * 512 + 512)
@@ -86,7 +86,7 @@ def test_vectors_may_differ_in_length() -> None:
 
 
 def plain(w: dict[str, Tensor], x: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """A transcription of SYSTEMS.md: (embedding, outputs)."""
+    """A transcription of the thesis: (embedding, outputs)."""
 
     def dense(name: str, values: Tensor) -> Tensor:
         return F.relu(values @ w[f"{name}.weight"].T + w[f"{name}.bias"])

@@ -1,6 +1,6 @@
 """Danceability of 30 s windows, from the waveform or the mel spectrogram of mid and side.
 
-The four networks of *Classification of Spotify features using various CNN architectures* (SYSTEMS.md, section 3),
+The four networks of *Classification of Spotify features using various CNN architectures*,
 made of :mod:`tonearm.models.conv_blocks`.
 """
 

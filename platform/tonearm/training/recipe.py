@@ -1,4 +1,4 @@
-"""A recipe: what is trained, on which data, in which order; the systems of SYSTEMS.md are recipes."""
+"""A recipe: what is trained, on which data, in which order; the systems of the literature are recipes."""
 
 from __future__ import annotations
 
