@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from tonearm.core.errors import ConfigError, TonearmError
 from tonearm.core.plugins import has_own_code
+from tonearm.core.processes import STOP_SIGNALS, exit_on_stop_signals
 from tonearm.core.registry import not_registered
 from tonearm.workflows.prepared_names import not_prepared, prepared_name
 
@@ -22,6 +24,8 @@ FEATURES = (
 DEVICES = "[cpu|cuda]"
 """Choices as help texts show them, which import nothing to know them; a test compares them with the registries.
 Data sets of one's own and ``cuda:1`` are accepted, too."""
+SIGNAL_CODES = {*(128 + number for number in STOP_SIGNALS), signal.SIGTERM}  # Ray's handler leaves the 128 out
+STOPPED = "\nstopped; what is finished is kept, the same command goes on"
 
 
 class _PrintedMessages(logging.Handler):
@@ -45,16 +49,24 @@ def configure_output() -> None:
 
 @contextmanager
 def cli_errors() -> Iterator[None]:
-    """Turn Tonearm's errors into a message and exit code 1; anything else is a bug and keeps its traceback."""
+    """Turn Tonearm's errors into a message and exit code 1; anything else is a bug and keeps its traceback.
+
+    SIGTERM and SIGHUP end a job as Ctrl-C does: its runs in MLflow are marked as killed, locks are released.
+    """
     configure_output()
+    exit_on_stop_signals()
     try:
         yield
     except TonearmError as error:
         print(f"\nerror: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("\nstopped; what is finished is kept, the same command goes on", file=sys.stderr, flush=True)
+        print(STOPPED, file=sys.stderr, flush=True)
         sys.exit(130)
+    except SystemExit as end:
+        if end.code in SIGNAL_CODES:
+            print(STOPPED, file=sys.stderr, flush=True)
+        raise
 
 
 def require_folder(option: str, path: str) -> None:

@@ -162,7 +162,9 @@ def test_members_must_share_classes_and_clip(tmp_path: Path, difference: str) ->
 
 @pytest.mark.parametrize("change", [{"format": 7}, {"members": "absent"}, {"weights": "absent"}, {"members": 3},
                                     {"members": [1]}, {"weights": ["x", "y"]}, {"facts": "absent"},
-                                    {"members": ["members/00", "members/07"]}], ids=str)  # fmt: skip
+                                    {"members": ["members/00", "members/07"]}, {"members": ["members/00", 1]},
+                                    {"members": ["members/00", "members/01/"]},
+                                    {"members": ["members/00", "members/../members/01"]}], ids=str)  # fmt: skip
 def test_damaged_ensemble_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     uri = str(tmp_path / "ensemble")
     save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1)], [1.0, 1.0], {})

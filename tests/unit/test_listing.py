@@ -160,6 +160,12 @@ def test_unreadable_sweep_is_named() -> None:
     assert [s.name for s in listed.sweeps] == ["quick-0e"] and "0d cannot be read" in listed.problems[0]
 
 
+@pytest.mark.parametrize("foreign", [[], "text", {"name": "old", "params": [1]}, {"name": "old", "params": {}}])
+def test_foreign_sweep_file_is_named(tonearm_home: Path, foreign: object) -> None:
+    storage.write_json(storage.join(home.trials_home(), "0c", "sweep.json"), foreign)
+    assert any("0c cannot be read" in problem for problem in list_home().problems)
+
+
 def test_running_sweep_is_known_by_its_lock(tonearm_home: Path) -> None:
     folder = sweep("0f", 1, {0: [0.5]})
     assert running_driver(folder) is None and list_activity(NOWHERE, NOWHERE).empty

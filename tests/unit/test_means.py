@@ -45,15 +45,18 @@ def test_mean_is_logged_once_with_its_predictions_and_scores(tmp_path: Path) -> 
     assert kept.track_ids == ["t0", "t1", "t2"] and kept.probabilities.tolist() == np.eye(3).tolist()
 
 
-def test_interrupted_mean_is_not_left_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parent = RunWriter.open("means", "interrupted").run_id
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_interrupted_mean_is_not_left_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+) -> None:
+    parent = RunWriter.open("means", f"interrupted by {stop.__name__}").run_id
 
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise stop
 
     with monkeypatch.context() as patch:
         patch.setattr(means, "write_predictions", interrupt)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(stop):
             log_mean("mean-abc", MEAN, predictions(), str(tmp_path), parent)
     assert [r.status for r in child_runs(parent)] == ["KILLED"]
     log_mean("mean-abc", MEAN, predictions(), str(tmp_path), parent)

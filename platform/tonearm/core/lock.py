@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import threading
@@ -11,6 +12,8 @@ from typing import Any
 
 from tonearm.core import storage
 from tonearm.core.errors import JobError
+
+logger = logging.getLogger(__name__)
 
 FILE = "driver.json"
 HEARTBEAT_SECONDS, STALE_SECONDS = 10.0, 60.0  # seconds between signs of life, and without one
@@ -64,8 +67,16 @@ class DriverLock:
         storage.write_json(self._uri, {**self._owner, "over": True})
 
     def _heartbeat_loop(self) -> None:
+        told = False
         while not self._released.wait(HEARTBEAT_SECONDS):
-            self._write_heartbeat()
+            try:
+                self._write_heartbeat()
+            except Exception as error:  # a store that is away for a moment: the next beat is the next attempt
+                if not told:
+                    logger.warning("the lock %s cannot be renewed, trying again: %s", self._uri, error)
+                told = True
+            else:
+                told = False
 
     def _write_heartbeat(self) -> None:
         storage.write_json(self._uri, {**self._owner, "beat": time.time()})

@@ -38,17 +38,20 @@ def require_free_port(host: str, port: int) -> None:
 def exit_on_stop_signals() -> None:
     """Let SIGTERM and SIGHUP raise SystemExit, so that ``finally`` is reached; the exit code is 128 + the signal's.
 
-    Must be called in the main thread. Ctrl-C raises KeyboardInterrupt anyway.
+    Only the main thread can ask for it; elsewhere nothing is done. Ctrl-C raises KeyboardInterrupt anyway. What is
+    ignored stays so, as ``nohup`` asks for.
     """
-    for number in STOP_SIGNALS:
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in _heeded():
         if number != signal.SIGINT:
             signal.signal(number, lambda caught, _: sys.exit(128 + caught))
 
 
 def wait_for_stop_signal() -> None:
-    """Return at Ctrl-C, SIGTERM or SIGHUP."""
+    """Return at Ctrl-C, SIGTERM or SIGHUP, as far as they are not ignored."""
     stopped = threading.Event()
-    for number in STOP_SIGNALS:
+    for number in _heeded():
         signal.signal(number, lambda *_: stopped.set())
     stopped.wait()
 
@@ -61,6 +64,10 @@ def run_until_stopped(command: Sequence[str], environment: Mapping[str, str]) ->
         return child.wait()
     finally:
         _end_group(child)
+
+
+def _heeded() -> list[signal.Signals]:
+    return [number for number in STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:

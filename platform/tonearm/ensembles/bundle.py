@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from tonearm.training.bundle import WEIGHTS, Bundle, load_bundle, read_descripti
 
 FORMAT_VERSION = 1
 DESCRIPTION = "ensemble.json"
+MEMBER_NAME = re.compile(r"members/\d{2,}")  # as save_ensemble names them: nothing that leads out of the folder
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Ensemble:
         Bundles, in the order of their weights.
     weights
         Positive; only their ratios count.
-    facts
+    metadata
         Its scores, data set and trials.
     """
 
@@ -70,6 +72,9 @@ def load_ensemble(uri: str, allowed_modules: Collection[str] = ()) -> Ensemble:
         return Ensemble((single,), (1.0,), {"metrics": single.metrics})
     description = read_description(uri, DESCRIPTION, FORMAT_VERSION, "select it again")
     try:
+        strange = [name for name in description["members"] if not MEMBER_NAME.fullmatch(name)]
+        if strange:
+            raise ValueError(f"members are called members/00, members/01, ..., not {strange}")
         members = tuple(load_bundle(storage.join(uri, name), allowed_modules) for name in description["members"])
         weights = tuple(float(w) for w in description["weights"])
         metadata = dict(description["facts"])

@@ -9,7 +9,7 @@ from tonearm.datasets.manifest import Split
 from tonearm.models import count_parameters
 from tonearm.sweeps.results import ENDING, log_config, run_tags
 from tonearm.tracking import names
-from tonearm.tracking.log import RunWriter
+from tonearm.tracking.log import RunWriter, status_of
 from tonearm.tracking.retry import is_unavailable, retry_best_effort
 from tonearm.training.bundle import DESCRIPTION, load_bundle
 from tonearm.training.config import EnsembleConfig, MeanConfig
@@ -39,7 +39,7 @@ def log_mean(name: str, config: MeanConfig, found: Mapping[Split, TrackPredictio
         writer.end()
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
         if not is_unavailable(error):  # the caller waits for a server that is, and repeats
-            retry_best_effort(writer.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            retry_best_effort(writer.end, status_of(error))
         raise
 
 

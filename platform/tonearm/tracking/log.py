@@ -32,6 +32,11 @@ ENVIRONMENT_FILE = "environment.txt"
 SERVERS = ("http://", "https://", "databricks", "uc:")  # they alone know where artifacts go
 
 
+def status_of(error: BaseException) -> Status:
+    """How a run ends that an error ends: killed if somebody stopped it, by Ctrl-C or a signal; failed otherwise."""
+    return "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
+
+
 def client() -> MlflowClient:
     """A client of :func:`tonearm.core.home.tracking_uri`.
 

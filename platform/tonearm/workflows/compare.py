@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -64,7 +65,9 @@ class Report:
         return storage.join(path, HTML)
 
     def _repr_html_(self) -> str:
-        return "".join(f"<p>{line}</p>" for line in self.answer) + "".join(_html(t) for t in self._tables())
+        return "".join(f"<p>{html.escape(line)}</p>" for line in self.answer) + "".join(
+            _html(t) for t in self._tables()
+        )
 
     def _tables(self) -> list[Table]:
         return [table for section in self.document.sections[:2] for table in section.tables[:1]]

@@ -122,6 +122,10 @@ def _datasets(problems: list[str]) -> Iterable[ListedDataset]:
             yield ListedDataset(found.name, found.label, found.tracks, found.classes, storage.modified(uri))
 
 
+#: What reading a sweep raises whose files are another version's or another program's.
+FOREIGN = (TonearmError, ValueError, KeyError, TypeError, IndexError, AttributeError)
+
+
 def list_sweeps(known: Overview, problems: list[str]) -> list[ListedSweep]:
     """The sweeps in the home's folders, the last started first; those without a run in MLflow at the end."""
     runs = {r.tags[names.SWEEP]: r for r in reversed(known.runs) if names.SWEEP in r.tags and r.parent is None}
@@ -130,7 +134,7 @@ def list_sweeps(known: Overview, problems: list[str]) -> list[ListedSweep]:
     for signature in signatures:
         try:
             sweeps.append(_sweep(signature, runs.get(signature)))
-        except (TonearmError, ValueError, KeyError) as error:  # of our configs, of JSON, of another version's files
+        except FOREIGN as error:
             problems.append(f"sweep {_file(signature)} cannot be read: {error}")
     return sorted(sweeps, key=lambda s: -(s.started or 0.0))
 

@@ -29,7 +29,8 @@ def decide_promotion(dataset: str, version: str, task: Task, wanted: bool | None
     Parameters
     ----------
     wanted
-        Whether it is to become the champion; None: if it is no worse on the same validation tracks, or they are others.
+        Whether it is to become the champion; None: if it is no worse by the same metric on the same validation tracks,
+        or they are others.
     known
         Why it became the champion, if it did before.
     """
@@ -60,7 +61,7 @@ def validates_as_well(candidate: Mapping[str, str], champion: Mapping[str, str],
         return Promotion(True, "the champion was chosen on other data, so its score cannot be compared")
     metric, other = candidate[names.METRIC], champion.get(names.METRIC)
     if other != metric:
-        return Promotion(True, f"the champion was judged by {other}, this one by {metric}")
+        return Promotion(False, f"judged by {metric}, the champion by {other or 'no metric'}: --promote decides")
     ours, theirs = float(candidate[names.VALIDATION]), float(champion[names.VALIDATION])
     better = ours >= theirs if task.maximise else ours <= theirs
     return Promotion(better, f"validation {task.primary} {rounded(ours)}, the champion's {rounded(theirs)}")

@@ -26,7 +26,7 @@ from tonearm.recommend import CatalogueIndex
 from tonearm.sweeps.means import log_mean
 from tonearm.sweeps.results import TrialResult, best_result
 from tonearm.tracking import names
-from tonearm.tracking.log import RunWriter
+from tonearm.tracking.log import RunWriter, status_of
 from tonearm.tracking.query import registered
 from tonearm.tracking.register import register_candidate
 from tonearm.tracking.retry import retry, retry_best_effort
@@ -84,7 +84,7 @@ def select(sweep: Sweep | str, promotion: bool | None = None) -> Selection:
             selection = _select(sweep, done, parent)
         found = decide_promotion(sweep.manifest.name, selection.version, task, promotion, selection.why)
     except BaseException as error:
-        retry_best_effort(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        retry_best_effort(parent.end, status_of(error))
         raise
     told = dataclasses.replace(selection, promoted=found.promoted, why=found.why)
     if told != selection or not storage.exists(record):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -106,4 +107,5 @@ class Selection:
 
     def _repr_html_(self) -> str:
         became = "the champion" if self.promoted else "candidate"
-        return f"<p><b>{self.model}</b>, {became}: {self.why}</p>{self.table.to_html(float_format='{:.3f}'.format)}"
+        head = f"<b>{html.escape(self.model)}</b>, {became}: {html.escape(self.why)}"
+        return f"<p>{head}</p>{self.table.to_html(float_format='{:.3f}'.format)}"

@@ -14,6 +14,7 @@ from tonearm.datasets.manifest import Manifest
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.propose import FIRST_FROM_EARLIER
 from tonearm.sweeps.run import SweepContext, run_sweep
+from tonearm.tracking.log import status_of
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.ray_session import start_ray
@@ -97,7 +98,7 @@ def _run(plan: SweepPlan, cpus: float, gpus: float) -> Sweep:
     try:
         results = run_sweep(context)
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
-        retry_best_effort(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        retry_best_effort(parent.end, status_of(error))
         raise
     done = dataclasses.replace(sweep, finished=tuple(results))
     figure, best = done.figure, done.best

@@ -14,7 +14,7 @@ from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.ledger import Ledger
 from tonearm.sweeps.propose import Proposer
 from tonearm.sweeps.warm_start import NONE, WarmStart
-from tonearm.tracking.log import RunWriter
+from tonearm.tracking.log import RunWriter, status_of
 from tonearm.tracking.retry import retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage
@@ -108,6 +108,6 @@ def _train_before(
                 finished[stage.name] = train_stage(run, seed, parent.run_id)
             by_seed.append(finished)
     except BaseException as error:
-        retry_best_effort(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        retry_best_effort(parent.end, status_of(error))
         raise
     return by_seed

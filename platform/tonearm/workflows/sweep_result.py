@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -130,7 +131,7 @@ class Sweep:
         return "\n".join(part for part in (head, format_table(rows) if len(rows) > 1 else "", str(self)) if part)
 
     def _repr_html_(self) -> str:
-        head = f"sweep <b>{self.name}</b> on {self.manifest.name}: {len(self.results)} trials"
+        head = f"sweep <b>{html.escape(self.name)}</b> on {html.escape(self.manifest.name)}: {len(self.results)} trials"
         return f"<p>{head}</p>{self.trials.to_html()}"
 
     @property

@@ -11,6 +11,7 @@ import numpy as np
 
 from tonearm.core import home, storage
 from tonearm.core.text import format_table
+from tonearm.tracking.log import status_of
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.workflows.training_data import TrainingRequest
@@ -126,7 +127,7 @@ def report_training(request: TrainingRequest, outcome: Outcome) -> TrainingResul
         result = TrainingResult(request, outcome, rows, overlaps, folder)
         _save(result)
     except BaseException as error:
-        retry_best_effort(outcome.parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        retry_best_effort(outcome.parent.end, status_of(error))
         raise
     return result
 

@@ -17,7 +17,7 @@ from tonearm.datasets.split_report import report_splits as split_report
 from tonearm.sweeps.results import ENDING, ERROR, log_config, log_history, log_outcome, metrics_to_log, run_tags
 from tonearm.tracking import names
 from tonearm.tracking.buffer import BufferedRun
-from tonearm.tracking.log import RunWriter, Status
+from tonearm.tracking.log import RunWriter, Status, status_of
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import StageConfig
@@ -79,7 +79,7 @@ def run_request(request: TrainingRequest) -> Outcome:
                 for fold in (range(request.folds) if request.folds else [-1])
             ]
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
-        retry_best_effort(parent.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        retry_best_effort(parent.end, status_of(error))
         raise
     return Outcome(runs, own, parent, signature)
 
@@ -107,7 +107,7 @@ def _run(request: TrainingRequest, manifests: dict[str, Manifest], seed: int, fo
             finished[stage.name] = train_stage(run, seed, above.run_id)
     except BaseException as error:
         if label:
-            retry_best_effort(above.end, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            retry_best_effort(above.end, status_of(error))
         raise
     if label:
         retry(above.end)
@@ -138,8 +138,7 @@ def train_stage(run: StageRun, seed: int, parent: str) -> FinishedStage:
         line.close()
         sending.tag(ERROR, str(error)[-5000:])
         sending.close()
-        status: Status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-        retry_best_effort(_end_badly, identity, config, status)
+        retry_best_effort(_end_badly, identity, config, status_of(error))
         raise
     line.say(_sentence(of, done, history))
     sending.close()
