@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 
+os.environ["RAY_AUTH_MODE"] = "token"  # every Ray of the tests answers to them alone; read once, when it is imported
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before anything numerical is imported, which reads it once
 

@@ -17,9 +17,17 @@ from pathlib import Path
 
 import psutil
 
-from tests.servers import free_port, wait_until
-
 ROOT = Path(__file__).parents[1]
+HEAD = """
+import sys
+
+import ray
+
+started = ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=200 * 2**20,
+                   log_to_driver=False, _temp_dir=sys.argv[1])
+print(started.address_info["gcs_address"], flush=True)
+sys.stdin.read()  # until it is closed
+"""
 
 
 def driver_environment(address: str, home: Path, cache: Path) -> dict[str, str]:
@@ -33,44 +41,36 @@ def driver_environment(address: str, home: Path, cache: Path) -> dict[str, str]:
 
 
 def running_ray() -> Iterator[str]:
-    """The address of a Ray of two cores, for as long as a fixture lasts. It has no token, since a process that has
-    imported Ray reads none any more: it listens on this machine alone."""
-    port, folder = free_port(), Path(tempfile.mkdtemp(prefix="tn", dir="/tmp"))  # short: Ray's sockets lie there
-    command = [
-        str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", "--node-ip-address=127.0.0.1",
-        f"--port={port}", f"--dashboard-agent-listen-port={free_port()}", "--include-dashboard=false", "--num-cpus=2",
-        "--object-store-memory=200000000", f"--temp-dir={folder}", "--disable-usage-stats",
-    ]  # fmt: skip
+    """The address of a Ray of two cores, for as long as a fixture lasts; it ends with this process, too."""
+    folder = Path(tempfile.mkdtemp(prefix="tn", dir="/tmp"))  # short: Ray's sockets lie there
     environment = {
         **os.environ,
-        **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"),
         "PYTHONPATH": os.pathsep.join([str(ROOT / "platform"), str(ROOT)]),
+        "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_BACKEND_LOG_LEVEL": "fatal",
-        "RAY_AUTH_MODE": "disabled",
     }
+    environment.pop("RAY_ADDRESS", None)
     with (folder / "log").open("w") as log:
-        head = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment, text=True,
+        head = subprocess.Popen([sys.executable, "-c", HEAD, str(folder)], cwd=ROOT, env=environment, text=True,
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
                                 start_new_session=True)  # fmt: skip
     try:
-        _wait(head, folder / "log")
-        yield f"127.0.0.1:{port}"
+        assert head.stdout is not None
+        address = head.stdout.readline().strip()
+        assert address, (folder / "log").read_text()
+        yield address
     finally:
         end_ray(head)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def end_ray(head: subprocess.Popen[str]) -> None:
-    """End what ``ray start --block`` has started, at once: nobody waits for its work."""
+    """End a process and the Ray that it has started, at once: nobody waits for its work."""
     started = psutil.Process(head.pid).children(recursive=True) if head.poll() is None else []
     for process in (head, *started):
         with suppress(psutil.Error):
             process.kill()
     head.wait(timeout=40)
-
-
-def _wait(head: subprocess.Popen[str], log: Path) -> None:
-    wait_until(lambda: head.poll() is not None or "Ray runtime started" in log.read_text(), f"Ray started, see {log}")
-    assert head.poll() is None, log.read_text()
 
 
 def leave_ray() -> None:

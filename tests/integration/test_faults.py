@@ -92,7 +92,7 @@ def test_killed_driver(place: Workplace, undisturbed: Figures) -> None:
 
 def test_killed_driver_of_a_sweep_that_stops_trials_early(place: Workplace, undisturbed: Figures) -> None:
     """One trial at a time: then who is stopped does not hang on who comes first."""
-    command = ("tests.integration.spaces:halving", "--dataset", "music", "--cpus", "2")
+    command = ("tests.integration.spaces:halving", "--dataset", "music", "--cpus", "1.5")
     place.call("jobs.sweep", *command, "--seed", "10")
     expected = figures(place, 10)
     assert 0 < sum(len(history) < EPOCHS for history, _, _ in expected.values()) < len(expected)
