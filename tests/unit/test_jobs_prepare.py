@@ -23,7 +23,8 @@ from tonearm.pipelines import extract
 from tonearm.pipelines.extract import ExtractionReport
 from tonearm.workflows import prepare as prepare_module
 from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare_catalogue
-from tonearm.workflows.prepared import manifest_uri, rejects_uri
+from tonearm.workflows.prepared import rejects_uri
+from tonearm.workflows.prepared_names import manifest_uri
 
 CLIP = ClipConfig()
 #: Files are listed here, not decoded.
