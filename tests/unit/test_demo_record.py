@@ -6,16 +6,20 @@ import dataclasses
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from search_spaces import SPACES, find_space
 from tonearm.core import home
+from tonearm.sweeps import SearchSpace
+from tonearm.sweeps.find import is_own
 from tonearm.tracking import names
 from tonearm.tracking.log import client
 from tonearm.tracking.register import promote
 from tonearm.workflows import demo_record
-from tonearm.workflows.demo_record import DemoRequest, finished_demo, record_demo
+from tonearm.workflows.demo_record import DemoRequest, code_signature, finished_demo, record_demo
 
 pytestmark = pytest.mark.usefixtures("database")
 DATASET = "recorded"
@@ -38,12 +42,22 @@ def champion(one_home: Path) -> str:
 @pytest.fixture
 def request_(champion: str, tmp_path: Path) -> DemoRequest:
     """A demo on two recordings that left two files and is finished."""
-    for name in ("music/a.ogg", "music/b/b.ogg", "left/trial/state.pt", "left/report.png", "left/ray/noise"):
+    for name in (
+        "music/a.ogg",
+        "music/b/b.ogg",
+        "left/trial/state.pt",
+        "left/report.png",
+        "left/ray/noise",
+        "music/ray/c.ogg",
+        "music/d.tmp",
+        "left/trial/ray/more",
+        "left/trial/driver.json",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
     request = DemoRequest(str(tmp_path / "music"))
     assert finished_demo(request) is None
-    record_demo(request, "it came to this", DATASET, [str(tmp_path / "left")])
+    record_demo(request, "it came to this", DATASET, [str(tmp_path / "left")], str(tmp_path / "left"))
     assert finished_demo(request) == "it came to this"
     return request
 
@@ -58,7 +72,8 @@ def test_relative_folder_is_the_same(request_: DemoRequest, tmp_path: Path, monk
     assert finished_demo(dataclasses.replace(request_, audio="music")) == "it came to this"
 
 
-@pytest.mark.parametrize("name", ["music/a.ogg", "music/b/b.ogg", "left/trial/state.pt", "left/report.png"])
+@pytest.mark.parametrize("name", ["music/a.ogg", "music/b/b.ogg", "left/trial/state.pt", "left/report.png", "music/ray/c.ogg", "music/d.tmp",
+                                  "left/trial/ray/more", "left/trial/driver.json"])  # fmt: skip
 def test_what_is_gone_or_changed_is_noticed(request_: DemoRequest, tmp_path: Path, name: str) -> None:
     path, before = tmp_path / name, (tmp_path / name).stat()
     path.write_text("something else")
@@ -94,13 +109,43 @@ def test_other_code_is_noticed(request_: DemoRequest, monkeypatch: pytest.Monkey
     assert finished_demo(request_) is None
 
 
+def test_other_versions_of_dependencies_are_noticed(request_: DemoRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_record, "version", lambda package: "0.0" if package == "torch" else version(package))
+    assert finished_demo(request_) is None
+
+
+def test_tables_and_pages_are_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fake_code").mkdir()
+    (tmp_path / "fake_code" / "__init__.py").touch()
+    table = tmp_path / "fake_code" / "names.csv"
+    table.write_text("a")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(demo_record, "CODE", ("fake_code",))
+    before = code_signature()
+    table.write_text("b")
+    assert code_signature() != before
+
+
 def test_what_cannot_be_watched_is_never_finished(champion: str, tmp_path: Path) -> None:
     (tmp_path / "music").mkdir()
     request = DemoRequest(str(tmp_path / "music"))
     record_demo(request, "it came to this", DATASET, ["memory://elsewhere"])
     assert finished_demo(request) is None
-    record_demo(DemoRequest(space="mine.spaces:own"), "it came to this", DATASET, [home.home()])
-    assert finished_demo(DemoRequest(space="mine.spaces:own")) is None
+    own = dataclasses.replace(request, space="mine")  # registered by a module of one's own
+    record_demo(own, "it came to this", DATASET, [home.home()], own=True)
+    assert finished_demo(own) is None
+
+
+def test_only_code_outside_tonearm_makes_a_space_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    space = find_space("demo")
+    assert not is_own("demo", space) and not is_own("search_spaces.demo:demo", space)
+    assert is_own("mine.spaces:rates", space)
+    monkeypatch.setitem(SPACES._items, "mine", own_space)
+    assert is_own("mine", space)
+
+
+def own_space() -> SearchSpace:
+    return find_space("demo")
 
 
 @pytest.mark.integration

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -130,6 +132,25 @@ def test_module_that_is_run_again_replaces_what_it_registered(write: Write) -> N
         WORDS.add("hello", "another")
 
 
+def test_what_failed_is_tried_again_once_it_was_changed(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALLOWED_MODULES, "mine_words,later_words")
+    broken = write("mine_words.py", REGISTERS + "raise ValueError('not yet')\n")
+    assert "hello" not in WORDS and len(load_plugins()) == 2
+    write("mine_words.py", REGISTERS + "WORDS.add('hello', 'a greeting')")
+    os.utime(broken, (0, 0))
+    assert WORDS["hello"] == "a greeting" and len(load_plugins()) == 1
+    later = write("later_words.py", REGISTERS + "WORDS.add('later', '')")
+    os.utime(later.parent, (1, 1))
+    assert "later" in WORDS and load_plugins() == []
+
+
+def test_thread_waits_for_what_another_is_loading(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALLOWED_MODULES, "slow_words")
+    write("slow_words.py", REGISTERS + "import time\ntime.sleep(0.3)\nWORDS.add('hello', '')")
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda _: "hello" in WORDS, range(4))) == [True] * 4
+
+
 def test_names_are_attributes() -> None:
     registry: Registry[int] = Registry("number")
     registry.add("one", 1)
@@ -154,10 +175,13 @@ def test_function_is_found_by_its_place(write: Write) -> None:
         call_by_place("number", "absent_places:one", int)
 
 
-def test_current_folder_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_current_folder_is_searched_where_the_command_added_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lies_here.py").write_text("def one(): return 1\n")
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p])
     monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="No module named 'lies_here'"):
+        call_by_place("number", "lies_here:one", int)
+    sys.path.append(str(tmp_path))  # as the command tonearm does
     assert call_by_place("number", "lies_here:one", int) == 1
     assert str(tmp_path) in module_folders()
     del sys.modules["lies_here"]
@@ -176,6 +200,9 @@ def test_source_that_must_travel(write: Write) -> None:
 def test_what_a_job_needs_elsewhere_is_sent(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     spaces = write("mine_package/spaces.py", "")
     nets = write("mine_nets.py", "")
+    (write("music/genre/a.ogg", "").parents[1] / "rock").mkdir()
+    loose = write("loose/spaces.py", "").parent
+    assert modules_to_send(["music:genre", "numpy:array", "music.genre:a", "loose.spaces:rates"]) == [str(loose)]
     arguments = ["mine_package.spaces:rates", "--dataset", "music", "absent:thing", "models:/tonearm@champion", "a=b:c"]
     assert modules_to_send(arguments) == [str(spaces.parent)]
     monkeypatch.setenv(ALLOWED_MODULES, "mine_nets")

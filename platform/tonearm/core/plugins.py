@@ -33,11 +33,13 @@ GROUP = "tonearm.modules"
 OURS = "search_spaces"  # the one that Tonearm itself names there
 ALLOWED_MODULES = "TONEARM_ALLOWED_MODULES"
 PLACE = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*")
+SECONDS_TO_LOAD = 60.0
 IN_A_FILE = "put it into a file, such as mine.py, and import it from there"
 
-_loading = threading.local()
+_loading = threading.RLock()
+_nested: list[str] = []  # of the one thread that loads
 _told: set[str] = set()
-_failed: dict[tuple[str, ...], str] = {}
+_failed: dict[tuple[str, ...], tuple[str, dict[str, float]]] = {}
 
 
 def allowed_modules() -> tuple[str, ...]:
@@ -56,14 +58,19 @@ def load_plugins() -> list[str]:
 
     A broken one does not keep the others away. It is logged, once.
     """
-    if getattr(_loading, "now", False):  # a module that is being imported asks for a name: the others come after it
+    if not _loading.acquire(timeout=SECONDS_TO_LOAD):  # another thread waits for a module that this one is importing
         return []
-    _loading.now = True
     try:
-        names = (*_entry_points(tuple(sys.path)), *allowed_modules())
-        failures = [f for name in names if (f := _failure_once(name))]
+        if _nested:  # a module that is being imported asks for a name: the others come after it
+            return []
+        _nested.append("")
+        try:
+            names = (*_entry_points(tuple(sys.path)), *allowed_modules())
+            failures = [f for name in names if (f := _failure_once(name))]
+        finally:
+            _nested.clear()
     finally:
-        _loading.now = False
+        _loading.release()
     for failure in failures:
         if failure not in _told:
             _told.add(failure)
@@ -72,7 +79,8 @@ def load_plugins() -> list[str]:
 
 
 def import_modules(names: Iterable[str]) -> None:
-    """Import modules by name; the current folder is searched last.
+    """Import modules by name, from where Python finds modules: a console script does not search the current folder,
+    the command ``tonearm`` and ``python -m`` do.
 
     Raises
     ------
@@ -140,18 +148,17 @@ def call_by_place(what: str, place: str, expected: type[T]) -> T:
 
 def module_folders() -> list[str]:
     """Where this process finds modules that were not installed: what a worker on this machine must search too."""
-    installed = {Path(path).resolve() for path in sysconfig.get_paths().values()}
     found = []
     for entry in sys.path:
         path = Path(entry or ".").resolve()
-        if path.is_dir() and not any(path == own or own in path.parents for own in installed):
+        if path.is_dir() and not _is_installed(path):
             found.append(str(path))
     return list(dict.fromkeys(found))
 
 
 def modules_to_send(arguments: Iterable[str]) -> list[str]:
     """The folders and files that a job with these arguments needs on another machine: of the modules in arguments such
-    as ``mine.spaces:rates``, and of ``TONEARM_ALLOWED_MODULES``.
+    as ``mine.spaces:rates``, unless they are installed, and of ``TONEARM_ALLOWED_MODULES``.
 
     Raises
     ------
@@ -161,7 +168,9 @@ def modules_to_send(arguments: Iterable[str]) -> list[str]:
     found = [source_of(name) for name in allowed_modules()]
     for module in (m[1] for argument in arguments if (m := PLACE.fullmatch(argument))):
         with contextlib.suppress(ConfigError):  # not every argument with a colon is a place; the job says what it lacks
-            found.append(source_of(module))
+            source = source_of(module)
+            if _holds(source, module) and not _is_installed(Path(source).resolve()):
+                found.append(source)
     return list(dict.fromkeys(found))
 
 
@@ -174,7 +183,6 @@ def source_of(name: str) -> str:
         If it is not found.
     """
     top = name.split(".")[0]
-    _search_current_folder()
     try:
         spec = importlib.util.find_spec(top) if top.isidentifier() else None
     except ValueError:  # of __main__
@@ -194,32 +202,51 @@ def _entry_points(search_path: tuple[str, ...]) -> tuple[str, ...]:
 
 def _failure_once(name: str) -> str:
     """As :func:`_failure`, but what failed is not tried again on the same search path: tasks ask at every turn."""
-    key = (name, *sys.path)
-    if name not in sys.modules and key not in _failed and (failure := _failure(name)):
-        _failed[key] = failure
-    return "" if name in sys.modules else _failed.get(key, "")
-
-
-def _failure(name: str) -> str:
-    """Import a module; why it could not be, or ""."""
     if name in sys.modules:
         return ""
+    key = (name, *sys.path)
+    told, seen = _failed.get(key, ("", {}))
+    if not told or seen != _times(seen):
+        seen = {}
+        told = _failure(name, seen)
+        _failed[key] = told, seen
+    return told
+
+
+def _failure(name: str, looked_at: dict[str, float] | None = None) -> str:
+    """Import a module; why it could not be, or "". ``looked_at`` is told where a change may help: files and their
+    times."""
     if not all(part.isidentifier() for part in name.split(".")):
         return f"{name!r} is no module's name: give it as Python imports it, such as mine.nets"
-    _search_current_folder()
+    importlib.invalidate_caches()
     try:
         importlib.import_module(name)
     except (Exception, SystemExit) as error:
+        if looked_at is not None:
+            files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+            files += [str(error.filename)] if isinstance(error, SyntaxError) else []
+            looked_at.update(_times([*files, *module_folders()]))
         lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == "<module>"]
         where = f" ({lines[-1].filename}, line {lines[-1].lineno})" if lines else ""
         return f"the module {name} could not be imported: {type(error).__name__}: {error}{where}"
     return ""
 
 
-def _search_current_folder() -> None:
-    """A console script does not search it, ``python -m`` does."""
-    if "" not in sys.path and (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
+def _times(places: Iterable[str]) -> dict[str, float]:
+    """When files and folders were changed; 0 where there is none."""
+    return {place: Path(place).stat().st_mtime if Path(place).exists() else 0.0 for place in places}
+
+
+def _is_installed(path: Path) -> bool:
+    """Whether a file or folder belongs to Python or to an installed package."""
+    installed = {Path(path).resolve() for path in sysconfig.get_paths().values()}
+    return any(path == own or own in path.parents for own in installed)
+
+
+def _holds(source: str, module: str) -> bool:
+    """Whether a module is a file below its source: a folder of recordings is a package to Python, too."""
+    path = Path(source, *module.split(".")[1:])
+    return Path(source).is_file() or (path / "__init__.py").is_file() or path.with_suffix(".py").is_file()
 
 
 def _parts(value: Any) -> Iterator[Any]:

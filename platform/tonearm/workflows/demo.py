@@ -19,6 +19,7 @@ from tonearm.datasets.manifest import Manifest, Track
 from tonearm.features.store import store_uri
 from tonearm.inference.load import fetch_model
 from tonearm.sweeps import SearchSpace
+from tonearm.sweeps.find import is_own
 from tonearm.tasks.metrics import find_metric
 from tonearm.tracking.query import champion_uri
 from tonearm.training.evaluate import Scores
@@ -97,7 +98,7 @@ def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
     text = summary(manifest, selection, quality, steps.seconds)
     stores = [store_uri(home.features_home(), f) for f in features]
     left = [home.data_home(manifest.name), sweep.folder, reports, fetch_model(champion), *stores]
-    record_demo(request, text, manifest.name, left)
+    record_demo(request, text, manifest.name, left, sweep.folder, is_own(request.space, space))
     return text
 
 

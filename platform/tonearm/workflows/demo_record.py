@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +22,13 @@ from tonearm.tracking.retry import retry
 from tonearm.workflows.defaults import MAX_REJECTED
 
 CODE = ("tonearm", "search_spaces", "serve")  # packages whose sources a demo's figures hang on
-PASSING = ("ray", "driver.json")  # of a sweep's folder: Ray's own files, and who drives it
+NOT_CODE = {".pyc", ".pyo"}
+DEPENDENCIES = (
+    "faiss-cpu", "implicit", "librosa", "mutagen", "numba", "numpy", "optuna", "pandas", "pyarrow", "ray",
+    "scikit-learn", "scipy", "soundfile", "soxr", "torch", "torchaudio",
+)  # fmt: skip
+"""Whose versions decide results."""
+PASSING = ("ray", "driver.json")  # at the top of a sweep's folder: Ray's own files, and who drives it
 SCORES = "scores"
 
 
@@ -77,7 +84,7 @@ def finished_demo(request: DemoRequest) -> str | None:
         If MLflow does not answer.
     """
     uri = request.record_uri()
-    if ":" in request.space or not storage.exists(uri):  # of a space of one's own only its module knows the sources
+    if not storage.exists(uri):
         return None
     record = storage.read_json(uri)
     files: dict[str, str] = record["files"]
@@ -91,7 +98,9 @@ def finished_demo(request: DemoRequest) -> str | None:
     return str(record["summary"])
 
 
-def record_demo(request: DemoRequest, summary: str, dataset: str, folders: Sequence[str]) -> None:
+def record_demo(
+    request: DemoRequest, summary: str, dataset: str, folders: Sequence[str], passing: str = "", own: bool = False
+) -> None:
     """Write down that a demo is finished.
 
     Parameters
@@ -99,36 +108,52 @@ def record_demo(request: DemoRequest, summary: str, dataset: str, folders: Seque
     folders
         All that it left: where anything changes there, it is not finished any more. Those elsewhere than on local disks
         cannot be watched, so a demo with one is never said to be finished.
+    passing
+        The one of them that a sweep lies in, some files of which change whenever it is looked at.
+    own
+        Whether the space is made of code outside Tonearm, whose sources are not watched: it is never said to be
+        finished.
     """
     champion = retry(registered, dataset, names.CHAMPION)
-    if champion is None or not all(storage.is_local(f) for f in (request.recordings, *folders)):
+    if own or champion is None or not all(storage.is_local(f) for f in (request.recordings, *folders)):
         return
-    files = stamps_of([request.recordings, *folders])
+    files = stamps_of([request.recordings, *folders], passing)
     record = {"summary": summary, "dataset": dataset, "champion": champion.version, "files": files}
     storage.write_json(request.record_uri(), record)
 
 
-def stamps_of(folders: Sequence[str]) -> dict[str, str]:
-    """Size and time of every file below local folders, but those that change whenever a sweep is looked at."""
+def stamps_of(folders: Sequence[str], sweep: str = "") -> dict[str, str]:
+    """Size and time of every file below local folders; at the top of ``sweep`` without those that change whenever it is
+    looked at."""
     found = {}
     for folder in folders:
         root = storage.local_path(folder) if storage.is_local(folder) else None
         for base, below, files in os.walk(root) if root is not None else ():
-            below[:] = [name for name in below if name not in PASSING]
+            top = folder == sweep and Path(base) == root
+            below[:] = [name for name in below if not (top and name in PASSING)]
             for name in files:
-                if name not in PASSING and not name.endswith(".tmp"):
+                if not (top and (name in PASSING or name.endswith(".tmp"))):
                     path = str(Path(base, name))
                     found[path] = storage.stamp(path)
     return found
 
 
 def code_signature() -> str:
-    """Digest of the sources of :data:`CODE`, as far as these packages are there."""
-    parts: list[str | bytes] = []
+    """Digest of all files of :data:`CODE`, tables and pages too, and of the versions of :data:`DEPENDENCIES`, as far as
+    these packages are there."""
+    parts: list[str | bytes] = [f"{name} {_version(name)}" for name in DEPENDENCIES]
     for package in CODE:
         spec = find_spec(package)
         for place in sorted(spec.submodule_search_locations or ()) if spec else ():
             root = Path(place)
-            for path in sorted(root.rglob("*.py")):
-                parts += [f"{package}/{path.relative_to(root)}", path.read_bytes()]
+            for path in sorted(root.rglob("*")):
+                if path.is_file() and path.suffix not in NOT_CODE:
+                    parts += [f"{package}/{path.relative_to(root)}", path.read_bytes()]
     return digest(*parts)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"

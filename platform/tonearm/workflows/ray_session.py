@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tonearm.core.errors import JobError
@@ -53,8 +53,8 @@ def start_ray(num_cpus: int | None = None) -> None:
                 "env_vars": {
                     **thread_environment(),
                     "RAY_USAGE_STATS_ENABLED": "0",
-                    "PYTHONPATH": os.pathsep.join(module_folders()),  # workers find a user's own modules where we did
-                }
+                },
+                "worker_process_setup_hook": _search_as_here(),
             },
         )
 
@@ -65,6 +65,19 @@ def stop_ray() -> None:
         import ray
 
         ray.shutdown()
+
+
+def _search_as_here() -> Callable[[], None]:
+    """What lets a worker find modules where this process does, after all others: a ``queue.py`` in the current folder
+    must not take the place of Python's own. Not by ``PYTHONPATH``, which comes before it."""
+    folders = module_folders()
+
+    def append_folders() -> None:  # a function within a function travels by value: a worker cannot import ours yet
+        import sys
+
+        sys.path.extend(folder for folder in folders if folder not in sys.path)
+
+    return append_folders
 
 
 @contextmanager
