@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,7 @@ from tonearm.tracking import names
 from tonearm.tracking.query import last_promoted
 
 APPLICATION = "tonearm"
+_shared = threading.Event()  # Serve ran before us: others have applications on it
 SECONDS_OF_FAREWELL = 1.0
 SECONDS_TO_ANSWER = 60.0  # of a deployment whose status is already "running"
 
@@ -43,6 +45,7 @@ def start(args: AppArgs, host: str = "127.0.0.1", port: int = 0) -> str:
     require_free_port(host, port)
     load_recommender(args.model, args.allowed_modules)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    (_shared.set if serve.status().proxies else _shared.clear)()
     try:
         serve.start(
             proxy_location="HeadOnly",
@@ -83,7 +86,7 @@ def _wait_until_healthy(url: str, model: str) -> None:
 
 
 def stop() -> None:
-    """Take down what :func:`start` deployed.
+    """Take down what :func:`start` deployed; Serve itself only where it was not running before.
 
     Ray tells every driver that Serve's controller was killed in the middle of its last task, which is how Serve ends;
     a user would take it for a failure, so output is suppressed meanwhile.
@@ -91,7 +94,10 @@ def stop() -> None:
     from ray import serve
 
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        serve.shutdown()  # type: ignore[no-untyped-call]
+        if _shared.is_set():
+            serve.delete(APPLICATION)
+        else:
+            serve.shutdown()  # type: ignore[no-untyped-call]
         time.sleep(SECONDS_OF_FAREWELL)
 
 

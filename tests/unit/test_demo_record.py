@@ -72,8 +72,13 @@ def test_relative_folder_is_the_same(request_: DemoRequest, tmp_path: Path, monk
     assert finished_demo(dataclasses.replace(request_, audio="music")) == "it came to this"
 
 
-@pytest.mark.parametrize("name", ["music/a.ogg", "music/b/b.ogg", "left/trial/state.pt", "left/report.png", "music/ray/c.ogg", "music/d.tmp",
-                                  "left/trial/ray/more", "left/trial/driver.json"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("music/a.ogg", "music/b/b.ogg", "music/ray/c.ogg", "music/d.tmp"),
+        *("left/trial/state.pt", "left/report.png", "left/trial/ray/more", "left/trial/driver.json"),
+    ],
+)
 def test_what_is_gone_or_changed_is_noticed(request_: DemoRequest, tmp_path: Path, name: str) -> None:
     path, before = tmp_path / name, (tmp_path / name).stat()
     path.write_text("something else")

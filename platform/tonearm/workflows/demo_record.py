@@ -99,7 +99,7 @@ def finished_demo(request: DemoRequest) -> str | None:
 
 
 def record_demo(
-    request: DemoRequest, summary: str, dataset: str, folders: Sequence[str], passing: str = "", own: bool = False
+    request: DemoRequest, summary: str, dataset: str, folders: Sequence[str], sweep: str = "", own: bool = False
 ) -> None:
     """Write down that a demo is finished.
 
@@ -108,8 +108,8 @@ def record_demo(
     folders
         All that it left: where anything changes there, it is not finished any more. Those elsewhere than on local disks
         cannot be watched, so a demo with one is never said to be finished.
-    passing
-        The one of them that a sweep lies in, some files of which change whenever it is looked at.
+    sweep
+        The one of them that is a sweep's, some files of which change whenever it is looked at.
     own
         Whether the space is made of code outside Tonearm, whose sources are not watched: it is never said to be
         finished.
@@ -117,7 +117,7 @@ def record_demo(
     champion = retry(registered, dataset, names.CHAMPION)
     if own or champion is None or not all(storage.is_local(f) for f in (request.recordings, *folders)):
         return
-    files = stamps_of([request.recordings, *folders], passing)
+    files = stamps_of([request.recordings, *folders], sweep)
     record = {"summary": summary, "dataset": dataset, "champion": champion.version, "files": files}
     storage.write_json(request.record_uri(), record)
 

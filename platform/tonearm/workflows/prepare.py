@@ -216,7 +216,8 @@ def prepare_catalogue(
         known = _joined(known, metadata_of_tracks(read_metadata_table(os.path.expanduser(metadata)), tracks))  # noqa: PTH111  a URI
     manifest = Manifest(catalogue.name, catalogue.label, split, (*catalogue.notes, *notes, *split_notes), known)
     save_manifest(manifest_uri(catalogue.name), manifest)
-    return PreparedData(manifest, tuple(features), clip, tuple(rejects), extraction)
+    return PreparedData(manifest, tuple(features), clip, tuple(rejects), extraction,
+                        split_seed=seed, grouped=grouped, fractions=fractions)  # fmt: skip
 
 
 def extract_missing(

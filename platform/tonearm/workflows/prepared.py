@@ -44,6 +44,8 @@ class PreparedData:
         The data set's config; None where a catalogue was prepared that no config lists.
     report
         What the extraction came to, for people; "" if no report was asked for.
+    split_seed, grouped, fractions
+        How it was split, where it has no published split.
     """
 
     manifest: Manifest
@@ -53,6 +55,9 @@ class PreparedData:
     extraction: ExtractionReport | None = None
     config: DatasetConfig | None = None
     report: str = ""
+    split_seed: int = 0
+    grouped: bool = True
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
 
     @property
     def name(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from tonearm.core.errors import ConfigError
 from tonearm.datasets.base import DatasetConfig
 from tonearm.training.recipe import Recipe
@@ -11,6 +13,8 @@ from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.training_data import TrainingRequest
 from tonearm.workflows.training_report import TrainingResult, report_training
 from tonearm.workflows.training_runs import run_request
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -47,9 +51,9 @@ def train(
     folds
         Of a cross-validation, at least 2; 0: the one split; None: as the source.
     split_seed
-        Of splits and folds.
+        Of splits and folds; of prepared data only of folds.
     grouped
-        Whether an artist stays on one side; None: as the source.
+        Whether an artist stays on one side; None: as the source, or as prepared data are split.
     device
         ``"cpu"`` or ``"cuda"``.
     threads
@@ -77,6 +81,10 @@ def train(
             f"dataset_name, descriptors and metadata say how a data set is prepared, {prepared.name!r} is prepared "
             "already: give them to prepare"
         )
+    if prepared and not in_folds:
+        _require_split_as(prepared, recipe, split_seed, grouped)
+    if prepared and max_rejected != MAX_REJECTED:
+        raise ConfigError(f"max_rejected is {max_rejected}, {prepared.name!r} is prepared already: give it to prepare")
     if isinstance(data, PreparedData):
         recipe = recipe.on(data.config) if data.config else recipe
     else:
@@ -86,6 +94,20 @@ def train(
         recipe.grouped if grouped is None else grouped, device, max_rejected, descriptors, metadata, threads, prepared,
     )  # fmt: skip
     return report_training(request, run_request(request))
+
+
+def _require_split_as(data: PreparedData, recipe: Recipe, seed: int, grouped: bool | None) -> None:
+    """Refuse another split than that of prepared data; tell where the recipe's own would be another."""
+    differs = [f"split_seed {seed}"] if seed not in (0, data.split_seed) else []
+    differs += [f"grouped {grouped}"] if grouped not in (None, data.grouped) else []
+    split = f"{data.name!r} is split already, with seed {data.split_seed} and grouped {data.grouped}"
+    if differs:
+        raise ConfigError(f"{', '.join(differs)}: {split}: give them to prepare, or ask for folds")
+    if (recipe.grouped, recipe.fractions) != (data.grouped, data.fractions):
+        logger.warning(
+            f"  the recipe splits by {recipe.fractions}, grouped {recipe.grouped}; {split}, by {data.fractions}: that "
+            "stays"
+        )
 
 
 def _require_device(device: str) -> None:
