@@ -1,6 +1,6 @@
 """What the thesis left open, as grids with three seeds each, small enough for a laptop.
 
-A grid compares like with like: whatever else varies is equal on both sides, and the seeds tell a difference from luck.
+A grid compares like with like: whatever else varies is equal on both sides, and the seeds tell a difference from noise.
 Each function says which command reads its answer.
 """
 

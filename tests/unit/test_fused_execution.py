@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.unit.fused_networks import (
@@ -21,6 +23,7 @@ from tests.unit.fused_networks import (
 )
 from tonearm.core.errors import ConfigError, TrainingError
 from tonearm.models import fused_execution
+from tonearm.models.blocks import Separable
 from tonearm.models.time_freq import LongKernelNetwork
 
 
@@ -128,6 +131,42 @@ def test_operations_are_counted(network: LongKernelNetwork, x: Tensor) -> None:
             network(x)
         counts.append(counter.get_total_flops())
     assert counts[0] == counts[1] > 0
+
+
+def test_modes_that_look_at_functions_see_the_layers(network: LongKernelNetwork, x: Tensor) -> None:
+    class Seen(TorchFunctionMode):
+        names: list[str]
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.names.append(getattr(func, "__name__", ""))
+            return func(*args, **(kwargs or {}))
+
+    found = []
+    for allowed in (True, False):
+        with fused_execution(allowed), Seen() as seen:
+            seen.names = []
+            network(x)
+        found.append([n for n in seen.names if n.startswith("conv")])
+    assert found[0] == found[1] and found[0]
+
+
+def test_a_default_device_is_no_such_mode(network: LongKernelNetwork, x: Tensor, fused_calls: list[int]) -> None:
+    with torch.device("cpu"):
+        network(x)
+    assert fused_calls
+
+
+def test_patched_classes_are_called(
+    network: LongKernelNetwork, x: Tensor, fused_calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = network.eval()(x)
+    fused_calls.clear()
+    for kind in (nn.BatchNorm2d, nn.Conv2d, Separable):
+        with monkeypatch.context() as patch:
+            real = kind.forward
+            patch.setattr(kind, "forward", lambda self, x, real=real: 2 * real(self, x))
+            assert not torch.allclose(network(x), wanted, rtol=1e-3)
+    assert not fused_calls
 
 
 def test_copies_and_pickles(network: LongKernelNetwork, x: Tensor, fused_calls: list[int]) -> None:

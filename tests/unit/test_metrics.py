@@ -42,6 +42,7 @@ def with_brier(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One function and one line: what a user writes. Undone afterwards, since other tests share the registry."""
     monkeypatch.setattr(METRICS, "_items", dict(METRICS._items))
     monkeypatch.setattr(SingleLabel, "added", SingleLabel.added)
+    monkeypatch.setattr(SingleLabel, "added_by", SingleLabel.added_by)
     SingleLabel.add_metric(BRIER, brier)
     yield
 
@@ -122,8 +123,30 @@ def test_a_metric_of_ones_own_decides_a_comparison_in_its_direction_and_range(wi
 
 def test_the_module_of_ones_own_metric_is_needed_where_it_decides(with_brier: None) -> None:
     config = tiny_config().replace({"task.primary": "brier"})
-    assert modules_of(config) == modules_of(tiny_config(), SingleLabel.added) == [__name__]
-    assert modules_of(tiny_config()) == [] and modules_of(tiny_config(), MultiLabel.added) == []
+    assert modules_of(config) == modules_of(tiny_config(), SingleLabel.added_by) == [__name__]
+    assert modules_of(tiny_config()) == [] and modules_of(tiny_config(), MultiLabel.added_by) == []
+
+
+def test_the_module_that_adds_a_metric_is_needed_wherever_its_function_is_from(with_brier: None) -> None:
+    place = {"__name__": "mine.metrics", "SingleLabel": SingleLabel, "metric": Metric("own", "own"), "f": np.mean}
+    exec("SingleLabel.add_metric(metric, f)", place)
+    assert modules_of(tiny_config().replace({"task.primary": "own"})) == ["mine.metrics"]
+    with pytest.raises(ConfigError, match="SingleLabel reports 'own' already: give"):
+        SingleLabel.add_metric(Metric("own", "own"), brier)
+
+
+def test_a_metric_that_a_task_reports_itself_cannot_be_replaced() -> None:
+    for name in ("f1_micro", "f1_macro", SingleLabel.tie_breaker):
+        with pytest.raises(ConfigError, match=f"SingleLabel reports '{name}' already: give your metric another name"):
+            SingleLabel.add_metric(METRICS[name], brier)
+    assert not SingleLabel.added
+
+
+def test_a_task_narrows_the_range_of_its_values() -> None:
+    assert MultiLabel().metric("mse").difference_range == (-1.0, 1.0)
+    assert MultiLabel().metric("validation_mse").high == 1.0 and MultiLabel().metric("log_loss").high == math.inf
+    assert Measure.of(MultiLabel()).metric.difference_range == (-1.0, 1.0)
+    assert find_metric("mse").high == math.inf
 
 
 def test_a_value_outside_of_its_range_is_an_error(with_brier: None) -> None:
@@ -203,8 +226,13 @@ def test_members_are_selected_by_the_primary_that_was_chosen() -> None:
 
 def test_a_sweep_ranks_by_one_metric() -> None:
     over = {"task.primary": Choice("f1_micro", "f1_macro")}
-    with pytest.raises(ConfigError, match=r"task.primary is varied \(f1_macro, f1_micro\): trials are ranked by one"):
+    with pytest.raises(
+        ConfigError, match=r"task.primary varies the primary metric \(f1_macro, f1_micro\): trials are ranked"
+    ):
         SearchSpace(base=tiny_config(), over=over).check()
+    tasks = Choice(SingleLabel(), SingleLabel(primary="f1_macro"))
+    with pytest.raises(ConfigError, match=r"^task varies the primary metric .* the same task.primary"):
+        SearchSpace(base=tiny_config(), over={"task": tasks}).check()
 
 
 # --- intervals keep to the range

@@ -13,7 +13,6 @@ from tonearm.statistics.differences import mean_difference, with_seed_variance
 from tonearm.statistics.significance import enough_draws, holm, randomisation_test
 from tonearm.tasks import SingleLabel, Tabular
 from tonearm.tasks.base import Task
-from tonearm.tasks.metrics import find_metric
 
 
 def class_measure(task: Task) -> str:
@@ -32,7 +31,7 @@ def changes_by_class(first: Side, second: Side) -> list[ClassChange]:
     """
     first, second = common_sides(first, second)
     own, task = first.members[0], first.members[0].task
-    metric = find_metric(task.default_primary)  # which the tracks' scores are of
+    metric = task.metric(task.default_primary)  # which the tracks' scores are of
     if not task.uses_labels:
         return []
     groups, target, sides = np.asarray(own.groups), own.target, (first, second)

@@ -20,7 +20,6 @@ from tonearm.statistics.significance import (
     randomisation_test,
     swap_test,
 )  # fmt: skip
-from tonearm.tasks.metrics import find_metric
 from tonearm.training.evaluate import CELLS_OF_ALL_RESAMPLES
 
 SIGNIFICANCE_LEVEL = 0.05
@@ -81,7 +80,7 @@ class PairedComparison:
         Two-sided, of the randomisation test or, if larger, of the difference with the variance between seeds; and
         adjusted by Holm for all comparisons of its table.
     tracks, groups
-        On how many both were judged, of how many groups.
+        On how many both were evaluated, of how many groups.
     discordant
         Tracks that only the first, and only the second has right, and McNemar's p; where scores are 0 and 1.
     others
@@ -134,12 +133,12 @@ class PairedComparison:
     @property
     def cautions(self) -> list[str]:
         """What must be known where the result is read."""
-        told = [f"not all else equal: {self.confounded_by}"] if self.confounded_by else []
+        limits = [f"not all else equal: {self.confounded_by}"] if self.confounded_by else []
         if not self.seed_variance and self.runs == (1, 1):
-            told.append("this is of these two trained networks, one seed each: another seed may differ")
+            limits.append("this is of these two trained networks, one seed each: another seed may differ")
         elif not self.seed_variance:
-            told.append("not every side has two seeds: another seed may differ")
-        return told
+            limits.append("not every side has two seeds: another seed may differ")
+        return limits
 
     def _result(self) -> str:
         d = self.difference
@@ -229,7 +228,7 @@ def compare_sides(
         discordant = (*counts, mcnemar(*counts))
     return PairedComparison(
         first.name, second.name, measure, difference, p, p, len(groups), counted_groups(groups), discordant,
-        {name: with_seed_variance(bootstrap(name), seed_variances[name]).clipped(*find_metric(name).difference_range)
+        {name: with_seed_variance(bootstrap(name), seed_variances[name]).clipped(*task.metric(name).difference_range)
          for name in wanted}, within, comparisons,
         bool(seed_variances[measure.name]), (len(first.runs), len(second.runs)), differing, confounded_by,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tonearm.tasks.base import Task
-from tonearm.tasks.metrics import Metric, find_metric
+from tonearm.tasks.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Measure:
             If it is not registered, so that its direction is not known.
         """
         name = name or task.primary
-        return cls(find_metric(name), name == task.default_primary)
+        return cls(task.metric(name), name == task.default_primary)
 
     @property
     def name(self) -> str:

@@ -26,16 +26,16 @@ class CandidateRow:
     label
         A letter, or "" if it is not among those that are compared.
     status
-        ``""`` if it was judged, else why not; and what it lacks.
+        ``""`` if it was evaluated, else why not; and what it lacks.
     seeds, folds
-        How many were judged; of a candidate that was not, how many its validation score is of.
+        How many were evaluated; of a candidate that was not, how many its validation score is of.
     validation, deviation
         Mean and deviation over the seeds of the primary metric; NaN where there is none, or a single seed.
     scores
         Of each headline metric the mean over seeds, their deviation (NaN of a single seed), and the interval over
         groups of tracks (None where the candidate is not among those that are compared).
     tracks
-        On how many it was judged.
+        On how many it was evaluated.
     seconds
         Of a completed run and of training what it is made of, the mean; NaN where none is complete, or not known.
     calibration_error
@@ -57,32 +57,33 @@ class CandidateRow:
 
 
 def make_candidate_row(
-    candidate: Candidate, judged: Predictions | None, label: str, split: Split, most_seeds: int, measure: Measure,
+    candidate: Candidate, predictions: Predictions | None, label: str, split: Split, most_seeds: int, measure: Measure,
     calibration_error: float | None,
 ) -> CandidateRow:  # fmt: skip
     """A candidate's row.
 
     Parameters
     ----------
-    judged
-        Its answers, if it was judged.
+    predictions
+        Its predictions, if it was evaluated.
     label
         "" if it is not among those that are compared.
     most_seeds
         Of any candidate.
     """
     by_seed = candidate.by_seed(split)
-    seeds = len(judged.seeds) if judged is not None else len(by_seed)
+    seeds = len(predictions.seeds) if predictions is not None else len(by_seed)
     weights = [r.summary.tags[names.PARAMETERS] for r in candidate.runs if names.PARAMETERS in r.summary.tags]
-    told = [
-        _status(candidate, judged is not None, split),
+    reasons = [
+        _status(candidate, predictions is not None, split),
         *(_lacks(candidate, most_seeds) if candidate.is_complete(split) else []),
     ]
     return CandidateRow(
-        label, candidate.name, "; ".join(t for t in told if t), seeds,
+        label, candidate.name, "; ".join(t for t in reasons if t), seeds,
         len({r.config.dataset.fold for r in candidate.runs}), candidate.validation(split),
-        deviation(list(by_seed.values())), _scores(judged, bool(label), measure) if judged is not None else {},
-        len(judged.groups) if judged is not None else 0, int(float(weights[0])) if weights else None,
+        deviation(list(by_seed.values())),
+        _scores(predictions, bool(label), measure) if predictions is not None else {},
+        len(predictions.groups) if predictions is not None else 0, int(float(weights[0])) if weights else None,
         float(np.mean([r.seconds for r in candidate.completed])) if candidate.completed else float("nan"),
         calibration_error,
     )  # fmt: skip
@@ -115,25 +116,25 @@ def _interval(answers: Predictions, name: str) -> Interval:
     return bootstrap_interval(lambda draw: answers.metrics_of(draw, (name,))[name], answers.groups, resamples=resamples)
 
 
-def _status(candidate: Candidate, judged: bool, split: Split) -> str:
+def _status(candidate: Candidate, evaluated: bool, split: Split) -> str:
     """Why a candidate takes no part; "" if it does."""
     if candidate.is_ensemble and split == "validation":
         return "chosen on these tracks: judged on test only"
     count, endings = len(candidate.runs), Counter(run.ending for run in candidate.runs)
     done = endings["completed"] + (endings["stopped"] if split == "validation" else 0)
-    told = []
+    reasons = []
     if endings["failed"]:
         errors = [run.error for run in candidate.runs if run.ending == "failed" and run.error]
-        told.append(f"{_of(endings['failed'], count)}failed: {errors[0] if errors else 'no reason recorded'}")
+        reasons.append(f"{_of(endings['failed'], count)}failed: {errors[0] if errors else 'no reason recorded'}")
     if endings["stopped"] and (done in (0, count) or split == "validation"):
-        told.append("stopped early" + ("" if split == "validation" else ", not tested"))
+        reasons.append("stopped early" + ("" if split == "validation" else ", not tested"))
     elif endings["stopped"]:
-        told.append(f"{_seeds_done(candidate)} tested: the others were stopped, and it takes no part")
+        reasons.append(f"{_seeds_done(candidate)} tested: the others were stopped, and it takes no part")
     if endings["running"]:
-        told.append(f"{_of(endings['running'], count)}still running")
-    if not told and not judged:
-        told.append("not among the best on validation" if endings["completed"] else "not judged")
-    return "; ".join(told)
+        reasons.append(f"{_of(endings['running'], count)}still running")
+    if not reasons and not evaluated:
+        reasons.append("not among the best on validation" if endings["completed"] else "not judged")
+    return "; ".join(reasons)
 
 
 def _of(some: int, count: int) -> str:
@@ -154,9 +155,9 @@ def _lacks(candidate: Candidate, most_seeds: int) -> list[str]:
     seeds = {r.config.seed for r in candidate.runs}
     places = {(r.config.seed, r.config.dataset.fold) for r in candidate.runs}
     folds = max((int(fold.rpartition("/")[2]) for _, fold in places if fold), default=1)
-    told = []
+    reasons = []
     if len(places) < len(seeds) * folds:
-        told.append(f"{len(places)} of {len(seeds) * folds} folds only: ranked by these")
+        reasons.append(f"{len(places)} of {len(seeds) * folds} folds only: ranked by these")
     if len(seeds) < most_seeds:
-        told.append(f"{len(seeds)} of {most_seeds} seeds only: ranked by these")
-    return told
+        reasons.append(f"{len(seeds)} of {most_seeds} seeds only: ranked by these")
+    return reasons

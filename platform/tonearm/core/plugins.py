@@ -29,6 +29,15 @@ from tonearm.core.errors import ConfigError
 
 T = TypeVar("T")
 
+
+@dataclasses.dataclass(frozen=True)
+class Registration:
+    """What the import of a module registers: the module, and the name of what it registers."""
+
+    module: str
+    name: str
+
+
 GROUP = "tonearm.modules"
 OURS = "search_spaces"  # the one that Tonearm itself names there
 ALLOWED_MODULES = "TONEARM_ALLOWED_MODULES"
@@ -109,7 +118,7 @@ def not_allowed(names: Iterable[str], allowed: Collection[str] = ()) -> list[str
 
 def modules_of(*things: Any) -> list[str]:
     """The modules outside Tonearm that must be imported before these configs, recipes or spaces can be read, sorted;
-    of functions and classes their own.
+    of functions and classes their own; of a :class:`Registration` the one that made it.
 
     Raises
     ------
@@ -118,6 +127,7 @@ def modules_of(*things: Any) -> list[str]:
     """
     code = [c for part in _parts(things) for c in (part.own_code() if hasattr(part, "own_code") else [part])]
     found = {(c.__module__, c.__name__) for c in code if isinstance(c, type | FunctionType)}
+    found |= {(c.module, c.name) for c in code if isinstance(c, Registration)}
     lost = sorted(name for module, name in found if module == "__main__")
     if lost:
         raise ConfigError(

@@ -1,8 +1,10 @@
-"""When the fused execution of Time and Freq may take the place of their layers. It is a matter of speed only.
+"""When the fused execution of Time and Freq may take the place of their layers. It is a matter of speed, but for two
+things that only the plain layers can do: a second backward pass through one forward pass (``retain_graph``), and second
+derivatives. There it raises an error that names the switch.
 
 It reads the layers' weights and never calls them. So it runs only where nobody could see the difference: layers of the
-types and shapes that the network built, without hooks or parametrisations, outside of tracing and of functional
-transforms. Everywhere else the plain layers run.
+types and shapes that the network built, without hooks, patches or parametrisations, outside of tracing and of
+functional transforms. Everywhere else the plain layers run.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
+from torch.overrides import _get_current_function_mode_stack
+from torch.utils._device import DeviceContext
 
 from tonearm.core.errors import ConfigError
 from tonearm.models.blocks import Separable, same_length
@@ -31,7 +35,8 @@ def fused_execution(allowed: bool) -> Iterator[None]:
     """Allow or forbid the fused execution of Time and Freq within a ``with`` block, for the thread that enters it.
 
     Outside of such a block ``TONEARM_FUSED`` decides: ``0`` forbids it for the whole process, ``1`` or unset allows it.
-    Values and gradients are the same either way, within rounding. ::
+    Values and gradients are the same either way, within rounding. A second backward pass through one forward pass, and
+    second derivatives, need the plain layers: with the fused execution they raise a TrainingError. ::
 
         with tonearm.models.fused_execution(False):
             model(x)
@@ -89,6 +94,7 @@ def _is_observed() -> bool:
         or torch._C._are_functorch_transforms_active()
         or torch.autograd.forward_ad._current_level >= 0
         or torch._C._len_torch_dispatch_stack() > 0
+        or not all(isinstance(mode, DeviceContext) for mode in _get_current_function_mode_stack())
         or bool(torch_module._has_any_global_hook())  # type: ignore[no-untyped-call]
     )
 
@@ -133,8 +139,12 @@ def _shapes(layer: nn.Module) -> dict[str, torch.Size | None]:
     return {name: None if v is None else v.shape for name, v in layer._parameters.items()}
 
 
+#: The forward of each class as it was when this module was imported: some people patch classes.
+_FORWARDS: dict[type[nn.Module], Any] = {kind: kind.forward for kind in _GEOMETRY}
+
+
 def are_untouched(layers: Sequence[nn.Module], training: bool) -> bool:
-    """Whether nobody would notice that layers are not called: no hooks, no ``forward`` of their own, plain weights.
+    """Whether nobody would notice that layers are not called: no hooks, no patched ``forward``, plain weights.
 
     Pruning and the older weight normalisation are hooks. Batch normalisations must be in the network's own mode:
     some people freeze them.
@@ -145,6 +155,7 @@ def are_untouched(layers: Sequence[nn.Module], training: bool) -> bool:
         or layer._backward_hooks
         or layer._backward_pre_hooks
         or "forward" in layer.__dict__
+        or type(layer).forward is not _FORWARDS.get(type(layer), type(layer).forward)
         or (layer.training != training and type(layer) is nn.BatchNorm2d)
         or not all(_is_plain(v) for v in layer._parameters.values())
         for layer in layers

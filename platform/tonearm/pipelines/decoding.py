@@ -40,8 +40,8 @@ class ExtractionJob:
     min_seconds
         The least audio of a clip.
     attempts
-        Identifier of this run; names the directory of attempt markers, by which a file that kills its worker three
-        times is rejected.
+        Identifier of this run; names the directory of attempt markers, by which a file that kills its worker twice
+        is rejected.
     """
 
     def __init__(

@@ -159,7 +159,7 @@ class _ProposalSearcher(Searcher):
             "folder": self._callback.ledger.trial(proposal).uri, "manifest": context.manifest,
             "features": context.features, "cache": context.cache, "experiment": context.experiment,
             "parent": context.parent, "tags": context.tags(proposal), "cpus": context.cpus, "gpus": context.gpus,
-            "modules": modules_of(proposal.config, proposal.config.task.added),
+            "modules": modules_of(proposal.config, proposal.config.task.added_by),
         }  # fmt: skip
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

@@ -125,10 +125,11 @@ class SearchSpace:
                 found += [f"{path} = {brief(value)}: {p}" for p in self._problems_of(path, value)]
         if found:
             raise ConfigError(found)
-        judges = sorted({config.task.primary for config in self.configs(self.points())})
-        if len(judges) > 1:
-            raise ConfigError(f"task.primary is varied ({', '.join(judges)}): trials are ranked by one metric, so set "
-                              "it in the base")  # fmt: skip
+        primary = sorted({config.task.primary for config in self.configs(self.points())})
+        if len(primary) > 1:
+            varied = [path for path in self.over if path.split(".")[0] == "task"]
+            raise ConfigError(f"{', '.join(varied)} varies the primary metric ({', '.join(primary)}): trials are "
+                              "ranked by one metric, so give all values the same task.primary")  # fmt: skip
 
     def _own_problems(self) -> list[str]:
         least = {"trials": (self.trials, "draw at least one"), "seeds": (self.seeds, "train each at least once")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,8 +12,8 @@ import numpy as np
 import torch
 
 from tonearm.core.config import OMIT_DEFAULT, Config
-from tonearm.core.errors import TrainingError
-from tonearm.core.plugins import load_plugins
+from tonearm.core.errors import ConfigError, TrainingError
+from tonearm.core.plugins import Registration, load_plugins
 from tonearm.core.registry import Registry
 from tonearm.core.types import FloatArray, GroundTruth
 from tonearm.tasks.metrics import METRICS, Metric, find_metric
@@ -46,8 +47,10 @@ class Task(Config):
         What :meth:`trivial` predicts, for reports: ``"majority class"``.
     class_measure
         What :meth:`class_scores` gives, for reports; "" where it gives nothing.
-    added
-        Functions of :meth:`add_metric`, by name.
+    added, added_by
+        Functions of :meth:`add_metric`, and the modules that called it, by name.
+    metric_ranges
+        The ends of a metric's range, by name, where this task's values reach less far than :data:`METRICS` says.
     """
 
     registry: ClassVar[Registry[type[Task]]] = Registry("task")
@@ -59,6 +62,8 @@ class Task(Config):
     trivial_name: ClassVar[str]
     class_measure: ClassVar[str] = ""
     added: ClassVar[Mapping[str, MetricFunction]] = {}
+    added_by: ClassVar[Mapping[str, Registration]] = {}
+    metric_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
 
     primary: str = dataclasses.field(default="", metadata=OMIT_DEFAULT)
 
@@ -70,7 +75,7 @@ class Task(Config):
         return [f"task.primary is {self.primary!r}: {self.kind} can be evaluated by {', '.join(self.choices)}"]
 
     def own_code(self) -> tuple[Any, ...]:
-        return (*super().own_code(), *([self.added[self.primary]] if self.primary in self.added else []))
+        return (*super().own_code(), *([self.added_by[self.primary]] if self.primary in self.added_by else []))
 
     @property
     def default_primary(self) -> str:
@@ -86,6 +91,12 @@ class Task(Config):
     def maximise(self) -> bool:
         """The primary metric's direction."""
         return find_metric(self.primary).maximise
+
+    def metric(self, name: str) -> Metric:
+        """The metric of a name, as :func:`find_metric` has it, with the range of this task's values."""
+        found = find_metric(name)
+        low, high = self.metric_ranges.get(found.name, (found.low, found.high))
+        return dataclasses.replace(found, low=low, high=high)
 
     @property
     def headline(self) -> tuple[str, ...]:
@@ -114,10 +125,16 @@ class Task(Config):
         Raises
         ------
         ConfigError
-            If the name is taken by another metric.
+            If the name is taken by another metric, or the task reports this one already.
         """
         if metric.name not in METRICS or METRICS[metric.name] != metric:
             METRICS.add(metric.name, metric)
+        # The module whose import registers it, wherever the function is from.
+        caller = Registration(str(sys._getframe(1).f_globals["__name__"]), metric.name)
+        own = (cls.primary, *cls.may_decide, getattr(cls, "tie_breaker", ""), *getattr(cls, "default_headline", ()))
+        if metric.name in own or cls.added_by.get(metric.name, caller) != caller:
+            raise ConfigError(f"{cls.__name__} reports {metric.name!r} already: give your metric another name")
+        cls.added_by = {**cls.added_by, metric.name: caller}
         cls.added = {**cls.added, metric.name: function}
 
     def added_metrics(self, predictions: FloatArray, target: np.ndarray) -> dict[str, float]:
@@ -132,13 +149,7 @@ class Task(Config):
         TrainingError
             If it lies outside of its range.
         """
-        value, metric = float(self.added[name](predictions, target)), METRICS[name]
-        if not metric.contains(value):
-            raise TrainingError(
-                f"the metric {name!r} is {value} of {len(target)} tracks, its range is {metric.low} to {metric.high}: "
-                "mend its function, or give its Metric the range that it has"
-            )
-        return value
+        return METRICS[name].checked(float(self.added[name](predictions, target)), len(target))
 
     def names(self, truth: GroundTruth, classes: Sequence[str]) -> tuple[str, ...]:
         """What the outputs stand for; by default the sorted classes of the data set."""

@@ -89,6 +89,6 @@ def labelled_count(target: np.ndarray) -> int:
 
 
 def mean_share(target: np.ndarray) -> np.ndarray:
-    """The mean of :func:`spread` over the rows that have a class: (classes,)."""
+    """The mean of :func:`even_shares` over the rows that have a class: (classes,)."""
     share: np.ndarray = even_shares(target).sum(axis=0) / labelled_count(target)
     return share

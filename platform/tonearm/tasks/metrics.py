@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tonearm.core.errors import ConfigError, UnknownNameError
+from tonearm.core.errors import ConfigError, TrainingError, UnknownNameError
 from tonearm.core.registry import Registry
 
 PREFIXES = re.compile(r"^(validation|test|train|best|single|trivial|window)_")
@@ -63,6 +63,21 @@ class Metric:
     def contains(self, value: float) -> bool:
         """Whether a value lies in the range, up to rounding; NaN does not."""
         return self.low - 1e-6 <= value <= self.high + 1e-6
+
+    def checked(self, value: float, tracks: int) -> float:
+        """A value of so many tracks, if it lies in the range.
+
+        Raises
+        ------
+        TrainingError
+            If it does not.
+        """
+        if not self.contains(value):
+            raise TrainingError(
+                f"the metric {self.name!r} is {value} of {tracks} tracks, its range is {self.low} to {self.high}: "
+                "mend its function, or give its Metric the range that it has"
+            )
+        return value
 
     def axis(self, values: Sequence[float]) -> tuple[float | None, float | None]:
         """The ends of a plot's axis; None where the plot finds the end that fits.

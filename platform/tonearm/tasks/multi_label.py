@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,6 +38,7 @@ class MultiLabel(MultiHot, kind="multi_label"):
     tie_breaker: ClassVar[str] = "mse"
     class_measure: ClassVar[str] = "squared error"
     default_headline: ClassVar[tuple[str, ...]] = ("mse", "hamming_loss", "mean_average_precision")
+    metric_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"mse": (0.0, 1.0)}  # of fitness, which is 0..1
 
     primary: str = dataclasses.field(default="mse", metadata=OMIT_DEFAULT)
     threshold: float = 0.5

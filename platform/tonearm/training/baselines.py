@@ -95,7 +95,8 @@ def design_matrix(
         if store is None:
             raise StoreError(f"no store of {feature.brief()} ({feature.store_name()}) was given: extract it first")
         blocks.append(np.stack([_summary(store.read_clips(track_key(t.content, config.clip))) for t in tracks]))
-    blocks += [_fact(config.estimator, [t.track_id for t in tracks], column, metadata) for column in config.columns]
+    ids = [t.track_id for t in tracks]
+    blocks += [_metadata_column(config.estimator, ids, column, metadata) for column in config.columns]
     return np.concatenate(blocks, axis=1, dtype=np.float32, casting="same_kind")
 
 
@@ -105,7 +106,7 @@ def _summary(clips: Sequence[StoredClip]) -> np.ndarray:
     return np.concatenate([rows.mean(axis=1, dtype=np.float64), rows.std(axis=1, dtype=np.float64)])
 
 
-def _fact(estimator: Estimator, track_ids: Sequence[str], column: str, metadata: Metadata) -> np.ndarray:
+def _metadata_column(estimator: Estimator, track_ids: Sequence[str], column: str, metadata: Metadata) -> np.ndarray:
     """A column of these tracks, float64 (tracks, dim)."""
     values = metadata.of(track_ids, column)
     if values.dtype.kind not in "if":

@@ -33,13 +33,13 @@ class PreparedData:
     manifest
         The tracks with their labels and splits, the metadata, the notes.
     features
-        The representations that are stored of every track; none where nothing is heard.
+        The representations that are stored of every track; none where there is no audio.
     clip
         The part of a track that was extracted.
     rejects
         What was set aside, with the reason.
     extraction
-        What the extraction came to; None where nothing is heard.
+        What the extraction came to; None where there is no audio.
     config
         The data set's config; None where a catalogue was prepared that no config lists.
     report

@@ -86,11 +86,11 @@ def select(sweep: Sweep | str, promotion: bool | None = None) -> Selection:
     except BaseException as error:
         retry_best_effort(parent.end, status_of(error))
         raise
-    told = dataclasses.replace(selection, promoted=found.promoted, why=found.why)
-    if told != selection or not storage.exists(record):
-        storage.write_json(record, told.to_dict())
+    decided = dataclasses.replace(selection, promoted=found.promoted, why=found.why)
+    if decided != selection or not storage.exists(record):
+        storage.write_json(record, decided.to_dict())
     retry(parent.end)
-    return told
+    return decided
 
 
 def record_uri(sweep: Sweep, done: Sequence[TrialResult]) -> str:
@@ -101,7 +101,7 @@ def record_uri(sweep: Sweep, done: Sequence[TrialResult]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class _TestSplit:
-    """The tracks that are judged: their places among the manifest's, their groups and the truth."""
+    """The tracks that are evaluated: their places among the manifest's, their groups and the truth."""
 
     places: list[int]
     groups: list[str]
@@ -166,12 +166,12 @@ def _predict(bundle: str, sweep: Sweep, places: Sequence[int] | None = None) -> 
 
 def _test_split(sweep: Sweep, trial: TrialResult, classes: Sequence[str]) -> _TestSplit:
     task, tracks = trial.config.task, sweep.manifest.tracks
-    judged = keep_usable_tracks(task, trial.config.feature, sweep.manifest)
-    kept = {t.track_id for t in judged.of("test")}
+    usable = keep_usable_tracks(task, trial.config.feature, sweep.manifest)
+    kept = {t.track_id for t in usable.of("test")}
     places = [i for i, t in enumerate(tracks) if t.track_id in kept]
-    target = task.encode(truth_of([tracks[i] for i in places], judged.metadata), classes)
+    target = task.encode(truth_of([tracks[i] for i in places], usable.metadata), classes)
     groups = [tracks[i].group for i in places]
-    train_target = task.encode(truth_of(judged.of("train"), judged.metadata), classes)
+    train_target = task.encode(truth_of(usable.of("train"), usable.metadata), classes)
     return _TestSplit(places, groups, target, trivial_scores(task, train_target, target, len(classes), groups))
 
 

@@ -139,7 +139,7 @@ def sweep_data(request: SweepRequest, also: Sequence[Values] = ()) -> dict[str, 
 
 
 def listed_tracks(request: SweepRequest) -> Sequence[Track]:
-    """The tracks of a data set that is not prepared, none of which is heard."""
+    """The tracks of a data set that is not prepared, as its files list them; no audio is read."""
     return make_catalogue(recipe_of(request).data).tracks
 
 

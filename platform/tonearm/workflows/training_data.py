@@ -122,7 +122,7 @@ def prepare_data(
         asked = signature == recipe.data.signature()  # what was typed of a data set is of this one
         wanted = {r.store_name(): r for r in [*recipe_representations(stages), *(also if asked else ())]}
         features = [wanted[name] for name in sorted(wanted)]
-        # Where nothing is heard, clips play no part; where something is, a recipe has one kind.
+        # Without audio, clips play no part; with audio, a recipe has one kind.
         clip = next((s.config.clip for s in stages if s.representations()), stages[0].config.clip)
         least = max((s.config.min_seconds for s in stages if isinstance(s.config, TrialConfig)), default=0.0)
         if asked and request.prepared:
