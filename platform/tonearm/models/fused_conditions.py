@@ -94,9 +94,13 @@ def _is_observed() -> bool:
         or torch._C._are_functorch_transforms_active()
         or torch.autograd.forward_ad._current_level >= 0
         or torch._C._len_torch_dispatch_stack() > 0
-        or not all(isinstance(mode, DeviceContext) for mode in _get_current_function_mode_stack())
+        or not all(isinstance(mode, DeviceContext) for mode in _function_modes())
         or bool(torch_module._has_any_global_hook())  # type: ignore[no-untyped-call]
     )
+
+
+def _function_modes() -> list[Any]:
+    return _get_current_function_mode_stack()  # type: ignore[no-any-return, no-untyped-call]
 
 
 @cache
