@@ -8,6 +8,7 @@ samples is multiplied once instead of being transformed and then multiplied.
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -119,7 +120,8 @@ def constant_q_power(samples: FloatArray, analysis: ConstantQ, frames: int) -> F
 def lower_rate(samples: FloatArray, decimation: int) -> FloatArray:
     """One sample of ``decimation`` after soxr's HQ low pass, as librosa does; ceil(n / decimation). Not scaled.
 
-    Without soxr a rate can only be halved, by the same filter.
+    Without soxr a rate can only be halved, by the same filter within 1e-5; a process that does so
+    says it once in its log.
 
     Raises
     ------
@@ -134,16 +136,25 @@ def lower_rate(samples: FloatArray, decimation: int) -> FloatArray:
     except ModuleNotFoundError:
         if decimation != 2:
             raise ConfigError(
-                f"a rate is lowered to 1/{decimation} by soxr, which is not installed: install it, or raise fmin + "
-                "n_bins so that the transform reaches higher"
+                f"a rate is lowered to 1/{decimation} by soxr, which is not installed: install it, or raise fmin "
+                "or n_bins so that the transform reaches higher"
             ) from None
         from scipy.signal import upfirdn
 
+        _warn_without_soxr()
         taps = halving_filter()
         filtered: FloatArray = upfirdn(taps, samples, down=1)[len(taps) // 2 :: 2][:length]
         return np.ascontiguousarray(filtered, dtype=np.float32)
     fewer: FloatArray = soxr.resample(samples, decimation, 1, quality="HQ")
     return fewer[:length] if len(fewer) >= length else np.pad(fewer, (0, length - len(fewer)))
+
+
+@lru_cache(maxsize=1)
+def _warn_without_soxr() -> None:
+    logging.getLogger("tonearm").warning(
+        "constant-Q features are computed without soxr, which is not installed: they differ a little from those with "
+        "it, and are stored under the same name. Install soxr on every machine that extracts"
+    )
 
 
 def _bandwidths(frequencies: npt.NDArray[np.float64], bins_per_octave: int) -> npt.NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 
 from tonearm.core.errors import BundleError
@@ -10,7 +11,7 @@ from tonearm.inference.model import Model
 from tonearm.inference.recommend import Recommender
 
 
-def load(uri: str, allowed_modules: Collection[str] = ()) -> Model:
+def load(uri: str | os.PathLike[str], allowed_modules: Collection[str] = ()) -> Model:
     """Load a model for inference.
 
     Parameters
@@ -28,11 +29,12 @@ def load(uri: str, allowed_modules: Collection[str] = ()) -> Model:
     TrackingError
         If MLflow knows no such model.
     """
+    uri = os.path.expanduser(os.fspath(uri))  # noqa: PTH111  a URI must stay as it is
     folder = fetch_model(uri)
     return Model(load_ensemble(folder, allowed_modules), uri, folder)
 
 
-def load_recommender(uri: str, allowed_modules: Collection[str] = ()) -> Recommender:
+def load_recommender(uri: str | os.PathLike[str], allowed_modules: Collection[str] = ()) -> Recommender:
     """Load a bundle that has a catalogue; ``allowed_modules`` as :func:`load` has them.
 
     Raises

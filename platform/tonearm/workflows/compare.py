@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,6 +17,7 @@ from tonearm.comparison.outputs import agreement, compare_pairs, parse_pair_ques
 from tonearm.comparison.outputs_report import outputs_report
 from tonearm.comparison.report import candidates_table, report
 from tonearm.core import home, storage
+from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import digest
 from tonearm.core.text import format_table
 from tonearm.datasets.manifest import Split
@@ -23,6 +25,7 @@ from tonearm.tracking.log import RunWriter
 from tonearm.tracking.query import RunSummary, get_run
 from tonearm.tracking.retry import retry
 from tonearm.workflows.sweep_result import Sweep
+from tonearm.workflows.training_report import TrainingResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,9 +58,10 @@ class Report:
         """Two or three sentences that say what was found."""
         return list(self.document.answer)
 
-    def save(self, path: str) -> str:
+    def save(self, path: str | os.PathLike[str]) -> str:
         """Write the report to a page (``.html``, which needs nothing beside it), or as files to a folder; the page's
         URI."""
+        path = os.path.expanduser(os.fspath(path))  # noqa: PTH111  a URI must stay as it is
         if path.endswith(".html"):
             write_page(self.document, path)
             return path
@@ -181,7 +185,8 @@ class OutputsReport(Report):
 
 
 def compare(
-    runs: Sweep | str | Sequence[Sweep | str], top: int = 6, by: str = "", within: str = "", metric: str = "",
+    runs: Sweep | TrainingResult | str | Sequence[Sweep | TrainingResult | str],
+    top: int = 6, by: str = "", within: str = "", metric: str = "",
     split: Split = "test",
 ) -> ComparisonReport:  # fmt: skip
     """Compare runs, or the trials of sweeps, on the same tracks.
@@ -189,7 +194,7 @@ def compare(
     Parameters
     ----------
     runs
-        Sweeps, or names or ids of runs, sweeps and trainings in MLflow, or beginnings of them.
+        Sweeps, what ``train`` gives, or names or ids of runs, sweeps and trainings in MLflow, or beginnings of them.
     top
         Of a sweep so many candidates are compared: the best on validation.
     by, within
@@ -206,12 +211,25 @@ def compare(
     ConfigError
         If there is nothing to compare, or what was named cannot be compared.
     """
-    several = [runs] if isinstance(runs, Sweep | str) else list(runs)
-    texts = [run.name if isinstance(run, Sweep) else run for run in several]
+    if top < 2:
+        raise ConfigError(f"top is {top}: compare at least 2")
+    if split not in ("test", "validation"):
+        raise ConfigError(f"split is {split!r}: give test or validation")
+    texts = [_name_of(run) for run in (runs if isinstance(runs, Sequence) and not isinstance(runs, str) else [runs])]
     options = Options(top, by, within, metric, split)
     found = retry(compare_runs, texts, options, seconds=SECONDS_TO_WAIT)
     ids = sorted(r.summary.run_id for c in found.found.candidates for r in c.runs)
     return ComparisonReport(report(found), digest(ids, asdict(options)), found)
+
+
+def _name_of(run: object) -> str:
+    if isinstance(run, str):
+        return run
+    if isinstance(run, Sweep):
+        return run.name
+    if isinstance(run, TrainingResult):
+        return run.outcome.parent.run_id
+    raise ConfigError(f"a {type(run).__name__} cannot be compared: give sweeps, what train gives, or names of runs")
 
 
 def compare_outputs(file: str, pairs: Sequence[str] = (), against: str = "") -> OutputsReport:

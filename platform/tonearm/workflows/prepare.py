@@ -34,7 +34,7 @@ def prepare(
     root: str = "",
     label: str = "",
     options: Mapping[str, object] | None = None,
-    features: Sequence[str | Representation] | None = None,
+    features: str | Sequence[str | Representation] | None = None,
     clip: ClipConfig | None = None,
     min_seconds: float = 1.0,
     name: str = "",
@@ -62,8 +62,8 @@ def prepare(
     options
         Other fields of the data set's config, as in ``{"subset": "medium"}``.
     features
-        Representations by name, ``"mel"`` or ``"mel(n_mels=128)"``, or as configs; None: ``mel``, where there is
-        audio.
+        Representations by name, ``"mel"`` or ``"mel(n_mels=128)"``, or as configs; in one text, ``"mel,cqt"``;
+        None: ``mel``, where there is audio.
     clip
         The part of a track that is extracted; None: 30 s from its middle.
     min_seconds
@@ -90,13 +90,14 @@ def prepare(
     JobError
         If too many tracks are unusable.
     """
-    from tonearm.features.presets import as_representation
+    from tonearm.features.presets import as_representation, parse_features
 
     if isinstance(dataset, str):
         data = choose_dataset(dataset, root, {**({"label": label} if label else {}), **(options or {})})
     else:
         more = {"root": root, "label": label, **(options or {})}
         data = with_root(dataset.replace({k: v for k, v in more.items() if v != ""}))
+    features = parse_features(features) if isinstance(features, str) else features
     names: Sequence[str | Representation] = (("mel",) if data.has_audio else ()) if features is None else features
     wanted = list(dict.fromkeys(as_representation(feature) for feature in names))
     if wanted and not data.has_audio:
@@ -147,7 +148,7 @@ def with_root(data: DatasetConfig) -> DatasetConfig:
     root = data.root or data.default_root()
     if not root:
         raise ConfigError(f"data set {data.kind} needs the folder of its files: root; as an option --audio or --data")
-    return data.replace({"root": root})
+    return data.replace({"root": os.path.expanduser(root)})  # noqa: PTH111  a URI must stay as it is
 
 
 def make_catalogue(data: DatasetConfig, name: str = "") -> Catalogue:

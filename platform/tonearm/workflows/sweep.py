@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError
 from tonearm.core.lock import DriverLock
+from tonearm.datasets import DatasetConfig
 from tonearm.datasets.manifest import Manifest
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.propose import FIRST_FROM_EARLIER
@@ -17,14 +18,16 @@ from tonearm.sweeps.run import SweepContext, run_sweep
 from tonearm.tracking.log import status_of
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.workflows.prepared import PreparedData
+from tonearm.workflows.prepared_names import not_prepared
 from tonearm.workflows.ray_session import start_ray
-from tonearm.workflows.sweep_data import SweepRequest, complete_features, sweep_data
+from tonearm.workflows.sweep_data import SweepRequest, complete_features, prepared, sweep_data
 from tonearm.workflows.sweep_plan import SweepPlan, plan_sweep
 from tonearm.workflows.sweep_result import Sweep
 
 
 def sweep(
-    space: SearchSpace, data: Manifest | PreparedData, trials: int = 0, epochs: int = 0, seeds: int = 0, seed: int = -1,
+    space: SearchSpace | Callable[[], SearchSpace], data: Manifest | PreparedData | str,
+    trials: int = 0, epochs: int = 0, seeds: int = 0, seed: int = -1,
     changes: Mapping[str, object] | None = None, name: str = "sweep", warm_start: Sequence[str] = (),
     cpus: float = 1.0, gpus: float = 0.0, max_gigabytes: float = float("inf"),
 ) -> Sweep:  # fmt: skip
@@ -33,9 +36,11 @@ def sweep(
     Parameters
     ----------
     space
-        What is varied, e.g. ``SearchSpace(base=TrialConfig(...), over={"optim.lr": LogUniform(1e-4, 1e-2)})``.
+        What is varied, or a function that gives it, such as ``tonearm.spaces.demo``; e.g.
+        ``SearchSpace(base=TrialConfig(...), over={"optim.lr": LogUniform(1e-4, 1e-2)})``.
     data
-        What :func:`tonearm.prepare` gives, or a manifest; features that it lacks are extracted.
+        What :func:`tonearm.prepare` gives, the name of a prepared data set, or a manifest; features that it
+        lacks are extracted.
     trials, epochs, seeds, seed
         How many configurations, the most epochs of a trial, how often each, and the seed of the search; 0, of ``seed``
         -1: as the space says.
@@ -61,14 +66,30 @@ def sweep(
     JobError
         If every trial failed, or another process runs this sweep.
     """
-    space = resize(space, trials, epochs, seeds, seed, changes)
+    made = space if isinstance(space, SearchSpace) or not callable(space) else space()
+    if not isinstance(made, SearchSpace):
+        raise ConfigError(f"a {type(made).__name__} cannot be swept: give a SearchSpace, or a function that gives one")
+    if cpus <= 0 or not 0 <= gpus <= 1:
+        raise ConfigError(f"cpus {cpus:g}, gpus {gpus:g}: a trial needs a part of a core, and at most one GPU")
+    space = resize(made, trials, epochs, seeds, seed, changes)
     space.check()
-    manifest = data if isinstance(data, Manifest) else data.manifest
+    manifest = _manifest_of(data)
     request = SweepRequest(name, space, manifest.name, warm_start_from=tuple(warm_start), cpus=cpus, gpus=gpus)
     earlier = request.warm_start()
     also = [e.values for e in earlier.found[:FIRST_FROM_EARLIER]]
     manifests = complete_features(space, manifest, max_gigabytes, also)
     return run_plan(plan_sweep(name, space, manifests, earlier, device=_device(gpus)), cpus, gpus)
+
+
+def _manifest_of(data: Manifest | PreparedData | str) -> Manifest:
+    if isinstance(data, PreparedData):
+        return data.manifest
+    if isinstance(data, Manifest):
+        return data
+    found = prepared(data, "")
+    if found is None:
+        raise not_prepared(data, DatasetConfig.registry)
+    return found
 
 
 def run_request(request: SweepRequest) -> Sweep:
