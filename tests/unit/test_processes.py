@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces import find_space
 from tonearm.core import lock, storage
+from tonearm.core.errors import JobError
 from tonearm.core.lock import FILE, DriverLock
+from tonearm.datasets.manifest import Manifest
+from tonearm.workflows.sweep_plan import plan_sweep, sweep_signature
+from tonearm.workflows.sweep_result import sweep_folder
 
 JOB = """
 import time
@@ -71,3 +76,13 @@ def test_lock_is_renewed_after_a_store_was_away(tmp_path: Path, monkeypatch: pyt
                 break
             time.sleep(0.01)
         assert len(calls) >= 4 and (tmp_path / FILE).exists()
+
+
+def test_stages_before_a_sweep_are_trained_by_one_driver(tonearm_home: Path) -> None:
+    space = find_space("time_freq_mel")
+    data = {"": Manifest("music", "genre", ())}
+    with (
+        DriverLock(sweep_folder(sweep_signature(space, data, ()))),
+        pytest.raises(JobError, match="the sweep is being run since"),
+    ):
+        plan_sweep("time_freq_mel", space, data)

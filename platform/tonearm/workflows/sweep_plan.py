@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tonearm.core import home
 from tonearm.core.errors import ConfigError, JobError
+from tonearm.core.lock import DriverLock
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Manifest
 from tonearm.sweeps import SearchSpace
@@ -56,7 +57,7 @@ def plan_sweep(
     Raises
     ------
     JobError
-        If it was not.
+        If it was not, or another process trains the stages before it.
     """
     own, signature = data[""], sweep_signature(space, data, earlier.run_ids)
     if resume and not Ledger(sweep_folder(signature)).proposals:
@@ -72,8 +73,9 @@ def plan_sweep(
     places = StagePaths(home.features_home(), f"{home.trials_home()}/single", home.node_cache(), device)
     by_seed: list[dict[str, FinishedStage]] = [{}]
     if space.upstream_stages:
-        stop_ray()  # training is one process: it has the cores to itself
-        by_seed = _train_before(space, data, places, Sweep(name, signature, own, params).open())
+        with DriverLock(sweep_folder(signature)):  # a second driver would train the same stages at the same places
+            stop_ray()  # training is one process: it has the cores to itself
+            by_seed = _train_before(space, data, places, Sweep(name, signature, own, params).open())
     last = space.base.stages[-1] if isinstance(space.base, Recipe) else Stage(SWEPT, space.trial)
     runs = [StageRun(last, own, finished, places) for finished in by_seed]
     base, swept = runs[0].config, runs[0].manifest
