@@ -1,10 +1,12 @@
-"""SIGTERM to a job that starts servers ends them, too."""
+"""SIGTERM to a job ends what it has started, and its runs."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -12,7 +14,9 @@ import psutil
 import pytest
 
 from tests.architecture.files import ROOT
+from tests.integration.conftest import Workplace
 from tests.integration.test_cluster import free_ports
+from tests.integration.test_train_job import LONG, kill_group, of_data
 from tests.serve.conftest import write_model
 from tests.servers import PATIENCE, wait_until
 
@@ -66,3 +70,26 @@ def test_sigterm_ends_the_server(job: str, tmp_path: Path) -> None:
                 left.kill()
         process.kill()
         process.wait(timeout=PATIENCE)
+
+
+def test_terminated_training_leaves_no_run_running(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = place.start("jobs.train", *LONG, "--data", str(place.music), "--name", "terminated")
+    try:
+        deadline = time.monotonic() + 400
+        while not (begun := of_data(place, "terminated")) or not begun[0].history():
+            assert driver.poll() is None, driver.stdout.read() if driver.stdout else ""
+            assert time.monotonic() < deadline, "no epoch in 400 s"
+            time.sleep(0.02)
+        driver.terminate()
+        output, _ = driver.communicate(timeout=120)
+    finally:
+        if driver.poll() is None:
+            kill_group(driver)
+    assert driver.returncode == 128 + signal.SIGTERM, output
+    assert "stopped; what is finished is kept" in output and "Traceback" not in output
+    monkeypatch.setenv("TONEARM_HOME", str(place.home))
+    from tonearm.tracking.log import client
+
+    api = client()
+    runs = api.search_runs([api.get_experiment_by_name("terminated").experiment_id])
+    assert {r.info.status for r in runs} == {"KILLED"} and len(runs) == 2

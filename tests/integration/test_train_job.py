@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -198,29 +197,6 @@ def test_killed_training_goes_on_as_if_it_had_never_stopped(
         steps = [m.step for m in api.get_metric_history(run.info.run_id, "train_loss")]
         assert sorted(steps) == list(range(1, EPOCHS + 1)), "an epoch was logged twice, or not"
     assert len(long) == 2
-
-
-def test_terminated_training_leaves_no_run_running(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = place.start("jobs.train", *LONG, "--data", str(place.music), "--name", "terminated")
-    try:
-        deadline = time.monotonic() + 400
-        while not (begun := of_data(place, "terminated")) or not begun[0].history():
-            assert driver.poll() is None, driver.stdout.read() if driver.stdout else ""
-            assert time.monotonic() < deadline, "no epoch in 400 s"
-            time.sleep(0.02)
-        driver.terminate()
-        output, _ = driver.communicate(timeout=120)
-    finally:
-        if driver.poll() is None:
-            kill_group(driver)
-    assert driver.returncode in (signal.SIGTERM, 128 + signal.SIGTERM), output
-    assert "stopped; what is finished is kept" in output and "Traceback" not in output
-    monkeypatch.setenv("TONEARM_HOME", str(place.home))
-    from tonearm.tracking.log import client
-
-    api = client()
-    runs = api.search_runs([api.get_experiment_by_name("terminated").experiment_id])
-    assert {r.info.status for r in runs} == {"KILLED"} and len(runs) == 2
 
 
 def timeless(history: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from tonearm.core.errors import JobError
 
@@ -46,6 +46,18 @@ def exit_on_stop_signals() -> None:
     for number in _heeded():
         if number != signal.SIGINT:
             signal.signal(number, lambda caught, _: sys.exit(128 + caught))
+
+
+@contextmanager
+def keep_sigterm_handler() -> Iterator[None]:
+    """Undo what a library does to a handler that :func:`exit_on_stop_signals` set: Ray takes its place when it starts,
+    and leaves none when it ends."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if callable(before) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def wait_for_stop_signal() -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from tonearm.core.errors import JobError
 from tonearm.core.plugins import module_folders
+from tonearm.core.processes import keep_sigterm_handler
 from tonearm.core.text import command
 from tonearm.core.threads import limit_threads, thread_environment
 
@@ -39,9 +40,10 @@ def start_ray(num_cpus: int | None = None) -> None:
                 f"TONEARM_HOME is {home or 'not set'!r} in a job on a cluster: set a folder or URI that all nodes "
                 f"reach, e.g. {command('submit', '--home', 's3://bucket/tonearm', '--', 'sweep', 'NAME')}"
             )
-        ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
+        with keep_sigterm_handler():
+            ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
         return
-    with _native_stderr_closed():
+    with _native_stderr_closed(), keep_sigterm_handler():
         ray.init(
             address="local",  # private: never a cluster that somebody runs on this machine
             num_cpus=num_cpus,
@@ -64,7 +66,8 @@ def stop_ray() -> None:
     if "ray" in sys.modules and not os.environ.get("RAY_ADDRESS"):
         import ray
 
-        ray.shutdown()
+        with keep_sigterm_handler():
+            ray.shutdown()
 
 
 def _search_as_here() -> Callable[[], None]:
