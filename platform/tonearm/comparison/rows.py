@@ -96,8 +96,8 @@ def deviation(values: Sequence[float]) -> float:
 
 def _scores(answers: Predictions, intervals: bool, measure: Measure) -> dict[str, tuple[float, float, Interval | None]]:
     task = answers.task
-    wanted = tuple(dict.fromkeys((measure.name, *task.headline)))
-    each = [task.selected_metrics(wanted, p, t, answers.groups) for p, t in answers.seeds]
+    reported = tuple(dict.fromkeys((measure.name, *task.headline)))
+    each = [task.selected_metrics(reported, p, t, answers.groups) for p, t in answers.seeds]
     found: dict[str, Interval] = {}
     if intervals:
         found |= score_runs(task, answers.seeds, answers.groups).intervals
@@ -105,7 +105,7 @@ def _scores(answers: Predictions, intervals: bool, measure: Measure) -> dict[str
             found[measure.name] = _interval(answers, measure.name)
     return {
         name: (float(np.mean([e[name] for e in each])), deviation([e[name] for e in each]), found.get(name))
-        for name in wanted
+        for name in reported
     }
 
 

@@ -19,7 +19,7 @@ class TableFeature(Feature, kind="table"):
     Attributes
     ----------
     columns
-        The metadata, in the order of the vector; a column of vectors contributes all of its numbers.
+        The metadata columns, in the order of the vector; a column of vectors contributes all of its numbers.
     width
         Numbers in all; it differs from the number of columns where some are vectors.
     scaling

@@ -25,6 +25,7 @@ from tonearm.tracking.log import RunWriter
 from tonearm.tracking.query import RunSummary, get_run
 from tonearm.tracking.retry import retry
 from tonearm.workflows.sweep_result import Sweep
+from tonearm.workflows.selection import Selection
 from tonearm.workflows.training_report import TrainingResult
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ class OutputsReport(Report):
 
 
 def compare(
-    runs: Sweep | TrainingResult | str | Sequence[Sweep | TrainingResult | str],
+    runs: Sweep | TrainingResult | Selection | str | Sequence[Sweep | TrainingResult | Selection | str],
     top: int = 6, by: str = "", within: str = "", metric: str = "",
     split: Split = "test",
 ) -> ComparisonReport:  # fmt: skip
@@ -194,7 +195,7 @@ def compare(
     Parameters
     ----------
     runs
-        Sweeps, what ``train`` gives, or names or ids of runs, sweeps and trainings in MLflow, or beginnings of them.
+        Sweeps, what ``train`` or ``select`` gives, or names or ids of runs, sweeps and trainings in MLflow, or beginnings of them.
     top
         Of a sweep so many candidates are compared: the best on validation.
     by, within
@@ -229,7 +230,9 @@ def _name_of(run: object) -> str:
         return run.name
     if isinstance(run, TrainingResult):
         return run.outcome.parent.run_id
-    raise ConfigError(f"a {type(run).__name__} cannot be compared: give sweeps, what train gives, or names of runs")
+    if isinstance(run, Selection):  # its ensemble is a run of the sweep
+        return run.sweep
+    raise ConfigError(f"a {type(run).__name__} cannot be compared: give sweeps, what train or select gives, or names of runs")
 
 
 def compare_outputs(file: str, pairs: Sequence[str] = (), against: str = "") -> OutputsReport:

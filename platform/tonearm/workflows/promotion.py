@@ -23,12 +23,12 @@ class Promotion:
     why: str
 
 
-def decide_promotion(dataset: str, version: str, task: Task, wanted: bool | None = None, known: str = "") -> Promotion:
+def decide_promotion(dataset: str, version: str, task: Task, promote_anyway: bool | None = None, known: str = "") -> Promotion:
     """Make a data set's newest candidate the champion, if it should be.
 
     Parameters
     ----------
-    wanted
+    promote_anyway
         Whether it is to become the champion; None: if it is no worse by the same metric on the same validation tracks,
         or they are others.
     known
@@ -37,8 +37,8 @@ def decide_promotion(dataset: str, version: str, task: Task, wanted: bool | None
     now, candidate = (retry(registered, dataset, alias) for alias in (names.CHAMPION, names.CANDIDATE))
     if now is not None and now.version == version:
         return Promotion(True, known or "it is the champion already")
-    if wanted is not None:
-        found = Promotion(wanted, "as was asked for")
+    if promote_anyway is not None:
+        found = Promotion(promote_anyway, "as was asked for")
     elif now is not None and candidate is not None:
         found = validates_as_well(candidate.tags, now.tags, task)
         found = Promotion(found.promoted, f"{found.why}; the champion was version {now.version}")
@@ -61,7 +61,7 @@ def validates_as_well(candidate: Mapping[str, str], champion: Mapping[str, str],
         return Promotion(True, "the champion was chosen on other data, so its score cannot be compared")
     metric, other = candidate[names.METRIC], champion.get(names.METRIC)
     if other != metric:
-        return Promotion(False, f"judged by {metric}, the champion by {other or 'no metric'}: --promote decides")
+        return Promotion(False, f"evaluated by {metric}, the champion by {other or 'no metric'}: --promote decides")
     ours, theirs = float(candidate[names.VALIDATION]), float(champion[names.VALIDATION])
     better = ours >= theirs if task.maximise else ours <= theirs
     return Promotion(better, f"validation {task.primary} {rounded(ours)}, the champion's {rounded(theirs)}")
