@@ -1,7 +1,7 @@
 """Artists as vectors: the table itself, what predicts a vector, and the network that joins all predictions.
 
-The table, and the branches of the recommendation, are trained before the sweep: once for all seeds, since what they
-say of every track is a part of the data.
+The table, and the branches of the recommendation, are trained before the sweep: once for all seeds, since their
+predictions for every track are a part of the data.
 """
 
 from __future__ import annotations
@@ -145,11 +145,11 @@ def albums() -> SearchSpace:
 
 def _recommendation(name: str) -> Callable[[], SearchSpace]:
     extra, _ = VARIANTS[name]
-    facts: Fields = {}
+    fields: Fields = {}
     if "latitude" in extra:
-        facts |= {"model.coordinate": Choice(32, 128), "model.location": Choice("512", "128")}
+        fields |= {"model.coordinate": Choice(32, 128), "model.location": Choice("512", "128")}
     if "year" in extra:
-        facts |= {"model.year": Choice("512", "128", "32")}
+        fields |= {"model.year": Choice("512", "128", "32")}
 
     def space() -> SearchSpace:
         return SearchSpace(
@@ -158,7 +158,7 @@ def _recommendation(name: str) -> Callable[[], SearchSpace]:
                 "model.vector": Choice("1024,512", "512"),
                 "model.each": Choice(512, 1024),
                 "model.pair": Choice("2048,1024,512", "1024,512"),
-                **facts,
+                **fields,
                 "model.joined": Choice("4096,2048,1024", "2048,1024", "1024"),
                 **DROPOUT,
                 **optimiser(1e-5, (8, 16, 32, 64)),

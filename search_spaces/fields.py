@@ -55,7 +55,7 @@ def optimiser(lr: float, batch_sizes: tuple[int, ...], decades: float = 1.0) -> 
 
 
 def scheduled(lr: float, batch_sizes: tuple[int, ...], decades: float = 1.0) -> Fields:
-    """The same, and the schedule of the rate: for trials that are trained to their end, where a cosine is judged."""
+    """The same, and the schedule of the rate: for trials that are trained to their end, as a cosine needs."""
     return {**optimiser(lr, batch_sizes, decades), "optim.schedule": Choice("constant", "cosine", "plateau")}
 
 

@@ -14,7 +14,7 @@ INPUT = {"feature.frames": None, "window.frames": MINUTE, "window.per_track": 2}
 
 
 def playlist_cnn() -> SearchSpace:
-    """Playlists: seconds heard, bands, kernels, depth, class balance, optimiser; all fixed in the source."""
+    """Playlists: seconds of audio, bands, kernels, depth, class balance, optimiser; all fixed in the source."""
     kernels: Fields = {
         "model.blocks": Choice(3, 4),
         "model.channels": Choice(8, 16, 32),

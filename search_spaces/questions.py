@@ -1,7 +1,8 @@
 """What the thesis left open, as grids with three seeds each, small enough for a laptop.
 
-A grid compares like with like: whatever else varies is equal on both sides, and the seeds tell a difference from noise.
-Each function says which command reads its answer.
+A grid compares like with like: whatever else varies is equal on both sides, and three seeds show
+what varies by seed alone.
+Each function names the command that shows its result.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def octave_resolution() -> SearchSpace:
 
 
 def seconds_heard() -> SearchSpace:
-    """How many seconds must be heard at once? 7.4, 15 and 30 of 30 s, with equally many heard in all.
+    """How long must a window be? 7.4, 15 and 30 of 30 s, with equally many seconds in all.
 
     ``tonearm compare SWEEP --by window.frames --within model``
     """

@@ -44,7 +44,7 @@ def tabular_wide() -> SearchSpace:
         },
         trials=50,
         search=Tpe(startup=12),
-        scheduler=Full(),  # a cosine is judged at its end, and a trial takes minutes
+        scheduler=Full(),  # a cosine schedule is compared at its end, and a trial takes minutes
     )
 
 

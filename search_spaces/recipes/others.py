@@ -101,7 +101,7 @@ def tabular() -> Recipe:
 
 
 def tabular_wide() -> Recipe:
-    """What its author wanted: key one-hot, genre references, artists kept apart; and a wider, periodic network."""
+    """What its author intended: key one-hot, genre references, artists kept apart; and a wider, periodic network."""
     return Recipe(WIDER, (_wide("tabular_wide", SMOOTH),), ARRIOJAS, folds=5)
 
 

@@ -37,8 +37,8 @@ def majority() -> Recipe:
 def small_collection() -> Recipe:
     """For some hundreds of recordings: Time and Freq on windows of 10 s, much augmented, and the hand-crafted baseline.
 
-    The answer is the mean of the three. Each epoch takes three windows from anywhere in a clip; in evaluation five that
-    cover it are averaged. What the networks lack in data, masks, mixup and dropout have to make up for.
+    The prediction is the mean of the three. Each epoch takes three windows from anywhere in a clip; in evaluation five
+    that cover it are averaged. What the networks lack in data, masks, mixup and dropout have to make up for.
     """
     stages = (_windowed("time_mel", TimeConfig(dropout=0.3)), _windowed("freq_mel", FreqConfig(dropout=0.3)))
     return Recipe(FolderConfig(), (*stages, _handcrafted()), "a recipe of our own", ensemble=True)

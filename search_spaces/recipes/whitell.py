@@ -17,7 +17,7 @@ from tonearm.training.recipe import Recipe, Stage
 SOURCE = "Whitell 2019"
 WHOLE_CLIP = WindowConfig(frames=643, train_per_track=1, per_track=1)
 ONCE = WindowConfig(frames=1, train_per_track=1, per_track=1)  # of what is no audio
-MOST_EPOCHS = 200
+MAX_EPOCHS = 200
 #: F1 micro on the test split of FMA medium.
 PUBLISHED: dict[str, Mapping[str, float]] = {
     "simple": {"stft": 0.611, "stft_halved": 0.595, "mel": 0.609, "cqt": 0.584, "mfcc": 0.550, "chroma": 0.493},
@@ -42,7 +42,7 @@ def trial(feature: Feature, model: ModelConfig, task: Task | None = None, lr: fl
         model=model,
         task=task or SingleLabel(),
         window=WHOLE_CLIP,
-        optim=OptimConfig(lr=lr, batch_size=8, epochs=MOST_EPOCHS, patience=patience),
+        optim=OptimConfig(lr=lr, batch_size=8, epochs=MAX_EPOCHS, patience=patience),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from search_spaces.recipes.whitell import MOST_EPOCHS, ONCE, SOURCE, WHOLE_CLIP
+from search_spaces.recipes.whitell import MAX_EPOCHS, ONCE, SOURCE, WHOLE_CLIP
 from tonearm.datasets import ArtistsConfig
 from tonearm.features.base import Feature
 from tonearm.features.metadata import (
@@ -35,7 +35,7 @@ DIMENSION = 800
 FRACTIONS = (0.8, 0.1, 0.1)
 VECTOR = "artist_vector"
 TABLE = "artist_table"
-RECURRENT = OptimConfig(lr=5e-5, batch_size=8, epochs=MOST_EPOCHS, patience=4, clip_norm=1.0, rounds=(Round(lr=1e-5),))
+RECURRENT = OptimConfig(lr=5e-5, batch_size=8, epochs=MAX_EPOCHS, patience=4, clip_norm=1.0, rounds=(Round(lr=1e-5),))
 VARIANTS: dict[str, tuple[tuple[str, ...], float]] = {
     "audio": ((), 0.485),
     "albums": (("albums",), 0.488),
@@ -55,7 +55,7 @@ def artists_stage() -> Stage:
         task=Relations(dimension=DIMENSION),
         window=ONCE,
         optim=OptimConfig(
-            lr=1e-3, batch_size=32, epochs=MOST_EPOCHS, patience=2,
+            lr=1e-3, batch_size=32, epochs=MAX_EPOCHS, patience=2,
             rounds=(Round(lr=5e-4, batch_size=16), Round(lr=1e-5, batch_size=1)),
         ),
     )  # fmt: skip
@@ -73,7 +73,7 @@ def regression(name: str, feature: Feature, model: ModelConfig, optim: OptimConf
 
 def convolutional(name: str, model: ModelConfig, representation: str) -> Stage:
     """Time or Freq on a spectrogram."""
-    optim = OptimConfig(lr=1e-3, batch_size=8, epochs=MOST_EPOCHS, patience=10)
+    optim = OptimConfig(lr=1e-3, batch_size=8, epochs=MAX_EPOCHS, patience=10)
     return regression(name, PRESETS[representation], model, optim, WHOLE_CLIP)
 
 
@@ -95,11 +95,11 @@ BRANCHES: dict[str, Callable[[], Stage]] = {
     ),
     "albums": lambda: regression(
         "albums", PictureFeature(size=640), AlbumsConfig(),
-        OptimConfig(lr=1e-5, batch_size=6, epochs=MOST_EPOCHS, patience=4, rounds=(Round(lr=1e-6),)), ONCE,
+        OptimConfig(lr=1e-5, batch_size=6, epochs=MAX_EPOCHS, patience=4, rounds=(Round(lr=1e-6),)), ONCE,
     ),
 }  # fmt: skip
 AUDIO = ("mel_time", "mel_freq", "cqt_time", "cqt_freq", "chroma", "mfcc")
-FACTS = ("latitude", "longitude", "year")
+METADATA = ("latitude", "longitude", "year")
 
 
 def recommendation(extra: Sequence[str], cosine: float) -> Recipe:
@@ -108,14 +108,14 @@ def recommendation(extra: Sequence[str], cosine: float) -> Recipe:
     parts = [NamedFeature(name=n, feature=TableFeature(columns=(n,), width=DIMENSION, scaling="unit", missing="keep"))
              for n in predicted]  # fmt: skip
     parts += [NamedFeature(name=n, feature=TableFeature(columns=(n,), scaling="standard", missing="keep"))
-              for n in extra if n in FACTS]  # fmt: skip
+              for n in extra if n in METADATA]  # fmt: skip
     config = TrialConfig(
         dataset=DatasetRef(name="artists"),
         feature=CompositeFeature(inputs=tuple(parts)),
         model=RecommendationConfig(),
         task=Embedding(target=VECTOR),
         window=ONCE,
-        optim=OptimConfig(lr=1e-5, batch_size=8, epochs=MOST_EPOCHS, patience=4),
+        optim=OptimConfig(lr=1e-5, batch_size=8, epochs=MAX_EPOCHS, patience=4),
     )
     joined = Stage("recommendation", config, vectors={VECTOR: TABLE, **{n: n for n in predicted}})
     stages = (artists_stage(), *(branch(n) for n in predicted), joined)

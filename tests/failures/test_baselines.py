@@ -150,7 +150,7 @@ def test_what_cannot_be_learnt_from_is_named(
 
 
 def test_a_regression_that_does_not_converge_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tonearm.training.estimators.MOST_ITERATIONS", 1)
+    monkeypatch.setattr("tonearm.training.estimators.MAX_ITERATIONS", 1)
     with pytest.raises(TrainingError, match="with c 100 has not converged in 1 iterations: lower c"):
         fit_baseline(config_of(Logistic(c=100.0)), X, Y, OWN, 3)
 

@@ -67,7 +67,7 @@ def planted(one_home: Path) -> str:
 
 def test_the_better_configuration_is_found(planted: str) -> None:
     found = compared(planted, top=4)
-    assert [a.candidate.name.split(",")[0] for a in found.answers] == ["model time"] * 2 + ["model simple"] * 2
+    assert [a.candidate.name.split(",")[0] for a in found.predictions] == ["model time"] * 2 + ["model simple"] * 2
     pairs = {(c.first, c.second): c for c in found.pairs}
     assert len(pairs) == 6 and all(c.tracks == 180 and c.groups == "60 artists" for c in pairs.values())
     for time in "AB":
@@ -81,7 +81,7 @@ def test_the_better_configuration_is_found(planted: str) -> None:
 def test_the_table_shows_everything_that_ran(planted: str) -> None:
     found = compared(planted, top=2)
     best, other, *rest, stopped, failed = found.rows
-    answers = found.answers[0]
+    answers = found.predictions[0]
     wanted = score(answers.task, answers.seeds[0][0], answers.target, answers.groups)
     seeds = [answers.task.metrics(p, t)["f1_micro"] for p, t in answers.seeds]
     mean, deviation, interval = best.scores["f1_micro"]
@@ -101,8 +101,8 @@ def test_the_table_shows_everything_that_ran(planted: str) -> None:
 def test_the_report_tells_it(planted: str, tmp_path: Path) -> None:
     found = compared(planted, by="model", within="feature.n_fft")
     document = report(found)
-    assert document.answer[0].startswith("Best on validation is A (model time, n_fft ")
-    assert any(line.startswith("time is better than simple: f1_micro +0.") for line in document.answer)
+    assert document.summary[0].startswith("Best on validation is A (model time, n_fft ")
+    assert any(line.startswith("time is better than simple: f1_micro +0.") for line in document.summary)
     write_document(document, str(tmp_path))
     html = (tmp_path / "comparison.html").read_text("utf-8")
     page = Page(html)
@@ -112,8 +112,9 @@ def test_the_report_tells_it(planted: str, tmp_path: Path) -> None:
     markdown = (tmp_path / "comparison.md").read_text("utf-8")
     for rows in markdown_tables(markdown):
         assert len({cells(row) for row in rows}) == 1, rows[0]
-    for words in ("stopped early, not tested", "Hesterberg 2015", "Does model matter", "n_fft 4096", "too few to tell",
-                  found.answers[0].candidate.runs[0].summary.run_id, "60 artists"):  # fmt: skip
+    for words in ("stopped early, not tested", "Hesterberg 2015", "Does model matter", "n_fft 4096",
+                  "too few to estimate", "60 artists",
+                  found.predictions[0].candidate.runs[0].summary.run_id):  # fmt: skip
         assert words in markdown
 
 
@@ -136,7 +137,7 @@ def test_runs_are_compared_by_their_names(planted: str) -> None:
     found = compared(f"00-{config[0].signature()}", f"02-{config[1].signature()}")
     (only,) = found.pairs
     assert only.significant and only.first == "A" and only.discordant is not None and found.rows[0].seeds == 1
-    assert report(found).answer[2].startswith("A is better than B: f1_micro +0.")
+    assert report(found).summary[2].startswith("A is better than B: f1_micro +0.")
     assert "McNemar" in to_markdown(report(found))
 
 
@@ -161,7 +162,7 @@ def test_folds_are_put_together_and_seeds_averaged() -> None:
     found = compared("folds")
     assert [(r.seeds, r.folds, r.tracks) for r in found.rows] == [(3, 2, 180)] * 2
     assert found.pairs[0].significant and found.pairs[0].tracks == 180
-    best = found.answers[0]
+    best = found.predictions[0]
     place = {track: i for i, track in enumerate(best.track_ids)}
     wanted = np.mean([OF.right(0.8, seed) for seed in range(3)], axis=0)
     np.testing.assert_allclose(best.scores[[place[t] for t in OF.ids]], wanted)
@@ -190,7 +191,7 @@ def test_other_tasks_are_compared_by_their_own_metric() -> None:
     assert found.pairs[0].significant and found.pairs[0].gain > 0 and found.measure.name == "mse"
     assert set(found.pairs[0].others) == {"hamming_loss", "mean_average_precision"}
     assert (
-        found.reliability["A"].count.sum() == sum((p >= 0.5).sum() for p, _ in found.answers[0].seeds)
+        found.reliability["A"].count.sum() == sum((p >= 0.5).sum() for p, _ in found.predictions[0].seeds)
         and len(found.changes["A", "B"]) == 4
     )
 
@@ -199,7 +200,7 @@ def test_other_tasks_are_compared_by_their_own_metric() -> None:
     pair("regression", Regression(target="energy"), [near, far], value, ("energy",), (0.04, 0.12))
     found = compared("regression")
     assert found.pairs[0].significant and not found.reliability and not found.changes["A", "B"]
-    assert "Do they answer alike?" not in to_markdown(report(found))
+    assert "Do their predictions agree?" not in to_markdown(report(found))
 
     vectors = rng.normal(size=(180, 5)).astype(np.float32)
     close, away = ((vectors + rng.normal(0, s, vectors.shape)).astype(np.float32) for s in (0.2, 2.0))
@@ -215,7 +216,7 @@ def test_a_baseline_is_compared_with_a_network() -> None:
     log_trial(parent, "estimator", base, OF.predictions(OF.right(0.6, 1)), OF, 0.6)
     log_trial(parent, "network", BASE, OF.predictions(OF.right(0.8, 2)), OF, 0.8)
     found = compared("baseline")
-    assert [a.candidate.name for a in found.answers] == ["model simple", "estimator logistic"]
+    assert [a.candidate.name for a in found.predictions] == ["model simple", "estimator logistic"]
 
 
 # --- errors
@@ -236,7 +237,7 @@ def test_without_test_predictions_validation_is_proposed() -> None:
         log_trial(parent, f"s-{i}", config, OF.predictions(OF.right(0.6)), OF, ending="stopped" if i else "completed")
     with pytest.raises(ConfigError, match=r"1 of 3 conf.*\(1 completed, 2 stopped runs\).*--split validation"):
         compared("stopped")
-    assert len(compared("stopped", split="validation").answers) == 3
+    assert len(compared("stopped", split="validation").predictions) == 3
 
 
 def test_what_cannot_be_compared_is_an_error(planted: str) -> None:

@@ -52,13 +52,13 @@ def test_seeds_that_survived_do_not_stand_for_all() -> None:
         for seed in range(3):
             log(parent, f"{rate}-{seed}", {"optim.lr": rate, "seed": seed}, 0.7 - rate)
     found = compared("survivors")
-    assert [a.candidate.name for a in found.answers] == ["lr 0.01", "lr 0.02"]
+    assert [a.candidate.name for a in found.predictions] == ["lr 0.01", "lr 0.02"]
     lucky = found.rows[-1]
     assert lucky.status.startswith("2 of 3 seeds tested: the others were stopped") and not lucky.label
     assert lucky.validation == pytest.approx(0.925) and lucky.scores == {}
-    answer = report(found).answer[0]
-    assert answer.startswith("Best on validation of those that were judged (better validated") and "lr 0.1" in answer
-    assert len(compared("survivors", split="validation").answers) == 3
+    answer = report(found).summary[0]
+    assert answer.startswith("Best on validation among the evaluated ones (") and "lr 0.1" in answer
+    assert len(compared("survivors", split="validation").predictions) == 3
 
 
 def test_one_seed_has_no_deviation() -> None:
@@ -68,7 +68,7 @@ def test_one_seed_has_no_deviation() -> None:
     found = compared("one-seed")
     assert all(math.isnan(r.deviation) and math.isnan(r.scores["f1_micro"][1]) and r.seeds == 1 for r in found.rows)
     assert not any("±" in cell or "nan" in cell for row in candidates_table(found).rows for cell in row)
-    assert report(found).answer[0].startswith("Best on validation is A")
+    assert report(found).summary[0].startswith("Best on validation is A")
 
 
 def test_lacking_seeds_and_folds_are_marked() -> None:
@@ -177,7 +177,7 @@ def test_answers_that_are_none_of_several_classes_have_no_agreement() -> None:
         config = with_changes({"task": MultiLabel(), "optim.lr": (i + 1) / 100})
         log_trial(parent, f"l-{i}", config, p, OF, i / 10, classes=("a", "b", "c"), target=target)
     found = compared("labels")
-    assert agreement_pairs(found.answers) is None
+    assert agreement_pairs(found.predictions) is None
     changes = {c.name: c for c in found.changes["A", "B"]}
     assert changes["a"].value == changes["c"].value == 0  # though tracks of these classes got worse, too
     assert changes["b"].value == pytest.approx(-0.25) and changes["b"].adjusted < 0.01 and changes["b"].tracks == 20
@@ -214,13 +214,13 @@ def test_a_sweeps_ensemble_takes_part_beside_the_best_and_is_not_ranked() -> Non
     of = tracks(20, 2)
     ensemble(of, "ensemble-a", "ensembled")
     found = compared("ensembled", top=2, by="lr")
-    assert [a.candidate.name for a in found.answers] == ["lr 0.01", "lr 0.02", "ensemble of 00, 01 x3"]
+    assert [a.candidate.name for a in found.predictions] == ["lr 0.01", "lr 0.02", "ensemble of 00, 01 x3"]
     assert [r.label for r in found.rows] == ["A", "B", "C"] and len(found.pairs) == 3
     assert "chosen on validation" in found.rows[2].status and "seeds only" not in found.rows[2].status
     assert found.factor is not None and {s.name for pair in found.factor.sides for s in pair} == {"0.01", "0.02"}
     on_validation = compared("ensembled", split="validation")
-    assert [a.candidate.name for a in on_validation.answers] == ["lr 0.01", "lr 0.02"]
-    assert "judged on test only" in on_validation.rows[-1].status
+    assert [a.candidate.name for a in on_validation.predictions] == ["lr 0.01", "lr 0.02"]
+    assert "evaluated on test only" in on_validation.rows[-1].status
 
 
 def test_an_ensemble_that_was_replaced_is_left_out_and_so_is_what_was_trained_before() -> None:

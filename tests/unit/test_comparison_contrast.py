@@ -19,7 +19,7 @@ from tonearm.comparison.contrast import (
     format_with_interval,
 )  # fmt: skip
 from tonearm.comparison.factors import factor
-from tonearm.comparison.measure import Measure
+from tonearm.comparison.measure import ComparisonMetric
 from tonearm.comparison.predictions import Predictions, aligned
 from tonearm.core.errors import ConfigError
 from tonearm.models.simple import SimpleConfig
@@ -27,7 +27,7 @@ from tonearm.models.time_freq import FreqConfig, TimeConfig
 from tonearm.statistics.differences import Difference
 from tonearm.tasks import Embedding, Regression, SingleLabel
 
-ACCURACY = Measure.of(SingleLabel())
+ACCURACY = ComparisonMetric.of(SingleLabel())
 
 
 def compared(first: Side, second: Side) -> PairedComparison:
@@ -117,7 +117,7 @@ def test_other_headline_metrics_are_compared_by_a_bootstrap() -> None:
 
 def test_another_metric_may_decide() -> None:
     of = tracks(40, 3)
-    measure = Measure.of(SingleLabel(), "log_loss")
+    measure = ComparisonMetric.of(SingleLabel(), "log_loss")
     assert not measure.maximise and not measure.by_track
     found = compare_sides(side(of, of.right(0.8, 1)), side(of, of.right(0.5, 2), label="B"), measure)
     assert found.difference.value < 0 < found.gain and found.p < 0.001 and found.discordant is None
@@ -139,7 +139,7 @@ def errors_of(of: Tracks, task: Regression | Embedding, noise: float, label: str
 def test_of_errors_the_smaller_is_better() -> None:
     of, task = tracks(50, 2), Regression(target="energy")
     found = compare_sides(
-        *(Side(n, (errors_of(of, task, s, n),)) for n, s in (("A", 0.05), ("B", 0.1))), Measure.of(task)
+        *(Side(n, (errors_of(of, task, s, n),)) for n, s in (("A", 0.05), ("B", 0.1))), ComparisonMetric.of(task)
     )
     assert found.difference.value < 0 < found.gain and found.discordant is None
     assert found.verdict().startswith("A is better than B: mae -0.0")
@@ -152,8 +152,8 @@ def test_embeddings_are_judged_by_their_own_targets() -> None:
     one, two = (errors_of(of, task, s, n, outputs=5) for n, s in (("A", 0.1), ("B", 0.4)))
     learned = Predictions(two.candidate, "B", task, two.classes, two.track_ids, two.groups,
                       tuple((-p, -t) for p, t in two.seeds))  # fmt: skip
-    there = compare_sides(Side("A", (one,)), Side("B", (two,)), Measure.of(task))
-    again = compare_sides(Side("A", (one,)), Side("B", (learned,)), Measure.of(task))
+    there = compare_sides(Side("A", (one,)), Side("B", (two,)), ComparisonMetric.of(task))
+    again = compare_sides(Side("A", (one,)), Side("B", (learned,)), ComparisonMetric.of(task))
     assert there.significant and there.gain > 0 and again.difference == there.difference
 
 
@@ -199,7 +199,7 @@ def test_what_cannot_be_compared_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"1 of 40 tracks have another target in B .*'track0003'.*train both on one"):
         aligned([one, answers(other, [of.right(0.8)], "B")])
     renamed = Predictions(one.candidate, "B", one.task, ("bass", "flute", "oboe"), one.track_ids, one.groups, one.seeds)
-    with pytest.raises(ConfigError, match=r"answer different classes, e\.g\. \['noise', 'oboe'\]"):
+    with pytest.raises(ConfigError, match=r"predict different classes, e\.g\. \['noise', 'oboe'\]"):
         aligned([one, renamed])
 
 

@@ -79,11 +79,11 @@ def test_the_report_answers_and_is_well_formed(tmp_path: Path) -> None:
     given = outputs()
     question = parse_pair_question("Time.*,Freq.*;Time.*,Simple.*", given)
     document = outputs_report("p.npz", agreement(given), [(question, compare_pairs(question, given))])
-    assert document.answer[0].startswith(
+    assert document.summary[0].startswith(
         "Members' answers: Time.* and Freq.* differ more than Time.* and Simple.*: 0.250"
     )
-    assert document.answer[0].endswith("; more for mel; not shown to differ for cqt.")
-    assert len(document.answer) == 1  # one measure answers; the others stand beside it
+    assert document.summary[0].endswith("; more for mel; not shown to differ for cqt.")
+    assert len(document.summary) == 1  # one measure answers; the others stand beside it
     assert any(text.startswith("Average against its members:") for text in document.sections[0].text)
     write_document(document, str(tmp_path))
     assert Page((tmp_path / "comparison.html").read_text("utf-8")).open == []
@@ -91,7 +91,9 @@ def test_the_report_answers_and_is_well_formed(tmp_path: Path) -> None:
         assert len({cells(row) for row in rows}) == 1
     assert "each track is its own group" in (tmp_path / "comparison.md").read_text("utf-8")
     alone = outputs_report("p.npz", agreement(given), [])
-    assert alone.answer[0].startswith("Most alike are Simple.cqt and Freq.cqt (equal answers on 100.0% of 400 tracks)")
+    assert alone.summary[0].startswith(
+        "Most alike are Simple.cqt and Freq.cqt (equal predictions on 100.0% of 400 tracks)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tonearm.comparison.classes import changes_by_class
 from tonearm.comparison.compare import Options, compare
 from tonearm.comparison.contrast import compare_sides
 from tonearm.comparison.factors import factor
-from tonearm.comparison.measure import Measure
+from tonearm.comparison.measure import ComparisonMetric
 from tonearm.comparison.predictions import Predictions
 from tonearm.comparison.report import report
 from tonearm.comparison.seeds import RunScores, coupled, seed_variance
@@ -24,7 +24,7 @@ from tonearm.statistics.differences import mean_difference, with_seed_variance
 from tonearm.statistics.significance import randomisation_test
 from tonearm.tasks import SingleLabel
 
-ACCURACY = Measure.of(SingleLabel())
+ACCURACY = ComparisonMetric.of(SingleLabel())
 GROUPS = [str(i // 3) for i in range(600)]  # 200 artists of three tracks
 BETWEEN_SEEDS = 0.02  # the deviation of a network's share of right answers
 
@@ -161,7 +161,7 @@ def test_one_that_is_far_better_than_many_is_shown() -> None:
     of = tracks(60, 2)
     for metric in ("f1_micro", "f1_macro"):
         found = compare_sides(side(of, of.right(1.0)), side(of, of.right(0.4), label="B"),
-                         Measure.of(SingleLabel(), metric), others=False, comparisons=780)  # fmt: skip
+                         ComparisonMetric.of(SingleLabel(), metric), others=False, comparisons=780)  # fmt: skip
         assert found.p * 780 < 0.05
 
 
@@ -179,7 +179,7 @@ def test_runs_of_both_sides_are_coupled_by_their_weights() -> None:
 
 
 def test_a_metric_that_is_no_mean_over_tracks_is_tested_with_all_seeds() -> None:
-    of, measure = tracks(60, 3), Measure.of(SingleLabel(), "f1_macro")
+    of, measure = tracks(60, 3), ComparisonMetric.of(SingleLabel(), "f1_macro")
     better, worse = [of.right(0.8, i) for i in range(3)], [of.right(0.6, 5 + i) for i in range(2)]
     found = compare_sides(side(of, *better), side(of, *worse, label="B"), measure, others=False)
     assert found.significant and found.gain > 0.1 and found.seed_variance
@@ -248,7 +248,7 @@ def test_a_random_sweep_is_not_called_all_else_equal(tonearm_home: Path) -> None
         found.factor is not None and found.factor.contrasts[0].seed_variance
     )  # between runs, of which each side has two
     assert "; not all else equal: lr differs" in found.factor.contrasts[0].verdict()
-    assert any("; not all else equal: lr differs." in line for line in document.answer)
+    assert any("; not all else equal: lr differs." in line for line in document.summary)
     titles = [s.title for s in document.sections]
     assert "Does model matter? (Not all else is equal)" in titles
-    assert any("another seed may differ" in line for line in document.answer)
+    assert any("another seed may differ" in line for line in document.summary)

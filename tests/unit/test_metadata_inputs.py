@@ -91,7 +91,7 @@ def test_columns_come_in_the_order_given_and_vectors_contribute_all_numbers() ->
     assert rows(metadata_batches(feature, columns)) == [[7, 0, 1, 1], [8, 2, 3, 2], [9, 4, 5, 3], [10, 6, 7, 4]]
     assert feature.example_spec(99) == InputSpec(1, 4, 1)
     with pytest.raises(
-        DatasetError, match=r"the metadata c, a, b have 4 numbers, the table says 3: set feature\.width to 4"
+        DatasetError, match=r"the metadata c, a, b have 4 numbers, the table's size is 3: set feature\.width to 4"
     ):
         metadata_batches(feature.replace({"width": 0}), columns)
 

@@ -14,17 +14,13 @@ from tests.unit.comparison_runs import answers, side, tracks
 from tests.unit.test_task_contract import EXAMPLES, TRACKS, Example
 from tonearm.comparison.classes import changes_by_class
 from tonearm.comparison.contrast import Side, compare_sides
-from tonearm.comparison.measure import Measure
+from tonearm.comparison.measure import ComparisonMetric
 from tonearm.comparison.predictions import Predictions
 from tonearm.core.errors import ConfigError, TrainingError, UnknownNameError
 from tonearm.core.plugins import modules_of
 from tonearm.core.registry import Registry
 from tonearm.core.types import FloatArray
-from tonearm.ensembles.select import select_greedily
 from tonearm.statistics.differences import Difference
-from tonearm.sweeps.domains import Choice
-from tonearm.sweeps.scheduling import scheduler_score
-from tonearm.sweeps.space import SearchSpace
 from tonearm.tasks import Embedding, Metric, MultiLabel, SingleLabel, Task, metrics
 from tonearm.tasks.metrics import METRICS, find_metric
 
@@ -76,7 +72,7 @@ def test_an_unknown_metric_is_an_error_that_says_how_to_add_it() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown metric 'f1_mirco'. Did you mean 'f1_micro'.*add_metric"):
         find_metric("validation_f1_mirco")
     with pytest.raises(UnknownNameError, match="unknown metric 'brier'"):
-        Measure.of(SingleLabel(), "brier")
+        ComparisonMetric.of(SingleLabel(), "brier")
 
 
 def test_metrics_that_cannot_be_are_refused() -> None:
@@ -112,12 +108,14 @@ def test_one_function_and_one_line_make_a_metric(with_brier: None) -> None:
 def test_a_metric_of_ones_own_decides_a_comparison_in_its_direction_and_range(with_brier: None) -> None:
     of = tracks(40, 3)
     good, bad = side(of, of.right(0.9, 1)), side(of, of.right(0.5, 2), label="B")
-    found = compare_sides(bad, good, Measure.of(SingleLabel(), "brier"))
+    found = compare_sides(bad, good, ComparisonMetric.of(SingleLabel(), "brier"))
     assert found.difference.value > 0 > found.gain and found.significant
     assert found.verdict().startswith("A is better than B: brier -")
     few = tracks(2, 3)
     seeds = [few.right(share, i) for i, share in enumerate((0.0, 1.0))]
-    wide = compare_sides(side(few, *seeds), side(few, *seeds[::-1], label="B"), Measure.of(SingleLabel(), "brier"))
+    wide = compare_sides(
+        side(few, *seeds), side(few, *seeds[::-1], label="B"), ComparisonMetric.of(SingleLabel(), "brier")
+    )
     assert (wide.difference.low, wide.difference.high) == (-2.0, 2.0)
 
 
@@ -145,7 +143,7 @@ def test_a_metric_that_a_task_reports_itself_cannot_be_replaced() -> None:
 def test_a_task_narrows_the_range_of_its_values() -> None:
     assert MultiLabel().metric("mse").difference_range == (-1.0, 1.0)
     assert MultiLabel().metric("validation_mse").high == 1.0 and MultiLabel().metric("log_loss").high == math.inf
-    assert Measure.of(MultiLabel()).metric.difference_range == (-1.0, 1.0)
+    assert ComparisonMetric.of(MultiLabel()).metric.difference_range == (-1.0, 1.0)
     assert find_metric("mse").high == math.inf
 
 
@@ -153,86 +151,6 @@ def test_a_value_outside_of_its_range_is_an_error(with_brier: None) -> None:
     SingleLabel.add_metric(BRIER, lambda predictions, target: 2.5)
     with pytest.raises(TrainingError, match=r"'brier' is 2.5 of 24 tracks, its range is 0.0 to 2.0: mend its function"):
         SingleLabel().metrics(EXAMPLES["single_label"].perfect(EXAMPLES["single_label"].target), np.arange(TRACKS) % 7)
-
-
-# --- the primary metric is a field
-
-
-def test_every_choice_can_decide(example: Example) -> None:
-    task, target, groups = example.task, example.target, example.truth.groups
-    assert task.primary == task.default_primary == task.choices[0]
-    for name in task.choices:
-        own = task.replace({"primary": name})
-        perfect = own.metrics(example.perfect(target), target, groups)
-        chance = own.metrics(own.pool(example.logits(2)), target, groups)
-        assert own.headline[0] == name and own.maximise == find_metric(name).maximise
-        assert own.better(perfect, chance) and not own.better(chance, perfect)
-        scores = [scheduler_score(own, {f"validation_{k}": v for k, v in m.items()}) for m in (perfect, chance)]
-        assert scores[0] > scores[1]
-
-
-def test_a_primary_at_its_default_leaves_no_trace(example: Example) -> None:
-    task = example.task
-    assert "primary" not in task.to_dict() and task.flatten()["primary"] == task.default_primary
-    assert task.replace({"primary": task.default_primary}).signature() == task.signature()
-    other = task.replace({"primary": task.choices[1]})
-    assert other.to_dict()["primary"] == task.choices[1] and other.signature() != task.signature()
-    assert Task.from_dict(other.to_dict()) == other and "primary=" in other.brief() and "primary=" not in task.brief()
-
-
-def test_the_primary_is_part_of_a_trials_identity() -> None:
-    config = tiny_config()
-    other = config.replace({"task.primary": "f1_macro"})
-    assert other.signature() != config.signature() and type(config).from_dict(other.to_dict()) == other
-    assert other.flatten()["task.primary"] == "f1_macro" and config.flatten()["task.primary"] == "f1_micro"
-    assert "primary" not in config.to_dict()["task"]
-
-
-def test_chance_is_told_where_it_is_known() -> None:
-    assert SingleLabel().chance(4) == SingleLabel(primary="balanced_accuracy").chance(4) == 0.25
-    assert SingleLabel(primary="f1_macro").chance(4) is None and MultiLabel().chance(4) is None
-
-
-@pytest.mark.parametrize(
-    ("task", "name"), [("single_label", "mae"), ("single_label", "top_3"), ("embedding", "recall_at_3")]
-)
-def test_a_primary_that_is_none_of_the_tasks_is_refused_with_the_possible_ones(task: str, name: str) -> None:
-    own = EXAMPLES[task].task
-    with pytest.raises(
-        ConfigError, match=f"task.primary is '{name}': {task} can be evaluated by {', '.join(own.choices)}"
-    ):
-        own.replace({"primary": name})
-
-
-def test_a_task_that_does_not_report_what_it_is_judged_by_is_an_error() -> None:
-    with pytest.raises(TrainingError, match=r"single_label needs f1_micro, its metrics\(\) reports log_loss"):
-        SingleLabel().better({"log_loss": 1.0}, {"log_loss": 2.0})
-
-
-def test_members_are_selected_by_the_primary_that_was_chosen() -> None:
-    """One model is surer and answers the large class only; the other finds the rare one."""
-    target = np.array([0] * 9 + [1])
-    sure, fair = np.full((10, 2), 0.1, dtype=np.float32), np.full((10, 2), 0.45, dtype=np.float32)
-    sure[:, 0] = 0.9
-    fair[np.arange(10), target] = 0.55
-    predictions = [sure, sure, fair, fair]
-    by_loss = select_greedily(predictions, target, SingleLabel(), rounds=1)
-    by_macro = select_greedily(predictions, target, SingleLabel(primary="f1_macro"), rounds=1)
-    shares = [sum(found.get(i, 0) for i in (0, 1)) / sum(found.values()) for found in (by_loss, by_macro)]
-    assert shares[0] > 0.7 and shares[1] < 0.3  # a bag of two has one of each, as a rule
-    assert SingleLabel().selected_by == ("log_loss",) and SingleLabel(primary="log_loss").selected_by == ("log_loss",)
-    assert SingleLabel(primary="f1_macro").selected_by == ("f1_macro", "log_loss")
-
-
-def test_a_sweep_ranks_by_one_metric() -> None:
-    over = {"task.primary": Choice("f1_micro", "f1_macro")}
-    with pytest.raises(
-        ConfigError, match=r"task.primary varies the primary metric \(f1_macro, f1_micro\): trials are ranked"
-    ):
-        SearchSpace(base=tiny_config(), over=over).check()
-    tasks = Choice(SingleLabel(), SingleLabel(primary="f1_macro"))
-    with pytest.raises(ConfigError, match=r"^task varies the primary metric .* the same task.primary"):
-        SearchSpace(base=tiny_config(), over={"task": tasks}).check()
 
 
 # --- intervals keep to the range
@@ -252,7 +170,7 @@ def test_no_difference_reaches_beyond_what_two_systems_can_have() -> None:
     of = tracks(3, 4)
     rng = np.random.default_rng(1)
     one, two = ([rng.uniform(size=12) < s for s in (0.2, 0.9)] for _ in range(2))
-    found = compare_sides(side(of, *one), side(of, *two, label="B"), Measure.of(SingleLabel()))
+    found = compare_sides(side(of, *one), side(of, *two, label="B"), ComparisonMetric.of(SingleLabel()))
     every = [found.difference, *found.others.values()]
     every += [c.difference for c in changes_by_class(side(of, *one), side(of, *two, label="B")) if c.difference]
     assert len(every) > 2 and all(-1 <= d.low <= d.value <= d.high <= 1 for d in every)
@@ -291,7 +209,7 @@ def test_a_metric_that_is_no_mean_over_tracks_may_decide(task: Task, monkeypatch
     target, groups = unbalanced(60, 0)
     good, bad = (Side(n, (predicted(task, target, groups, noise, i, n),)) for i, (n, noise) in
                  enumerate((("A", 0.7), ("B", 2.5))))  # fmt: skip
-    measure = Measure.of(task)
+    measure = ComparisonMetric.of(task)
     found = compare_sides(bad, good, measure)
     assert not measure.by_track and measure.maximise and found.gain < 0 and found.significant
     assert found.verdict().startswith(f"A is better than B: {task.primary} +") and found.discordant is None
@@ -309,7 +227,7 @@ def test_equal_systems_are_rarely_found_different_by_it(task: Task, monkeypatch:
     for i in range(40):
         target, groups = unbalanced(25, 100 + i)
         one, two = (Side(n, (predicted(task, target, groups, 1.5, 1000 * i + k, n),)) for k, n in enumerate("AB"))
-        found = compare_sides(one, two, Measure.of(task), others=False)
+        found = compare_sides(one, two, ComparisonMetric.of(task), others=False)
         false += found.p < 0.05
         outside += not found.difference.low <= 0 <= found.difference.high
     assert false < 8 and outside < 8

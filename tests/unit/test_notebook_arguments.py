@@ -21,7 +21,9 @@ SPACE = SearchSpace(base=tiny_config(), over={})
 
 def test_what_is_no_run_cannot_be_compared() -> None:
     wrong: Any = 3
-    with pytest.raises(ConfigError, match="a int cannot be compared: give sweeps, what train gives, or names of runs"):
+    with pytest.raises(
+        ConfigError, match="a int cannot be compared: give sweeps, what train or select gives, or names of runs"
+    ):
         tonearm.compare(wrong)
     with pytest.raises(ConfigError, match="top is 1: compare at least 2"):
         tonearm.compare("a", top=1)

@@ -200,7 +200,7 @@ def test_input_without_store_or_reader_is_named(tmp_path: Path) -> None:
     stores = {"fine": whole.readers["fine"].store}
     with pytest.raises(TrainingError, match=r"the representation mel\(.*n_mels=20.*\) has no store: extract it first"):
         Batches(whole.config, [], ["y"], stores)
-    with pytest.raises(TrainingError, match="no reader is known for an input of kind 'artists'"):
+    with pytest.raises(TrainingError, match="there is no reader for an input of kind 'artists'"):
         Batches(config_of({"feature": ArtistsFeature()}), [], ["y"])
 
 

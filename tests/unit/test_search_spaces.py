@@ -19,7 +19,7 @@ from search_spaces.recipes import RECIPES
 from tests.unit.comparison_runs import answers, tracks
 from tonearm.comparison.candidates import Candidate, flat_fields
 from tonearm.comparison.factors import factor
-from tonearm.comparison.measure import Measure
+from tonearm.comparison.measure import ComparisonMetric
 from tonearm.core.errors import ConfigError
 from tonearm.core.types import InputSpec
 from tonearm.models import ModelConfig, count_parameters
@@ -214,7 +214,7 @@ def test_documented_command_of_a_question_compares_like_with_like(name: str, by:
     of, rng = tracks(8, 2), np.random.default_rng(0)
     whole = [dataclasses.replace(answers(of, [rng.uniform(size=16) < 0.6], str(i)), candidate=Candidate(
         str(i), flat_fields(c), ())) for i, c in enumerate(drawn(name))]  # fmt: skip
-    found = factor(whole, by, within, Measure.of(whole[0].task))
+    found = factor(whole, by, within, ComparisonMetric.of(whole[0].task))
     assert found.matched and not found.confounders
     overall = [c for c in found.contrasts if not c.within]
     sides = {side for c in overall for side in (c.first, c.second)}

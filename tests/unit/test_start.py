@@ -79,7 +79,7 @@ def test_wrong_start_is_named(features: Path, tmp_path: Path) -> None:
     half = tiny_config({**EACH, "optim.epochs": 2})
     first = run(half, features, tmp_path / "first")
     for start, wanted in (
-        (Member(name="start", trial="0123", bundle=first.uri), f"holds trial {half.signature()}, wanted is 0123"),
+        (Member(name="start", trial="0123", bundle=first.uri), f"holds trial {half.signature()}, not 0123"),
         (Member(name="start", trial=half.signature(), bundle=str(tmp_path / "no")), "has no state in"),
     ):
         config = half.replace({"start": start, "optim.epochs": 4})

@@ -26,11 +26,11 @@ METHODS = (
     "1935), or their predictions where the metric is no mean over tracks. Intervals of differences are paired "
     "bootstraps over groups, expanded for few groups (Hesterberg 2015); those of scores are percentile bootstraps "
     "(Efron and Tibshirani 1993; Field and Welsh 2007).",
-    "Training has luck, too (Bouthillier et al. 2021): where both sides have several seeds, the variance of their "
-    "means over seeds is added to that over groups; interval and p are Student's t with Satterthwaite's degrees of "
-    "freedom, and the p given is the larger of this one and the randomisation test's. On sides of many candidates of "
-    "one seed each luck shows in how the differences of partners vary or, without partners, the candidates. Else p is "
-    "of the tracks alone: it holds for the trained networks, and another seed may differ.",
+    "Training varies by seed, too (Bouthillier et al. 2021): where both sides have several seeds, the variance of "
+    "their means over seeds is added to that over groups; interval and p are Student's t with Satterthwaite's degrees "
+    "of freedom, and the p given is the larger of this one and the randomisation test's. On sides of many candidates "
+    "of one seed each that variance shows in the differences of partners or, without partners, in the candidates. "
+    "Else p is of the tracks alone: it holds for the trained networks, and another seed may differ.",
     "Many comparisons find something by chance alone: Holm's adjusted p (Holm 1979) keeps the risk of any false "
     "finding in a table at 5 %. McNemar's exact test (McNemar 1947) is given beside, as papers give it.",
     "No difference shown does not mean that there is none: the sentence says which one would have been found with a "
@@ -47,7 +47,7 @@ def background(comparison: Comparison) -> list[Section]:
     """Learning curves, hyperparameters, calibration, agreement and cost, where there are any; methods; provenance."""
     sections = [
         _learning_section(comparison), _importance_section(comparison), _calibration_section(comparison),
-        _agreement_section(comparison), _cost_section(comparison), Section("How it was judged", METHODS),
+        _agreement_section(comparison), _cost_section(comparison), Section("Methods", METHODS),
         _provenance_section(comparison),
     ]  # fmt: skip
     return [s for s in sections if s is not None]
@@ -57,14 +57,14 @@ def _learning_section(comparison: Comparison) -> Section | None:
     curves = {label: runs for label, runs in comparison.curves.items() if runs}
     if not curves:
         return None
-    task = comparison.answers[0].task
+    task = comparison.predictions[0].task
     caption = f"Validation {task.primary} after each epoch: a line a run, a colour and a mark a candidate."
     return Section("Learning curves", (), (), [Plot("learning", curves_plot(curves, task.primary), caption)])
 
 
 def _importance_section(comparison: Comparison) -> Section:
     candidates = [c for c in comparison.found.candidates if not c.is_ensemble]
-    task = comparison.answers[0].task
+    task = comparison.predictions[0].task
     configs, scores = [c.values for c in candidates], [c.validation("validation") for c in candidates]
     varied = varied_fields(configs)
     title = "Which hyperparameters matter"
@@ -72,8 +72,8 @@ def _importance_section(comparison: Comparison) -> Section:
     plots = []
     if not isinstance(found, str):
         caption = (
-            f"A random forest foretells validation {task.primary} of configurations that it was not shown with R² "
-            f"{found.explained:.2f}, 1 being all. Bars: how much of R² is lost if a field's values are shuffled among "
+            f"A random forest predicts validation {task.primary} of configurations outside its training part with R² "
+            f"{found.explained:.2f}, at best 1. Bars: how much of R² is lost if a field's values are shuffled among "
             f"the configurations, alone or together with others; black: deviation over {ROUNDS} cross-validations. Of "
             "fields that move together each seems unimportant; trials that were stopped early count with what they had "
             "reached."
@@ -94,44 +94,45 @@ def _calibration_section(comparison: Comparison) -> Section | None:
     which = (
         f" Only cells of tracks and classes that were stated with at least {MIN_STATED_PROBABILITY:g} are counted: "
         "with all the classes that a track does not have, any model would seem calibrated."
-        if isinstance(comparison.answers[0].task, MultiHot) and not isinstance(comparison.answers[0].task, Tabular)
+        if isinstance(comparison.predictions[0].task, MultiHot)
+        and not isinstance(comparison.predictions[0].task, Tabular)
         else ""
     )
     caption = (
         "Of what was stated with a probability (across), the share that was so (up); on the dotted line both agree, "
-        "below it the model is too sure of itself. Grey bars: how often it was so sure." + which
+        "below it the model is overconfident. Grey bars: how often it stated such a probability." + which
     )
     plot = Plot("reliability", reliability_plot(comparison.reliability), caption)
     rows = [[label, f"{d.error:.3f}", f"{d.worst:.3f}", f"{d.brier:.3f}", str(int(d.count.sum()))]
             for label, d in comparison.reliability.items()]  # fmt: skip
     table = Table(["", "expected error (ECE)", "largest gap", "Brier score", "statements"], rows,
                   "All are best at 0; ten bins of equal width.")  # fmt: skip
-    return Section("Can its probabilities be believed?", (), [table], [plot])
+    return Section("Calibration of the probabilities", (), [table], [plot])
 
 
 def _agreement_section(comparison: Comparison) -> Section | None:
-    answers = agreement_pairs(comparison.answers)
-    if answers is None:
+    predictions = agreement_pairs(comparison.predictions)
+    if predictions is None:
         return None
-    count = len(answers)
+    count = len(predictions)
     equal, kappas = np.eye(count), np.eye(count)
     rows = []
     for i, j in combinations(range(count), 2):
-        one, two = answers[i].mean_predictions, answers[j].mean_predictions
+        one, two = predictions[i].mean_predictions, predictions[j].mean_predictions
         differ = disagreement(one, two)
         equal[i, j] = equal[j, i] = 1 - differ
         kappas[i, j] = kappas[j, i] = kappa(one, two)
         shares = all(np.allclose(p.sum(axis=1), 1, atol=1e-3) for p in (one, two))  # fitness has no divergence
         bits = f"{divergence(one, two).mean():.3f}" if shares else ""
-        rows.append([answers[i].label, answers[j].label, f"{1 - differ:.3f}", f"{kappas[i, j]:.3f}", bits])
-    columns = ["", "", "equal answers", "kappa", "Jensen-Shannon divergence, bits"]
+        rows.append([predictions[i].label, predictions[j].label, f"{1 - differ:.3f}", f"{kappas[i, j]:.3f}", bits])
+    columns = ["", "", "equal predictions", "kappa", "Jensen-Shannon divergence, bits"]
     caption = (
-        "How often two candidates give the same answer, right or wrong. What disagrees while both are good is worth "
+        "How often two candidates predict the same class, right or wrong. What disagrees while both are good is worth "
         "putting into an ensemble."
     )
-    plot = Plot("agreement", agreement_plot([a.label for a in answers], equal, kappas), caption)
-    note = "The answer of several seeds is that of their mean probabilities."
-    return Section("Do they answer alike?", (), [Table(columns, rows, note)], [plot])
+    plot = Plot("agreement", agreement_plot([a.label for a in predictions], equal, kappas), caption)
+    note = "The prediction of several seeds is that of their mean probabilities."
+    return Section("Do their predictions agree?", (), [Table(columns, rows, note)], [plot])
 
 
 def _cost_section(comparison: Comparison) -> Section | None:
@@ -150,10 +151,10 @@ def _cost_section(comparison: Comparison) -> Section | None:
 def _provenance_section(comparison: Comparison) -> Section:
     """The runs, the data, the code and the machine that the figures are of, and what was left out."""
     rows = []
-    for answers in comparison.answers:
-        for run in answers.candidate.runs:
+    for predictions in comparison.predictions:
+        for run in predictions.candidate.runs:
             tags, config = run.summary.tags, run.config
-            rows.append([answers.label, run.summary.name, run.summary.run_id, str(config.seed), config.dataset.fold,
+            rows.append([predictions.label, run.summary.name, run.summary.run_id, str(config.seed), config.dataset.fold,
                          config.dataset.data_signature, tags.get(names.COMMIT, ""), tags.get(names.ENVIRONMENT, ""),
                          _machine(tags)])  # fmt: skip
     columns = ["", "run", "id", "seed", "fold", "data", "commit", "environment", "machine"]

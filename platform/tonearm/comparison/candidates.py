@@ -15,7 +15,7 @@ from tonearm.tasks.base import Task
 from tonearm.tracking.query import RunSummary
 from tonearm.training.config import EnsembleConfig, MeanConfig
 
-LONGEST_VALUE = 40  # characters of a name for people
+MAX_VALUE_LENGTH = 40  # characters of a name for people
 LEADING_PREFIXES = ("model", "estimator")
 IGNORED_PREFIXES = ("dataset.", "seed", "members", "start")
 
@@ -91,9 +91,8 @@ class Candidate:
         return tuple(r for r in self.runs if r.ending == "completed")
 
     def is_complete(self, split: Split) -> bool:
-        """Whether every run came as far as the split is judged: of the mean of those that were not stopped, since they
-        did well, a comparison would be unfair to the others; so would be that of an ensemble on what it was chosen
-        on."""
+        """Whether every run reached the split: the mean of only the unstopped runs would be biased, and so would be
+        that of an ensemble on the split that it was chosen on."""
         if self.is_ensemble and split == "validation":
             return False
         endings = ("completed",) if split == "test" else ("completed", "stopped")
@@ -188,4 +187,4 @@ def name_of(values: Mapping[str, Any], varied: Sequence[str]) -> str:
 def as_text(value: Any) -> str:
     """A field's value for people."""
     text = f"{value:g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+    return text if len(text) <= MAX_VALUE_LENGTH else text[: MAX_VALUE_LENGTH - 1] + "…"

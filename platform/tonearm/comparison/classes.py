@@ -18,7 +18,7 @@ from tonearm.tasks.base import Task
 def class_measure(task: Task) -> str:
     """What the difference on a class is of, for people."""
     if isinstance(task, SingleLabel | Tabular):
-        return "recall"  # its tracks' share of right answers
+        return "recall"  # the share of its tracks that are predicted right
     own = task.class_measure
     return f"{own} of the class on all tracks" if own else f"{task.default_primary} on the tracks of the class"
 

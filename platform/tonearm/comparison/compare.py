@@ -16,7 +16,7 @@ from tonearm.comparison.classes import changes_by_class
 from tonearm.comparison.contrast import ClassChange, PairedComparison, Side, adjusted, compare_sides
 from tonearm.comparison.factors import Factor, factor
 from tonearm.comparison.find import FoundCandidates, find_candidates
-from tonearm.comparison.measure import Measure
+from tonearm.comparison.measure import ComparisonMetric
 from tonearm.comparison.predictions import Predictions, aligned, common_tracks, load_predictions
 from tonearm.comparison.rows import CandidateRow, make_candidate_row
 from tonearm.core.errors import ConfigError
@@ -40,12 +40,12 @@ MORE = (
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked of a comparison.
+    """Options of a comparison.
 
     Attributes
     ----------
     top
-        Of a sweep, so many candidates are compared: the best on validation.
+        How many candidates of a sweep are compared: the best on validation.
     by, within
         A field whose values are compared, all else equal; and one within whose values it is done again.
     metric
@@ -61,7 +61,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that a report tells.
+    """Everything that a report shows.
 
     Attributes
     ----------
@@ -77,8 +77,8 @@ class Comparison:
 
     found: FoundCandidates
     options: Options
-    measure: Measure
-    answers: list[Predictions]
+    measure: ComparisonMetric
+    predictions: list[Predictions]
     rows: list[CandidateRow]
     pairs: list[PairedComparison]
     factor: Factor | None
@@ -88,20 +88,20 @@ class Comparison:
 
     @property
     def compared_rows(self) -> list[CandidateRow]:
-        """The table's rows of the candidates that are compared, in the order of ``answers``."""
-        return [next(r for r in self.rows if r.label == a.label) for a in self.answers]
+        """The table's rows of the candidates that are compared, in the order of ``predictions``."""
+        return [next(r for r in self.rows if r.label == a.label) for a in self.predictions]
 
     @property
     def best_is(self) -> str:
-        """What the first of the answers is best of: that some validated better, but took no part, is said."""
-        best, sign = self.compared_rows[0], 1 if self.answers[0].task.maximise else -1
+        """What the first candidate is best of; names candidates that validated better but were not evaluated."""
+        best, sign = self.compared_rows[0], 1 if self.predictions[0].task.maximise else -1
         others = [r for r in self.rows if not r.label and sign * r.validation > sign * best.validation]
         if not others:
             return "Best on validation"
-        task, more = self.answers[0].task, f", and {len(others) - 1} more" if len(others) > 1 else ""
+        task, more = self.predictions[0].task, f", and {len(others) - 1} more" if len(others) > 1 else ""
         return (
-            f"Best on validation of those that were judged (better validated {others[0].name}: {task.primary} "
-            f"{others[0].validation:.3f}, but: {others[0].status}{more})"
+            f"Best on validation among the evaluated ones ({others[0].name} validated better, {task.primary} "
+            f"{others[0].validation:.3f}, but was excluded: {others[0].status}{more})"
         )
 
 
@@ -124,32 +124,32 @@ def compare(texts: Sequence[str], options: Options) -> Comparison:
     if len(found.candidates) < 2:
         raise ConfigError(f"there is one configuration only, {found.candidates[0].name}; {MORE}")
     if options.within and not options.by:
-        raise ConfigError(f"--within {options.within} needs --by FIELD: which field's values are to be compared?")
+        raise ConfigError(f"--within {options.within} needs --by FIELD: name the field whose values are compared")
     most = len(found.candidates) if found.explicit else max(options.top, 2)
-    judged = _judged(found, options, len(found.candidates) if options.by else most)
-    trained = [a for a in judged if not a.candidate.is_ensemble]
-    compared = [*trained[:most], *(a for a in judged if a.candidate.is_ensemble)]
-    answers = [dataclasses.replace(a, label=candidate_label(i)) for i, a in enumerate(compared)]
-    measure = _measure(answers[0], options.metric)
+    evaluated = _evaluated(found, options, len(found.candidates) if options.by else most)
+    trained = [a for a in evaluated if not a.candidate.is_ensemble]
+    compared = [*trained[:most], *(a for a in evaluated if a.candidate.is_ensemble)]
+    predictions = [dataclasses.replace(a, label=candidate_label(i)) for i, a in enumerate(compared)]
+    measure = _measure(predictions[0], options.metric)
     logger.info(
-        f"  {len(found.candidates)} configurations, {len(answers)} of them compared on {len(answers[0].groups)} "
-        f"{options.split} tracks"
+        f"  {len(found.candidates)} configurations, {len(predictions)} of them compared on "
+        f"{len(predictions[0].groups)} {options.split} tracks"
     )
-    if sum(p.size for a in answers for p, _ in a.seeds) > LARGE:
+    if sum(p.size for a in predictions for p, _ in a.seeds) > LARGE:
         logger.info("  with so many outputs the intervals take minutes")
-    count = len(answers) * (len(answers) - 1) // 2
+    count = len(predictions) * (len(predictions) - 1) // 2
     pairs = adjusted(
-        [compare_sides(_alone(a), _alone(b), measure, comparisons=count) for a, b in combinations(answers, 2)]
+        [compare_sides(_alone(a), _alone(b), measure, comparisons=count) for a, b in combinations(predictions, 2)]
     )
     if options.by and len(trained) < 2:
         raise ConfigError(f"--by {options.by} compares trained configurations, of which there is one: {MORE}")
-    asked = factor(trained, options.by, options.within, measure) if options.by else None
-    sides = asked.sides[:MAX_SIDES] if asked else [(_alone(answers[0]), _alone(answers[1]))]
+    by_field = factor(trained, options.by, options.within, measure) if options.by else None
+    sides = by_field.sides[:MAX_SIDES] if by_field else [(_alone(predictions[0]), _alone(predictions[1]))]
     changes = {(one.name, two.name): changes_by_class(one, two) for one, two in sides}
-    diagrams = {a.label: d for a in answers if (d := _reliability(a)) is not None}
-    rows = _rows(found, options, answers, judged, diagrams, measure)
-    curves = {a.label: _curves(a.candidate) for a in answers[:MAX_CURVES]}
-    return Comparison(found, options, measure, answers, rows, pairs, asked, changes, diagrams, curves)
+    diagrams = {a.label: d for a in predictions if (d := _reliability(a)) is not None}
+    rows = _rows(found, options, predictions, evaluated, diagrams, measure)
+    curves = {a.label: _curves(a.candidate) for a in predictions[:MAX_CURVES]}
+    return Comparison(found, options, measure, predictions, rows, pairs, by_field, changes, diagrams, curves)
 
 
 def _ranked(candidates: Sequence[Candidate], split: Split) -> list[Candidate]:
@@ -163,39 +163,39 @@ def _ranked(candidates: Sequence[Candidate], split: Split) -> list[Candidate]:
     return sorted(candidates, key=key)
 
 
-def _judged(found: FoundCandidates, options: Options, most: int) -> list[Predictions]:
+def _evaluated(found: FoundCandidates, options: Options, most: int) -> list[Predictions]:
     """Predictions of so many of the candidates, the best on validation first, and of their ensembles."""
-    answers: list[Predictions] = []
+    predictions: list[Predictions] = []
     for candidate in _ranked(found.candidates, options.split):
-        if (len(answers) < most or candidate.is_ensemble) and candidate.is_complete(options.split):
-            loaded = load_predictions(candidate, candidate_label(len(answers)), options.split, found.notes)
+        if (len(predictions) < most or candidate.is_ensemble) and candidate.is_complete(options.split):
+            loaded = load_predictions(candidate, candidate_label(len(predictions)), options.split, found.notes)
             if loaded is not None:
-                answers.append(loaded)
-    if len(answers) < 2:
+                predictions.append(loaded)
+    if len(predictions) < 2:
         endings = [run.ending for c in found.candidates for run in c.runs]
-        told = ", ".join(f"{endings.count(e)} {e}" for e in ("completed", "stopped", "failed", "running")
+        counts = ", ".join(f"{endings.count(e)} {e}" for e in ("completed", "stopped", "failed", "running")
                          if e in endings)  # fmt: skip
         fix = "compare what they predicted on validation: --split validation" if options.split == "test" else MORE
         raise ConfigError(
-            f"{len(answers)} of {len(found.candidates)} configurations kept predictions of the {options.split} split "
-            f"with every seed ({told} runs), two are needed; {fix}"
+            f"{len(predictions)} of {len(found.candidates)} configurations kept predictions of the {options.split} "
+            f"split with every seed ({counts} runs), two are needed; {fix}"
         )
-    return answers
+    return predictions
 
 
 def _rows(
-    found: FoundCandidates, options: Options, compared: Sequence[Predictions], judged: Sequence[Predictions],
-    diagrams: dict[str, Reliability], measure: Measure,
+    found: FoundCandidates, options: Options, compared: Sequence[Predictions], evaluated: Sequence[Predictions],
+    diagrams: dict[str, Reliability], measure: ComparisonMetric,
 ) -> list[CandidateRow]:  # fmt: skip
     rows = []
     most_seeds = max(len({r.config.seed for r in c.runs}) for c in found.candidates)
     for candidate in _ranked(found.candidates, options.split):
-        own = next((a for a in judged if a.candidate is candidate), None)
+        predicted = next((a for a in evaluated if a.candidate is candidate), None)
         label = next((a.label for a in compared if a.candidate is candidate), "")
         error = diagrams[label].error if label in diagrams else None
         rows.append(
             make_candidate_row(
-                candidate, own, label, options.split, 1 if found.explicit else most_seeds, measure, error
+                candidate, predicted, label, options.split, 1 if found.explicit else most_seeds, measure, error
             )
         )
     return sorted(rows, key=lambda row: not row.label)
@@ -207,24 +207,24 @@ def candidate_label(index: int) -> str:
     return ascii_uppercase[place] + (str(turn) if turn else "")
 
 
-def _measure(answers: Predictions, name: str) -> Measure:
-    draw = np.arange(len(answers.groups))
-    if name and name != answers.task.primary:
-        predictions, target = answers.seeds[0]
-        known = answers.task.metrics(predictions, target, answers.groups)
-        if name not in known:
-            raise unknown_name("metric", name, sorted(known))
-        answers.metrics_of(draw, (name,))
-    return Measure.of(answers.task, name)
+def _measure(predictions: Predictions, name: str) -> ComparisonMetric:
+    draw = np.arange(len(predictions.groups))
+    if name and name != predictions.task.primary:
+        outputs, target = predictions.seeds[0]
+        metrics = predictions.task.metrics(outputs, target, predictions.groups)
+        if name not in metrics:
+            raise unknown_name("metric", name, sorted(metrics))
+        predictions.metrics_of(draw, (name,))
+    return ComparisonMetric.of(predictions.task, name)
 
 
-def _alone(answers: Predictions) -> Side:
-    return Side(answers.label, (answers,))
+def _alone(predictions: Predictions) -> Side:
+    return Side(predictions.label, (predictions,))
 
 
-def _reliability(answers: Predictions) -> Reliability | None:
+def _reliability(predictions: Predictions) -> Reliability | None:
     """Of all seeds' statements together."""
-    each = [answers.task.confidences(p, t) for p, t in answers.seeds]
+    each = [predictions.task.confidences(p, t) for p, t in predictions.seeds]
     stated = [e for e in each if e is not None]
     if not stated:
         return None
@@ -236,8 +236,8 @@ def _curves(candidate: Candidate) -> list[list[tuple[int, float]]]:
     return [sorted(curve) for curve in found if len(curve) > 1]
 
 
-def agreement_pairs(answers: Sequence[Predictions]) -> list[Predictions] | None:
-    """The compared candidates on the tracks that all have; None if there are none, or answers are not one of several
+def agreement_pairs(predictions: Sequence[Predictions]) -> list[Predictions] | None:
+    """The compared candidates on the tracks that all have; None if there are none, or the task is not one of several
     classes."""
-    one_class = isinstance(answers[0].task, SingleLabel | Tabular) and len(answers[0].classes) > 1
-    return aligned(answers) if one_class and common_tracks([a.track_ids for a in answers]) else None
+    one_class = isinstance(predictions[0].task, SingleLabel | Tabular) and len(predictions[0].classes) > 1
+    return aligned(predictions) if one_class and common_tracks([a.track_ids for a in predictions]) else None

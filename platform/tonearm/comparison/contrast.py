@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tonearm.comparison.measure import Measure
+from tonearm.comparison.measure import ComparisonMetric
 from tonearm.comparison.predictions import Predictions, aligned
 from tonearm.comparison.seeds import Cell, RunPredictions, RunScores, difference_with_swaps, seed_variance
 from tonearm.statistics.differences import Difference, mean_difference, paired_bootstrap, with_seed_variance
@@ -48,9 +48,9 @@ class Side:
         each: np.ndarray = np.average([m.scores for m in self.members], axis=0, weights=self.weights)
         return each
 
-    def metric(self, draw: np.ndarray, name: str, wanted: Sequence[str]) -> float:
-        """A metric of the tracks of these indices; all wanted ones are computed at once."""
-        values = [m.metrics_of(draw, wanted)[name] for m in self.members]
+    def metric(self, draw: np.ndarray, name: str, metrics: Sequence[str]) -> float:
+        """A metric of the tracks of these indices; all ``metrics`` are computed at once."""
+        values = [m.metrics_of(draw, metrics)[name] for m in self.members]
         return float(np.average(values, weights=self.weights))
 
     @property
@@ -58,13 +58,13 @@ class Side:
         """Each run with its weight."""
         return [(w / len(m.seeds), run) for m, w in zip(self.members, self.weights, strict=True) for run in m.seeds]
 
-    def seed_metrics(self, wanted: Sequence[str]) -> dict[str, RunScores]:
+    def seed_metrics(self, metrics: Sequence[str]) -> dict[str, RunScores]:
         """Metrics of each run by itself."""
-        each = [[m.task.selected_metrics(wanted, p, t, m.groups) for p, t in m.seeds] for m in self.members]
-        return {name: self.of_runs([np.array([run[name] for run in runs]) for runs in each]) for name in wanted}
+        each = [[m.task.selected_metrics(metrics, p, t, m.groups) for p, t in m.seeds] for m in self.members]
+        return {name: self.of_runs([np.array([run[name] for run in runs]) for runs in each]) for name in metrics}
 
     def of_runs(self, scores: Sequence[np.ndarray]) -> RunScores:
-        """Scores (seeds,) of each member's runs, with what is known of the members."""
+        """Scores (seeds,) of each member's runs, with the weights and cells of the members."""
         return RunScores(tuple(scores), self.weights, self.cells)
 
 
@@ -101,7 +101,7 @@ class PairedComparison:
 
     first: str
     second: str
-    measure: Measure
+    measure: ComparisonMetric
     difference: Difference
     p: float
     adjusted: float
@@ -132,13 +132,13 @@ class PairedComparison:
 
     @property
     def cautions(self) -> list[str]:
-        """What must be known where the result is read."""
-        limits = [f"not all else equal: {self.confounded_by}"] if self.confounded_by else []
+        """What a reader of the result must know."""
+        cautions = [f"not all else equal: {self.confounded_by}"] if self.confounded_by else []
         if not self.seed_variance and self.runs == (1, 1):
-            limits.append("this is of these two trained networks, one seed each: another seed may differ")
+            cautions.append("this is of these two trained networks, one seed each: another seed may differ")
         elif not self.seed_variance:
-            limits.append("not every side has two seeds: another seed may differ")
-        return limits
+            cautions.append("not every side has two seeds: another seed may differ")
+        return cautions
 
     def _result(self) -> str:
         d = self.difference
@@ -181,7 +181,7 @@ class ClassChange:
 
 
 def compare_sides(
-    first: Side, second: Side, measure: Measure, others: bool = True, within: str = "", comparisons: int = 1,
+    first: Side, second: Side, measure: ComparisonMetric, others: bool = True, within: str = "", comparisons: int = 1,
     confounded_by: str = "",
 ) -> PairedComparison:  # fmt: skip
     """Compare two sides on the tracks that all their members have; ``adjusted`` is ``p`` as yet.
@@ -198,17 +198,19 @@ def compare_sides(
     first, second = common_sides(first, second)
     one, two, own = first.scores, second.scores, first.members[0]
     task, groups = own.task, own.groups
-    wanted = tuple(m for m in task.headline if m != measure.name) if others else ()
-    asked = wanted if measure.by_track else (measure.name, *wanted)
+    metrics = tuple(m for m in task.headline if m != measure.name) if others else ()
+    bootstrapped = metrics if measure.by_track else (measure.name, *metrics)
     cells = sum(p.size for side in (first, second) for m in side.members for p, _ in m.seeds)
     resamples = int(np.clip(CELLS_OF_ALL_RESAMPLES // max(cells, 1), *RESAMPLES))
 
-    seeds = [side.seed_metrics((measure.name, *wanted)) for side in (first, second)]
+    seeds = [side.seed_metrics((measure.name, *metrics)) for side in (first, second)]
     seed_variances = {name: seed_variance(seeds[0][name], seeds[1][name]) for name in seeds[0]}
 
     def bootstrap(name: str) -> Difference:
         return paired_bootstrap(
-            lambda draw: first.metric(draw, name, asked) - second.metric(draw, name, asked), groups, resamples=resamples
+            lambda draw: first.metric(draw, name, bootstrapped) - second.metric(draw, name, bootstrapped),
+            groups,
+            resamples=resamples,
         )
 
     if measure.by_track:
@@ -229,7 +231,7 @@ def compare_sides(
     return PairedComparison(
         first.name, second.name, measure, difference, p, p, len(groups), counted_groups(groups), discordant,
         {name: with_seed_variance(bootstrap(name), seed_variances[name]).clipped(*task.metric(name).difference_range)
-         for name in wanted}, within, comparisons,
+         for name in metrics}, within, comparisons,
         bool(seed_variances[measure.name]), (len(first.runs), len(second.runs)), differing, confounded_by,
     )  # fmt: skip
 

@@ -17,9 +17,9 @@ from tonearm.tasks.metrics import find_metric
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_AXES = 8
+MAX_AXES = 8
 COLUMNS = 3
-LONGEST_TICK = 16
+MAX_TICK_LENGTH = 16
 MIN_LABEL_DISTANCE = 0.06  # of the span of an axis
 
 
@@ -68,7 +68,7 @@ def reliability_plot(diagrams: Mapping[str, Reliability]) -> Figure:
 
 
 def importance_plot(found: Sequence[Importance]) -> Figure:
-    """What shuffling each field loses of R² of the foretold scores."""
+    """Loss of R² of the predicted scores when each field is shuffled."""
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(WIDTH, 1.2 + 0.4 * len(found)), layout="constrained")
@@ -77,7 +77,7 @@ def importance_plot(found: Sequence[Importance]) -> Figure:
               error_kw={"ecolor": BLACK, "capsize": 3})  # fmt: skip
     axis_of_names(axis, [f.name for f in found])
     axis.axvline(0, color=BLACK, linewidth=0.8)
-    axis.set(xlabel="loss of R² of foretold validation scores")
+    axis.set(xlabel="loss of R² of predicted validation scores")
     axis.grid(axis="x", alpha=0.3)
     return drawn
 
@@ -89,7 +89,7 @@ def parallel_plot(
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    paths = list(varied)[:MOST_AXES]
+    paths = list(varied)[:MAX_AXES]
     short = short_names(varied)
     drawn = Figure(figsize=(max(WIDTH, 1.5 + 1.35 * len(paths)), 4.6), layout="constrained")
     axis = drawn.subplots()
@@ -130,7 +130,7 @@ def _places(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]
     numeric = all(isinstance(v, int | float) for v in values)
     levels = [as_text(v) for v in sorted(set(values))] if numeric else sorted(set(texts))
     height = {level: i / max(1, len(levels) - 1) if len(levels) > 1 else 0.5 for i, level in enumerate(levels)}
-    ticks = [(h, level if len(level) <= LONGEST_TICK else level[: LONGEST_TICK - 1] + "…")
+    ticks = [(h, level if len(level) <= MAX_TICK_LENGTH else level[: MAX_TICK_LENGTH - 1] + "…")
              for level, h in height.items()]  # fmt: skip
     return [height[t] for t in texts], ticks
 

@@ -21,7 +21,7 @@ HTML, MARKDOWN = "comparison.html", "comparison.md"
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text; ``note`` says what must be known to read them, ``folded`` what a page shows in its place."""
+    """Cells as text; ``note`` explains how to read them, ``folded`` is the line that a page shows in its place."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -31,7 +31,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot, the name of its file without its suffix, and the sentence that says how to read it."""
+    """A plot, the name of its file without its suffix, and a caption that explains how to read it."""
 
     name: str
     figure: Figure
@@ -50,10 +50,10 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A report, which begins with its answer."""
+    """A report, which begins with its summary."""
 
     title: str
-    answer: Sequence[str]
+    summary: Sequence[str]
     sections: Sequence[Section]
 
 
@@ -93,7 +93,7 @@ def to_html(document: Document, pictures: Mapping[str, bytes]) -> str:
 
 def to_markdown(document: Document) -> str:
     """The same for a text editor, with the plots as files beside it."""
-    parts = [f"# {_plain(document.title)}", *(f"**{_plain(line)}**" for line in document.answer)]
+    parts = [f"# {_plain(document.title)}", *(f"**{_plain(line)}**" for line in document.summary)]
     for section in document.sections:
         parts += [f"## {_plain(section.title)}", *map(_plain, section.text)]
         for table in section.tables:

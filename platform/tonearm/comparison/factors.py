@@ -14,7 +14,7 @@ import numpy as np
 
 from tonearm.comparison.candidates import as_text, name_of, short_names, varied_fields
 from tonearm.comparison.contrast import PairedComparison, Side, adjusted, compare_sides
-from tonearm.comparison.measure import Measure
+from tonearm.comparison.measure import ComparisonMetric
 from tonearm.comparison.predictions import Predictions
 from tonearm.core.errors import ConfigError
 
@@ -23,7 +23,7 @@ Cells = dict[tuple[Any, ...], list[Predictions]]  # candidates that are equal in
 
 @dataclass(frozen=True)
 class Factor:
-    """The answer for a field.
+    """Comparison of the values of a field.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Factor:
     confounders
         The fields whose values are not the same, or not as frequent, on both sides.
     co_varying
-        The fields of the same part of the config that move with this one, so that the answer is of all of them.
+        The fields of the same part of the config that move with this one, so that the differences are of all of them.
     """
 
     field: str
@@ -50,7 +50,7 @@ class Factor:
     co_varying: list[str]
 
 
-def factor(answers: Sequence[Predictions], by: str, within: str, measure: Measure) -> Factor:
+def factor(predictions: Sequence[Predictions], by: str, within: str, measure: ComparisonMetric) -> Factor:
     """Compare the values of a field.
 
     Parameters
@@ -66,7 +66,7 @@ def factor(answers: Sequence[Predictions], by: str, within: str, measure: Measur
     ConfigError
         If there is no such field, it does not vary, or there is nothing to compare within the other one.
     """
-    values = [a.candidate.values for a in answers]
+    values = [a.candidate.values for a in predictions]
     varied = varied_fields(values)
     paths = _paths(by, values, varied)
     inner = _paths(within, values, varied)[0] if within else ""
@@ -80,8 +80,8 @@ def factor(answers: Sequence[Predictions], by: str, within: str, measure: Measur
         raise ConfigError(f"--within {within} moves with --by {by}: name a field that both sides can have")
     parent = paths[0].removesuffix(".kind").rpartition(".")[0]
     co_varying = [p for p in follow if parent and p.startswith(f"{parent}.")]
-    judged = [p for p in others if p not in co_varying]
-    cells = _by_level(answers, levels)
+    compared = [p for p in others if p not in co_varying]
+    cells = _by_level(predictions, levels)
     ordered = _best_first(cells, measure)
     parts = _contrasted(cells, ordered, [p for p in others if p not in follow], inner)
     matched = bool(parts)
@@ -98,14 +98,14 @@ def factor(answers: Sequence[Predictions], by: str, within: str, measure: Measur
         place = f"{short[inner]} {level}" if level else ""
         if not level:
             sides.append((first, second))
-        differ = [short[p] for p in judged if _frequencies(first, p) != _frequencies(second, p)]
+        differ = [short[p] for p in compared if _frequencies(first, p) != _frequencies(second, p)]
         every += [name for name in differ if name not in every]
-        found.append(compare_sides(first, second, measure, not level, place, len(parts), _told(differ, matched)))
+        found.append(compare_sides(first, second, measure, not level, place, len(parts), _why_unequal(differ, matched)))
         counts[first.name, second.name, place] = (len(first.members), len(second.members))
     return Factor(named, adjusted(found), sides, counts, matched, every, [short[p] for p in co_varying])
 
 
-def _told(differ: Sequence[str], matched: bool) -> str:
+def _why_unequal(differ: Sequence[str], matched: bool) -> str:
     """Why not all else is equal, or ""."""
     if differ:
         return f"{', '.join(differ)} differ{'s' if len(differ) == 1 else ''}"
@@ -142,19 +142,19 @@ def _level(values: Mapping[str, Any], paths: Sequence[str]) -> str:
     return as_text(values[paths[0]]) if paths[0] in values else ""
 
 
-def _by_level(answers: Sequence[Predictions], levels: Sequence[str]) -> dict[str, list[Predictions]]:
+def _by_level(predictions: Sequence[Predictions], levels: Sequence[str]) -> dict[str, list[Predictions]]:
     found: dict[str, list[Predictions]] = {}
-    for a, level in zip(answers, levels, strict=True):
+    for a, level in zip(predictions, levels, strict=True):
         if level:
             found.setdefault(level, []).append(a)
     return found
 
 
 def _contrasted(
-    answers: Mapping[str, Sequence[Predictions]], levels: Sequence[str], others: Sequence[str], inner: str
+    predictions: Mapping[str, Sequence[Predictions]], levels: Sequence[str], others: Sequence[str], inner: str
 ) -> list[tuple[Side, Side, str]]:
     """Each two values' sides, over all cells and (with the value) within each value of the inner field."""
-    cells = {level: _cells(answers[level], others) for level in levels}
+    cells = {level: _cells(predictions[level], others) for level in levels}
     place = others.index(inner) if inner in others else -1
     found = []
     for one, two in combinations(levels, 2):
@@ -168,9 +168,9 @@ def _contrasted(
     return found
 
 
-def _cells(answers: Sequence[Predictions], others: Sequence[str]) -> Cells:
+def _cells(predictions: Sequence[Predictions], others: Sequence[str]) -> Cells:
     found: Cells = {}
-    for a in answers:
+    for a in predictions:
         found.setdefault(tuple(a.candidate.values.get(p) for p in others), []).append(a)
     return found
 
@@ -199,18 +199,18 @@ def _paths(text: str, values: Sequence[Mapping[str, Any]], varied: Sequence[str]
     if short and not path:
         return short
     names = [p.removesuffix(".kind") for p in varied]
-    told = f"these candidates vary {', '.join(names) or 'nothing'}"
+    varying = f"these candidates vary {', '.join(names) or 'nothing'}"
     if path or ends or any(p.startswith(f"{text}.") for v in values for p in v):
-        raise ConfigError(f"{text} is the same for all candidates: {told}")
+        raise ConfigError(f"{text} is the same for all candidates: {varying}")
     close = difflib.get_close_matches(text, names, n=1)
-    raise ConfigError(f"there is no field {text!r}.{f' Did you mean {close[0]!r}?' if close else ''} {told}")
+    raise ConfigError(f"there is no field {text!r}.{f' Did you mean {close[0]!r}?' if close else ''} {varying}")
 
 
-def _best_first(answers: Mapping[str, Sequence[Predictions]], measure: Measure) -> list[str]:
+def _best_first(predictions: Mapping[str, Sequence[Predictions]], measure: ComparisonMetric) -> list[str]:
     """The values of a field, so that differences tend to be gains."""
     sign = -1 if measure.maximise else 1
     scores = {
         level: float(np.mean([a.metrics_of(np.arange(len(a.groups)), (measure.name,))[measure.name] for a in own]))
-        for level, own in answers.items()
+        for level, own in predictions.items()
     }
     return sorted(scores, key=lambda level: (sign * scores[level], level))

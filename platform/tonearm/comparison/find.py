@@ -26,7 +26,7 @@ from tonearm.training.config import EnsembleConfig, MeanConfig, TrialConfig
 
 @dataclass(frozen=True)
 class FoundCandidates:
-    """What was named, and what it holds.
+    """The named runs, and the candidates below them.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ def _upstream_seconds(run: RunSummary, config: AnyConfig, known: Mapping[str, Ru
 
 
 def _question(run: TrialRun) -> tuple[str, str]:
-    """What is asked of what data: runs of the same question can be compared."""
+    """Task and data set of a run: runs that share both can be compared."""
     task, data = run.config.task, run.config.dataset
     of = f" of {getattr(task, 'target', '')}" if getattr(task, "target", "") else ""
     return f"{task.kind}{of}", f"{data.name}{f' ({data.label})' if data.label else ''}"
@@ -170,21 +170,23 @@ def _question(run: TrialRun) -> tuple[str, str]:
 
 def _of_one_question(leaves: Sequence[_Leaf], notes: list[str]) -> list[_Leaf]:
     """Of each named run the trials of its last stage's task and data, which must be the same ones for all."""
-    asked: dict[str, tuple[str, str]] = {}
+    questions: dict[str, tuple[str, str]] = {}
     named = {leaf.origin.run_id: leaf.origin.name for leaf in leaves}
     for run_id in named:
         own = [leaf.run for leaf in leaves if leaf.origin.run_id == run_id]
-        asked[run_id] = _question(max(own, key=lambda run: run.summary.started))
+        questions[run_id] = _question(max(own, key=lambda run: run.summary.started))
         notes += [f"{run.summary.name} is a stage that learns {' on '.join(_question(run))}: left out"
-                  for run in own if _question(run) != asked[run_id]]  # fmt: skip
-    if len(set(asked.values())) > 1:
-        told = "; ".join(f"{named[run_id]}: {' on '.join(question)}" for run_id, question in asked.items())
-        raise ConfigError(f"these runs answer different questions ({told}): compare runs of one task and data set")
-    kept = [leaf for leaf in leaves if _question(leaf.run) == asked[leaf.origin.run_id]]
-    judges = sorted({leaf.run.config.task.primary for leaf in kept})
-    if len(judges) > 1:
+                  for run in own if _question(run) != questions[run_id]]  # fmt: skip
+    if len(set(questions.values())) > 1:
+        differing = "; ".join(f"{named[run_id]}: {' on '.join(question)}" for run_id, question in questions.items())
+        raise ConfigError(
+            f"these runs are of different tasks or data sets ({differing}): compare runs of one task and data set"
+        )
+    kept = [leaf for leaf in leaves if _question(leaf.run) == questions[leaf.origin.run_id]]
+    primaries = sorted({leaf.run.config.task.primary for leaf in kept})
+    if len(primaries) > 1:
         notes.append(
-            f"on validation some runs were judged by {', others by '.join(judges)}: their order there says nothing"
+            f"on validation some runs were ranked by {', others by '.join(primaries)}: their order there means nothing"
         )
     return kept
 
@@ -211,7 +213,7 @@ def _configuration(leaf: _Leaf) -> str:
     return leaf.run.summary.tags.get(names.CONFIGURATION) or configuration_signature(leaf.run.config)
 
 
-#: What may distinguish candidates of one name, the first that does so being said.
+#: What may distinguish candidates of one name.
 TRAITS: tuple[tuple[str, Callable[[_Leaf], str]], ...] = (
     ("", lambda leaf: _configuration(leaf)[:6]),
     ("commit ", lambda leaf: leaf.state[0][:7] or "unknown"),
@@ -238,16 +240,16 @@ def _is_ensemble(leaf: _Leaf) -> bool:
 
 def _difference(leaf: _Leaf, namesakes: Sequence[_Leaf]) -> str:
     """What distinguishes a candidate from others of the same name: `` [commit abc, data 12ab]``."""
-    told = [f"{word}{of(leaf)}" for word, of in TRAITS if len({of(other) for other in namesakes}) > 1]
-    return f" [{', '.join(told)}]" if told else ""
+    traits = [f"{word}{of(leaf)}" for word, of in TRAITS if len({of(other) for other in namesakes}) > 1]
+    return f" [{', '.join(traits)}]" if traits else ""
 
 
 def _title(leaf: _Leaf, values: Mapping[str, Any], varied: Sequence[str]) -> str:
     """The values that distinguish a candidate; of an ensemble, or where nothing does, what it is."""
     config = leaf.run.config
-    told = "" if _is_ensemble(leaf) else name_of(values, varied)
-    if told:
-        return told
+    name = "" if _is_ensemble(leaf) else name_of(values, varied)
+    if name:
+        return name
     if isinstance(config, MeanConfig):
         return mean_name(config)
     return (config.model if isinstance(config, TrialConfig) else config.estimator).brief()

@@ -1,4 +1,4 @@
-"""Which of the fields that a sweep varied matter to its scores: as far as they let an unseen score be foretold."""
+"""Which of the varied fields of a sweep matter to its scores: permutation importance of predicting unseen scores."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ROUNDS = 5  # of cross-validation, each with other parts and forests
 PARTS = 10
 TREES = 100
 SHUFFLES = 5  # of a field, in each part
-SHUFFLED = 19  # times the scores, so that luck passes for an explanation in 1 of 20 cases
+SHUFFLED = 19  # permutations of the scores: pure noise passes the test in 1 of 20 cases
 WIDE = 10.0  # a range whose ends have at least this ratio is seen on a logarithmic scale
 ABSENT = "none"
 
 
 @dataclass(frozen=True)
 class Importance:
-    """What foretelling the scores loses if a field's values are shuffled: of R², and its deviation over the rounds."""
+    """Loss of R² of the predicted scores if a field's values are shuffled, and its deviation over the rounds."""
 
     name: str
     loss: float
@@ -32,7 +32,7 @@ class Importance:
 
 @dataclass(frozen=True)
 class Importances:
-    """The fields, the most important first, and R² of the foretold scores with all of them, at most 1."""
+    """The fields, the most important first, and R² of the predicted scores with all of them, at most 1."""
 
     explained: float
     fields: list[Importance]
@@ -41,20 +41,20 @@ class Importances:
 def importances(
     configs: Sequence[Mapping[str, Any]], varied: Sequence[str], scores: Sequence[float]
 ) -> Importances | str:
-    """Permutation importance for random forests that foretell scores of configurations which they were not shown.
+    """Permutation importance of random forests that predict scores of configurations outside their training part.
 
     Parameters
     ----------
     configs
         Flattened, one a configuration.
     varied
-        The paths to judge.
+        The paths of the fields.
     scores
         Of each configuration its validation score, the mean over its seeds.
 
     Returns
     -------
-    The importances; or why there is nothing to say.
+    The importances; or why they cannot be estimated.
 
     References
     ----------
@@ -62,7 +62,7 @@ def importances(
     """
     rows = [i for i, score in enumerate(scores) if np.isfinite(score)]
     if len(rows) < FEWEST:
-        return f"{len(rows)} configurations with a score are too few to tell which field matters: {FEWEST} are needed"
+        return f"{len(rows)} configurations with a score are too few to estimate what matters: {FEWEST} are needed"
     values = np.array([scores[i] for i in rows], dtype=np.float64)
     if np.ptp(values) == 0:
         return f"all {len(rows)} configurations have the same score: no field makes a difference"
@@ -73,10 +73,10 @@ def importances(
     rounds = np.array([_round(columns, values, seed) for seed in range(ROUNDS)])
     explained = float(rounds[:, 0].mean())
     if explained <= 0 or no_better_than_chance:
-        shuffled = ", and shuffled scores are foretold as well" if explained > 0 else ""
+        shuffled = ", and shuffled scores are predicted as well" if explained > 0 else ""
         return (
-            "nothing can be told of importance: the settings explain none of the differences between these "
-            f"{len(rows)} configurations (R² of scores foretold by cross-validation: {explained:.2f}{shuffled})"
+            "importance cannot be estimated: the settings explain none of the differences between these "
+            f"{len(rows)} configurations (R² of scores predicted in cross-validation: {explained:.2f}{shuffled})"
         )
     short = short_names(varied)
     losses = rounds[:, 0, None] - rounds[:, 1:]
@@ -88,7 +88,7 @@ def importances(
 
 
 def _no_better_than_chance(table: np.ndarray, values: np.ndarray) -> bool:
-    """Whether scores are foretold no better than when they are shuffled: of pure noise they are in 19 of 20 cases."""
+    """Whether scores are predicted no better than shuffled ones; true for pure noise in 19 of 20 cases."""
     from sklearn.ensemble import RandomForestRegressor
 
     rng = np.random.default_rng(0)
@@ -100,7 +100,7 @@ def _no_better_than_chance(table: np.ndarray, values: np.ndarray) -> bool:
 
 
 def _round(columns: Sequence[np.ndarray], values: np.ndarray, seed: int) -> list[float]:
-    """R² of foretold scores, with all fields and with each one shuffled: [all, first, second, ...]."""
+    """R² of predicted scores, with all fields and with each one shuffled: [all, first, second, ...]."""
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.model_selection import KFold
 
@@ -108,24 +108,24 @@ def _round(columns: Sequence[np.ndarray], values: np.ndarray, seed: int) -> list
     ends = np.cumsum([0, *(c.shape[1] for c in columns)])
     rng = np.random.default_rng(seed)
     error, of_mean = np.zeros(1 + len(columns)), 0.0
-    for shown, hidden in KFold(min(PARTS, count), shuffle=True, random_state=seed).split(table):
-        forest = RandomForestRegressor(TREES, random_state=seed).fit(table[shown], values[shown])
-        asked = [table[hidden]]
+    for train, test in KFold(min(PARTS, count), shuffle=True, random_state=seed).split(table):
+        forest = RandomForestRegressor(TREES, random_state=seed).fit(table[train], values[train])
+        tables = [table[test]]
         for start, end in pairwise(ends):
             for _ in range(SHUFFLES):
-                changed = table[hidden].copy()
-                changed[:, start:end] = table[rng.integers(0, count, len(hidden)), start:end]
-                asked.append(changed)
-        told = forest.predict(np.concatenate(asked)).reshape(len(asked), len(hidden))
-        wrong = np.square(told - values[hidden]).sum(axis=1)
+                changed = table[test].copy()
+                changed[:, start:end] = table[rng.integers(0, count, len(test)), start:end]
+                tables.append(changed)
+        predicted = forest.predict(np.concatenate(tables)).reshape(len(tables), len(test))
+        wrong = np.square(predicted - values[test]).sum(axis=1)
         error += [wrong[0], *wrong[1:].reshape(len(columns), SHUFFLES).mean(axis=1)]
-        of_mean += float(np.square(values[shown].mean() - values[hidden]).sum())
+        of_mean += float(np.square(values[train].mean() - values[test]).sum())
     return [float(1 - e / of_mean) for e in error]
 
 
 def _columns(values: Sequence[Any]) -> np.ndarray:
     """A field's values as float64 (configurations, columns): numbers, else a column a name. Where a number is absent,
-    as in another kind of model, a second column says so."""
+    as in another kind of model, a second column marks it."""
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     absent = np.array([v is None for v in values])
     if numbers and len(numbers) + absent.sum() == len(values):

@@ -9,7 +9,7 @@ from tonearm.tasks.metrics import Metric
 
 
 @dataclass(frozen=True)
-class Measure:
+class ComparisonMetric:
     """The metric that decides.
 
     Attributes
@@ -24,7 +24,7 @@ class Measure:
     by_track: bool
 
     @classmethod
-    def of(cls, task: Task, name: str = "") -> Measure:
+    def of(cls, task: Task, name: str = "") -> ComparisonMetric:
         """A metric of a task, by default the primary one.
 
         Raises

@@ -1,4 +1,4 @@
-"""Agreement and diversity of stored outputs, for which no labels are needed: who answers like whom, and does one pair
+"""Agreement and diversity of stored outputs, for which no labels are needed: which models agree, and does one pair
 of models disagree more than another?"""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tonearm.statistics.significance import holm, randomisation_test
 
 Outputs = Mapping[str, np.ndarray]
 OVERALL = "all"
-PRIMARY = "members' answers"  # the measure that a question is answered by; the others stand beside it
+PRIMARY = "members' answers"  # the measure that decides a question; the others stand beside it
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PairQuestion:
     Attributes
     ----------
     text
-        As it was asked.
+        The question as the user wrote it.
     places
         By what ``*`` stood for ("" without one), the four names; the last question is of all of them together.
     """
@@ -68,7 +68,7 @@ class PairResult:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Matrices (models, models) of the share of equal answers, Cohen's kappa, and mean divergence in bits."""
+    """Matrices (models, models) of the share of equal predictions, Cohen's kappa, and mean divergence in bits."""
 
     names: list[str]
     tracks: int

@@ -12,22 +12,22 @@ from tonearm.comparison.document import Document, Plot, Section, Table
 from tonearm.comparison.outputs import OVERALL, PRIMARY, Agreement, PairQuestion, PairResult
 from tonearm.comparison.plots import agreement_plot, pair_differences_plot
 
-MOST_ROWS = 60
+MAX_ROWS = 60
 METHODS = (
     "Two models differ on a track if the class of the largest output differs; kappa (Cohen 1960) is the agreement "
     "beyond that of chance; divergence is Jensen and Shannon's (Lin 1991), in bits, 0 to 1.",
     "Pairs are compared on the same tracks: p is that of a randomisation test, intervals are paired bootstraps "
-    "(Hesterberg 2015), Holm's adjusted p is for all rows of a question. A question is answered by how often "
-    "the members' answers differ; the other measures stand beside it. Nothing is known of the tracks' artists here, "
+    "(Hesterberg 2015), Holm's adjusted p is for all rows of a question. The result of a question is how often "
+    "the members' answers differ; the other measures stand beside it. The tracks' artists are unknown here, "
     "so each track is its own group: if artists have several tracks, intervals are too narrow and p too small.",
-    "Without labels it cannot be said who is right: models may differ because one of them is poor.",
+    "Without labels it is unknown which is right: models may differ because one of them is poor.",
 )
 
 
 def outputs_report(
     name: str, agreement: Agreement, questions: Sequence[tuple[PairQuestion, Sequence[PairResult]]]
 ) -> Document:
-    """Who answers like whom, and the answers to the questions.
+    """Which models agree, and the results of the questions.
 
     Parameters
     ----------
@@ -38,19 +38,19 @@ def outputs_report(
     for i, (question, found) in enumerate(questions):
         places = [a for a in found if a.place != OVERALL]
         shown = [a for a in found if a.place == OVERALL] or places
-        told = [(a.what, f"{sentence(question, a, [p for p in places if p.what == a.what and p is not a])}.")
+        details = [(a.what, f"{sentence(question, a, [p for p in places if p.what == a.what and p is not a])}.")
                 for a in shown]  # fmt: skip
-        lines += [text for what, text in told if what == PRIMARY]
-        sections.append(_question_section(question, found, i, [text for what, text in told if what != PRIMARY]))
+        lines += [text for what, text in details if what == PRIMARY]
+        sections.append(_question_section(question, found, i, [text for what, text in details if what != PRIMARY]))
     if not questions:
         lines.append(_extremes(agreement))
     count = len(agreement.names)
     title = f"{name}: agreement of {count} models on {agreement.tracks} tracks"
-    return Document(title, lines, [*sections, _matrix_section(agreement), Section("How it was judged", METHODS)])
+    return Document(title, lines, [*sections, _matrix_section(agreement), Section("Methods", METHODS)])
 
 
 def sentence(question: PairQuestion, found: PairResult, places: Sequence[PairResult] = ()) -> str:
-    """The answer in words.
+    """The result of a question in words.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ def sentence(question: PairQuestion, found: PairResult, places: Sequence[PairRes
     )
     kinds = {word: [x.place for x in places if _direction(x) == sign] for sign, word in
              ((1, "more"), (-1, "less"), (0, "not shown to differ"))}  # fmt: skip
-    told = [f"{word} for {', '.join(each)}" for word, each in kinds.items() if each]
-    return text + (f"; {'; '.join(told)}" if told else "")
+    details = [f"{word} for {', '.join(each)}" for word, each in kinds.items() if each]
+    return text + (f"; {'; '.join(details)}" if details else "")
 
 
 def _direction(found: PairResult) -> int:
@@ -111,7 +111,7 @@ def _matrix_section(agreement: Agreement) -> Section:
     rows = [
         [agreement.names[i], agreement.names[j], f"{1 - agreement.equal[i, j]:.3f}", f"{agreement.kappa[i, j]:.3f}",
          f"{agreement.divergence[i, j]:.3f}"]
-        for i, j in order[:MOST_ROWS]
+        for i, j in order[:MAX_ROWS]
     ]  # fmt: skip
     caption = "Light: the two models give the same answer; dark: they do not."
     plot = Plot("agreement", agreement_plot(agreement.names, agreement.equal, agreement.kappa), caption)
@@ -127,6 +127,6 @@ def _extremes(agreement: Agreement) -> str:
     most, least = (np.unravel_index(f(values), values.shape) for f in (np.nanargmax, np.nanargmin))
     one, two = ((agreement.names[int(i)], agreement.names[int(j)], values[i, j]) for i, j in (most, least))
     return (
-        f"Most alike are {one[0]} and {one[1]} (equal answers on {one[2]:.1%} of {agreement.tracks} tracks), least "
+        f"Most alike are {one[0]} and {one[1]} (equal predictions on {one[2]:.1%} of {agreement.tracks} tracks), least "
         f"alike {two[0]} and {two[1]} ({two[2]:.1%})."
     )

@@ -24,7 +24,7 @@ COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, BLACK, GREY)
 MARKERS = "osD^vPX*"
 WIDTH = 8.0  # inches
 WRAP = 38  # characters of a name in a plot
-MOST_CLASSES = 24
+MAX_CLASSES = 24
 MAX_NAMES_WRITTEN = 12  # in the cells of a matrix
 STARS = ((0.001, "***"), (0.01, "**"), (SIGNIFICANCE_LEVEL, "*"))
 
@@ -128,8 +128,8 @@ def classes_plot(changes: Sequence[ClassChange], names: tuple[str, str], metric:
     from matplotlib.figure import Figure
 
     shown = list(changes)
-    if len(shown) > MOST_CLASSES:
-        largest = sorted(shown, key=lambda c: -abs(c.value))[:MOST_CLASSES]
+    if len(shown) > MAX_CLASSES:
+        largest = sorted(shown, key=lambda c: -abs(c.value))[:MAX_CLASSES]
         shown = [c for c in shown if c in largest]
     drawn = Figure(figsize=(WIDTH, 1.4 + 0.3 * len(shown)), layout="constrained")
     axis = drawn.subplots()
@@ -147,7 +147,7 @@ def classes_plot(changes: Sequence[ClassChange], names: tuple[str, str], metric:
 
 
 def agreement_plot(labels: Sequence[str], equal: np.ndarray, kappa: np.ndarray) -> Figure:
-    """The share of equal answers below the diagonal, Cohen's kappa above it.
+    """The share of equal predictions below the diagonal, Cohen's kappa above it.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def agreement_plot(labels: Sequence[str], equal: np.ndarray, kappa: np.ndarray) 
     letters = long <= 3
     axis.set_xticks(range(count), labels, rotation=0 if letters else 90, fontsize=9 if letters else 8)
     axis.set_yticks(range(count), labels, fontsize=9 if letters else 8)
-    axis.set_title("below the diagonal: share of equal answers; above: kappa", fontsize=9)
+    axis.set_title("below the diagonal: share of equal predictions; above: kappa", fontsize=9)
     drawn.colorbar(image, ax=axis, shrink=0.8)
     return drawn
 

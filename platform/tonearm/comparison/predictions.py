@@ -1,4 +1,4 @@
-"""What a candidate answers of a split's tracks: folds put together, seeds side by side."""
+"""A candidate's predictions of a split's tracks: folds put together, seeds side by side."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def load_predictions(candidate: Candidate, label: str, split: Split, notes: list
     Parameters
     ----------
     notes
-        Gets a sentence where seeds were judged on different tracks; those that all have are used.
+        Gets a sentence where seeds were evaluated on different tracks; those that all have are used.
 
     Raises
     ------
@@ -149,30 +149,30 @@ def common_tracks(ids: Sequence[Iterable[str]]) -> tuple[str, ...]:
     return tuple(track for track in ids[0] if all(track in other for other in others))
 
 
-def aligned(answers: Sequence[Predictions]) -> list[Predictions]:
-    """Several candidates' answers of the tracks that all of them have.
+def aligned(predictions: Sequence[Predictions]) -> list[Predictions]:
+    """Several candidates' predictions of the tracks that all of them have.
 
     Raises
     ------
     ConfigError
         If they have none in common, other classes, or other targets of the same tracks.
     """
-    first = answers[0]
-    for other in answers[1:]:
+    first = predictions[0]
+    for other in predictions[1:]:
         if other.classes != first.classes:
             differing = sorted(set(first.classes) ^ set(other.classes))[:5]
             raise ConfigError(
-                f"{first.label} ({first.candidate.name}) and {other.label} ({other.candidate.name}) answer different "
+                f"{first.label} ({first.candidate.name}) and {other.label} ({other.candidate.name}) predict different "
                 f"classes, e.g. {differing}: compare runs on one version of the data set"
             )
-    ids = common_tracks([a.track_ids for a in answers])
+    ids = common_tracks([a.track_ids for a in predictions])
     if not ids:
-        named = " and ".join(f"{a.label} ({a.candidate.name})" for a in answers[:3])
+        named = " and ".join(f"{a.label} ({a.candidate.name})" for a in predictions[:3])
         raise ConfigError(
             f"{named} have no track in common, so that they cannot be compared on the same tracks: run them on one "
             "split of one data set (the same --folds, --split-seed and manifest)"
         )
-    taken = [a.take(ids) for a in answers]
+    taken = [a.take(ids) for a in predictions]
     for other in taken[1:]:
         check_same_truth(taken[0], other)
     return taken

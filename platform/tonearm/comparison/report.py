@@ -1,4 +1,4 @@
-"""What a comparison came to, as a report that a person reads in five minutes."""
+"""The report of a comparison, for a reader with five minutes."""
 
 from __future__ import annotations
 
@@ -22,24 +22,26 @@ from tonearm.comparison.plots import classes_plot, differences_plot, pairs_plot,
 from tonearm.comparison.rows import CandidateRow
 from tonearm.statistics.intervals import Interval
 
-MOST_ROWS = 40
+MAX_ROWS = 40
 
 
 def report(comparison: Comparison) -> Document:
-    """The whole report: the answer, the table, the pairs, the fields, the classes, and how it came about."""
-    config = comparison.answers[0].candidate.runs[0].config
+    """The whole report: the summary, the table, the pairs, the fields, the classes, and how it came about."""
+    config = comparison.predictions[0].candidate.runs[0].config
     label = f" ({config.dataset.label})" if config.dataset.label else ""
     sections = [
         _table_section(comparison), _pairs_section(comparison), _factor_section(comparison),
         _classes_section(comparison), *background(comparison),
     ]  # fmt: skip
-    title = f"{config.dataset.name}{label}: {len(comparison.answers)} of {len(comparison.rows)} configurations compared"
-    return Document(title, answer(comparison), [s for s in sections if s is not None])
+    title = (
+        f"{config.dataset.name}{label}: {len(comparison.predictions)} of {len(comparison.rows)} configurations compared"
+    )
+    return Document(title, summary(comparison), [s for s in sections if s is not None])
 
 
-def answer(comparison: Comparison) -> list[str]:
-    """Two or three sentences that say what was found."""
-    best, measure = comparison.answers[0], comparison.measure
+def summary(comparison: Comparison) -> list[str]:
+    """The result in two or three sentences."""
+    best, measure = comparison.predictions[0], comparison.measure
     scores = [_named_score(row, measure.name) for row in comparison.compared_rows]
     pairs = [c for c in comparison.pairs if best.label in (c.first, c.second)]
     lines = [
@@ -62,20 +64,20 @@ def _named_score(row: CandidateRow, metric: str) -> str:
 
 
 def _standing(label: str, pairs: Sequence[PairedComparison]) -> str:
-    """How the best one stands to all others."""
+    """How the best one compares with all others."""
     kinds: dict[str, list[str]] = {"better than": [], "worse than": [], "not shown to differ from": []}
     for c in pairs:
         other, gain = (c.second, c.gain) if c.first == label else (c.first, -c.gain)
         kinds["not shown to differ from" if not c.significant else "better than" if gain > 0 else "worse than"].append(
             other
         )
-    told = [f"{kind} {', '.join(others)}" for kind, others in kinds.items() if others]
+    standings = [f"{kind} {', '.join(others)}" for kind, others in kinds.items() if others]
     alone = (
         " Not every candidate has two seeds: another seed may differ."
         if any(not c.seed_variance for c in pairs)
         else ""
     )
-    return f"It is {'; '.join(told)} (paired tests on the same tracks, corrected for all pairs).{alone}"
+    return f"It is {'; '.join(standings)} (paired tests on the same tracks, corrected for all pairs).{alone}"
 
 
 def _cell(value: tuple[float, float, Interval | None] | None, several: bool) -> str:
@@ -89,14 +91,14 @@ def _cell(value: tuple[float, float, Interval | None] | None, several: bool) -> 
 
 
 def candidates_table(comparison: Comparison) -> Table:
-    """A row a candidate, the best on validation first; then chance and what needs no model."""
-    measure, task = comparison.measure, comparison.answers[0].task
+    """A row a candidate, the best on validation first; then chance and the trivial prediction."""
+    measure, task = comparison.measure, comparison.predictions[0].task
     metrics = list(dict.fromkeys((measure.name, *task.headline)))
     columns = ["", "configuration", f"validation {task.primary}", *(f"{comparison.options.split} {m}" for m in metrics),
                "tracks", "seeds", "parameters", "seconds", "ECE", "note"]  # fmt: skip
     rows = [_table_row(r, metrics) for r in comparison.rows]
     padding = [""] * 6
-    chance = task.chance(len(comparison.answers[0].classes))
+    chance = task.chance(len(comparison.predictions[0].classes))
     if chance is not None:
         shown = [format_value(chance) if m == task.primary else "" for m in metrics]
         rows.append(["", "chance", "", *shown, *padding])
@@ -125,9 +127,9 @@ def _table_row(row: CandidateRow, metrics: Sequence[str]) -> list[str]:
 
 
 def _table_section(comparison: Comparison) -> Section:
-    measure, task = comparison.measure, comparison.answers[0].task
-    each = [[task.metrics(p, t, a.groups)[measure.name] for p, t in a.seeds] for a in comparison.answers]
-    chance = task.chance(len(comparison.answers[0].classes)) if measure.name == task.primary else None
+    measure, task = comparison.measure, comparison.predictions[0].task
+    each = [[task.metrics(p, t, a.groups)[measure.name] for p, t in a.seeds] for a in comparison.predictions]
+    chance = task.chance(len(comparison.predictions[0].classes)) if measure.name == task.primary else None
     caption = (
         f"{comparison.options.split} {measure.name} (diamonds) with its 95 % interval over groups of tracks; orange "
         "dots are single seeds. Intervals that overlap may still belong to candidates that differ: see the pairs."
@@ -137,7 +139,7 @@ def _table_section(comparison: Comparison) -> Section:
 
 
 def _compared_first(whole: Table, candidates: int) -> list[Table]:
-    """The rows of those that are compared, and what needs no model; then those of all others, out of the way."""
+    """The rows of those that are compared, chance and the trivial prediction; then a table of all others."""
     rows = whole.rows[:candidates]
     compared, others = [row for row in rows if row[0]], [row for row in rows if not row[0]]
     tables = [Table(whole.columns, [*compared, *whole.rows[candidates:]], whole.note)]
@@ -180,8 +182,8 @@ def _pairs_section(comparison: Comparison) -> Section:
     order = sorted(pairs, key=lambda c: (c.adjusted, c.p))
     text = [f"{c.verdict()}." for c in order[:3]] if len(pairs) > 1 else []
     plots = []
-    if len(comparison.answers) > 2:
-        labels = [a.label for a in comparison.answers]
+    if len(comparison.predictions) > 2:
+        labels = [a.label for a in comparison.predictions]
         caption = (
             f"By how much the candidate of the row is better than that of the column in {comparison.measure.name} "
             "(blue: better). * p < 0.05, ** < 0.01, *** < 0.001, adjusted by Holm; no star: no difference shown."
@@ -206,7 +208,7 @@ def _factor_section(comparison: Comparison) -> Section | None:
             "candidates: what else differs may be why. A grid search would hold all else equal."
         )
     if found.co_varying:
-        text.append(f"With {found.field} moves {', '.join(found.co_varying)}: the answer is of all of them together.")
+        text.append(f"With {found.field} moves {', '.join(found.co_varying)}: differences are of all of them.")
     counts = "; ".join(
         f"{within or 'all'}: {one} x {first}, {two} x {second}"
         for (first, second, within), (one, two) in found.candidates.items()
@@ -226,7 +228,7 @@ def _classes_section(comparison: Comparison) -> Section | None:
     found = [(names, changes) for names, changes in comparison.changes.items() if changes]
     if not found:
         return None
-    what = class_measure(comparison.answers[0].task)
+    what = class_measure(comparison.predictions[0].task)
     text, tables, plots = [], [], []
     for i, ((one, two), changes) in enumerate(found, start=1):
         sure = [c for c in changes if c.adjusted < SIGNIFICANCE_LEVEL]
@@ -245,7 +247,7 @@ def _classes_section(comparison: Comparison) -> Section | None:
 
 
 def _classes_table(changes: Sequence[ClassChange], what: str) -> Table:
-    largest = sorted(changes, key=lambda c: (c.adjusted, -abs(c.value)))[:MOST_ROWS]
+    largest = sorted(changes, key=lambda c: (c.adjusted, -abs(c.value)))[:MAX_ROWS]
     rows = [
         [c.name, str(c.tracks), format_with_interval(c.difference) if c.difference else f"{c.value:+.3f} (one group)",
          format_p_value(c.p), format_p_value(c.adjusted)]

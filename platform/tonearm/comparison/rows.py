@@ -1,4 +1,4 @@
-"""The table of a comparison: a row a candidate, also of those that take no part."""
+"""The table of a comparison: a row a candidate, also of those that are not evaluated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tonearm.comparison.candidates import Candidate
-from tonearm.comparison.measure import Measure
+from tonearm.comparison.measure import ComparisonMetric
 from tonearm.comparison.predictions import Predictions
 from tonearm.datasets.manifest import Split
 from tonearm.statistics.intervals import Interval, bootstrap_interval
@@ -26,7 +26,7 @@ class CandidateRow:
     label
         A letter, or "" if it is not among those that are compared.
     status
-        ``""`` if it was evaluated, else why not; and what it lacks.
+        ``""`` if it was evaluated, else why not; and which seeds or folds it lacks.
     seeds, folds
         How many were evaluated; of a candidate that was not, how many its validation score is of.
     validation, deviation
@@ -37,7 +37,7 @@ class CandidateRow:
     tracks
         On how many it was evaluated.
     seconds
-        Of a completed run and of training what it is made of, the mean; NaN where none is complete, or not known.
+        Of a completed run and of the training of its members, the mean; NaN if none is complete, or it is unknown.
     calibration_error
         Expected calibration error; None where predictions are no probabilities.
     """
@@ -57,14 +57,14 @@ class CandidateRow:
 
 
 def make_candidate_row(
-    candidate: Candidate, predictions: Predictions | None, label: str, split: Split, most_seeds: int, measure: Measure,
-    calibration_error: float | None,
+    candidate: Candidate, evaluated: Predictions | None, label: str, split: Split, most_seeds: int,
+    measure: ComparisonMetric, calibration_error: float | None,
 ) -> CandidateRow:  # fmt: skip
     """A candidate's row.
 
     Parameters
     ----------
-    predictions
+    evaluated
         Its predictions, if it was evaluated.
     label
         "" if it is not among those that are compared.
@@ -72,18 +72,17 @@ def make_candidate_row(
         Of any candidate.
     """
     by_seed = candidate.by_seed(split)
-    seeds = len(predictions.seeds) if predictions is not None else len(by_seed)
+    seeds = len(evaluated.seeds) if evaluated is not None else len(by_seed)
     weights = [r.summary.tags[names.PARAMETERS] for r in candidate.runs if names.PARAMETERS in r.summary.tags]
     reasons = [
-        _status(candidate, predictions is not None, split),
+        _status(candidate, evaluated is not None, split),
         *(_lacks(candidate, most_seeds) if candidate.is_complete(split) else []),
     ]
     return CandidateRow(
         label, candidate.name, "; ".join(t for t in reasons if t), seeds,
         len({r.config.dataset.fold for r in candidate.runs}), candidate.validation(split),
-        deviation(list(by_seed.values())),
-        _scores(predictions, bool(label), measure) if predictions is not None else {},
-        len(predictions.groups) if predictions is not None else 0, int(float(weights[0])) if weights else None,
+        deviation(list(by_seed.values())), _scores(evaluated, bool(label), measure) if evaluated is not None else {},
+        len(evaluated.groups) if evaluated is not None else 0, int(float(weights[0])) if weights else None,
         float(np.mean([r.seconds for r in candidate.completed])) if candidate.completed else float("nan"),
         calibration_error,
     )  # fmt: skip
@@ -94,32 +93,36 @@ def deviation(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
-def _scores(answers: Predictions, intervals: bool, measure: Measure) -> dict[str, tuple[float, float, Interval | None]]:
-    task = answers.task
-    reported = tuple(dict.fromkeys((measure.name, *task.headline)))
-    each = [task.selected_metrics(reported, p, t, answers.groups) for p, t in answers.seeds]
+def _scores(
+    predictions: Predictions, intervals: bool, measure: ComparisonMetric
+) -> dict[str, tuple[float, float, Interval | None]]:
+    task = predictions.task
+    metrics = tuple(dict.fromkeys((measure.name, *task.headline)))
+    each = [task.selected_metrics(metrics, p, t, predictions.groups) for p, t in predictions.seeds]
     found: dict[str, Interval] = {}
     if intervals:
-        found |= score_runs(task, answers.seeds, answers.groups).intervals
+        found |= score_runs(task, predictions.seeds, predictions.groups).intervals
         if measure.name not in found:
-            found[measure.name] = _interval(answers, measure.name)
+            found[measure.name] = _interval(predictions, measure.name)
     return {
         name: (float(np.mean([e[name] for e in each])), deviation([e[name] for e in each]), found.get(name))
-        for name in reported
+        for name in metrics
     }
 
 
-def _interval(answers: Predictions, name: str) -> Interval:
+def _interval(predictions: Predictions, name: str) -> Interval:
     """Of a metric that is none of the task's headline ones."""
-    cells = sum(p.size for p, _ in answers.seeds)
+    cells = sum(p.size for p, _ in predictions.seeds)
     resamples = int(np.clip(CELLS_OF_ALL_RESAMPLES // max(cells, 1), *RESAMPLES))
-    return bootstrap_interval(lambda draw: answers.metrics_of(draw, (name,))[name], answers.groups, resamples=resamples)
+    return bootstrap_interval(
+        lambda draw: predictions.metrics_of(draw, (name,))[name], predictions.groups, resamples=resamples
+    )
 
 
 def _status(candidate: Candidate, evaluated: bool, split: Split) -> str:
-    """Why a candidate takes no part; "" if it does."""
+    """Why a candidate is not evaluated; "" if it is."""
     if candidate.is_ensemble and split == "validation":
-        return "chosen on these tracks: judged on test only"
+        return "chosen on these tracks: evaluated on test only"
     count, endings = len(candidate.runs), Counter(run.ending for run in candidate.runs)
     done = endings["completed"] + (endings["stopped"] if split == "validation" else 0)
     reasons = []
@@ -129,11 +132,11 @@ def _status(candidate: Candidate, evaluated: bool, split: Split) -> str:
     if endings["stopped"] and (done in (0, count) or split == "validation"):
         reasons.append("stopped early" + ("" if split == "validation" else ", not tested"))
     elif endings["stopped"]:
-        reasons.append(f"{_seeds_done(candidate)} tested: the others were stopped, and it takes no part")
+        reasons.append(f"{_seeds_done(candidate)} tested: the others were stopped, so it is not evaluated")
     if endings["running"]:
         reasons.append(f"{_of(endings['running'], count)}still running")
     if not reasons and not evaluated:
-        reasons.append("not among the best on validation" if endings["completed"] else "not judged")
+        reasons.append("not among the best on validation" if endings["completed"] else "not evaluated")
     return "; ".join(reasons)
 
 
@@ -149,7 +152,7 @@ def _seeds_done(candidate: Candidate) -> str:
 
 
 def _lacks(candidate: Candidate, most_seeds: int) -> list[str]:
-    """Folds and seeds that others have: its rank on validation is not of the same."""
+    """Which folds and seeds it lacks that others have: its validation score is a mean over fewer."""
     if candidate.is_ensemble:
         return ["members chosen on validation, of all trials and seeds; not ranked"]
     seeds = {r.config.seed for r in candidate.runs}

@@ -1,4 +1,4 @@
-"""Single runs of two sides: how much scores vary by seed, and what a metric is with predictions swapped."""
+"""Variance between seeds, and metrics with the two sides' predictions swapped."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def seed_variance(one: RunScores, two: RunScores) -> list[tuple[float, float]]:
     """Variances that training adds to the difference of two sides, each with its degrees of freedom.
 
     Of partners with several seeds that of the seeds; else that of the differences
-    between partners, if there are several. Of sides without partners, that between the members. Nothing where none can
-    be told. Members of a side are taken to be equally lucky.
+    between partners, if there are several. Of sides without partners, that between the members. Empty if it cannot
+    be estimated. Members of a side are assumed to have equal seed variance.
     """
     own = [_between_members(side) or _between_seeds(side) for side in (one, two)]
     found = [part for part in own if part is not None]

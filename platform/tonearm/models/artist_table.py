@@ -59,16 +59,16 @@ class ArtistTable(Network):
         TrainingError
             For an id beyond the table, or another shape.
         """
-        given = one_input(x)
-        if not given.is_floating_point():
-            if given.ndim == 2 and given.shape[1] == 1:
-                given = given.squeeze(1)
-            if given.ndim != 1:
-                raise self._misshapen(given)
-            return self._rows(given)
-        weights = given.flatten(1) if given.ndim > 1 else given
+        values = one_input(x)
+        if not values.is_floating_point():
+            if values.ndim == 2 and values.shape[1] == 1:
+                values = values.squeeze(1)
+            if values.ndim != 1:
+                raise self._misshapen(values)
+            return self._rows(values)
+        weights = values.flatten(1) if values.ndim > 1 else values
         if weights.ndim != 2 or weights.shape[1] != self.table.num_embeddings:
-            raise self._misshapen(given)
+            raise self._misshapen(values)
         return weights @ self.table.weight
 
     def forward(self, x: Inputs) -> Tensor:
@@ -84,12 +84,12 @@ class ArtistTable(Network):
         Tensor
             Shape (batch, 1): scale * cosine + bias, the logit of being related; or (batch, dim).
         """
-        given = one_input(x)
-        if given.is_floating_point() or given.ndim != 2 or given.shape[1] == 1:
-            return self.embed(given)
-        if given.shape[1] != 2:
-            raise self._misshapen(given)
-        left, right = self._rows(given).unbind(1)
+        values = one_input(x)
+        if values.is_floating_point() or values.ndim != 2 or values.shape[1] == 1:
+            return self.embed(values)
+        if values.shape[1] != 2:
+            raise self._misshapen(values)
+        left, right = self._rows(values).unbind(1)
         logits: Tensor = self.scale * F.cosine_similarity(left, right) + self.bias
         return logits.unsqueeze(1)
 
@@ -98,9 +98,9 @@ class ArtistTable(Network):
         rows: Tensor = self.table(checked_ids(ids, 0, last, "an artist's id", f"the table has {last + 1} rows"))
         return rows
 
-    def _misshapen(self, given: Tensor) -> TrainingError:
+    def _misshapen(self, values: Tensor) -> TrainingError:
         return TrainingError(
-            f"artists of shape {tuple(given.shape)} and type {given.dtype}: give integer ids of shape (batch,) or "
+            f"artists of shape {tuple(values.shape)} and type {values.dtype}: give integer ids of shape (batch,) or "
             "(batch, 1), to forward also pairs of shape (batch, 2), or float weights of shape "
             f"(batch, {self.table.num_embeddings})"
         )

@@ -1,4 +1,4 @@
-"""What every model has in common: a config that knows the shapes it can work on, and a network with two ways out."""
+"""What all models share: a config that knows the shapes it can work on, and a network with logits and an embedding."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Inputs = Tensor | Mapping[str, Tensor]
 #: The shapes of one example of them.
 InputSpecs = InputSpec | Mapping[str, InputSpec]
 
-#: What torch's layers say of an input of which nothing is left, or of a single value that they shall normalise.
+#: Messages of torch's layers for an input that became empty, or a single value to normalise.
 TOO_SMALL = re.compile(
     r"too small|greater than actual input size|more than 1 (value|spatial element)|greater than zero|non-?zero size"
 )
@@ -59,12 +59,12 @@ def inputs_by_name(x: Inputs, names: Collection[str]) -> Mapping[str, Tensor]:
     TrainingError
         If a single batch was given, or a name is missing.
     """
-    wanted = ", ".join(names)
+    expected = ", ".join(names)
     if isinstance(x, Tensor):
-        raise TrainingError(f"this network takes several inputs by name ({wanted}), it was given a single batch")
+        raise TrainingError(f"this network takes several inputs by name ({expected}), it was given a single batch")
     missing = sorted(set(names) - set(x))
     if missing:
-        raise TrainingError(f"the batch lacks {', '.join(missing)}: this network takes {wanted}")
+        raise TrainingError(f"the batch lacks {', '.join(missing)}: this network takes {expected}")
     return x
 
 
@@ -116,7 +116,7 @@ class Network(nn.Module, ABC):
             raise TrainingError(advice) from error
 
     def _advice(self, x: Any, reason: str) -> str | None:
-        """What to do about a layer's error, or None if it is not of the examples' shape."""
+        """A message with the fix for a layer's error, or None if the examples' shape is not its cause."""
         if self.specs is None or not isinstance(x, Tensor | Mapping):
             return None
         found = shape_mismatches(x, self.specs)

@@ -49,7 +49,7 @@ class Workspace:
         return block[:cells].view(shape)
 
     def give(self, *tensors: Tensor) -> None:
-        """Hand tensors back that nobody reads any more."""
+        """Hand back tensors that are no longer read."""
         for t in tensors:
             whole = t.untyped_storage().nbytes() // t.element_size()
             self._free.append(t.as_strided((whole,), (1,)))

@@ -24,7 +24,7 @@ from tonearm.models.kernels import compiled
 
 @dataclass(frozen=True)
 class TrunkShape:
-    """What the kernels must know of a network.
+    """The network settings that the kernels need.
 
     Attributes
     ----------
@@ -261,7 +261,7 @@ def _backward(ctx: Any, gradient: Tensor) -> list[Tensor]:
 
 
 class OnlyFirstDerivatives(torch.autograd.Function):
-    """Gradients as they are, of which the derivative says where to get it: the kernels have none."""
+    """Passes gradients through; a second derivative raises an error with the remedy, since the kernels have none."""
 
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, *parameters_and_found: Tensor) -> Any:

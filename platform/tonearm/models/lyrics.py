@@ -44,7 +44,7 @@ class LyricsNetwork(RecurrentNetwork):
     Id 0 is padding, which goes in front so that the last state is the last word's; 1..n are words, n + 1
     any rarer one, with n at most the vocabulary. The input is whole numbers of any type, (batch, length), (batch, 1,
     length) or (batch, 1, 1, length); or one-hot words (batch, 1, vocabulary, length), row 0 for word 1, where a column
-    of zeros is padding and no rare word can be told.
+    of zeros is padding, so rare words cannot be marked.
 
     Raises
     ------
@@ -58,14 +58,14 @@ class LyricsNetwork(RecurrentNetwork):
 
     def steps(self, x: Inputs) -> Tensor:
         rare = self.words.num_embeddings - 1
-        tokens = given = one_input(x)
+        tokens = raw = one_input(x)
         while tokens.ndim > 2 and tokens.shape[1] == 1:
             tokens = tokens.squeeze(1)
-        if given.ndim == 4 and tokens.ndim == 3 and tokens.shape[1] == rare - 1:
+        if raw.ndim == 4 and tokens.ndim == 3 and tokens.shape[1] == rare - 1:
             tokens = ids_of_one_hot(tokens)
-        if tokens.ndim != 2 or given.ndim > 4:
+        if tokens.ndim != 2 or raw.ndim > 4:
             raise TrainingError(
-                f"tokens of shape {tuple(given.shape)}: give whole numbers of shape (batch, length), "
+                f"tokens of shape {tuple(raw.shape)}: give whole numbers of shape (batch, length), "
                 f"(batch, 1, length) or (batch, 1, 1, length), or one-hot words of shape (batch, 1, {rare - 1}, length)"
             )
         fix = f"{PADDING} is padding, {rare} stands for every word beyond the vocabulary of {rare - 1}"

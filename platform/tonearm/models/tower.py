@@ -1,4 +1,4 @@
-"""Recommendation: an artist's vector from what other models made of audio, words, pictures and facts (Whitell 2019)."""
+"""Recommendation: an artist's vector from other models' outputs and from metadata (Whitell 2019)."""
 
 from __future__ import annotations
 
@@ -77,9 +77,11 @@ class RecommendationConfig(MultiInputConfig, DropoutConfig, kind="recommendation
             found += [f"{name}: {p}" for p in vector_problems(spec, "a vector or number")]
             if name in NUMBERS and spec.freq_bins > 1:
                 found.append(f"{name}: the input's shape is {spec.shape}: it is one number, (1, 1, 1)")
-        given = {"latitude", "longitude"} & set(inputs)
-        if len(given) == 1:
-            found.append(f"only {given.pop()} is given: a place needs latitude and longitude; give both or neither")
+        coordinates = {"latitude", "longitude"} & set(inputs)
+        if len(coordinates) == 1:
+            found.append(
+                f"only {coordinates.pop()} is given: a place needs latitude and longitude; give both or neither"
+            )
         return found
 
     def multi_input_network(self, inputs: Mapping[str, InputSpec], outputs: int) -> Network:
@@ -146,5 +148,5 @@ class RecommendationNetwork(DenseNetwork):
         self.reads = tuple(read for name in branches for read in BRANCHES[name])
 
     def vector(self, x: Inputs) -> Tensor:
-        given = inputs_by_name(x, self.reads)
-        return torch.cat([branch(given) for branch in self.branches.values()], dim=1)
+        inputs = inputs_by_name(x, self.reads)
+        return torch.cat([branch(inputs) for branch in self.branches.values()], dim=1)

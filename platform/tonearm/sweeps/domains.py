@@ -42,7 +42,7 @@ class Uniform:
         return self.within(self.low + u * (self.high - self.low))
 
     def within(self, value: float) -> float:
-        """As people read it, and never beyond an end."""
+        """Rounded for readability, and never beyond an end."""
         return min(max(round_significant(value), self.low), self.high)
 
     def extremes(self) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What a sweep will take: bytes of features by arithmetic, seconds of training by timing a few real steps."""
+"""Estimated cost of a sweep: bytes of features by arithmetic, seconds of training by timing a few real steps."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_TIMED = 6
 
 @dataclass(frozen=True)
 class StoreEstimate:
-    """What a representation takes.
+    """Storage that a representation takes.
 
     Attributes
     ----------
@@ -72,7 +72,7 @@ def estimate_stores(
 def expected_epoch_fraction(scheduler: Scheduler, trials: int, epochs: int) -> float:
     """The part of all epochs that a scheduler lets a sweep train, as successive halving does when no trial is late."""
     if not isinstance(scheduler, Asha):
-        return 1.0  # the median rule stops as it sees fit
+        return 1.0  # how much the median rule stops is unknown beforehand
     trained, reached, left = 0.0, 0, float(trials)
     rung = scheduler.grace
     while reached < epochs:

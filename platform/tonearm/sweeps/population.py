@@ -75,7 +75,7 @@ def _is_valid(make: Callable[[Sequence[Values]], list[TrialConfig]], values: Val
 
 def limit_to_generation(config: TrialConfig, search: Population, generation: int, epochs: int) -> TrialConfig:
     """A trial that ends where its generation does, of ``epochs`` of all of them."""
-    # A member that learns nothing more is replaced, not stopped: its patience is all of the epochs.
+    # A member without progress is replaced, not stopped: its patience is all of the epochs.
     return config.replace({"optim.epochs": epochs // search.generations * (generation + 1), "optim.patience": epochs})
 
 

@@ -1,4 +1,4 @@
-"""What to try next, as a function of what was proposed and what came of it: so any search goes on after a kill."""
+"""The next proposals as a function of the ledger and the results so far: so any search goes on after a kill."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tonearm.training.examples import bind_to_data
 
 Next = list[Proposal] | Literal["wait", "finished"]
 FIRST_FROM_EARLIER = 3
-MOST_ATTEMPTS = 50
+MAX_ATTEMPTS = 50
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Proposer:
     base
         The trial that is varied, its members filled in.
     manifest
-        The data, which say what the config leaves open.
+        The data, from which the open fields of the config are filled in.
     earlier
         Settings of earlier runs, the best first: the first few are tried first, and a model-based search learns from
         all that have a score.
@@ -64,16 +64,16 @@ class Proposer:
         if configurations >= self.space.trials:
             return "finished"
         seen = [*self.earlier, *_observations(proposals, results)]
-        for attempt in range(MOST_ATTEMPTS):
+        for attempt in range(MAX_ATTEMPTS):
             values = suggest(self.space, search, seen, configurations, attempt)
             try:
                 return self._proposals([values], len(proposals), configurations)
             except ConfigError:
-                seen.append(Observation(values, failed=True))  # settings that do not go together: others are asked for
+                seen.append(Observation(values, failed=True))  # settings that do not go together: others are drawn
         return "finished"
 
     def _first(self) -> list[Values]:
-        """What is known beforehand: the best earlier settings, then the space's own, none twice."""
+        """The proposals known beforehand: the best earlier settings, then the space's own, none twice."""
         own, found = self.space.points(), [o.values for o in self.earlier[:FIRST_FROM_EARLIER]]
         found += [p for p in own if p not in found]
         return found if isinstance(self.space.search, Grid) else found[: len(own)]

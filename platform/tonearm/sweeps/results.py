@@ -1,4 +1,4 @@
-"""What became of the trials: read from their folders, and completed in MLflow, as often as it takes."""
+"""Results of the trials: read from their folders, and completed in MLflow; safe to repeat."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def reason(result: TrialResult) -> str:
 
 
 def run_tags(config: AnyConfig, folder: str) -> dict[str, str]:
-    """What any training's run is found and compared by."""
+    """The tags by which a training's run is found and compared."""
     return {
         names.DATA: config.dataset.data_signature,
         names.CONFIG: config.signature(),
@@ -80,7 +80,7 @@ def run_tags(config: AnyConfig, folder: str) -> dict[str, str]:
 
 def configuration_signature(config: AnyConfig) -> str:
     """What is the same for all seeds and folds of one configuration."""
-    # A member is another trial for each seed; what it is, the network says.
+    # A member is another trial for each seed; its kind is recorded in the model config.
     changes: dict[str, Any] = {"seed": 0, "dataset": DatasetRef(name=config.dataset.name, label=config.dataset.label)}
     if isinstance(config, TrialConfig | MeanConfig) and not isinstance(config, EnsembleConfig):
         changes["members"] = tuple(dataclasses.replace(m, trial="") for m in config.members)
@@ -90,7 +90,7 @@ def configuration_signature(config: AnyConfig) -> str:
 def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str, str]) -> None:
     """Bring a trial's run to its end: missing metrics, plots, predictions, bundle, status. Done once; then a no-op.
 
-    The driver does this, since a trial that the scheduler stops, or that dies, has no time to.
+    The driver does this, since a trial that the scheduler stops, or that dies, cannot.
     """
     for known in child_runs(parent, result.name):
         if known.status == "FINISHED" and known.tags.get(ENDING) == result.ending:
@@ -103,7 +103,7 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
     if result.history:
         # What was stopped early is one of many: MLflow draws its curves, and its predictions are there.
         log_outcome(run, result.config, result.folder, result.history, plots=result.ending != "stopped")
-    run.tag(ENDING, result.ending)  # last: it says that all above is there
+    run.tag(ENDING, result.ending)  # last: it marks that all above is there
     run.end("FAILED" if result.ending == "failed" else "FINISHED")
 
 

@@ -28,19 +28,19 @@ from tonearm.tracking.query import child_runs
 from tonearm.tracking.retry import retry, retry_best_effort
 
 FINAL_RETRY_SECONDS, RETRY_SECONDS = 600.0, 20.0
-"""Seconds to wait for a tracking server that is away: when all trials have ended, and before."""
+"""Seconds to retry a tracking server that is away: once all trials have ended, and before."""
 MAX_PROCESS_ATTEMPTS = 3
-"""How often a trial's process may die before the trial has failed: it goes on where it was."""
+"""Attempts of a trial's process before the trial counts as failed; each goes on where the last one was."""
 
 
 @dataclass(frozen=True)
 class SweepContext:
-    """All that a sweep needs to know.
+    """Everything that running a sweep needs.
 
     Attributes
     ----------
     proposer
-        Says what to try.
+        Proposes the trials.
     folder, manifest, features, cache
         URIs: of the trials, the manifest, the feature stores; a folder on each node for copies of remote stores.
     experiment, parent
@@ -61,7 +61,7 @@ class SweepContext:
 
     @property
     def task(self) -> Task:
-        """What all trials are judged by."""
+        """The task that evaluates all trials."""
         return self.proposer.base.task
 
     def ledger(self) -> Ledger:
@@ -69,7 +69,7 @@ class SweepContext:
         return Ledger(self.folder, self.proposer.space.over)
 
     def tags(self, proposal: Proposal) -> dict[str, str]:
-        """What a trial's run is found by."""
+        """The tags by which a trial's run is found."""
         folder = f"{self.folder}/{proposal.name}"
         feature_stores = sorted(r.store_name() for r in proposal.config.representations.values())
         return {
@@ -80,7 +80,7 @@ class SweepContext:
 
 
 def run_sweep(context: SweepContext) -> list[TrialResult]:
-    """Run the trials that have not ended, and complete every run in MLflow. The caller has the sweep's lock.
+    """Run the trials that have not ended, and complete every run in MLflow. The caller holds the sweep lock.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def run_sweep(context: SweepContext) -> list[TrialResult]:
         callback.abandon()
         raise
     if not any(r.history for r in results):
-        raise JobError(f"all {len(results)} trials failed; the first: {results[0].error or 'no reason was given'}")
+        raise JobError(f"all {len(results)} trials failed; the first: {results[0].error or 'no reason was recorded'}")
     return results
 
 
@@ -128,7 +128,7 @@ def _tune(context: SweepContext, callback: _ProgressCallback) -> None:
 
 
 class _ProposalSearcher(Searcher):
-    """Hands Tune the ledger's trials, then what the proposer says."""
+    """Hands Tune the ledger's trials, then those of the proposer."""
 
     def __init__(self, context: SweepContext, callback: _ProgressCallback) -> None:
         super().__init__()
@@ -173,7 +173,7 @@ class _ProposalSearcher(Searcher):
 
 
 class _ProgressCallback(tune.Callback):
-    """Shows progress, knows what came of each trial, and completes runs in MLflow in the background as trials end."""
+    """Shows progress, keeps each trial's result, and completes runs in MLflow in the background as trials end."""
 
     def __init__(self, context: SweepContext) -> None:
         self._context = context
@@ -223,7 +223,9 @@ class _ProgressCallback(tune.Callback):
         if index in self.results:
             return
         if index not in self._errors:
-            self.ledger.trial(self.ledger.proposals[index]).end("stopped")  # one that completed has said so itself
+            self.ledger.trial(self.ledger.proposals[index]).end(
+                "stopped"
+            )  # one that completed has marked its end itself
         self._end(index)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

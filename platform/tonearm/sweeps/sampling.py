@@ -1,4 +1,4 @@
-"""Optuna chooses the next settings. The study is made anew from what is known, so that nothing of it needs keeping."""
+"""Optuna chooses the next settings. The study is rebuilt from the results so far, so that it need not be stored."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Observation:
-    """Settings, and what came of them.
+    """Settings and their result.
 
     Attributes
     ----------
     score
-        The best validation value of the task's primary metric; None while it is not known.
+        The best validation value of the task's primary metric; None while the trial runs.
     failed
-        Whether it never will be.
+        Whether the trial failed, so that there will be no score.
     """
 
     values: Values
@@ -34,7 +34,7 @@ class Observation:
 
 
 def suggest(space: SearchSpace, search: Tpe | Gp, seen: Sequence[Observation], number: int, attempt: int = 0) -> Values:
-    """The settings that are most promising after what was seen.
+    """The most promising settings, given the results so far.
 
     Parameters
     ----------

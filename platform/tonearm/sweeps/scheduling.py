@@ -1,4 +1,4 @@
-"""What Ray Tune is told of a trial: when to stop it, by which score, and what it needs."""
+"""Schedulers, scores and resources in Ray Tune's form."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCHEDULER_METRIC = "judged"
 
 
 def scheduler_score(task: Task, metrics: Mapping[str, Any]) -> float:
-    """An epoch's validation score, the tie_breaker metric breaking ties as in :meth:`Task.better`.
+    """An epoch's validation score, the tie-breaking metric deciding among equals as in :meth:`Task.better`.
 
     On a few dozen tracks many trials have one and the same share of hits, and a scheduler lets all of them go on.
     """

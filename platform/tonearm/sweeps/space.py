@@ -48,7 +48,8 @@ class SearchSpace:
     scheduler
         When to stop poor trials.
     seeds
-        How often each configuration is trained, with the seeds 0, 1, ...: so that a difference can be told from luck.
+        How often each configuration is trained, with the seeds 0, 1, ...: a difference is compared with the
+        variance between seeds.
     seed
         Of the search.
     """
@@ -85,8 +86,8 @@ class SearchSpace:
         return () if isinstance(self.base, TrialConfig) else self.base.stages[:-1]
 
     def data_stages(self) -> set[str]:
-        """The stages before whose vectors other stages hear or learn from, and what these need. They are trained once,
-        whatever the seeds: vectors belong to the data, which all trials of a sweep share."""
+        """The stages before whose vectors are inputs or targets of other stages, and what these need. They are trained
+        once, whatever the seeds: vectors belong to the data, which all trials of a sweep share."""
         if isinstance(self.base, TrialConfig):
             return set()
         by_name = {stage.name: stage for stage in self.base.stages}
@@ -233,10 +234,10 @@ class SearchSpace:
         Raises
         ------
         ConfigError
-            If the space varies the input in more ways than anybody would extract.
+            If the space varies the input in more than ``MAX_EXTRACTIONS`` ways.
         """
         points = self.points()
-        if not isinstance(self.search, Grid | Random | Population):  # anything may be asked for
+        if not isinstance(self.search, Grid | Random | Population):  # any value may be drawn
             paths = {p: d.options for p, d in self.over.items() if _is_input(p) and isinstance(d, Choice)}
             ways = math.prod(len(options) for options in paths.values())
             if ways > MAX_EXTRACTIONS:

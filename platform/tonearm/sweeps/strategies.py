@@ -30,7 +30,7 @@ class Tpe:
 
 @dataclass(frozen=True)
 class Gp:
-    """Optuna's Gaussian process with expected improvement: for few, dear trials.
+    """Optuna's Gaussian process with expected improvement: for few, expensive trials.
 
     Attributes
     ----------

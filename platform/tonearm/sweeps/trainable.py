@@ -32,7 +32,7 @@ def train(tune_config: dict[str, Any]) -> None:
     try:
         _train(job)
     except Exception as error:
-        # A process that dies is started again by Tune; an error of ours would only come again.
+        # A process that dies is started again by Tune; an error of ours would only occur again.
         tune.report({FAILED: f"{type(error).__name__}: {error}"})
 
 
@@ -52,7 +52,7 @@ def _train(job: dict[str, Any]) -> None:
     import_modules(job["modules"])
     config = TrialConfig.from_dict(job["config"])
     folder = TrialFolder(job["folder"])
-    if folder.ended():  # run before: the scheduler is told what it came to
+    if folder.ended():  # run before: its result is reported to the scheduler
         for metrics in folder.history():
             tune.report({**metrics, "replayed": True, SCHEDULER_METRIC: scheduler_score(config.task, metrics)})
         return

@@ -52,7 +52,7 @@ class WarmStart:
     found: tuple[WarmStartTrial, ...] = ()
 
     def on(self, data: str) -> tuple[Observation, ...]:
-        """As a search sees them: scores on the same data count, of others only the settings do."""
+        """As a search uses them: scores on the same data count, of others only the settings do."""
         return tuple(Observation(e.values, e.score if e.data == data else None, e.data != data) for e in self.found)
 
     def persisted_in(self, folder: str, over: Mapping[str, Domain]) -> WarmStart:
@@ -94,7 +94,7 @@ def load_warm_start(space: SearchSpace, texts: Sequence[str]) -> WarmStart:
         data = artifact_bytes(run.run_id, "config.json") if run.status == "FINISHED" else None
         description = json.loads(data) if data else {}
         if "model" not in description or best not in run.metrics:
-            continue  # a baseline, or judged by something else
+            continue  # a baseline, or ranked by another metric
         seen += 1
         values = values_in(space, TrialConfig.from_dict(description))
         if values is not None:

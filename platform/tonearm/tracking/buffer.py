@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 class _ClosedError(Exception):
-    """The time to send what is left is over."""
+    """The time for sending the rest is over."""
 
 
 class BufferedRun:
@@ -106,7 +106,7 @@ class BufferedRun:
             self._send_all(writer)
         except _ClosedError:
             pass
-        except Exception as error:  # the run cannot be had: figures stay where the trial keeps them
+        except Exception as error:  # the run cannot be opened: the figures stay in the trial's folder
             self._report_once(f"run {self._opening[1]!r} is not tracked", error)
 
     def _retry(self, function: Callable[..., Result], *args: Any) -> Result:
@@ -130,7 +130,7 @@ class BufferedRun:
                 self._sent(len(batch))
             except _ClosedError:
                 raise
-            except Exception:  # one of them is at fault: which one?
+            except Exception:  # one of them is at fault: find it
                 for entry in batch:
                     self._send_one(writer, entry)
 
@@ -186,6 +186,6 @@ class BufferedRun:
 
     def _report_once(self, what: str, error: Exception) -> None:
         reason = error_summary(error)
-        if reason not in self._reported:  # what is refused each epoch is told once
+        if reason not in self._reported:  # what is refused each epoch is reported once
             print(f"{what}: {reason}", file=sys.stderr, flush=True)
         self._reported.add(reason)

@@ -1,4 +1,4 @@
-"""By what a run was made: the code's commit, the installed distributions, the machine. Looked up once a process."""
+"""What a run was made with: the code's commit, the installed distributions, the machine. Looked up once a process."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def environment_digest() -> str:
 def hardware() -> dict[str, str]:
     """The machine as tags: processor, cores of this process, memory, GPUs that it may use, and torch's threads.
 
-    The host's name is left out: it says who, not what.
+    The host's name is left out: it identifies people and changes no result.
     """
     tags = dict(_machine())
     threads = getattr(sys.modules.get("torch"), "get_num_threads", None)  # a process without torch has none
@@ -56,7 +56,7 @@ def hardware() -> dict[str, str]:
 
 
 def provenance() -> dict[str, str]:
-    """All tags that say by what a run was made, but the digest of the environment."""
+    """All tags on how a run was made, except the digest of the environment."""
     return {names.COMMIT: commit(), names.CLEAN: clean(), **hardware()}
 
 
@@ -65,7 +65,7 @@ def _checkout() -> str:
     here = Path(__file__).parent
     try:
         head = _output(["git", "rev-parse", "HEAD"], here)
-        # Without optional locks: a look must not keep a person's own git command from its index.
+        # Without optional locks: a query must not block a person's own git command.
         changes = _output(["git", "--no-optional-locks", "status", "--porcelain"], here)
     except (OSError, subprocess.SubprocessError):
         return UNKNOWN
@@ -90,9 +90,9 @@ def _processor() -> str:
 
 
 def _gpus() -> str:
-    """``name, memory`` of every GPU that this process may use; ``none`` without one, ``unknown`` if nobody tells.
+    """``name, memory`` of every GPU that this process may use; ``none`` without one, ``unknown`` if it cannot be found.
 
-    NVIDIA's own tool is asked, not torch: a look must not claim memory on the GPU.
+    NVIDIA's own tool is asked, not torch: a query must not allocate memory on the GPU.
     """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible in ("", "-1"):

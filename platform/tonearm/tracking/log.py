@@ -49,11 +49,11 @@ def client() -> MlflowClient:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    for logger in ("mlflow", "alembic"):  # they tell of every table they make
+    for logger in ("mlflow", "alembic"):  # they log every table they make
         logging.getLogger(logger).setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # the traceback of every error it raises
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each small file
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nobody is told what is run here
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # no usage data is sent
     uri = home.tracking_uri()
     try:
         mlflow.set_tracking_uri(uri)  # MLflow's own functions would else make a database in the current folder
@@ -75,7 +75,7 @@ def _make_tables(uri: str) -> None:
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     if uri.partition(":")[0].partition("+")[0] in ("sqlite", "postgresql", "mysql", "mssql"):
         try:
-            engine = sqlalchemy.create_engine(uri)  # MLflow would go on for minutes to reach one that is away
+            engine = sqlalchemy.create_engine(uri)  # MLflow would try for minutes to reach one that is away
         except ImportError as error:
             raise TrackingError(f"MLflow at {address()} needs {error.name}: pip install 'tonearm[server]'") from error
         sqlalchemy.inspect(engine).get_table_names()
@@ -104,7 +104,7 @@ def experiment_id(name: str) -> str:
     try:
         return str(api.create_experiment(name, artifact_location=place))
     except MlflowException:
-        found = api.get_experiment_by_name(name)  # another process was first
+        found = api.get_experiment_by_name(name)  # another process made it first
         if found is None:
             raise
         return str(found.experiment_id)
@@ -127,7 +127,7 @@ class LogEntry:
 
 
 def numeric_values(values: Mapping[str, Any]) -> dict[str, float]:
-    """The values that are numeric_values."""
+    """The values that are finite numbers."""
     return {k: float(v) for k, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)}
 
 
@@ -187,7 +187,7 @@ class RunWriter:
         return writer
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Log figures of a step (an epoch); what is no number is left out."""
+        """Log figures of a step (an epoch); what is not a number is left out."""
         self.log([LogEntry(metrics=numeric_values(values), step=step)])
 
     def log(self, entries: Sequence[LogEntry]) -> None:

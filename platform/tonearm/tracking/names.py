@@ -31,7 +31,7 @@ THREADS = "tonearm.torch_threads"
 # The registry.
 CANDIDATE = "candidate"
 CHAMPION = "champion"
-METRIC = "tonearm.metric"  # that a version was chosen by; its scores on validation and test are tags, too
+METRIC = "tonearm.metric"  # the metric that a version was chosen by; its scores on validation and test are tags, too
 VALIDATION = "tonearm.validation"
 TEST = "tonearm.test"
 PROMOTED_AT = "tonearm.promoted_at"

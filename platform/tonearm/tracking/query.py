@@ -1,4 +1,4 @@
-"""Reading runs and registered models. "No run matches" is an error, never an empty answer."""
+"""Reading runs and registered models. "No run matches" is an error, never an empty result."""
 
 from __future__ import annotations
 

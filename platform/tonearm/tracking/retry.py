@@ -1,4 +1,4 @@
-"""A tracking server that may be away: what counts as away, how to ask it quickly, and how to wait for it."""
+"""A tracking server that may be away: which errors mean that, and calls that are repeated until it is back."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def address() -> str:
 
 
 def disable_client_retries() -> None:
-    """Let MLflow's client report at once that a server is away; what the environment says already is kept."""
+    """Let MLflow's client report at once that a server is away; variables that are already set are kept."""
     for name, value in NO_CLIENT_RETRIES.items():
         os.environ.setdefault(name, value)
 
@@ -46,7 +46,7 @@ def backoff_delays() -> Iterator[float]:
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether an error says that the server or database cannot answer now, not that it refuses.
+    """Whether an error means that the server or database is unavailable now, not that it refuses.
 
     Away are: a broken or refused connection, no answer in time, HTTP 429 and 5xx, a database that is locked or
     restarts. A wrong password, an unknown database and every other 4xx are refusals.
@@ -55,7 +55,7 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def error_summary(error: BaseException) -> str:
-    """What an error says, in one line."""
+    """The message of an error, in one line."""
     decisive = _classify_error(error)[1]
     inner = getattr(decisive.args[0], "reason", None) if decisive.args else None  # urllib3's, within requests' own
     text = " ".join(str(inner or decisive).split())
@@ -74,7 +74,7 @@ def retry(
     seconds
         How long to go on.
     say
-        Told once that the server is away, and once that it is back.
+        Called once when the server is away, and once when it is back.
 
     Raises
     ------
@@ -82,10 +82,10 @@ def retry(
         If it is still away at the end. What is refused is raised as it is, at once.
     """
     disable_client_retries()
-    end, pause, told = time.monotonic() + seconds, backoff_delays(), False
+    end, pause, reported = time.monotonic() + seconds, backoff_delays(), False
     while True:
         try:
-            answer = function(*args)
+            result = function(*args)
         except Exception as error:
             if not is_unavailable(error):
                 raise
@@ -95,27 +95,27 @@ def retry(
                     f"MLflow at {address()} has not answered for {_duration(seconds)} ({error_summary(error)}): "
                     "start it and run the same command again: what is finished is kept"
                 ) from error
-            if not told:
+            if not reported:
                 say(
                     f"MLflow at {address()} does not answer ({error_summary(error)}); "
                     f"trying again for {_duration(seconds)}"
                 )
-            told = True
+            reported = True
             time.sleep(min(next(pause), left))
         else:
-            if told:
+            if reported:
                 say(f"MLflow at {address()} answers again")
-            return answer
+            return result
 
 
 def retry_best_effort(
     function: Callable[..., object], *args: Any, seconds: float = 20.0, say: Callable[[str], None] = logger.warning
 ) -> None:
-    """Call a function that asks the tracking server while another error is on its way: what fails here is only said."""
+    """Call a function that asks the tracking server while another error is handled: a failure here is only logged."""
     try:
         retry(function, *args, seconds=seconds, say=say)
     except Exception as error:
-        say(f"MLflow was not told how it ended: {error_summary(error)}")
+        say(f"could not record the final status in MLflow: {error_summary(error)}")
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""A baseline in a trial's folder: trained at once, judged and recorded like any network, without a bundle."""
+"""A baseline in a trial's folder: trained at once, evaluated and recorded like any network, without a bundle."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class BaselineConfig(Config):
     estimator
         What learns of them.
     task
-        By which it is judged. Estimators learn one class a track; of a multi-hot target the first.
+        By which it is evaluated. Estimators learn one class a track; of a multi-hot target the first.
     """
 
     dataset: DatasetRef
@@ -65,7 +65,7 @@ class BaselineConfig(Config):
 def design_matrix(
     config: BaselineConfig, tracks: Sequence[Track], stores: Mapping[str, FeatureStore], metadata: Metadata
 ) -> FloatArray:
-    """What an estimator sees of some tracks.
+    """The design matrix of some tracks.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def _metadata_column(estimator: Estimator, track_ids: Sequence[str], column: str
 
 @dataclass(frozen=True)
 class FittedBaseline:
-    """A baseline that has learnt.
+    """A fitted baseline.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""From a data set to batches: what the loop trains on and what it is judged by."""
+"""Training batches and evaluation windows of a data set."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Examples(Protocol):
 
     @property
     def fitted(self) -> dict[str, FittedTransform]:
-        """What the training split says of each input, which the bundle keeps."""
+        """What was fitted to each input's training split; kept in the bundle."""
 
     def ids(self, split: Split) -> list[str]:
         """The tracks of a split, in the order of :meth:`evaluation`."""
@@ -89,7 +89,7 @@ class Batches:
     names
         What the network's outputs stand for: see :meth:`Task.names`.
     stores
-        Of the representation, or of each of them by its input's name; none where nothing is heard.
+        Of the representation, or of each of them by its input's name; none where no input is audio.
     metadata
         Of the tracks.
     """

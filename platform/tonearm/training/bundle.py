@@ -43,8 +43,8 @@ class Bundle:
     network
         In evaluation mode.
     fitted
-        By the name of the input ("" where there is one) what the training split says of it: by what it is scaled,
-        which words have numbers, or None.
+        By the name of the input ("" where there is one) what was fitted to its training split: scaling,
+        vocabulary, or None.
     """
 
     config: TrialConfig

@@ -31,7 +31,7 @@ class DatasetRef(Config):
     data_signature
         :meth:`Manifest.signature`, filled in when the data set is there.
     fold
-        Of a cross-validation, e.g. ``"2/5"``; the signature says which tracks are in it.
+        Of a cross-validation, e.g. ``"2/5"``; ``data_signature`` covers which tracks are in it.
     """
 
     name: str
@@ -152,7 +152,7 @@ class TrialConfig(Config):
         """
         others = [f.kind for f in self.feature.named_inputs().values() if not isinstance(f, Representation)]
         if others:
-            raise ConfigError(f"the model takes {', '.join(sorted(set(others)))}: it cannot answer for audio alone")
+            raise ConfigError(f"the model takes {', '.join(sorted(set(others)))}: it cannot predict from audio alone")
         return self.representations
 
     @property
@@ -178,7 +178,7 @@ class TrialConfig(Config):
 
     @property
     def min_seconds(self) -> float:
-        """The least audio that yields one window; 0 where nothing is audio_inputs.
+        """The least audio that yields one window; 0 where no input is audio.
 
         Where clips are filled up (padded, wrapped) a second does.
         """
@@ -187,7 +187,7 @@ class TrialConfig(Config):
 
 
 class MeanConfig(Config):
-    """The mean of what several trainings predict: not trained, but compared like any. Its signature is its identity.
+    """The mean of several trainings' predictions: not trained, but compared. Its signature is its identity.
 
     Attributes
     ----------
@@ -213,7 +213,7 @@ class EnsembleConfig(MeanConfig):
     weights: tuple[float, ...]
 
     def problems(self) -> list[str]:
-        """Members without a weight, and weights that are none."""
+        """Members without a weight, and weights that are not positive."""
         if len(self.weights) != len(self.members) or not self.members or min(self.weights) <= 0:
             return [f"{len(self.members)} members have the weights {self.weights}: give each one above 0"]
         return []

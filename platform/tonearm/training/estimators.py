@@ -22,7 +22,7 @@ Folds = list[tuple[np.ndarray, np.ndarray]]  # tracks to learn from, and those t
 INNER_FOLDS = 5
 EARLY_STOPPING_FOLDS = 10
 FACTOR_BOUNDS = (0.01, 10.0)  # decisions for two classes differ by about 1: far beyond, probabilities would be 0 and 1
-MOST_ITERATIONS = 5000  # of a logistic regression: some hundreds are usual
+MAX_ITERATIONS = 5000  # of a logistic regression: some hundreds are usual
 
 
 class Estimator(Config):
@@ -145,7 +145,7 @@ class Logistic(Estimator, kind="logistic"):
         from sklearn.preprocessing import StandardScaler
 
         weights = _weights(self.class_weights)
-        regression = LogisticRegression(C=self.c, class_weight=weights, max_iter=MOST_ITERATIONS)
+        regression = LogisticRegression(C=self.c, class_weight=weights, max_iter=MAX_ITERATIONS)
         pipeline = make_pipeline(StandardScaler(), regression)
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
@@ -153,7 +153,7 @@ class Logistic(Estimator, kind="logistic"):
                 pipeline.fit(x, y)
             except ConvergenceWarning:
                 raise TrainingError(
-                    f"the logistic regression with c {self.c:g} has not converged in {MOST_ITERATIONS} iterations: "
+                    f"the logistic regression with c {self.c:g} has not converged in {MAX_ITERATIONS} iterations: "
                     "lower c"
                 ) from None
         return pipeline.predict_proba, {}
@@ -247,7 +247,7 @@ def group_folds(y: np.ndarray, groups: Sequence[str], most: int, seed: int) -> F
 
 
 def _likeliest_factor(decisions: np.ndarray, y: np.ndarray) -> float:
-    """The factor by which the softmax of held-out decisions (tracks, classes) gives the true classes most."""
+    """The inverse temperature of highest likelihood on held-out decisions (tracks, classes)."""
     from scipy.optimize import minimize_scalar
 
     own = decisions[np.arange(len(y)), y]

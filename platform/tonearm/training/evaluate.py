@@ -1,4 +1,4 @@
-"""Scores on a test split, beside what needs no model at all."""
+"""Scores on a test split, beside those of the trivial prediction."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def score(task: Task, predictions: FloatArray, target: np.ndarray, groups: Seque
 def score_runs(task: Task, runs: Sequence[tuple[FloatArray, np.ndarray]], groups: Sequence[str]) -> Scores:
     """Score what several runs, of one seed each, predict of the same tracks: means over the runs.
 
-    The intervals are of these means, too: each draw of groups is scored in every run. They say how the figure would
+    The intervals are of these means, too: each draw of groups is scored in every run. They show how the figure would
     move with other tracks, not with other seeds.
 
     Parameters
@@ -92,6 +92,6 @@ def _means(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
 def trivial_scores(
     task: Task, train_target: np.ndarray, target: np.ndarray, outputs: int, groups: Sequence[str] | None = None
 ) -> dict[str, float]:
-    """Metrics of giving every track the one answer that needs no model: the majority class, the training mean."""
+    """Metrics of the trivial prediction for every track: the majority class, the training mean."""
     always = np.tile(task.trivial(train_target, outputs), (len(target), 1))
     return task.metrics(always, target, groups)

@@ -1,4 +1,4 @@
-"""A trial meets its data: what the config leaves open is filled in, tracks without a target are left out."""
+"""Bind a trial's config to a data set and build its examples; tracks without a target are left out."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def dataset_ref(manifest: Manifest, fold: str = "") -> DatasetRef:
 
 
 def keep_usable_tracks(task: Task, feature: Feature | None, manifest: Manifest) -> Manifest:
-    """The manifest without the tracks that the task has nothing to judge by, or the input nothing to show; noted.
+    """The manifest without the tracks that lack a target or an input; their number is noted.
 
     Raises
     ------
     DatasetError
         If a split would be empty.
     """
-    known = task.has_target(truth_of(manifest.tracks, manifest.metadata))
+    usable = task.has_target(truth_of(manifest.tracks, manifest.metadata))
     for part in feature.named_inputs().values() if feature else ():
-        known = known & has_input(part, manifest)
-    kept = tuple(t for t, has in zip(manifest.tracks, known, strict=True) if has)
+        usable = usable & has_input(part, manifest)
+    kept = tuple(t for t, has in zip(manifest.tracks, usable, strict=True) if has)
     notes = manifest.notes
     if len(kept) < len(manifest.tracks):
         notes = (*notes, f"{len(manifest.tracks) - len(kept)} of {len(manifest.tracks)} tracks left out: no target "
@@ -68,11 +68,11 @@ def has_input(feature: Feature, manifest: Manifest) -> np.ndarray:
 @has_input.register
 def _(feature: TableFeature, manifest: Manifest) -> np.ndarray:
     ids = [t.track_id for t in manifest.tracks]
-    known = np.ones(len(ids), dtype=bool)
+    usable = np.ones(len(ids), dtype=bool)
     for name in feature.columns if feature.missing == "refuse" else ():
         values = manifest.metadata.of(ids, name).astype(np.float64).reshape(len(ids), -1)
-        known &= ~np.isnan(values).any(axis=1)
-    return known
+        usable &= ~np.isnan(values).any(axis=1)
+    return usable
 
 
 @has_input.register
@@ -88,7 +88,7 @@ def _(feature: PictureFeature, manifest: Manifest) -> np.ndarray:
 
 @singledispatch
 def with_data_sizes(feature: Feature, metadata: Metadata) -> Feature:
-    """The input with what only the data can say: the width of a table, the number of artists."""
+    """The input with what depends on the data: the width of a table, the number of artists."""
     return feature
 
 
@@ -171,7 +171,7 @@ def descriptor_metadata(tracks: Sequence[Track], clip: ClipConfig, features: str
     )
 
 
-def metadata_of_tracks(given: Metadata, tracks: Sequence[Track]) -> Metadata:
+def metadata_of_tracks(source: Metadata, tracks: Sequence[Track]) -> Metadata:
     """Metadata whose rows are tracks, their groups or their artists, as metadata of the tracks; NaN where unknown.
 
     An artist is found by the name, of any case and spacing, or by the id that is the group.
@@ -181,18 +181,18 @@ def metadata_of_tracks(given: Metadata, tracks: Sequence[Track]) -> Metadata:
     DatasetError
         If they are of none of these tracks, or hold texts or whole numbers, for which there is no "unknown".
     """
-    row = {key: i for i, key in enumerate(given.track_ids)}
+    row = {key: i for i, key in enumerate(source.track_ids)}
     plain_row: dict[str, int] = {}
     for key, i in row.items():
         plain_row.setdefault(normalised_name(key), i)
     index = np.array([_row_of(t, row, plain_row) for t in tracks])
     if not len(index) or index.max() < 0:
         raise DatasetError(
-            f"metadata of {given.track_ids[:1]} and others, but of none of these tracks or their artists"
+            f"metadata of {source.track_ids[:1]} and others, but of none of these tracks or their artists"
         )
     columns = {}
-    for name in given:
-        values = given.of(given.track_ids, name)
+    for name in source:
+        values = source.of(source.track_ids, name)
         if values.dtype.kind != "f":
             raise DatasetError(
                 f"the metadata column {name!r} holds no floating-point numbers: only such may be unknown"
@@ -228,12 +228,12 @@ def _number(value: object) -> float:
 
 
 def with_vectors(manifest: Manifest, vectors: Mapping[str, tuple[list[str], np.ndarray]]) -> Manifest:
-    """The manifest with a new fact a track for each of these tables of vectors.
+    """The manifest with a new metadata column for each of these tables of vectors.
 
     Parameters
     ----------
     vectors
-        By the new fact's name the ids and their vectors, float (ids, dim). An id is a track's or an artist's, as in
+        By the new column's name the ids and their vectors, float (ids, dim). An id is a track's or an artist's, as in
         :func:`metadata_of_tracks`. A track without a vector gets NaN.
 
     Raises

@@ -29,7 +29,7 @@ State = dict[str, Any]
 
 @dataclass(frozen=True)
 class EpochReport:
-    """What one epoch came to.
+    """Result of one epoch.
 
     Attributes
     ----------
@@ -247,7 +247,7 @@ def _kept(values: Any) -> Any:
 
 
 def _fewest_examples(model: Network, optim: OptimConfig, device: str) -> int:
-    """What cannot work, before anything runs; else the fewest examples that this network can learn from at once."""
+    """Smallest batch the network can learn from; ConfigError if the settings cannot work."""
     learning = [m for m in model.modules() if any(p.requires_grad for p in m.parameters(recurse=False))]
     normalised = any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in learning)
     least = 2 if normalised else 1

@@ -47,7 +47,7 @@ class OptimConfig(Config):
     epochs
         The most epochs of a round.
     patience
-        Epochs without a better one (by the primary metric, of equals by the smooth one) before a round stops itself;
+        Epochs without a better one (by the primary metric, of equals by the tie breaker) before a round stops itself;
         the best epoch's weights are kept.
     optimizer
         ``"adam"`` (with ``weight_decay`` as an L2 penalty), ``"adamw"`` (decoupled) or ``"sgd"`` (Nesterov momentum).

@@ -28,7 +28,7 @@ def write_predictions(uri: str, task: Task, found: TrackPredictions) -> None:
     """Write predictions as Parquet: a row a track, a column an output.
 
     Beside ``track_id`` and ``group`` there are ``target`` (as the task encodes it), ``p:NAME`` for each output, and
-    whatever the task says for people, such as the names of the true and the predicted class.
+    the task's readable columns, such as the names of the true and the predicted class.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

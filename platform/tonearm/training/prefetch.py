@@ -64,7 +64,7 @@ def in_thread(items: Iterable[Item], ahead: int = AHEAD) -> Generator[Item]:
                 if stopped.is_set():
                     return
             put("end", None)
-        except BaseException as error:  # whatever it is, the loop must hear of it
+        except BaseException as error:  # whatever it is, the loop must raise it
             put("error", error)
 
     thread = threading.Thread(target=work, name="prefetch", daemon=True)

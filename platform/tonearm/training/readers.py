@@ -26,7 +26,7 @@ from tonearm.features.store import FeatureStore, StoredClip, track_key
 from tonearm.training.config import TrialConfig
 
 FittedTransform = TrainingStatistics | TableScaling | Vocabulary | None
-"""What the training split says of an input: by what to scale it, or which words have numbers."""
+"""What was fitted to an input's training split: scaling or vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Reader(Protocol):
 
     @property
     def fitted(self) -> FittedTransform:
-        """What the training split says of it; kept in the bundle."""
+        """What was fitted to the training split; kept in the bundle."""
 
     def read(
         self, tracks: Sequence[Track], positions: Sequence[WindowPosition], gains: np.ndarray, seed: int
@@ -68,7 +68,7 @@ def make_reader(
     metadata
         Of the data set.
     """
-    raise TrainingError(f"no reader is known for an input of kind {feature.kind!r}")
+    raise TrainingError(f"there is no reader for an input of kind {feature.kind!r}")
 
 
 @make_reader.register
@@ -201,7 +201,7 @@ class TableReader:
         values = np.column_stack(columns).astype(np.float64)
         if values.shape[1] != feature.size:
             raise DatasetError(
-                f"the metadata {', '.join(feature.columns[:8])} have {values.shape[1]} numbers, the table says "
+                f"the metadata {', '.join(feature.columns[:8])} have {values.shape[1]} numbers, the table's size is "
                 f"{feature.size}: set feature.width to {values.shape[1]}"
             )
         if np.isinf(values).any():

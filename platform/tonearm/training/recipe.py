@@ -109,7 +109,7 @@ class Recipe:
             raise ConfigError(found)
 
     def results(self) -> list[Stage]:
-        """The stages whose predictions are the recipe's answer."""
+        """The stages whose predictions are the recipe's result."""
         needed = {name for stage in self.stages for name in stage.needs()}
         return [s for s in self.stages if s.name not in needed] if self.ensemble else [self.stages[-1]]
 
@@ -172,7 +172,7 @@ def find_recipe(name: str) -> Recipe:
 
 
 def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:
-    """Members that are trained as other models, or on other inputs, than the network on top of them wants."""
+    """Members trained with another model or input than the stacked network needs."""
     if not isinstance(stage.config, TrialConfig):
         return [f"stage {stage.name!r} is no network: it has no members"] if stage.members else []
     model, parts = stage.config.built_model, stage.config.feature.named_inputs()
@@ -180,15 +180,15 @@ def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:
         members = f"stage {stage.name!r} has members {', '.join(stage.members)}, which a {model.kind} does not take"
         return [f"{members}: train it by a recipe without members"] if stage.members else []
     found = []
-    for name, wanted in model.member_specs(stage.config.inputs).items():
+    for name, spec in model.member_specs(stage.config.inputs).items():
         own = by_name[stage.members[name]].config if stage.members.get(name) in by_name else None
         if not isinstance(own, TrialConfig):
             found.append(f"stage {stage.name!r}: no stage trains its member {name!r}")
-        elif own.built_model != wanted.config or own.feature != parts[wanted.reads or ""]:
+        elif own.built_model != spec.config or own.feature != parts[spec.reads or ""]:
             path = f", {stage.name}.model.{name}.FIELD as well" if _has(stage.config, f"model.{name}") else ""
             found.append(
-                f"stage {stage.name!r} wants its member {name!r} as {wanted.config.brief()} on "
-                f"{parts[wanted.reads or ''].brief()}, stage {stage.members[name]!r} trains {own.built_model.brief()} "
+                f"stage {stage.name!r} needs its member {name!r} as {spec.config.brief()} on "
+                f"{parts[spec.reads or ''].brief()}, stage {stage.members[name]!r} trains {own.built_model.brief()} "
                 f"on {own.feature.brief()}: change both alike{path}"
             )
     return found
@@ -220,7 +220,7 @@ def _require_one_kind(path: str, stages: Sequence[Stage]) -> None:
     if len(set(now.values())) > 1:
         raise ConfigError(
             f"{path}: the stages have {', '.join(f'{kind} ({name})' for name, kind in now.items())}: "
-            f"say which one is meant, as in {stages[0].name}.{path}"
+            f"name one of them, as in {stages[0].name}.{path}"
         )
 
 

@@ -25,8 +25,8 @@ PAIRS_AT_ONCE = 4096
 class RelationExamples:
     """Batches of some artists with all their related ones, and as many random ones.
 
-    Every epoch draws other random artists; those of the evaluation stay. All pairs are trained on: what is judged is
-    the table itself, which knows no artist that it was not trained with, so both splits hold every related pair.
+    Every epoch draws other random artists; those of the evaluation stay. All pairs are trained on: the table
+    itself is evaluated, which has no vector for an artist outside training, so both splits hold every related pair.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Running the stages of a recipe, each in a folder that is named by what it is: what is finished is not run again."""
+"""Running the stages of a recipe, each in a folder named by its signature: what is finished is not run again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VECTORS = "vectors.parquet"
 
 @dataclass(frozen=True)
 class StagePaths:
-    """Where a stage finds and leaves things: URIs of the feature stores and the trials, a local folder for copies."""
+    """URIs of the feature stores and the trials, and a local folder for copies."""
 
     features: str
     trials: str
@@ -138,7 +138,7 @@ class StageRun:
 
 
 def track_vectors(finished: FinishedStage, paths: StagePaths) -> tuple[list[str], np.ndarray]:
-    """Ids and a vector of each: what a trained model says of every track, or the rows of a table of artists."""
+    """Ids and a vector of each: what a trained model predicts of every track, or the rows of a table of artists."""
     config = finished.config
     if not isinstance(config, TrialConfig):
         raise TypeError("a baseline gives no vectors")

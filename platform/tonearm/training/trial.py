@@ -7,7 +7,7 @@
     state.pt               the same and all that is needed to go on behind it (read with weights_only)
     bundle/                the best epoch's model
     validation.parquet     the best epoch's predictions, a row a track
-    test.parquet           the same on the test split, if it was asked for
+    test.parquet           the same on the test split, if requested
     test_windows.json      figures of the test split's single windows, where the task has such
     ended.json             that it ended, and why: "completed", or "stopped" by the scheduler
 """
@@ -92,7 +92,7 @@ class TrialFolder:
         Raises
         ------
         TrainingError
-            If that trial is not the one that was meant, or has finished no epoch.
+            If the folder holds another trial, or it has finished no epoch.
         """
         source, state = TrialFolder(start.bundle), storage.join(self.uri, "state.pt")
         if storage.exists(state):
@@ -100,7 +100,7 @@ class TrialFolder:
         if not storage.exists(storage.join(source.uri, "state.pt")):
             raise TrainingError(f"trial {start.trial}, which this one goes on from, has no state in {start.bundle}")
         if source.config().signature() != start.trial:
-            raise TrainingError(f"{start.bundle} holds trial {source.config().signature()}, wanted is {start.trial}")
+            raise TrainingError(f"{start.bundle} holds trial {source.config().signature()}, not {start.trial}")
         for file in (f"bundle/{WEIGHTS}", f"bundle/{DESCRIPTION}", "validation.parquet", "state.pt"):
             storage.write_bytes(storage.join(self.uri, file), storage.read_bytes(storage.join(source.uri, file)))
 
@@ -210,12 +210,12 @@ def load_members(network: Network, config: TrialConfig, names: Sequence[str]) ->
         if config.members:
             raise TrainingError(f"the model {config.model.kind!r} has no members, {len(config.members)} were given")
         return
-    given = {m.name: m for m in config.members}
-    wanted = network.member_specs
-    found = [f"member {name!r} is not trained: name its trial" for name in network.members if name not in given]
-    found += [f"there is no member {name!r}: {', '.join(network.members)}" for name in given
+    trained = {m.name: m for m in config.members}
+    specs = network.member_specs
+    found = [f"member {name!r} is not trained: name its trial" for name in network.members if name not in trained]
+    found += [f"there is no member {name!r}: {', '.join(network.members)}" for name in trained
               if name not in network.members]  # fmt: skip
-    for name, member in given.items():
+    for name, member in trained.items():
         if name in network.members:
             try:
                 bundle = load_bundle(member.bundle)
@@ -228,7 +228,7 @@ def load_members(network: Network, config: TrialConfig, names: Sequence[str]) ->
                 "takes another input": (bundle.config.feature, bundle.config.window.frames)
                 == (part, config.window.frames),
                 "gives other classes": bundle.classes == tuple(names),
-                "is another model": bundle.config.built_model == wanted[name].config,
+                "is another model": bundle.config.built_model == specs[name].config,
             }
             wrong = [what for what, fits in checks.items() if not fits]
             found += [f"member {name!r} at {member.bundle} {what}" for what in wrong]

@@ -24,8 +24,8 @@ from tonearm.datasets.manifest import Split
 from tonearm.tracking.log import RunWriter
 from tonearm.tracking.query import RunSummary, get_run
 from tonearm.tracking.retry import retry
-from tonearm.workflows.sweep_result import Sweep
 from tonearm.workflows.selection import Selection
+from tonearm.workflows.sweep_result import Sweep
 from tonearm.workflows.training_report import TrainingResult
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Report:
     @property
     def answer(self) -> list[str]:
         """Two or three sentences that say what was found."""
-        return list(self.document.answer)
+        return list(self.document.summary)
 
     def save(self, path: str | os.PathLike[str]) -> str:
         """Write the report to a page (``.html``, which needs nothing beside it), or as files to a folder; the page's
@@ -128,7 +128,7 @@ class ComparisonReport(Report):
         out
             Folder or URI; "" for the home's reports.
         """
-        config = self.comparison.answers[0].candidate.runs[0].config
+        config = self.comparison.predictions[0].candidate.runs[0].config
         folder = out or storage.join(home.reports_home(config.dataset.name), f"{FOLDER}-{self.identity}")
         writer = RunWriter(self.keeper.run_id)
         for file in write_document(self.document, folder):
@@ -195,7 +195,8 @@ def compare(
     Parameters
     ----------
     runs
-        Sweeps, what ``train`` or ``select`` gives, or names or ids of runs, sweeps and trainings in MLflow, or beginnings of them.
+        Sweeps, what ``train`` or ``select`` gives, or names or ids of runs, sweeps and trainings in MLflow, or
+        beginnings of them.
     top
         Of a sweep so many candidates are compared: the best on validation.
     by, within
@@ -232,7 +233,9 @@ def _name_of(run: object) -> str:
         return run.outcome.parent.run_id
     if isinstance(run, Selection):  # its ensemble is a run of the sweep
         return run.sweep
-    raise ConfigError(f"a {type(run).__name__} cannot be compared: give sweeps, what train or select gives, or names of runs")
+    raise ConfigError(
+        f"a {type(run).__name__} cannot be compared: give sweeps, what train or select gives, or names of runs"
+    )
 
 
 def compare_outputs(file: str, pairs: Sequence[str] = (), against: str = "") -> OutputsReport:

@@ -23,7 +23,9 @@ class Promotion:
     why: str
 
 
-def decide_promotion(dataset: str, version: str, task: Task, promote_anyway: bool | None = None, known: str = "") -> Promotion:
+def decide_promotion(
+    dataset: str, version: str, task: Task, promote_anyway: bool | None = None, known: str = ""
+) -> Promotion:
     """Make a data set's newest candidate the champion, if it should be.
 
     Parameters
