@@ -14,8 +14,9 @@ from typing import Annotated
 import typer
 
 from jobs.common import DATASETS, DEVICES, cli_errors, require_folder, require_kind
-from jobs.known_names import find_recipe, require_name
+from jobs.known_names import find_recipe
 from tonearm.core.errors import ConfigError
+from tonearm.core.known_names import require_name
 from tonearm.core.text import format_table, parse_fields
 from tonearm.core.threads import keep_large_memory, limit_threads
 from tonearm.workflows.defaults import MAX_REJECTED

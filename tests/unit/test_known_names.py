@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs import known_names
-from jobs.known_names import require_name
+from tonearm.core import known_names
 from tonearm.core.errors import UnknownNameError
+from tonearm.core.known_names import require_name
 from tonearm.core.plugins import ALLOWED_MODULES
 from tonearm.core.text import command
 from tonearm.workflows.prepared_names import manifest_uri, prepared_name
@@ -23,7 +23,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (package / "genre.py").write_text("one\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(known_names, "OURS", "some_spaces")
-    known_names._remember("recipe", ["time", "freq"])
+    known_names.remember_names("recipe", ["time", "freq"])
     return package / "genre.py"
 
 
@@ -52,7 +52,7 @@ def test_code_of_ones_own_is_asked_for_its_names(source: Path, monkeypatch: pyte
     assert not refused("mine.recipes:tim")
     monkeypatch.setenv(ALLOWED_MODULES, "mine")
     assert not refused("tim")
-    known_names._remember("search space", ["of my own"])
+    known_names.remember_names("search space", ["of my own"])
     monkeypatch.delenv(ALLOWED_MODULES)
     assert not refused("demoo", "search space"), "what one's own code registered was remembered"
 
@@ -62,7 +62,7 @@ def test_folder_that_cannot_be_written_is_no_error(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("TONEARM_CACHE", str(tmp_path / "file"))
-    known_names._remember("recipe", ["time"])
+    known_names.remember_names("recipe", ["time"])
     assert not refused("tim")
 
 
