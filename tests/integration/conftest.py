@@ -86,13 +86,13 @@ def _heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def write_music(folder: Path, per_class: int = 10) -> None:
+def write_music(folder: Path, per_class: int = 10, seconds: float = SECONDS) -> None:
     """Recordings in a folder a class, and three files that are none."""
     for label in CLASSES:
         (folder / label).mkdir(parents=True)
         for i in range(per_class):
             (folder / label / f"{i}.ogg").write_bytes(
-                encode(sounds_like(label, 100 * CLASSES.index(label) + i, SECONDS), container="OGG")
+                encode(sounds_like(label, 100 * CLASSES.index(label) + i, seconds), container="OGG")
             )
     whole = encode(sounds_like("flute", 7, SECONDS), container="FLAC")
     (folder / "bass" / "text.mp3").write_text("this is no music")
