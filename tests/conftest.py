@@ -63,11 +63,15 @@ def tonearm_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def library_log() -> Iterator[None]:
     """Jobs configure how the library's messages are printed: what one test sets must not reach the next."""
-    logger = logging.getLogger("tonearm")
-    before = logger.level, logger.propagate, list(logger.handlers)
+    _quiet()  # before the test as well: a fixture of the module may have called a job
     yield
-    logger.setLevel(before[0])
-    logger.propagate, logger.handlers = before[1], before[2]
+    _quiet()
+
+
+def _quiet() -> None:
+    logger = logging.getLogger("tonearm")
+    logger.setLevel(logging.NOTSET)
+    logger.propagate, logger.handlers = True, []
 
 
 @pytest.fixture(scope="module")

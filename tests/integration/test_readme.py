@@ -54,7 +54,15 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     path = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "HOME": str(home), "TONEARM_HOME": str(home / ".tonearm"), "RAY_TMPDIR": ray_folder,
                    "PATH": path, "PYTHONUNBUFFERED": "1"}  # fmt: skip
-    for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "PYTHONPATH", "TONEARM_CACHE"):
+    for name in (
+        "MLFLOW_TRACKING_URI",
+        "RAY_ADDRESS",
+        "PYTHONPATH",
+        "TONEARM_CACHE",
+        "MAKEFLAGS",
+        "MAKEOVERRIDES",
+        "ARGS",
+    ):
         environment.pop(name, None)
     yield Person(home, environment)
     shutil.rmtree(ray_folder, ignore_errors=True)

@@ -73,7 +73,7 @@ def test_what_is_no_probability_is_refused() -> None:
         reliability(np.array([0.5, 1.5]), np.array([0, 1]))
     with pytest.raises(ConfigError, match="a confidence is nan"):
         reliability(np.array([0.5, np.nan]), np.array([0, 1]))
-    with pytest.raises(ConfigError, match=r"an outcome is 2\.0: give 1 for what was so"):
+    with pytest.raises(ConfigError, match=r"an outcome is 2\.0: give 1 for correct and 0 for not"):
         reliability(np.array([0.5, 0.5]), np.array([0, 2]))
     with pytest.raises(ConfigError, match="an outcome is nan"):
         reliability(np.array([0.5, 0.5]), np.array([0, np.nan]))

@@ -242,7 +242,7 @@ def test_a_random_sweep_is_not_called_all_else_equal(tonearm_home: Path) -> None
     configs = [with_changes({"model": m, "optim.lr": rate}) for m, rate in zip([*MODELS.values()] * 2, (
         0.001, 0.002, 0.003, 0.004), strict=True)]  # fmt: skip
     log_grid(parent, of, configs, lambda c: of.right(share[c.model.kind], 1 + int(1000 * c.optim.lr)))
-    found = compare(["random"], Options(by="model"), str)
+    found = compare(["random"], Options(by="model"))
     document = report(found)
     assert (
         found.factor is not None and found.factor.contrasts[0].seed_variance

@@ -42,7 +42,7 @@ def test_what_jobs_factors_writes_is_read(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("name,tempo\na,1\n", "has no column track_id or artist: it has name, tempo"),
-        ("track_id,mood\na,calm\n", "holds no numbers beside track_id: it has mood"),
+        ("track_id,mood\na,calm\n", "holds no numbers besides track_id: it has mood"),
         ("track_id,tempo\na,1\na,2\n", "2 rows for 1 track ids"),
     ],
 )

@@ -31,9 +31,16 @@ with cli_errors():
 """
 
 
+def _default_signals() -> None:
+    """A test that runs under nohup, or in the background of a shell, ignores what its children must heed."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def ended_by(number: signal.Signals, before: str = "") -> tuple[int, str]:
     """Exit code and output of a job that gets a signal while it works."""
-    job = subprocess.Popen([sys.executable, "-c", before + JOB], stdout=subprocess.PIPE, text=True)
+    job = subprocess.Popen([sys.executable, "-c", before + JOB], stdout=subprocess.PIPE, text=True,
+                           preexec_fn=_default_signals)  # fmt: skip
     try:
         assert job.stdout is not None and job.stdout.readline() == "ready\n"
         job.send_signal(number)

@@ -275,7 +275,7 @@ def test_a_piece_that_failed_is_rejected_and_a_spare_takes_its_place(tmp_path: P
 
 def test_pieces_that_are_not_rendered_say_what_to_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TONEARM_HOME", str(tmp_path))
-    with pytest.raises(DatasetError, match=r"160 pieces are not rendered in .*data/scores/audio: run python -m jobs"):
+    with pytest.raises(DatasetError, match=r"160 pieces are not rendered in .*data/scores/audio: run tonearm extract"):
         ScoresConfig().catalogue()
     folder = tmp_path / "data" / "scores" / "audio"
     write_rendered(folder)

@@ -100,7 +100,7 @@ def test_unknown_key_is_named(uri: str) -> None:
 
 
 def test_absent_store_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"no feature store at .*jobs\.extract"):
+    with pytest.raises(StoreError, match=r"no feature store at .*tonearm extract"):
         FeatureStore(str(tmp_path / "absent"))
 
 

@@ -126,7 +126,12 @@ def version(score: float, metric: str = "f1_micro", data: str = "d") -> dict[str
         (version(0.7), version(0.7), True, "validation f1_micro 0.700"),
         (version(0.6), version(0.7), False, "validation f1_micro 0.600"),
         (version(0.6), version(0.7, data="e"), True, "chosen on other data"),
-        (version(0.6), version(0.1, metric="mae"), False, "judged by f1_micro, the champion by mae: --promote decides"),
+        (
+            version(0.6),
+            version(0.1, metric="mae"),
+            False,
+            "evaluated by f1_micro, the champion by mae: --promote decides",
+        ),
         (version(0.6), {}, True, "chosen on other data"),
     ],
 )
