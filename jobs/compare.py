@@ -85,9 +85,12 @@ def main(
 
         report: ComparisonReport | OutputsReport
         if outputs:
-            report = compare_outputs(outputs, pair or [], against)
+            report = compare_outputs(outputs, pairs=pair or [], against=against)
         else:
-            report = compare(runs or [], top, by, within, metric, "test" if split == "test" else "validation")
+            report = compare(
+                runs or [], top=top, by=by, within=within, metric=metric,
+                split="test" if split == "test" else "validation",
+            )  # fmt: skip
         print(report)
         print(report.publish(out))
 

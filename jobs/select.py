@@ -29,7 +29,7 @@ def main(
         limit_threads()
         from tonearm.workflows.select import select
 
-        print(select(sweep, promotion))
+        print(select(sweep, promotion=promotion))
 
 
 if __name__ == "__main__":

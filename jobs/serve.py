@@ -28,7 +28,8 @@ def main(
     with cli_errors():
         if port:
             require_free_port(host, port)  # before Ray starts, which takes seconds
-        from serve.launch import check_settings, default_model, require_cpus, serving
+        from serve.launch import check_settings, require_cpus, serving
+        from tonearm.workflows.classify import default_model
         from tonearm.workflows.ray_session import start_ray, stop_ray
 
         args = check_settings(

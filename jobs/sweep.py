@@ -72,7 +72,7 @@ def main(
         from tonearm.workflows.sweep import resize, run_request
         from tonearm.workflows.sweep_data import SweepRequest
 
-        space = resize(found, trials, epochs, seeds, seed, parse_fields(set_ or []))
+        space = resize(found, trials=trials, epochs=epochs, seeds=seeds, seed=seed, changes=parse_fields(set_ or []))
         request = SweepRequest(
             name.rsplit(":")[-1], space, dataset or ("" if data else space.trial.dataset.name),
             os.path.expanduser(data), label, parse_fields(option or []), tuple(warm_start or ()), resume, cpus,  # noqa: PTH111  a URI must stay as it is

@@ -17,8 +17,6 @@ from pydantic import ValidationError
 from serve.settings import INGRESS_CPUS, AppArgs
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.core.processes import require_free_port
-from tonearm.tracking import names
-from tonearm.tracking.query import last_promoted
 
 APPLICATION = "tonearm"
 _shared = threading.Event()  # Serve ran before us: others have applications on it
@@ -115,11 +113,6 @@ def serving(args: AppArgs, host: str = "127.0.0.1", port: int = 0) -> Iterator[s
         yield url
     finally:
         stop()
-
-
-def default_model() -> str:
-    """``models:/$TONEARM_MODEL@champion``, by default of the model that was promoted last."""
-    return f"models:/{os.environ.get('TONEARM_MODEL') or last_promoted()}@{names.CHAMPION}"
 
 
 def check_settings(**values: Any) -> AppArgs:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tonearm.sweeps.find import spaces as spaces
     from tonearm.sweeps.space import SearchSpace as SearchSpace
     from tonearm.training.recipe import recipes as recipes
+    from tonearm.workflows.classify import classify as classify
     from tonearm.workflows.compare import compare as compare
     from tonearm.workflows.compare import compare_outputs as compare_outputs
     from tonearm.workflows.factors import fit_artist_factors as fit_artist_factors
@@ -50,6 +51,7 @@ _MODULES = {
     "PreparedData": "tonearm.workflows.prepared",
     "SearchSpace": "tonearm.sweeps.space",
     "TrainingResult": "tonearm.workflows.training_report",
+    "classify": "tonearm.workflows.classify",
     "compare": "tonearm.workflows.compare",
     "compare_outputs": "tonearm.workflows.compare",
     "evaluate_recommender": "tonearm.workflows.recommend",

@@ -10,8 +10,9 @@ import warnings
 import torch
 
 from tests.gpu import learning, parity, sharing, speed
-from tests.gpu.device import QUICK, Sizes, describe, is_gpu
+from tests.gpu.device import QUICK, Sizes, describe
 from tests.gpu.report import Report
+from tonearm.core.precision import is_gpu
 
 SECONDS = 280.0  # of the five minutes that are promised
 

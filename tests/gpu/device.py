@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from tests.benchmarks.training import VARIANT_CASES
+from tonearm.core.precision import is_gpu
 from tonearm.core.types import InputSpec
 from tonearm.models import ModelConfig
 from tonearm.models.simple import SimpleConfig
@@ -69,11 +70,6 @@ QUICK = Sizes(
     steps_of=(("simple", "chroma", 4, InputSpec(1, 32, 40)), ("rnn", "mfcc", 4, InputSpec(1, 12, 40))), loops=(SMALL,),
     compiler="eager", patience=10.0,
 )  # fmt: skip
-
-
-def is_gpu(device: str) -> bool:
-    """Whether it is a card."""
-    return device.startswith("cuda")
 
 
 def synchronize(device: str) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from tests.gpu.data import data_set
-from tests.gpu.device import Sizes, is_gpu, seconds_of, synchronize
+from tests.gpu.device import Sizes, seconds_of, synchronize
 from tests.gpu.report import Report
-from tonearm.core.precision import float32_products
+from tonearm.core.precision import float32_products, is_gpu
 from tonearm.models import ModelConfig
 from tonearm.training import fit as fit_module
 from tonearm.training.batches import Batches

@@ -13,9 +13,10 @@ from typing import IO, Any
 
 import torch
 
-from tests.gpu.device import QUICK, Sizes, is_gpu, synchronize
+from tests.gpu.device import QUICK, Sizes, synchronize
 from tests.gpu.report import Report
 from tests.gpu.speed import compiled, training_step
+from tonearm.core.precision import is_gpu
 from tonearm.training.sharing import memory_fraction
 
 COMPILED = ("simple", "time")

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 
 from tests.benchmarks.training import OUTPUTS
 from tests.gpu.data import sound
-from tests.gpu.device import Case, Sizes, is_gpu, peak_megabytes, seconds_of
+from tests.gpu.device import Case, Sizes, peak_megabytes, seconds_of
 from tests.gpu.report import Report, reason
-from tonearm.core.precision import float32_products
+from tonearm.core.precision import float32_products, is_gpu
 from tonearm.features.batched import extract_batch
 from tonearm.features.engine import compute
 from tonearm.features.presets import THESIS_PRESETS, as_representation

@@ -91,7 +91,7 @@ def reports_of(run_id: str) -> list[bytes | None]:
 
 def test_stored_outputs_are_compared(tmp_path: Path) -> None:
     np.savez(tmp_path / "p.npz", **outputs())  # type: ignore[arg-type]
-    found = compare_outputs(str(tmp_path / "p.npz"), ["Time.*,Freq.*;Time.*,Simple.*"])
+    found = compare_outputs(str(tmp_path / "p.npz"), pairs=["Time.*,Freq.*;Time.*,Simple.*"])
     assert "differ more than Time.* and Simple.*: 0.250 against 0.175" in str(found)
     page = found.publish().removeprefix("  report: ")
     assert Page(Path(page).read_text("utf-8")).open == [] and "/reports/p/comparison-" in page

@@ -117,7 +117,7 @@ def test_second_driver_is_refused(place: Workplace, undisturbed: Figures) -> Non
 
 def test_nothing_to_resume_is_an_error(place: Workplace, undisturbed: Figures) -> None:
     output = place.call(*sweep(99, "--resume"), check=False)
-    assert "there is nothing to resume" in output and "leave --resume out to begin it" in output
+    assert "there is nothing to resume" in output and "leave resume out to begin it" in output
 
 
 # --- the tracking server

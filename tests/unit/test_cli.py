@@ -71,7 +71,7 @@ def test_submit_refuses_before_ray_is_imported(tmp_path: Path) -> None:
     calls = [["submit", "--home", "/shared", "swep"], ["submit", "--home", "relative", "sweep"]]
     done = call("-c", CALL, json.dumps(calls), json.dumps(HEAVY), folder=tmp_path)
     assert json.loads(done.stdout.splitlines()[-1]) == [[1, 1], []]
-    assert "'jobs.swep' is no job" in done.stderr and "--home is 'relative'" in done.stderr
+    assert "'jobs.swep' is no job" in done.stderr and "home is 'relative'" in done.stderr
 
 
 def test_installed_packages_are_sent_without_what_lies_beside_them(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_what_is_not_there_is_named_before_anything_is_loaded(tmp_path: Path) ->
     (tmp_path / "song.mp3").write_bytes(b"x")
     told = {
         "recommend --dataset nowhere": "--dataset nowhere: no such data set",
-        "predict song.mp3 --model nothing": "--model nothing: no such folder",
+        "predict song.mp3 --model nothing": "model nothing: no such folder",
         "extract --dataset foldr": "unknown data set 'foldr'. Did you mean 'folder'?",
         "extract --dataset folder --audio absent": "--audio absent is no folder",
         "train --recipe time_mel --dataset foldr": "unknown data set 'foldr'",

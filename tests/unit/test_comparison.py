@@ -235,7 +235,7 @@ def test_without_test_predictions_validation_is_proposed() -> None:
     for i in range(3):
         config = with_changes({"optim.lr": (i + 1) / 100})
         log_trial(parent, f"s-{i}", config, OF.predictions(OF.right(0.6)), OF, ending="stopped" if i else "completed")
-    with pytest.raises(ConfigError, match=r"1 of 3 conf.*\(1 completed, 2 stopped runs\).*--split validation"):
+    with pytest.raises(ConfigError, match=r"1 of 3 conf.*\(1 completed, 2 stopped runs\).*split validation"):
         compared("stopped")
     assert len(compared("stopped", split="validation").predictions) == 3
 
@@ -254,7 +254,7 @@ def test_what_cannot_be_compared_is_an_error(planted: str) -> None:
         compared("moved")
     with pytest.raises(TrackingError, match="no run whose id or name is or begins with 'absent-run'"):
         compared("absent-run", planted)
-    with pytest.raises(ConfigError, match=r"--within feature.n_fft needs --by FIELD"):
+    with pytest.raises(ConfigError, match=r"within feature.n_fft needs by"):
         compared(planted, within="feature.n_fft")
 
 

@@ -269,7 +269,7 @@ def test_a_field_that_does_not_vary_is_an_error() -> None:
         factor(every, "optim.batch_size", "", ACCURACY)
     with pytest.raises(ConfigError, match=r"no field 'modle'. Did you mean 'model'?"):
         factor(every, "modle", "", ACCURACY)
-    with pytest.raises(ConfigError, match="--within model is a part of --by model"):
+    with pytest.raises(ConfigError, match="within model is a part of by model"):
         factor(every, "model", "model", ACCURACY)
 
 

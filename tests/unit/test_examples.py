@@ -230,7 +230,7 @@ def test_measured_descriptors_are_facts_of_the_tracks(tmp_path: Path) -> None:
     assert set(found) == set(DESCRIPTORS) and found.track_ids == IDS[:3]
     assert found.of(["t02", "t00"], first).tolist() == [2.5, 0.5] and np.isnan(found.of(["t01"], first)).all()
     for tracks, other in ((TRACKS[:4], clip), (TRACKS[:3], ClipConfig(seconds=11))):
-        with pytest.raises(StoreError, match=r"tracks have no descriptors, e\.g\. 't0.': extract with --descriptors"):
+        with pytest.raises(StoreError, match=r"tracks have no descriptors, e\.g\. 't0.': extract with descriptors"):
             descriptor_metadata(tracks, other, str(tmp_path))
 
 

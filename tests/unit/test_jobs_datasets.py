@@ -94,7 +94,7 @@ def test_scores_lie_in_the_home(tonearm_home: Path) -> None:
         ("fmma", "x", {}, r"unknown data set 'fmma'\. Did you mean 'fma'\?"),
         ("fma", "x", {"subst": "small"}, r"FmaConfig has no field 'subst'\. Did you mean 'subset'\?"),
         ("fma", "x", {"subset": "tiny"}, r"'tiny' is none of 'small', 'medium', 'large'"),
-        ("fma", "", {}, r"data set fma needs the folder of its files: root; as an option --audio or --data"),
+        ("fma", "", {}, r"data set fma needs the folder of its files"),
     ],
 )
 def test_data_set_that_cannot_be_is_refused(kind: str, root: str, fields: dict[str, object], message: str) -> None:

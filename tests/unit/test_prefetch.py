@@ -11,7 +11,7 @@ import torch
 
 from tests.builders import tiny_config, toy_batches
 from tests.unit.toy_problems import SQUARES, Line, Points
-from tonearm.core.errors import TrainingError
+from tonearm.core.errors import ConfigError, TrainingError
 from tonearm.core.precision import float32_products, is_gpu
 from tonearm.training import fit as fit_module
 from tonearm.training.fit import fit
@@ -123,13 +123,15 @@ def test_a_gpu_evaluates_as_many_windows_as_it_trains_with() -> None:
 
 
 def test_one_word_decides_what_a_gpu_is() -> None:
-    assert [is_gpu(d) for d in ("cuda", "cuda:1", "cpu", "mps")] == [True, True, False, False]
-    assert [losses_at_once(d) for d in ("cuda", "cuda:1", "cpu", "mps")] == [32, 32, 1, 1]
+    assert [is_gpu(d) for d in ("cuda", "cuda:1", "cpu")] == [True, True, False]
+    with pytest.raises(ConfigError, match="device 'mps': there is no such device here; use cpu"):
+        is_gpu("mps")
+    assert [losses_at_once(d) for d in ("cuda", "cuda:1", "cpu")] == [32, 32, 1]
 
 
 def test_of_a_shared_gpu_each_process_leaves_room_for_its_context() -> None:
     assert memory_fraction(0.5, 24 * 2**30) == pytest.approx(0.5 - 0.6 * 1000 / 1024 / 24, abs=1e-3)
     four = 4 * memory_fraction(0.25, 8 * 2**30)
     assert (1 - four) * 8 * 1024 == pytest.approx(4 * 600)  # MiB
-    with pytest.raises(TrainingError, match=r"0\.05 of a GPU of 8\.0 GiB is 410 MiB.*raise --gpus"):
+    with pytest.raises(TrainingError, match=r"0\.05 of a GPU of 8\.0 GiB is 410 MiB.*raise gpus"):
         memory_fraction(0.05, 8 * 2**30)

@@ -130,7 +130,7 @@ def version(score: float, metric: str = "f1_micro", data: str = "d") -> dict[str
             version(0.6),
             version(0.1, metric="mae"),
             False,
-            "evaluated by f1_micro, the champion by mae: --promote decides",
+            "evaluated by f1_micro, the champion by mae: the promote option decides",
         ),
         (version(0.6), {}, True, "chosen on other data"),
     ],

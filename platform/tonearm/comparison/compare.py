@@ -124,7 +124,7 @@ def compare(texts: Sequence[str], options: Options) -> Comparison:
     if len(found.candidates) < 2:
         raise ConfigError(f"there is one configuration only, {found.candidates[0].name}; {MORE}")
     if options.within and not options.by:
-        raise ConfigError(f"--within {options.within} needs --by FIELD: name the field whose values are compared")
+        raise ConfigError(f"within {options.within} needs by: name the field whose values are compared")
     most = len(found.candidates) if found.explicit else max(options.top, 2)
     evaluated = _evaluated(found, options, len(found.candidates) if options.by else most)
     trained = [a for a in evaluated if not a.candidate.is_ensemble]
@@ -142,7 +142,7 @@ def compare(texts: Sequence[str], options: Options) -> Comparison:
         [compare_sides(_alone(a), _alone(b), measure, comparisons=count) for a, b in combinations(predictions, 2)]
     )
     if options.by and len(trained) < 2:
-        raise ConfigError(f"--by {options.by} compares trained configurations, of which there is one: {MORE}")
+        raise ConfigError(f"by {options.by} compares trained configurations, of which there is one: {MORE}")
     by_field = factor(trained, options.by, options.within, measure) if options.by else None
     sides = by_field.sides[:MAX_SIDES] if by_field else [(_alone(predictions[0]), _alone(predictions[1]))]
     changes = {(one.name, two.name): changes_by_class(one, two) for one, two in sides}
@@ -175,7 +175,7 @@ def _evaluated(found: FoundCandidates, options: Options, most: int) -> list[Pred
         endings = [run.ending for c in found.candidates for run in c.runs]
         counts = ", ".join(f"{endings.count(e)} {e}" for e in ("completed", "stopped", "failed", "running")
                          if e in endings)  # fmt: skip
-        fix = "compare what they predicted on validation: --split validation" if options.split == "test" else MORE
+        fix = "compare what they predicted on validation: split validation" if options.split == "test" else MORE
         raise ConfigError(
             f"{len(predictions)} of {len(found.candidates)} configurations kept predictions of the {options.split} "
             f"split with every seed ({counts} runs), two are needed; {fix}"

@@ -72,12 +72,12 @@ def factor(predictions: Sequence[Predictions], by: str, within: str, measure: Co
     inner = _paths(within, values, varied)[0] if within else ""
     own = tuple(p.removesuffix("kind") for p in paths if p.endswith(".kind"))
     if inner in paths or (inner and inner.startswith(own)):
-        raise ConfigError(f"--within {within} is a part of --by {by}: name a field that both sides can have")
+        raise ConfigError(f"within {within} is a part of by {by}: name a field that both sides can have")
     levels = [_level(v, paths) for v in values]
     others = [p for p in varied if p not in paths and not p.startswith(own)]
     follow = [p for p in others if _follows(p, values, levels)]
     if inner in follow:
-        raise ConfigError(f"--within {within} moves with --by {by}: name a field that both sides can have")
+        raise ConfigError(f"within {within} moves with by {by}: name a field that both sides can have")
     parent = paths[0].removesuffix(".kind").rpartition(".")[0]
     co_varying = [p for p in follow if parent and p.startswith(f"{parent}.")]
     compared = [p for p in others if p not in co_varying]

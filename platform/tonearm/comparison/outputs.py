@@ -132,7 +132,7 @@ def parse_pair_question(text: str, outputs: Outputs) -> PairQuestion:
     """
     parts = [[name.strip() for name in pair.split(",")] for pair in text.split(";")]
     if len(parts) != 2 or any(len(pair) != 2 or not all(pair) for pair in parts):
-        raise ConfigError(f"--pair {text!r} is not of the form 'A,B;C,D': two names, a semicolon, two names")
+        raise ConfigError(f"pair {text!r} is not of the form 'A,B;C,D': two names, a semicolon, two names")
     patterns = (parts[0][0], parts[0][1], parts[1][0], parts[1][1])
     if all("*" not in p for p in patterns):
         _check_known(patterns, outputs)
@@ -144,9 +144,7 @@ def parse_pair_question(text: str, outputs: Outputs) -> PairQuestion:
         if {one, two, three, four} <= set(outputs):
             found[place] = (one, two, three, four)
     if not found:
-        raise ConfigError(
-            f"--pair {text!r}: nothing in the place of * makes all four names known: {', '.join(outputs)}"
-        )
+        raise ConfigError(f"pair {text!r}: nothing in the place of * makes all four names known: {', '.join(outputs)}")
     return PairQuestion(text, found)
 
 

@@ -170,7 +170,7 @@ def aligned(predictions: Sequence[Predictions]) -> list[Predictions]:
         named = " and ".join(f"{a.label} ({a.candidate.name})" for a in predictions[:3])
         raise ConfigError(
             f"{named} have no track in common, so that they cannot be compared on the same tracks: run them on one "
-            "split of one data set (the same --folds, --split-seed and manifest)"
+            "split of one data set (the same folds, split-seed and manifest)"
         )
     taken = [a.take(ids) for a in predictions]
     for other in taken[1:]:

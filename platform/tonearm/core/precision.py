@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from tonearm.core.errors import ConfigError
 
 _lock = threading.Lock()
 _requests: list[list[bool]] = []  # whether TF32, of each block that runs; told apart by identity
@@ -12,10 +15,32 @@ _before: list[tuple[str, bool]] = []  # the settings outside of all blocks
 
 
 def is_gpu(device: str) -> bool:
-    """Whether a torch device is a CUDA GPU: ``"cuda"``, ``"cuda:1"``."""
+    """Whether a torch device is a CUDA GPU: ``"cuda"``, ``"cuda:1"``; else it is ``"cpu"``.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    if not re.fullmatch(r"cpu(:0)?|cuda(:\d+)?", device):
+        raise ConfigError(f"device {device!r}: there is no such device here; use cpu, or cuda on a machine with a GPU")
+    return device.startswith("cuda")
+
+
+def require_device(device: str) -> None:
+    """Check that a device can compute here: ``"cpu"``, or a GPU that torch sees.
+
+    Raises
+    ------
+    ConfigError
+        If it is another, or there is no GPU.
+    """
+    if not is_gpu(device):
+        return
     import torch
 
-    return torch.device(device).type == "cuda"
+    if not torch.cuda.is_available():
+        raise ConfigError(f"device {device!r}: torch sees no GPU here; use cpu, or cuda on a machine with a GPU")
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import re
 import shutil
 import tempfile
 import time
@@ -21,6 +20,7 @@ from tonearm.audio.fingerprint import duplicate_groups, find_duplicates
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import storage
 from tonearm.core.errors import ConfigError, JobError
+from tonearm.core.precision import is_gpu
 from tonearm.core.progress import Progress
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Reject, Track
@@ -131,8 +131,7 @@ def extract_features(
     """
     if not features:
         raise ConfigError("no representations to extract: name at least one")
-    if not re.fullmatch(r"cpu(:0)?|cuda(:\d+)?", device):
-        raise ConfigError(f"device {device!r} is none: use cpu or cuda")
+    on_gpu = is_gpu(device)
     started = time.monotonic()
     distinct = {f.store_name(): f for f in features}
     uris = {name: prepare_store(root, f) for name, f in distinct.items()}
@@ -161,7 +160,7 @@ def extract_features(
             "attempts": uuid.uuid4().hex,
         }
         with Progress("tracks extracted", len(items)) as progress:
-            for n, row in enumerate(_worker_results(items, job, device)):
+            for n, row in enumerate(_worker_results(items, job, device if on_gpu else "")):
                 last = time.monotonic()
                 first = last if n == 0 else first
                 written.update(json.loads(row["written"]))
@@ -249,20 +248,17 @@ def require_enough_tracks(report: ExtractionReport, tracks: Sequence[Track], max
         raise JobError(
             f"{len(rejects)} of {len(tracks)} tracks cannot be used ({reasons}), more than {max_rejected:.0%}; "
             f"e.g. {rejects[0].track_id}: {rejects[0].detail}. All are listed in {where}: repair or remove them, or "
-            "raise --max-rejected"
+            "raise max-rejected"
         )
 
 
-def _worker_results(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:
+def _worker_results(items: list[dict[str, str]], job: dict[str, Any], gpu: str) -> Iterator[dict[str, Any]]:
     # librosa compiles at import. Here first: workers that compile at the same time break its cache (see onsets.py).
     importlib.import_module("librosa.util.utils")
-    if device == "cpu":
+    if not gpu:
         return run_worker_stages(items, [WorkerStage(Extractor, job, TRACKS_A_PART)])
-    gpus = 1.0 if device.startswith("cuda") else 0.0
     decode = WorkerStage(Decoder, job, TRACKS_DECODED_AT_ONCE)
-    return run_worker_stages(
-        items, [decode, WorkerStage(BatchExtractor, {**job, "device": device}, TRACKS_A_PART, gpus)]
-    )
+    return run_worker_stages(items, [decode, WorkerStage(BatchExtractor, {**job, "device": gpu}, TRACKS_A_PART, 1.0)])
 
 
 def _duplicates(root: str, by_key: Mapping[str, Sequence[Track]]) -> tuple[tuple[str, ...], ...]:

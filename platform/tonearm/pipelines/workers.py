@@ -58,7 +58,7 @@ def run_worker_stages(items: Sequence[dict[str, Any]], stages: Sequence[WorkerSt
     cluster: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     on_gpus = [s for s in stages if s.num_gpus]
     if on_gpus and cluster.get("GPU", 0) < on_gpus[0].num_gpus:
-        raise JobError(f"the cluster has {cluster.get('GPU', 0):g} GPUs: use --device cpu, or start Ray where one is")
+        raise JobError(f"the cluster has {cluster.get('GPU', 0):g} GPUs: use device cpu, or start Ray where one is")
     cpus = max(1, int(cluster["CPU"]))
     blocks = -(-len(items) // stages[0].batch_size)
     dataset: Any = ray.data.from_items(list(items), override_num_blocks=blocks)

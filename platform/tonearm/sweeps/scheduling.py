@@ -60,6 +60,6 @@ def require_resources(cpus: float, gpus: float) -> None:
     if not any(n.get("CPU", 0) >= cpus and n.get("GPU", 0) >= gpus for n in nodes):
         has = ", ".join(f"{n.get('CPU', 0):g} core(s) and {n.get('GPU', 0):g} GPU(s)" for n in nodes)
         raise JobError(
-            f"a trial needs {cpus:g} core(s) and {gpus:g} GPU(s), the nodes have {has}: give --cpus and --gpus that "
+            f"a trial needs {cpus:g} core(s) and {gpus:g} GPU(s), the nodes have {has}: give cpus and gpus that "
             "one of them has"
         )

@@ -92,7 +92,7 @@ def device(gpus: float) -> str:
     if not gpus:
         return "cpu"
     if not torch.cuda.is_available():
-        raise TrainingError(f"the trial was given {gpus:g} of a GPU, but torch sees none: start it with --gpus 0")
+        raise TrainingError(f"the trial was given {gpus:g} of a GPU, but torch sees none: start it with gpus 0")
     if gpus < 1:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(memory_fraction(gpus, total))

@@ -102,7 +102,7 @@ def load_warm_start(space: SearchSpace, texts: Sequence[str]) -> WarmStart:
     if texts and not found:
         raise ConfigError(
             f"none of the {seen} completed trainings of {', '.join(texts)} has settings within this space "
-            f"({', '.join(space.over)}) and a {best}: leave --warm-start out, or name others"
+            f"({', '.join(space.over)}) and a {best}: leave warm-start out, or name others"
         )
     sign = -1 if task.maximise else 1
     ordered = sorted(found, key=lambda e: (sign * e.score, str(e.values)))

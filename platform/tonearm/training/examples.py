@@ -164,7 +164,7 @@ def descriptor_metadata(tracks: Sequence[Track], clip: ClipConfig, features: str
     rows = read_rows(features, DESCRIPTOR_TABLE, keys.values())
     missing = [i for i, key in keys.items() if key not in rows]
     if missing:
-        raise StoreError(f"{len(missing)} tracks have no descriptors, e.g. {missing[0]!r}: extract with --descriptors")
+        raise StoreError(f"{len(missing)} tracks have no descriptors, e.g. {missing[0]!r}: extract with descriptors")
     return Metadata(
         list(keys),
         {name: [_number(rows[key].get(name)) for key in keys.values()] for name in DESCRIPTORS},

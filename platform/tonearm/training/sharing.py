@@ -19,6 +19,6 @@ def memory_fraction(gpus: float, total: int) -> float:
     if fraction <= 0:
         raise TrainingError(
             f"{gpus:g} of a GPU of {total / 2**30:.1f} GiB is {gpus * total / 2**20:.0f} MiB, no more than a process "
-            "takes for itself, beside its tensors: raise --gpus"
+            "takes for itself, beside its tensors: raise gpus"
         )
     return fraction

@@ -186,7 +186,7 @@ class OutputsReport(Report):
 
 
 def compare(
-    runs: Sweep | TrainingResult | Selection | str | Sequence[Sweep | TrainingResult | Selection | str],
+    runs: Sweep | TrainingResult | Selection | str | Sequence[Sweep | TrainingResult | Selection | str], *,
     top: int = 6, by: str = "", within: str = "", metric: str = "",
     split: Split = "test",
 ) -> ComparisonReport:  # fmt: skip
@@ -238,7 +238,7 @@ def _name_of(run: object) -> str:
     )
 
 
-def compare_outputs(file: str, pairs: Sequence[str] = (), against: str = "") -> OutputsReport:
+def compare_outputs(file: str, *, pairs: Sequence[str] = (), against: str = "") -> OutputsReport:
     """Compare stored outputs, which need no labels.
 
     Parameters

@@ -56,7 +56,7 @@ def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
     -------
     The summary for people.
     """
-    space = resize(space, request.trials, request.epochs)
+    space = resize(space, trials=request.trials, epochs=request.epochs)
     space.check()
     steps, cores = Steps(), os.cpu_count() or 1
     logger.info(f"Tonearm demo on {cores} cores; everything is kept in {home.home()}")

@@ -29,6 +29,6 @@ def not_prepared(dataset: str, kinds: Iterable[str]) -> ConfigError:
     """The error for a data set that is not in the home, and is no kind that could be prepared now."""
     return ConfigError(
         f"there is no manifest of a data set {dataset!r} in {home.home()}; prepared are: "
-        f"{', '.join(prepared_names()) or 'none'}. Prepare it with {command('extract')}, or give its files with "
-        f"--dataset KIND --data FOLDER; kinds are {', '.join(sorted(kinds))}"
+        f"{', '.join(prepared_names()) or 'none'}. Prepare it with {command('extract')}, or give its kind and "
+        f"the folder of its files; kinds are {', '.join(sorted(kinds))}"
     )

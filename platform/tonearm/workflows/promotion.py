@@ -63,7 +63,7 @@ def validates_as_well(candidate: Mapping[str, str], champion: Mapping[str, str],
         return Promotion(True, "the champion was chosen on other data, so its score cannot be compared")
     metric, other = candidate[names.METRIC], champion.get(names.METRIC)
     if other != metric:
-        return Promotion(False, f"evaluated by {metric}, the champion by {other or 'no metric'}: --promote decides")
+        return Promotion(False, f"evaluated by {metric}, the champion by {other or 'none'}: the promote option decides")
     ours, theirs = float(candidate[names.VALIDATION]), float(champion[names.VALIDATION])
     better = ours >= theirs if task.maximise else ours <= theirs
     return Promotion(better, f"validation {task.primary} {rounded(ours)}, the champion's {rounded(theirs)}")

@@ -42,7 +42,7 @@ from tonearm.workflows.sweep_result import Sweep, find_sweep
 logger = logging.getLogger(__name__)
 
 
-def select(sweep: Sweep | str, promotion: bool | None = None) -> Selection:
+def select(sweep: Sweep | str, *, promotion: bool | None = None) -> Selection:
     """Select the ensemble of a sweep, score it, register it, and promote it if it is no worse than the champion.
 
     What was selected of the same trials is not selected again.

@@ -93,7 +93,7 @@ class Selection:
         rows.append((self.trivial_name, *(rounded(self.trivial[metric]) for metric in self.headline)))
         if self.chance is not None:
             rows.append(("chance", rounded(self.chance), *[""] * (len(self.headline) - 1)))
-        became = "promoted to champion" if self.promoted else "candidate, not promoted (--promote does it)"
+        became = "promoted to champion" if self.promoted else "candidate, not promoted (the promote option does it)"
         return "\n".join([
             f"  ensemble of trials {chosen}, chosen on validation; on {self.ensemble.tracks} test tracks, once:",
             format_table(rows),

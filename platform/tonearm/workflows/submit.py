@@ -47,7 +47,7 @@ def runtime_env(root: Path, home: str, tracking_uri: str = "", packages: Sequenc
 
     if not (home.startswith("/") or "://" in home):
         raise ConfigError(
-            f"--home is {home or 'not set'!r}: give a folder or URI that all nodes of the cluster reach, such as "
+            f"the cluster's home is {home or 'not set'!r}: give a folder or URI that all nodes reach, such as "
             "/shared/tonearm or s3://bucket/tonearm"
         )
     env: dict[str, Any] = yaml.safe_load((root / "infra" / "runtime_env.yaml").read_text())

@@ -26,7 +26,7 @@ from tonearm.workflows.sweep_result import Sweep
 
 
 def sweep(
-    space: SearchSpace | Callable[[], SearchSpace], data: Manifest | PreparedData | str,
+    space: SearchSpace | Callable[[], SearchSpace], data: Manifest | PreparedData | str, *,
     trials: int = 0, epochs: int = 0, seeds: int = 0, seed: int = -1,
     changes: Mapping[str, object] | None = None, name: str = "sweep", warm_start: Sequence[str] = (),
     cpus: float = 1.0, gpus: float = 0.0, max_gigabytes: float = float("inf"),
@@ -71,7 +71,7 @@ def sweep(
         raise ConfigError(f"a {type(made).__name__} cannot be swept: give a SearchSpace, or a function that gives one")
     if cpus <= 0 or not 0 <= gpus <= 1:
         raise ConfigError(f"cpus {cpus:g}, gpus {gpus:g}: a trial needs a part of a core, and at most one GPU")
-    space = resize(made, trials, epochs, seeds, seed, changes)
+    space = resize(made, trials=trials, epochs=epochs, seeds=seeds, seed=seed, changes=changes)
     space.check()
     manifest = _manifest_of(data)
     request = SweepRequest(name, space, manifest.name, warm_start_from=tuple(warm_start), cpus=cpus, gpus=gpus)
@@ -135,7 +135,7 @@ def _run(plan: SweepPlan, cpus: float, gpus: float) -> Sweep:
 
 
 def resize(
-    space: SearchSpace, trials: int = 0, epochs: int = 0, seeds: int = 0, seed: int = -1,
+    space: SearchSpace, *, trials: int = 0, epochs: int = 0, seeds: int = 0, seed: int = -1,
     changes: Mapping[str, object] | None = None,
 ) -> SearchSpace:  # fmt: skip
     """A space with other numbers of trials, epochs and seeds, or other fields that it does not vary.
@@ -147,7 +147,7 @@ def resize(
     """
     for path in changes or {}:
         if path in space.over:
-            raise ConfigError(f"--set {path}: the space varies it")
+            raise ConfigError(f"{path} cannot be set: the space varies it")
     base = {**(changes or {}), **({"optim.epochs": epochs} if epochs else {})}
     if base:
         space = space.replace_base(base)

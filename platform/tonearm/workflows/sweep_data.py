@@ -95,7 +95,7 @@ def complete_features(
     if others:
         raise ConfigError(
             f"stage(s) {', '.join(others)} learn from files of their own, beside the prepared data set "
-            f"{manifest.name!r}: give --dataset KIND --data FOLDER"
+            f"{manifest.name!r}: give the kind and the folder instead"
         )
     extractions = space.extractions(also)
     check_extraction_size(needs_of(extractions, manifest.tracks), max_gigabytes)
@@ -119,8 +119,8 @@ def sweep_data(request: SweepRequest, also: Sequence[Values] = ()) -> dict[str, 
     if manifest is not None:
         if request.label or request.options:
             raise ConfigError(
-                f"--label and --option say how a data set is prepared, {request.dataset!r} is there already: leave "
-                "them out, or give --dataset KIND --data FOLDER"
+                f"label and options say how a data set is prepared, {request.dataset!r} is there already: leave "
+                "them out, or give the kind and the folder"
             )
         return complete_features(space, manifest, request.max_gigabytes, also)
     extractions = space.extractions(also)
@@ -192,7 +192,7 @@ def check_extraction_size(needs: Sequence[StoreEstimate], max_gigabytes: float) 
         parts = ", ".join(f"{n.representation.brief()} {n.bytes / GIGABYTE:.2f} GB" for n in lacking)
         raise ConfigError(
             f"the sweep would extract {total:.2f} GB of features ({parts}), allowed are {max_gigabytes:g} GB: vary the "
-            "input less, or allow more with --max-gigabytes"
+            "input less, or allow more: max-gigabytes"
         )
 
 

@@ -79,7 +79,7 @@ class DryRun:
         if self.core_seconds is None:
             return (
                 "time: not known for a GPU: only this machine's cores are timed" if self.data_known else
-                "time: not known without the data set: name a prepared one with --dataset, or its files with --data"
+                "time: not known without the data set: name a prepared one, or its kind and its folder"
             )  # fmt: skip
         space, workers = self.space, max(1, int((os.cpu_count() or 1) / self.cpus))
         count, epochs = self.configurations * space.seeds, space.trial.optim.max_epochs

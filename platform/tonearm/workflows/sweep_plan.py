@@ -63,7 +63,7 @@ def plan_sweep(
     if resume and not Ledger(sweep_folder(signature)).proposals:
         raise JobError(
             f"there is nothing to resume: no sweep {name}-{signature} was begun in {home.trials_home()} with these "
-            "options on these data; leave --resume out to begin it"
+            "options on these data; leave resume out to begin it"
         )
     params = {
         "space": name, "tracks": len(own.tracks), "trials": space.trials, "seeds": space.seeds, "seed": space.seed,

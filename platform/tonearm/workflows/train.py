@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from tonearm.core.errors import ConfigError
+from tonearm.core.precision import require_device
 from tonearm.datasets.base import DatasetConfig
 from tonearm.training.recipe import Recipe
 from tonearm.workflows.defaults import MAX_REJECTED
@@ -74,7 +75,7 @@ def train(
         raise ConfigError(f"seeds {seeds}, folds {in_folds}: train at least once, and with 0 or at least 2 folds")
     if not 0 <= max_rejected <= 1:
         raise ConfigError(f"max_rejected is {max_rejected}: a share is within 0 and 1")
-    _require_device(device)
+    require_device(device)
     prepared = data if isinstance(data, PreparedData) else None
     if prepared and (dataset_name or descriptors or metadata):
         raise ConfigError(
@@ -108,10 +109,3 @@ def _require_split_as(data: PreparedData, recipe: Recipe, seed: int, grouped: bo
             f"  the recipe splits by {recipe.fractions}, grouped {recipe.grouped}; {split}, by {data.fractions}: that "
             "stays"
         )
-
-
-def _require_device(device: str) -> None:
-    import torch
-
-    if device != "cpu" and not (device.startswith("cuda") and torch.cuda.is_available()):
-        raise ConfigError(f"device {device!r}: there is no such device here; use cpu, or cuda on a machine with a GPU")

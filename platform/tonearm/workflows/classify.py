@@ -1,0 +1,83 @@
+"""Classifying audio files with a model: what each recording is, and which files are no usable audio."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tonearm.core import storage
+from tonearm.core.errors import AudioError, ConfigError
+from tonearm.tracking import names
+from tonearm.tracking.query import last_promoted
+
+
+@dataclass(frozen=True)
+class ClassifiedFiles:
+    """Labels of files and their values, greatest first, and the reason why a file was not classified.
+
+    Parameters
+    ----------
+    model
+        What classified them: a folder, a URI or ``models:/NAME@ALIAS``.
+    labels
+        Of each file ``(label, value)``, greatest value first.
+    unusable
+        Of each file that is no usable audio, the reason.
+    """
+
+    model: str
+    labels: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
+    unusable: dict[str, str] = field(default_factory=dict)
+
+
+def default_model() -> str:
+    """``models:/$TONEARM_MODEL@champion``, by default of the model that was promoted last."""
+    return f"models:/{os.environ.get('TONEARM_MODEL') or last_promoted()}@{names.CHAMPION}"
+
+
+def require_files(files: Sequence[str]) -> None:
+    """Check, without a model, that files are there.
+
+    Raises
+    ------
+    ConfigError
+        If a local file is not.
+    """
+    absent = [f for f in files if storage.is_local(f) and not storage.local_path(f).is_file()]
+    if absent:
+        raise ConfigError(f"{', '.join(absent)}: no such file; give audio files, as in ~/Music/*.mp3")
+
+
+def classify(files: Sequence[str], *, model: str = "", top: int = 3) -> ClassifiedFiles:
+    """Classify audio files.
+
+    Parameters
+    ----------
+    files
+        Paths or URIs.
+    model
+        A folder, a URI or ``models:/NAME@ALIAS``; by default the model that was promoted last.
+    top
+        So many labels of each file.
+
+    Raises
+    ------
+    ConfigError
+        If a file is not there, or the folder of the model.
+    BundleError, TrackingError
+        If the model cannot be loaded.
+    """
+    require_files(files)
+    if model and storage.is_local(model) and not model.startswith("models:/") and not storage.exists(model):
+        raise ConfigError(f"model {model}: no such folder; give one, a URI or models:/NAME@champion")
+    from tonearm.inference.load import load  # brings torch: wrong names are told before
+
+    result = ClassifiedFiles(model or default_model())
+    classifier = load(result.model)
+    for file in files:
+        try:
+            result.labels[file] = classifier.predict(file).top(top)
+        except AudioError as error:
+            result.unusable[file] = str(error)
+    return result
