@@ -1,4 +1,4 @@
-"""The tags of a file: title, artist, album, genre, year."""
+"""The tags of a file: title, artist, album, genre, year, album artist."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ import struct
 
 from tonearm.core.storage import is_local, local_path
 
-TAG_FIELDS = ("title", "artist", "album", "genre", "year")
-EASY_KEYS = ("title", "artist", "album", "genre", "date")
-ID3_FRAMES = ("TIT2", "TPE1", "TALB", "TCON", "TDRC")  # in WAV and AIFF, for which mutagen has no easy keys
+TAG_FIELDS = ("title", "artist", "album", "genre", "year", "albumartist")
+EASY_KEYS = ("title", "artist", "album", "genre", "date", "albumartist")
+ID3_FRAMES = ("TIT2", "TPE1", "TALB", "TCON", "TDRC", "TPE2")  # in WAV and AIFF, for which mutagen has no easy keys
 #: Raised by mutagen on damaged headers, besides its own errors.
 BUILTIN_ERRORS = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
 
 
 def read_tags(source: str | os.PathLike[str]) -> dict[str, str]:
+    """The first value of each of the file's own tags; see :func:`read_tag_values`."""
+    return {field: values[0] for field, values in read_tag_values(source).items()}
+
+
+def read_tag_values(source: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
     """Read the file's own tags with mutagen; absent or unreadable tags are left out, since tags are optional.
 
     Returns
     -------
     dict
-        A subset of ``title artist album genre year`` to non-empty text, the first value of each.
+        A subset of ``title artist album genre year albumartist`` to their values, each a non-empty text.
     """
     import mutagen
     import mutagen.id3
@@ -43,10 +48,9 @@ def read_tags(source: str | os.PathLike[str]) -> dict[str, str]:
         except (KeyError, ValueError, TypeError):
             continue  # the container's tags know no such key
         values = getattr(values, "text", values)  # of an ID3 frame
-        text = str(values[0] if isinstance(values, list) else values).strip() if values else ""
+        texts = [str(v).strip() for v in (values if isinstance(values, list) else [values])] if values else []
         if field == "year":
-            match = re.search(r"\d{4}", text)
-            text = match.group() if match else ""
-        if text:
-            found[field] = text
+            texts = [match.group() for text in texts[:1] if (match := re.search(r"\d{4}", text))]
+        if any(texts):
+            found[field] = tuple(text for text in texts if text)
     return found
