@@ -71,17 +71,18 @@ class Workplace:
             pytest.fail(f"{module} {' '.join(arguments)} exited with {code}:\n{output[-5000:]}")
         return output
 
-    def start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
-        """Start a job in a process group of its own."""
-        return subprocess.Popen(self.command(module, *arguments), cwd=ROOT, env=self.environment, text=True,
+    def start(self, module: str, *arguments: str, joins: bool = False) -> subprocess.Popen[str]:
+        """Start a job in a process group of its own; it joins the Ray that all tests share, or starts a private one."""
+        environment = {**self.environment, **(self.shared if joins else {})}
+        return subprocess.Popen(self.command(module, *arguments), cwd=ROOT, env=environment, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-                                preexec_fn=_heed_interrupts)  # fmt: skip
+                                preexec_fn=heed_interrupts)  # fmt: skip
 
     def command(self, module: str, *arguments: str) -> list[str]:
         return [sys.executable, "-m", module, *arguments]
 
 
-def _heed_interrupts() -> None:
+def heed_interrupts() -> None:
     """What a shell starts in the background ignores Ctrl-C, and so does all that it starts."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 

@@ -81,7 +81,7 @@ def test_killed_driver(place: Workplace, undisturbed: Figures) -> None:
     (parent,) = [r for r in query.find_runs(run_name(place, 2)) if r.parent is None]
     assert parent.status == "RUNNING"
 
-    place.job(*sweep(2, "--resume"))
+    place.call(*sweep(2, "--resume"))
 
     require_complete(place, 2, undisturbed)
     after = ended(place, 2)
@@ -106,7 +106,7 @@ def test_killed_driver_of_a_sweep_that_stops_trials_early(place: Workplace, undi
 
 
 def test_second_driver_is_refused(place: Workplace, undisturbed: Figures) -> None:
-    driver = place.start(*sweep(6, "--epochs", "2000"))  # so long that it still runs when the second one comes
+    driver = place.start(*sweep(6, "--epochs", "2000"), joins=True)  # so long that it still runs when the second one comes
     wait(driver, lambda: midway(place, 6), "a trial was midway")
     refused = place.call(*sweep(6, "--epochs", "2000", "--resume"), check=False)
     assert "the sweep is being run since" in refused and f"by process {driver.pid} on" in refused
@@ -132,7 +132,7 @@ def server(place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_killed_tracking_server(place: Workplace, undisturbed: Figures, server: TrackingServer) -> None:
-    driver = place.start(*sweep(3))
+    driver = place.start(*sweep(3), joins=True)
     wait(driver, lambda: midway(place, 3), "a trial was midway")
     server.kill()
     wait(driver, lambda: len(ended(place, 3)) >= 2, "two trials ended without a server")
@@ -180,7 +180,7 @@ def test_trial_without_memory_fails_alone(place: Workplace, undisturbed: Figures
 
 
 def test_ctrl_c_leaves_no_run_running(place: Workplace, undisturbed: Figures) -> None:
-    driver = place.start(*sweep(5))
+    driver = place.start(*sweep(5), joins=True)
     wait(driver, lambda: midway(place, 5), "a trial was midway")
     driver.send_signal(2)
     output, _ = driver.communicate(timeout=300)
