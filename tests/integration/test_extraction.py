@@ -174,7 +174,7 @@ def test_killed_extraction_goes_on(place: Workplace, output: str, tmp_path: Path
         for store in stores(out).values():
             assert all(np.isfinite(store.read(key).values).all() for key in store._rows)
         assert not (out / "data" / "music" / "manifest.parquet").exists()
-        place.job("jobs.extract", *OPTIONS, *command)
+        extract(place, *command)
     else:
         workers = workers_of(driver.pid)
         assert workers, "no worker was found to kill"

@@ -106,7 +106,9 @@ def test_killed_driver_of_a_sweep_that_stops_trials_early(place: Workplace, undi
 
 
 def test_second_driver_is_refused(place: Workplace, undisturbed: Figures) -> None:
-    driver = place.start(*sweep(6, "--epochs", "2000"), joins=True)  # so long that it still runs when the second one comes
+    driver = place.start(
+        *sweep(6, "--epochs", "2000"), joins=True
+    )  # so long that it still runs when the second one comes
     wait(driver, lambda: midway(place, 6), "a trial was midway")
     refused = place.call(*sweep(6, "--epochs", "2000", "--resume"), check=False)
     assert "the sweep is being run since" in refused and f"by process {driver.pid} on" in refused

@@ -92,7 +92,7 @@ def test_killed_worker_node(
     monkeypatch.setenv("TONEARM_HOME", str(place.home))
     extract(place)
     made, worker = cluster
-    place.job(*sweep(0))
+    place.call(*sweep(0))
     undisturbed = figures(place, 0)
     driver = place.start(*sweep(1))
     wait(driver, lambda: midway(place, 1) and trains(worker), "a trial was midway, and one ran on the worker node")
