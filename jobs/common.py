@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +51,7 @@ def configure_output() -> None:
 
 @contextmanager
 def cli_errors() -> Iterator[None]:
-    """Turn Tonearm's errors into a message and exit code 1; anything else is a bug and keeps its traceback.
+    """Turn Tonearm's and Ray's errors into a message and exit code 1; all else is a bug and keeps its traceback.
 
     SIGTERM and SIGHUP end a job as Ctrl-C does: its runs in MLflow are marked as killed, locks are released.
     """
@@ -57,8 +59,11 @@ def cli_errors() -> Iterator[None]:
     exit_on_stop_signals()
     try:
         yield
-    except TonearmError as error:
-        print(f"\nerror: {error}", file=sys.stderr, flush=True)
+    except Exception as error:
+        said = describe_error(error)
+        if not said:
+            raise
+        print(f"\nerror: {said}", file=sys.stderr, flush=True)
         sys.exit(1)
     except KeyboardInterrupt:
         print(STOPPED, file=sys.stderr, flush=True)
@@ -67,6 +72,30 @@ def cli_errors() -> Iterator[None]:
         if end.code in SIGNAL_CODES:
             print(STOPPED, file=sys.stderr, flush=True)
         raise
+
+
+def describe_error(error: BaseException) -> str:
+    """What is said of an error in place of its traceback; "" where the traceback is what is needed.
+
+    What a worker raised on purpose is said in its own words. Ray's own errors are pages of text that other processes
+    wrote: they are kept in a file.
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        if isinstance(behind, TonearmError) and not hasattr(behind, "cause"):  # one from a worker holds what was raised
+            return str(behind)
+        behind = getattr(behind, "cause", None) or behind.__cause__
+    exceptions = getattr(sys.modules.get("ray"), "exceptions", None)
+    if exceptions is None or not isinstance(error, exceptions.RayError | TimeoutError):
+        return ""
+    raised = getattr(error, "cause", None) or error
+    line = next(iter(str(raised).strip().splitlines()), "")
+    with tempfile.NamedTemporaryFile("w", prefix="tonearm-error-", suffix=".txt", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    return (
+        f"Ray gave up: {type(raised).__name__}: {line[:300]} (a machine that is slow, busy or short of memory "
+        f"may be why; what is finished is kept, the same command goes on; all that was said is in {file.name})"
+    )
 
 
 def require_folder(option: str, path: str) -> None:

@@ -21,6 +21,7 @@ from jobs.common import cli_errors
 from tonearm.core.errors import ConfigError
 from tonearm.core.text import command
 from tonearm.tracking.known_runs import require_run
+from tonearm.workflows.preflight import preflight
 
 SPLITS = ("test", "validation")
 
@@ -76,6 +77,7 @@ def main(
             raise ConfigError(f"--split is {split!r}: give {' or '.join(SPLITS)}")
         if top < 2:
             raise ConfigError(f"--top is {top}: compare at least 2")
+        preflight()
         for run in runs or []:
             require_run(run)
         from tonearm.core.threads import limit_threads

@@ -13,7 +13,9 @@ import typer
 
 from jobs.common import cli_errors
 from tonearm.core.errors import ConfigError
+from tonearm.core.processes import require_free_port
 from tonearm.workflows.defaults import MAX_REJECTED
+from tonearm.workflows.preflight import preflight
 
 
 def main(
@@ -25,12 +27,15 @@ def main(
     epochs: Annotated[int, typer.Option(help="at most so many epochs a trial; 0: as the space says")] = 0,
     seed: Annotated[int, typer.Option(help="of the splits")] = 0,
     max_rejected: Annotated[float, typer.Option(help="fail if a larger share is unusable")] = MAX_REJECTED,
-    port: Annotated[int, typer.Option(help="of the server; 0: any free one")] = 0,
+    port: Annotated[int, typer.Option(help="of the server; 0: any free one", min=0, max=65535)] = 0,
 ) -> None:
     """From recordings to a served answer. What is finished is kept: a second run goes on, or recomputes nothing."""
     with cli_errors():
+        if port:
+            require_free_port("127.0.0.1", port)  # it is needed at the end
         if label != "folder" and not audio:
             raise ConfigError(f"--label {label} is for recordings of your own: add --audio, the folder they are in")
+        preflight(uses_ray=True)
         from tonearm.workflows.demo_record import DemoRequest, finished_demo
 
         root = os.path.expanduser(audio)  # noqa: PTH111  a URI must stay as it is

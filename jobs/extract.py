@@ -8,16 +8,17 @@ tonearm extract --dataset folder --audio ~/Music --features mel --position all -
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from jobs.common import DATASETS, DEVICES, FEATURES, cli_errors, require_folder, require_kind
 from jobs.known_names import find_space
+from tonearm.core import home
 from tonearm.core.errors import ConfigError
 from tonearm.core.text import command, parse_fields
 from tonearm.workflows.defaults import MAX_REJECTED
+from tonearm.workflows.preflight import preflight
 
 if TYPE_CHECKING:
     from tonearm.audio.windows import ClipConfig
@@ -75,9 +76,10 @@ def main(
     """Extract features on Ray Data into a store; only what is missing is computed, and a killed job goes on."""
     with cli_errors():
         if out:
-            os.environ["TONEARM_HOME"] = out  # one home for features, manifest and report
+            home.set_home(out)  # one home for features, manifest and report
         require_kind(dataset)
         require_folder("--audio", audio)
+        preflight(uses_ray=True, tracks="://" not in out)  # features may lie where no database can
         from tonearm.workflows.prepare import choose_dataset, prepare
 
         data = choose_dataset(dataset, audio, {**({"label": label} if label else {}), **parse_fields(option or [])})

@@ -12,6 +12,7 @@ import typer
 
 from jobs.common import cli_errors, require_folder
 from tonearm.core.threads import limit_threads
+from tonearm.workflows.preflight import preflight
 
 
 def main(
@@ -28,6 +29,7 @@ def main(
     """Fit factors by implicit feedback, check them on held-out plays beside popularity, then fit them on all plays."""
     with cli_errors():
         require_folder("--plays", plays)
+        preflight(tracks=False)
         limit_threads(1)
         from tonearm.workflows.factors import fit_artist_factors
 

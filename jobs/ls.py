@@ -16,6 +16,7 @@ import typer
 
 from jobs.common import cli_errors
 from tonearm.core.text import format_table
+from tonearm.workflows.preflight import preflight
 
 if TYPE_CHECKING:
     from tonearm.workflows.listing import Listing
@@ -60,6 +61,7 @@ def print_tables(titled: Sequence[tuple[str, Rows]]) -> None:
 def main(as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False) -> None:
     """List data sets, sweeps, trainings and registered models of the home (TONEARM_HOME); nothing is changed."""
     with cli_errors():
+        preflight(writes=False)
         from tonearm.workflows.listing import list_home
 
         found = list_home()

@@ -13,6 +13,7 @@ import typer
 
 from jobs.common import cli_errors
 from tonearm.core.processes import require_free_port, run_until_stopped
+from tonearm.workflows.preflight import preflight
 
 
 def main(
@@ -22,13 +23,15 @@ def main(
     """Show the experiments in a browser until Ctrl-C."""
     with cli_errors():
         require_free_port(host, port)
-        from tonearm.core import home
+        preflight()
+        from tonearm.core import home, storage
         from tonearm.tracking.log import client
 
         client()  # makes the database, or says why it cannot be reached
         print(f"experiments of {home.tracking_uri()}: http://{host}:{port}  (Ctrl-C ends it)", flush=True)
+        artifacts = storage.file_uri(home.artifacts_home())
         command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", home.tracking_uri(),
-                   "--default-artifact-root", home.artifacts_home(), "--host", host, "--port", str(port),
+                   "--default-artifact-root", artifacts, "--host", host, "--port", str(port),
                    "--workers", "1"]  # fmt: skip
         # MLflow's workers for evaluating language models would be six more processes that nobody here uses.
         sys.exit(run_until_stopped(command, {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}))

@@ -15,6 +15,7 @@ import typer
 from jobs.common import cli_errors
 from tonearm.core.text import format_table
 from tonearm.core.threads import limit_threads
+from tonearm.workflows.preflight import preflight
 
 
 def main(
@@ -25,6 +26,7 @@ def main(
 ) -> None:
     """Say what each recording is, most probable first; files that are no usable audio are named at the end."""
     with cli_errors():
+        preflight(writes=False, tracks=not model or model.startswith("models:"))
         limit_threads()
         from tonearm.workflows.classify import classify
 

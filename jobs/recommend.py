@@ -11,6 +11,7 @@ import typer
 
 from jobs.common import cli_errors
 from tonearm.core.errors import ConfigError
+from tonearm.workflows.preflight import preflight
 
 
 def main(
@@ -19,6 +20,7 @@ def main(
 ) -> None:
     """Measure the recommender: hit rate at 5 of a track's own label and artist."""
     with cli_errors():
+        preflight()
         from tonearm.core import home
         from tonearm.core.threads import limit_threads
         from tonearm.workflows.prepared_names import prepared_name, prepared_names

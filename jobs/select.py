@@ -12,6 +12,7 @@ import typer
 
 from jobs.common import cli_errors
 from tonearm.tracking.known_runs import require_run
+from tonearm.workflows.preflight import preflight
 
 
 def main(
@@ -23,6 +24,7 @@ def main(
 ) -> None:
     """Greedy ensemble on validation predictions, scored once on test, registered, promoted if it is no worse."""
     with cli_errors():
+        preflight()
         require_run(sweep)
         from tonearm.core.threads import limit_threads
 

@@ -12,6 +12,7 @@ import typer
 
 from jobs.common import cli_errors
 from tonearm.core.processes import exit_on_stop_signals, require_free_port, wait_for_stop_signal
+from tonearm.workflows.preflight import preflight
 
 
 def main(
@@ -28,6 +29,7 @@ def main(
     with cli_errors():
         if port:
             require_free_port(host, port)  # before Ray starts, which takes seconds
+        preflight(uses_ray=True)
         from serve.launch import check_settings, require_cpus, serving
         from tonearm.workflows.classify import default_model
         from tonearm.workflows.ray_session import start_ray, stop_ray

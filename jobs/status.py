@@ -20,6 +20,7 @@ import typer
 from jobs.common import cli_errors
 from jobs.ls import Rows, print_tables, score, when
 from tonearm.core import home
+from tonearm.workflows.preflight import preflight
 
 if TYPE_CHECKING:
     from tonearm.workflows.activity import Activity
@@ -60,8 +61,8 @@ def find_jobs() -> Iterator[JobProcess]:
             name = job_name(process.cmdline())
             if not name or name in WATCHERS:
                 continue
-            where = process.environ().get("TONEARM_HOME", ".tonearm")
-            if home.home() == (where if "://" in where else str(Path(process.cwd()) / where)):
+            where = process.environ().get(home.HOME, "").strip() or home.DEFAULT_HOME
+            if home.home() == home.absolute(where, process.cwd()):
                 yield JobProcess(process.pid, name, process.create_time())
         except (psutil.Error, OSError):  # it has just ended, or is another user's
             continue
@@ -98,6 +99,7 @@ def main(
 ) -> None:
     """Show what runs now on the home (TONEARM_HOME): jobs, sweeps and trainings with their last figures, servers."""
     with cli_errors():
+        preflight(writes=False)
         from tonearm.workflows.activity import list_activity
 
         found, jobs = list_activity(port, mlflow_port), sorted(find_jobs(), key=lambda j: j.since)

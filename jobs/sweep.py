@@ -22,6 +22,7 @@ from tonearm.core.errors import ConfigError
 from tonearm.core.text import command, format_table, parse_fields
 from tonearm.tracking.known_runs import require_run
 from tonearm.workflows.defaults import MAX_REJECTED
+from tonearm.workflows.preflight import preflight
 
 
 def main(
@@ -66,6 +67,7 @@ def main(
         require_folder("--data", data)
         if ":" not in name:  # a module of one's own may bring a kind of data set
             require_dataset(dataset, data)
+        preflight(uses_ray=not dry)
         for run in warm_start or []:
             require_run(run)
         found = find_space(name)

@@ -20,6 +20,7 @@ from tonearm.core.known_names import require_name
 from tonearm.core.text import format_table, parse_fields
 from tonearm.core.threads import keep_large_memory, limit_threads
 from tonearm.workflows.defaults import MAX_REJECTED
+from tonearm.workflows.preflight import preflight
 
 FILLED_IN = {"dataset", "members", "seed"}
 """Fields of a trial that are no choice of a recipe."""
@@ -79,6 +80,7 @@ def main(
             from tonearm.workflows.prepare import choose_dataset
 
             choose_dataset(dataset, data, fields)  # what is wrong is told before torch is imported
+        preflight(uses_ray=True)
         limit_threads(1)
         keep_large_memory()
         chosen = find_recipe(recipe)

@@ -10,6 +10,7 @@ from ray.serve import Application
 from serve.deployments import ModelReplica
 from serve.ingress import Ingress
 from serve.settings import INGRESS_CPUS, AppArgs
+from tonearm.core import home
 from tonearm.core.threads import thread_environment
 
 
@@ -21,19 +22,19 @@ def build(args: AppArgs) -> Application:
     args
         Checked before anything starts.
     """
-    threads = {"env_vars": thread_environment()}
+    environment = {"env_vars": {**thread_environment(), **home.place_variables()}}  # the registry is the driver's
     replica = serve.deployment(
         ModelReplica,
         name="ModelReplica",
         num_replicas=args.replicas,
         max_ongoing_requests=4,  # decoding keeps a CPU busy: more requests at once would only queue in the replica
-        ray_actor_options={"num_cpus": args.cpus, "runtime_env": threads},
+        ray_actor_options={"num_cpus": args.cpus, "runtime_env": environment},
     )
     ingress = serve.deployment(
         Ingress,
         name="Ingress",
         max_ongoing_requests=64,
-        ray_actor_options={"num_cpus": INGRESS_CPUS, "runtime_env": threads},
+        ray_actor_options={"num_cpus": INGRESS_CPUS, "runtime_env": environment},
     )
     # Ray's stubs lose the type of a deployment that is made by calling the decorator.
     bound_replica = replica.bind(args.model, args.max_seconds, args.allowed_modules)  # type: ignore[attr-defined]

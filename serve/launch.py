@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import socket
 import threading
 import time
@@ -17,6 +16,7 @@ from pydantic import ValidationError
 from serve.settings import INGRESS_CPUS, AppArgs
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.core.processes import require_free_port
+from tonearm.workflows.ray_address import cluster_address
 
 APPLICATION = "tonearm"
 _shared = threading.Event()  # Serve ran before us: others have applications on it
@@ -69,7 +69,7 @@ def _wait_until_healthy(url: str, model: str) -> None:
     deadline = time.monotonic() + SECONDS_TO_ANSWER
     while time.monotonic() < deadline:
         try:
-            answer = httpx.get(f"{url}/healthz", timeout=5)
+            answer = httpx.get(f"{url}/healthz", timeout=5, trust_env=False)  # no proxy is asked for our own
         except httpx.HTTPError as error:
             seen = repr(error)
         else:
@@ -141,7 +141,7 @@ def require_cpus(args: AppArgs) -> None:
 
     available = float(ray.cluster_resources().get("CPU", 0.0))  # type: ignore[no-untyped-call]
     needed = args.replicas * args.cpus + INGRESS_CPUS
-    if not os.environ.get("RAY_ADDRESS") and needed > available:
+    if not cluster_address() and needed > available:
         raise JobError(
             f"{args.replicas} replicas of {args.cpus:g} CPUs and the ingress of {INGRESS_CPUS:g} need {needed:g} CPUs, "
             f"this machine has {available:g}: choose fewer with --replicas"

@@ -44,7 +44,7 @@ def test_run_is_completed_once_with_what_was_not_logged(tmp_path: Path) -> None:
     begun = RunWriter.open("results", result.name, parent)  # the trial logged its first epoch, then its worker died
     begun.metrics({"validation_f1_micro": result.history[0]["validation_f1_micro"]}, 1)
     for _ in range(2):
-        finish_run(result, "results", parent, {names.TRIAL: "0"})
+        assert finish_run(result, "results", parent, {names.TRIAL: "0"}) == ""
     (found,) = child_runs(parent)
     assert (found.run_id, found.status, found.tags[ENDING]) == (begun.run_id, "FINISHED", "completed")
     history = client().get_metric_history(found.run_id, "validation_f1_micro")
@@ -53,6 +53,12 @@ def test_run_is_completed_once_with_what_was_not_logged(tmp_path: Path) -> None:
     kept = {f.path for folder in ("", "bundle", "predictions") for f in client().list_artifacts(found.run_id, folder)}
     assert kept >= {"learning_curves.png", "confusion_validation.png", "predictions/validation.parquet",
                     "bundle/bundle.json", "bundle/weights.safetensors"}  # fmt: skip
+
+
+def test_what_the_driver_must_write_for_a_trial_is_told(tmp_path: Path) -> None:
+    parent, result = RunWriter.open("lost", "sweep").run_id, result_of(trial(tmp_path))
+    assert "trial 00: its epochs were not in MLflow" in finish_run(result, "lost", parent, {})
+    assert finish_run(result, "lost", parent, {}) == "", "told once"
 
 
 def test_failed_trial_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:

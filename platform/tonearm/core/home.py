@@ -1,18 +1,74 @@
-"""Paths of everything that Tonearm writes: all of it is below one home folder."""
+"""Paths of everything that Tonearm writes: all of it is below one home folder.
+
+A relative path means something else in every process, and Ray's workers have working folders of their own. So a driver
+calls :func:`fix_places` before it starts anything, and hands :func:`place_variables` to its workers.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
+from urllib.parse import unquote
 
-from tonearm.core.storage import join
+from tonearm.core.errors import ConfigError
+from tonearm.core.storage import is_local, join, local_path
+
+HOME, CACHE, TRACKING = "TONEARM_HOME", "TONEARM_CACHE", "MLFLOW_TRACKING_URI"
+DEFAULT_HOME = ".tonearm"
+SQLITE = "sqlite:///"
 
 
 def home() -> str:
-    """``TONEARM_HOME`` (a folder or any fsspec URI), by default ``./.tonearm``, made absolute if it is a folder."""
-    value = os.environ.get("TONEARM_HOME", ".tonearm")
-    return value if "://" in value else str(Path(value).absolute())
+    """``TONEARM_HOME`` (a folder or any fsspec URI), by default ``./.tonearm``, made absolute if it is a folder.
+
+    Raises
+    ------
+    ConfigError
+        If it begins with the ``~`` of a user who is not known here.
+    """
+    return absolute(_setting(HOME) or DEFAULT_HOME)
+
+
+def absolute(place: str, folder: str = "") -> str:
+    """The absolute path of a folder, ``~`` expanded; ``file://`` becomes a path, other URIs stay as they are.
+
+    Parameters
+    ----------
+    folder
+        That a relative path begins at; by default the current one.
+
+    Raises
+    ------
+    ConfigError
+        If it begins with the ``~`` of a user who is not known here.
+    """
+    if not is_local(place):
+        return place
+    path = os.path.expanduser(local_path(place))  # noqa: PTH111  as text: pathlib raises where there is no HOME
+    if path.startswith("~"):
+        raise ConfigError(f"{place}: there is no home folder of that name here: give an absolute path")
+    return os.path.normpath(Path(folder or Path.cwd()) / path)
+
+
+def set_home(place: str) -> None:
+    """Keep everything of this process, and of its workers, in another home."""
+    os.environ[HOME] = absolute(place)
+
+
+def fix_places() -> None:
+    """Make the places that this process and all that it starts know by variables absolute."""
+    fixed = place_variables()
+    # What follows from the home is not written down: who chooses another home here gets its database.
+    os.environ.update({name: value for name, value in fixed.items() if name == HOME or _setting(name)})
+
+
+def place_variables() -> dict[str, str]:
+    """Home, cache and tracking URI, absolute, as environment variables for workers; no tracking URI where none is set
+    and none can follow from the home."""
+    known = {HOME: home(), CACHE: node_cache()}
+    return {**known, TRACKING: tracking_uri()} if _setting(TRACKING) or "://" not in _setting(HOME) else known
 
 
 def data_root() -> str:
@@ -42,14 +98,47 @@ def reports_home(dataset: str) -> str:
 
 def node_cache() -> str:
     """Where a node keeps its copies of remote feature stores: a local folder, whatever the home is."""
-    return os.environ.get("TONEARM_CACHE") or str(Path(tempfile.gettempdir()) / "tonearm-cache")
+    return absolute(_setting(CACHE) or str(Path(tempfile.gettempdir()) / "tonearm-cache"))
 
 
 def tracking_uri() -> str:
-    """``MLFLOW_TRACKING_URI``, by default the SQLite file in the home."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{join(home(), 'mlflow.db')}"
+    """``MLFLOW_TRACKING_URI``, by default the SQLite file in the home.
+
+    Raises
+    ------
+    ConfigError
+        If it is not set and the home is a URI, where no SQLite file can be.
+    """
+    given = _setting(TRACKING)
+    if given:
+        return sqlite_uri(sqlite_path(given)) if sqlite_path(given) else given
+    where = _setting(HOME)
+    if "://" in where:
+        plain = f", or write it as a plain path, {absolute(where)}" if is_local(where) else ""
+        raise ConfigError(
+            f"{HOME} is {where}: MLflow's SQLite file cannot lie at a URI; set {TRACKING} to a tracking server "
+            f"(http://HOST:5000) or to a local file (sqlite:////PATH/mlflow.db){plain}"
+        )
+    return sqlite_uri(join(home(), "mlflow.db"))
+
+
+def sqlite_uri(path: str) -> str:
+    """The URI of an SQLite file; what would mean something in it is escaped: a question mark, ``%`` and two digits."""
+    return SQLITE + re.sub(r"%(?=[0-9A-Fa-f]{2})", "%25", path).replace("?", "%3F")
+
+
+def sqlite_path(uri: str) -> str:
+    """The absolute path of the SQLite file that a URI names; "" if it names none, or has options of its own."""
+    if not uri.startswith(SQLITE) or "?" in uri or len(uri) == len(SQLITE):
+        return ""
+    return absolute(unquote(uri.removeprefix(SQLITE)))
 
 
 def artifacts_home() -> str:
     """Where MLflow keeps artifacts when it is the local SQLite."""
     return join(home(), "artifacts")
+
+
+def _setting(name: str) -> str:
+    """A variable; one that is empty is as if it were not set."""
+    return os.environ.get(name, "").strip()

@@ -13,17 +13,26 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote
+
+FILE = "file://"
 
 
 def is_local(uri: str) -> bool:
     """Whether the URI is a path on this machine."""
-    return "://" not in uri or uri.startswith("file://")
+    return "://" not in uri or uri.startswith(FILE)
 
 
 def local_path(uri: str) -> Path:
-    """The path of a local URI."""
-    return Path(urlsplit(uri).path if uri.startswith("file://") else uri)
+    """The path of a local URI: of ``file:///Song%20%231.mp3``, and of the same with ``#`` and ``?`` as they are."""
+    if not uri.startswith(FILE):
+        return Path(uri)
+    return Path("/" + unquote(uri.removeprefix(FILE).removeprefix("localhost").lstrip("/")))
+
+
+def file_uri(uri: str) -> str:
+    """The URI of a local path, escaped as others read it; URIs elsewhere stay as they are."""
+    return local_path(uri).absolute().as_uri() if is_local(uri) else uri
 
 
 def join(base: str, *parts: str) -> str:

@@ -87,17 +87,21 @@ def configuration_signature(config: AnyConfig) -> str:
     return config.replace(changes).signature()
 
 
-def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str, str]) -> None:
+def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str, str]) -> str:
     """Bring a trial's run to its end: missing metrics, plots, predictions, bundle, status. Done once; then a no-op.
 
     The driver does this, since a trial that the scheduler stops, or that dies, cannot.
+
+    Returns
+    -------
+    What people must know: that nothing had come from the trial itself. "" if all is well.
     """
     for known in child_runs(parent, result.name):
         if known.status == "FINISHED" and known.tags.get(ENDING) == result.ending:
-            return
+            return ""
     run = RunWriter.open(experiment, result.name, parent, result.config.flatten(), tags)
     log_config(run, result.config)
-    log_history(run, result.history, result.config.task.primary)
+    missing = log_history(run, result.history, result.config.task.primary)
     if result.error or ERROR in run.tags():  # one that failed before and was run again has no error any more
         run.tag(ERROR, result.error[-5000:])
     if result.history:
@@ -105,6 +109,12 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
         log_outcome(run, result.config, result.folder, result.history, plots=result.ending != "stopped")
     run.tag(ENDING, result.ending)  # last: it marks that all above is there
     run.end("FAILED" if result.ending == "failed" else "FINISHED")
+    if not missing or missing < len(result.history):  # a trial that is stopped may leave its last epoch to the driver
+        return ""
+    return (
+        f"trial {result.index:02d}: its epochs were not in MLflow when it ended; they are now, but without their own "
+        "times and the machine's load"
+    )
 
 
 def log_config(run: RunWriter, config: AnyConfig) -> None:
@@ -117,10 +127,12 @@ def metrics_to_log(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in metrics.items() if k not in ("epoch", "replayed")}
 
 
-def log_history(run: RunWriter, history: Sequence[dict[str, Any]], primary: str) -> None:
-    """The metrics of every epoch that is not logged yet."""
+def log_history(run: RunWriter, history: Sequence[dict[str, Any]], primary: str) -> int:
+    """Log the metrics of every epoch that is not logged yet; how many these were."""
     logged = run.steps(f"validation_{primary}")
-    run.log([LogEntry(numeric_values(metrics_to_log(m)), step=m["epoch"]) for m in history if m["epoch"] not in logged])
+    missing = [m for m in history if m["epoch"] not in logged]
+    run.log([LogEntry(numeric_values(metrics_to_log(m)), step=m["epoch"]) for m in missing])
+    return len(missing)
 
 
 def log_outcome(

@@ -11,6 +11,7 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
+from tonearm.core import home
 from tonearm.core.errors import JobError, TrackingError
 from tonearm.core.plugins import modules_of
 from tonearm.core.progress import StatusLine
@@ -159,7 +160,7 @@ class _ProposalSearcher(Searcher):
             "folder": self._callback.ledger.trial(proposal).uri, "manifest": context.manifest,
             "features": context.features, "cache": context.cache, "experiment": context.experiment,
             "parent": context.parent, "tags": context.tags(proposal), "cpus": context.cpus, "gpus": context.gpus,
-            "modules": modules_of(proposal.config, proposal.config.task.added_by),
+            "modules": modules_of(proposal.config, proposal.config.task.added_by), "places": home.place_variables(),
         }  # fmt: skip
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -263,7 +264,9 @@ class _ProgressCallback(tune.Callback):
     def _complete(self, index: int, seconds: float) -> None:
         context, tags = self._context, self._context.tags(self.ledger.proposals[index])
         arguments = (self.results[index], context.experiment, context.parent, tags)
-        retry(finish_run, *arguments, seconds=seconds, say=self._line.say)
+        note = retry(finish_run, *arguments, seconds=seconds, say=self._line.say)
+        if note:
+            self._line.say(f"  {note}")
 
     def _index(self, trial: Any) -> int:
         return int(trial.config["job"]["index"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from tonearm.core.threads import keep_large_memory, limit_threads
@@ -17,10 +18,11 @@ def train(tune_config: dict[str, Any]) -> None:
     ----------
     tune_config
         Its ``"job"`` has ``config`` (a TrialConfig as a dict), ``folder``, ``manifest``, ``features``, ``cache``
-        (URIs), ``experiment``, ``name``, ``parent`` (run id of the sweep), ``tags``, ``cpus`` and ``gpus`` of it, and
-        ``modules``, which register what the config names.
+        (URIs), ``experiment``, ``name``, ``parent`` (run id of the sweep), ``tags``, ``cpus`` and ``gpus`` of it,
+        ``modules``, which register what the config names, and ``places``, the driver's as environment variables.
     """
     job = tune_config["job"]
+    os.environ.update(job["places"])  # this process works in a folder of its own, where relative ones are others
     threads = max(1, int(job["cpus"]))
     limit_threads(threads)
     keep_large_memory()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tonearm.core import home, storage
 from tonearm.core.errors import TrackingError
+from tonearm.core.process_environment import spare_loopback
 from tonearm.core.seeding import digest
 from tonearm.tracking import names
 from tonearm.tracking.environment import environment, environment_digest, provenance
@@ -55,12 +57,15 @@ def client() -> MlflowClient:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for each small file
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # no usage data is sent
     uri = home.tracking_uri()
+    os.environ.update(spare_loopback())
     try:
         mlflow.set_tracking_uri(uri)  # MLflow's own functions would else make a database in the current folder
         mlflow.set_registry_uri(uri)
         if not uri.startswith(SERVERS):
             _make_tables(uri)
-        return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        made = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        _remove_folder_of_escapes(uri)
+        return made
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise TrackingError(f"MLflow at {address()} cannot be reached: {error}") from error
 
@@ -71,8 +76,8 @@ def _make_tables(uri: str) -> None:
     import mlflow
     import sqlalchemy
 
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    if home.sqlite_path(uri):
+        Path(home.sqlite_path(uri)).parent.mkdir(parents=True, exist_ok=True)
     if uri.partition(":")[0].partition("+")[0] in ("sqlite", "postgresql", "mysql", "mssql"):
         try:
             engine = sqlalchemy.create_engine(uri)  # MLflow would try for minutes to reach one that is away
@@ -82,6 +87,14 @@ def _make_tables(uri: str) -> None:
         engine.dispose()
     with _process_lock("tables", uri):
         mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _remove_folder_of_escapes(uri: str) -> None:
+    """Remove the empty folder that MLflow makes for an SQLite file whose path it does not unescape."""
+    path = home.sqlite_path(uri)
+    if path and not uri.endswith(path):
+        with contextlib.suppress(OSError):
+            os.removedirs(Path(uri.removeprefix(home.SQLITE)).parent)
 
 
 def _process_lock(*what: str) -> BaseFileLock:
@@ -100,7 +113,8 @@ def experiment_id(name: str) -> str:
     found = api.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
-    place = None if home.tracking_uri().startswith(SERVERS) else storage.join(home.artifacts_home(), name)
+    artifacts = storage.join(home.artifacts_home(), name)
+    place = None if home.tracking_uri().startswith(SERVERS) else storage.file_uri(artifacts)
     try:
         return str(api.create_experiment(name, artifact_location=place))
     except MlflowException:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 SCORES = ("best", "test_")  # beginnings of the metrics that lists show
 PARAMS = ("recipe", "space")
-SQLITE = "sqlite:///"
 SECONDS_TO_WAIT = 10.0  # for a database that another process writes to
 LOSS = "train_loss"  # logged of every epoch of every training
 
@@ -102,8 +101,8 @@ def overview() -> Overview:
 
 def sqlite_file() -> Path | None:
     """The file that MLflow keeps its runs in, which need not exist; None if that is another server."""
-    uri = home.tracking_uri()
-    return Path(uri.removeprefix(SQLITE).partition("?")[0]).absolute() if uri.startswith(SQLITE) else None
+    path = home.sqlite_path(home.tracking_uri())
+    return Path(path) if path else None
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:

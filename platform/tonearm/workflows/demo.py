@@ -174,7 +174,9 @@ def ask(url: str, track: Track) -> ServedAnswer:
     def post(path: str, **params: int) -> dict[str, Any]:
         upload = {"audio": (Path(track.source).name, io.BytesIO(audio), "application/octet-stream")}
         found: dict[str, Any] = (
-            httpx.post(f"{url}{path}", params=params, files=upload, timeout=60).raise_for_status().json()
+            httpx.post(f"{url}{path}", params=params, files=upload, timeout=60, trust_env=False)  # not by a proxy
+            .raise_for_status()
+            .json()
         )
         return found
 

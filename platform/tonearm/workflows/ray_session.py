@@ -8,13 +8,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tonearm.core import home
 from tonearm.core.errors import JobError
 from tonearm.core.plugins import module_folders
+from tonearm.core.process_environment import spare_loopback, writable_caches
 from tonearm.core.processes import keep_sigterm_handler
-from tonearm.core.text import command
 from tonearm.core.threads import limit_threads, thread_environment
+from tonearm.workflows.ray_address import VARIABLE, check_ray_address, cluster_address, require_cluster
 
 OBJECT_STORE_BYTES = 256 * 2**20  # workers write their own files: only paths and figures travel
+PROXY_PATIENCE = ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "120")
+"""Seconds that Serve waits for its HTTP proxy to start; Ray's own 5 are too few on a busy or slow machine."""
 
 
 def start_ray(num_cpus: int | None = None) -> None:
@@ -22,27 +26,44 @@ def start_ray(num_cpus: int | None = None) -> None:
 
     Raises
     ------
+    ConfigError
+        If ``RAY_ADDRESS`` is none, or ``TONEARM_HOME`` is relative on a cluster: it would lie in Ray's temporary folder
+        and be lost.
     JobError
-        On a cluster, if ``TONEARM_HOME`` is relative: it would lie in Ray's temporary folder and be lost.
+        If no cluster can be joined there, or none be started here.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach us as exceptions; Ray keeps logs in /tmp/ray
+    os.environ.setdefault(*PROXY_PATIENCE)
+    os.environ.update(spare_loopback())
     logging.getLogger("ray").setLevel(logging.ERROR)
     limit_threads(1)
     import ray
 
     if ray.is_initialized():
         return
-    if os.environ.get("RAY_ADDRESS"):
-        home = os.environ.get("TONEARM_HOME", "")
-        if not (home.startswith("/") or "://" in home):
-            raise JobError(
-                f"TONEARM_HOME is {home or 'not set'!r} in a job on a cluster: set a folder or URI that all nodes "
-                f"reach, e.g. {command('submit', '--home', 's3://bucket/tonearm', '--', 'sweep', 'NAME')}"
-            )
-        with keep_sigterm_handler():
-            ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
-        return
+    check_ray_address()
+    home.fix_places()  # before Ray starts: workers have working folders of their own
+    os.environ.update(writable_caches())
+    address = cluster_address()
+    require_cluster()
+    try:
+        _join_cluster() if address else _start_here(num_cpus)
+    except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
+        what = f"the cluster of {VARIABLE}={address} cannot be joined" if address else "Ray cannot be started here"
+        raise JobError(f"{what}: {' '.join(str(error).split())}") from error
+
+
+def _join_cluster() -> None:
+    import ray
+
+    with keep_sigterm_handler():
+        ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
+
+
+def _start_here(num_cpus: int | None) -> None:
+    import ray
+
     with _native_stderr_closed(), keep_sigterm_handler():
         ray.init(
             address="local",  # private: never a cluster that somebody runs on this machine
@@ -54,6 +75,7 @@ def start_ray(num_cpus: int | None = None) -> None:
             runtime_env={
                 "env_vars": {
                     **thread_environment(),
+                    **home.place_variables(),
                     "RAY_USAGE_STATS_ENABLED": "0",
                 },
                 "worker_process_setup_hook": _search_as_here(),
@@ -63,7 +85,7 @@ def start_ray(num_cpus: int | None = None) -> None:
 
 def stop_ray() -> None:
     """End the private local Ray of this process, if there is one, so that what follows has the machine to itself."""
-    if "ray" in sys.modules and not os.environ.get("RAY_ADDRESS"):
+    if "ray" in sys.modules and not cluster_address():
         import ray
 
         with keep_sigterm_handler():

@@ -1,0 +1,156 @@
+"""What every job checks before its first second of work: settings that cannot work are told at once, all of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tonearm.core import home, storage
+from tonearm.core.errors import ConfigError
+from tonearm.core.process_environment import may_write, spare_loopback, writable_caches
+from tonearm.workflows.ray_address import check_ray_address, require_cluster
+
+logger = logging.getLogger(__name__)
+
+DRIVERS = {"postgresql": "psycopg", "mysql": "MySQLdb", "mssql": "pyodbc"}  # SQLAlchemy's own choices
+SERVERS = ("http", "https", "databricks", "databricks-uc", "uc")
+KINDS = "http://HOST:5000, sqlite:////PATH/mlflow.db or postgresql://USER@HOST/DATABASE"
+ENOUGH_FILES, MANY_FILES = 1024, 65_536
+"""Files that a process may have open: below the first Ray fails when much runs at once; more than the second is never
+needed."""
+
+
+def preflight(*, uses_ray: bool = False, writes: bool = True, tracks: bool = True) -> None:
+    """Check the settings that a job reads from its environment, and make its places absolute.
+
+    Parameters
+    ----------
+    uses_ray
+        Whether it starts Ray or joins the cluster that ``RAY_ADDRESS`` names.
+    writes
+        Whether it writes to the home, or looks only.
+    tracks
+        Whether it needs MLflow.
+
+    Raises
+    ------
+    ConfigError
+        If a setting cannot work.
+    JobError
+        If no cluster answers at ``RAY_ADDRESS``.
+    """
+    os.environ.update(spare_loopback())
+    if uses_ray:
+        check_ray_address()
+    problems = list(tracking_problems(home.tracking_uri())) if tracks else []
+    home.fix_places()
+    problems += _home_problems(home.home(), writes)
+    if problems:
+        raise ConfigError(problems)
+    os.environ.update(writable_caches())
+    allow_open_files()
+    if uses_ray:
+        require_cluster()
+
+
+def tracking_problems(uri: str) -> Iterator[str]:
+    """Why MLflow cannot work with a tracking URI, as far as that is known without asking it."""
+    said = f"{home.TRACKING} is {uri}"
+    kind, _, driver = uri.partition(":")[0].partition("+")
+    if "://" not in uri and kind not in SERVERS:
+        yield from _path_problems(uri, said)
+        return
+    try:
+        parts = urlsplit(uri)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:  # urllib's words: "Port out of range 0-65535"
+        yield f"{said}: {error}; give one such as {KINDS}"
+        return
+    if kind in ("http", "https") and not host:
+        yield f"{said}: it names no host; give one such as {KINDS}"
+    elif kind == "sqlite":
+        path = home.sqlite_path(uri)
+        if not path and not uri.startswith(home.SQLITE):
+            yield f"{said}: the path of an SQLite file follows three slashes, as in sqlite:////PATH/mlflow.db"
+        elif path == home.absolute(":memory:") or uri == home.SQLITE:
+            yield f"{said}: each process would have a database of its own; give a file, as in sqlite:////PATH/mlflow.db"
+        elif path and Path(path).is_dir():
+            yield f"{said}: that is a folder; give a file in it, as in {uri}/mlflow.db"
+    elif kind in DRIVERS:
+        module = driver or DRIVERS[kind]
+        if find_spec(module) is None:
+            how = "tonearm[server]" if module == "psycopg" else module
+            yield f"{said}: Python's module {module} is not installed: pip install '{how}'"
+    elif kind not in SERVERS and not entry_points(group="mlflow.tracking_store", name=kind):
+        if kind == "file":
+            yield from _path_problems(uri, said)
+        else:
+            yield f"{said}: MLflow knows nothing of {kind}://; give one such as {KINDS}"
+
+
+def _path_problems(uri: str, said: str) -> Iterator[str]:
+    if os.environ.get("MLFLOW_ALLOW_FILE_STORE", "").lower() in ("true", "1"):
+        return
+    if re.fullmatch(r"[\w.-]+:\d+/?", uri):
+        yield f"{said}: a server's address begins with http://, as in http://{uri}"
+    else:
+        path = home.absolute(uri)
+        yield (
+            f"{said}: MLflow keeps no runs in a folder any more; give one such as {KINDS}, "
+            f"here {home.sqlite_uri(storage.join(path, 'mlflow.db'))}"
+        )
+
+
+def _home_problems(where: str, writes: bool) -> Iterator[str]:
+    if "://" in where:
+        yield from _remote_problems(where)
+        return
+    if Path(where).exists() and not Path(where).is_dir():
+        yield f"{home.HOME} is {where}, which is no folder: give one"
+    elif writes and not may_write(where):
+        yield f"{home.HOME} is {where}, where nothing can be written: give a folder that can, such as ~/tonearm"
+    cache = home.node_cache()
+    if writes and not may_write(cache):
+        yield f"{home.CACHE} is {cache}, where nothing can be written: give a folder that can"
+
+
+def _remote_problems(where: str) -> Iterator[str]:
+    from fsspec.registry import known_implementations
+
+    kind = where.partition("://")[0]
+    if kind not in known_implementations:
+        yield f"{home.HOME} is {where}: no storage of the kind {kind}:// is known; give a folder or s3://BUCKET/PATH"
+        return
+    needed = [known_implementations[kind]["class"].partition(".")[0]]
+    if kind in ("s3", "s3a"):
+        needed.append("boto3")  # by which MLflow keeps its artifacts there
+    missing = [module for module in needed if find_spec(module) is None]
+    if missing:
+        how = "pip install 'tonearm[s3]'" if "boto3" in needed else known_implementations[kind].get("err", "install it")
+        yield f"{home.HOME} is {where}, which needs {' and '.join(missing)}: {how}"
+
+
+def allow_open_files() -> None:
+    """Let this process, and all that it starts, have as many files open as the system permits; told if that is few."""
+    try:
+        import resource
+    except ImportError:  # no such limit on this system
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MANY_FILES if hard == resource.RLIM_INFINITY else min(hard, MANY_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        except (OSError, ValueError):  # macOS has a lower limit of its own
+            most = soft
+    if most < ENOUGH_FILES:
+        logger.warning(
+            f"  note: a process may have {most} files open here, {ENOUGH_FILES} are needed when much runs at once: "
+            f"ulimit -Hn {MANY_FILES}, or its like for a service or container (--ulimit nofile={MANY_FILES})"
+        )
