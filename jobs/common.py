@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import signal
 import sys
@@ -42,6 +43,9 @@ def configure_output() -> None:
 
     The library itself configures no logging, so a notebook is quiet unless its user wants otherwise.
     """
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must not end the job
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     logger = logging.getLogger("tonearm")
     logger.setLevel(logging.INFO)
     logger.propagate = False  # MLflow's migrations give the root logger a handler of their own: lines would come twice

@@ -56,7 +56,8 @@ def test_a_new_round_is_marked() -> None:
 def test_a_confusion_matrix_writes_its_counts(tmp_path: Path) -> None:
     figure = confusion_plot(np.array([[3, 1], [0, 0]]), ["a", "b"], "confusion")
     assert [t.get_text() for t in figure.axes[0].texts] == ["3", "1"]
-    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["a", "b"]
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["a", "b"]
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["a (4)", "b (0)"]
     shown(figure, tmp_path / "confusion.png")
 
 

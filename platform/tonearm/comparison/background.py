@@ -10,7 +10,7 @@ import numpy as np
 from tonearm.comparison.candidates import varied_fields
 from tonearm.comparison.compare import Comparison, agreement_pairs
 from tonearm.comparison.curves import cost_plot, curves_plot, importance_plot, parallel_plot, reliability_plot
-from tonearm.comparison.document import Plot, Section, Table
+from tonearm.comparison.document import Plot, Section, Table, draw_plot
 from tonearm.comparison.importance import ROUNDS, importances
 from tonearm.comparison.plots import agreement_plot
 from tonearm.statistics.agreement import disagreement, divergence, kappa
@@ -33,8 +33,9 @@ METHODS = (
     "Else p is of the tracks alone: it holds for the trained networks, and another seed may differ.",
     "Many comparisons find something by chance alone: Holm's adjusted p (Holm 1979) keeps the risk of any false "
     "finding in a table at 5 %. McNemar's exact test (McNemar 1947) is given beside, as papers give it.",
-    "No difference shown does not mean that there is none: the sentence says which one would have been found with a "
-    "power of 80 %, all comparisons of the table considered. Intervals of single scores are over groups of tracks.",
+    "No difference shown does not mean that there is none: where it can be told, the sentence says which one would "
+    "have been found with a power of 80 %, all comparisons of the table considered. Intervals of single scores are "
+    "over groups of tracks.",
     "Calibration: Guo et al. 2017. Importance of hyperparameters: permutation importance (Breiman 2001).",
 )
 VALIDATION = (
@@ -59,7 +60,7 @@ def _learning_section(comparison: Comparison) -> Section | None:
         return None
     task = comparison.predictions[0].task
     caption = f"Validation {task.primary} after each epoch: a line a run, a colour and a mark a candidate."
-    return Section("Learning curves", (), (), [Plot("learning", curves_plot(curves, task.primary), caption)])
+    return Section("Learning curves", (), (), draw_plot("learning", caption, curves_plot, curves, task.primary))
 
 
 def _importance_section(comparison: Comparison) -> Section:
@@ -69,7 +70,7 @@ def _importance_section(comparison: Comparison) -> Section:
     varied = varied_fields(configs)
     title = "Which hyperparameters matter"
     found = importances(configs, varied, scores)
-    plots = []
+    plots: list[Plot] = []
     if not isinstance(found, str):
         caption = (
             f"A random forest predicts validation {task.primary} of configurations outside its training part with R² "
@@ -78,13 +79,13 @@ def _importance_section(comparison: Comparison) -> Section:
             "fields that move together each seems unimportant; trials that were stopped early count with what they had "
             "reached."
         )
-        plots.append(Plot("importance", importance_plot(found.fields), caption))
+        plots += draw_plot("importance", caption, importance_plot, found.fields)
     if varied and sum(np.isfinite(scores)) > 2:
         caption = (
             f"A line a configuration, from its values of the varied fields to its validation {task.primary} on the "
             "right; light: better."
         )
-        plots.append(Plot("parallel", parallel_plot(configs, varied, scores, task.primary), caption))
+        plots += draw_plot("parallel", caption, parallel_plot, configs, varied, scores, task.primary)
     return Section(title, [f"{found[0].upper()}{found[1:]}."] if isinstance(found, str) else (), (), plots)
 
 
@@ -102,12 +103,12 @@ def _calibration_section(comparison: Comparison) -> Section | None:
         "Of what was stated with a probability (across), the share that was so (up); on the dotted line both agree, "
         "below it the model is overconfident. Grey bars: how often it stated such a probability." + which
     )
-    plot = Plot("reliability", reliability_plot(comparison.reliability), caption)
+    plots = draw_plot("reliability", caption, reliability_plot, comparison.reliability)
     rows = [[label, f"{d.error:.3f}", f"{d.worst:.3f}", f"{d.brier:.3f}", str(int(d.count.sum()))]
             for label, d in comparison.reliability.items()]  # fmt: skip
     table = Table(["", "expected error (ECE)", "largest gap", "Brier score", "statements"], rows,
                   "All are best at 0; ten bins of equal width.")  # fmt: skip
-    return Section("Calibration of the probabilities", (), [table], [plot])
+    return Section("Calibration of the probabilities", (), [table], plots)
 
 
 def _agreement_section(comparison: Comparison) -> Section | None:
@@ -130,22 +131,20 @@ def _agreement_section(comparison: Comparison) -> Section | None:
         "How often two candidates predict the same class, right or wrong. What disagrees while both are good is worth "
         "putting into an ensemble."
     )
-    plot = Plot("agreement", agreement_plot([a.label for a in predictions], equal, kappas), caption)
+    plots = draw_plot("agreement", caption, agreement_plot, [a.label for a in predictions], equal, kappas)
     note = "The prediction of several seeds is that of their mean probabilities."
-    return Section("Do their predictions agree?", (), [Table(columns, rows, note)], [plot])
+    return Section("Do their predictions agree?", (), [Table(columns, rows, note)], plots)
 
 
 def _cost_section(comparison: Comparison) -> Section | None:
     measure = comparison.measure
-    plot = cost_plot(comparison.compared_rows, measure.name)
-    if plot is None:
-        return None
     caption = (
         f"{comparison.options.split} {measure.name} against what it costs; the dashed line joins the candidates that "
         "nothing as cheap beats (blue). Seconds are those of completed runs and of training the frozen parts of their "
         "networks; candidates of which they are not known are left out."
     )
-    return Section("Is it worth its cost?", (), (), [Plot("cost", plot, caption)])
+    plots = draw_plot("cost", caption, cost_plot, comparison.compared_rows, measure.name)
+    return Section("Is it worth its cost?", (), (), plots) if plots else None
 
 
 def _provenance_section(comparison: Comparison) -> Section:

@@ -266,7 +266,13 @@ def format_value(value: float, like: float | None = None) -> str:
 def format_with_interval(d: Difference) -> str:
     """A difference with the ends of its interval, with their signs and all to as many decimals."""
     decimals = _decimals(max(abs(d.low), abs(d.high)))
-    return f"{d.value:+.{decimals}f} [{d.low:+.{decimals}f}, {d.high:+.{decimals}f}]"
+    return f"{signed(d.value, decimals)} [{signed(d.low, decimals)}, {signed(d.high, decimals)}]"
+
+
+def signed(value: float, decimals: int = 3) -> str:
+    """A difference with its sign; what is rounded to nothing has none."""
+    text = f"{value:+.{decimals}f}"
+    return text if float(text) else f"{0:.{decimals}f}"
 
 
 def _decimals(value: float) -> int:

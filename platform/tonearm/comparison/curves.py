@@ -11,6 +11,7 @@ from tonearm.comparison.candidates import as_text, short_names
 from tonearm.comparison.importance import WIDE, Importance
 from tonearm.comparison.plots import BLACK, BLUE, COLOURS, GREY, MARKERS, WIDTH, axis_of_names
 from tonearm.comparison.rows import CandidateRow
+from tonearm.core.figures import new_figure
 from tonearm.statistics.calibration import Reliability
 from tonearm.tasks.metrics import find_metric
 
@@ -25,10 +26,9 @@ MIN_LABEL_DISTANCE = 0.06  # of the span of an axis
 
 def curves_plot(curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]], metric: str) -> Figure:
     """The validation metric by epoch: a thin line a run, a colour a candidate."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    drawn = Figure(figsize=(WIDTH, 4.2), layout="constrained")
+    drawn = new_figure(WIDTH, 4.2)
     axis = drawn.subplots()
     for i, (label, runs) in enumerate(curves.items()):
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
@@ -45,11 +45,9 @@ def curves_plot(curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]], met
 
 def reliability_plot(diagrams: Mapping[str, Reliability]) -> Figure:
     """Stated probability against what was so, a panel a candidate; the diagonal is perfect."""
-    from matplotlib.figure import Figure
-
     columns = min(COLUMNS, len(diagrams))
     lines = -(-len(diagrams) // columns)
-    drawn = Figure(figsize=(0.6 + 2.6 * columns, 0.5 + 2.8 * lines), layout="constrained")
+    drawn = new_figure(0.6 + 2.6 * columns, 0.5 + 2.8 * lines)
     panels = np.atleast_1d(drawn.subplots(lines, columns, sharey=True, squeeze=False)).ravel()
     for axis, (label, d) in zip(panels, diagrams.items(), strict=False):
         some = d.count > 0
@@ -69,9 +67,7 @@ def reliability_plot(diagrams: Mapping[str, Reliability]) -> Figure:
 
 def importance_plot(found: Sequence[Importance]) -> Figure:
     """Loss of R² of the predicted scores when each field is shuffled."""
-    from matplotlib.figure import Figure
-
-    drawn = Figure(figsize=(WIDTH, 1.2 + 0.4 * len(found)), layout="constrained")
+    drawn = new_figure(WIDTH, 1.2 + 0.4 * len(found))
     axis = drawn.subplots()
     axis.barh(range(len(found)), [f.loss for f in found], xerr=[f.deviation for f in found], color=BLUE,
               error_kw={"ecolor": BLACK, "capsize": 3})  # fmt: skip
@@ -87,11 +83,10 @@ def parallel_plot(
 ) -> Figure:
     """A line a configuration through its values of the varied fields to its score; the best are drawn last."""
     from matplotlib import colormaps
-    from matplotlib.figure import Figure
 
     paths = list(varied)[:MAX_AXES]
     short = short_names(varied)
-    drawn = Figure(figsize=(max(WIDTH, 1.5 + 1.35 * len(paths)), 4.6), layout="constrained")
+    drawn = new_figure(max(WIDTH, 1.5 + 1.35 * len(paths)), 4.6)
     axis = drawn.subplots()
     rows = [i for i, s in enumerate(scores) if np.isfinite(s)]
     maximise = find_metric(metric).maximise
@@ -137,7 +132,6 @@ def _places(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]
 
 def cost_plot(rows: Sequence[CandidateRow], metric: str) -> Figure | None:
     """Score against seconds of training and against weights; the line joins what nothing cheaper beats."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
     costs = {
@@ -148,7 +142,7 @@ def cost_plot(rows: Sequence[CandidateRow], metric: str) -> Figure | None:
     if not costs:
         return None
     scores = {r.label: r.scores[metric][0] for r in rows}
-    drawn = Figure(figsize=(WIDTH if len(costs) > 1 else 5, 3.8), layout="constrained")
+    drawn = new_figure(WIDTH if len(costs) > 1 else 5, 3.8)
     for axis, (name, found) in zip(drawn.subplots(1, len(costs), squeeze=False)[0], costs.items(), strict=True):
         front = pareto_front(found, scores, find_metric(metric).maximise)
         axis.plot([found[f] for f in front], [scores[f] for f in front], color=GREY, linewidth=1, linestyle="--")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import base64
-import io
+import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tonearm.core import storage
+from tonearm.core.best_effort import best_effort
+from tonearm.core.figures import png
+from tonearm.core.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 110
 HTML, MARKDOWN = "comparison.html", "comparison.md"
 
 
@@ -57,9 +59,15 @@ class Document:
     sections: Sequence[Section]
 
 
+def draw_plot(name: str, caption: str, draw: Callable[..., Figure | None], *args: Any) -> list[Plot]:
+    """A plot as a list of one; of none if there is nothing to draw, or it cannot be drawn, which is told."""
+    figure = best_effort(f"the plot {name}", draw, *args)
+    return [] if figure is None else [Plot(name, figure, caption)]
+
+
 def write_document(document: Document, folder: str) -> list[str]:
     """Write ``comparison.html``, ``comparison.md`` and the plots to a folder at any URI; returns the files' URIs."""
-    pictures = _pictures(document)
+    document, pictures = _rendered(document)
     files = {
         HTML: to_html(document, pictures).encode(),
         MARKDOWN: to_markdown(document).encode(),
@@ -72,7 +80,7 @@ def write_document(document: Document, folder: str) -> list[str]:
 
 def write_page(document: Document, uri: str) -> None:
     """Write the page alone, which holds its plots, to a file at any URI."""
-    storage.write_bytes(uri, to_html(document, _pictures(document)).encode())
+    storage.write_bytes(uri, to_html(*_rendered(document)).encode())
 
 
 def to_html(document: Document, pictures: Mapping[str, bytes]) -> str:
@@ -84,10 +92,14 @@ def to_html(document: Document, pictures: Mapping[str, bytes]) -> str:
         PNG by the name of its plot.
     """
     import jinja2
+    import markupsafe
 
     page = Path(__file__).with_name("comparison_page.html").read_text("utf-8")
-    strict = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    encoded = {name: base64.b64encode(data).decode() for name, data in pictures.items()}
+    strict = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+    )  # fmt: skip
+    encoded = {name: markupsafe.Markup(base64.b64encode(data).decode()) for name, data in pictures.items()}
     return strict.from_string(page).render(document=document, pictures=encoded)
 
 
@@ -111,15 +123,14 @@ def _markdown_table(table: Table) -> str:
 
 def _plain(text: str) -> str:
     """A text in which nothing is taken for a mark of Markdown or of HTML."""
-    text = re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text.replace("&", "&amp;").replace("\n", " "))
+    text = printable(text.replace("\n", " "))
+    text = re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text.replace("&", "&amp;"))
     return re.sub(r"([\\|*`])", r"\\\1", text)
 
 
-def _pictures(document: Document) -> dict[str, bytes]:
-    return {p.name: _png(p.figure) for section in document.sections for p in section.plots}
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=DOTS_PER_INCH, format="png")
-    return buffer.getvalue()
+def _rendered(document: Document) -> tuple[Document, dict[str, bytes]]:
+    """Each plot as PNG by its name, and the document without those that cannot be drawn, which are told."""
+    made = {p.name: best_effort(f"the plot {p.name}", png, p.figure) for s in document.sections for p in s.plots}
+    pictures = {name: data for name, data in made.items() if data is not None}
+    sections = [dataclasses.replace(s, plots=[p for p in s.plots if p.name in pictures]) for s in document.sections]
+    return dataclasses.replace(document, sections=sections), pictures

@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from tonearm.comparison.contrast import SIGNIFICANCE_LEVEL, format_p_value, format_value, format_with_interval
-from tonearm.comparison.document import Document, Plot, Section, Table
+from tonearm.comparison.document import Document, Section, Table, draw_plot
 from tonearm.comparison.outputs import OVERALL, PRIMARY, Agreement, PairQuestion, PairResult
 from tonearm.comparison.plots import agreement_plot, pair_differences_plot
 
@@ -97,9 +97,9 @@ def _question_section(question: PairQuestion, found: Sequence[PairResult], numbe
         f"{a} with {b}, less {c} with {d}: to the right of 0 the first two differ more. Lines: 95 % intervals; filled: "
         "shown (Holm p < 0.05)."
     )
-    plot = Plot(f"differences_{number + 1}", pair_differences_plot(_by_measure(found)), caption)
+    plots = draw_plot(f"differences_{number + 1}", caption, pair_differences_plot, _by_measure(found))
     note = "'all': of each track the mean over the others. Averages are of the two models' probabilities."
-    return Section(f"Do {a} and {b} differ more than {c} and {d}?", text, [Table(columns, rows, note)], [plot])
+    return Section(f"Do {a} and {b} differ more than {c} and {d}?", text, [Table(columns, rows, note)], plots)
 
 
 def _by_measure(found: Sequence[PairResult]) -> Mapping[str, Sequence[PairResult]]:
@@ -114,12 +114,12 @@ def _matrix_section(agreement: Agreement) -> Section:
         for i, j in order[:MAX_ROWS]
     ]  # fmt: skip
     caption = "Light: the two models give the same answer; dark: they do not."
-    plot = Plot("agreement", agreement_plot(agreement.names, agreement.equal, agreement.kappa), caption)
+    plots = draw_plot("agreement", caption, agreement_plot, agreement.names, agreement.equal, agreement.kappa)
     columns = ["", "", "share of different answers", "kappa", "Jensen-Shannon divergence, bits"]
     note = "The most different first."
     if len(order) > len(rows):
         note += f" And {len(order) - len(rows)} more."
-    return Section("Who answers like whom", (), [Table(columns, rows, note)], [plot])
+    return Section("Who answers like whom", (), [Table(columns, rows, note)], plots)
 
 
 def _extremes(agreement: Agreement) -> str:

@@ -1,5 +1,5 @@
 """Plots of who is better: scores, differences, classes, agreement. Colours are told apart by the colour-blind, too
-(Okabe and Ito 2008); figures are made without pyplot, whose global state threads would share."""
+(Okabe and Ito 2008)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tonearm.comparison.contrast import SIGNIFICANCE_LEVEL, ClassChange, PairedComparison, format_value
+from tonearm.comparison.contrast import SIGNIFICANCE_LEVEL, ClassChange, PairedComparison, format_value, signed
 from tonearm.comparison.outputs import PairResult
 from tonearm.comparison.rows import CandidateRow
+from tonearm.core.figures import new_figure
+from tonearm.core.text import printable
 from tonearm.tasks.metrics import find_metric
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ MARKERS = "osD^vPX*"
 WIDTH = 8.0  # inches
 WRAP = 38  # characters of a name in a plot
 MAX_CLASSES = 24
+NOT_SHOWN = 0.25  # opacity of a difference that may be noise
 MAX_NAMES_WRITTEN = 12  # in the cells of a matrix
 STARS = ((0.001, "***"), (0.01, "**"), (SIGNIFICANCE_LEVEL, "*"))
 
@@ -47,9 +50,7 @@ def scores_plot(
     each
         Of each of them the scores of its seeds.
     """
-    from matplotlib.figure import Figure
-
-    drawn = Figure(figsize=(WIDTH, 1.3 + 0.62 * len(rows)), layout="constrained")
+    drawn = new_figure(WIDTH, 1.3 + 0.62 * len(rows))
     axis = drawn.subplots()
     for y, (row, seeds) in enumerate(zip(rows, each, strict=True)):
         mean, _, interval = row.scores[metric]
@@ -74,9 +75,7 @@ def _axis_label(name: str) -> str:
 
 def differences_plot(contrasts: Sequence[PairedComparison]) -> Figure:
     """Each difference with its interval, filled where it is shown."""
-    from matplotlib.figure import Figure
-
-    drawn = Figure(figsize=(WIDTH, 1.2 + 0.42 * len(contrasts)), layout="constrained")
+    drawn = new_figure(WIDTH, 1.2 + 0.42 * len(contrasts))
     axis = drawn.subplots()
     for y, c in enumerate(contrasts):
         colour = BLUE if c.significant else GREY
@@ -92,23 +91,24 @@ def differences_plot(contrasts: Sequence[PairedComparison]) -> Figure:
 
 
 def pairs_plot(pairs: Sequence[PairedComparison], labels: Sequence[str]) -> Figure:
-    """By how much the row is better than the column; stars by the adjusted p."""
-    from matplotlib.figure import Figure
-
+    """By how much the row is better than the column; stars by the adjusted p, pale where no difference is shown."""
     place = {label: i for i, label in enumerate(labels)}
     values, text = np.full((len(labels), len(labels)), np.nan), {}
+    strength = np.full(values.shape, NOT_SHOWN)
     for c in pairs:
         i, j = place[c.first], place[c.second]
         values[i, j], values[j, i] = c.gain, -c.gain
         text[i, j] = text[j, i] = next((stars for p, stars in STARS if c.adjusted < p), "")
+        if c.significant:
+            strength[i, j] = strength[j, i] = 1.0
     size = 2.6 + 0.62 * len(labels)
-    drawn = Figure(figsize=(size + 2.2, size), layout="constrained")
+    drawn = new_figure(size + 2.2, size)
     axis = drawn.subplots()
     reach = float(np.nanmax(np.abs(values))) or 1.0
-    image = axis.imshow(values, cmap="RdBu", vmin=-reach, vmax=reach)
+    image = axis.imshow(values, cmap="RdBu", vmin=-reach, vmax=reach, alpha=strength)
     for (i, j), stars in text.items():
         if len(labels) <= MAX_NAMES_WRITTEN:
-            dark = abs(values[i, j]) > 0.6 * reach
+            dark = abs(values[i, j]) > 0.6 * reach and strength[i, j] == 1.0
             written = "\n".join([_short(values[i, j]), *([stars] if stars else [])])
             colour = "white" if dark else "black"
             axis.text(j, i, written, ha="center", va="center", fontsize=8, color=colour)
@@ -120,18 +120,16 @@ def pairs_plot(pairs: Sequence[PairedComparison], labels: Sequence[str]) -> Figu
 
 
 def _short(value: float) -> str:
-    return f"{value:+.3f}" if abs(value) >= 0.001 or value == 0 else f"{value:+.0e}"
+    return signed(value) if abs(value) >= 0.001 or value == 0 else f"{value:+.0e}"
 
 
 def classes_plot(changes: Sequence[ClassChange], names: tuple[str, str], metric: str) -> Figure:
     """The difference on each class's tracks with its interval; of many classes those of the largest change."""
-    from matplotlib.figure import Figure
-
     shown = list(changes)
     if len(shown) > MAX_CLASSES:
         largest = sorted(shown, key=lambda c: -abs(c.value))[:MAX_CLASSES]
         shown = [c for c in shown if c in largest]
-    drawn = Figure(figsize=(WIDTH, 1.4 + 0.3 * len(shown)), layout="constrained")
+    drawn = new_figure(WIDTH, 1.4 + 0.3 * len(shown))
     axis = drawn.subplots()
     for y, c in enumerate(shown):
         sure = c.adjusted < SIGNIFICANCE_LEVEL
@@ -139,7 +137,7 @@ def classes_plot(changes: Sequence[ClassChange], names: tuple[str, str], metric:
         if c.difference is not None:
             axis.plot([c.difference.low, c.difference.high], [y, y], color=BLACK, linewidth=1)
     axis.axvline(0, color=BLACK, linewidth=0.8)
-    ticks = [f"{textwrap.shorten(c.name, 30, placeholder='…')} ({c.tracks})" for c in shown]
+    ticks = [f"{printable(c.name, 30)} ({c.tracks})" for c in shown]
     axis.set_yticks(range(len(shown)), ticks, fontsize=9)
     axis.set(xlabel=f"{metric} of {names[0]} - {names[1]}", ylim=(len(shown) - 0.4, -0.6))
     axis.grid(axis="x", alpha=0.3)
@@ -154,13 +152,11 @@ def agreement_plot(labels: Sequence[str], equal: np.ndarray, kappa: np.ndarray) 
     equal, kappa
         (models, models).
     """
-    from matplotlib.figure import Figure
-
     count = len(labels)
     long = max(len(label) for label in labels)
     cell = 0.62 if count <= MAX_NAMES_WRITTEN else 0.26
     size = 1.6 + cell * count + 0.07 * long
-    drawn = Figure(figsize=(size + 1.2, size), layout="constrained")
+    drawn = new_figure(size + 1.2, size)
     axis = drawn.subplots()
     values = np.where(np.tri(count, k=-1, dtype=bool), equal, kappa)
     values[np.diag_indices(count)] = np.nan
@@ -188,12 +184,10 @@ def axis_of_names(axis: Any, names: Sequence[str]) -> None:
 
 def pair_differences_plot(found: Mapping[str, Sequence[PairResult]]) -> Figure:
     """A panel a measure: the difference of two pairs for each place, with its interval."""
-    from matplotlib.figure import Figure
-
     places = list(dict.fromkeys(x.place for each in found.values() for x in each))
     height = 1.5 + 0.34 * len(places)
     lines = -(-len(found) // 2)
-    drawn = Figure(figsize=(WIDTH + 1, height * lines), layout="constrained")
+    drawn = new_figure(WIDTH + 1, height * lines)
     panels = drawn.subplots(lines, min(2, len(found)), sharey=True, squeeze=False).ravel()
     for axis, (what, each) in zip(panels, found.items(), strict=False):
         for x in each:

@@ -16,8 +16,9 @@ from tonearm.comparison.contrast import (
     format_p_value,
     format_value,
     format_with_interval,
+    signed,
 )
-from tonearm.comparison.document import Document, Plot, Section, Table
+from tonearm.comparison.document import Document, Plot, Section, Table, draw_plot
 from tonearm.comparison.plots import classes_plot, differences_plot, pairs_plot, scores_plot
 from tonearm.comparison.rows import CandidateRow
 from tonearm.statistics.intervals import Interval
@@ -134,8 +135,8 @@ def _table_section(comparison: Comparison) -> Section:
         f"{comparison.options.split} {measure.name} (diamonds) with its 95 % interval over groups of tracks; orange "
         "dots are single seeds. Intervals that overlap may still belong to candidates that differ: see the pairs."
     )
-    plot = Plot("scores", scores_plot(comparison.compared_rows, measure.name, each, chance), caption)
-    return Section("Candidates", (), _compared_first(candidates_table(comparison), len(comparison.rows)), [plot])
+    plots = draw_plot("scores", caption, scores_plot, comparison.compared_rows, measure.name, each, chance)
+    return Section("Candidates", (), _compared_first(candidates_table(comparison), len(comparison.rows)), plots)
 
 
 def _compared_first(whole: Table, candidates: int) -> list[Table]:
@@ -181,14 +182,15 @@ def _pairs_section(comparison: Comparison) -> Section:
     pairs = comparison.pairs
     order = sorted(pairs, key=lambda c: (c.adjusted, c.p))
     text = [f"{c.verdict()}." for c in order[:3]] if len(pairs) > 1 else []
-    plots = []
+    plots: list[Plot] = []
     if len(comparison.predictions) > 2:
         labels = [a.label for a in comparison.predictions]
         caption = (
             f"By how much the candidate of the row is better than that of the column in {comparison.measure.name} "
-            "(blue: better). * p < 0.05, ** < 0.01, *** < 0.001, adjusted by Holm; no star: no difference shown."
+            "(blue: better; red: worse). Strong colours and stars: a difference is shown (* p < 0.05, ** < 0.01, "
+            "*** < 0.001, adjusted by Holm); pale: none is shown, whatever the figure."
         )
-        plots = [Plot("pairs", pairs_plot(pairs, labels), caption)]
+        plots = draw_plot("pairs", caption, pairs_plot, pairs, labels)
     return Section("Which is better, on the same tracks", text, [paired_comparisons_table(pairs)], plots)
 
 
@@ -217,11 +219,11 @@ def _factor_section(comparison: Comparison) -> Section | None:
         "Differences with their 95 % intervals; filled blue: shown (Holm p < 0.05), grey: not shown. To the right of 0 "
         f"the first has the larger {comparison.measure.name}."
     )
-    plot = Plot("factor", differences_plot(found.contrasts), caption)
+    plots = draw_plot("factor", caption, differences_plot, found.contrasts)
     text.append(f"Candidates on each side: {counts}.")
     equal = found.matched and not found.confounders
     title = f"Does {found.field} matter" + (", all else equal?" if equal else "? (Not all else is equal)")
-    return Section(title, text, [paired_comparisons_table(found.contrasts)], [plot])
+    return Section(title, text, [paired_comparisons_table(found.contrasts)], plots)
 
 
 def _classes_section(comparison: Comparison) -> Section | None:
@@ -242,14 +244,15 @@ def _classes_section(comparison: Comparison) -> Section | None:
             f"{what}: {one} - {two}, of each class (its number of tracks in brackets), with 95 % intervals; dark: "
             "shown after correction for all classes."
         )
-        plots.append(Plot(f"classes_{i}", classes_plot(changes, (one, two), what), caption))
+        plots += draw_plot(f"classes_{i}", caption, classes_plot, changes, (one, two), what)
     return Section("On which classes", text, tables, plots)
 
 
 def _classes_table(changes: Sequence[ClassChange], what: str) -> Table:
     largest = sorted(changes, key=lambda c: (c.adjusted, -abs(c.value)))[:MAX_ROWS]
     rows = [
-        [c.name, str(c.tracks), format_with_interval(c.difference) if c.difference else f"{c.value:+.3f} (one group)",
+        [c.name, str(c.tracks),
+         format_with_interval(c.difference) if c.difference else f"{signed(c.value)} (one group)",
          format_p_value(c.p), format_p_value(c.adjusted)]
         for c in largest
     ]  # fmt: skip

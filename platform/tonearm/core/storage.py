@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -12,8 +11,13 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+from tonearm.core.figures import png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FILE = "file://"
 
@@ -201,8 +205,6 @@ def write_json(uri: str, value: Any) -> None:
     write_bytes(uri, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
 
 
-def write_figure(uri: str, figure: object) -> None:
+def write_figure(uri: str, figure: Figure) -> None:
     """Write a plot as PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110, format="png")  # type: ignore[attr-defined]
-    write_bytes(uri, buffer.getvalue())
+    write_bytes(uri, png(figure))

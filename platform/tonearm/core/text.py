@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
 
 from tonearm.core.errors import ConfigError
+
+BIDIRECTIONAL_MARKS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def command(name: str, *arguments: str) -> str:
@@ -17,10 +20,45 @@ def command(name: str, *arguments: str) -> str:
     return shlex.join(["tonearm", name, *arguments])
 
 
+def printable(text: str, width: int = 0, keep: str = "") -> str:
+    """A text, such as a name out of a tag, with what would disturb a line written as Python writes it.
+
+    Those are control characters (a new line, a tab, an escape sequence), marks that turn the direction of what follows,
+    and bytes of a file's name that are no text.
+
+    Parameters
+    ----------
+    width
+        The most characters; what is longer ends in "…". 0: any length.
+    keep
+        Characters that stay as they are.
+    """
+    clean = text if text.isprintable() else "".join(c if c in keep or not _disturbs(c) else repr(c)[1:-1] for c in text)
+    return clean if not width or len(clean) <= width else clean[: max(width - 1, 1)].rstrip() + "…"
+
+
+def _disturbs(character: str) -> bool:
+    kind = unicodedata.category(character)
+    return kind in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(character) in BIDIRECTIONAL_MARKS
+
+
+def display_width(text: str) -> int:
+    """How many columns of a terminal a text takes: Chinese and Japanese letters and emoji take two, accents none."""
+    return sum(
+        0 if unicodedata.combining(c) or unicodedata.category(c) in ("Mn", "Me", "Cf")
+        else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )  # fmt: skip
+
+
 def format_table(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
-    """Rows as aligned columns."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+    """Rows as aligned columns; a cell is one line, whatever a user's name has in it."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(display_width(row[i]) for row in cells) for i in range(len(cells[0]))]
+    return "\n".join(
+        indent + "  ".join(c + " " * (w - display_width(c)) for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
 
 
 def slug(text: str) -> str:

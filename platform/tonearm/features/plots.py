@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import io
-import warnings
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from tonearm.core.figures import new_figure, png
+from tonearm.core.text import printable
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Representation
 from tonearm.features.store import FeatureStore
 
 ROWS_OF_LABELS = 5
+NAME_WIDTH = 34  # characters on a line above a column
 PITCH_CLASSES = ("C", "C♯", "D", "D♯", "E", "F", "F♯", "G", "G♯", "A", "A♯", "B")
 
 
@@ -31,10 +33,8 @@ def spectrogram_page(stores: Mapping[str, FeatureStore], tracks: Sequence[tuple[
     -------
     The bytes of a PNG.
     """
-    from matplotlib.figure import Figure
-
     width, height = 3.6 * len(stores) + 0.6, 2.5 * len(tracks) + 0.5
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = new_figure(width, height)
     axes = figure.subplots(len(tracks), len(stores), squeeze=False)
     for row, (key, title) in enumerate(tracks):
         for column, (name, store) in enumerate(stores.items()):
@@ -42,16 +42,13 @@ def spectrogram_page(stores: Mapping[str, FeatureStore], tracks: Sequence[tuple[
             config = store.representation
             values = store.read(key).values.astype(np.float32)
             _draw(figure, axis, values, config)
-            axis.set_title(f"{name}\n" if row == 0 else "", fontsize=10, fontweight="bold")
-            shown = title if column == 0 else ""
-            axis.text(0.0, 1.02, shown, transform=axis.transAxes, fontsize=8, parse_math=False)
+            head = textwrap.fill(name, NAME_WIDTH) + "\n" if row == 0 else ""
+            axis.set_title(head, fontsize=10, fontweight="bold")
+            shown = printable(title, 60) if column == 0 else ""
+            axis.text(0.0, 1.02, shown, transform=axis.transAxes, fontsize=8)
             if row == len(tracks) - 1:
                 axis.set_xlabel("seconds", fontsize=8)
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a title in a script that the font lacks shows boxes
-        figure.savefig(buffer, format="png", dpi=90)
-    return buffer.getvalue()
+    return png(figure)
 
 
 def _draw(figure: Any, axis: Any, values: FloatArray, config: Representation) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tonearm.core import storage
+from tonearm.core.best_effort import best_effort
 from tonearm.models import count_parameters
 from tonearm.tracking import names
 from tonearm.tracking.log import LogEntry, RunWriter, numeric_values
@@ -145,14 +146,17 @@ def log_outcome(
     best = {f"best_{task.primary}": float(history[-1]["best"]), "epochs": float(len(history))}
     run.metrics({**best, "seconds": sum(float(h["epoch_seconds"]) for h in history)})
     if plots and len(history) > 1:
-        run.figure("learning_curves.png", learning_curves(history, task.primary, name))
+        curves = best_effort("learning_curves.png", learning_curves, history, task.primary, name)
+        if curves is not None:
+            run.figure("learning_curves.png", curves)
     for split in ("validation", "test"):
         uri = folder.predictions_uri(split)
         if not storage.exists(uri):
             continue
         found, title = folder.predictions(split), f"{name}, {split}"
-        figures = task.figures(found.probabilities, found.target, found.classes, title) if plots else {}
-        for plot, figure in figures.items():
+        shown = (found.probabilities, found.target, found.classes, title)
+        figures = best_effort(f"the {split} plots of {name}", task.figures, *shown) if plots else None
+        for plot, figure in (figures or {}).items():
             run.figure(f"{plot}_{split}.png", figure)
         if split == "test":
             scores = task.metrics(found.probabilities, found.target, found.groups)

@@ -154,7 +154,10 @@ class SingleLabel(Task, kind="single_label"):
             f1 = {name: figures["f1"] for name, figures in self.by_class(predictions, target, names).items()}
             return {"f1_by_class": bar_plot(f1, "F1", title)}
         confusion = confusion_matrix(target, predictions.argmax(axis=1), len(names))
-        return {"confusion": confusion_plot(confusion, names, title)}
+        own = self.metrics(predictions, target)[self.primary]
+        return {
+            "confusion": confusion_plot(confusion, names, f"{title}\n{self.primary} {own:.3f}, {len(target)} tracks")
+        }
 
 
 def confusion_matrix(target: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tonearm.core import home, storage
+from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import TrackingError
+from tonearm.core.figures import png
 from tonearm.core.process_environment import spare_loopback
 from tonearm.core.seeding import digest
 from tonearm.tracking import names
 from tonearm.tracking.environment import environment, environment_digest, provenance
-from tonearm.tracking.retry import address
+from tonearm.tracking.retry import address, is_unavailable
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -228,8 +230,10 @@ class RunWriter:
         return {m.step for m in self._client.get_metric_history(self.run_id, metric)}
 
     def figure(self, name: str, figure: Figure) -> None:
-        """Log a plot, e.g. ``learning_curves.png``."""
-        self._client.log_figure(self.run_id, figure, name)
+        """Log a plot, e.g. ``learning_curves.png``; one that cannot be drawn, or is refused, is told and left out."""
+        data = best_effort(name, png, figure)
+        if data is not None:
+            best_effort(f"{name} in MLflow", self._bytes, name, data, unless=is_unavailable)
 
     def file(self, uri: str, folder: str | None = None) -> None:
         """Log a file that lies at any URI."""
@@ -237,6 +241,11 @@ class RunWriter:
             local = Path(scratch) / uri.rsplit("/", 1)[-1]
             local.write_bytes(storage.read_bytes(uri))
             self._client.log_artifact(self.run_id, str(local), folder)
+
+    def _bytes(self, name: str, data: bytes) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            (Path(scratch) / name).write_bytes(data)
+            self._client.log_artifact(self.run_id, str(Path(scratch) / name))
 
     def text(self, name: str, content: str) -> None:
         """Log a text file."""

@@ -1,4 +1,4 @@
-"""Plots of one training. Figures are made without pyplot, whose global state threads would share."""
+"""Plots of one training."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from tonearm.core.figures import new_figure
 from tonearm.tasks.metrics import find_metric
 
 if TYPE_CHECKING:
@@ -23,15 +24,13 @@ def learning_curves(history: Sequence[dict[str, Any]], primary: str, title: str)
     primary
         The task's primary metric, whose range the axis shows (:meth:`~tonearm.tasks.metrics.Metric.axis`).
     """
-    from matplotlib.figure import Figure
-
     epochs = [h["epoch"] for h in history]
     scores = [h[f"validation_{primary}"] for h in history]
     best = max(i for i, h in enumerate(history) if h["improved"])
     curves = {"training loss": [h["train_loss"] for h in history]}
     if all("validation_log_loss" in h for h in history):
         curves["validation log loss"] = [h["validation_log_loss"] for h in history]
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = new_figure(9, 3.6)
     left, right = figure.subplots(1, 2)
     for label, losses in curves.items():
         left.plot(epochs, losses, "o-", label=label)

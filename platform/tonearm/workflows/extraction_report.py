@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from tonearm.core import home, storage
+from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import ConfigError
 from tonearm.core.text import format_table
+from tonearm.features.base import Representation
 from tonearm.features.plots import spectrogram_page
 from tonearm.features.presets import display_name
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE
@@ -53,9 +57,11 @@ def write_report(data: PreparedData) -> str:
     shown = [
         (track_key(t.content, clip), f"{t.name} ({t.label})") for t in manifest.tracks[step // 2 :: step][:TRACKS_SHOWN]
     ]
-    keys, root, cache = [key for key, _ in shown], home.features_home(), home.node_cache()
-    stores = {
-        names[f.store_name()]: FeatureStore(copy_to_node(store_uri(root, f), cache, keys)) for f in features
-    }  # fmt: skip
-    storage.write_bytes(storage.join(where, "extraction.png"), spectrogram_page(stores, shown))
+    best_effort("extraction.png", _write_spectrograms, where, {names[f.store_name()]: f for f in features}, shown)
     return f"{format_table(rows)}\n  report and spectrograms to look at: {where}/extraction.json, extraction.png"
+
+
+def _write_spectrograms(where: str, features: Mapping[str, Representation], shown: Sequence[tuple[str, str]]) -> None:
+    keys, root, cache = [key for key, _ in shown], home.features_home(), home.node_cache()
+    stores = {name: FeatureStore(copy_to_node(store_uri(root, f), cache, keys)) for name, f in features.items()}
+    storage.write_bytes(storage.join(where, "extraction.png"), spectrogram_page(stores, shown))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import tonearm.examples  # noqa: F401  the demo's corpus is a data set like any other
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home
+from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import ConfigError, DatasetError
 from tonearm.datasets import DatasetConfig
 from tonearm.datasets.base import Catalogue
@@ -116,7 +117,7 @@ def prepare(
         return made
     from tonearm.workflows.extraction_report import write_report
 
-    return dataclasses.replace(made, report=write_report(made))
+    return dataclasses.replace(made, report=best_effort("the report of the extraction", write_report, made) or "")
 
 
 def choose_dataset(kind: str, root: str = "", fields: Mapping[str, object] | None = None) -> DatasetConfig:

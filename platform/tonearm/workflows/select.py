@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from tonearm.core import home, storage
+from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import JobError
 from tonearm.core.seeding import digest
 from tonearm.core.text import command
-from tonearm.core.types import Prediction
+from tonearm.core.types import FloatArray, Prediction
 from tonearm.datasets.manifest import Split
 from tonearm.ensembles.bundle import save_ensemble
 from tonearm.ensembles.combine import weighted_mean
@@ -25,6 +26,7 @@ from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
 from tonearm.sweeps.means import log_mean
 from tonearm.sweeps.results import TrialResult, best_result
+from tonearm.tasks.base import Task
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, status_of
 from tonearm.tracking.query import registered
@@ -35,6 +37,7 @@ from tonearm.training.config import EnsembleConfig, Member
 from tonearm.training.evaluate import Scores, score, trivial_scores
 from tonearm.training.examples import keep_usable_tracks
 from tonearm.training.predictions import TrackPredictions
+from tonearm.workflows.figures import publish_figure
 from tonearm.workflows.promotion import decide_promotion
 from tonearm.workflows.selection import Selection
 from tonearm.workflows.sweep_result import Sweep, find_sweep
@@ -82,6 +85,8 @@ def select(sweep: Sweep | str, *, promotion: bool | None = None) -> Selection:
             selection = Selection.from_dict(known, sweep.name, sweep.manifest.name, tuple(task.headline))
         if selection is None or kept is None or kept.version != selection.version:
             selection = _select(sweep, done, parent)
+        members = set(selection.members)
+        publish_figure("sweep.png", home.reports_home(sweep.manifest.name), parent, sweep.plot, members)
         found = decide_promotion(sweep.manifest.name, selection.version, task, promotion, selection.why)
     except BaseException as error:
         retry_best_effort(parent.end, status_of(error))
@@ -134,10 +139,7 @@ def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selecti
     single = score(task, np.stack([p.probabilities for p in alone]), test.target, test.groups)
     save_ensemble(bundle, uris, weights, {**facts, "test": ensemble.to_dict()})
 
-    figures = task.figures(probabilities, test.target, classifier.classes, f"{manifest.name}: ensemble on test")
-    for plot, figure in figures.items():
-        parent.figure(f"{plot}_test.png", figure)
-        storage.write_figure(storage.join(home.reports_home(manifest.name), f"{plot}_test.png"), figure)
+    _publish_figures(sweep, parent, task, probabilities, test, classifier.classes)
     _log_scores(parent, ensemble, single, test.trivial)
     mean = weighted_mean([validation[i].probabilities for i in chosen], weights)
     on_validation = task.metrics(mean, validation[0].target, validation[0].groups)[task.primary]
@@ -173,6 +175,16 @@ def _test_split(sweep: Sweep, trial: TrialResult, classes: Sequence[str]) -> _Te
     groups = [tracks[i].group for i in places]
     train_target = task.encode(truth_of(usable.of("train"), usable.metadata), classes)
     return _TestSplit(places, groups, target, trivial_scores(task, train_target, target, len(classes), groups))
+
+
+def _publish_figures(
+    sweep: Sweep, parent: RunWriter, task: Task, probabilities: FloatArray, test: _TestSplit, classes: Sequence[str]
+) -> None:
+    """The task's own plots of the test split."""
+    reports, title = home.reports_home(sweep.manifest.name), f"{sweep.manifest.name}: ensemble on test"
+    figures = best_effort("the plots of the test split", task.figures, probabilities, test.target, classes, title)
+    for plot, figure in (figures or {}).items():
+        publish_figure(f"{plot}_test.png", reports, parent, lambda figure=figure: figure)
 
 
 def _log_scores(parent: RunWriter, ensemble: Scores, single: Scores, trivial: dict[str, float]) -> None:

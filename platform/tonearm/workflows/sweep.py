@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from tonearm.core import home, storage
+from tonearm.core import home
 from tonearm.core.errors import ConfigError
 from tonearm.core.lock import DriverLock
 from tonearm.datasets import DatasetConfig
@@ -17,6 +17,7 @@ from tonearm.sweeps.propose import FIRST_FROM_EARLIER
 from tonearm.sweeps.run import SweepContext, run_sweep
 from tonearm.tracking.log import status_of
 from tonearm.tracking.retry import retry, retry_best_effort
+from tonearm.workflows.figures import publish_figure
 from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.prepared_names import not_prepared
 from tonearm.workflows.ray_session import start_ray
@@ -122,11 +123,10 @@ def _run(plan: SweepPlan, cpus: float, gpus: float) -> Sweep:
         retry_best_effort(parent.end, status_of(error))
         raise
     done = dataclasses.replace(sweep, finished=tuple(results))
-    figure, best = done.figure, done.best
-    storage.write_figure(storage.join(home.reports_home(sweep.manifest.name), "sweep.png"), figure)
+    best = done.best
+    publish_figure("sweep.png", home.reports_home(sweep.manifest.name), parent, done.plot)
 
     def complete() -> None:
-        parent.figure("sweep.png", figure)
         parent.metrics({f"best_{best.config.task.primary}": best.best or 0.0, "trials": float(len(results))})
         parent.end()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -105,8 +106,12 @@ class Sweep:
     @property
     def figure(self) -> Figure:
         """All trials: their learning curves, and their best scores by model and learning rate."""
+        return self.plot()
+
+    def plot(self, members: Collection[int] = ()) -> Figure:
+        """The same, with the trials of an ensemble marked, by their indices."""
         self._require_history()
-        return sweep_plot(self.results, f"{self.manifest.name}: {self.name}")
+        return sweep_plot(self.results, f"{self.manifest.name}: {self.name}", members)
 
     def __str__(self) -> str:
         """The best trial, and those that failed, as the job prints them."""

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tonearm.core import home, storage
-from tonearm.core.text import format_table
+from tonearm.core.best_effort import best_effort
+from tonearm.core.figures import new_figure
+from tonearm.core.text import format_table, slug
 from tonearm.tracking.log import status_of
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
+from tonearm.training.plots import learning_curves
+from tonearm.workflows.figures import publish_figure
 from tonearm.workflows.training_data import TrainingRequest
 from tonearm.workflows.training_mean import log_means
 from tonearm.workflows.training_runs import FoldRun, Outcome
@@ -22,6 +26,8 @@ from tonearm.workflows.training_scores import ModelRow, score_models, table_over
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+MIN_SPAN = 0.05  # of the scores' axis in a plot
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,6 +93,10 @@ class TrainingResult:
     @property
     def figure(self) -> Figure:
         """Every model's score in every run, its mean, and what needs no model."""
+        return self.plot()
+
+    def plot(self) -> Figure:
+        """The same, drawn anew."""
         return runs_plot(self.rows, f"{self.request.name} on {self.outcome.manifest.name}")
 
     def describe(self) -> str:
@@ -134,8 +144,8 @@ def report_training(request: TrainingRequest, outcome: Outcome) -> TrainingResul
 
 def _save(result: TrainingResult) -> None:
     """Write the report's figures to MLflow and to the report folder."""
-    figure, request, outcome = result.figure, result.request, result.outcome
-    storage.write_figure(storage.join(result.folder, "runs.png"), figure)
+    request, outcome = result.request, result.outcome
+    _publish_figures(result)
     summary: dict[str, Any] = {
         "recipe": request.name, "dataset": outcome.manifest.name, "data_signature": outcome.manifest.signature(),
         "folds": request.folds, "seeds": request.seeds, "notes": list(outcome.manifest.notes),
@@ -143,16 +153,31 @@ def _save(result: TrainingResult) -> None:
         "rows": [{"name": r.name, "each": r.each, "trivial": r.trivial, "pooled": r.pooled.to_dict(),
                   "parameters": r.parameters, "seconds": r.seconds} for r in result.rows],
     }  # fmt: skip
-    storage.write_json(storage.join(result.folder, "summary.json"), summary)
+    best_effort("summary.json", storage.write_json, storage.join(result.folder, "summary.json"), summary)
     last = result.rows[-1]
 
     def complete() -> None:
-        outcome.parent.figure("runs.png", figure)
         outcome.parent.metrics({f"test_{m}": last.mean(m) for m in last.each[0]})
         outcome.parent.metrics({f"test_{m}_deviation": last.deviation(m) for m in last.each[0]})
         outcome.parent.end()
 
     retry(complete)
+
+
+def _publish_figures(result: TrainingResult) -> None:
+    """The scores, and of the first seed the task's own plots of the answer on test, and each result's curves."""
+    outcome, last = result.outcome, result.rows[-1]
+    publish_figure("runs.png", result.folder, outcome.parent, result.plot)
+    first, kept = outcome.runs[0], last.by_seed[0]
+    shown = (kept.probabilities, kept.target, kept.classes, f"{last.name}, seed {first.seed}, test")
+    for plot, figure in (best_effort("the plots of the test split", last.task.figures, *shown) or {}).items():
+        publish_figure(f"{plot}_test.png", result.folder, outcome.parent, lambda figure=figure: figure)
+    for done in first.results:
+        history = done.folder.history()
+        if len(history) > 1:
+            title = f"{done.name}, seed {first.seed}" + (f", fold {first.fold}" if first.fold else "")
+            name = f"learning_{slug(done.name)}.png"
+            publish_figure(name, result.folder, outcome.parent, learning_curves, history, done.task.primary, title)
 
 
 def _table(rows: Sequence[ModelRow], request: TrainingRequest, outputs: int) -> str:
@@ -198,21 +223,25 @@ def _class_table(runs: Sequence[dict[str, dict[str, float]]], most: int = 20) ->
 
 
 def runs_plot(rows: Sequence[ModelRow], title: str) -> Figure:
-    """Every model's score in every run, its mean, and what needs no model."""
-    from matplotlib.figure import Figure
-
+    """Every model's score in every run, the mean of several, and what needs no model."""
     task = rows[-1].task
     shown = [r for r in rows if r.task.primary == task.primary]
-    figure = Figure(figsize=(7.5, 1.4 + 0.5 * len(shown)), layout="constrained")
+    figure = new_figure(7.5, 1.8 + 0.5 * len(shown))
     axis = figure.subplots()
     for y, row in enumerate(shown):
         values = [e[task.primary] for e in row.each]
-        axis.plot(values, [y] * len(values), "o", color="tab:blue", alpha=0.6)
-        axis.plot([row.mean(task.primary)], [y], "|", color="black", markersize=18)
+        named = y == 0  # in the legend, once
+        axis.plot(values, [y] * len(values), "o", color="tab:blue", alpha=0.6, label="a run" if named else None)
+        if len(values) > 1:
+            axis.plot([row.mean(task.primary)], [y], "|", color="black", markersize=18, markeredgewidth=2,
+                      label="mean of the runs" if named else None)  # fmt: skip
     trivial = float(np.mean([t[task.primary] for t in rows[-1].trivial]))
     axis.axvline(trivial, color="grey", linestyle=":", label=f"{task.trivial_name}: {trivial:.3f}")
     axis.set_yticks(range(len(shown)), [r.name for r in shown])
     axis.set(xlabel=f"test {task.primary}", title=title, ylim=(len(shown) - 0.5, -0.5))
-    axis.legend(loc="best")
+    low, high = axis.get_xlim()
+    room = max(0.0, (MIN_SPAN - high + low) / 2)  # no chasm out of a hair's breadth
+    axis.set_xlim(low - room, high + room)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     axis.grid(axis="x", alpha=0.3)
     return figure
