@@ -65,15 +65,27 @@ def test_table_without_the_label(folder: Path) -> None:
 
 def test_table_that_names_other_files(folder: Path) -> None:
     (folder / "tracks.csv").write_text("path,mood\nelse.wav,calm\n")
-    assert "none of 2 audio files" in message(folder, "mood")
+    text = message(folder, "mood")
+    assert "none of 2 audio files" in text
+    assert "1 row(s) of tracks.csv name no file that is there, e.g. 'else.wav'" in text
+    assert "no row of tracks.csv names a file; these are called e.g. 'a/one.wav'" in text
 
 
-@pytest.mark.parametrize(
-    "data", ["path,mood\na/one.wav,ruhig schön\n".encode("latin-1"), b"\xff\xfep\x00a\x00t\x00h\x00"]
-)
-def test_table_that_is_not_utf8(folder: Path, data: bytes) -> None:
-    (folder / "tracks.csv").write_bytes(data)
-    assert "tracks.csv cannot be read as a table: " in message(folder, "mood")
+def test_table_in_another_encoding_is_read_and_a_guess_is_told(folder: Path) -> None:
+    text = "path,mood\na/one.wav,ruhig schön\n"
+    (folder / "tracks.csv").write_bytes(text.encode("cp1252"))
+    tracks, _, _, notes, *_ = scan_folder(str(folder), "mood")
+    assert [t.label for t in tracks] == ["ruhig schön"]
+    assert notes[0].startswith("tracks.csv is not in UTF-8: read as Windows-1252, e.g. 'a/one.wav,ruhig schön'")
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-8-sig"):
+        (folder / "tracks.csv").write_bytes(text.encode(encoding))
+        tracks, _, _, notes, *_ = scan_folder(str(folder), "mood")
+        assert [t.label for t in tracks] == ["ruhig schön"] and notes == ()
+
+
+def test_table_that_is_no_text(folder: Path) -> None:
+    (folder / "tracks.csv").write_bytes(b"path,mood\na/one.wav,\x81\xff\n")
+    assert "is no text in UTF-8, UTF-16 or Windows-1252: save it as UTF-8" in message(folder, "mood")
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n"])
@@ -89,7 +101,7 @@ def test_table_whose_rows_have_more_than_its_header_is_refused(folder: Path) -> 
 
 def test_rows_that_end_early_lack_what_is_not_there(folder: Path) -> None:
     (folder / "tracks.csv").write_text('path,mood\na/one.wav\nb/two.wav,calm\n"",\n')
-    tracks, rejects, _ = scan_folder(str(folder), "mood")
+    tracks, rejects, *_ = scan_folder(str(folder), "mood")
     assert [(t.track_id, t.label) for t in tracks] == [("b/two.wav", "calm")]
     assert [r.track_id for r in rejects] == ["a/one.wav"]
 

@@ -18,7 +18,7 @@ from tests.builders import RATE, encode, music, tone
 from tonearm.audio import decode
 from tonearm.audio.channels import convert_channels
 from tonearm.audio.decode import Layout, decode_layouts, describe, open_audio
-from tonearm.audio.tags import read_tag_values, read_tags
+from tonearm.audio.tags import read_tags
 from tonearm.core import storage
 from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import FloatArray
@@ -269,18 +269,6 @@ def test_absent_and_empty_tags_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "a.flac"
     write_tagged(path, {"title": "  ", "artist": " Clara ", "date": "long ago"})
     assert read_tags(path) == {"artist": "Clara"}
-
-
-def test_a_tag_may_have_several_values_and_there_is_an_album_artist(tmp_path: Path) -> None:
-    import mutagen
-
-    path = tmp_path / "a.mp3"
-    write_tagged(path, {})
-    file = mutagen.File(path, easy=True)
-    file["genre"], file["albumartist"] = ["Rock", "Pop"], ["Clara"]
-    file.save()
-    assert read_tag_values(path) == {"genre": ("Rock", "Pop"), "albumartist": ("Clara",)}
-    assert read_tags(path) == {"genre": "Rock", "albumartist": "Clara"}
 
 
 def test_files_without_tags_have_none(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def table(root: Path, text: str, encoding: str = "utf-8") -> None:
 
 
 def test_folders_are_labels(music_folder: Path) -> None:
-    tracks, rejects, _ = scan_folder(str(music_folder))
+    tracks, rejects, *_ = scan_folder(str(music_folder))
     assert rejects == []
     assert [(t.track_id, t.label) for t in tracks] == [
         ("Björk/a.flac", "Björk"), ("Björk/b.flac", "Björk"), ("Ella/c.ogg", "Ella"), ("Ella/live/d.ogg", "live"),
@@ -49,9 +49,9 @@ def test_folders_are_labels(music_folder: Path) -> None:
 
 
 def test_tags_are_labels_and_untagged_files_are_set_aside(music_folder: Path) -> None:
-    tracks, rejects, _ = scan_folder(str(music_folder), "genre")
+    tracks, rejects, *_ = scan_folder(str(music_folder), "genre")
     assert [t.label for t in tracks] == ["jazz", "rock", "jazz", "rock"] and rejects == []
-    tracks, rejects, _ = scan_folder(str(music_folder), "artist")
+    tracks, rejects, *_ = scan_folder(str(music_folder), "artist")
     assert [t.label for t in tracks] == ["Artist 0", "Artist 1"]
     assert [(r.track_id, r.stage, r.reason) for r in rejects] == [
         ("Björk/b.flac", "scan", "no_label"), ("Ella/live/d.ogg", "scan", "no_label"),
@@ -61,7 +61,7 @@ def test_tags_are_labels_and_untagged_files_are_set_aside(music_folder: Path) ->
 def test_table_wins_over_tags_and_tags_fill_its_gaps(music_folder: Path) -> None:
     rows = "./Björk/a.flac,blues,Someone,1901,64.1,sad\nElla/c.ogg,,,,,\n"
     table(music_folder, f"path,genre,artist,year,latitude,mood\n{rows}")
-    tracks, _, _ = scan_folder(str(music_folder), "genre")
+    tracks, *_ = scan_folder(str(music_folder), "genre")
     by_id = {t.track_id: t for t in tracks}
     first = by_id["Björk/a.flac"]
     assert (first.label, first.artist, first.title) == ("blues", "Someone", "T0")
@@ -73,7 +73,7 @@ def test_table_wins_over_tags_and_tags_fill_its_gaps(music_folder: Path) -> None
 
 def test_column_may_be_empty_in_the_first_row(music_folder: Path) -> None:
     table(music_folder, "path,mood\nBjörk/a.flac,\nElla/c.ogg,calm\n")
-    tracks, rejects, _ = scan_folder(str(music_folder), "mood")
+    tracks, rejects, *_ = scan_folder(str(music_folder), "mood")
     assert [(t.track_id, t.label) for t in tracks] == [("Ella/c.ogg", "calm")] and len(rejects) == 3
 
 
@@ -99,12 +99,17 @@ def test_rows_that_count_for_no_file_are_counted_with_an_example(music_folder: P
     table(music_folder, "path,mood\n" + "\n".join(rows) + "\n")
     catalogue = FolderConfig(root=str(music_folder), label="mood").catalogue()
     assert {t.track_id: t.label for t in catalogue.tracks} == {
-        "Ella/c.ogg": "calm", "Ella/live/d.ogg": "soft", "Björk/b.flac": "sad",
+        "Ella/c.ogg": "calm", "Björk/b.flac": "sad",
     }  # fmt: skip
+    (contradiction,) = [r for r in catalogue.rejects if r.reason == "two_labels"]
+    assert contradiction.detail == "tracks.csv gives Ella/live/d.ogg two labels: 'soft' and 'loud'"
     assert catalogue.notes == (
         "2 row(s) of tracks.csv name no file that is there, e.g. 'absent': left out",
         "1 row(s) of tracks.csv name several files, e.g. 'a': left out",
-        "2 row(s) of tracks.csv come second for a file, e.g. 'c': left out",
+        "1 row(s) of tracks.csv come second for a file, e.g. 'c': left out",
+        "1 row(s) of tracks.csv contradict the first one of their file, e.g. of 'Ella/live/d.ogg' mood is 'soft' and "
+        "'loud'",
+        f"1 file(s) are recordings under two labels, left out of training: e.g. {contradiction.detail}",
     )
 
 
@@ -118,11 +123,11 @@ def test_table_may_be_separated_by_semicolons_or_tabs(music_folder: Path, separa
 
 
 def test_the_same_bytes_are_one_track(music_folder: Path) -> None:
-    (music_folder / "Ella" / "again.flac").write_bytes((music_folder / "Björk" / "a.flac").read_bytes())
-    tracks, rejects, _ = scan_folder(str(music_folder))
+    (music_folder / "Björk" / "again.flac").write_bytes((music_folder / "Björk" / "a.flac").read_bytes())
+    tracks, rejects, *_ = scan_folder(str(music_folder))
     assert len(tracks) == 4
     assert [(r.track_id, r.reason, r.detail) for r in rejects] == [
-        ("Ella/again.flac", "duplicate", "the same bytes as Björk/a.flac")
+        ("Björk/again.flac", "duplicate", "the same bytes as Björk/a.flac")
     ]
 
 
@@ -138,7 +143,7 @@ def test_files_that_cannot_be_read_are_set_aside(music_folder: Path) -> None:
     (music_folder / "folder.wav").mkdir()
     os.mkfifo(music_folder / "pipe.wav")
     Path(os.fsdecode(os.fsencode(music_folder) + b"/caf\xe9.wav")).write_bytes(encode(tone(440, 0.1)))
-    tracks, rejects, _ = scan_folder(str(music_folder))
+    tracks, rejects, *_ = scan_folder(str(music_folder))
     assert len(tracks) == 4
     reasons = {r.track_id: r.reason for r in rejects}
     assert reasons == {"dangling.mp3": "missing", "pipe.wav": "missing", "caf\\xe9.wav": "bad_name"}
@@ -152,7 +157,7 @@ def test_odd_names_go_through_to_the_manifest_and_back(name: str, tmp_path: Path
     folder = tmp_path / "music" / "läbel"
     folder.mkdir(parents=True)
     (folder / name).write_bytes(encode(tone(440, 0.1)))
-    tracks, rejects, _ = scan_folder(str(tmp_path / "music"))
+    tracks, rejects, *_ = scan_folder(str(tmp_path / "music"))
     assert rejects == [] and [t.track_id for t in tracks] == [f"läbel/{name}"]
     uri = str(tmp_path / "m.parquet")
     save_manifest(uri, Manifest("folder", "folder", tuple(tracks)))
@@ -199,7 +204,7 @@ def test_a_catalogue_is_the_scan_and_is_called_after_the_folder(music_folder: Pa
     config = DatasetConfig.from_dict({"kind": "folder", "root": str(music_folder), "label": "artist"})
     catalogue = config.catalogue()
     assert (catalogue.name, catalogue.label) == ("music", "artist")
-    tracks, rejects, _ = scan_folder(str(music_folder), "artist")
+    tracks, rejects, *_ = scan_folder(str(music_folder), "artist")
     assert (catalogue.tracks, catalogue.rejects) == (tracks, rejects)
     assert len(catalogue.metadata) == 0 and catalogue.notes == ()
 
@@ -235,8 +240,12 @@ def test_several_labels_are_separated_and_sorted(music_folder: Path) -> None:
     assert {r.track_id: r.reason for r in catalogue.rejects} == {
         "Björk/b.flac": "no_label", "Ella/live/d.ogg": "no_label",
     }  # fmt: skip
-    whole = FolderConfig(root=str(music_folder), label="moods").catalogue()
-    assert [t.label for t in whole.tracks] == ["sad| calm |sad", "calm", "|"]
+    first = FolderConfig(root=str(music_folder), label="moods").catalogue()
+    assert [(t.label, t.labels) for t in first.tracks] == [("sad", ()), ("calm", ())]
+    assert first.notes == (
+        "1 track(s) have several labels, 'sad| calm |sad' (1): the first counts; several_labels=all makes each a label "
+        "of the track (--several-labels all)",
+    )
 
 
 def test_a_separator_of_folder_names_is_refused() -> None:

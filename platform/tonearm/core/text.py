@@ -61,6 +61,12 @@ def format_table(rows: Sequence[tuple[str, ...]], indent: str = "  ") -> str:
     )
 
 
+def list_examples(texts: Sequence[str], between: str = ", ", most: int = 3) -> str:
+    """The first few of many: ``a, b, c and 4 more``."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return between.join(texts[:most]) + more
+
+
 def slug(text: str) -> str:
     """A text as names of data sets are written: lower-case letters, digits and hyphens; "" if it has none."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -29,9 +29,9 @@ from tonearm.datasets.content import content_digest
 from tonearm.datasets.folder import PATH_COLUMNS, TABLE, scan_folder
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.metadata import CONTENT, Metadata
-from tonearm.datasets.recordings import TrackTable
 from tonearm.datasets.relations import ArtistRelations, read_relations
 from tonearm.datasets.tables import find_table, read_table, to_floats
+from tonearm.datasets.track_table import TrackTable
 from tonearm.datasets.vocabulary import tokenise
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -96,10 +96,11 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         tracks: Sequence[Track]
         rejects: Sequence[Reject] = ()
         table = _read_artists(Path(self.root) / self.artists_file)
-        track_table = TrackTable()
+        track_table, scan_notes = TrackTable(), tuple[str, ...]()
         if self.audio:
-            found, rejects, track_table = scan_folder(self.root, "artist")
-            tracks = [dataclasses.replace(track, label="") for track in found]
+            found = scan_folder(self.root, "artist")
+            rejects, track_table, scan_notes = found.rejects, found.table, found.notes
+            tracks = [dataclasses.replace(track, label="") for track in found.tracks]
             if relations is not None:
                 there, related = (
                     {normalised_name(track.artist) for track in tracks},
@@ -109,7 +110,7 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         else:
             tracks = self._artists(relations, table)
         columns, known_notes = _known(tracks, table)
-        notes += [*track_table.notes, *table.notes, *known_notes]
+        notes += [*scan_notes, *table.notes, *known_notes]
         if self.audio:
             columns["picture"], picture_notes = _pictures(Path(self.root), tracks, track_table)
             contents = {p: content_digest(Path(p)) for p in set(columns["picture"].tolist()) if p}

@@ -30,6 +30,11 @@ class Catalogue:
         What else is known of the tracks.
     notes
         Notes on how it was made, for the user: rows left out, joins that failed, with counts.
+    one_label
+        Whether a recording has one label, so that another one of the same recording contradicts it.
+    found
+        Recordings that were found: those of them that were set aside count as unusable. 0: what the rejects are of is
+        no measure of the files (a table names many that are not there).
     """
 
     name: str
@@ -38,6 +43,8 @@ class Catalogue:
     rejects: Sequence[Reject] = ()
     metadata: Metadata = field(default_factory=Metadata)
     notes: tuple[str, ...] = ()
+    one_label: bool = False
+    found: int = 0
 
 
 class DatasetConfig(Config):

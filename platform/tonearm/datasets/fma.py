@@ -24,9 +24,9 @@ from typing import Literal
 
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.base import Catalogue, DatasetConfig
+from tonearm.datasets.cells import to_number, to_year
 from tonearm.datasets.content import digest_files
 from tonearm.datasets.manifest import Reject, Split, Track
-from tonearm.datasets.recordings import to_number, to_year
 from tonearm.datasets.tables import read_table
 
 SUBSETS = ("small", "medium", "large")  # each holds the ones before it

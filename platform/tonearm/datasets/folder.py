@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal, NamedTuple
 
+from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import DatasetError
+from tonearm.datasets.artist_groups import group_by_artist
+from tonearm.datasets.artist_names import is_nobody
 from tonearm.datasets.base import Catalogue, DatasetConfig
+from tonearm.datasets.cells import clean_text, is_unknown
 from tonearm.datasets.content import digest_files
-from tonearm.datasets.manifest import Reject, Track
-from tonearm.datasets.recordings import (
-    PATH_COLUMNS,
-    TABLE,
-    TrackTable,
-    dataset_name,
-    find_recordings,
-    make_track,
-    read_track_table,
-    recording_tags,
+from tonearm.datasets.contradictions import CONTRADICTION, contradiction_note, labels_differ
+from tonearm.datasets.find_files import find_recordings
+from tonearm.datasets.label_names import (
+    find_spellings,
+    merge_spellings,
+    separate_labels,
+    several_notes,
+    spelling_key,
+    spelling_notes,
 )
+from tonearm.datasets.manifest import Reject, Track
+from tonearm.datasets.recordings import Known, dataset_name, make_track, recording_tags
+from tonearm.datasets.track_table import PATH_COLUMNS, TABLE, TrackTable, read_track_table
 
-__all__ = ["PATH_COLUMNS", "TABLE", "FolderConfig", "scan_folder"]
+__all__ = ["PATH_COLUMNS", "TABLE", "FolderConfig", "FolderScan", "scan_folder"]
 
 FROM_TAGS = ("artist", "album", "genre")
+NAMES = ("artist", "album")  # labels in which a comma or a slash separates nothing
 
 
 class FolderConfig(DatasetConfig, kind="folder"):
@@ -33,28 +44,78 @@ class FolderConfig(DatasetConfig, kind="folder"):
         ``folder`` (the name of the file's folder), ``artist``, ``album`` or ``genre`` (the files' tags), any column
         of ``tracks.csv``, or "": no label, where a metadata column is to be predicted.
     separator
-        Between several labels of a track, e.g. ``|``; "" takes the value as one label.
+        Between several labels of a track, e.g. ``|``; "": as :func:`~tonearm.datasets.label_names.separate_labels`
+        sees them.
+    several_labels
+        What several labels in one value mean: ``all`` are labels of the track, or the ``first`` is its label. "":
+        all where a separator is named, else the first.
+    merge_labels
+        Whether labels that differ in case, spaces, hyphens or other separators are one, under the most frequent name.
+    contradictions
+        ``reject``: a recording that occurs under two labels is set aside, since one of them is wrong. ``keep``: it
+        stays, under the first by the path.
     """
 
     label: str = "folder"
     separator: str = ""
+    several_labels: Literal["", "first", "all"] = dataclasses.field(default="", metadata=OMIT_DEFAULT)
+    merge_labels: bool = dataclasses.field(default=False, metadata=OMIT_DEFAULT)
+    contradictions: Literal["reject", "keep"] = dataclasses.field(default="reject", metadata=OMIT_DEFAULT)
 
     def problems(self) -> list[str]:
-        if self.separator and self.label in ("", "folder"):
+        given = {"separator": self.separator, "several_labels": self.several_labels}
+        if self.label in ("", "folder"):
             return [
-                f"FolderConfig.separator is {self.separator!r}, but label {self.label!r} has one value: "
+                f"FolderConfig.{name} is {value!r}, but label {self.label!r} has one value: "
                 "leave it empty, or name a column of tracks.csv as label"
+                for name, value in given.items()
+                if value
             ]
         return []
 
+    @property
+    def several(self) -> bool:
+        """Whether a track may have several labels."""
+        return self.several_labels == "all" or bool(self.separator and not self.several_labels)
+
     def catalogue(self) -> Catalogue:
         """Find the recordings, read their tags and ``tracks.csv``; a track's labels are sorted."""
-        tracks, rejects, table = scan_folder(self.root, self.label, self.separator)
-        metadata = table.metadata([t.track_id for t in tracks], but=(self.label,))
-        return Catalogue(dataset_name(self.root), self.label, tracks, rejects, metadata, table.notes)
+        found = scan_folder(self.root, config=self)
+        metadata = found.table.metadata([t.track_id for t in found.tracks], but=(found.label,))
+        one_label = bool(found.label) and not self.several and self.contradictions == "reject"
+        return Catalogue(dataset_name(self.root), found.label, found.tracks, found.rejects, metadata, found.notes,
+                         one_label=one_label, found=found.found)  # fmt: skip
 
 
-def scan_folder(root: str, label: str = "folder", separator: str = "") -> tuple[list[Track], list[Reject], TrackTable]:
+class FolderScan(NamedTuple):
+    """What a folder of recordings holds.
+
+    Attributes
+    ----------
+    tracks
+        Labelled; their group is the artist.
+    rejects
+        What was set aside: unreadable, without a label, double, under two labels.
+    table
+        The folder's ``tracks.csv``.
+    notes
+        What a person should know of files, table, labels and artists.
+    label
+        As the table calls it, which may differ in case from what was asked for.
+    found
+        Recordings that lie there, usable or not.
+    """
+
+    tracks: list[Track]
+    rejects: list[Reject]
+    table: TrackTable
+    notes: tuple[str, ...]
+    label: str
+    found: int
+
+
+def scan_folder(root: str, label: str = "folder", separator: str = "", *, config: FolderConfig | None = None
+                ) -> FolderScan:  # fmt: skip
     """Find the recordings below a folder and label them.
 
     Parameters
@@ -67,49 +128,132 @@ def scan_folder(root: str, label: str = "folder", separator: str = "") -> tuple[
         column ``path`` (or ``file``, ``filename``), relative to ``root``, or by ``track_id`` = the file's stem. "":
         no labels.
     separator
-        Between several labels of a track; "" takes the value as one label.
+        Between several labels of a track.
+    config
+        Instead of both: how labels are read, see :class:`FolderConfig`.
 
     Returns
     -------
-    Labelled tracks (their group is the artist; an unknown artist makes each track its own group), the files that were
-    set aside, unreadable or without a label, and the table, whose notes count the rows that count for no file.
+    Labelled tracks (their group is the artist, see :func:`~tonearm.datasets.artist_groups.group_by_artist`; an unknown
+    artist makes each track its own group), what was set aside, the table and notes.
 
     Raises
     ------
     DatasetError
-        If the folder is absent, holds no audio file, or the table lacks a usable column.
+        If the folder is absent, holds no audio file, the table lacks a usable column, or no file has a label; with
+        what was noted until then.
     """
-    files, bad_names = find_recordings(root)
-    table = read_track_table(Path(root) / TABLE, files)
-    if table.columns and label not in ("", "folder", *FROM_TAGS, *table.columns):
-        raise DatasetError(f"LABEL {label!r} is no column of {Path(root) / TABLE}: it has {', '.join(table.columns)}")
-    contents, unreadable = digest_files(files)
-    tracks, rejects = [], list(bad_names)
-    first_with: dict[str, str] = {}
-    for relative, path in files.items():
-        if relative in unreadable:
-            rejects.append(unreadable[relative])
-            continue
-        content = contents[relative]
-        first = first_with.setdefault(content, relative)
-        if first != relative:  # one recording in two splits would be tested on what it was trained on
-            rejects.append(_reject(relative, path, "duplicate", f"the same bytes as {first}"))
-            continue
-        track = _track(relative, path, content, table, label, separator)
-        if track.label or not label:
-            tracks.append(track)
+    asked = config or FolderConfig(root=root, label=label, separator=separator)
+    found = find_recordings(root)
+    table = read_track_table(Path(root) / TABLE, found.files)
+    notes = [*found.notes, *table.notes]
+    label = _resolved_label(asked.label, table, root, notes)
+    contents, unreadable = digest_files(found.files)
+    known = {i: recording_tags(found.files[i], i, table) for i in found.files if i in contents}
+    labels, label_notes = _labels(known, label, asked, table)
+    rejects = [*found.rejects, *unreadable.values()]
+    labels = _without_contradicting_rows(found.files, labels, label, asked, table, rejects)
+    usable = _one_a_content(found.files, {i: contents[i] for i in labels}, labels, asked, rejects)
+    tracks = []
+    for relative, own in usable.items():
+        if own or not label:
+            tracks.append(make_track(relative, found.files[relative], contents[relative], known[relative], own))
         else:
-            rejects.append(_reject(relative, path, "no_label", f"neither {TABLE} nor its tags give it a {label!r}"))
+            detail = f"neither {TABLE} nor its tags give it a {label!r}"
+            rejects.append(_reject(relative, found.files[relative], "no_label", detail))
+    notes += [*label_notes, *contradiction_note(rejects)]
+    there = len(found.files) + len(found.rejects)
     if not tracks:
-        _refuse(root, label, len(files) + len(bad_names), rejects)
-    return tracks, rejects, table
+        _refuse(root, label, there, rejects, notes)
+    albums = {i: values["albumartist"][0] for i, values in known.items() if "albumartist" in values}
+    tracks, group_notes = group_by_artist(tracks, albums)
+    order = {i: n for n, i in enumerate(found.files)}
+    rejects.sort(key=lambda r: order.get(r.track_id, -1))
+    return FolderScan(tracks, rejects, table, (*notes, *group_notes), label, there)
 
 
-def _track(relative: str, path: Path, content: str, table: TrackTable, label: str, separator: str) -> Track:
-    known = recording_tags(path, relative, table)
-    value = path.parent.name if label == "folder" else known.get(label, "")
-    values = value.split(separator) if separator else [value]
-    return make_track(relative, path, content, known, sorted({v.strip() for v in values} - {""}))
+def _resolved_label(label: str, table: TrackTable, root: str, notes: Sequence[str]) -> str:
+    """The label as the table or the tags call it.
+
+    Raises
+    ------
+    DatasetError
+        If they know none of that name.
+    """
+    if label in ("", "folder", *FROM_TAGS):
+        return label
+    if found := table.column(label) or (label.casefold() if label.casefold() in ("folder", *FROM_TAGS) else ""):
+        return found
+    if not table.columns:
+        return label
+    problem = f"LABEL {label!r} is no column of {Path(root) / TABLE}: it has {', '.join(table.columns)}"
+    raise DatasetError("; ".join([problem, *notes]))
+
+
+def _labels(
+    known: Mapping[str, Known], label: str, asked: FolderConfig, table: TrackTable
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """The labels of each recording, none where it has none, and notes on how they are written."""
+    if label in ("", "folder"):
+        plain = {i: tuple(filter(None, [clean_text(_folder_of(i, asked.root))])) if label else () for i in known}
+        spellings = find_spellings(plain.values())
+        notes = spelling_notes(spellings, asked.merge_labels)
+        return (merge_spellings(plain, spellings) if asked.merge_labels else plain), notes
+    nobody = is_nobody if label == "artist" else is_unknown
+    values = {i: tuple(v for v in own.get(label, ()) if not nobody(v)) for i, own in known.items()}
+    if asked.several:  # rows that disagree add up
+        values |= {i: own[label] for i, own in table.contradictions.items() if label in own and i in values}
+    separated = separate_labels(values, asked.separator, likely=label not in NAMES)
+    spellings = find_spellings(separated.labels.values())
+    notes = [*several_notes(separated, asked.several), *spelling_notes(spellings, asked.merge_labels)]
+    labels = merge_spellings(separated.labels, spellings) if asked.merge_labels else separated.labels
+    return {i: tuple(sorted(own)) if asked.several else own[:1] for i, own in labels.items()}, notes
+
+
+def _without_contradicting_rows(
+    files: Mapping[str, Path], labels: dict[str, tuple[str, ...]], label: str, asked: FolderConfig, table: TrackTable,
+    rejects: list[Reject],
+) -> dict[str, tuple[str, ...]]:  # fmt: skip
+    """The labels without those of files to which two rows of the table give different ones."""
+    if asked.several or asked.contradictions == "keep":
+        return labels
+    key = spelling_key if asked.merge_labels else str
+    told = {i: own[label] for i, own in table.contradictions.items() if i in labels and label in own}
+    told = {i: values for i, values in told.items() if len(set(map(key, values))) > 1}
+    rejects += [
+        _reject(i, files[i], CONTRADICTION, f"{TABLE} gives {i} two labels: {' and '.join(map(repr, values))}")
+        for i, values in told.items()
+    ]
+    return {i: own for i, own in labels.items() if i not in told}
+
+
+def _folder_of(relative: str, root: str) -> str:
+    """The name of a file's folder, also of one that lies in the root itself."""
+    return Path(relative).parent.name or Path(root).absolute().name
+
+
+def _one_a_content(
+    files: Mapping[str, Path], contents: Mapping[str, str], labels: Mapping[str, tuple[str, ...]],
+    asked: FolderConfig, rejects: list[Reject],
+) -> dict[str, tuple[str, ...]]:  # fmt: skip
+    """The labels of the files that are kept: of those with the same bytes one, or none if their labels contradict."""
+    same: dict[str, list[str]] = defaultdict(list)
+    for relative, content in contents.items():
+        same[content].append(relative)
+    kept: dict[str, tuple[str, ...]] = {}
+    for alike in same.values():
+        first = next((i for i in alike if labels[i]), alike[0])
+        if asked.several:
+            kept[first] = tuple(sorted({label for i in alike for label in labels[i]}))
+        elif asked.contradictions == "reject" and labels_differ([labels[i] for i in alike]):
+            told = ", ".join(f"{i} is {labels[i][0]!r}" for i in alike if labels[i])
+            rejects += [_reject(i, files[i], CONTRADICTION, f"the same bytes under two labels: {told}") for i in alike]
+            continue
+        else:
+            kept[first] = labels[first]
+        # One recording in two splits would be tested on what it was trained on.
+        rejects += [_reject(i, files[i], "duplicate", f"the same bytes as {first}") for i in alike if i != first]
+    return {i: kept[i] for i in contents if i in kept}
 
 
 def _reject(relative: str, path: Path, reason: str, detail: str) -> Reject:
@@ -117,13 +261,15 @@ def _reject(relative: str, path: Path, reason: str, detail: str) -> Reject:
     return Reject(track_id=relative, source=str(path), stage="scan", reason=reason, detail=detail, bytes=size)
 
 
-def _refuse(root: str, label: str, files: int, rejects: list[Reject]) -> None:
+def _refuse(root: str, label: str, files: int, rejects: list[Reject], notes: Sequence[str]) -> None:
     if all(r.reason != "no_label" for r in rejects):
-        raise DatasetError(
+        problem = (
             f"none of {files} audio files below {root!r} can be used; e.g. {rejects[0].track_id}: "
             f"{rejects[0].reason}, {rejects[0].detail}"
         )
-    raise DatasetError(
-        f"none of {files} audio files below {root!r} has a label {label!r}: use LABEL=folder, tag the files, "
-        f"or write a {TABLE} with columns path and {label}"
-    )
+    else:
+        problem = (
+            f"none of {files} audio files below {root!r} has a label {label!r}: use LABEL=folder, tag the files, "
+            f"or write a {TABLE} with columns path and {label}"
+        )
+    raise DatasetError("; ".join([problem, *notes]))

@@ -22,7 +22,7 @@ def folds_by_group(
     grouped: bool = True,
     duplicates: Sequence[Sequence[str]] = (),
 ) -> tuple[tuple[str, ...], ...]:
-    """Divide tracks into folds of like size and like classes. Tracks of one content always share a fold.
+    """Divide tracks into folds of like size and like classes. Tracks of one content or recording always share a fold.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def split_by_fold(
 ) -> tuple[Track, ...]:
     """Assign splits for one round of cross-validation: one fold is tested, the others train and validate.
 
-    About 15 % of the tracks outside the test fold are for validation. Tracks of one content always share a split, and
-    those of one group where ``grouped``.
+    About 15 % of the tracks outside the test fold are for validation. Tracks of one content or recording always share a
+    split, and those of one group where ``grouped``.
 
     Parameters
     ----------
@@ -143,8 +143,8 @@ def _units(
     ids = [t.track_id for t in ordered]
     same: dict[str, list[str]] = defaultdict(list)
     for t in ordered:
-        if t.content:
-            same[t.content].append(t.track_id)
+        for identity in filter(None, (t.content, f"recording {t.recording}" if t.recording else "")):
+            same[identity].append(t.track_id)
     return ordered, join_groups(ids, [t.group for t in ordered] if grouped else ids, [*duplicates, *same.values()])
 
 

@@ -44,6 +44,9 @@ class Track:
         Of the work.
     latitude, longitude
         Degrees.
+    recording
+        Of a recording that occurs in several forms (two encodings, say) the first of their ids; "" of one that occurs
+        once. It stays in one split and one fold.
     """
 
     track_id: str
@@ -61,6 +64,7 @@ class Track:
     latitude: float | None = None
     longitude: float | None = None
     licence: str | None = None
+    recording: str = ""
 
     @property
     def all_labels(self) -> tuple[str, ...]:
@@ -117,7 +121,10 @@ class Manifest:
 
     def signature(self) -> str:
         """Identity of all that training sees: ids, contents, labels, groups, splits, metadata; not file paths."""
-        seen = [[t.track_id, t.content, t.label, *t.labels, t.group, t.split] for t in self.tracks]
+        seen = [
+            [t.track_id, t.content, t.label, *t.labels, t.group, t.split, *([t.recording] if t.recording else [])]
+            for t in self.tracks
+        ]
         return digest(self.name, self.label, seen, *([self.metadata.signature()] if len(self.metadata) else []))
 
 

@@ -12,20 +12,17 @@ import numpy as np
 
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
+from tonearm.datasets.artist_groups import group_by_artist
 from tonearm.datasets.artist_names import artist_group
 from tonearm.datasets.base import Catalogue, DatasetConfig
 from tonearm.datasets.content import digest_files
+from tonearm.datasets.file_names import FileNames
+from tonearm.datasets.find_files import find_recordings
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.metadata import Metadata
-from tonearm.datasets.recordings import (
-    TABLE,
-    dataset_name,
-    find_recordings,
-    make_track,
-    read_track_table,
-    recording_tags,
-)
+from tonearm.datasets.recordings import dataset_name, make_track, recording_tags
 from tonearm.datasets.tables import read_table, to_floats
+from tonearm.datasets.track_table import TABLE, read_track_table
 
 
 class PlaylistsConfig(DatasetConfig, kind="playlists"):
@@ -105,7 +102,8 @@ class PlaylistsConfig(DatasetConfig, kind="playlists"):
                 f"{len(table.playlists)} tracks that it names {len(found.tracks)} were found. Lower min_tracks, or "
                 "check how the table calls the tracks"
             )
-        notes = [*table.notes, *found.notes]
+        tracks, group_notes = group_by_artist(tracks, found.albums)
+        notes = [*table.notes, *found.notes, *group_notes]
         if small:
             shown = ", ".join(f"{name!r} ({sizes[name]})" for name in sorted(small)[:3])
             notes.append(f"{len(small)} playlist(s) left out with fewer than {self.min_tracks} tracks, e.g. {shown}")
@@ -193,12 +191,13 @@ class _Memberships:
 
 @dataclass(frozen=True)
 class _Found:
-    """Tracks by id, without labels yet; what the table calls each; what was set aside; notes on ``tracks.csv``."""
+    """Tracks by id, without labels yet; what the table calls each; what was set aside; notes; album artists."""
 
     tracks: dict[str, Track]
     keys: dict[str, list[str]]
     rejects: list[Reject]
     notes: tuple[str, ...] = ()
+    albums: dict[str, str] = field(default_factory=dict)
 
 
 def _rows_alone(table: _Memberships) -> _Found:
@@ -210,13 +209,12 @@ def _rows_alone(table: _Memberships) -> _Found:
 
 
 def _recordings(root: str, table: _Memberships) -> _Found:
-    files, rejects = find_recordings(root)
+    there = find_recordings(root)
+    files, rejects = there.files, there.rejects
     named: dict[str, list[str]] = defaultdict(list)
-    stems: dict[str, list[str]] = defaultdict(list)
-    for relative in files:
-        stems[Path(relative).stem].append(relative)
+    matches = FileNames(files)
     for key in table.playlists:
-        fitting = [key] if key in files else stems.get(key, [])
+        fitting, _ = matches.find(key)
         if len(fitting) == 1:
             named[fitting[0]].append(key)
         elif fitting:
@@ -232,13 +230,15 @@ def _recordings(root: str, table: _Memberships) -> _Found:
     contents, unreadable = digest_files({i: path for i, path in files.items() if i in named})
     rejects += unreadable.values()
     known = read_track_table(Path(root) / TABLE, files)
-    found = _Found({}, defaultdict(list), rejects, known.notes)
+    found = _Found({}, defaultdict(list), rejects, (*there.notes, *known.notes))
     first_with: dict[str, str] = {}
     for relative, content in contents.items():
         first = first_with.setdefault(content, relative)
         if first == relative:
             path = files[relative]
-            found.tracks[relative] = make_track(relative, path, content, recording_tags(path, relative, known))
+            tags = recording_tags(path, relative, known)
+            found.tracks[relative] = make_track(relative, path, content, tags)
+            found.albums.update({relative: tags["albumartist"][0]} if "albumartist" in tags else {})
         else:
             detail = f"the same bytes as {first}, which is on its playlists, too"
             rejects.append(_reject(relative, str(files[relative]), "duplicate", detail))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tonearm.core.errors import DatasetError
-from tonearm.datasets.artist_names import artist_group, normalised_name
+from tonearm.datasets.artist_names import artist_group, artist_names, is_nobody, normalised_name
 from tonearm.datasets.manifest import SPLITS, Manifest, Split, Track
 
 EXAMPLES = 3
@@ -61,12 +61,15 @@ class SplitReport:
     lacking
         Pairs of a class and a split that has no track of it.
     leaks
-        What would make test scores too high: groups, artists, contents, and, possibly, artists of one name in different
-        groups, songs (same artist and title), titles of unknown artists. All sorts are listed, those without
-        any with a count of 0.
+        What would make test scores too high: groups, artists (the one that is named first), contents, recordings (two
+        encodings of one), and, possibly, artists that are named among others, artists of one name in different groups,
+        songs (same artist and title), titles of unknown artists. All sorts are listed, those without any with a count
+        of 0.
     information
         What is not always a leak: artists all of whose tracks are grouped by something else on purpose (works, say),
         and albums (compilations).
+    without_artist
+        Tracks in a split whose artist is not known: they are not compared by it.
     """
 
     name: str
@@ -79,6 +82,7 @@ class SplitReport:
     lacking: tuple[tuple[str, str], ...]
     leaks: tuple[Overlap, ...]
     information: tuple[Overlap, ...]
+    without_artist: int = 0
 
     @property
     def clean(self) -> bool:
@@ -119,6 +123,8 @@ class SplitReport:
             nowhere = ", ".join(leak.what for leak in self.leaks if leak.what not in intended)
             out.append(f"no leak: no {nowhere} in two splits")
         out += [f"{'LEAK' if leak.certain else 'possible leak'}: {_describe(leak)}" for leak in found]
+        if self.without_artist:
+            out.append(f"not compared by artist: {self.without_artist} track(s) whose artist is not known")
         out += [f"for information: {_describe(overlap)}" for overlap in self.information if overlap.count]
         return out
 
@@ -172,6 +178,8 @@ def report_splits(manifest: Manifest, fractions: Mapping[Split, float] | None = 
             _overlap(tracks, "groups", lambda t: t.group),
             _overlap(tracks, "artists", artists["sure"]),
             _overlap(tracks, "contents", lambda t: t.content),
+            _overlap(tracks, "recordings", lambda t: t.recording),
+            _overlap(tracks, "artists named among others", artists["among others"], certain=False),
             _overlap(tracks, "artists of one name", artists["possible"], certain=False),
             _overlap(tracks, "songs by artist and title", _artist_and_title, certain=False),
             _overlap(tracks, "titles of unknown artists", _title_alone, certain=False),
@@ -180,15 +188,22 @@ def report_splits(manifest: Manifest, fractions: Mapping[Split, float] | None = 
             _overlap(tracks, "artists", artists["intended"]),
             _overlap(tracks, "albums", lambda t: normalised_name(t.album)),
         ),
+        without_artist=sum(is_nobody(t.artist) and t.group.startswith("track:") for t in tracks),
     )
 
 
-def _overlap(tracks: Sequence[Track], what: str, key: Callable[[Track], str], certain: bool = True) -> Overlap:
-    """Keys that tracks of two splits share; "" is none."""
+Key = Callable[[Track], str | Sequence[str]]
+"""What tracks may have in common: one thing or several; "" is none."""
+
+
+def _overlap(tracks: Sequence[Track], what: str, key: Key, certain: bool = True) -> Overlap:
+    """Keys that tracks of two splits share."""
     having: dict[str, list[Track]] = defaultdict(list)
     for t in tracks:
-        if value := key(t):
-            having[value].append(t)
+        values = key(t)
+        for value in (values,) if isinstance(values, str) else values:
+            if value:
+                having[value].append(t)
     across = {value: own for value, own in sorted(having.items()) if len({t.split for t in own}) > 1}
     examples = tuple(
         f"{value}: {', '.join(f'{n} {split}' for split, n in _by_split(own).items() if n)} (e.g. {own[0].track_id})"
@@ -197,24 +212,34 @@ def _overlap(tracks: Sequence[Track], what: str, key: Callable[[Track], str], ce
     return Overlap(what, len(across), sum(len(own) for own in across.values()), examples, certain)
 
 
-def _sorts_of_artists(tracks: Sequence[Track]) -> dict[str, Callable[[Track], str]]:
+def _sorts_of_artists(tracks: Sequence[Track]) -> dict[str, Key]:
     """Keys of those whose occurrence in two splits is a sure leak, a possible one, or intended; others get "".
 
     It is intended where groups are something else (works), and a sure leak where they are artists or were dissolved.
-    Groups by artists' ids may be of two artists of one name.
+    Groups by artists' ids may be of two artists of one name. Those that are named among others (guests, or parts of a
+    band's name) are possible leaks, but for those that leak by themselves.
     """
+    names = {t.track_id: artist_names(t.artist) for t in tracks}
+    by_name = {artist_group(t.artist) for t in tracks}
     kinds: dict[str, set[str]] = defaultdict(set)
+    splits: dict[str, set[str | None]] = defaultdict(set)
     for t in tracks:
-        own = t.group == artist_group(t.artist) or t.group.startswith("track:")
-        kinds[normalised_name(t.artist)].add(
-            "sure" if own else "possible" if t.group.startswith("artist:") else "intended"
-        )
+        own = t.group in by_name or t.group.startswith("track:")
+        kind = "sure" if own else "possible" if t.group.startswith("artist:") else "intended"
+        for first in names[t.track_id][:1]:
+            kinds[first].add(kind)
+            splits[first].add(t.split)
     sort = {name: next(k for k in ("sure", "possible", "intended") if k in own) for name, own in kinds.items()}
 
-    def key_of(leak: str) -> Callable[[Track], str]:
-        return lambda t: name if sort[name := normalised_name(t.artist)] == leak else ""
+    def key_of(leak: str) -> Key:
+        return lambda t: [name for name in names[t.track_id][:1] if sort[name] == leak]
 
-    return {leak: key_of(leak) for leak in ("sure", "possible", "intended")}
+    def among_others(t: Track) -> list[str]:
+        if not t.group.startswith(("artist:", "track:")):
+            return []
+        return [name for name in names[t.track_id] if len(splits[name]) < 2]
+
+    return {**{leak: key_of(leak) for leak in ("sure", "possible", "intended")}, "among others": among_others}
 
 
 def _by_split(tracks: Sequence[Track]) -> dict[str, int]:
@@ -224,11 +249,11 @@ def _by_split(tracks: Sequence[Track]) -> dict[str, int]:
 
 def _artist_and_title(track: Track) -> str:
     artist, title = normalised_name(track.artist), normalised_name(track.title)
-    return f"{artist}: {title}" if artist and title else ""
+    return f"{artist}: {title}" if title and not is_nobody(artist) else ""
 
 
 def _title_alone(track: Track) -> str:
-    return "" if normalised_name(track.artist) else normalised_name(track.title)
+    return normalised_name(track.title) if is_nobody(track.artist) else ""
 
 
 def _describe(overlap: Overlap) -> str:

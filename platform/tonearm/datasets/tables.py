@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from tonearm.core.errors import DatasetError
+from tonearm.datasets.csv_text import read_csv_text
 
 SUFFIXES = (".parquet", ".csv")
-SEPARATORS = (",", ";", "\t")
 
 
 def find_table(root: str, *stems: str) -> Path | None:
@@ -27,7 +29,8 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] | Non
     Parameters
     ----------
     path
-        CSV in UTF-8 (separated by comma, semicolon or tab, whichever the header has most of), or Parquet.
+        CSV (in UTF-8, UTF-16 or cp1252; separated by comma, semicolon or tab, whichever the header has most of, or as
+        a first line ``sep=;`` says), or Parquet.
     columns
         That must be there.
     optional
@@ -44,13 +47,8 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] | Non
         If the file cannot be read, or columns are missing; all of them are listed.
     """
     try:
-        present = _columns_of(path)
-        missing = [name for name in columns if name not in present]
-        if missing:
-            raise DatasetError(f"{path} lacks the column(s) {', '.join(missing)}: it has {', '.join(present)}")
-        requested = present if optional is None else dict.fromkeys([*columns, *optional])
-        chosen = [name for name in requested if name in present]
-        return _read_parquet(path, chosen) if path.suffix == ".parquet" else _read_csv(path, chosen)
+        read = _read_parquet if path.suffix == ".parquet" else _read_csv
+        return read(path, columns, optional)
     except (OSError, ValueError) as error:  # what pandas and pyarrow raise is of these
         raise DatasetError(f"{path} cannot be read as a table: {error}") from None
 
@@ -76,39 +74,41 @@ def parse_list(value: Any) -> tuple[str, ...] | None:
     return tuple(value)
 
 
-def _separator(path: Path) -> str:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = file.readline()
-    return max(SEPARATORS, key=header.count)
-
-
-def _columns_of(path: Path) -> list[str]:
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        return list(pq.read_schema(path).names)
+def _read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] | None) -> dict[str, np.ndarray]:
     import pandas as pd
 
-    return [str(c) for c in pd.read_csv(path, sep=_separator(path), encoding="utf-8-sig", nrows=0).columns]
-
-
-def _read_csv(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
-    import pandas as pd
-
+    csv = read_csv_text(path)
     # All columns, since of a part of them pandas does not say where a row has too many fields.
-    table = pd.read_csv(path, sep=_separator(path), dtype=object, keep_default_na=False, encoding="utf-8-sig")
+    try:
+        table = pd.read_csv(io.StringIO(csv.text), sep=csv.separator, dtype=object, keep_default_na=False,
+                            skipinitialspace=csv.spaced)  # fmt: skip
+    except pd.errors.ParserError as error:
+        if opened := re.search(r"EOF inside string starting at row (\d+)", str(error)):
+            line = csv.text.splitlines()[int(opened[1])]
+            raise DatasetError(f"{path}: a quote that is opened in {line[:60]!r} is never closed: close it") from None
+        raise
     if not isinstance(table.index, pd.RangeIndex):  # what it makes of surplus fields in the first row
         raise DatasetError(f"{path}: its rows have more fields than its header names")
-    return {name: table[name].fillna("").to_numpy(dtype=object) for name in columns}
+    chosen = _chosen(path, [str(c) for c in table.columns], columns, optional)
+    return {name: table[name].fillna("").to_numpy(dtype=object) for name in chosen}
 
 
-def _read_parquet(path: Path, columns: Sequence[str]) -> dict[str, np.ndarray]:
+def _chosen(path: Path, present: Sequence[str], columns: Sequence[str], optional: Sequence[str] | None) -> list[str]:
+    missing = [name for name in columns if name not in present]
+    if missing:
+        raise DatasetError(f"{path} lacks the column(s) {', '.join(missing)}: it has {', '.join(present)}")
+    requested = present if optional is None else dict.fromkeys([*columns, *optional])
+    return [name for name in requested if name in present]
+
+
+def _read_parquet(path: Path, columns: Sequence[str], optional: Sequence[str] | None) -> dict[str, np.ndarray]:
     import pyarrow.parquet as pq
     from pyarrow import types
 
-    table = pq.read_table(path, columns=list(columns))
+    chosen = _chosen(path, list(pq.read_schema(path).names), columns, optional)
+    table = pq.read_table(path, columns=chosen)
     found = {}
-    for name in columns:
+    for name in chosen:
         column = table.column(name)
         if types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type):
             found[name] = column.to_numpy()

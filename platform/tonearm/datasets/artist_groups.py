@@ -1,0 +1,88 @@
+"""Groups of tracks that share an artist, however the artists are written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+from tonearm.core.text import list_examples
+from tonearm.datasets.artist_names import artist_names, is_nobody
+from tonearm.datasets.balance import join_groups
+from tonearm.datasets.cells import is_unknown
+from tonearm.datasets.manifest import Track
+
+CHAIN_SHARE = 0.25
+"""A group of more than this share of the tracks fits in neither of the small splits."""
+CHAIN_ARTISTS = 10
+"""With more first-named artists than this a group is a chain of guests, not the circle of an artist."""
+
+
+def group_by_artist(tracks: Sequence[Track], also: Mapping[str, str]) -> tuple[list[Track], list[str]]:
+    """Join the groups of tracks that name one artist, alone or among others (``feat.``, ``&``, ``;``, ``/``).
+
+    A group that would chain most of a collection together by its guests is joined by the first-named artists alone,
+    with a note.
+
+    Parameters
+    ----------
+    tracks
+        Those whose group is an artist are joined; the others stay as they are.
+    also
+        Album artists by track id.
+
+    Returns
+    -------
+    The tracks, in their order, their group the first name of those that were joined; and notes, also on tracks whose
+    artist is nobody (``Unknown Artist``, ``Various Artists``) and which are their own group.
+    """
+    ids = [t.track_id for t in tracks if t.group.startswith("artist:")]
+    groups = [t.group for t in tracks if t.group.startswith("artist:")]
+    names = {
+        t.track_id: list(dict.fromkeys([*artist_names(t.artist), *artist_names(also.get(t.track_id))]))
+        for t in tracks
+        if t.group.startswith("artist:")
+    }
+    joined = join_groups(ids, groups, _sharing(names))
+    notes = _nobody_notes(tracks)
+    chains = _chains(dict(zip(ids, joined, strict=True)), names)
+    if chains:
+        loose = {i: own[:1] if group in chains else own for (i, own), group in zip(names.items(), joined, strict=True)}
+        most = Counter(joined).most_common(1)[0][1]
+        joined = join_groups(ids, groups, _sharing(loose))
+        left = Counter(joined).most_common(1)[0][1]
+        notes.append(
+            f"guests tie {most} of {len(ids)} tracks together ({most / len(ids):.0%}): these are grouped by the artist "
+            f"that is named first, the largest group then has {left}; a guest may be in two splits"
+        )
+    group_of = dict(zip(ids, joined, strict=True))
+    return [dataclasses.replace(t, group=group_of.get(t.track_id, t.group)) for t in tracks], notes
+
+
+def _sharing(names: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Lists of the tracks that share a name."""
+    having: dict[str, list[str]] = defaultdict(list)
+    for i, own in names.items():
+        for name in own:
+            having[name].append(i)
+    return list(having.values())
+
+
+def _chains(group_of: Mapping[str, str], names: Mapping[str, Sequence[str]]) -> set[str]:
+    """Groups that are too large to be placed and hold many artists."""
+    large = {group for group, n in Counter(group_of.values()).items() if n > CHAIN_SHARE * len(group_of)}
+    first: dict[str, set[str]] = defaultdict(set)
+    for i, group in group_of.items():
+        if group in large:
+            first[group].update(names[i][:1])
+    return {group for group, own in first.items() if len(own) > CHAIN_ARTISTS}
+
+
+def _nobody_notes(tracks: Sequence[Track]) -> list[str]:
+    """How many tracks have an artist's name that is nobody's; those without any are no news."""
+    said = Counter(t.artist for t in tracks if t.artist and not is_unknown(t.artist) and is_nobody(t.artist))
+    alone = sum(t.group.startswith("track:") for t in tracks if t.artist in said)
+    if not said:
+        return []
+    shown = list_examples([f"{name!r} ({n})" for name, n in said.most_common()])
+    return [f"{said.total()} track(s) are by nobody in particular, {shown}: {alone} of them are each its own group"]

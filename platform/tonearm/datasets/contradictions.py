@@ -1,0 +1,48 @@
+"""One recording under two labels: one of them is wrong, and nothing tells which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tonearm.datasets.manifest import Reject, Track
+
+CONTRADICTION = "two_labels"
+"""The reason of such rejects."""
+
+
+def labels_differ(labels: Sequence[Sequence[str]]) -> bool:
+    """Whether recordings that are the same have different labels; none is no other label."""
+    return len({tuple(own) for own in labels if own}) > 1
+
+
+def set_aside_contradictions(
+    tracks: Sequence[Track], duplicates: Sequence[Sequence[str]]
+) -> tuple[list[Track], list[Reject]]:
+    """The tracks without those that are one recording under two labels, and these as rejects.
+
+    Parameters
+    ----------
+    duplicates
+        Lists of track ids that are one recording.
+    """
+    by_id = {t.track_id: t for t in tracks}
+    rejects = []
+    for ids in duplicates:
+        alike = [by_id[i] for i in ids if i in by_id]
+        if labels_differ([t.all_labels for t in alike]):
+            told = ", ".join(f"{t.track_id} is {t.label!r}" for t in alike)
+            rejects += [
+                Reject(track_id=t.track_id, source=t.source, stage="labels", reason=CONTRADICTION,
+                       detail=f"one recording under two labels: {told}")
+                for t in alike
+            ]  # fmt: skip
+    gone = {r.track_id for r in rejects}
+    return [t for t in tracks if t.track_id not in gone], rejects
+
+
+def contradiction_note(rejects: Sequence[Reject]) -> list[str]:
+    """How many tracks were set aside since their labels contradict, with an example."""
+    own = [r for r in rejects if r.reason == CONTRADICTION]
+    if not own:
+        return []
+    return [f"{len(own)} file(s) are recordings under two labels, left out of training: e.g. {own[0].detail}"]

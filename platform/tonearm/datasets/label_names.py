@@ -1,0 +1,125 @@
+"""Labels as people write them: several in one value, and one label in several spellings."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tonearm.core.text import list_examples
+from tonearm.datasets.cells import clean_text, is_unknown
+
+Labels = Mapping[str, tuple[str, ...]]
+"""The labels of each track, by its id, in the order in which they are written."""
+
+SURE = re.compile(r"[;|\0\uff1b]")
+"""Between labels wherever it occurs."""
+LIKELY = re.compile(r"[/,\\\u3001]")
+"""Between labels (``Rock/Pop``) or within one (``Pop/Rock``, ``Folk, World, & Country``)."""
+_MARKS = r"[\s\-\u2010-\u2015_./\\,:;|'\u2019`\xb4\"]+"
+WITHIN = re.compile(rf"(?<!\d){_MARKS}|{_MARKS}(?!\d)")
+"""What spellings of one label differ in: spaces, hyphens, other marks. Between digits they count: 1.0 is not 10."""
+AND = re.compile(r"\s*&\s*|\s+(?:and|n|'n'|\u2019n\u2019|und|et|y)\s+|(?<=\w)['\u2019]n['\u2019](?=\w)")
+
+
+@dataclass(frozen=True)
+class SeparatedLabels:
+    """Labels of which several stood in one value.
+
+    Attributes
+    ----------
+    labels
+        Each track's, without repetitions.
+    taken_apart
+        Values that held several labels, with the number of tracks that have them.
+    whole
+        Values that may hold several labels, but were left one label.
+    """
+
+    labels: dict[str, tuple[str, ...]]
+    taken_apart: Counter[str]
+    whole: Counter[str]
+
+
+def separate_labels(values: Labels, separator: str = "", likely: bool = True) -> SeparatedLabels:
+    """Take values apart that hold several labels; unknown ones (``nan``, ``N/A``) are dropped.
+
+    Parameters
+    ----------
+    values
+        A list, as a tag may hold it, counts as several labels.
+    separator
+        Between labels. "": ``;`` and ``|`` always, ``/``, ``\\`` and ``,`` where a part of the value is a label of
+        another track.
+    likely
+        Whether the latter are looked at; in names of artists (``AC/DC``) they stand for nothing.
+    """
+    if separator:
+        return SeparatedLabels({i: _parts(own, re.compile(re.escape(separator))) for i, own in values.items()},
+                               Counter(), Counter())  # fmt: skip
+    surely = {i: _parts(own, SURE) for i, own in values.items()}
+    alone = {spelling_key(label) for own in surely.values() for label in own if not LIKELY.search(label)}
+    taken_apart, whole, found = Counter[str](), Counter[str](), {}
+    for i, own in surely.items():
+        labels: list[str] = []
+        for label in own:
+            parts = _parts([label], LIKELY) if likely else ()
+            if len(parts) > 1 and any(spelling_key(part) in alone for part in parts):
+                labels += parts
+            else:
+                labels.append(label)
+                whole.update([label] if len(parts) > 1 else [])
+        found[i] = tuple(dict.fromkeys(labels))
+        taken_apart.update(["; ".join(values[i])] if len(found[i]) > 1 else [])
+    return SeparatedLabels(found, taken_apart, whole)
+
+
+def spelling_key(label: str) -> str:
+    """A label without what its spellings differ in: case, spaces, hyphens and other separators, ``&`` for "and"."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
+    return WITHIN.sub("", AND.sub("&", folded)) or folded
+
+
+def find_spellings(labels: Iterable[tuple[str, ...]]) -> list[list[tuple[str, int]]]:
+    """Labels that look alike: lists of spellings with their numbers of tracks, the most frequent first."""
+    counts = Counter(label for own in labels for label in own)
+    alike: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for label, n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
+        alike[spelling_key(label)].append((label, n))
+    return [spellings for spellings in alike.values() if len(spellings) > 1]
+
+
+def merge_spellings(labels: Labels, spellings: list[list[tuple[str, int]]]) -> dict[str, tuple[str, ...]]:
+    """Give labels that look alike the name of the most frequent one."""
+    name_of = {label: alike[0][0] for alike in spellings for label, _ in alike}
+    return {i: tuple(dict.fromkeys(name_of.get(label, label) for label in own)) for i, own in labels.items()}
+
+
+def spelling_notes(spellings: list[list[tuple[str, int]]], merged: bool) -> list[str]:
+    """Which labels look alike, and what became of them."""
+    told = [", ".join(f"{label!r} ({n})" for label, n in alike) for alike in spellings]
+    if not told:
+        return []
+    what = "are merged under the first" if merged else "look alike: merge_labels makes them one (--merge-labels)"
+    return [f"labels {list_examples(told, '; and ')} {what}"]
+
+
+def several_notes(found: SeparatedLabels, all_of_them: bool) -> list[str]:
+    """Where several labels stood in one value, and what became of them."""
+    notes = []
+    if found.taken_apart:
+        what = "each is a label" if all_of_them else (
+            "the first counts; several_labels=all makes each a label of the track (--several-labels all)")  # fmt: skip
+        shown = list_examples([f"{value!r} ({n})" for value, n in found.taken_apart.most_common()])
+        notes.append(f"{found.taken_apart.total()} track(s) have several labels, {shown}: {what}")
+    if found.whole:
+        shown = list_examples([f"{value!r} ({n})" for value, n in found.whole.most_common()])
+        notes.append(f"taken as one label each: {shown}; a separator takes such apart (--separator)")
+    return notes
+
+
+def _parts(values: Iterable[str], separator: re.Pattern[str]) -> tuple[str, ...]:
+    parts = (clean_text(part) for value in values for part in separator.split(value))
+    return tuple(dict.fromkeys(part for part in parts if not is_unknown(part)))

@@ -1,0 +1,118 @@
+"""Tracks that share an artist are one group, however the artist is written; nobody's are each their own."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.builders import track
+from tonearm.datasets.artist_groups import group_by_artist
+from tonearm.datasets.artist_names import artist_group, artist_names, is_nobody
+from tonearm.datasets.manifest import Track
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Miles Davis feat. Guest 1", ("miles davis", "guest 1")),
+        ("Miles Davis ft. Guest", ("miles davis", "guest")),
+        ("Miles Davis (Featuring Guest)", ("miles davis", "guest")),
+        ("Miles Davis [feat Guest & Other]", ("miles davis", "guest", "other")),
+        ("Miles Davis; Guest", ("miles davis", "guest")),
+        ("Miles Davis/Guest", ("miles davis", "guest")),
+        ("Miles Davis & Guest", ("miles davis", "guest")),
+        ("Miles Davis, Guest", ("miles davis", "guest")),
+        ("Miles Davis vs. Guest", ("miles davis", "guest")),
+        ("Miles Davis x Guest", ("miles davis", "guest")),
+        ("Miles Davis\\Guest", ("miles davis", "guest")),
+        ("The Miles Davis", ("miles davis",)),
+        ("Miles Davis, The", ("miles davis",)),
+        ("THE  BEATLES", ("beatles",)),
+        ("Simon & Garfunkel", ("simon", "garfunkel")),
+        ("Earth, Wind & Fire", ("earth", "wind", "fire")),
+        ("AC/DC", ("ac", "dc")),
+        ("Tyler, The Creator", ("tyler", "creator")),
+        ("Count Basie & His Orchestra", ("count basie",)),
+        ("Sting and friends", ("sting",)),
+        ("The The", ("the",)),
+        ("The", ("the",)),
+        ("& Co", ("& co",)),
+        ("Blur feat. Various Artists", ("blur",)),
+        ("Featurette", ("featurette",)),
+        ("Malcolm X", ("malcolm",)),
+        ("X", ("x",)),
+        ("!!!", ("!!!",)),
+        ("&", ("&",)),
+    ],
+)
+def test_names_in_a_text(text: str, names: tuple[str, ...]) -> None:
+    assert artist_names(text) == names
+
+
+NOBODY = ["Unknown Artist", "unknown artist", "<unknown>", "[Unknown]", "(unknown artist)", "Various Artists", "VA",
+          "V.A.", "nan", "None", "N/A", "", " ", None, "Unbekannter Interpret", "Various"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NOBODY)
+def test_nobody_is_no_artist(text: str | None) -> None:
+    assert is_nobody(text) and artist_names(text) == () and artist_group(text) == ""
+
+
+def by(artist: str | None, n: int = 1) -> list[Track]:
+    own = [f"{artist} {i}" for i in range(n)]
+    return [track(i, "a", group=artist_group(artist) or f"track:{i}", artist=artist) for i in own]
+
+
+def groups(tracks: list[Track], albums: dict[str, str] | None = None) -> list[list[str]]:
+    found: dict[str, list[str]] = {}
+    for t in group_by_artist(tracks, albums or {})[0]:
+        found.setdefault(t.group, []).append(t.track_id.rpartition(" ")[0])
+    return sorted(found.values())
+
+
+def test_what_shares_a_name_is_one_group() -> None:
+    texts = ["Miles Davis", "Miles Davis feat. Guest 1", "Miles Davis ft. X", "Miles Davis & Y", "Miles Davis; Z",
+             "Miles Davis/W", "The Miles Davis", "Queen", "Blur", "The Blur"]  # fmt: skip
+    tracks = [t for text in texts for t in by(text)]
+    assert groups(tracks) == [["Blur", "The Blur"], texts[:7], ["Queen"]]
+    assert {t.group for t in group_by_artist(tracks, {})[0]} == {"artist:miles davis", "artist:queen", "artist:blur"}
+
+
+def test_groups_of_plain_names_stay_as_they_are() -> None:
+    tracks = [*by("The Beatles", 2), *by("Queen"), *by(None)]
+    assert group_by_artist(tracks, {}) == (tracks, [])
+
+
+def test_an_albums_artist_ties_and_other_groups_are_left_alone() -> None:
+    tracks = [*by("Guest"), *by("Miles Davis"), *by("Else")]
+    albums = {"Guest 0": "Miles Davis", "Else 0": "Various Artists"}
+    assert groups(tracks, albums) == [
+        ["Else"],
+        ["Guest", "Miles Davis"],
+    ]
+    works = [track("1", "a", group="work:x", artist="A"), track("2", "a", group="work:y", artist="A feat. B")]
+    assert group_by_artist(works, {})[0] == works
+
+
+def test_nobodys_tracks_are_their_own_groups_and_told() -> None:
+    tracks = [*by("Unknown Artist", 3), *by("Various Artists", 2), *by(None, 2), *by("nan"), *by("Blur", 2)]
+    found, notes = group_by_artist(tracks, {})
+    assert len({t.group for t in found}) == 9
+    assert notes == [
+        "5 track(s) are by nobody in particular, 'Unknown Artist' (3), 'Various Artists' (2): 5 of them are each its "
+        "own group"
+    ]
+
+
+def test_guests_do_not_chain_a_library_together() -> None:
+    chain = [t for i in range(30) for t in by(f"Rapper {i} feat. Rapper {i + 1}", 2)]
+    alone = [t for i in range(20) for t in by(f"Band {i}")]
+    found, notes = group_by_artist([*chain, *alone], {})
+    assert max(Counter(t.group for t in found).values()) == 2
+    assert notes == [
+        "guests tie 60 of 80 tracks together (75%): these are grouped by the artist that is named first, the largest "
+        "group then has 2; a guest may be in two splits"
+    ]
+    few = [t for i in range(5) for t in by(f"Rapper {i} feat. Rapper {i + 1}", 2)]
+    assert len(groups(few)) == 1  # a circle of a few artists is kept together
