@@ -23,18 +23,22 @@ def find_table(root: str, *stems: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] | None = ()) -> dict[str, np.ndarray]:
+def read_table(
+    path: Path, columns: Sequence[str], optional: Sequence[str] | None = (), guess_encoding: bool = False
+) -> dict[str, np.ndarray]:
     """Columns of a table, a row a line.
 
     Parameters
     ----------
     path
-        CSV (in UTF-8, UTF-16 or cp1252; separated by comma, semicolon or tab, whichever the header has most of, or as
+        CSV (in UTF-8 or UTF-16; separated by comma, semicolon or tab, whichever the header has most of, or as
         a first line ``sep=;`` says), or Parquet.
     columns
         That must be there.
     optional
         That are read where they are there. None: all.
+    guess_encoding
+        Whether a CSV in neither UTF-8 nor UTF-16 is read as cp1252, which the caller then has to tell.
 
     Returns
     -------
@@ -47,8 +51,9 @@ def read_table(path: Path, columns: Sequence[str], optional: Sequence[str] | Non
         If the file cannot be read, or columns are missing; all of them are listed.
     """
     try:
-        read = _read_parquet if path.suffix == ".parquet" else _read_csv
-        return read(path, columns, optional)
+        if path.suffix == ".parquet":
+            return _read_parquet(path, columns, optional)
+        return _read_csv(path, columns, optional, guess_encoding)
     except (OSError, ValueError) as error:  # what pandas and pyarrow raise is of these
         raise DatasetError(f"{path} cannot be read as a table: {error}") from None
 
@@ -74,10 +79,14 @@ def parse_list(value: Any) -> tuple[str, ...] | None:
     return tuple(value)
 
 
-def _read_csv(path: Path, columns: Sequence[str], optional: Sequence[str] | None) -> dict[str, np.ndarray]:
+def _read_csv(
+    path: Path, columns: Sequence[str], optional: Sequence[str] | None, guess_encoding: bool
+) -> dict[str, np.ndarray]:
     import pandas as pd
 
     csv = read_csv_text(path)
+    if csv.guessed and not guess_encoding:
+        raise ValueError("it is not in UTF-8: save it as UTF-8")
     # All columns, since of a part of them pandas does not say where a row has too many fields.
     try:
         table = pd.read_csv(io.StringIO(csv.text), sep=csv.separator, dtype=object, keep_default_na=False,

@@ -11,7 +11,7 @@ import numpy as np
 
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.cells import clean_text, is_unknown, to_number, to_year
-from tonearm.datasets.csv_text import FALLBACK, SEPARATORS, read_csv_text
+from tonearm.datasets.csv_text import SEPARATORS, read_csv_text
 from tonearm.datasets.file_names import FileNames
 from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.tables import read_table
@@ -181,7 +181,7 @@ class _Rows:
 def _named_columns(path: Path) -> dict[str, list[str]]:
     """The columns as text, by their names without spaces around; those that are meant in any case in small letters."""
     found: dict[str, list[str]] = {}
-    for name, values in read_table(path, (), None).items():
+    for name, values in read_table(path, (), None, guess_encoding=True).items():
         plain = clean_text(name)
         folded = OTHER_SPELLINGS.get(plain.casefold(), plain.casefold())
         plain = folded if folded in KNOWN_COLUMNS else plain
@@ -194,9 +194,9 @@ def _named_columns(path: Path) -> dict[str, list[str]]:
 
 def _encoding_notes(path: Path) -> list[str]:
     csv = read_csv_text(path)
-    odd = next((line for line in csv.text.splitlines() if not line.isascii()), "")
-    if csv.encoding != FALLBACK:
+    if not csv.guessed:
         return []
+    odd = next((line for line in csv.text.splitlines() if not line.isascii()), "")
     return [f"{path.name} is not in UTF-8: read as Windows-1252, e.g. {odd[:60]!r}; if that is wrong, save it as UTF-8"]
 
 
