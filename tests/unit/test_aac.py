@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tests.builders import encode, music
-from tonearm.audio.aac import demuxer_for
 from tonearm.audio.decode import decode, describe
 from tonearm.core.errors import AudioError
 from tonearm.core.types import FloatArray
@@ -101,10 +100,3 @@ def test_damaged_files_raise_nothing_else(kind: str, files: dict[str, bytes]) ->
             assert error.reason in ("undecodable", "empty", "bad_header", "too_many_channels")
 
 
-def test_other_containers_are_not_tried() -> None:
-    assert demuxer_for(b"\x00\x00\x00\x20ftypM4A ") == "mp4"
-    assert demuxer_for(b"\xff\xf1\x50\x80") == "aac" and demuxer_for(b"\xff\xfb\x90\x00") is None  # the last is MP3
-    for head in (b"", b"\xff", b"RIFF\0\0\0\0WAVE", b"#EXTM3U\nhttp://", b"\x1aE\xdf\xa3", b"concat:a|b"):
-        assert demuxer_for(head) is None
-    for container in ("WAV", "FLAC", "OGG", "MP3", "AIFF"):
-        assert demuxer_for(encode(music(0.5), container=container)[:12]) is None

@@ -122,7 +122,7 @@ def test_nothing_after_the_offset_is_an_error() -> None:
 
 # --- blocks: what is read block by block is what one read gives, bit for bit
 
-DECODER = importlib.import_module("tonearm.audio.decode")  # the package's name for it is the function
+DECODER = importlib.import_module("tonearm.audio.recording")
 FILES = [("WAV", "FLOAT"), ("WAV", "PCM_24"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("MP3", None)]
 PARTS = [(0.0, None), (0.3, 0.7), (0.77, 0.01), (1.2, 9.0)]
 

@@ -166,7 +166,7 @@ def test_model_of_whole_tracks_answers_alike_from_audio_and_features(trained: Tr
                                  "optim.epochs": 1})  # fmt: skip
     uri, layout = prepare_store(str(tmp_path / "features"), config.feature), config.feature.layout
     for t in trained.tracks:
-        clips = [c[layout] for c in load_clips(t.source, config.clip, [layout], config.min_seconds)]
+        clips = [c.waveforms[layout] for c in load_clips(t.source, config.clip, [layout], config.min_seconds)]
         arrays = [extract(c, [config.feature])[config.feature.store_name()] for c in clips]
         write_part(uri, [track_key(t.content, config.clip)] * len(clips), arrays)
     folder, batches = TrialFolder(str(tmp_path / "trial")), Batches(config, trained.tracks, CLASSES, FeatureStore(uri))

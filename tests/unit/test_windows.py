@@ -88,7 +88,7 @@ def noise(seconds: float, channels: int = 1, rate: int = RATE) -> FloatArray:
 
 def clips(data: bytes, layout: Layout = MONO, min_seconds: float = 0.01, **config: object) -> Iterator[FloatArray]:
     clip = ClipConfig(**{"position": "all", "seconds": 1.0, **config})  # type: ignore[arg-type]
-    return (c[layout].samples for c in load_clips(data, clip, [layout], min_seconds))
+    return (c.waveforms[layout].samples for c in load_clips(data, clip, [layout], min_seconds))
 
 
 def reason(found: Iterator[FloatArray]) -> str:
@@ -208,7 +208,7 @@ def test_several_layouts_are_each_what_they_are_alone() -> None:
         for layout in layouts:
             alone = list(clips(data, layout, hop=0.8, tail=tail))
             assert len(alone) == len(together) >= 2
-            assert all(np.array_equal(a, t[layout].samples) for a, t in zip(alone, together, strict=True))
+            assert all(np.array_equal(a, t.waveforms[layout].samples) for a, t in zip(alone, together, strict=True))
 
 
 # --- windows of a clip
@@ -243,7 +243,7 @@ import importlib, sys
 import soundfile, soxr
 from tonearm.audio.windows import ClipConfig, load_clips
 from tonearm.core.errors import AudioError
-decoder = importlib.import_module("tonearm.audio.decode")
+decoder = importlib.import_module("tonearm.audio.recording")
 path, seconds = sys.argv[1], []
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) // 1024
@@ -254,7 +254,7 @@ except AudioError as error:
     seconds = [error.reason]
 print(peak() - before, *seconds)
 """
-CLIPS = "seconds += [c[22050, 1].duration for c in load_clips(path, ClipConfig(position={!r}), [(22050, 1)])]"
+CLIPS = "seconds += [c.waveforms[22050, 1].duration for c in load_clips(path, ClipConfig(position={!r}), [(22050, 1)])]"
 
 
 def measured(path: Path, code: str) -> tuple[int, list[str]]:

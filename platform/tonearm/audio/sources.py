@@ -1,23 +1,42 @@
-"""Sources of encoded bytes: memory, a local file, any fsspec URI."""
+"""Sources of encoded bytes: memory, an open file, a path, any fsspec URI."""
 
 from __future__ import annotations
 
 import io
 import os
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
-from tonearm.core.errors import AudioError
+from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.storage import is_local, local_path
 
-Source = bytes | str | os.PathLike[str]
-
-#: How WAV (also RF64 and W64), AIFF, FLAC, OGG and MP3 behind a tag begin; libsndfile is given nothing else, since an
-#: uploaded file may be hostile. MP3 without a tag begins with a frame's eleven set bits.
-MAGIC = (b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"fLaC", b"OggS", b"ID3")
-HEAD_BYTES = 12
+Source = bytes | bytearray | memoryview | BinaryIO | str | os.PathLike[str]
 
 
-def open_handle(source: Source) -> Any:
+def as_source(source: Any) -> bytes | str:
+    """A source as what can be opened several times: its bytes, its path or its URI.
+
+    Raises
+    ------
+    ConfigError
+        For what is no source.
+    """
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, bytearray | memoryview):
+        return bytes(source)
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    if hasattr(source, "read"):
+        data = source.read()
+        if isinstance(data, bytes):
+            return data
+    raise ConfigError(
+        f"{type(source).__name__} is no recording: pass a path, a URI, encoded bytes or a file opened in binary mode"
+    )
+
+
+def open_handle(source: bytes | str) -> Any:
     """What libsndfile reads from: a file object, or the descriptor of a local file, which it reads without Python.
 
     Not the name: it would take one that ends in ``.raw`` for headerless samples.
@@ -26,12 +45,13 @@ def open_handle(source: Source) -> Any:
         if not source:
             raise AudioError("empty", "the file has no bytes")
         return io.BytesIO(source)
-    uri = os.fspath(source)
-    if not is_local(uri):
+    if not is_local(source):
         import fsspec
 
-        return WatchedFile(fsspec.open(uri, "rb").open())
-    path = local_path(uri)
+        return WatchedFile(fsspec.open(source, "rb").open())
+    path = local_path(source)
+    if source.startswith("~") and not path.exists():
+        path = Path(os.path.expanduser(source))
     if path.stat().st_size == 0:  # raises OSError where it is missing, which the caller names
         raise AudioError("empty", f"{path} has no bytes")
     if path.is_dir():
@@ -72,6 +92,97 @@ class WatchedFile:
             raise
 
 
+class FileView:
+    """A file from a place on, some of its bytes replaced: what a decoder is given instead of a file that is wrong.
+
+    Parameters
+    ----------
+    handle
+        From :func:`open_handle`; closed with the view.
+    start
+        Where the view begins.
+    patches
+        Bytes to put over those of the file, by place in it.
+
+    Attributes
+    ----------
+    source
+        The handle.
+    """
+
+    def __init__(self, handle: Any, start: int = 0, patches: dict[int, bytes] | None = None) -> None:
+        self.source = handle
+        self._file = os.fdopen(handle, "rb", buffering=0) if isinstance(handle, int) else handle
+        self._start, self._patches = start, patches or {}
+        self._file.seek(start)
+
+    def read(self, size: int = -1) -> bytes:
+        place = self._file.tell()
+        data = self._file.read(size)
+        for at, patch in self._patches.items():
+            first, last = max(at, place), min(at + len(patch), place + len(data))
+            if first < last:
+                data = data[: first - place] + patch[first - at : last - at] + data[last - place :]
+        return bytes(data)
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        return int(self._file.seek(place + (self._start if whence == 0 else 0), whence)) - self._start
+
+    def tell(self) -> int:
+        return int(self._file.tell()) - self._start
+
+    @property
+    def size(self) -> int:
+        """Bytes of the view."""
+        place = self._file.tell()
+        size = int(self._file.seek(0, 2)) - self._start
+        self._file.seek(place)
+        return size
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class HeadReader:
+    """Reads bytes of an open handle at any place, which leaves it at its beginning."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        if isinstance(self._handle, int):
+            return os.fstat(self._handle).st_size
+        size = int(self._handle.seek(0, 2))
+        self._handle.seek(0)
+        return size
+
+    def __call__(self, place: int, count: int) -> bytes:
+        if isinstance(self._handle, int):
+            return os.pread(self._handle, count, place)
+        self._handle.seek(place)
+        data = bytes(self._handle.read(count))
+        self._handle.seek(0)
+        return data
+
+
+def close_handle(handle: Any) -> None:
+    """Close what :func:`open_handle` opened."""
+    if isinstance(handle, int):
+        os.close(handle)
+    else:
+        handle.close()
+
+
 def raise_read_error(handle: Any, name: str) -> None:
     """Raise the read error that a remote file stored, if any.
 
@@ -85,20 +196,6 @@ def raise_read_error(handle: Any, name: str) -> None:
         raise AudioError("missing", f"{name} could not be read to its end: {type(error).__name__}: {error}") from None
 
 
-def read_head(handle: Any) -> bytes:
-    """The first bytes of a file, which is then at its beginning."""
-    if isinstance(handle, int):
-        return os.pread(handle, HEAD_BYTES, 0)
-    head = bytes(handle.read(HEAD_BYTES))
-    handle.seek(0)
-    return head
-
-
-def has_known_format(head: bytes) -> bool:
-    """Whether a file begins as one that libsndfile may be given."""
-    return head.startswith(MAGIC) or (len(head) > 1 and head[0] == 0xFF and head[1] >= 0xE0)
-
-
-def source_name(source: Source) -> str:
+def source_name(source: bytes | str) -> str:
     """Name of a source in messages."""
-    return f"{len(source)} bytes" if isinstance(source, bytes) else os.fspath(source)
+    return f"{len(source)} bytes" if isinstance(source, bytes) else source

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from tonearm.audio.channels import Channels
 from tonearm.audio.checks import check_waveform
-from tonearm.audio.decode import LONGEST_DECODE_SECONDS, AudioFile, Layout, open_audio
+from tonearm.audio.converting import Layout
+from tonearm.audio.recording import LEAST_SHORT, LONGEST_DECODE_SECONDS, AudioFile, open_audio
 from tonearm.audio.sources import Source
 from tonearm.core.config import Config
 from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import Waveform
+
+logger = logging.getLogger(__name__)
 
 Tail = Literal["drop", "pad", "wrap"]
 #: Reasons for which one clip among others of its track is left out: a rest in the music, an end that came early.
@@ -86,6 +92,26 @@ def tile_starts(length: int, window: int, hop: int, tail: Tail) -> list[int]:
     return starts
 
 
+@dataclass(frozen=True)
+class Clip:
+    """A part of a recording.
+
+    Attributes
+    ----------
+    number
+        Its place among all clips of the recording, from 0 on, those that cannot be used included: a number is the same
+        time in every layout.
+    start
+        Where it begins, in seconds.
+    waveforms
+        Its samples by layout, (sample rate, channels); without the layouts in which it cannot be used.
+    """
+
+    number: int
+    start: float
+    waveforms: dict[Layout, Waveform]
+
+
 def load_clip(
     source: Source,
     clip: ClipConfig,
@@ -95,7 +121,7 @@ def load_clip(
 ) -> Waveform:
     """The first clip of a track in one layout, as :func:`load_clips` gives it."""
     layout = (sample_rate, channels)
-    return next(load_clips(source, clip, [layout], min_seconds))[layout]
+    return next(load_clips(source, clip, [layout], min_seconds)).waveforms[layout]
 
 
 def load_clips(
@@ -104,7 +130,8 @@ def load_clips(
     layouts: Sequence[Layout],
     min_seconds: float = 1.0,
     unvalidated_layouts: Sequence[Layout] = (),
-) -> Iterator[dict[Layout, Waveform]]:
+    note: Callable[[str], None] | None = None,
+) -> Iterator[Clip]:
     """Decode and validate the clips of a track; used by extraction and by serving.
 
     One clip is in memory at a time, however long the track.
@@ -112,7 +139,7 @@ def load_clips(
     Parameters
     ----------
     source
-        Encoded bytes, a path or a URI.
+        Encoded bytes, an open file, a path or a URI.
     clip
         Which parts.
     layouts
@@ -121,12 +148,14 @@ def load_clips(
         The least audio that a track must have, and each clip of it unless its tail is filled up.
     unvalidated_layouts
         Further layouts, which are not validated.
+    note
+        Is told once what is odd about the file, such as "claims 600 s, holds 60 s"; None logs it.
 
     Yields
     ------
-    dict
-        For each clip its waveform in each layout. Of several clips, silent, clipped and too short ones are left out, in
-        each layout by itself: which clips a layout has does not depend on the other layouts.
+    Clip
+        Of several clips, silent, clipped and too short ones are left out, in each layout by itself: which clips a
+        layout has does not depend on the other layouts.
 
     Raises
     ------
@@ -137,11 +166,13 @@ def load_clips(
     rejected: dict[Layout, AudioError] = {}
     accepted_layouts: set[Layout] = set()
     with open_audio(source) as file:
-        starts = _starts(clip, file.info.duration)
-        for start in starts:
+        number = 0
+        while number < len(starts := _starts(clip, file.info.duration)):  # reading may correct the length
+            start = starts[number]
             is_tail = clip.position == "all" and clip.tail != "drop" and start > 0
+            number += 1
             try:
-                waveforms = file.read([*layouts, *unvalidated_layouts], start, clip.seconds)
+                waveforms, start = _read(file, clip, [*layouts, *unvalidated_layouts], start)
             except AudioError as error:
                 if start == 0 or clip.position != "all" or error.reason not in SKIPPABLE_REASONS:
                     raise
@@ -157,10 +188,32 @@ def load_clips(
                     rejected.setdefault(layout, error)
                     del waveforms[layout]
             if any(layout in waveforms for layout in layouts):
-                yield waveforms if clip.tail == "drop" else {k: _fill(w, clip, file, k) for k, w in waveforms.items()}
+                if clip.tail != "drop":
+                    waveforms = {k: _fill(w, clip, file, k) for k, w in waveforms.items()}
+                yield Clip(number - 1, start, waveforms)
+        if file.note:
+            (note or partial(logger.warning, "%s %s", file.name))(file.note)
     for layout, first in rejected.items():
         if layout not in accepted_layouts:
             raise first
+
+
+def _read(
+    file: AudioFile, clip: ClipConfig, layouts: Sequence[Layout], start: float
+) -> tuple[dict[Layout, Waveform], float]:
+    """A clip, and where it begins: where reading shows that the recording has another length, its middle is another."""
+    for _ in range(2):
+        before = file.info.duration
+        try:
+            waveforms = file.read(layouts, start, clip.seconds)
+        except AudioError as error:
+            if error.reason != "empty" or clip.position != "middle" or file.info.duration == before:
+                raise
+        else:
+            if clip.position != "middle" or abs(file.info.duration - before) < LEAST_SHORT:
+                return waveforms, start
+        (start,) = _starts(clip, file.info.duration)
+    return file.read(layouts, start, clip.seconds), start
 
 
 def _starts(clip: ClipConfig, duration: float) -> list[float]:

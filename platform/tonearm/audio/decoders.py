@@ -1,0 +1,94 @@
+"""Opening the two decoders, libsndfile's and FFmpeg's, and what it means when that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from tonearm.audio.ffmpeg import FFmpegFile
+from tonearm.audio.formats import Format
+from tonearm.audio.sources import FileView, open_handle, raise_read_error, source_name
+from tonearm.core.errors import AudioError
+
+
+def open_by_libsndfile(source: bytes | str, patches: Mapping[int, bytes], handle: Any = None) -> tuple[Any, Any]:
+    """libsndfile's decoder, and what it reads from.
+
+    Parameters
+    ----------
+    patches
+        Bytes to put over those of the file, by place.
+    handle
+        Of the source, if it is open already.
+
+    Raises
+    ------
+    AudioError
+        ``missing``, ``undecodable``, ``bad_header``.
+    """
+    try:
+        handle = open_handle(source) if handle is None else handle
+        return _sequential()(FileView(handle, 0, dict(patches)) if patches else handle, closefd=True), handle
+    except Exception as error:
+        raise refusal(error, source_name(source), handle) from None
+
+
+def open_by_ffmpeg(source: bytes | str, found: Format, handle: Any = None) -> FFmpegFile:
+    """FFmpeg's decoder.
+
+    Raises
+    ------
+    RuntimeError
+        If it hears nothing in the file.
+    AudioError
+        ``missing``.
+    """
+    try:
+        handle = open_handle(source) if handle is None else handle
+        file = FFmpegFile(FileView(handle, found.start), found.demuxer, found.name)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise_read_error(handle, source_name(source))
+        raise RuntimeError(reason_of(error)) from None
+    if not file.frames:
+        file.__exit__()
+        raise RuntimeError("it holds no samples")
+    return file
+
+
+def refusal(error: Exception, name: str, handle: Any) -> AudioError:
+    """What a failure to open a file means."""
+    if isinstance(error, AudioError):
+        return error
+    if isinstance(error, OSError) and not getattr(handle, "error", None):
+        return AudioError("missing", f"{name} cannot be read: {error.strerror or error}")
+    raise_read_error(handle, name)
+    if isinstance(error, ValueError):  # an unknown protocol, a name with a zero byte
+        return AudioError("missing", f"{name!r} cannot be opened: {error}")
+    import soundfile
+
+    if not isinstance(error, (soundfile.SoundFileError, RuntimeError, TypeError)):
+        raise error  # a fault of ours
+    if "SF_INFO" in str(error):  # libsndfile's words for a header without a rate or without channels
+        return AudioError("bad_header", f"{name} states a rate or a number of channels of 0")
+    return AudioError("undecodable", f"{name} is no audio that can be read: {reason_of(error)}")
+
+
+def reason_of(error: Exception) -> str:
+    """libsndfile's own words, without the handle that soundfile puts before them."""
+    return str(getattr(error, "error_string", error))
+
+
+@lru_cache(maxsize=1)
+def _sequential() -> Any:
+    """soundfile's class without the seek that it makes after every read.
+
+    That seek costs MP3 a frame or two each time, and makes the last block of Opus wrong if it is short.
+    """
+    import soundfile
+
+    class SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
+        def seekable(self) -> bool:
+            return False
+
+    return SequentialFile

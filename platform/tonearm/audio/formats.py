@@ -1,0 +1,129 @@
+"""Which format a file has: told by what is in it behind tags and junk, never by its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tonearm.audio.mpeg import (
+    LONGEST_FRAME,
+    LONGEST_JUNK,
+    MpegStream,
+    ReadAt,
+    begins_as_adts,
+    behind_tags,
+    first_frame,
+    is_chain,
+    walk_mp3,
+)
+
+READ_FORMATS = "MP3, Ogg (Vorbis, Opus, FLAC), FLAC, WAV, AIFF, M4A, AAC and WebM"
+#: What a stream that was saved or cut may have in front of its first frame, besides zeros and white space.
+STREAM_HEADS = (b"ICY ", b"HTTP/", b"APETAGEX", b"TAG", b"LYRICS", b"ID3")
+#: Files that hold MP3 frames at times and are no music: archives, programs, documents, pictures, films.
+FOREIGN_HEADS = (
+    b"PK", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"MZ", b"\x7fELF", b"\xca\xfe\xba\xbe",
+    b"%PDF", b"\xd0\xcf\x11\xe0", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*", b"\x00\x00\x01\xba",
+    b"\x00\x00\x01\xb3", b"FLV", b"FWS", b"CWS", b"G@", b"0&\xb2u", b"SQLite", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff",
+    b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b"MThd", b"caff", b".snd",
+)  # fmt: skip
+TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
+SHORT_TEXT = 24  # bytes of text in a row are a script or a page, not a cut frame
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a file holds.
+
+    Attributes
+    ----------
+    name
+        ``"MP3"``, ``"WAV"``, ``"AIFF"``, ``"FLAC"``, ``"OGG"``, ``"M4A"``, ``"AAC"`` or ``"WEBM"``.
+    start
+        Where it begins, behind tags and junk, in bytes.
+    demuxer
+        FFmpeg's name for it.
+    by_libsndfile
+        Whether libsndfile is asked first.
+    mp3
+        The frames of an MP3.
+    """
+
+    name: str
+    start: int
+    demuxer: str
+    by_libsndfile: bool
+    mp3: MpegStream | None = None
+
+
+def find_format(read_at: ReadAt) -> Format:
+    """The format of a file.
+
+    Only what begins as one of the formats below is ever given to a decoder: an uploaded file may be hostile.
+
+    Parameters
+    ----------
+    read_at
+        Reads some bytes of the file at a place.
+
+    Raises
+    ------
+    RuntimeError
+        If it is none that is read here; the message lists those.
+    """
+    start = behind_tags(read_at)
+    data = read_at(start, LONGEST_JUNK)
+    if start:  # a tag may be padded with zeros beyond its own end
+        zeros = len(data) - len(data.lstrip(b"\0"))
+        start, data = start + zeros, data[zeros:]
+    if not data:
+        raise RuntimeError("it holds nothing but a tag")
+    head = data[:12]
+    if head.startswith((b"RIFF", b"RIFX", b"RF64")) and head[8:12] in (b"WAVE", b""):
+        return Format("WAV", start, "wav", True)
+    if head.startswith(b"riff"):
+        return Format("WAV", start, "w64", True)
+    if head.startswith(b"FORM"):
+        return Format("AIFF", start, "aiff", True)
+    if head.startswith(b"fLaC"):
+        return Format("FLAC", start, "flac", True)
+    if head.startswith(b"OggS"):
+        return Format("OGG", start, "ogg", b"\x7fFLAC" not in data[:128])
+    if head[4:8] == b"ftyp":
+        return Format("M4A", start, "mp4", False)
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return Format("WEBM", start, "matroska", False)
+    if begins_as_adts(data):
+        return Format("AAC", start, "aac", False)
+    if _mp3_in_front(data):
+        return Format("MP3", start, "mp3", True, walk_mp3(read_at, start))
+    first = first_frame(data)
+    if first is not None and _may_be_junk(data[:first]):
+        return Format("MP3", start + first, "mp3", not first, walk_mp3(read_at, start + first))
+    raise RuntimeError(f"it is none of the formats that are read here ({READ_FORMATS}); it begins {_shown(head)}")
+
+
+def _mp3_in_front(data: bytes) -> bool:
+    """Whether it begins with an MP3 frame, with others behind it or as the only one; or with one of "free" bitrate."""
+    if data[0] != 0xFF or len(data) < 4 or data[1] < 0xE0 or data.startswith(FOREIGN_HEADS):
+        return False
+    if is_chain(data):
+        return True
+    alone = len(data) < 4 * LONGEST_FRAME and is_chain(data, frames=1)
+    free = data[1] >> 1 & 3 == 1 and data[2] >> 4 == 0 and data[2] >> 2 & 3 != 3
+    return alone or free
+
+
+def _may_be_junk(junk: bytes) -> bool:
+    """Whether these bytes may stand in front of the first frame of an MP3: what savers and cutters of streams leave."""
+    text = junk.lstrip(b"\0\r\n\t ")
+    if not text or text.startswith(STREAM_HEADS):
+        return True
+    if text.startswith(FOREIGN_HEADS):
+        return False
+    return len(text) < SHORT_TEXT or any(byte not in TEXT for byte in text[:SHORT_TEXT])
+
+
+def _shown(head: bytes) -> str:
+    """The first bytes as a person may know them."""
+    text = head.decode("ascii", "replace")
+    return f"with {text!r}" if all(byte in TEXT for byte in head) else f"with the bytes {head[:8].hex(' ')}"
