@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.builders import encode, music
+from tests.builders import music
 from tonearm.audio.decode import decode, describe
 from tonearm.core.errors import AudioError
 from tonearm.core.types import FloatArray
@@ -98,5 +98,3 @@ def test_damaged_files_raise_nothing_else(kind: str, files: dict[str, bytes]) ->
             assert decode(bytes(damaged)).samples.dtype == np.float32
         except AudioError as error:
             assert error.reason in ("undecodable", "empty", "bad_header", "too_many_channels")
-
-

@@ -22,8 +22,8 @@ from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
 from tonearm.training.batches import Batches
 from tonearm.training.config import TrialConfig
-from tonearm.training.readers import clip_windows
 from tonearm.training.trial import TrialFolder, run_trial
+from tonearm.training.windows import clip_windows
 
 CONFIGS = [
     tiny_config({"optim.lr": 1e-2, "optim.epochs": 3}),

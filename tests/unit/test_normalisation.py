@@ -11,8 +11,8 @@ from tests.builders import CLASSES, tiny_config, toy_batches
 from tonearm.core.errors import ConfigError, StoreError
 from tonearm.features.normalisation import TrainingStatistics, normalise, pool_statistics, statistics
 from tonearm.training.bundle import load_bundle
-from tonearm.training.readers import clip_windows
 from tonearm.training.trial import TrialFolder, run_trial
+from tonearm.training.windows import clip_windows
 
 CONFIG = tiny_config({"feature.normalisation": "training", "optim.epochs": 1})
 

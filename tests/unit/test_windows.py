@@ -244,6 +244,7 @@ import soundfile, soxr
 from tonearm.audio.windows import ClipConfig, load_clips
 from tonearm.core.errors import AudioError
 decoder = importlib.import_module("tonearm.audio.recording")
+decode = importlib.import_module("tonearm.audio.decode").decode
 path, seconds = sys.argv[1], []
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) // 1024
@@ -274,7 +275,7 @@ def write_repeated(path: Path, block: FloatArray, times: int, rate: int, subtype
 @pytest.mark.integration
 def test_decoding_holds_blocks_and_not_the_file(tmp_path: Path) -> None:
     path = write_repeated(tmp_path / "surround.flac", noise(1.0, 8, 192_000), 30, 192_000, "PCM_16")
-    code = "seconds.append(decoder.decode(path, 22050, 1).duration)"
+    code = "seconds.append(decode(path, 22050, 1).duration)"
     grown, seconds = measured(path, code)
     assert grown < MEGABYTES and seconds == ["30.0"]
     in_one, _ = measured(path, f"decoder.BLOCK_SAMPLES = 2**24; {code}")

@@ -86,9 +86,7 @@ def decode_layouts(
         return _read(file, layouts, offset, duration)
 
 
-def _read(
-    file: AudioFile, layouts: Sequence[Layout], offset: float, duration: float | None
-) -> dict[Layout, Waveform]:
+def _read(file: AudioFile, layouts: Sequence[Layout], offset: float, duration: float | None) -> dict[Layout, Waveform]:
     found = file.read(layouts, offset, duration)
     if file.note:
         logger.warning("%s %s", file.name, file.note)

@@ -12,9 +12,9 @@ from tonearm.core.types import FloatArray
 
 LONGEST_COUNTED_SECONDS = 12 * 3600.0  # counting reads packets and decodes none: a second of CPU time at most
 CODECS = frozenset(
-    ("aac", "alac", "mp3", "mp3float", "mp2", "mp2float", "mp1", "mp1float", "opus", "libopus", "vorbis", "libvorbis", "flac")
-)  # fmt: skip
-PCM = ("pcm_", "adpcm_")
+    ("aac", "alac", "flac", "opus", "libopus", "vorbis", "libvorbis", "mp1", "mp1float", "mp2", "mp2float")
+)
+PREFIXES = ("mp3", "pcm_", "adpcm_")
 PICTURES = frozenset(("mjpeg", "png", "bmp", "gif", "webp", "tiff"))  # covers, and those of chapters
 SEEKABLE = ("mp4",)  # by an index of its own; in the others a sample is found by decoding up to it
 
@@ -121,7 +121,7 @@ class FFmpegFile:
         if not streams:
             raise RuntimeError("it holds no audio stream")
         codec = _codec(streams[0])
-        if codec not in CODECS and not codec.startswith(PCM):
+        if codec not in CODECS and not codec.startswith(PREFIXES):
             raise RuntimeError(f"its codec {codec} is not read here")
         return streams[0]
 

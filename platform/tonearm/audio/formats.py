@@ -21,10 +21,11 @@ READ_FORMATS = "MP3, Ogg (Vorbis, Opus, FLAC), FLAC, WAV, AIFF, M4A, AAC and Web
 STREAM_HEADS = (b"ICY ", b"HTTP/", b"APETAGEX", b"TAG", b"LYRICS", b"ID3")
 #: Files that hold MP3 frames at times and are no music: archives, programs, documents, pictures, films.
 FOREIGN_HEADS = (
-    b"PK", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"MZ", b"\x7fELF", b"\xca\xfe\xba\xbe",
-    b"%PDF", b"\xd0\xcf\x11\xe0", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*", b"\x00\x00\x01\xba",
-    b"\x00\x00\x01\xb3", b"FLV", b"FWS", b"CWS", b"G@", b"0&\xb2u", b"SQLite", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff",
-    b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b"MThd", b"caff", b".snd",
+    b"PK", b"Rar!", b"7z\xbc\xaf", b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"MZ", b"\x7fELF", b"\xca\xfe\xba\xbe", b"%PDF",
+    b"\xd0\xcf\x11\xe0", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*", b"\x00\x00\x01\xba",
+    b"\x00\x00\x01\xb3", b"FLV", b"FWS", b"CWS", b"G@", b"0&\xb2u", b"SQLite", b"\xef\xbb\xbf", b"\xff\xfe",
+    b"\xfe\xff", b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b"MThd", b"caff",
+    b".snd",
 )  # fmt: skip
 TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 SHORT_TEXT = 24  # bytes of text in a row are a script or a page, not a cut frame
@@ -94,17 +95,20 @@ def find_format(read_at: ReadAt) -> Format:
         return Format("WEBM", start, "matroska", False)
     if begins_as_adts(data):
         return Format("AAC", start, "aac", False)
+    unknown = RuntimeError(f"it begins as none of the known formats, {READ_FORMATS}, but {_shown(head)}")
+    if head.startswith(FOREIGN_HEADS):
+        raise unknown
     if _mp3_in_front(data):
         return Format("MP3", start, "mp3", True, walk_mp3(read_at, start))
     first = first_frame(data)
     if first is not None and _may_be_junk(data[:first]):
         return Format("MP3", start + first, "mp3", not first, walk_mp3(read_at, start + first))
-    raise RuntimeError(f"it is none of the formats that are read here ({READ_FORMATS}); it begins {_shown(head)}")
+    raise unknown
 
 
 def _mp3_in_front(data: bytes) -> bool:
     """Whether it begins with an MP3 frame, with others behind it or as the only one; or with one of "free" bitrate."""
-    if data[0] != 0xFF or len(data) < 4 or data[1] < 0xE0 or data.startswith(FOREIGN_HEADS):
+    if data[0] != 0xFF or len(data) < 4 or data[1] < 0xE0:
         return False
     if is_chain(data):
         return True

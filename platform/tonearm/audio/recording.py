@@ -70,17 +70,19 @@ class AudioFile:
         self._file: Any = None
         self._handle: Any = None
         self._claimed: float | None = None
+        self._frames = 0
         self._by_ffmpeg, self._ffmpeg_error = False, ""
         self._open()
         try:
-            rate, channels = self._file.samplerate, self._file.channels
+            decoder: Any = self._file
+            rate, channels = decoder.samplerate, decoder.channels
             if not (SAMPLE_RATES[0] <= rate <= SAMPLE_RATES[1] and 1 <= channels <= MAX_CHANNELS):
                 raise AudioError(
                     "bad_header",
                     f"{self.name} states {rate} Hz and {channels} channels: expected "
                     f"{SAMPLE_RATES[0]}-{SAMPLE_RATES[1]} Hz and at most {MAX_CHANNELS} channels",
                 )
-            self._frames = int(self._file.frames)
+            self._frames = int(decoder.frames)
             self._compare()
             if self._frames > LONGEST_TRUSTED_SECONDS * rate:  # a stream of unknown length, or a wrong header
                 self._frames = self._count()
@@ -209,7 +211,9 @@ class AudioFile:
         other = self._try_ffmpeg(handle) if ffmpeg_first else None
         if other is None and self._found.by_libsndfile:
             try:
-                self._file, self._handle = open_by_libsndfile(self._source, self._patches, None if ffmpeg_first else handle)
+                self._file, self._handle = open_by_libsndfile(
+                    self._source, self._patches, None if ffmpeg_first else handle
+                )
                 return
             except AudioError as error:
                 other = self._try_ffmpeg() if error.reason == "undecodable" and not ffmpeg_first else None

@@ -50,8 +50,8 @@ def open_handle(source: bytes | str) -> Any:
 
         return WatchedFile(fsspec.open(source, "rb").open())
     path = local_path(source)
-    if source.startswith("~") and not path.exists():
-        path = Path(os.path.expanduser(source))
+    if source.startswith("~/") and not path.exists():
+        path = Path(source).expanduser()
     if path.stat().st_size == 0:  # raises OSError where it is missing, which the caller names
         raise AudioError("empty", f"{path} has no bytes")
     if path.is_dir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.computed import ComputedClip
 from tonearm.features.normalisation import half_precision
-from tonearm.features.store import index_schema
+from tonearm.features.store_index import index_schema
 
 HEADER_BYTES = 128  # of a one-dimensional .npy, whatever its length
 
@@ -39,8 +40,15 @@ class ShardWriter:
         self._file.write(bytes(HEADER_BYTES))
         self._offset = self._frame_offset = 0
 
-    def add(self, key: str, computed: ComputedClip) -> None:
-        """Add the next clip of a track.
+    def add(self, key: str, computed: ComputedClip, number: int | None = None, start: float = math.nan) -> None:
+        """Add a clip of a track.
+
+        Parameters
+        ----------
+        number
+            Of the clip among all of its track, which is the same time in every store; None is the next one.
+        start
+            Where it begins in the track, seconds.
 
         Raises
         ------
@@ -49,13 +57,15 @@ class ShardWriter:
         """
         half = half_precision(computed.values)  # before the statistics, which would warn of an infinity
         stats = computed.statistics()
-        clip = self._rows[-1]["clip"] + 1 if self._rows and self._rows[-1]["key"] == key else 0
+        following = self._rows[-1]["clip"] + 1 if self._rows and self._rows[-1]["key"] == key else 0
+        clip = following if number is None else number
         self._file.write(half.data)
         self._digests.append(digest(key, clip, half.tobytes()))
         self._rows.append(
             {
                 "key": key,
                 "clip": clip,
+                "start": start,
                 "frames": half.shape[-1],
                 "offset": self._offset,
                 "frame_offset": self._frame_offset,

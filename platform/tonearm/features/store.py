@@ -5,7 +5,8 @@ Layout of one store, a folder named by :meth:`Representation.store_name`::
     representation.json      the config
     parts/<id>.npy           a shard: float16, unnormalised, clip after clip, each (planes, freq_bins, frames)
     parts/<id>.frames.npy    float32 (2, n): mean and deviation of every frame of every clip
-    parts/<id>.parquet       a row a clip: key, clip, frames, its places in both, mean and deviation of the whole
+    parts/<id>.parquet       a row a clip: key, number and start in seconds of the clip, frames, its places in both,
+                             mean and deviation of the whole
     index.parquet            the rows of all parts together, so that opening reads one file
 
 A part is complete when its Parquet file is there, which is written last; any other file there is ignored. So a
@@ -14,7 +15,7 @@ job killed at any moment loses only the parts it was writing, and an added track
 
 from __future__ import annotations
 
-import io
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,9 @@ from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Representation
 from tonearm.features.normalisation import ClipStatistics, Float16Array, TrainingStatistics, pool_statistics
+from tonearm.features.store_index import read_index
 
-INDEX = "index.parquet"
+CLIP_NUMBERS = 2  # the meaning of a clip's number
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,16 @@ class StoredClip:
     ----------
     values
         Memory-mapped float16 of shape (freq_bins, frames), or (2, freq_bins, frames) for two planes.
+    number
+        Of the clip in its track: the same time in every store.
+    start
+        Where it begins in the track, seconds; NaN if it was stored before that was kept.
     """
 
     values: Float16Array
     stats: ClipStatistics
+    number: int = 0
+    start: float = math.nan
 
     @property
     def frames(self) -> int:
@@ -53,7 +61,8 @@ class StoredClip:
 
 def track_key(content: str, clip: ClipConfig) -> str:
     """What a track's stored features are keyed by: the content of its file, and which clips of it were taken."""
-    return digest(content, clip.to_dict())
+    # Several clips were once numbered without those that were left out: such stores are not found, but made anew.
+    return digest(content, clip.to_dict(), *((CLIP_NUMBERS,) if clip.position == "all" else ()))
 
 
 def store_uri(root: str, representation: Representation) -> str:
@@ -94,9 +103,10 @@ class FeatureStore:
         self._parts: dict[str, tuple[Float16Array, FloatArray]] = {}
         rows = read_index(uri)
         self._part = rows.column("part").to_pylist()
+        self._number: list[int] = rows.column("clip").to_pylist()
         self._column = {
             name: rows.column(name).to_numpy()
-            for name in ("frames", "offset", "frame_offset", "mean", "deviation")
+            for name in ("start", "frames", "offset", "frame_offset", "mean", "deviation")
         }  # fmt: skip
         planes, bins = self._shape
         ends = self._column["offset"] + planes * bins * self._column["frames"]
@@ -124,12 +134,16 @@ class FeatureStore:
         """Clips of a track: one, unless the whole track was taken."""
         return len(self._of(key))
 
-    def frames(self, key: str, clip: int = 0) -> int:
-        """Frames of a clip."""
+    def clip_numbers(self, key: str) -> list[int]:
+        """The numbers of a track's clips, ascending; those of clips that could not be used are missing."""
+        return [self._number[row] for row in self._of(key)]
+
+    def frames(self, key: str, clip: int | None = None) -> int:
+        """Frames of a clip by its number, or of the first that is there."""
         return int(self._column["frames"][self._row(key, clip)])
 
-    def read(self, key: str, clip: int = 0) -> StoredClip:
-        """One clip: a memory-mapped view, no copy.
+    def read(self, key: str, clip: int | None = None) -> StoredClip:
+        """One clip by its number, or the first that is there: a memory-mapped view, no copy.
 
         Raises
         ------
@@ -145,11 +159,12 @@ class FeatureStore:
         if planes == 1:
             block, frame_stats = block[0], frame_stats[:, 0]
         mean, deviation = (float(self._column[c][row]) for c in ("mean", "deviation"))
-        return StoredClip(block, ClipStatistics(frame_stats[0], frame_stats[1], mean, deviation))
+        statistics = ClipStatistics(frame_stats[0], frame_stats[1], mean, deviation)
+        return StoredClip(block, statistics, self._number[row], float(self._column["start"][row]))
 
     def read_clips(self, key: str) -> list[StoredClip]:
         """All clips of a track, as :meth:`read` gives them."""
-        return [self.read(key, clip) for clip in range(self.clips(key))]
+        return [self.read(key, clip) for clip in self.clip_numbers(key)]
 
     def training_statistics(self, keys: Iterable[str]) -> TrainingStatistics:
         """Mean and deviation of all values of these tracks, from stored statistics; no values are read."""
@@ -185,11 +200,16 @@ class FeatureStore:
             out[i] = block[..., start : start + frames]
         return out
 
-    def _row(self, key: str, clip: int) -> int:
+    def _row(self, key: str, clip: int | None) -> int:
         rows = self._of(key)
-        if not 0 <= clip < len(rows):
-            raise StoreError(f"track key {key} has {len(rows)} clip(s) in the store {self.uri}, none is number {clip}")
-        return rows[clip]
+        if clip is None:
+            return rows[0]
+        if 0 <= clip < len(rows) and self._number[rows[clip]] == clip:  # none is missing, as a rule
+            return rows[clip]
+        for row in rows:
+            if self._number[row] == clip:
+                return row
+        raise StoreError(f"track key {key} has {len(rows)} clip(s) in the store {self.uri}, none is number {clip}")
 
     def _of(self, key: str) -> list[int]:
         if key not in self._rows:
@@ -217,53 +237,6 @@ class FeatureStore:
                 f"{shape}: delete it and its .parquet, then extract"
             )
         return mapped.view(np.ndarray)  # a plain array over the mapping: slicing a memmap object is ten times slower
-
-
-def read_index(uri: str) -> Any:
-    """The rows of all complete parts: the common index, as far as its parts are still there, and what it lacks."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    parts = [n.removesuffix(".parquet") for n in storage.list_files(storage.join(uri, "parts"), ".parquet")]
-    tables = []
-    known: set[str] = set()
-    if storage.exists(storage.join(uri, INDEX)):
-        common = _read_table(storage.join(uri, INDEX))
-        common = common.filter(pc.is_in(common.column("part"), pa.array(parts, pa.string())))
-        known = set(common.column("part").unique().to_pylist())
-        tables.append(common)
-    for part in parts:
-        if part not in known:
-            rows = _read_table(storage.join(uri, "parts", f"{part}.parquet"))
-            tables.append(rows.append_column("part", pa.array([part] * len(rows), pa.string())))
-    return pa.concat_tables(tables) if tables else index_schema().empty_table()
-
-
-def index_schema() -> Any:
-    """Columns of the index."""
-    import pyarrow as pa
-
-    counts = [pa.field(n, pa.int64()) for n in ("clip", "frames", "offset", "frame_offset")]
-    means = [pa.field(n, pa.float64()) for n in ("mean", "deviation")]
-    return pa.schema([pa.field("key", pa.string()), *counts, *means, pa.field("part", pa.string())])
-
-
-def write_index(uri: str) -> None:
-    """Write the common index of all complete parts; a job does so when it has ended."""
-    import pyarrow.parquet as pq
-
-    buffer = io.BytesIO()
-    pq.write_table(read_index(uri), buffer)
-    storage.write_bytes(storage.join(uri, INDEX), buffer.getvalue())
-
-
-def _read_table(uri: str) -> Any:
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_table(io.BytesIO(storage.read_bytes(uri)))
-    except (OSError, ValueError) as error:  # pyarrow's errors are of these
-        raise StoreError(f"index {uri} is damaged ({error}): delete it, then extract again") from None
 
 
 def copy_to_node(uri: str, cache: str, keys: Iterable[str] | None = None) -> str:

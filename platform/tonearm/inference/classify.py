@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from tonearm.audio.decode import Layout
 from tonearm.audio.sources import Source
-from tonearm.audio.windows import load_clips
+from tonearm.audio.windows import Clip, load_clips
+from tonearm.core.errors import AudioError
 from tonearm.core.types import Prediction, Waveform
 from tonearm.ensembles.bundle import Ensemble
 from tonearm.ensembles.combine import weighted_mean
@@ -19,7 +19,7 @@ from tonearm.features.store import StoredClip
 from tonearm.models.base import Inputs, in_chunks
 from tonearm.tasks.pooling import unit_length
 from tonearm.training.bundle import embed_windows
-from tonearm.training.readers import clip_windows
+from tonearm.training.windows import clip_windows
 
 
 class Classifier:
@@ -53,22 +53,24 @@ class Classifier:
         layouts = list(dict.fromkeys(f.layout for f in self.features.values()))
         shortest = max(m.config.min_seconds for m in self.ensemble.members)
         stored: dict[str, list[StoredClip]] = {name: [] for name in self.features}
-        for waveforms in load_clips(source, self.clip, layouts, shortest):
-            for name, clip in self._as_stored(waveforms).items():
-                stored[name].append(clip)
+        for clip in load_clips(source, self.clip, layouts, shortest):
+            for name, values in self._as_stored(clip).items():
+                stored[name].append(values)
         return self.predict_stored(stored)
 
     def predict_waveform(self, waveform: Waveform) -> Prediction:
         """Classify a decoded clip, which must have the layout that all members take."""
-        stored = self._as_stored({f.layout: waveform for f in self.features.values()})
+        stored = self._as_stored(Clip(0, 0.0, {f.layout: waveform for f in self.features.values()}))
         return self.predict_stored({name: [clip] for name, clip in stored.items()})
 
-    def _as_stored(self, waveforms: Mapping[Layout, Waveform]) -> dict[str, StoredClip]:
+    def _as_stored(self, clip: Clip) -> dict[str, StoredClip]:
+        """The representations of a clip, of the layouts in which it can be used."""
+        features = {name: f for name, f in self.features.items() if f.layout in clip.waveforms}
         # float16, as the store keeps them: the same numbers in serving as in training.
-        computed = compute_layouts(waveforms, list(self.features.values()))
+        computed = compute_layouts(clip.waveforms, list(features.values()))
         return {
-            name: StoredClip(half_precision(c.values), c.statistics())
-            for name, c in zip(self.features, computed, strict=True)
+            name: StoredClip(half_precision(c.values), c.statistics(), clip.number, clip.start)
+            for name, c in zip(features, computed, strict=True)
         }
 
     def predict_stored(self, stored: Mapping[str, Sequence[StoredClip]]) -> Prediction:
@@ -76,8 +78,9 @@ class Classifier:
         probabilities, embeddings = [], []
         for member, weight in zip(self.ensemble.members, self.ensemble.weights, strict=True):
             config = member.config
+            clips = _of_the_same_moments({n: stored[r.store_name()] for n, r in config.audio_inputs().items()})
             parts = {
-                name: torch.from_numpy(clip_windows(stored[r.store_name()], config, r, member.scaling_of(name)))
+                name: torch.from_numpy(clip_windows(clips[name], config, r, member.scaling_of(name)))
                 for name, r in config.audio_inputs().items()
             }
             windows: Inputs = parts.get("", parts)
@@ -92,3 +95,11 @@ class Classifier:
             weighted_mean(probabilities, self.ensemble.weights),
             unit_length(joined),
         )
+
+
+def _of_the_same_moments(stored: Mapping[str, Sequence[StoredClip]]) -> dict[str, list[StoredClip]]:
+    """Of each input the clips that all inputs have, in order."""
+    shared = set.intersection(*({c.number for c in clips} for clips in stored.values()))
+    if not shared:
+        raise AudioError("silent", "no clip of it can be used in all of the model's inputs")
+    return {name: [c for c in clips if c.number in shared] for name, clips in stored.items()}

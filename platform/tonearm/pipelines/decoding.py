@@ -8,23 +8,22 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tonearm.audio.decode import Layout
-from tonearm.audio.windows import ClipConfig, load_clips
+from tonearm.audio.windows import Clip, ClipConfig, load_clips
 from tonearm.core import storage
 from tonearm.core.errors import AudioError
-from tonearm.core.types import Waveform
 from tonearm.features.base import Representation
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE
 
 ANALYSIS_LAYOUT: Layout = (22050, 1)  # what fingerprints and descriptors are made of
 MAX_ATTEMPTS = 2
 #: Columns of the result, a row a track; ``written`` holds the bytes of the whole batch, in its first row.
-RESULT_COLUMNS = ("key", "reason", "detail", "size", "audio", "decode", "compute", "written")
+RESULT_COLUMNS = ("key", "reason", "detail", "note", "size", "audio", "decode", "compute", "written")
 
-ClipWaveforms = dict[Layout, Waveform]
 Columns = dict[str, list[Any]]
 
 
@@ -93,28 +92,39 @@ class BatchDecoding:
         self.job = job
         self.rows: list[dict[str, Any]] = []
 
-    def tracks(self, batch: Mapping[str, Any]) -> Iterator[tuple[str, list[str], Iterator[ClipWaveforms]]]:
+    def tracks(self, batch: Mapping[str, Any]) -> Iterator[tuple[str, list[str], Iterator[Clip]]]:
         """Key, what is lacking, and the clips of each track."""
         columns = (batch[name] for name in ("source", "key", "lacking", "stamp"))
         for source, key, lacking, stamp in zip(*columns, strict=True):
             self.rows.append(
-                {"key": str(key), "reason": "", "detail": "", "size": -1, "audio": 0.0, "decode": 0.0, "compute": 0.0}
+                {
+                    "key": str(key),
+                    "reason": "",
+                    "detail": "",
+                    "note": "",
+                    "size": -1,
+                    "audio": 0.0,
+                    "decode": 0.0,
+                    "compute": 0.0,
+                }
             )
             yield str(key), str(lacking).split(), self._clips(str(source), str(lacking).split(), str(stamp))
 
-    def _clips(self, source: str, lacking: list[str], stamp: str) -> Iterator[ClipWaveforms]:
+    def _clips(self, source: str, lacking: list[str], stamp: str) -> Iterator[Clip]:
         row = self.rows[-1]
         layouts, beside = self.job.layouts(lacking), self.job.analysis_layouts(lacking)
         gated = layouts or beside  # where only the tables are lacking, their layouts decide on a reject
         with self.job.attempt(row["key"]):
-            clips = load_clips(source, self.job.clip, gated, self.job.min_seconds, beside)
+            clips = load_clips(
+                source, self.job.clip, gated, self.job.min_seconds, beside, partial(row.__setitem__, "note")
+            )
             while True:
                 started = time.process_time()
                 clip = next(clips, None)
                 row["decode"] += time.process_time() - started
                 if clip is None:
                     break
-                row["audio"] += next(iter(clip.values())).duration
+                row["audio"] += next(iter(clip.waveforms.values())).duration
                 yield clip
             if stamp and storage.stamp(source) != stamp:
                 raise AudioError("changed", f"{source} was written to while it was being extracted: run again")

@@ -26,7 +26,8 @@ from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.features.base import Representation
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read_keys, read_rows
-from tonearm.features.store import FeatureStore, prepare_store, track_key, write_index
+from tonearm.features.store import FeatureStore, prepare_store, track_key
+from tonearm.features.store_index import write_index
 from tonearm.pipelines.extractor import BatchExtractor, Decoder, Extractor
 from tonearm.pipelines.workers import WorkerStage, run_worker_stages
 

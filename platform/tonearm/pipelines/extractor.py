@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tonearm.audio.windows import Clip
 from tonearm.core.errors import AudioError
 from tonearm.core.threads import keep_memory
 from tonearm.core.types import Waveform
@@ -25,7 +26,6 @@ from tonearm.pipelines.decoding import (
     ANALYSIS_LAYOUT,
     RESULT_COLUMNS,
     BatchDecoding,
-    ClipWaveforms,
     Columns,
     ExtractionJob,
 )
@@ -42,9 +42,9 @@ class ResultWriter:
         self._fingerprints: dict[str, list[Any]] = {}
         self._descriptors: dict[str, dict[str, Any]] = {}
 
-    def add_analysis(self, key: str, lacking: Sequence[str], clip: ClipWaveforms) -> None:
+    def add_analysis(self, key: str, lacking: Sequence[str], clip: Clip) -> None:
         """Fingerprint a clip, and describe a track by its first one. A failure here rejects no track."""
-        waveform = clip.get(ANALYSIS_LAYOUT)
+        waveform = clip.waveforms.get(ANALYSIS_LAYOUT)
         if waveform is None:
             return
         if FINGERPRINT_TABLE in lacking:
@@ -62,13 +62,13 @@ class ResultWriter:
                 described = dict.fromkeys(f.name for f in dataclasses.fields(Descriptors))
             self._descriptors[key] = described
 
-    def add(self, key: str, features: Sequence[Representation], computed: Sequence[ComputedClip]) -> None:
+    def add(self, key: str, clip: Clip, features: Sequence[Representation], computed: Sequence[ComputedClip]) -> None:
         """Write a clip's representations."""
         for feature, one in zip(features, computed, strict=True):
             name = feature.store_name()
             if name not in self._writers:
                 self._writers[name] = ShardWriter(store_uri(self.job.root, feature))
-            self._writers[name].add(key, one)
+            self._writers[name].add(key, one, clip.number, clip.start)
 
     def drop(self, key: str) -> None:
         """Take back what was added of the last track."""
@@ -107,8 +107,8 @@ class Extractor:
                 with decoding.rejecting(str(source)) as row:
                     for clip in clips:
                         started = time.process_time()
-                        decodable = [f for f in features if f.layout in clip]
-                        writer.add(key, decodable, compute_layouts(clip, decodable))
+                        decodable = [f for f in features if f.layout in clip.waveforms]
+                        writer.add(key, clip, decodable, compute_layouts(clip.waveforms, decodable))
                         writer.add_analysis(key, lacking, clip)
                         row["compute"] += time.process_time() - started
                 if not row["ok"]:
@@ -133,7 +133,7 @@ class Decoder:
         decoding = BatchDecoding(self.job)
         packed: list[bytes] = []
         for source, (_, _, clips) in zip(batch["source"], decoding.tracks(batch), strict=True):
-            decoded: list[ClipWaveforms] = []
+            decoded: list[Clip] = []
             with decoding.rejecting(str(source)):
                 decoded.extend(clips)
             packed.append(_pack(decoded if decoding.rows[-1]["ok"] else []))
@@ -151,10 +151,10 @@ class BatchExtractor:
         writer = ResultWriter(self.job)
         results = {name: list(batch[name]) for name in RESULT_COLUMNS}
         try:
-            for (_, need), run in itertools.groupby(self._clips(batch), key=lambda c: (tuple(c[3]), c[2])):
+            for (_, need), run in itertools.groupby(self._clips(batch), key=lambda c: (tuple(c[3].waveforms), c[2])):
                 features = self.job.missing_representations(need.split())
                 while some := list(itertools.islice(run, CLIPS_AT_ONCE)):
-                    decodable = [f for f in features if f.layout in some[0][3]]
+                    decodable = [f for f in features if f.layout in some[0][3].waveforms]
                     started = time.process_time()
                     many = self._compute([clip for *_, clip in some], decodable)
                     for (i, key, lacking, clip), computed in zip(some, many, strict=True):
@@ -167,20 +167,20 @@ class BatchExtractor:
             writer.discard()
             raise
 
-    def _clips(self, batch: Mapping[str, Any]) -> Iterator[tuple[int, str, str, ClipWaveforms]]:
+    def _clips(self, batch: Mapping[str, Any]) -> Iterator[tuple[int, str, str, Clip]]:
         """Row, key, what is lacking, and clip, in order."""
         for i, packed in enumerate(batch["clips"]):
             for clip in _unpack(packed):
                 yield i, str(batch["key"][i]), str(batch["lacking"][i]), clip
 
-    def _compute(self, clips: list[ClipWaveforms], features: list[Representation]) -> list[list[ComputedClip] | None]:
+    def _compute(self, clips: list[Clip], features: list[Representation]) -> list[list[ComputedClip] | None]:
         """Representations of the clips; None for one that is too large for the device even alone."""
         import torch
 
         from tonearm.features.batched import extract_batch
 
         try:
-            return list(extract_batch(clips, features, self.device))
+            return list(extract_batch([c.waveforms for c in clips], features, self.device))
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()
             if len(clips) == 1:
@@ -189,7 +189,7 @@ class BatchExtractor:
             return self._compute(clips[:half], features) + self._compute(clips[half:], features)
 
     def _add(
-        self, writer: ResultWriter, results: Columns, row: int, key: str, lacking: list[str], clip: ClipWaveforms,
+        self, writer: ResultWriter, results: Columns, row: int, key: str, lacking: list[str], clip: Clip,
         features: list[Representation], computed: list[ComputedClip] | None,
     ) -> None:  # fmt: skip
         if results["reason"][row]:
@@ -197,29 +197,30 @@ class BatchExtractor:
         try:
             if computed is None:
                 raise AudioError("out_of_memory", "a clip does not fit into the memory of the GPU")
-            writer.add(key, features, computed)
+            writer.add(key, clip, features, computed)
             writer.add_analysis(key, lacking, clip)
         except AudioError as error:
             results["reason"][row], results["detail"][row] = error.reason, error.detail
             writer.drop(key)
 
 
-def _pack(clips: Sequence[ClipWaveforms]) -> bytes:
+def _pack(clips: Sequence[Clip]) -> bytes:
     buffer = io.BytesIO()
     arrays = {
-        f"{i}|{n:02}|{rate}|{channels}": waveform.samples
-        for i, clip in enumerate(clips)
-        for n, ((rate, channels), waveform) in enumerate(clip.items())
+        f"{clip.number}|{clip.start!r}|{n:02}|{rate}|{channels}": waveform.samples
+        for clip in clips
+        for n, ((rate, channels), waveform) in enumerate(clip.waveforms.items())
     }
     np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
-def _unpack(packed: bytes) -> list[ClipWaveforms]:
-    clips: dict[int, ClipWaveforms] = {}
+def _unpack(packed: bytes) -> list[Clip]:
+    clips: dict[int, Clip] = {}
     with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
         for name in arrays.files:
-            i, _, rate, channels = name.split("|")
+            number, start, _, rate, channels = name.split("|")
             layout: Any = (int(rate), int(channels) if channels.isdigit() else channels)
-            clips.setdefault(int(i), {})[layout] = Waveform(arrays[name], int(rate))
+            clip = clips.setdefault(int(number), Clip(int(number), float(start), {}))
+            clip.waveforms[layout] = Waveform(arrays[name], int(rate))
     return [clips[i] for i in sorted(clips)]

@@ -112,7 +112,10 @@ class Batches:
             name: make_reader(feature, config, ordered, by_name.get(name), self.metadata)
             for name, feature in config.feature.named_inputs().items()
         }
-        self._audio_reader = next((r for r in self.readers.values() if isinstance(r, StoreReader)), None)
+        audio = [r for r in self.readers.values() if isinstance(r, StoreReader)]
+        for reader in audio:
+            reader.beside = [other for other in audio if other is not reader]
+        self._audio_reader = audio[0] if audio else None
         self._targets: dict[str, np.ndarray] = {}
 
     @property

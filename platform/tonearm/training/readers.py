@@ -10,20 +10,18 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from tonearm.audio.windows import window_starts
 from tonearm.core import storage
 from tonearm.core.errors import DatasetError, TrainingError
-from tonearm.core.types import FloatArray
 from tonearm.datasets.cifar100 import read_pictures
 from tonearm.datasets.manifest import Track
 from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.vocabulary import Vocabulary, subsample_frequent_words, word_frequencies
-from tonearm.features.augment import apply_gain
 from tonearm.features.base import Feature, Representation
 from tonearm.features.metadata import PictureFeature, TableFeature, TableScaling, TokensFeature, fit_table, scale_table
-from tonearm.features.normalisation import ClipStatistics, TrainingStatistics, normalise
+from tonearm.features.normalisation import TrainingStatistics
 from tonearm.features.store import FeatureStore, StoredClip, track_key
 from tonearm.training.config import TrialConfig
+from tonearm.training.windows import clip_windows, scale_window
 
 FittedTransform = TrainingStatistics | TableScaling | Vocabulary | None
 """What was fitted to an input's training split: scaling or vocabulary."""
@@ -113,44 +111,12 @@ def _training(tracks: Sequence[Track]) -> list[Track]:
     return [t for t in tracks if t.split == "train"]
 
 
-def scale_window(
-    values: FloatArray, stats: ClipStatistics, start: int, feature: Representation, scaling: TrainingStatistics | None,
-    gain: float = 0.0,
-) -> FloatArray:  # fmt: skip
-    """Normalise a window, float32 of shape (planes, freq_bins, frames), the frames of its clip from ``start`` on.
-
-    ``scaling`` is the training split's; ``gain`` in dB is applied before normalisation.
-    """
-    if gain:
-        values = apply_gain(values, gain, feature.unit)
-    return normalise(values, stats, feature.normalisation, start, scaling)
-
-
-def clip_windows(
-    clips: Sequence[StoredClip], config: TrialConfig, feature: Representation, scaling: TrainingStatistics | None
-) -> FloatArray:
-    """The windows that stand for a track in evaluation and in serving: float32 (windows, planes, freq_bins, frames).
-
-    Each of its clips gives ``window.per_track``, evenly spread.
-    """
-    frames, shape = config.window.frames, feature.example_spec(config.window.frames).shape
-    return np.stack(
-        [
-            scale_window(
-                stored.values[..., start : start + frames].astype(np.float32).reshape(shape),
-                stored.stats, start, feature, scaling,
-            )
-            for stored in clips
-            for start in window_starts(stored.frames, frames, config.window.per_track)
-        ]
-    )  # fmt: skip
-
-
 class StoreReader:
     """Windows of a stored representation, read memory-mapped, converted and normalised one by one."""
 
     def __init__(self, feature: Representation, config: TrialConfig, train: Sequence[Track], store: FeatureStore):
         self.feature, self.config, self.store = feature, config, store
+        self.beside: Sequence[StoreReader] = ()  # of the trial's other representations
         self._train = train
 
     @cached_property
@@ -164,13 +130,21 @@ class StoreReader:
 
     def stored(self, track: Track) -> list[StoredClip]:
         """A track's stored representation: one clip, or all of them if the config takes whole tracks."""
-        return self.store.read_clips(self.key(track))
+        return [self.store.read(self.key(track), number) for number in self.numbers(self.key(track))]
+
+    def numbers(self, key: str) -> list[int]:
+        """Numbers of the clips that this store and those beside it have; a number is the same time in each."""
+        others = [set(other.store.clip_numbers(key)) for other in self.beside]
+        found = [number for number in self.store.clip_numbers(key) if all(number in there for there in others)]
+        if not found:
+            raise TrainingError(f"track key {key} has no clip that can be used in all representations: leave it out")
+        return found
 
     def draw(self, track: Track, rng: np.random.Generator) -> WindowPosition:
         """A random window of a track."""
         key = self.key(track)
-        clips = self.store.clips(key)
-        clip = int(rng.integers(clips)) if clips > 1 else 0
+        numbers = self.numbers(key)
+        clip = numbers[int(rng.integers(len(numbers)))] if len(numbers) > 1 else numbers[0]
         return WindowPosition(clip, int(rng.integers(0, self.store.frames(key, clip) - self.config.window.frames + 1)))
 
     def read(

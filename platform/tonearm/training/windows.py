@@ -1,0 +1,48 @@
+"""Windows of a stored representation, normalised: what training, evaluation and serving put into a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tonearm.audio.windows import window_starts
+from tonearm.core.types import FloatArray
+from tonearm.features.augment import apply_gain
+from tonearm.features.base import Representation
+from tonearm.features.normalisation import ClipStatistics, TrainingStatistics, normalise
+from tonearm.features.store import StoredClip
+from tonearm.training.config import TrialConfig
+
+
+def scale_window(
+    values: FloatArray, stats: ClipStatistics, start: int, feature: Representation, scaling: TrainingStatistics | None,
+    gain: float = 0.0,
+) -> FloatArray:  # fmt: skip
+    """Normalise a window, float32 of shape (planes, freq_bins, frames), the frames of its clip from ``start`` on.
+
+    ``scaling`` is the training split's; ``gain`` in dB is applied before normalisation.
+    """
+    if gain:
+        values = apply_gain(values, gain, feature.unit)
+    return normalise(values, stats, feature.normalisation, start, scaling)
+
+
+def clip_windows(
+    clips: Sequence[StoredClip], config: TrialConfig, feature: Representation, scaling: TrainingStatistics | None
+) -> FloatArray:
+    """The windows that stand for a track in evaluation and in serving: float32 (windows, planes, freq_bins, frames).
+
+    Each of its clips gives ``window.per_track``, evenly spread.
+    """
+    frames, shape = config.window.frames, feature.example_spec(config.window.frames).shape
+    return np.stack(
+        [
+            scale_window(
+                stored.values[..., start : start + frames].astype(np.float32).reshape(shape),
+                stored.stats, start, feature, scaling,
+            )
+            for stored in clips
+            for start in window_starts(stored.frames, frames, config.window.per_track)
+        ]
+    )  # fmt: skip
