@@ -55,9 +55,9 @@ class Workplace:
         app.command()(main)
         job = sys.modules[main.__module__]
         with pytest.MonkeyPatch.context() as patch:
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
             for name, value in self.shared.items():
                 patch.setenv(name, value)
-            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
             for name in ("limit_threads", "keep_large_memory"):  # what would stay for other tests
                 patch.setattr(job, name, lambda *a: None, raising=False)
             result = CliRunner().invoke(app, arguments)

@@ -1,7 +1,8 @@
-"""A home that is relative or not set, as of every ``make demo``: trials find it, whose working folders are others."""
+"""A home that is relative or not set, as of every ``make demo``, whose trials work elsewhere; one copied, one moved."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.integration.quick_sweep import extract
 from tonearm.sweeps.results import ENDING
 from tonearm.tracking import names, query
 from tonearm.tracking.log import client
+from tonearm.tracking.overview import overview
 
 pytestmark = pytest.mark.integration
 
@@ -54,3 +56,40 @@ def test_trials_write_to_the_one_database_while_they_run(
     ray_folder = Path(place.environment["RAY_TMPDIR"])
     elsewhere = [p for top in (folder, ray_folder) for p in top.rglob("mlflow.db") if p.parent != place.home]
     assert [p for p in elsewhere if not p.samefile(place.home / "mlflow.db")] == []
+
+
+def test_copy_is_a_home_of_its_own_and_a_moved_one_goes_on(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TONEARM_HOME", str(place.home))
+    name = max((r for r in overview().runs if r.parent is None), key=lambda r: r.started).name
+    assert "promoted to champion" in place.call("jobs.select", name)
+    folder = place.home.parent
+    copy, moved = folder / "copy", folder / "elsewhere" / "moved"
+
+    def job(home: Path, *arguments: str) -> str:
+        environment = {**place.environment, "TONEARM_HOME": str(home)}
+        done = subprocess.run(place.command(*arguments), cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    shutil.copytree(place.home, copy)
+    before = _files(place.home)
+    output = job(copy, "jobs.sweep", "tests.integration.spaces:learning", "--dataset", "music", "--seed", "2",
+                 "--trials", "2", "--epochs", str(EPOCHS))  # fmt: skip
+    assert f"moved or copied from {place.home}" in output and "2/2 trials" not in output
+    assert _files(place.home) == before, "the copy has written to the place that it was copied from"
+    assert _files(copy) != before
+
+    moved.parent.mkdir()
+    shutil.move(place.home, moved)
+    recording = sorted(place.music.glob("bass/*.ogg"))[0]
+    output = job(moved, "jobs.predict", str(recording))
+    assert f"moved or copied from {place.home}" in output and "bass" in output
+    assert not place.home.exists()
+
+
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of every file but the database, which is opened by this process, too."""
+    found = {
+        str(p.relative_to(folder)): p.stat() for p in folder.rglob("*") if p.is_file() and "mlflow.db" not in p.name
+    }
+    return {name: (status.st_size, status.st_mtime_ns) for name, status in found.items()}

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from tonearm.core.figures import png
 
@@ -32,6 +32,11 @@ def local_path(uri: str) -> Path:
     if not uri.startswith(FILE):
         return Path(uri)
     return Path("/" + unquote(uri.removeprefix(FILE).removeprefix("localhost").lstrip("/")))
+
+
+def escaped(uri: str) -> str:
+    """A URI elsewhere as pyarrow and others read it, blanks escaped; a path on this machine as it is."""
+    return uri if "://" not in uri else quote(uri, safe=":/@")
 
 
 def file_uri(uri: str) -> str:

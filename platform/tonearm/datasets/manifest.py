@@ -134,12 +134,17 @@ def save_manifest(uri: str, manifest: Manifest) -> None:
     signature = manifest.metadata.signature() if len(manifest.metadata) else ""
     if signature:
         save_metadata(_metadata_uri(uri, signature), manifest.metadata)
-    header = {"name": manifest.name, "label": manifest.label, "facts": signature}
+    header = {"name": manifest.name, "label": manifest.label, "facts": signature, "data_root": _data_root(uri)}
     _write_rows(uri, manifest.tracks, Track, header)  # last: it names the metadata that belong to it
 
 
 def _metadata_uri(uri: str, signature: str) -> str:
     return f"{uri.removesuffix('.parquet')}.facts-{signature}.parquet"
+
+
+def _data_root(uri: str) -> str:
+    """The folder of all data sets, by where the manifest of one lies; "" if it lies in none."""
+    return uri.rsplit("/", 2)[0] if uri.count("/") > 1 else ""
 
 
 def load_manifest(uri: str) -> Manifest:
@@ -157,6 +162,11 @@ def load_manifest(uri: str) -> Manifest:
         notes = storage.read_json(f"{uri}.notes.json") if storage.exists(f"{uri}.notes.json") else []
     except ValueError as error:  # of JSON and of UTF-8
         raise DatasetError(f"{uri}.notes.json is damaged ({error}): make the data set again") from None
+    made, here = header.get("data_root", ""), _data_root(uri)
+    if made and made != here:  # the home was moved or copied: what was rendered there came with it
+        for row in rows:
+            if row["source"].startswith(f"{made}/"):
+                row["source"] = here + row["source"].removeprefix(made)
     tracks = tuple(Track(**{**row, "labels": tuple(row.get("labels") or ())}) for row in rows)
     signature = header.get("facts", "")
     metadata = load_metadata(_metadata_uri(uri, signature)) if signature else Metadata()

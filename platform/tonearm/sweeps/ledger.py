@@ -80,4 +80,14 @@ class Ledger:
     def _read(self, index: int, row: Mapping[str, Any]) -> Proposal:
         values = {path: from_parameter(self._over[path], place) for path, place in row["places"].items()
                   if path in self._over}  # fmt: skip
-        return Proposal(index, int(row["configuration"]), values, TrialConfig.from_dict(row["config"]))
+        config = dict(row["config"])
+        config["members"] = [self._moved(member) for member in config.get("members") or ()]
+        config["start"] = self._moved(config["start"]) if config.get("start") else None
+        return Proposal(index, int(row["configuration"]), values, TrialConfig.from_dict(config))
+
+    def _moved(self, member: Mapping[str, Any]) -> dict[str, Any]:
+        """A member whose folder is here, beside the sweep's, if the home was moved or copied."""
+        trials, _, name = str(member.get("bundle", "")).rpartition("/trials/")
+        beside = storage.join(self.folder.rpartition("/trials/")[0], "trials", name)
+        moved = trials and "/trials/" in self.folder and beside != member["bundle"] and storage.exists(beside)
+        return {**member, "bundle": beside} if moved else dict(member)

@@ -11,7 +11,7 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from tonearm.core import home
+from tonearm.core import home, storage
 from tonearm.core.errors import JobError, TrackingError
 from tonearm.core.plugins import modules_of
 from tonearm.core.progress import StatusLine
@@ -119,7 +119,7 @@ def _tune(context: SweepContext, callback: _ProgressCallback) -> None:
         ),
         run_config=tune.RunConfig(
             name="ray",
-            storage_path=context.folder,
+            storage_path=storage.escaped(context.folder),
             verbose=0,
             callbacks=[callback],
             failure_config=tune.FailureConfig(max_failures=MAX_PROCESS_ATTEMPTS - 1),

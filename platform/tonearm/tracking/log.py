@@ -6,6 +6,7 @@ import contextlib
 import functools
 import logging
 import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from tonearm.core.process_environment import spare_loopback
 from tonearm.core.seeding import digest
 from tonearm.tracking import names
 from tonearm.tracking.environment import environment, environment_digest, provenance
+from tonearm.tracking.moved_home import follow_home
 from tonearm.tracking.retry import address, is_unavailable
 
 if TYPE_CHECKING:
@@ -61,14 +63,17 @@ def client() -> MlflowClient:
     uri = home.tracking_uri()
     os.environ.update(spare_loopback())
     try:
+        given = os.environ.get(home.TRACKING)
         mlflow.set_tracking_uri(uri)  # MLflow's own functions would else make a database in the current folder
+        if given is None:  # MLflow has set it: who chooses another home in this process would keep this database
+            os.environ.pop(home.TRACKING, None)
         mlflow.set_registry_uri(uri)
         if not uri.startswith(SERVERS):
             _make_tables(uri)
         made = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         _remove_folder_of_escapes(uri)
         return made
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         raise TrackingError(f"MLflow at {address()} cannot be reached: {error}") from error
 
 
@@ -89,6 +94,8 @@ def _make_tables(uri: str) -> None:
         engine.dispose()
     with _process_lock("tables", uri):
         mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        if home.sqlite_path(uri):
+            follow_home(home.sqlite_path(uri))
 
 
 def _remove_folder_of_escapes(uri: str) -> None:
