@@ -25,7 +25,8 @@ from tonearm.features import Mel, RawWaveform, Representation
 from tonearm.features.computed import ComputedClip
 from tonearm.features.normalisation import statistics
 from tonearm.features.shards import ShardWriter
-from tonearm.features.store import FeatureStore, copy_to_node, prepare_store
+from tonearm.features.store import FeatureStore, prepare_store
+from tonearm.features.store_copy import copy_to_node
 from tonearm.features.store_index import read_index, write_index
 
 MEL = Mel(n_mels=6, n_fft=64, hop=32)

@@ -14,7 +14,8 @@ from tonearm.core.errors import StoreError
 from tonearm.core.types import FloatArray
 from tonearm.features import Mel, RawWaveform, Representation
 from tonearm.features.normalisation import statistics
-from tonearm.features.store import FeatureStore, copy_to_node, prepare_store, store_uri, track_key
+from tonearm.features.store import FeatureStore, prepare_store, store_uri, track_key
+from tonearm.features.store_copy import copy_to_node
 
 FEATURE = Mel(n_mels=32, n_fft=512, hop=256)
 KEYS = ["key-c", "key-a", "key-b"]

@@ -195,7 +195,11 @@ def test_intervals_equal_a_bootstrap_of_each_metric_by_itself() -> None:
     task = SingleLabel()
     scores = score(task, probabilities, target, groups)
     for name in task.headline:
-        wanted = bootstrap_interval(lambda i, name=name: task.metrics(probabilities[i], target[i])[name], groups)
+        wanted = bootstrap_interval(
+            lambda i, name=name: task.metrics(probabilities[i], target[i])[name],
+            groups,
+            bounds=task.metric(name).bounds,
+        )
         assert scores.intervals[name] == wanted
 
 
@@ -209,7 +213,7 @@ def test_runs_are_scored_by_their_mean_and_so_is_every_draw() -> None:
         def mean(i: np.ndarray, name: str = name) -> float:
             return float(np.mean([task.metrics(p[i], target[i])[name] for p, target in runs]))
 
-        assert scores.intervals[name] == bootstrap_interval(mean, groups)
+        assert scores.intervals[name] == bootstrap_interval(mean, groups, bounds=task.metric(name).bounds)
         assert scores.metrics[name] == scores.intervals[name].value == mean(np.arange(30))
     alone = [score(task, p, target, groups).metrics["f1_micro"] for p, target in runs]
     assert min(alone) < scores.metrics["f1_micro"] < max(alone)
@@ -219,12 +223,13 @@ def test_runs_are_scored_by_their_mean_and_so_is_every_draw() -> None:
 def test_large_data_is_resampled_less_often(monkeypatch: pytest.MonkeyPatch, tracks: int, draws: int) -> None:
     seen = []
 
-    def count(statistic: object, groups: object, resamples: int) -> Interval:
+    def count(statistic: object, groups: object, resamples: int, bounds: object) -> Interval:
         seen.append(resamples)
         return Interval(0, 0, 0)
 
     monkeypatch.setattr("tonearm.training.evaluate.bootstrap_interval", count)
-    score(SingleLabel(), np.ones((tracks, 1), dtype=np.float32), np.zeros(tracks, dtype=np.int64), ["a"] * tracks)
+    groups = ["a"] * (tracks - 1) + ["b"]
+    score(SingleLabel(), np.ones((tracks, 1), dtype=np.float32), np.zeros(tracks, dtype=np.int64), groups)
     assert seen == [draws, draws]
 
 

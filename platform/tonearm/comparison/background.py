@@ -24,8 +24,9 @@ METHODS = (
     "Tracks of one group (by default an artist) resemble each other and are no independent draws: all tests and "
     "intervals draw or swap whole groups. A randomisation test swaps the two sides' scores of whole groups (Fisher "
     "1935), or their predictions where the metric is no mean over tracks. Intervals of differences are paired "
-    "bootstraps over groups, expanded for few groups (Hesterberg 2015); those of scores are percentile bootstraps "
-    "(Efron and Tibshirani 1993; Field and Welsh 2007).",
+    "bootstraps over groups, expanded for few groups (Hesterberg 2015); those of scores between two bounds are "
+    "Wilson's with the deviation of bootstrapped groups (Wilson 1927; Korn and Graubard 1998), of others such "
+    "bootstraps (Field and Welsh 2007).",
     "Training varies by seed, too (Bouthillier et al. 2021): where both sides have several seeds, the variance of "
     "their means over seeds is added to that over groups; interval and p are Student's t with Satterthwaite's degrees "
     "of freedom, and the p given is the larger of this one and the randomisation test's. On sides of many candidates "

@@ -114,8 +114,11 @@ def _interval(predictions: Predictions, name: str) -> Interval:
     """Of a metric that is none of the task's headline ones."""
     cells = sum(p.size for p, _ in predictions.seeds)
     resamples = int(np.clip(CELLS_OF_ALL_RESAMPLES // max(cells, 1), *RESAMPLES))
+    bounds = predictions.task.metric(name).bounds
+    if len(set(predictions.groups)) < 2:
+        return Interval(predictions.metrics_of(np.arange(len(predictions.groups)), (name,))[name], *bounds)
     return bootstrap_interval(
-        lambda draw: predictions.metrics_of(draw, (name,))[name], predictions.groups, resamples=resamples
+        lambda draw: predictions.metrics_of(draw, (name,))[name], predictions.groups, resamples=resamples, bounds=bounds
     )
 
 

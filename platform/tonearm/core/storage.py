@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FILE = "file://"
+ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs"}  # object stores: what is put is seen whole or not at all
 
 
 def is_local(uri: str) -> bool:
@@ -128,8 +129,13 @@ def publish(path: Path, uri: str) -> None:
 
 
 def _upload(uri: str, send: Callable[[Any, str], None]) -> None:
-    """Send a file under another name, then rename it, so that no reader ever sees a part of it."""
+    """Send a file so that no reader ever sees a part of it: to object stores directly, elsewhere under another name,
+    which is then changed."""
     filesystem, remote = _remote(uri)
+    protocols = filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,)
+    if ATOMIC.intersection(protocols):
+        send(filesystem, remote)
+        return
     filesystem.makedirs(remote.rsplit("/", 1)[0], exist_ok=True)
     partial = f"{remote}.{uuid.uuid4().hex}.tmp"
     send(filesystem, partial)
@@ -151,13 +157,14 @@ def fetch(uri: str, path: Path) -> None:
 
 
 def remove_stale(uri: str, seconds: float = 86_400.0) -> int:
-    """Remove what writers that were killed left in a local folder more than ``seconds`` ago; returns how many files.
+    """Remove what writers that were killed left of files in a folder more than ``seconds`` ago; returns how many files.
 
-    Only local folders are cleared: partial uploads elsewhere are left to the storage.
+    For a local folder they lie in it; for one elsewhere in this machine's temporary folder, since an upload is seen
+    whole or not at all.
     """
-    folder = local_path(uri) if is_local(uri) else None
+    folder, pattern = (local_path(uri), ".*.tmp") if is_local(uri) else (Path(tempfile.gettempdir()), "tonearm-*.tmp")
     removed = 0
-    for path in folder.glob(".*.tmp") if folder is not None and folder.is_dir() else ():
+    for path in folder.glob(pattern) if folder.is_dir() else ():
         with contextlib.suppress(FileNotFoundError):  # published meanwhile, or removed by another
             if time.time() - path.stat().st_mtime > seconds:
                 path.unlink()

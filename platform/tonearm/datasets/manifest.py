@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from tonearm.core import storage
 from tonearm.core.errors import DatasetError
+from tonearm.core.parquet import read_parquet
 from tonearm.core.seeding import digest
 from tonearm.core.text import command
 from tonearm.datasets.metadata import Metadata, load_metadata, save_metadata
@@ -192,10 +193,9 @@ def summarise_manifest(uri: str) -> ManifestSummary:
         If it is damaged.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(storage.read_bytes(uri)), columns=["label", "labels"])
+        table = read_parquet(storage.read_bytes(uri), ["label", "labels"])
         header = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
         name, label = header["name"], header["label"]
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
@@ -241,10 +241,8 @@ def _write_rows(uri: str, rows: Sequence[Any], kind: type[Any], header: dict[str
 
 
 def _read_rows(uri: str, kind: type[Any], needed: Sequence[str] = ()) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    import pyarrow.parquet as pq
-
     try:
-        table = pq.read_table(io.BytesIO(storage.read_bytes(uri)))
+        table = read_parquet(storage.read_bytes(uri))
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
         raise DatasetError(f"{uri} is damaged ({error}): make the data set again") from None
     header = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}

@@ -10,6 +10,7 @@ import numpy as np
 
 from tonearm.core import storage
 from tonearm.core.errors import DatasetError
+from tonearm.core.parquet import read_parquet
 from tonearm.core.seeding import digest
 
 CONTENT = "_content"
@@ -165,12 +166,11 @@ def load_metadata(uri: str) -> Metadata:
         If there are none at ``uri``, the file is damaged, or what it holds are no metadata.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if not storage.exists(uri):
         raise DatasetError(f"no metadata at {uri}")
     try:
-        table = pq.read_table(io.BytesIO(storage.read_bytes(uri)))
+        table = read_parquet(storage.read_bytes(uri))
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
         raise DatasetError(f"{uri} is damaged ({error}): make the data set again") from None
     columns: dict[str, Any] = {}

@@ -1,20 +1,23 @@
 """Rows by track key, stored next to the feature stores: fingerprints and descriptors.
 
-A table is a folder of Parquet files, each written whole by one worker; a track's last row counts.
+A table is a folder of Parquet files, each written whole by one worker; the row of a track that was written last counts.
 """
 
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tonearm.core import storage
 from tonearm.core.errors import StoreError
+from tonearm.core.parquet import read_parquet
 from tonearm.core.seeding import digest
 
 FINGERPRINT_TABLE = "fingerprints-1"
 DESCRIPTOR_TABLE = "descriptors-1"
+WRITTEN = "_written_ns"  # column that says when a row was written, by which the last of a track is told
 
 
 def write_rows(root: str, table: str, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -32,8 +35,8 @@ def write_rows(root: str, table: str, rows: Sequence[Mapping[str, Any]]) -> int:
 
     if not rows:
         return 0
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([dict(r) for r in rows]), buffer)
+    buffer, now = io.BytesIO(), time.time_ns()
+    pq.write_table(pa.Table.from_pylist([{**r, WRITTEN: now} for r in rows]), buffer)
     name = digest(sorted(str(r["track_key"]) for r in rows))
     storage.write_bytes(storage.join(root, table, f"{name}.parquet"), buffer.getvalue())
     return len(buffer.getvalue())
@@ -52,16 +55,18 @@ def read_rows(root: str, table: str, keys: Iterable[str] | None = None) -> dict[
 
 
 def _read(root: str, table: str, columns: list[str] | None = None) -> dict[str, dict[str, Any]]:
-    import pyarrow.parquet as pq
-
     found: dict[str, dict[str, Any]] = {}
+    written: dict[str, int] = {}
     for name in storage.list_files(storage.join(root, table), ".parquet"):
         uri = storage.join(root, table, name)
         try:
-            rows = pq.read_table(io.BytesIO(storage.read_bytes(uri)), columns=columns).to_pylist()
+            rows = read_parquet(storage.read_bytes(uri), columns).to_pylist()
         except (OSError, ValueError) as error:
             raise StoreError(f"table {uri} is damaged ({error}): delete it, then extract again") from None
-        found |= {r["track_key"]: r for r in rows}
+        for row in rows:
+            key, at = row["track_key"], row.pop(WRITTEN, 0)
+            if at >= written.get(key, 0):
+                found[key], written[key] = row, at
     return found
 
 

@@ -18,14 +18,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import storage, text
-from tonearm.core.errors import StoreError
+from tonearm.core.errors import ConfigError, StoreError
 from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Representation
@@ -85,7 +84,7 @@ class FeatureStore:
     Parameters
     ----------
     uri
-        A local folder; copy a remote store to the node once with :func:`copy_to_node`.
+        A local folder; copy a remote store to the node once with :func:`tonearm.features.store_copy.copy_to_node`.
 
     Raises
     ------
@@ -98,7 +97,7 @@ class FeatureStore:
         description = storage.join(uri, "representation.json")
         if not storage.exists(description):
             raise StoreError(f"no feature store at {uri}: extract features first ({text.command('extract', '--help')})")
-        self.representation = Representation.from_dict(storage.read_json(description))
+        self.representation = _read_representation(description)
         self._shape = (self.representation.planes, self.representation.freq_bins)
         self._parts: dict[str, tuple[Float16Array, FloatArray]] = {}
         rows = read_index(uri)
@@ -239,35 +238,11 @@ class FeatureStore:
         return mapped.view(np.ndarray)  # a plain array over the mapping: slicing a memmap object is ten times slower
 
 
-def copy_to_node(uri: str, cache: str, keys: Iterable[str] | None = None) -> str:
-    """A local copy of a remote store, made once a node and shared by all its trials; a local one is used as it is.
-
-    Parameters
-    ----------
-    uri
-        The store, at any URI.
-    cache
-        A local folder.
-    keys
-        Copy only the parts that hold these tracks; None copies all.
-    """
-    if storage.is_local(uri):
-        return str(storage.local_path(uri))
-    target = Path(cache) / f"{uri.rsplit('/', 1)[-1]}-{digest(uri)}"
-    if not (target / "representation.json").exists():
-        storage.fetch(storage.join(uri, "representation.json"), target / "representation.json")
-    parts = storage.join(uri, "parts")
-    names = storage.list_files(parts, ".parquet")
-    if keys is not None:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        rows = read_index(uri)
-        of_keys = rows.filter(pc.is_in(rows.column("key"), pa.array(list(keys), pa.string())))
-        names = [f"{part}.parquet" for part in of_keys.column("part").unique().to_pylist()]
-    for name in names:
-        stem = name.removesuffix(".parquet")
-        for file in (f"{stem}.npy", f"{stem}.frames.npy", name):  # the index last, as in the original
-            if not (target / "parts" / file).exists():
-                storage.fetch(storage.join(parts, file), target / "parts" / file)
-    return str(target)
+def _read_representation(uri: str) -> Representation:
+    try:
+        return Representation.from_dict(storage.read_json(uri))
+    except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
+        raise StoreError(
+            f"{uri} is damaged ({error}): delete this one file and extract again, which writes it anew and keeps the "
+            "features"
+        ) from None

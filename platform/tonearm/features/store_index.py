@@ -7,6 +7,7 @@ from typing import Any
 
 from tonearm.core import storage
 from tonearm.core.errors import StoreError
+from tonearm.core.parquet import read_parquet
 
 INDEX = "index.parquet"
 
@@ -51,10 +52,9 @@ def write_index(uri: str) -> None:
 
 def _read_table(uri: str) -> Any:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(storage.read_bytes(uri)))
+        table = read_parquet(storage.read_bytes(uri))
         if "start" not in table.column_names:  # of a store from before it was kept
             table = table.append_column("start", pa.nulls(len(table), pa.float64()))
         return table.select([name for name in index_schema().names if name in table.column_names])

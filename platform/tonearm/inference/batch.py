@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tonearm.core.types import Prediction
 from tonearm.datasets.manifest import Track
-from tonearm.features.store import FeatureStore, copy_to_node, store_uri, track_key
+from tonearm.features.store import FeatureStore, store_uri, track_key
+from tonearm.features.store_copy import copy_to_node
 from tonearm.inference.classify import Classifier
 
 

@@ -16,7 +16,7 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import derive_seed
-from tonearm.statistics.intervals import bootstrap_draws
+from tonearm.statistics.resampling import bootstrap_draws, check_bootstrap
 
 CELLS_AT_ONCE = 2_000_000  # draws x groups that are in memory together
 SMALLEST_P_VALUE = float(np.finfo(np.float64).tiny)  # no p value is 0
@@ -103,14 +103,14 @@ def mean_difference(
     Hesterberg 2015, *What Teachers Should Know About the Bootstrap*, on the expanded percentile interval.
     """
     differences, place = paired_differences(first, second, groups)
-    clusters = _check_bootstrap(groups, confidence, resamples)
+    clusters = check_bootstrap(groups, confidence, resamples)
     sums, counts = np.bincount(place, differences), np.bincount(place)
     rng = np.random.default_rng(derive_seed("mean difference", seed, clusters))
     parts = []
     for rows in block_sizes(resamples, clusters):
         drawn = rng.integers(0, clusters, (rows, clusters))
         parts.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
-    return _expanded_percentile(float(differences.mean()), np.concatenate(parts), clusters, confidence)
+    return expanded_percentile(float(differences.mean()), np.concatenate(parts), clusters, confidence)
 
 
 def paired_bootstrap(
@@ -134,7 +134,7 @@ def paired_bootstrap(
     ConfigError
         If there are no tracks, a single group, or the statistic is not finite.
     """
-    clusters = _check_bootstrap(groups, confidence, resamples)
+    clusters = check_bootstrap(groups, confidence, resamples)
     draws = bootstrap_draws(statistic, groups, resamples, seed)
     value = float(statistic(np.arange(len(groups))))
     bad = int((~np.isfinite([value, *draws])).sum())
@@ -143,7 +143,7 @@ def paired_bootstrap(
             f"the statistic is not finite for {bad} of {resamples + 1} sets of tracks: give one that is defined "
             "whichever groups are drawn"
         )
-    return _expanded_percentile(value, draws, clusters, confidence)
+    return expanded_percentile(value, draws, clusters, confidence)
 
 
 def with_seed_variance(
@@ -178,7 +178,7 @@ def with_seed_variance(
     )
 
 
-def _expanded_percentile(value: float, draws: np.ndarray, clusters: int, confidence: float) -> Difference:
+def expanded_percentile(value: float, draws: np.ndarray, clusters: int, confidence: float) -> Difference:
     """Hesterberg's interval of bootstrap draws, and the p value by which it just touches 0.
 
     Percentiles are too narrow for few clusters, like a normal interval with the uncorrected deviation. The tail is
@@ -217,23 +217,6 @@ def paired_differences(first: np.ndarray, second: np.ndarray, groups: Sequence[s
     if bad:
         raise ConfigError(f"the scores of {bad} of {len(first)} tracks are not finite: score them, or leave them out")
     return first - second, np.unique(np.asarray(groups), return_inverse=True)[1]
-
-
-def _check_bootstrap(groups: Sequence[str], confidence: float, resamples: int) -> int:
-    """How many different groups there are, if a bootstrap can draw from them."""
-    clusters = len(set(groups))
-    if clusters < 2:
-        raise ConfigError(f"{clusters} group of {len(groups)} tracks: an interval needs at least two groups")
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence is {confidence}: it must be within 0 and 1, such as 0.95")
-    check_count("resamples", resamples)
-    return clusters
-
-
-def check_count(name: str, count: int) -> None:
-    """Raise if nothing would be drawn."""
-    if count < 1:
-        raise ConfigError(f"{name} is {count}: draw at least once")
 
 
 def block_sizes(rows: int, columns: int) -> list[int]:

@@ -13,7 +13,8 @@ from scipy.special import bdtr, stdtr
 
 from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import derive_seed
-from tonearm.statistics.differences import SMALLEST_P_VALUE, block_sizes, check_count, paired_differences
+from tonearm.statistics.differences import SMALLEST_P_VALUE, block_sizes, paired_differences
+from tonearm.statistics.resampling import check_count
 
 MOST_GROUPS_ENUMERATED = 14  # 16 384 flips: about as slow as the default draws
 ROUNDING = 1e-12  # of the sum of all differences: two sums that are this near to each other are equal

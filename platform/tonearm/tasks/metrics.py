@@ -56,6 +56,11 @@ class Metric:
         return "higher" if self.maximise else "lower"
 
     @property
+    def bounds(self) -> tuple[float, float]:
+        """The ends of its range."""
+        return self.low, self.high
+
+    @property
     def difference_range(self) -> tuple[float, float]:
         """The ends of the range of a difference of two values."""
         return self.low - self.high, self.high - self.low

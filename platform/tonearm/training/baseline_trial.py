@@ -8,7 +8,8 @@ from typing import Any
 
 from tonearm.core import storage
 from tonearm.datasets.manifest import Manifest, Split
-from tonearm.features.store import FeatureStore, copy_to_node, store_uri
+from tonearm.features.store import FeatureStore, store_uri
+from tonearm.features.store_copy import copy_to_node
 from tonearm.training.baselines import BaselineConfig, design_matrix, fit_baseline
 from tonearm.training.batches import truth_of
 from tonearm.training.predictions import TrackPredictions, write_predictions

@@ -26,7 +26,8 @@ class Scores:
     tracks
         How many were scored.
     intervals
-        By metric, with a 95 % bootstrap interval over groups, since tracks of one group are no independent draws.
+        By metric, with a 95 % bootstrap interval over groups, since tracks of one group are no independent draws; of a
+        single group it is the metric's whole range.
     metrics
         By name.
     """
@@ -79,7 +80,10 @@ def score_runs(task: Task, runs: Sequence[tuple[FloatArray, np.ndarray]], groups
     resamples = int(np.clip(CELLS_OF_ALL_RESAMPLES // max(sum(p.size for p, _ in runs), 1), fewest, most))
 
     def interval(name: str) -> Interval:
-        return bootstrap_interval(lambda draw: headline(draw)[name], groups, resamples=resamples)
+        bounds = task.metric(name).bounds
+        if len(set(groups)) < 2:  # of one artist, say: nothing is known of others
+            return Interval(headline(np.arange(len(groups)))[name], *bounds)
+        return bootstrap_interval(lambda draw: headline(draw)[name], groups, resamples=resamples, bounds=bounds)
 
     intervals = {name: interval(name) for name in task.headline}
     return Scores(len(groups), intervals, _means([task.metrics(p, target, groups) for p, target in runs]))

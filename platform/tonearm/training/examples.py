@@ -25,7 +25,8 @@ from tonearm.features.metadata import (
     TokensFeature,
 )
 from tonearm.features.row_store import DESCRIPTOR_TABLE, read_rows
-from tonearm.features.store import FeatureStore, copy_to_node, store_uri, track_key
+from tonearm.features.store import FeatureStore, store_uri, track_key
+from tonearm.features.store_copy import copy_to_node
 from tonearm.tasks.base import Task
 from tonearm.training.batches import Batches, Examples, truth_of
 from tonearm.training.config import DatasetRef, TrialConfig

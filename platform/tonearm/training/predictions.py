@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tonearm.core import storage
+from tonearm.core.parquet import read_parquet
 from tonearm.core.types import FloatArray
 from tonearm.tasks.base import Task
 
@@ -56,9 +57,8 @@ def read_predictions(uri: str) -> TrackPredictions:
 def parse_predictions(data: bytes) -> TrackPredictions:
     """Predictions from the bytes of their file."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    table = pq.read_table(io.BytesIO(data))
+    table = read_parquet(data)
     classes = tuple(n.removeprefix("p:") for n in table.column_names if n.startswith("p:"))
     target = table["target"].combine_chunks()
     if pa.types.is_fixed_size_list(target.type):

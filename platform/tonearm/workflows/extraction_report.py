@@ -12,7 +12,8 @@ from tonearm.features.base import Representation
 from tonearm.features.plots import spectrogram_page
 from tonearm.features.presets import display_name
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE
-from tonearm.features.store import FeatureStore, copy_to_node, store_uri, track_key
+from tonearm.features.store import FeatureStore, store_uri, track_key
+from tonearm.features.store_copy import copy_to_node
 from tonearm.workflows.prepared import PreparedData
 
 TRACKS_SHOWN = 4

@@ -1,0 +1,92 @@
+"""Copies of stores, tables of rows, and what a killed writer or a damaged file leaves behind."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.builders import tiny_config, toy_spectrogram, write_part
+from tonearm.core import storage
+from tonearm.core.errors import StoreError
+from tonearm.features.row_store import DESCRIPTOR_TABLE, read_keys, read_rows, write_rows
+from tonearm.features.store import FeatureStore, prepare_store, write_index
+from tonearm.features.store_copy import copy_to_node
+
+
+def stored(root: str, parts: int = 4) -> str:
+    uri = prepare_store(root, tiny_config().feature)  # type: ignore[arg-type]
+    for i in range(parts):
+        write_part(uri, [f"track{i}"], [toy_spectrogram("bass", i)])
+    return uri
+
+
+def test_trials_that_begin_at_once_copy_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = stored(str(tmp_path / "made"))
+    write_index(local)
+    root = f"memory://{uuid.uuid4().hex}/store"
+    for path in Path(local).rglob("*"):
+        if path.is_file():
+            storage.write_bytes(f"{root}/{path.relative_to(local)}", path.read_bytes())
+    fetched: list[str] = []
+    fetch = storage.fetch
+
+    def slow(uri: str, path: Path) -> None:
+        fetched.append(uri)
+        time.sleep(0.01)
+        fetch(uri, path)
+
+    monkeypatch.setattr(storage, "fetch", slow)
+    with ThreadPoolExecutor(4) as pool:
+        copies = list(pool.map(lambda _: copy_to_node(root, str(tmp_path / "cache"), ["track0", "track2"]), range(4)))
+    assert len(set(copies)) == 1 and len(fetched) == len(set(fetched)) == 1 + 2 * 3 + 1
+    store = FeatureStore(copies[0])
+    assert len(store) == 2 and store.frames("track2") == 60
+    assert copy_to_node(root, str(tmp_path / "cache"), ["track1"]) == copies[0]
+    assert len(FeatureStore(copies[0])) == 3
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"kind": "none"}', '{"kind": "mel", "n_mel": 3}', "\xff"])
+def test_a_damaged_description_is_a_damaged_store(tmp_path: Path, content: str) -> None:
+    uri = stored(str(tmp_path), parts=1)
+    Path(uri, "representation.json").write_text(content, "latin-1")
+    with pytest.raises(StoreError, match=r"representation\.json is damaged .*: delete this one file and extract again"):
+        FeatureStore(uri)
+    Path(uri, "representation.json").unlink()
+    assert len(FeatureStore(prepare_store(str(tmp_path), tiny_config().feature))) == 1  # type: ignore[arg-type]
+
+
+def test_the_row_that_was_written_last_counts(tmp_path: Path) -> None:
+    for value in range(20):  # other tracks beside it: files are in the order of a digest of all their keys
+        write_rows(str(tmp_path), DESCRIPTOR_TABLE, [{"track_key": key, "tempo": float(value)}
+                                                     for key in ("song", f"other{value}")])  # fmt: skip
+    rows = read_rows(str(tmp_path), DESCRIPTOR_TABLE)
+    assert rows["song"] == {"track_key": "song", "tempo": 19.0} and rows["other3"]["tempo"] == 3.0
+    assert len(read_keys(str(tmp_path), DESCRIPTOR_TABLE)) == 21
+
+
+def test_what_killed_uploads_leave_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    old, new = storage.temporary_file("memory://x/a"), storage.temporary_file("memory://x/b")
+    for path in (old, new, tmp_path / "other.tmp"):
+        path.write_bytes(b"x")
+        os.utime(path, (time.time() - (200_000 if path != new else 0),) * 2)
+    assert storage.remove_stale("memory://x") == 1
+    assert not old.exists() and new.exists() and (tmp_path / "other.tmp").exists()
+
+
+def test_object_stores_are_written_by_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec.implementations.memory
+
+    asked: list[str] = []
+    files = fsspec.implementations.memory.MemoryFileSystem
+    monkeypatch.setattr(storage, "ATOMIC", {"memory"})
+    for name in ("mv", "makedirs", "ls", "info"):
+        monkeypatch.setattr(files, name, lambda *a, name=name, **k: asked.append(name))
+    uri = f"memory://{uuid.uuid4().hex}.bin"
+    storage.write_bytes(uri, b"whole")
+    assert storage.read_bytes(uri) == b"whole" and "mv" not in asked and "makedirs" not in asked
