@@ -14,8 +14,9 @@ from tests.builders import tiny_config, toy_spectrogram, write_part
 from tonearm.core import storage
 from tonearm.core.errors import StoreError
 from tonearm.features.row_store import DESCRIPTOR_TABLE, read_keys, read_rows, write_rows
-from tonearm.features.store import FeatureStore, prepare_store, write_index
+from tonearm.features.store import FeatureStore, prepare_store
 from tonearm.features.store_copy import copy_to_node
+from tonearm.features.store_index import write_index
 
 
 def stored(root: str, parts: int = 4) -> str:
