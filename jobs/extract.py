@@ -14,9 +14,10 @@ import typer
 
 from jobs.common import DATASETS, DEVICES, FEATURES, cli_errors, require_folder, require_kind
 from jobs.known_names import find_space
+from jobs.label_options import MergeLabels, Options, Separator, SeveralLabels, dataset_fields
 from tonearm.core import home
 from tonearm.core.errors import ConfigError
-from tonearm.core.text import command, parse_fields
+from tonearm.core.text import command
 from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.preflight import preflight
 
@@ -54,7 +55,10 @@ def main(
     dataset: Annotated[str, typer.Option(metavar=DATASETS, help="folder: your recordings")],
     audio: Annotated[str, typer.Option(help="folder of the recordings, or of the data set's files")] = "",
     label: Annotated[str, typer.Option(help="folder: folder, artist, album, genre or a column of tracks.csv")] = "",
-    option: Annotated[list[str] | None, typer.Option(help="another field of the data set, as in subset=medium")] = None,
+    option: Options = None,
+    merge_labels: MergeLabels = False,
+    several_labels: SeveralLabels = "",
+    separator: Separator = "",
     name: Annotated[str, typer.Option(help="what to call the data set; by default the folder's name")] = "",
     features: Annotated[
         str, typer.Option(help=f"representations, also with fields, 'mel(n_mels=128,hop=512)': {FEATURES}")
@@ -82,13 +86,14 @@ def main(
         preflight(uses_ray=True, tracks="://" not in out)  # features may lie where no database can
         from tonearm.workflows.prepare import choose_dataset, prepare
 
-        data = choose_dataset(dataset, audio, {**({"label": label} if label else {}), **parse_fields(option or [])})
+        fields = dataset_fields(option, merge_labels, several_labels, separator)
+        data = choose_dataset(dataset, audio, {**({"label": label} if label else {}), **fields})
         if not data.has_audio:
             raise ConfigError(f"data set {dataset} has no audio to extract features of: {command('train')} uses it")
         given = {"seconds": seconds, "position": position, "hop": hop, "tail": tail}
         wanted, clip, least = _request(features, space, {k: v for k, v in given.items() if v is not None}, min_seconds)
         print(prepare(data, features=wanted, clip=clip, min_seconds=least, name=name, seed=seed, device=device,
-                      max_rejected=max_rejected, descriptors=descriptors))  # fmt: skip
+                      max_rejected=max_rejected, descriptors=descriptors, classes=None))  # fmt: skip
 
 
 if __name__ == "__main__":

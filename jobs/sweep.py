@@ -18,6 +18,7 @@ import typer
 
 from jobs.common import DATASETS, cli_errors, require_dataset, require_folder
 from jobs.known_names import find_space
+from jobs.label_options import MergeLabels, Options, Separator, SeveralLabels, dataset_fields
 from tonearm.core.errors import ConfigError
 from tonearm.core.text import command, format_table, parse_fields
 from tonearm.tracking.known_runs import require_run
@@ -30,7 +31,13 @@ def main(
     dataset: Annotated[str, typer.Option(help=f"name of a prepared data set; with --data its kind: {DATASETS}")] = "",
     data: Annotated[str, typer.Option(help="folder of the data set's files; prepared first, as by tonearm train")] = "",
     label: Annotated[str, typer.Option(help="folder: what the label is, e.g. genre")] = "",
-    option: Annotated[list[str] | None, typer.Option(help="a field of the data set, as in subset=small")] = None,
+    option: Options = None,
+    merge_labels: MergeLabels = False,
+    several_labels: SeveralLabels = "",
+    separator: Separator = "",
+    dataset_name: Annotated[
+        str, typer.Option("--name", help="with --data: what to call the data set; by default the folder's name")
+    ] = "",
     list_spaces: Annotated[bool, typer.Option("--list", help="list the search spaces")] = False,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="check the space, show trials, bytes of features and time")
@@ -71,14 +78,16 @@ def main(
         for run in warm_start or []:
             require_run(run)
         found = find_space(name)
+        from tonearm.workflows.set_aside import set_aside_lines
         from tonearm.workflows.sweep import resize, run_request
         from tonearm.workflows.sweep_data import SweepRequest
 
         space = resize(found, trials=trials, epochs=epochs, seeds=seeds, seed=seed, changes=parse_fields(set_ or []))
+        fields = dataset_fields(option, merge_labels, several_labels, separator)
         request = SweepRequest(
             name.rsplit(":")[-1], space, dataset or ("" if data else space.trial.dataset.name),
-            os.path.expanduser(data), label, parse_fields(option or []), tuple(warm_start or ()), resume, cpus,  # noqa: PTH111  a URI must stay as it is
-            gpus, max_rejected, max_gigabytes,
+            os.path.expanduser(data), label, fields, tuple(warm_start or ()), resume, cpus,  # noqa: PTH111  a URI must stay as it is
+            gpus, max_rejected, max_gigabytes, dataset_name,
         )  # fmt: skip
         if dry:
             from tonearm.workflows.sweep_data import check_extraction_size
@@ -89,7 +98,8 @@ def main(
             check_extraction_size(shown.needs, max_gigabytes)
             return
         sweep = run_request(request)
-        print(f"{sweep}\ntrials and their models: {sweep.folder}\nnext: {command('compare', sweep.name)}")
+        aside = "".join(f"{line}\n" for line in set_aside_lines(sweep.manifest.name))
+        print(f"{sweep}\n{aside}trials and their models: {sweep.folder}\nnext: {command('compare', sweep.name)}")
         if sweep.takes_only_audio:
             print(f"      {command('select', sweep.name)}")
 

@@ -15,6 +15,7 @@ import typer
 
 from jobs.common import DATASETS, DEVICES, cli_errors, require_folder, require_kind
 from jobs.known_names import find_recipe
+from jobs.label_options import MergeLabels, Options, Separator, SeveralLabels, dataset_fields
 from tonearm.core.errors import ConfigError
 from tonearm.core.known_names import require_name
 from tonearm.core.text import format_table, parse_fields
@@ -32,7 +33,10 @@ def main(
     dataset: Annotated[str, typer.Option(metavar=DATASETS, help="another data set than the source's")] = "",
     data: Annotated[str, typer.Option(help="folder of the data set's files")] = "",
     label: Annotated[str, typer.Option(help="folder: what the label is, e.g. genre")] = "",
-    option: Annotated[list[str] | None, typer.Option(help="a field of the data set, as in subset=small")] = None,
+    option: Options = None,
+    merge_labels: MergeLabels = False,
+    several_labels: SeveralLabels = "",
+    separator: Separator = "",
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,7 +70,7 @@ def main(
             return
         if not recipe:
             raise ConfigError("name a recipe with --recipe; --list shows them")
-        fields, changes = parse_fields(option or []), parse_fields(set_ or [])
+        fields, changes = dataset_fields(option, merge_labels, several_labels, separator), parse_fields(set_ or [])
         fields |= {"label": label} if label else {}
         for path in changes:
             if FILLED_IN & set(path.split(".")):

@@ -28,7 +28,8 @@ from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, StageConfig
 from tonearm.training.stages import FinishedStage
-from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare_catalogue
+from tonearm.workflows.prepare import choose_dataset, make_catalogue
+from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.training_data import TrainingRequest, adapt_recipe
 from tonearm.workflows.training_report import report_training
 from tonearm.workflows.training_runs import FoldRun, Outcome, run_request

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tonearm.workflows.prepare as prepare_module
+import tonearm.workflows.prepare_catalogue as catalogue_module
 from search_spaces import SPACES
 from tests.integration.test_recipes import WITH_FACTORS, check_stage, kind_of, settings
 from tests.tiny_data import LAYOUTS, Recording, make_recordings, write_factors
@@ -24,7 +25,8 @@ from tonearm.sweeps import SearchSpace
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun
-from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare_catalogue
+from tonearm.workflows.prepare import choose_dataset, make_catalogue
+from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.training_data import TrainingRequest, prepare_data
 
 pytestmark = pytest.mark.integration
@@ -71,6 +73,7 @@ class Shop:
         patch.setenv("TONEARM_CACHE", str(self.root / "cache"))
         patch.setattr(extract, "run_worker_stages", in_this_process)
         patch.setattr(prepare_module, "start_ray", lambda: None)
+        patch.setattr(catalogue_module, "start_ray", lambda: None)
 
     def data(self, kind: str) -> str:
         """The folder of a data set, written when it is first asked for."""

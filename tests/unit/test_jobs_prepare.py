@@ -21,10 +21,11 @@ from tonearm.datasets.metadata import Metadata, save_metadata
 from tonearm.features import Mfcc
 from tonearm.pipelines import extract
 from tonearm.pipelines.extract import ExtractionReport
-from tonearm.workflows import prepare as prepare_module
-from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare_catalogue
-from tonearm.workflows.prepared import rejects_uri
+from tonearm.workflows import prepare_catalogue as catalogue_module
+from tonearm.workflows.prepare import choose_dataset, make_catalogue
+from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.prepared_names import manifest_uri
+from tonearm.workflows.set_aside import rejects_uri
 
 CLIP = ClipConfig()
 #: Files are listed here, not decoded.
@@ -58,7 +59,7 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise AssertionError("Ray is started where nothing is extracted")
 
-    monkeypatch.setattr(prepare_module, "start_ray", refuse)
+    monkeypatch.setattr(catalogue_module, "start_ray", refuse)
 
 
 def test_split_keeps_groups_together_and_classes_balanced(capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,11 +231,12 @@ def test_the_same_recording_stays_in_one_split(monkeypatch: pytest.MonkeyPatch) 
     for grouped in (True, False):
         manifest = prepared(found, [Mfcc()], grouped=grouped)
         assert len({t.split for t in manifest.tracks if t.track_id in twins}) == 1
+        assert {t.track_id for t in manifest.tracks if t.recording == "a00"} == set(twins)
         assert manifest.notes == ("1 recording(s) occur more than once, e.g. a00 = a09: each is kept in one split",)
     published = [dataclasses.replace(t, split=s) for t, s in
                  zip(found.tracks, ["train", "validation", "test", "train"] * 10, strict=True)]  # fmt: skip
     manifest = prepared(dataclasses.replace(found, tracks=published), [Mfcc()])
-    assert manifest.tracks == tuple(published)
+    assert [(t.track_id, t.split) for t in manifest.tracks] == [(t.track_id, t.split) for t in published]
     assert "e.g. a00 = a09: they stay where the source has them" in manifest.notes[-1]
 
 

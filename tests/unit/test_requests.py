@@ -19,8 +19,9 @@ from tonearm.datasets.manifest import Track
 from tonearm.features import Mel, Representation
 from tonearm.features.store import FeatureStore, store_uri, track_key
 from tonearm.pipelines import extract
-from tonearm.pipelines.extract import ExtractionReport, extract_features, require_enough_tracks
+from tonearm.pipelines.extract import ExtractionReport, extract_features
 from tonearm.pipelines.extractor import Extractor
+from tonearm.workflows.set_aside import require_enough
 
 MONO = Mel(n_mels=64, n_fft=1024, hop=512)
 SIDE = Mel(n_mels=64, n_fft=1024, hop=512, channels="mid_side")
@@ -99,14 +100,14 @@ def test_facts_do_not_depend_on_the_features_and_refuse_nothing(tmp_path: Path) 
 def test_too_many_rejects_fail_with_the_table_named(tmp_path: Path) -> None:
     tracks = write(tmp_path, bad=b"no audio", good=encode(music(3.0)))
     report = run(tmp_path, tracks, MONO)
-    require_enough_tracks(report, tracks, 0.5, "there.parquet")
+    require_enough(report.rejects, len(tracks), 0.5, "there.parquet")
     with pytest.raises(JobError, match=r"1 of 2 tracks .*undecodable 1.*more than 40%.*bad.*there\.parquet"):
-        require_enough_tracks(report, tracks, 0.4, "there.parquet")
+        require_enough(report.rejects, len(tracks), 0.4, "there.parquet")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "", "tpu"])
 def test_an_unknown_device_is_named_before_anything_starts(device: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="use cpu or cuda"):
+    with pytest.raises(ConfigError, match="use cpu, or cuda"):
         run(tmp_path, [], MONO, device=device)
     assert not (tmp_path / "out").exists()
 

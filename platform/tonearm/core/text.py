@@ -68,8 +68,10 @@ def list_examples(texts: Sequence[str], between: str = ", ", most: int = 3) -> s
 
 
 def slug(text: str) -> str:
-    """A text as names of data sets are written: lower-case letters, digits and hyphens; "" if it has none."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+    """A text as names of data sets are written: small letters of any script, digits and hyphens; "" if it has none."""
+    plain = unicodedata.normalize("NFC", text).lower()
+    kept = "".join(c if unicodedata.category(c)[0] in "LMN" else "-" for c in plain)  # letters, marks on them, numbers
+    return re.sub("-+", "-", kept).strip("-")
 
 
 def parse_fields(texts: Sequence[str]) -> dict[str, object]:

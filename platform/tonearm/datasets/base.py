@@ -19,7 +19,7 @@ class Catalogue:
     Attributes
     ----------
     name
-        Of the data set: lower-case letters, digits and hyphens.
+        Of the data set: small letters of any script, digits and hyphens.
     label
         What the labels mean: ``genre``, ``playlist``, ...
     tracks
@@ -35,6 +35,8 @@ class Catalogue:
     found
         Recordings that were found: those of them that were set aside count as unusable. 0: what the rejects are of is
         no measure of the files (a table names many that are not there).
+    root
+        The place of the files, as the data set's identity has it; "" where there is none.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Catalogue:
     notes: tuple[str, ...] = ()
     one_label: bool = False
     found: int = 0
+    root: str = ""
 
 
 class DatasetConfig(Config):

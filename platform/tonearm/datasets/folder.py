@@ -47,8 +47,8 @@ class FolderConfig(DatasetConfig, kind="folder"):
         Between several labels of a track, e.g. ``|``; "": as :func:`~tonearm.datasets.label_names.separate_labels`
         sees them.
     several_labels
-        What several labels in one value mean: ``all`` are labels of the track, or the ``first`` is its label. "":
-        all where a separator is named, else the first.
+        What several labels in one value mean: ``all`` are labels of the track, in their order, or the ``first`` is its
+        label. "": all, sorted, where a separator is named, else the first.
     merge_labels
         Whether labels that differ in case, spaces, hyphens or other separators are one, under the most frequent name.
     contradictions
@@ -79,7 +79,7 @@ class FolderConfig(DatasetConfig, kind="folder"):
         return self.several_labels == "all" or bool(self.separator and not self.several_labels)
 
     def catalogue(self) -> Catalogue:
-        """Find the recordings, read their tags and ``tracks.csv``; a track's labels are sorted."""
+        """Find the recordings, read their tags and ``tracks.csv``."""
         found = scan_folder(self.root, config=self)
         metadata = found.table.metadata([t.track_id for t in found.tracks], but=(found.label,))
         one_label = bool(found.label) and not self.several and self.contradictions == "reject"
@@ -207,6 +207,8 @@ def _labels(
     spellings = find_spellings(separated.labels.values())
     notes = [*several_notes(separated, asked.several), *spelling_notes(spellings, asked.merge_labels)]
     labels = merge_spellings(separated.labels, spellings) if asked.merge_labels else separated.labels
+    if asked.several_labels == "all":
+        return labels, notes
     return {i: tuple(sorted(own)) if asked.several else own[:1] for i, own in labels.items()}, notes
 
 
@@ -244,7 +246,8 @@ def _one_a_content(
     for alike in same.values():
         first = next((i for i in alike if labels[i]), alike[0])
         if asked.several:
-            kept[first] = tuple(sorted({label for i in alike for label in labels[i]}))
+            union = dict.fromkeys(label for i in alike for label in labels[i])
+            kept[first] = tuple(union if asked.several_labels else sorted(union))
         elif asked.contradictions == "reject" and labels_differ([labels[i] for i in alike]):
             told = ", ".join(f"{i} is {labels[i][0]!r}" for i in alike if labels[i])
             rejects += [_reject(i, files[i], CONTRADICTION, f"the same bytes under two labels: {told}") for i in alike]

@@ -97,13 +97,17 @@ class Reject:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A data set: its name, what its label means, its tracks sorted by id, and what else is known of them."""
+    """A data set: its name, what its label means, its tracks sorted by id, and what else is known of them.
+
+    ``root`` is the place that its files were found in, absolute; it is no part of the signature.
+    """
 
     name: str
     label: str
     tracks: tuple[Track, ...]
     notes: tuple[str, ...] = field(default=())
     metadata: Metadata = field(default_factory=Metadata)
+    root: str = ""
 
     def __post_init__(self) -> None:
         repeated = [i for i, n in Counter(t.track_id for t in self.tracks).items() if n > 1]
@@ -135,7 +139,8 @@ def save_manifest(uri: str, manifest: Manifest) -> None:
     signature = manifest.metadata.signature() if len(manifest.metadata) else ""
     if signature:
         save_metadata(_metadata_uri(uri, signature), manifest.metadata)
-    header = {"name": manifest.name, "label": manifest.label, "facts": signature, "data_root": _data_root(uri)}
+    header = {"name": manifest.name, "label": manifest.label, "facts": signature, "root": manifest.root,
+              "data_root": _data_root(uri)}  # fmt: skip
     _write_rows(uri, manifest.tracks, Track, header)  # last: it names the metadata that belong to it
 
 
@@ -171,7 +176,7 @@ def load_manifest(uri: str) -> Manifest:
     tracks = tuple(Track(**{**row, "labels": tuple(row.get("labels") or ())}) for row in rows)
     signature = header.get("facts", "")
     metadata = load_metadata(_metadata_uri(uri, signature)) if signature else Metadata()
-    return Manifest(header["name"], header["label"], tracks, tuple(notes), metadata)
+    return Manifest(header["name"], header["label"], tracks, tuple(notes), metadata, header.get("root", ""))
 
 
 @dataclass(frozen=True)

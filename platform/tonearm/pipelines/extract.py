@@ -10,6 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from tonearm.pipelines.workers import WorkerStage, run_worker_stages
 
 TRACKS_A_PART = 16  # 16 x 256 x 643 float16 = 5 MB a file
 TRACKS_DECODED_AT_ONCE = 1  # where decoded audio travels to a GPU
+REMEMBERED_EVERY = 10.0  # seconds
 #: Reasons that may be gone the next time; other rejects are not tried again while their content is the same.
 TRANSIENT_REASONS = ("missing", "changed", "out_of_memory", "kills_worker", "unexpected_error")
 
@@ -101,6 +103,7 @@ def extract_features(
     device: str = "cpu",
     descriptors: bool = False,
     start: Callable[[], None] = lambda: None,
+    remember: Callable[[Sequence[Reject]], None] = lambda rejects: None,
 ) -> ExtractionReport:
     """Extract the representations that the stores below ``root`` lack.
 
@@ -124,6 +127,9 @@ def extract_features(
         Whether to describe each track for people, too (tempo, key, loudness, ...).
     start
         Called before workers are needed: where everything is stored, Ray need not be started.
+    remember
+        Called with the rejects so far, every few seconds if there are new ones and when the work is broken off, so that
+        a job that is stopped has not heard them for nothing. It may end the work by raising.
 
     Raises
     ------
@@ -160,7 +166,10 @@ def extract_features(
             "min_seconds": min_seconds,
             "attempts": uuid.uuid4().hex,
         }
-        with Progress("tracks extracted", len(items)) as progress:
+        with (
+            Progress("tracks extracted", len(items)) as progress,
+            _remembered(failed, by_key, request, remember) as added,
+        ):
             for n, row in enumerate(_worker_results(items, job, device if on_gpu else "")):
                 last = time.monotonic()
                 first = last if n == 0 else first
@@ -170,21 +179,13 @@ def extract_features(
                     source = by_key[row["key"]][0].source
                     failed[row["key"]] = Reject(track_id="", source=source, stage="extract", reason=row["reason"],
                                                 detail=row["detail"], bytes=row["size"])  # fmt: skip
+                    added()
                 progress.add(note=f"({len(failed)} set aside)" if failed else "")
         shutil.rmtree(Path(tempfile.gettempdir()) / f"tonearm-attempts-{job['attempts']}", ignore_errors=True)
         for uri in uris.values():
             write_index(uri)
-    rejects = sorted(
-        (
-            Reject(track_id=t.track_id, source=t.source, stage="extract", reason=r.reason, detail=r.detail,
-                   key=digest(key, request), bytes=r.bytes)
-            for key, r in failed.items()
-            for t in by_key[key]
-        ),
-        key=lambda r: r.track_id,
-    )  # fmt: skip
     return ExtractionReport(
-        rejects=tuple(rejects),
+        rejects=tuple(_rejects(failed, by_key, request)),
         extracted=len([i for i in items if i["key"] not in failed]),
         stored=len(by_key) - len({i["key"] for i in items} | set(failed)),
         seconds=time.monotonic() - started,
@@ -195,6 +196,39 @@ def extract_features(
         bytes=dict(written),
         duplicates=_duplicates(root, by_key),
     )
+
+
+def _rejects(failed: Mapping[str, Reject], by_key: Mapping[str, Sequence[Track]], request: str) -> list[Reject]:
+    """A reject for each track whose content failed, sorted by id."""
+    found = (
+        Reject(track_id=t.track_id, source=t.source, stage="extract", reason=r.reason, detail=r.detail,
+               key=digest(key, request), bytes=r.bytes)
+        for key, r in failed.items()
+        for t in by_key[key]
+    )  # fmt: skip
+    return sorted(found, key=lambda r: r.track_id)
+
+
+@contextmanager
+def _remembered(
+    failed: Mapping[str, Reject], by_key: Mapping[str, Sequence[Track]], request: str,
+    remember: Callable[[Sequence[Reject]], None],
+) -> Iterator[Callable[[], None]]:  # fmt: skip
+    """Gives what is to be called after each failure; an interruption does not lose those since the last time."""
+    told = time.monotonic()
+
+    def added() -> None:
+        nonlocal told
+        if time.monotonic() - told >= REMEMBERED_EVERY:
+            remember(_rejects(failed, by_key, request))
+            told = time.monotonic()
+
+    try:
+        yield added
+    except BaseException:
+        with suppress(JobError):  # it ends anyway
+            remember(_rejects(failed, by_key, request))
+        raise
 
 
 def _too_short(
@@ -226,31 +260,6 @@ def _pending_items(
             stamp = storage.stamp(track.source)
             items.append({"source": track.source, "key": key, "lacking": " ".join(lacking), "stamp": stamp})
     return items
-
-
-def require_enough_tracks(report: ExtractionReport, tracks: Sequence[Track], max_rejected: float, where: str) -> None:
-    """Check that enough tracks are left.
-
-    Parameters
-    ----------
-    max_rejected
-        Share of the tracks above which the job fails.
-    where
-        The table of rejects, for the message.
-
-    Raises
-    ------
-    JobError
-        If more of them cannot be used; the message counts the reasons.
-    """
-    rejects = report.rejects
-    if tracks and len(rejects) > max_rejected * len(tracks):
-        reasons = ", ".join(f"{reason} {n}" for reason, n in report.reasons.most_common())
-        raise JobError(
-            f"{len(rejects)} of {len(tracks)} tracks cannot be used ({reasons}), more than {max_rejected:.0%}; "
-            f"e.g. {rejects[0].track_id}: {rejects[0].detail}. All are listed in {where}: repair or remove them, or "
-            "raise max-rejected"
-        )
 
 
 def _worker_results(items: list[dict[str, str]], job: dict[str, Any], gpu: str) -> Iterator[dict[str, Any]]:

@@ -24,12 +24,14 @@ from tonearm.tasks.metrics import find_metric
 from tonearm.tracking.query import champion_uri
 from tonearm.training.evaluate import Scores
 from tonearm.workflows.demo_record import DemoRequest, record_demo
-from tonearm.workflows.prepare import choose_dataset, make_catalogue, prepare_catalogue
+from tonearm.workflows.prepare import choose_dataset, make_catalogue
+from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.promotion import format_with_interval, rounded
 from tonearm.workflows.ray_session import start_ray, stop_ray
 from tonearm.workflows.recommend import NeighbourQuality, evaluate_recommender
 from tonearm.workflows.select import select
 from tonearm.workflows.selection import Selection
+from tonearm.workflows.set_aside import set_aside_lines
 from tonearm.workflows.sweep import resize, run_plan
 from tonearm.workflows.sweep_plan import plan_sweep
 
@@ -61,7 +63,7 @@ def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
     steps, cores = Steps(), os.cpu_count() or 1
     logger.info(f"Tonearm demo on {cores} cores; everything is kept in {home.home()}")
     with steps.step("Catalogue: recordings and their labels"):
-        data = (choose_dataset("folder", request.audio, {"label": request.label}) if request.audio
+        data = (choose_dataset("folder", request.audio, {"label": request.label, **request.options}) if request.audio
                 else choose_dataset("scores"))  # fmt: skip
         catalogue = make_catalogue(data, request.name)
         minutes = estimate_seconds(len(catalogue.tracks), space, cores) / 60
@@ -207,6 +209,7 @@ def summary(manifest: Manifest, selection: Selection, quality: NeighbourQuality,
     return "\n".join([
         f"\n=== {manifest.name}: {len(manifest.tracks)} tracks, {len(manifest.classes)} classes ({manifest.label})",
         table,
+        *(f"  {line}" for line in set_aside_lines(manifest.name)),
         f"  seconds: {took}; in all {sum(seconds.values()):.0f}",
         *(f"  note: {note}" for note in manifest.notes),
         f"""  plots and summary  {home.reports_home(manifest.name)}

@@ -8,13 +8,14 @@ it has done before.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
 from tonearm.core import home, storage
+from tonearm.core.folder_walk import FolderWalk
 from tonearm.core.seeding import digest
 from tonearm.tracking import names
 from tonearm.tracking.query import registered
@@ -52,6 +53,8 @@ class DemoRequest:
         Of the splits.
     max_rejected
         The largest share of recordings that may be unusable.
+    options
+        Other fields of the data set.
     """
 
     audio: str = ""
@@ -62,6 +65,7 @@ class DemoRequest:
     epochs: int = 0
     seed: int = 0
     max_rejected: float = MAX_REJECTED
+    options: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def recordings(self) -> str:
@@ -90,7 +94,7 @@ def finished_demo(request: DemoRequest) -> str | None:
     files: dict[str, str] = record["files"]
     if any(storage.stamp(file) != stamp for file, stamp in files.items()):
         return None
-    if stamps_of([request.recordings]).keys() - files.keys():
+    if stamps_of_recordings(request.recordings).keys() - files.keys():
         return None  # a recording came
     champion = retry(registered, record["dataset"], names.CHAMPION, seconds=60.0)
     if champion is None or champion.version != record["champion"]:
@@ -117,7 +121,7 @@ def record_demo(
     champion = retry(registered, dataset, names.CHAMPION)
     if own or champion is None or not all(storage.is_local(f) for f in (request.recordings, *folders)):
         return
-    files = stamps_of([request.recordings, *folders], sweep)
+    files = stamps_of_recordings(request.recordings) | stamps_of(folders, sweep)
     record = {"summary": summary, "dataset": dataset, "champion": champion.version, "files": files}
     storage.write_json(request.record_uri(), record)
 
@@ -136,6 +140,15 @@ def stamps_of(folders: Sequence[str], sweep: str = "") -> dict[str, str]:
                     path = str(Path(base, name))
                     found[path] = storage.stamp(path)
     return found
+
+
+def stamps_of_recordings(folder: str) -> dict[str, str]:
+    """Size and time of every file below a local folder of recordings, found as its data set finds them."""
+    root = storage.local_path(folder) if storage.is_local(folder) else None
+    if root is None or not root.is_dir():
+        return {}
+    paths = (base / name for base, names in FolderWalk(root) for name in names)
+    return {str(path): storage.stamp(str(path)) for path in paths}
 
 
 def code_signature() -> str:

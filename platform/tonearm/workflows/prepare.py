@@ -11,22 +11,18 @@ import tonearm.examples  # noqa: F401  the demo's corpus is a data set like any 
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home
 from tonearm.core.best_effort import best_effort
-from tonearm.core.errors import ConfigError, DatasetError
+from tonearm.core.errors import ConfigError
 from tonearm.datasets import DatasetConfig
 from tonearm.datasets.base import Catalogue
-from tonearm.datasets.labels import drop_small_classes
-from tonearm.datasets.manifest import SPLITS, Manifest, Track, load_rejects, save_manifest, save_rejects
-from tonearm.datasets.metadata import Metadata
-from tonearm.datasets.metadata_tables import read_metadata_table
-from tonearm.datasets.splits import split_by_group, stratified_split
+from tonearm.datasets.manifest import Manifest
+from tonearm.workflows.dataset_identity import identity_root
 from tonearm.workflows.defaults import MAX_REJECTED
-from tonearm.workflows.prepared import PreparedData, rejects_uri
-from tonearm.workflows.prepared_names import manifest_uri
+from tonearm.workflows.prepare_catalogue import prepare_catalogue
+from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.ray_session import start_ray
 
 if TYPE_CHECKING:
     from tonearm.features.base import Representation
-    from tonearm.pipelines.extract import ExtractionReport
 
 
 def prepare(
@@ -43,7 +39,7 @@ def prepare(
     max_rejected: float = MAX_REJECTED,
     device: str = "cpu",
     descriptors: bool = False,
-    classes: bool = True,
+    classes: bool | None = True,
     grouped: bool = True,
     metadata: str = "",
 ) -> PreparedData:
@@ -74,7 +70,7 @@ def prepare(
     seed
         Of the splits.
     max_rejected
-        The largest share of unusable tracks, 0..1.
+        The largest share of tracks that are set aside, 0..1.
     device
         ``"cpu"``, or ``"cuda"``: CPU workers decode, GPU workers compute.
     descriptors
@@ -156,70 +152,7 @@ def make_catalogue(data: DatasetConfig, name: str = "") -> Catalogue:
     """List the tracks of a data set; what must be made first is made (``scores`` is rendered)."""
     data.make(start_ray)
     found = data.catalogue()
-    return dataclasses.replace(found, name=name or found.name)
-
-
-def prepare_catalogue(
-    catalogue: Catalogue,
-    features: Sequence[Representation],
-    clip: ClipConfig,
-    min_seconds: float,
-    seed: int = 0,
-    max_rejected: float = MAX_REJECTED,
-    device: str = "cpu",
-    descriptors: bool = False,
-    predicted: bool = False,
-    classes: bool = True,
-    grouped: bool = True,
-    metadata: str = "",
-    balanced: bool = True,
-    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
-) -> PreparedData:
-    """Extract what is missing, set aside what cannot be used, split, and write the manifest last.
-
-    Parameters
-    ----------
-    descriptors
-        Whether tempo, energy, ... are measured.
-    predicted
-        Whether they become metadata, which a network may learn to predict; the data set then is another one.
-    classes
-        Whether the label is a class of which several tracks are needed; else a label may be there or not.
-    grouped
-        Whether a group stays in one split; else classes are balanced and groups cross splits.
-    metadata
-        A table of further metadata, CSV or Parquet, a row a track or an artist.
-    balanced
-        Whether the splits balance the labels.
-    fractions
-        Of training, validation and test, where none is published.
-    """
-    tracks, notes = drop_small_classes(catalogue.tracks) if classes else (tuple(catalogue.tracks), [])
-    together: Sequence[Sequence[str]] = ()
-    extraction = None
-    rejects = list(catalogue.rejects)
-    if features:
-        extraction, usable = _extract(catalogue, tracks, features, clip, min_seconds, max_rejected, device, descriptors)
-        rejects += extraction.rejects
-        tracks, more_notes = drop_small_classes(usable) if classes else (tuple(usable), [])
-        notes, together = [*notes, *more_notes], extraction.duplicates
-    save_rejects(rejects_uri(catalogue.name), rejects)
-    split, split_notes = _split(tracks, seed, together, grouped, balanced, fractions)
-    known = catalogue.metadata
-    if predicted:
-        if extraction is None:
-            raise ConfigError("descriptors are measured of audio, of which this data set has none: leave them out")
-        from tonearm.training.examples import descriptor_metadata
-
-        known = _joined(known, descriptor_metadata(tracks, clip, home.features_home()))
-    if metadata:
-        from tonearm.training.examples import metadata_of_tracks
-
-        known = _joined(known, metadata_of_tracks(read_metadata_table(os.path.expanduser(metadata)), tracks))  # noqa: PTH111  a URI
-    manifest = Manifest(catalogue.name, catalogue.label, split, (*catalogue.notes, *notes, *split_notes), known)
-    save_manifest(manifest_uri(catalogue.name), manifest)
-    return PreparedData(manifest, tuple(features), clip, tuple(rejects), extraction,
-                        split_seed=seed, grouped=grouped, fractions=fractions)  # fmt: skip
+    return dataclasses.replace(found, name=name or found.name, root=identity_root(data))
 
 
 def extract_missing(
@@ -244,57 +177,3 @@ def extract_missing(
             f"{clip.seconds:g} s, at least {min_seconds:g} s), e.g. {first.track_id}: {first.reason}: prepare the data "
             "set anew, with these"
         )
-
-
-def _extract(
-    catalogue: Catalogue, tracks: Sequence[Track], features: Sequence[Representation], clip: ClipConfig,
-    min_seconds: float, max_rejected: float, device: str, descriptors: bool,
-) -> tuple[ExtractionReport, list[Track]]:  # fmt: skip
-    from tonearm.pipelines.extract import extract_features, require_enough_tracks
-
-    known = load_rejects(rejects_uri(catalogue.name))
-    extraction = extract_features(
-        tracks, features, clip, home.features_home(), min_seconds, known, device, descriptors, start_ray
-    )
-    save_rejects(rejects_uri(catalogue.name), [*catalogue.rejects, *extraction.rejects])
-    require_enough_tracks(extraction, tracks, max_rejected, rejects_uri(catalogue.name))
-    unusable = {r.track_id for r in extraction.rejects}
-    return extraction, [t for t in tracks if t.track_id not in unusable]
-
-
-def _split(
-    tracks: Sequence[Track], seed: int, together: Sequence[Sequence[str]], grouped: bool, balanced: bool,
-    fractions: tuple[float, float, float],
-) -> tuple[tuple[Track, ...], list[str]]:  # fmt: skip
-    """The source's own split; where no track has one, one that keeps groups, or one that balances classes.
-
-    Raises
-    ------
-    DatasetError
-        If only some tracks have one, or they cannot be split.
-    """
-    published = sum(t.split is not None for t in tracks)
-    if 0 < published < len(tracks):
-        raise DatasetError(
-            f"{len(tracks) - published} of {len(tracks)} tracks have no split, the others have a published one: leave "
-            "them out of the data set, or give none of its tracks a split"
-        )
-    if published:
-        split, notes, kept = tuple(tracks), ["split as published"], "they stay where the source has them"
-    else:
-        divide = split_by_group if grouped else stratified_split
-        plain = tracks if balanced else [dataclasses.replace(t, label="", labels=()) for t in tracks]
-        divided, notes = divide(plain, seed, dict(zip(SPLITS, fractions, strict=True)), together)
-        placed = {t.track_id: t for t in divided}
-        split = tuple(
-            dataclasses.replace(t, split=placed[t.track_id].split, group=placed[t.track_id].group)
-            for t in sorted(tracks, key=lambda t: t.track_id)
-        )
-        kept = "each is kept in one split"
-    if together:
-        notes = [*notes, f"{len(together)} recording(s) occur more than once, e.g. {' = '.join(together[0])}: {kept}"]
-    return split, notes
-
-
-def _joined(known: Metadata, more: Metadata) -> Metadata:
-    return known.joined(more) if len(known) else more

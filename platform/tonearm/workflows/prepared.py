@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tonearm.audio.windows import ClipConfig
-from tonearm.core import home, storage
 from tonearm.datasets.base import DatasetConfig
 from tonearm.datasets.manifest import SPLITS, Manifest, Reject
 from tonearm.datasets.split_report import report_splits
+from tonearm.workflows.set_aside import set_aside_lines
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from tonearm.features.base import Representation
     from tonearm.pipelines.extract import ExtractionReport
-
-
-def rejects_uri(name: str) -> str:
-    """Where the table of what was set aside lies."""
-    return storage.join(home.data_home(name), "rejects.parquet")
 
 
 @dataclass(frozen=True, repr=False)
@@ -101,12 +95,10 @@ class PreparedData:
             written = sum(self.extraction.bytes.values()) / 2**20
             lines.append(f"{self.extraction.extracted} tracks extracted now ({written:.0f} MiB), "
                          f"{self.extraction.stored} were there")  # fmt: skip
-        lines += report_splits(self.manifest).lines()
+        if any(t.split for t in self.manifest.tracks):
+            lines += report_splits(self.manifest).lines()
         lines += [f"note: {note}" for note in self.notes]
-        if self.rejects:
-            reasons = Counter(r.reason for r in self.rejects).most_common()
-            listed = ", ".join(f"{reason} {n}" for reason, n in reasons)
-            lines.append(f"set aside: {len(self.rejects)} ({listed}); listed in {rejects_uri(self.name)}")
+        lines += set_aside_lines(self.name, self.rejects)
         return "\n".join(f"  {line}" for line in lines)
 
     def __repr__(self) -> str:

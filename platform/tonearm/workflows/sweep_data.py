@@ -55,6 +55,8 @@ class SweepRequest:
         The largest share of files that may be unusable.
     max_gigabytes
         Refuse to extract more features.
+    dataset_name
+        What to call a data set that is prepared now; "" as it calls itself.
     """
 
     name: str
@@ -69,6 +71,7 @@ class SweepRequest:
     gpus: float = 0.0
     max_rejected: float = MAX_REJECTED
     max_gigabytes: float = float("inf")
+    dataset_name: str = ""
 
     def warm_start(self) -> WarmStart:
         """The settings of earlier runs; waits a minute for a server that is away."""
@@ -117,9 +120,9 @@ def sweep_data(request: SweepRequest, also: Sequence[Values] = ()) -> dict[str, 
     """
     space, manifest = request.space, prepared(request.dataset, request.root)
     if manifest is not None:
-        if request.label or request.options:
+        if request.label or request.options or request.dataset_name:
             raise ConfigError(
-                f"label and options say how a data set is prepared, {request.dataset!r} is there already: leave "
+                f"label, options and name say how a data set is prepared, {request.dataset!r} is there already: leave "
                 "them out, or give the kind and the folder"
             )
         return complete_features(space, manifest, request.max_gigabytes, also)
@@ -132,7 +135,7 @@ def sweep_data(request: SweepRequest, also: Sequence[Values] = ()) -> dict[str, 
         whole = {**extractions, clip: features} if set(extractions.get(clip, ())) <= set(features) else {clip: features}
         check_extraction_size(needs_of(whole, tracks), request.max_gigabytes)
 
-    training = TrainingRequest("sweep", recipe, max_rejected=request.max_rejected)
+    training = TrainingRequest("sweep", recipe, request.dataset_name, max_rejected=request.max_rejected)
     manifests = prepare_data(training, extractions.get(space.trial.clip, []), check)
     _extract_missing(manifests[own], extractions, space.trial.min_seconds)
     return {**manifests, "": manifests[own]}

@@ -15,7 +15,8 @@ from tonearm.features.base import Representation
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage, recipe_representations
 from tonearm.workflows.defaults import MAX_REJECTED
-from tonearm.workflows.prepare import choose_dataset, extract_missing, make_catalogue, prepare_catalogue
+from tonearm.workflows.prepare import choose_dataset, extract_missing, make_catalogue
+from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.prepared import PreparedData
 
 logger = logging.getLogger(__name__)

@@ -18,6 +18,7 @@ from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.plots import learning_curves
 from tonearm.workflows.figures import publish_figure
+from tonearm.workflows.set_aside import set_aside_lines
 from tonearm.workflows.training_data import TrainingRequest
 from tonearm.workflows.training_mean import log_means
 from tonearm.workflows.training_runs import FoldRun, Outcome
@@ -116,6 +117,7 @@ class TrainingResult:
         for name, values in self.overlaps.items():
             lines.append(f"  {name}: " + ", ".join(f"{k} {v:.4f}" for k, v in values.items()))
             lines.append("  (its test pairs are those that it was trained on: the table knows no other artists)")
+        lines += [f"  {line}" for line in set_aside_lines(self.outcome.manifest.name)]
         lines.append(f"  plots and summary: {self.folder}; MLflow: {home.tracking_uri()}")
         return "\n".join(lines)
 

@@ -1,0 +1,196 @@
+"""From a catalogue to a prepared data set: what is missing is extracted, what cannot be used set aside, then split."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tonearm.audio.windows import ClipConfig
+from tonearm.core import home
+from tonearm.core.errors import ConfigError, DatasetError
+from tonearm.datasets.base import Catalogue
+from tonearm.datasets.contradictions import contradiction_note, set_aside_contradictions
+from tonearm.datasets.labels import drop_small_classes
+from tonearm.datasets.manifest import SPLITS, Manifest, Reject, Track, save_manifest, save_rejects
+from tonearm.datasets.metadata import Metadata
+from tonearm.datasets.metadata_tables import read_metadata_table
+from tonearm.datasets.splits import split_by_group, stratified_split
+from tonearm.workflows.dataset_identity import require_own_name
+from tonearm.workflows.defaults import MAX_REJECTED
+from tonearm.workflows.prepared import PreparedData
+from tonearm.workflows.prepared_names import manifest_uri
+from tonearm.workflows.ray_session import start_ray
+from tonearm.workflows.set_aside import (
+    load_failed,
+    rejects_uri,
+    remember_failed,
+    require_enough,
+    with_diagnosis,
+)
+
+if TYPE_CHECKING:
+    from tonearm.features.base import Representation
+    from tonearm.pipelines.extract import ExtractionReport
+
+
+def prepare_catalogue(
+    catalogue: Catalogue,
+    features: Sequence[Representation],
+    clip: ClipConfig,
+    min_seconds: float,
+    seed: int = 0,
+    max_rejected: float = MAX_REJECTED,
+    device: str = "cpu",
+    descriptors: bool = False,
+    predicted: bool = False,
+    classes: bool | None = True,
+    grouped: bool = True,
+    metadata: str = "",
+    balanced: bool = True,
+    fractions: tuple[float, float, float] = (0.6, 0.2, 0.2),
+) -> PreparedData:
+    """Extract what is missing, set aside what cannot be used, split, and write the manifest last.
+
+    Parameters
+    ----------
+    descriptors
+        Whether tempo, energy, ... are measured.
+    predicted
+        Whether they become metadata, which a network may learn to predict; the data set then is another one.
+    classes
+        Whether the label is a class of which several tracks are needed; else a label may be there or not. None: it is
+        where it can be; where it gives no two classes, features are extracted of all, which are not split.
+    grouped
+        Whether a group stays in one split; else classes are balanced and groups cross splits.
+    metadata
+        A table of further metadata, CSV or Parquet, a row a track or an artist.
+    balanced
+        Whether the splits balance the labels.
+    fractions
+        Of training, validation and test, where none is published.
+    """
+    require_own_name(catalogue)
+    rejects = list(catalogue.rejects)
+    with with_diagnosis(catalogue.name, catalogue.notes, rejects):
+        require_enough(rejects, catalogue.found, max_rejected, rejects_uri(catalogue.name))
+        tracks, notes, learnable = _learnable(catalogue.tracks, catalogue.label, classes)
+        together: Sequence[Sequence[str]] = ()
+        extraction = None
+        if features:
+            extraction = _extract(catalogue, tracks, features, clip, min_seconds, max_rejected, device, descriptors)
+            rejects += extraction.rejects
+            together, failed = extraction.duplicates, {r.track_id for r in extraction.rejects}
+            usable: Sequence[Track] = [t for t in tracks if t.track_id not in failed]
+            if catalogue.one_label and learnable and classes is not False:
+                usable, contradicting = set_aside_contradictions(usable, together)
+                rejects += contradicting
+                notes += contradiction_note(contradicting)
+                require_enough(rejects, catalogue.found, max_rejected, rejects_uri(catalogue.name))
+            tracks, more_notes, learnable = _learnable(usable, catalogue.label, classes)
+            notes += more_notes
+        save_rejects(rejects_uri(catalogue.name), rejects)
+        split, split_notes = (
+            _split(tracks, seed, together, grouped, balanced, fractions) if learnable else (tuple(tracks), [])
+        )
+    split = _with_recordings(split, together)
+    known = catalogue.metadata
+    if predicted:
+        if extraction is None:
+            raise ConfigError("descriptors are measured of audio, of which this data set has none: leave them out")
+        from tonearm.training.examples import descriptor_metadata
+
+        known = _joined(known, descriptor_metadata(tracks, clip, home.features_home()))
+    if metadata:
+        from tonearm.training.examples import metadata_of_tracks
+
+        known = _joined(known, metadata_of_tracks(read_metadata_table(os.path.expanduser(metadata)), tracks))  # noqa: PTH111  a URI
+    all_notes = tuple(dict.fromkeys([*catalogue.notes, *notes, *split_notes]))
+    manifest = Manifest(catalogue.name, catalogue.label, split, all_notes, known, catalogue.root)
+    save_manifest(manifest_uri(catalogue.name), manifest)
+    return PreparedData(manifest, tuple(features), clip, tuple(rejects), extraction,
+                        split_seed=seed, grouped=grouped, fractions=fractions)  # fmt: skip
+
+
+def _learnable(tracks: Sequence[Track], label: str, classes: bool | None) -> tuple[tuple[Track, ...], list[str], bool]:
+    """The tracks that are kept, with notes, and whether there is anything to learn, so that they are to be split."""
+    if classes is False or (classes is None and not label):
+        return tuple(tracks), [], True
+    try:
+        return *drop_small_classes(tracks), True
+    except DatasetError as error:
+        if classes:
+            raise
+        note = f"features only, of {len(tracks)} recording(s) that are not split: by label {label!r} there are {error}"
+        return tuple(tracks), [note], False
+
+
+def _extract(
+    catalogue: Catalogue, tracks: Sequence[Track], features: Sequence[Representation], clip: ClipConfig,
+    min_seconds: float, max_rejected: float, device: str, descriptors: bool,
+) -> ExtractionReport:  # fmt: skip
+    from tonearm.pipelines.extract import extract_features
+
+    name, found = catalogue.name, catalogue.found or len(tracks)
+    before = catalogue.rejects if catalogue.found else ()
+
+    def remember(failed: Sequence[Reject]) -> None:
+        remember_failed(name, failed)
+        save_rejects(rejects_uri(name), [*catalogue.rejects, *failed])
+        require_enough([*before, *failed], found, max_rejected, rejects_uri(name))
+
+    extraction = extract_features(
+        tracks, features, clip, home.features_home(), min_seconds, load_failed(name), device, descriptors, start_ray,
+        remember,
+    )  # fmt: skip
+    remember(extraction.rejects)
+    return extraction
+
+
+def _with_recordings(tracks: Sequence[Track], together: Sequence[Sequence[str]]) -> tuple[Track, ...]:
+    """The tracks, those named that are one recording with another."""
+    there = {t.track_id for t in tracks}
+    first: dict[str, str] = {}
+    for ids in together:
+        own = [i for i in ids if i in there]
+        first |= dict.fromkeys(own, min(own)) if len(own) > 1 else {}
+    return tuple(dataclasses.replace(t, recording=first.get(t.track_id, "")) for t in tracks)
+
+
+def _split(
+    tracks: Sequence[Track], seed: int, together: Sequence[Sequence[str]], grouped: bool, balanced: bool,
+    fractions: tuple[float, float, float],
+) -> tuple[tuple[Track, ...], list[str]]:  # fmt: skip
+    """The source's own split; where no track has one, one that keeps groups, or one that balances classes.
+
+    Raises
+    ------
+    DatasetError
+        If only some tracks have one, or they cannot be split.
+    """
+    published = sum(t.split is not None for t in tracks)
+    if 0 < published < len(tracks):
+        raise DatasetError(
+            f"{len(tracks) - published} of {len(tracks)} tracks have no split, the others have a published one: leave "
+            "them out of the data set, or give none of its tracks a split"
+        )
+    if published:
+        split, notes, kept = tuple(tracks), ["split as published"], "they stay where the source has them"
+    else:
+        divide = split_by_group if grouped else stratified_split
+        plain = tracks if balanced else [dataclasses.replace(t, label="", labels=()) for t in tracks]
+        divided, notes = divide(plain, seed, dict(zip(SPLITS, fractions, strict=True)), together)
+        placed = {t.track_id: t for t in divided}
+        split = tuple(
+            dataclasses.replace(t, split=placed[t.track_id].split, group=placed[t.track_id].group)
+            for t in sorted(tracks, key=lambda t: t.track_id)
+        )
+        kept = "each is kept in one split"
+    if together:
+        notes = [*notes, f"{len(together)} recording(s) occur more than once, e.g. {' = '.join(together[0])}: {kept}"]
+    return split, notes
+
+
+def _joined(known: Metadata, more: Metadata) -> Metadata:
+    return known.joined(more) if len(known) else more
