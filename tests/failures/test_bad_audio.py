@@ -128,7 +128,7 @@ def test_broken_files_do_not_stop_a_scan(name: str, tmp_path: Path) -> None:
     for suffix in (".wav", ".mp3", ".ogg", ".flac", ".m4a", ".aiff"):
         (tmp_path / f"a{suffix}").write_bytes(make() + suffix.encode() * bool(make()))
     (tmp_path / "good.wav").write_bytes(WAV)
-    tracks, rejects, _ = scan_folder(str(tmp_path))
+    tracks, rejects, *_ = scan_folder(str(tmp_path))
     assert len(tracks) + len(rejects) == 7 and "good.wav" in [Path(t.source).name for t in tracks]
 
 
