@@ -18,6 +18,7 @@ from tests.tiny_data import LAYOUTS, Recording, make_recordings, write_factors
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
 from tonearm.core.text import parse_fields
+from tonearm.datasets.folder import FolderConfig
 from tonearm.datasets.manifest import SPLITS
 from tonearm.features.base import Representation
 from tonearm.tasks.relations import Relations
@@ -128,9 +129,12 @@ class Shop:
         published = RECIPES[name]()
         recipe = adapt_recipe(published, root=self.data(published.data.kind), changes=parse_fields(settings(published)))
         metadata = str(write_factors(self.root / "factors.parquet", self.recordings)) if name in WITH_FACTORS else ""
+        # One data set has labels, another none: each has a name of its own.
+        unlabelled = recipe.data == FolderConfig(root=recipe.data.root, label="")
         return TrainingRequest(
-            name, recipe, folds=FOLDS if published.folds else 0, grouped=published.grouped, metadata=metadata
-        )
+            name, recipe, "tiny-folder-numbers" if unlabelled else "", folds=FOLDS if published.folds else 0,
+            grouped=published.grouped, metadata=metadata,
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

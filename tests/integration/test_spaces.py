@@ -60,6 +60,11 @@ def small(space: SearchSpace) -> Recipe:
     )
 
 
+def own_name(recipe: Recipe) -> str:
+    """Of the data set, where the one with labels has the folder's name."""
+    return "tiny-folder-numbers" if recipe.data == FolderConfig(root=recipe.data.root, label="") else ""
+
+
 @dataclass
 class Shop:
     """A home that all spaces share: each representation is extracted once, each trial trained once."""
@@ -86,7 +91,7 @@ class Shop:
         recipe = small(SPACES[name]())
         recipe = recipe.replace({"data.root": self.data(recipe.data.kind)})
         metadata = str(write_factors(self.root / "factors.parquet", self.recordings)) if name in WITH_FACTORS else ""
-        return TrainingRequest(name, recipe, grouped=recipe.grouped, metadata=metadata)
+        return TrainingRequest(name, recipe, own_name(recipe), grouped=recipe.grouped, metadata=metadata)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.builders import encode, tone
-from tests.unit.test_audio import write_tagged
+from tests.unit.test_tags import write_tagged
 from tonearm.core.errors import ConfigError, DatasetError
 from tonearm.datasets import DatasetConfig
 from tonearm.datasets.base import Catalogue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.unit.test_audio import write_tagged
+from tests.unit.test_tags import write_tagged
 from tonearm.audio.tags import read_tag_values, read_tags
 
 
