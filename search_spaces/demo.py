@@ -17,7 +17,7 @@ def demo() -> SearchSpace:
     return SearchSpace(
         base=TrialConfig(
             dataset=DatasetRef(name="scores"),
-            feature=Mel(n_mels=256),
+            feature=Mel(n_mels=256, frames=643),
             model=TimeConfig(),
             task=SingleLabel(),
             window=WindowConfig(frames=215, train_per_track=4, per_track=3),
@@ -46,7 +46,7 @@ def demo_grid() -> SearchSpace:
     return SearchSpace(
         base=TrialConfig(
             dataset=DatasetRef(name="scores"),
-            feature=Mel(n_mels=64),
+            feature=Mel(n_mels=64, frames=643),
             model=TimeConfig(),
             task=SingleLabel(),
             window=WindowConfig(frames=107, train_per_track=2, per_track=3),

@@ -24,13 +24,13 @@ def handcrafted() -> Recipe:
 
 
 def _handcrafted() -> Stage:
-    features = (Mfcc(n_mfcc=21), Contrast(), Chroma())
+    features = (Mfcc(n_mfcc=21, frames=643), Contrast(frames=643), Chroma(frames=643))
     return Stage("handcrafted", BaselineConfig(dataset=FOLDER, features=features, estimator=Svm(), task=SingleLabel()))
 
 
 def majority() -> Recipe:
     """Baseline: always the most frequent class."""
-    config = BaselineConfig(dataset=FOLDER, features=(Mfcc(),), estimator=Majority(), task=SingleLabel())
+    config = BaselineConfig(dataset=FOLDER, features=(Mfcc(frames=643),), estimator=Majority(), task=SingleLabel())
     return Recipe(FolderConfig(), (Stage("majority", config),), "a baseline of our own")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tonearm.core.errors import ConfigError, UnknownNameError
 from tonearm.features import Cqt, Mel, Representation, Stft, as_representation
-from tonearm.features.presets import PRESETS, THESIS_PRESETS, display_name, parse_features
+from tonearm.features.presets import PRESETS, THESIS_PRESETS, display_name, parse_features, require_whole_clips
 
 # (channels, rows, frames) of so many seconds, as the sources state them.
 SHAPES = {
@@ -19,7 +19,7 @@ SHAPES = {
     "cqt": (30, (1, 168, 643)),
     "chroma": (30, (1, 12, 643)),
     "mfcc": (30, (1, 12, 643)),
-    "contrast": (30, (1, 7, 643)),
+    "contrast": (30, (1, 7, 646)),
     "waveform": (30, (1, 1, 661_500)),
     "waveform_mid_side": (30, (2, 1, 661_500)),
     "mel_mid_side": (30, (2, 24, 2584)),
@@ -132,19 +132,19 @@ def test_fields_that_do_not_fit_are_named(text: str, message: str) -> None:
 
 
 def test_lists_split_at_commas_outside_parentheses_only() -> None:
-    assert parse_features("mel,cqt") == [Mel(), Cqt()]
+    assert parse_features("mel,cqt") == [PRESETS["mel"], PRESETS["cqt"]]
     assert parse_features(" mel(n_mels=128,hop=512) , cqt,mel(n_mels = 64)") == [
-        Mel(n_mels=128, hop=512), Cqt(), Mel(n_mels=64)
+        Mel(n_mels=128, hop=512), PRESETS["cqt"], Mel(n_mels=64)
     ]  # fmt: skip
-    assert parse_features("mel(n_mels=(128),hop=512),cqt") == [Mel(n_mels=128, hop=512), Cqt()]
-    assert parse_features("mel(n_mels=128,hop=(512)),cqt") == [Mel(n_mels=128, hop=512), Cqt()]
+    assert parse_features("mel(n_mels=(128),hop=512),cqt") == [Mel(n_mels=128, hop=512), PRESETS["cqt"]]
+    assert parse_features("mel(n_mels=128,hop=(512)),cqt") == [Mel(n_mels=128, hop=512), PRESETS["cqt"]]
     assert parse_features("mel(hop=512,channels='mid_side'),stft(frames=None)") == [
         Mel(hop=512, channels="mid_side"), Stft(frames=None)
     ]  # fmt: skip
 
 
 def test_the_same_one_twice_counts_once() -> None:
-    assert parse_features("mel,cqt,mel(),mel(hop=1024),cqt,") == [Mel(), Cqt()]
+    assert parse_features("mel,cqt,mel(),mel(frames=643),cqt,") == [PRESETS["mel"], PRESETS["cqt"]]
 
 
 @pytest.mark.parametrize("text", ["", " ", " , ,"])
@@ -228,3 +228,30 @@ def test_one_channel_has_one_identity(channels: Any) -> None:
         assert repr(channels) in str(error)
     else:
         assert config.store_name() == Mel().store_name()
+
+
+# --- nothing that was asked for is cut in silence
+
+
+def test_only_the_names_of_the_thesis_mean_its_frames() -> None:
+    assert [as_representation(name).frames for name in THESIS_PRESETS] == [643] * 6
+    assert as_representation("mel(n_mels=128)").frames is None and Mel().frames is None
+    assert as_representation("mel_playlist(hop=1024)").frames is None
+    assert as_representation("mel(n_mels=128, frames=643)").frames == 643
+
+
+@pytest.mark.parametrize("name", [*PRESETS, "mel(n_mels=128,hop=512)", "mel(frames=None)"])
+def test_all_of_a_presets_own_clip_is_kept(name: str) -> None:
+    require_whole_clips([as_representation(name)], 120.0 if name == "mel_playlist" else 30.0)
+    require_whole_clips([as_representation(name)], 5.0)
+
+
+@pytest.mark.parametrize(("name", "seconds", "kept", "there"), [
+    ("mel", 60.0, 643, 1292), ("mel", 31.0, 643, 668), ("mel_temporal", 60.0, 599, 1292),
+    ("mel(hop=512,frames=643)", 30.0, 643, 1292), ("mel_mid_side", 60.0, 2584, 5168),
+])  # fmt: skip
+def test_a_config_that_would_drop_more_is_refused_with_both_figures(
+    name: str, seconds: float, kept: int, there: int
+) -> None:
+    with pytest.raises(ConfigError, match=rf"keeps {kept} frames, .* of the {there} of a clip of {seconds:g} s.*None"):
+        require_whole_clips([as_representation("chroma(frames=None)"), as_representation(name)], seconds)

@@ -11,9 +11,9 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Waveform:
-    """Decoded audio.
+    """Decoded audio. Two are equal if their samples and rates are.
 
     Attributes
     ----------
@@ -30,6 +30,18 @@ class Waveform:
     def duration(self) -> float:
         """Length in seconds."""
         return float(self.samples.shape[-1] / self.sample_rate)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Waveform):
+            return NotImplemented
+        return self.sample_rate == other.sample_rate and np.array_equal(self.samples, other.samples)
+
+    def __hash__(self) -> int:
+        return hash((self.sample_rate, np.shape(self.samples)))
+
+    def __repr__(self) -> str:
+        channels = self.samples.shape[0] if np.ndim(self.samples) == 2 else "?"
+        return f"Waveform({channels} channel(s), {self.duration:.3f} s at {self.sample_rate} Hz)"
 
 
 @dataclass(frozen=True)

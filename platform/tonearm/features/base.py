@@ -56,7 +56,7 @@ class Representation(Feature):
     hop
         Samples from one frame to the next.
     frames
-        Frames kept, from the first; None keeps all. The thesis kept 643 of 30 s.
+        Frames kept, from the first; None keeps all. The thesis kept 643 of 30 s, and so do its names in ``presets``.
     normalisation
         Applied on reading, never stored: ``"frame"`` (zero mean and unit deviation per frame across frequency, the
         original), ``"track"`` (over the whole clip), ``"training"`` (by mean and deviation of the training split,
@@ -64,11 +64,12 @@ class Representation(Feature):
     """
 
     unit: ClassVar[Unit] = "dB"
+    definition_version: ClassVar[int] = 1  # raise it when values of one kind change: its stores get another name
 
     sample_rate: int = 22050
     channels: Channels = 1
     hop: int = 1024
-    frames: int | None = 643
+    frames: int | None = None
     normalisation: Normalisation = "frame"
 
     def __post_init__(self) -> None:
@@ -142,7 +143,8 @@ class Representation(Feature):
     def store_name(self) -> str:
         """Name of its store: kind and a hash of all that changes a stored value (normalisation does not)."""
         values = {k: v for k, v in self.to_dict(run_only=False).items() if k != "normalisation"}
-        return f"{self.kind}-{digest(STORE_VERSION, values)}"
+        version = (self.definition_version,) if self.definition_version > 1 else ()
+        return f"{self.kind}-{digest(STORE_VERSION, values, *version)}"
 
 
 class FourierRepresentation(Representation):

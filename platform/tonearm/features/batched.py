@@ -158,9 +158,14 @@ def _pad(clips: Sequence[FloatArray]) -> torch.Tensor:
 def _fourier_power(samples: torch.Tensor, analysis: Spectrum) -> torch.Tensor:
     hann = torch.from_numpy(window(analysis)).to(samples.device)
     spectra = torch.stft(
-        samples.flatten(0, 1), analysis.n_fft, analysis.hop, window=hann, pad_mode="constant", return_complex=True
+        samples.flatten(0, 1).to(hann.dtype),
+        analysis.n_fft,
+        analysis.hop,
+        window=hann,
+        pad_mode="constant",
+        return_complex=True,
     )
-    power: torch.Tensor = spectra.real.square() + spectra.imag.square()
+    power: torch.Tensor = (spectra.real.square() + spectra.imag.square()).float()
     return power.view(*samples.shape[:2], *power.shape[1:])
 
 

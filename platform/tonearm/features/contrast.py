@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from typing import ClassVar
 
 from tonearm.features.base import FourierRepresentation
-from tonearm.features.definition import ContrastBands, Definition
+from tonearm.features.definition import ContrastBands, Definition, Spectrum
 
 
 class Contrast(FourierRepresentation, kind="contrast"):
@@ -13,8 +15,8 @@ class Contrast(FourierRepresentation, kind="contrast"):
 
     A row is a band: up to ``fmin``, then an octave each. Its value is the level of its strongest bins less that of its
     weakest, a level being 10 log10 of the mean *amplitude*, as in librosa, and at least 80 dB below the greatest of the
-    kept frames. Tones in silence have much contrast, noise has little; how loud a recording is makes no difference. A
-    valley more than 90 dB below the strongest bin of its frame is mostly the rounding of a float32 transform.
+    kept frames. Tones in silence have much contrast, noise has little; how loud a recording is makes no difference. The
+    transform is made in float64, as librosa's: valleys far below their frame's peaks would else be its rounding.
 
     Attributes
     ----------
@@ -25,6 +27,8 @@ class Contrast(FourierRepresentation, kind="contrast"):
     quantile
         Share of a band's bins, within 0..1, that are its peaks and its valleys; at least one bin each.
     """
+
+    definition_version: ClassVar[int] = 2
 
     fmin: float = 200.0
     n_bands: int = 6
@@ -54,6 +58,10 @@ class Contrast(FourierRepresentation, kind="contrast"):
                 "n_fft"
             )
         return found
+
+    @property
+    def analysis(self) -> Spectrum:
+        return dataclasses.replace(super().analysis, precise=True)
 
     @property
     def bands(self) -> ContrastBands:

@@ -24,11 +24,15 @@ TOP_DB = 80.0
 
 @dataclass(frozen=True)
 class Spectrum:
-    """A short-time Fourier transform: periodic Hann window of ``win_length``, centred in ``n_fft``, zeros outside."""
+    """A short-time Fourier transform: periodic Hann window of ``win_length``, centred in ``n_fft``, zeros outside.
+
+    ``precise``: in float64, as librosa's, for what looks at bins far below the loudest of their frame.
+    """
 
     n_fft: int
     win_length: int
     hop: int
+    precise: bool = False
 
 
 @dataclass(frozen=True)

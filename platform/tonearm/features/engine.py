@@ -6,23 +6,30 @@ and its decibels.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from tonearm.audio.checks import check_samples
 from tonearm.audio.decode import Layout
+from tonearm.core.errors import ConfigError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features.base import Representation
 from tonearm.features.computed import ComputedClip, check_fits, total_and_kept_frames
 from tonearm.features.constant_q import constant_q_power
 from tonearm.features.definition import ConstantQ, Definition, MelBands, Spectrum
-from tonearm.features.presets import as_representation
+from tonearm.features.presets import as_representation, cut_problem
 from tonearm.features.spectral import contrast_db, fourier_power, power_to_db
 
+logger = logging.getLogger(__name__)
 
-def extract(waveform: Waveform, features: Sequence[str | Representation], device: str = "cpu") -> dict[str, FloatArray]:
+
+def extract(
+    waveform: Waveform, features: str | Representation | Sequence[str | Representation], device: str = "cpu"
+) -> dict[str, FloatArray]:
     """Compute representations of one waveform.
 
     Parameters
@@ -30,7 +37,8 @@ def extract(waveform: Waveform, features: Sequence[str | Representation], device
     waveform
         At the sample rate of the representations, with their channels.
     features
-        Names (``"mel"``) or configs; a config's key in the result is its ``store_name()``, a name's is the name.
+        Names (``"mel"``) or configs, or a single one; a config's key in the result is its ``store_name()``, a name's is
+        the name.
     device
         ``"cpu"``, or a torch device (``"cuda"``), where :func:`tonearm.features.batched.extract_batch` computes.
 
@@ -38,13 +46,25 @@ def extract(waveform: Waveform, features: Sequence[str | Representation], device
     -------
     dict
         To float32 arrays of shape (freq_bins, frames), or (2, freq_bins, frames) for two planes; in decibels (chroma,
-        mfcc and waveform as they are), not normalised.
+        mfcc and waveform as they are), not normalised. Each has its own memory. Where ``frames`` drops more of the
+        waveform than an edge, that is logged.
 
     Raises
     ------
     AudioError
-        ``wrong_channels``, ``wrong_rate`` or ``too_short`` if the waveform does not fit a representation.
+        ``wrong_channels``, ``wrong_rate`` or ``too_short`` if the waveform does not fit a representation;
+        ``wrong_type``, ``not_finite`` or ``too_loud`` if its samples are no float32 of shape (channels, samples).
+    ConfigError
+        If it is no waveform.
     """
+    if not isinstance(waveform, Waveform):
+        raise ConfigError(
+            f"{type(waveform).__name__} is no waveform: pass decode(path), or Waveform(samples, rate) with float32 "
+            "samples of shape (channels, samples)"
+        )
+    if waveform.samples.ndim != 2 or waveform.samples.size:  # of none at all each representation says what it needs
+        check_samples(waveform, 0.0)
+    features = [features] if isinstance(features, str | Representation) else list(features)
     configs = [as_representation(f) for f in features]
     if device == "cpu":
         computed = compute(waveform, configs)
@@ -55,7 +75,14 @@ def extract(waveform: Waveform, features: Sequence[str | Representation], device
             check_fits(waveform, config)
         computed = extract_batch([{c.layout: waveform for c in configs}], configs, device)[0]
     names = [f if isinstance(f, str) else f.store_name() for f in features]
-    return {name: c.values for name, c in zip(names, computed, strict=True)}
+    for config in configs:
+        if lost := cut_problem(config, waveform.duration):
+            logger.warning("%s", lost)
+    found: dict[str, FloatArray] = {}
+    for name, c in zip(names, computed, strict=True):
+        shared = any(np.shares_memory(c.values, other) for other in found.values())
+        found[name] = c.values.copy() if shared else c.values
+    return found
 
 
 def compute(waveform: Waveform, features: Sequence[Representation]) -> list[ComputedClip]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 
 from tonearm.core.errors import ConfigError
 from tonearm.core.registry import unknown_name
@@ -18,12 +19,12 @@ THESIS_PRESETS = ("stft", "stft_halved", "mel", "cqt", "chroma", "mfcc")
 
 #: Under these names representations are known to ``extract`` and to ``tonearm extract --features``.
 PRESETS: dict[str, Representation] = {
-    "stft": Stft(),
-    "stft_halved": StftHalved(),
-    "mel": Mel(),
-    "cqt": Cqt(),
-    "chroma": Chroma(),
-    "mfcc": Mfcc(),
+    "stft": Stft(frames=643),
+    "stft_halved": StftHalved(frames=643),
+    "mel": Mel(frames=643),
+    "cqt": Cqt(frames=643),
+    "chroma": Chroma(frames=643),
+    "mfcc": Mfcc(frames=643),
     "contrast": Contrast(),
     "waveform": RawWaveform(),
     "waveform_mid_side": RawWaveform(channels="mid_side"),
@@ -41,6 +42,9 @@ LONGEST = 1000  # characters of changed fields
 
 def as_representation(feature: str | Representation) -> Representation:
     """A representation from its name, from its name with changed fields, or from itself.
+
+    The names of the thesis mean its 643 frames of 30 s; with a field changed they are no longer the thesis's, and keep
+    all frames unless ``frames`` is among the fields. So do other names whose hop or rate changes.
 
     Parameters
     ----------
@@ -70,7 +74,39 @@ def as_representation(feature: str | Representation) -> Representation:
             raise ValueError("a field is given twice")
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ConfigError(f"{feature[:80]!r} cannot be read ({error}): write e.g. mel(n_mels=128, hop=512)") from None
+    if "frames" not in changes and (name in THESIS_PRESETS or {"hop", "sample_rate"} & set(changes)):
+        changes["frames"] = None
     return preset.replace(changes)
+
+
+EDGE_FRAMES = 3  # that a centred analysis has beyond a clip's whole hops, and the thesis left out
+SHORTER_BY_SOURCE = (22050, 1024, 599)  # rate, hop and frames of "mel_temporal": 27.8 s, of clips of 30 s
+
+
+def require_whole_clips(features: Iterable[Representation], seconds: float) -> None:
+    """Check that representations keep what is asked for.
+
+    Raises
+    ------
+    ConfigError
+        For each that would drop more of a clip of so many seconds than an analysis's edge.
+    """
+    found = [problem for feature in features if (problem := cut_problem(feature, seconds))]
+    if found:
+        raise ConfigError(found)
+
+
+def cut_problem(feature: Representation, seconds: float) -> str:
+    """What is lost of a clip of so many seconds by ``frames``, and the fix; empty if nothing but an edge."""
+    total, kept = feature.frames_in(seconds), feature.frames_kept(seconds)
+    by_source = (feature.sample_rate, feature.hop, feature.frames) == SHORTER_BY_SOURCE and seconds <= 30
+    if total - kept <= EDGE_FRAMES or by_source:
+        return ""
+    return (
+        f"{display_name(feature)} keeps {kept} frames, {feature.seconds_of(kept):.1f} s, of the {total} of a clip of "
+        f"{seconds:g} s, and would drop the rest: set frames to None, as in {feature.kind}(frames=None), or shorten "
+        "the clip"
+    )
 
 
 def _of_kind(kind: str) -> Representation:

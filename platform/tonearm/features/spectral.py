@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -15,11 +16,15 @@ BLOCK = 64  # frames a block: 64 x 4096 float32 stay in the cache
 SAMPLES_A_BLOCK = 2**15
 
 
+def _precision(spectrum: Spectrum) -> type[np.floating[Any]]:
+    return np.float64 if spectrum.precise else np.float32
+
+
 @lru_cache(maxsize=16)
 def window(spectrum: Spectrum) -> FloatArray:
-    """Periodic Hann window of ``win_length`` centred in ``n_fft``, float32 of shape (n_fft,)."""
+    """Periodic Hann window of ``win_length`` centred in ``n_fft``, float32 (float64 if precise) of shape (n_fft,)."""
     length = spectrum.win_length
-    hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
+    hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(_precision(spectrum))
     before = (spectrum.n_fft - length) // 2
     padded: FloatArray = np.pad(hann, (before, spectrum.n_fft - length - before))
     return padded
@@ -54,7 +59,7 @@ def fourier_power(
     import torch  # MKL's real transform is a third faster than pocketfft's
 
     n_fft = spectrum.n_fft
-    padded = torch.from_numpy(np.pad(samples, (n_fft // 2, n_fft // 2)))
+    padded = torch.from_numpy(np.pad(samples.astype(_precision(spectrum), copy=False), (n_fft // 2, n_fft // 2)))
     framed = padded.unfold(0, n_fft, spectrum.hop)[:frames]
     hann = torch.from_numpy(window(spectrum))
     out = {b: np.empty((b.n_mels if b else 1 + n_fft // 2, frames), dtype=np.float32) for b in outputs}

@@ -26,6 +26,7 @@ from tonearm.core.progress import Progress
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.features.base import Representation
+from tonearm.features.presets import require_whole_clips
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read_keys, read_rows
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.features.store_index import write_index
@@ -134,10 +135,11 @@ def extract_features(
     Raises
     ------
     ConfigError
-        If there is nothing to extract, or no such device.
+        If there is nothing to extract, or no such device; if a representation would keep a part of each clip only.
     """
     if not features:
         raise ConfigError("no representations to extract: name at least one")
+    require_whole_clips(features, clip.seconds)
     on_gpu = is_gpu(device)
     started = time.monotonic()
     distinct = {f.store_name(): f for f in features}
