@@ -19,7 +19,7 @@ from jobs.cli import COMMANDS, build
 from jobs.common import cli_errors, describe_error
 from tonearm.core import home, process_environment
 from tonearm.core.errors import ConfigError, JobError, TrainingError
-from tonearm.core.process_environment import spare_loopback, writable_caches
+from tonearm.core.process_environment import private_token, spare_loopback, writable_caches
 from tonearm.workflows import preflight as checks
 from tonearm.workflows.preflight import allow_open_files, preflight, tracking_problems
 from tonearm.workflows.ray_address import check_ray_address, require_cluster
@@ -255,6 +255,20 @@ def test_caches_go_where_we_may_write(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert all(Path(p).is_dir() and p.startswith(home.node_cache()) for p in writable_caches().values())
     monkeypatch.setenv("NUMBA_CACHE_DIR", "mine")
     assert "NUMBA_CACHE_DIR" not in writable_caches()
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # no HOME, and no such user
+    assert writable_caches()["HOME"].startswith(home.node_cache())
+
+
+def test_ray_without_a_place_for_its_token_gets_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    assert private_token() == {}, "Ray makes one"
+    monkeypatch.setattr(process_environment, "_may_write", lambda path: False)
+    (token,) = private_token().values()
+    assert len(token) == 64 and private_token() != {"RAY_AUTH_TOKEN": token}
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("ab")
+    assert private_token() == {}
 
 
 # --- Ray's errors

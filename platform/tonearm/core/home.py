@@ -46,7 +46,7 @@ def absolute(place: str, folder: str = "") -> str:
     """
     if not is_local(place):
         return place
-    path = os.path.expanduser(local_path(place))  # noqa: PTH111  as text: pathlib raises where there is no HOME
+    path = os.path.expanduser(str(local_path(place)))  # noqa: PTH111  as text: pathlib raises where there is no HOME
     if path.startswith("~"):
         raise ConfigError(f"{place}: there is no home folder of that name here: give an absolute path")
     return os.path.normpath(Path(folder or Path.cwd()) / path)

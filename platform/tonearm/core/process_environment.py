@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from secrets import token_hex
 
 from tonearm.core import home
 
@@ -32,16 +33,27 @@ def spare_loopback(environment: Mapping[str, str] = os.environ) -> dict[str, str
 
 def writable_caches() -> dict[str, str]:
     """Where numba and matplotlib keep what they compute, if they may not write where they would: in an installation
-    that is read-only, without a HOME or with one that is not ours. Else nothing."""
+    that is read-only, without a HOME or with one that is not ours; and a HOME, which Ray's import needs, for a user
+    whom the system does not know. Else nothing."""
     found = {}
+    user = os.path.expanduser("~")  # noqa: PTH111  pathlib raises where there is none
+    if user == "~":
+        user = found["HOME"] = str(Path(home.node_cache()) / "home")
     if "NUMBA_CACHE_DIR" not in os.environ and not all(map(_may_write, map(_folder, COMPILED))):
         found["NUMBA_CACHE_DIR"] = str(Path(home.node_cache()) / "numba")
-    own = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")  # noqa: PTH111  pathlib raises without HOME
+    own = os.environ.get("XDG_CONFIG_HOME") or Path(user) / ".config"
     if "MPLCONFIGDIR" not in os.environ and not _may_write(Path(own) / "matplotlib"):
         found["MPLCONFIGDIR"] = str(Path(home.node_cache()) / "matplotlib")
     for folder in found.values():
         Path(folder).mkdir(parents=True, exist_ok=True)
     return found
+
+
+def private_token() -> dict[str, str]:
+    """A token for a Ray of our own, if Ray, which reads it when it is imported, may not keep one in the HOME."""
+    folder = Path(os.path.expanduser("~")) / ".ray"  # noqa: PTH111  pathlib raises where there is none
+    given = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return {} if given or (folder / "auth_token").exists() or _may_write(folder) else {"RAY_AUTH_TOKEN": token_hex(32)}
 
 
 def may_write(place: str) -> bool:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError
-from tonearm.core.process_environment import may_write, spare_loopback, writable_caches
-from tonearm.workflows.ray_address import check_ray_address, require_cluster
+from tonearm.core.process_environment import may_write, private_token, spare_loopback, writable_caches
+from tonearm.workflows.ray_address import check_ray_address, cluster_address, require_cluster
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ def preflight(*, uses_ray: bool = False, writes: bool = True, tracks: bool = Tru
     allow_open_files()
     if uses_ray:
         require_cluster()
+        os.environ.update({} if cluster_address() else private_token())
 
 
 def tracking_problems(uri: str) -> Iterator[str]:

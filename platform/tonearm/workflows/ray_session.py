@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from tonearm.core import home
 from tonearm.core.errors import JobError
 from tonearm.core.plugins import module_folders
-from tonearm.core.process_environment import spare_loopback, writable_caches
+from tonearm.core.process_environment import private_token, spare_loopback, writable_caches
 from tonearm.core.processes import keep_sigterm_handler
 from tonearm.core.threads import limit_threads, thread_environment
 from tonearm.workflows.ray_address import VARIABLE, check_ray_address, cluster_address, require_cluster
@@ -38,6 +38,8 @@ def start_ray(num_cpus: int | None = None) -> None:
     os.environ.update(spare_loopback())
     logging.getLogger("ray").setLevel(logging.ERROR)
     limit_threads(1)
+    if not cluster_address():
+        os.environ.update(private_token())
     import ray
 
     if ray.is_initialized():
