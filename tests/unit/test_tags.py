@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.builders import RATE, encode, tone
-from tonearm.audio.tags import read_tags
+from tests.builders import RATE, encode, music, tone
+from tests.odd_audio import write
+from tonearm.audio import tags
+from tonearm.audio.tags import read_tag_values, read_tags
 
 CONTAINERS = {"flac": "FLAC", "ogg": "OGG", "mp3": "MP3", "wav": "WAV", "opus": "OGG"}
 
@@ -78,3 +80,108 @@ def test_damaged_files_have_tags_or_none_but_never_fail(kind: str, tmp_path: Pat
                 damaged[place] = int(rng.integers(0, 256))
         path.write_bytes(bytes(damaged))
         assert set(read_tags(path)) <= {"title", "artist", "album", "genre", "year", "albumartist"}
+
+
+# --- where people have them
+
+WANTED = {"title": "Lied", "artist": "Fanny", "album": "Lieder", "genre": "Jazz", "year": "1999"}
+
+
+def info(**chunks: bytes) -> bytes:
+    body = b"INFO"
+    for name, text in chunks.items():
+        body += name.encode() + len(text).to_bytes(4, "little") + text + b"\0" * (len(text) % 2)
+    return b"LIST" + len(body).to_bytes(4, "little") + body
+
+
+def test_info_of_wav(tmp_path: Path) -> None:
+    path, wav = tmp_path / "a.wav", encode(tone(440, 0.2))
+    chunk = info(INAM=b"Lied\0", IART=b"Fanny\0", IPRD=b"Lieder\0", IGNR=b"Jazz\0", ICRD=b"1999-01-02\0")
+    path.write_bytes(wav + chunk)
+    assert read_tags(path) == WANTED
+    path.write_bytes(wav[:12] + chunk + wav[12:])  # in front of the samples, as FFmpeg writes it
+    assert read_tags(path) == WANTED
+    path.write_bytes(wav + info(IART=b"\xca\xe8\xed\xee\0", IGNR=b"17\0", INAM="Für Elise".encode() + b"\0"))
+    assert read_tags(path) == {"title": "Für Elise", "artist": "Кино", "genre": "Rock"}
+
+
+def test_apev2_behind_an_mp3(tmp_path: Path) -> None:
+    from mutagen.apev2 import APEv2
+
+    path = tmp_path / "a.mp3"
+    path.write_bytes(encode(tone(440, 0.5), container="MP3"))
+    tags = APEv2()
+    for key, value in zip(("Title", "Artist", "Album", "Genre", "Year"), WANTED.values(), strict=True):
+        tags[key] = value
+    tags.save(path)
+    assert read_tags(path) == WANTED
+
+
+def id3_file(path: Path, body: bytes, version: int = 4, encoding: int = 3, **frames: str) -> Path:
+    from mutagen import id3
+
+    tags = id3.ID3()
+    for name, text in frames.items():
+        tags.add(getattr(id3, name)(encoding=encoding, text=text.split("|")))
+    path.write_bytes(body)
+    if version == 3:
+        tags.update_to_v23()
+    tags.save(path, v2_version=version)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["aac", "flac", "mp3"])
+def test_id3_in_front(kind: str, tmp_path: Path) -> None:
+    body = {
+        "aac": lambda: write(music(1.0), RATE, "adts", "aac"),
+        "flac": lambda: encode(tone(440, 0.3), container="FLAC"),
+        "mp3": lambda: encode(tone(440, 0.5), container="MP3"),
+    }[kind]()
+    path = id3_file(tmp_path / f"a.{kind}", body, TIT2="Lied", TPE1="Fanny", TALB="Lieder", TCON="8", TDRC="1999")
+    assert read_tags(path) == WANTED
+
+
+@pytest.mark.parametrize(("text", "wanted"), [
+    ("Ðîê", "Рок"), ("Êèíî", "Кино"), ("Ãðóïïà êðîâè (live)", "Группа крови (live)"), ("Für Elise", "Für Elise"),
+    ("Beyoncé", "Beyoncé"), ("Motörhead", "Motörhead"), ("Ærø", "Ærø"), ("Sigur Rós", "Sigur Rós"), ("Ñu", "Ñu"),
+    ("Für Elise".encode().decode("latin-1"), "Für Elise"), ("Plain", "Plain"),
+    ("Рок".encode().decode("latin-1"), "Рок"),
+])  # fmt: skip
+def test_texts_marked_as_latin_1_are_read_as_they_were_meant(text: str, wanted: str, tmp_path: Path) -> None:
+    path = id3_file(tmp_path / "a.mp3", encode(tone(440, 0.5), container="MP3"), encoding=0, TPE1=text)
+    assert read_tags(path) == {"artist": wanted}
+
+
+def test_texts_whose_encoding_is_right_are_left_alone(tmp_path: Path) -> None:
+    path = id3_file(tmp_path / "a.mp3", encode(tone(440, 0.5), container="MP3"), encoding=3, TPE1="Ðîê", TCON="Рок")
+    assert read_tags(path) == {"artist": "Ðîê", "genre": "Рок"}
+
+
+def test_a_wrong_encoding_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tags._told.clear()
+    for name in ("a.mp3", "b.mp3"):
+        read_tags(id3_file(tmp_path / name, encode(tone(440, 0.5), container="MP3"), encoding=0, TPE1="Êèíî"))
+    assert [r.getMessage() for r in caplog.records] == [
+        "the tags of a.mp3 are marked as latin-1 and read as cp1251: 'Êèíî' is 'Кино'; others like it are not named"
+    ]
+
+
+@pytest.mark.parametrize(("text", "wanted"), [
+    ("17", ("Rock",)), ("(17)", ("Rock",)), ("(4)Eurodisco", ("Disco", "Eurodisco")),
+    ("(51)(39)", ("Techno-Industrial", "Noise")),
+    ("(255)", ()), ("255", ()), ("Rock|Pop", ("Rock", "Pop")), ("Shoegaze", ("Shoegaze",)),
+])  # fmt: skip
+def test_genres_by_number_are_named(text: str, wanted: tuple[str, ...], tmp_path: Path) -> None:
+    path = id3_file(tmp_path / "a.mp3", encode(tone(440, 0.5), container="MP3"), TCON=text)
+    assert read_tag_values(path).get("genre", ()) == wanted
+
+
+@pytest.mark.parametrize(("artist", "wanted"), [
+    ("Simon/Garfunkel", ("Simon", "Garfunkel")), ("AC/DC", ("AC/DC",)), ("Clara", ("Clara",)),
+])  # fmt: skip
+def test_slashes_of_id3v2_3(artist: str, wanted: tuple[str, ...], tmp_path: Path) -> None:
+    mp3 = encode(tone(440, 0.5), container="MP3")
+    old = id3_file(tmp_path / "old.mp3", mp3, 3, 1, TPE1=artist, TCON="Rock/Pop", TALB="Sun/Moon")
+    assert read_tag_values(old) == {"artist": wanted, "genre": ("Rock", "Pop"), "album": ("Sun/Moon",)}
+    new = id3_file(tmp_path / "new.mp3", mp3, 4, 3, TPE1=artist, TCON="Rock/Pop")
+    assert read_tag_values(new) == {"artist": (artist,), "genre": ("Rock/Pop",)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from numbers import Integral
 
 from tonearm.audio.channels import Channels
 from tonearm.audio.converting import Layout
@@ -104,7 +103,7 @@ def _check_part(sample_rate: int | None, offset: float, duration: float | None) 
     if not (0 <= offset < math.inf) or not (duration is None or duration > 0):
         raise ConfigError(f"offset {offset} s and duration {duration} s must be at least 0 and above 0")
     low, high = SAMPLE_RATES
-    if sample_rate is not None and not (isinstance(sample_rate, Integral) and low <= sample_rate <= high):
+    if sample_rate is not None and not (hasattr(sample_rate, "__index__") and low <= sample_rate <= high):
         raise ConfigError(
             f"sample_rate is {sample_rate!r}: give whole Hz within {low} and {high}, or None for that of the source"
         )

@@ -1,18 +1,33 @@
-"""The tags of a file: title, artist, album, genre, year, album artist."""
+"""The tags of a file: title, artist, album, genre, year, album artist; from every place where people have them."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
+from tonearm.audio.tag_texts import read_as_meant
 from tonearm.core.storage import is_local, local_path
 
 TAG_FIELDS = ("title", "artist", "album", "genre", "year", "albumartist")
-EASY_KEYS = ("title", "artist", "album", "genre", "date", "albumartist")
-ID3_FRAMES = ("TIT2", "TPE1", "TALB", "TCON", "TDRC", "TPE2")  # in WAV and AIFF, for which mutagen has no easy keys
+#: What the fields are called: in ID3, in MP4, in Vorbis comments, in APEv2 and in the INFO chunk of a WAV.
+ID3_FRAMES = ("TIT2", "TPE1", "TALB", "TCON", "TDRC", "TPE2")
+MP4_ATOMS = ("\xa9nam", "\xa9ART", "\xa9alb", "\xa9gen", "\xa9day", "aART")
+COMMENTS = ("title", "artist", "album", "genre", "date", "albumartist")
+APE_KEYS = ("Title", "Artist", "Album", "Genre", "Year", "Album Artist")
+INFO_CHUNKS = ("INAM", "IART", "IPRD", "IGNR", "ICRD", "")
+SHORTEST_NAME = 3  # letters on both sides of a slash that divides two artists: AC/DC is one
+LATIN_1 = 0  # ID3's mark of that encoding
 #: Raised by mutagen on damaged headers, besides its own errors.
-BUILTIN_ERRORS = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
+BUILTIN_ERRORS = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, NotImplementedError)
+
+Values = dict[str, tuple[str, ...]]
+logger = logging.getLogger(__name__)
+_told: set[str] = set()
 
 
 def read_tags(source: str | os.PathLike[str]) -> dict[str, str]:
@@ -20,37 +35,147 @@ def read_tags(source: str | os.PathLike[str]) -> dict[str, str]:
     return {field: values[0] for field, values in read_tag_values(source).items()}
 
 
-def read_tag_values(source: str | os.PathLike[str]) -> dict[str, tuple[str, ...]]:
-    """Read the file's own tags with mutagen; absent or unreadable tags are left out, since tags are optional.
+def read_tag_values(source: str | os.PathLike[str]) -> Values:
+    """Read the file's own tags; absent or unreadable tags are left out, since tags are optional.
+
+    They are looked for in the container's own place, then in an ID3 or APEv2 tag in front of it or behind it, then in
+    the INFO chunk of a WAV; of each field the first place counts. Texts that are marked as latin-1 and are in cp1251
+    or UTF-8 are read as those, which is logged; genres by number are named; ID3v2.3's slashes divide artists, and
+    genres where all parts are known genres.
 
     Returns
     -------
     dict
         A subset of ``title artist album genre year albumartist`` to their values, each a non-empty text.
     """
-    import mutagen
-    import mutagen.id3
-
     uri = os.fspath(source)
     if not is_local(uri):
         return {}
+    path = local_path(uri)
+    found: Values = {}
+    for read in (_of_container, _of_id3, _of_apev2, _of_info):
+        values = _tried(read, path)
+        found = {**values, **found}
+        if len(found) == len(TAG_FIELDS) or (read is _of_container and {"title", "artist", "genre"} <= set(found)):
+            break
+    return {field: found[field] for field in TAG_FIELDS if field in found}
+
+
+def _tried(read: Callable[[Path], Any], path: Path) -> Values:
+    """What one place has, by field; nothing where it is not there or is damaged."""
+    import mutagen
+
     try:
-        file = mutagen.File(local_path(uri), easy=True)
+        tags = read(path)
+        return _values(tags, path) if tags is not None else {}
     except (mutagen.MutagenError, OSError, EOFError, struct.error, *BUILTIN_ERRORS):
         return {}
-    if file is None or file.tags is None:
-        return {}
-    found = {}
-    keys = ID3_FRAMES if isinstance(file.tags, mutagen.id3.ID3) else EASY_KEYS
-    for field, key in zip(TAG_FIELDS, keys, strict=True):
-        try:
-            values = file.tags.get(key)
-        except (KeyError, ValueError, TypeError):
-            continue  # the container's tags know no such key
-        values = getattr(values, "text", values)  # of an ID3 frame
-        texts = [str(v).strip() for v in (values if isinstance(values, list) else [values])] if values else []
-        if field == "year":
+
+
+def _of_container(path: Path) -> Any:
+    import mutagen
+
+    file = mutagen.File(path)
+    return None if file is None else file.tags
+
+
+def _of_id3(path: Path) -> Any:
+    import mutagen.id3
+
+    return mutagen.id3.ID3(path)
+
+
+def _of_apev2(path: Path) -> Any:
+    import mutagen.apev2
+
+    return mutagen.apev2.APEv2(path)  # type: ignore[no-untyped-call]
+
+
+def _of_info(path: Path) -> dict[str, list[str]] | None:
+    """The INFO list of a WAV."""
+    found: dict[str, list[str]] = {}
+    with path.open("rb") as file:
+        if file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
+            return None
+        for name, place, size in _chunks(file, 12, path.stat().st_size):
+            file.seek(place)
+            if name == b"LIST" and file.read(4) == b"INFO":
+                for inner, at, length in _chunks(file, place + 4, place + size):
+                    file.seek(at)
+                    found[inner.decode("latin-1")] = [file.read(min(length, 4096)).rstrip(b"\0 ").decode("latin-1")]
+    return found
+
+
+def _chunks(file: Any, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, place and size of the chunks up to an end."""
+    while place + 8 <= end:
+        file.seek(place)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        (size,) = struct.unpack("<I", head[4:])
+        yield head[:4], place + 8, min(size, end - place - 8)
+        place += 8 + size + size % 2
+
+
+def _values(tags: Any, path: Path) -> Values:
+    """The fields of tags of any kind."""
+    import mutagen.apev2
+    import mutagen.id3
+    import mutagen.mp4
+
+    kinds = ((mutagen.id3.ID3, ID3_FRAMES), (mutagen.mp4.MP4Tags, MP4_ATOMS), (mutagen.apev2.APEv2, APE_KEYS))
+    info = type(tags) is dict
+    names = INFO_CHUNKS if info else next((n for kind, n in kinds if isinstance(tags, kind)), COMMENTS)
+    is_id3 = isinstance(tags, mutagen.id3.ID3)
+    slashes = is_id3 and tuple(tags.version[:2]) == (2, 3)
+    found: Values = {}
+    for field, name in zip(TAG_FIELDS, names, strict=True):
+        raw = tags.get(name) if name else None
+        if not raw:
+            continue
+        unmarked = info or (is_id3 and getattr(raw, "encoding", None) == LATIN_1)
+        texts = [str(text) for text in (getattr(raw, "text", raw) if is_id3 else raw)]
+        if unmarked:
+            texts = [_as_meant(text, path) for text in texts]
+        texts = [text.strip() for text in texts]
+        if field == "genre":
+            texts = _genres(texts, slashes)
+        elif field == "year":
             texts = [match.group() for text in texts[:1] if (match := re.search(r"\d{4}", text))]
+        elif slashes and field in ("artist", "albumartist"):
+            texts = [part for text in texts for part in _names(text)]
         if any(texts):
             found[field] = tuple(text for text in texts if text)
     return found
+
+
+def _genres(texts: list[str], slashes: bool) -> list[str]:
+    """Genres by their names, also where they are written as ID3's numbers; a number that has no name is none."""
+    from mutagen.id3 import TCON
+
+    found = []
+    for text in texts:
+        for genre in TCON(encoding=3, text=[text]).genres:  # type: ignore[no-untyped-call]
+            parts = [part.strip() for part in genre.split("/")]
+            known = {name.casefold() for name in TCON.GENRES}
+            several = slashes and all(part.casefold() in known for part in parts)
+            found += parts if several else [genre.strip()]
+    return [genre for genre in dict.fromkeys(found) if genre != "Unknown"]
+
+
+def _names(text: str) -> list[str]:
+    """The artists that a slash divides."""
+    parts = [part.strip() for part in text.split("/")]
+    return parts if all(len(part) >= SHORTEST_NAME for part in parts) else [text]
+
+
+def _as_meant(text: str, path: Path) -> str:
+    meant, encoding = read_as_meant(text)
+    if encoding and encoding not in _told:
+        _told.add(encoding)
+        logger.warning(
+            "the tags of %s are marked as latin-1 and read as %s: %r is %r; others like it are not named", path.name,
+            encoding, text, meant,
+        )  # fmt: skip
+    return meant
