@@ -1,6 +1,7 @@
 """How good the champion's neighbours are, beside chance.
 
 tonearm recommend --dataset scores
+tonearm recommend --dataset music --model .tonearm/trials/single/TRIAL/bundle --save    # then serve that bundle
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from tonearm.workflows.preflight import preflight
 def main(
     dataset: Annotated[str, typer.Option(help="data set, as tonearm extract named it")] = "scores",
     model: Annotated[str, typer.Option(help="folder, URI or models:/NAME@ALIAS; by default the champion")] = "",
+    save: Annotated[
+        bool, typer.Option("--save", help="keep a catalogue of the data set with a model that was trained, to serve it")
+    ] = False,
 ) -> None:
     """Measure the recommender: hit rate at 5 of a track's own label and artist."""
     with cli_errors():
@@ -31,7 +35,7 @@ def main(
         limit_threads()
         from tonearm.workflows.recommend import evaluate_recommender
 
-        print(evaluate_recommender(dataset, model))
+        print(evaluate_recommender(dataset, model, save=save))
 
 
 if __name__ == "__main__":

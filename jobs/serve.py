@@ -12,6 +12,7 @@ import typer
 
 from jobs.common import cli_errors
 from tonearm.core.processes import exit_on_stop_signals, require_free_port, wait_for_stop_signal
+from tonearm.core.text import command
 from tonearm.workflows.preflight import preflight
 
 
@@ -30,7 +31,7 @@ def main(
         if port:
             require_free_port(host, port)  # before Ray starts, which takes seconds
         preflight(uses_ray=True)
-        from serve.launch import check_settings, require_cpus, serving
+        from serve.launch import check_settings, recommends, require_cpus, serving
         from tonearm.workflows.classify import default_model
         from tonearm.workflows.ray_session import start_ray, stop_ray
 
@@ -45,10 +46,13 @@ def main(
         exit_on_stop_signals()  # Ray, too, has a handler of its own; the server must be taken down before Ray is
         require_cpus(args)
         with serving(args, host, port) as url:
+            asked = f"\n  curl -F audio=@song.mp3 '{url}/v1/recommend?k=5'" if recommends(url) else ""
             print(f"""serving {args.model} at {url}  (Ctrl-C ends it; {url}/docs describes it)
-  curl -F audio=@song.mp3 {url}/v1/classify
-  curl -F audio=@song.mp3 '{url}/v1/recommend?k=5'
+  curl -F audio=@song.mp3 {url}/v1/classify{asked}
   curl {url}/healthz""", flush=True)  # fmt: skip
+            if not asked:
+                way = command("recommend", "--dataset", "NAME", "--model", args.model, "--save")
+                print(f"  it has no catalogue to recommend from; {way} makes one", flush=True)
             wait_for_stop_signal()
             print("\nshutting down", flush=True)
         stop_ray()

@@ -10,7 +10,7 @@ from tonearm.core.threads import limit_threads
 
 
 class ModelReplica:
-    """Holds a model and its catalogue in memory and predicts for encoded audio.
+    """Holds a model, and its catalogue if it has one, in memory and predicts for encoded audio.
 
     What is wrong with a recording comes back as a value, ``{"problem": reason, "detail": ...}``: an exception would
     reach the ingress wrapped in Ray's own, with a traceback.
@@ -21,9 +21,10 @@ class ModelReplica:
         import torch
 
         torch.set_num_threads(1)
-        from tonearm.inference import load_recommender
+        from tonearm.inference import load
 
-        self._recommender = load_recommender(model, allowed_modules)
+        self._loaded = load(model, allowed_modules)
+        self._index = self._loaded.recommender.index if self._loaded.has_catalogue else None
         self._model, self._max_seconds = model, max_seconds
         self._warm_up()
 
@@ -34,8 +35,8 @@ class ModelReplica:
         return {
             "status": "ok",
             "model": self._model,
-            "classes": list(self._recommender.classifier.classes),
-            "tracks": len(self._recommender.index.tracks),
+            "classes": list(self._loaded.classes),
+            "tracks": len(self._index.tracks) if self._index is not None else 0,
             "version": __version__,
         }
 
@@ -43,7 +44,14 @@ class ModelReplica:
         """Classify encoded audio and find so many neighbours."""
         from tonearm.audio.decode import describe
         from tonearm.core.errors import AudioError
+        from tonearm.core.text import command
 
+        if neighbours and self._index is None:
+            return {
+                "problem": "no_catalogue",
+                "detail": f"the model {self._model} has no catalogue: it answers /v1/classify; to recommend, make one: "
+                + command("recommend", "--dataset", "NAME", "--model", self._model, "--save"),
+            }
         started = time.perf_counter()
         try:
             length = describe(audio).duration
@@ -53,7 +61,7 @@ class ModelReplica:
                     "detail": f"the recording lasts {length:.1f} s, at most {self._max_seconds:g} s are accepted: "
                     "send a part of it",
                 }
-            prediction, found = self._recommender.recommend(audio, max(1, neighbours))
+            prediction = self._loaded.predict(audio)
         except AudioError as error:
             return {"problem": error.reason, "detail": error.detail}
         ranked = prediction.top(len(prediction.labels))
@@ -63,7 +71,8 @@ class ModelReplica:
             "model": self._model,
             "seconds": time.perf_counter() - started,
         }
-        if neighbours:
+        if neighbours and self._index is not None:
+            found = self._index.search(prediction.embedding, neighbours)
             result["neighbours"] = [{**n.track, "similarity": n.similarity} for n in found]
         return result
 
@@ -73,7 +82,7 @@ class ModelReplica:
 
         from tonearm.core.types import Waveform
 
-        classifier = self._recommender.classifier
+        classifier = self._loaded
         rate = next(iter(classifier.features.values())).sample_rate
         noise = np.random.default_rng(0).normal(0, 0.1, (1, round(classifier.clip.seconds * rate)))
         classifier.predict_waveform(Waveform(noise.astype(np.float32), rate))

@@ -26,10 +26,10 @@ AUDIO_FIELD = "audio"
 MULTIPART_OVERHEAD = 64 * 1024  # bytes that a form's boundaries and headers may add to the file
 
 #: HTTP status of the reasons for which audio is refused; anything else that is wrong with a recording is 422.
-STATUS_BY_REASON = {"empty": 400, "undecodable": 415, "bad_header": 415, "too_long": 413}
+STATUS_BY_REASON = {"empty": 400, "undecodable": 415, "bad_header": 415, "too_long": 413, "no_catalogue": 409}
 
 logger = logging.getLogger("ray.serve")
-PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 413, 415, 422, 500)}
+PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 409, 413, 415, 422, 500)}
 UPLOAD = {
     "requestBody": {
         "required": True,

@@ -37,11 +37,11 @@ def start(args: AppArgs, host: str = "127.0.0.1", port: int = 0) -> str:
     from ray import serve
 
     from serve.app import build
-    from tonearm.inference import load_recommender
+    from tonearm.inference import load
 
     port = port or _any_port(host)
     require_free_port(host, port)
-    load_recommender(args.model, args.allowed_modules)
+    load(args.model, args.allowed_modules)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     (_shared.set if serve.status().proxies else _shared.clear)()
     try:
@@ -81,6 +81,13 @@ def _wait_until_healthy(url: str, model: str) -> None:
         f"{model} was deployed, but {url}/healthz returned {seen}: if Serve was already running on this cluster, it "
         "keeps its own host and port; shut it down first or use those"
     )
+
+
+def recommends(url: str) -> bool:
+    """Whether the server at a URL has a catalogue to recommend from."""
+    import httpx
+
+    return bool(httpx.get(f"{url}/healthz", timeout=60, trust_env=False).json()["tracks"])
 
 
 def stop() -> None:

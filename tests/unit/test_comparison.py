@@ -92,7 +92,7 @@ def test_the_table_shows_everything_that_ran(planted: str) -> None:
     assert best.validation == pytest.approx(np.mean(seeds)) and best.calibration_error is not None
     assert other.label == "B" and [r.label for r in rest] == ["", ""]
     assert {r.status for r in rest} == {"not among the best on validation"}
-    assert (stopped.status, stopped.scores, stopped.validation) == ("stopped early, not tested", {}, 0.3)
+    assert (stopped.status, stopped.scores, stopped.validation) == ("stopped early, not compared on test", {}, 0.3)
     assert failed.status == "failed: TrainingError: <b>nan" and math.isnan(failed.validation)
     rows = {row[1]: row for row in candidates_table(found).rows}
     assert rows["chance"][3] == "0.333" and rows["majority class"][3:5] == ["0.310", "0.150"]
@@ -112,7 +112,7 @@ def test_the_report_tells_it(planted: str, tmp_path: Path) -> None:
     markdown = (tmp_path / "comparison.md").read_text("utf-8")
     for rows in markdown_tables(markdown):
         assert len({cells(row) for row in rows}) == 1, rows[0]
-    for words in ("stopped early, not tested", "Hesterberg 2015", "Does model matter", "n_fft 4096",
+    for words in ("stopped early, not compared on test", "Hesterberg 2015", "Does model matter", "n_fft 4096",
                   "too few to estimate", "60 artists",
                   found.predictions[0].candidate.runs[0].summary.run_id):  # fmt: skip
         assert words in markdown

@@ -133,7 +133,7 @@ def _status(candidate: Candidate, evaluated: bool, split: Split) -> str:
         errors = [run.error for run in candidate.runs if run.ending == "failed" and run.error]
         reasons.append(f"{_of(endings['failed'], count)}failed: {errors[0] if errors else 'no reason recorded'}")
     if endings["stopped"] and (done in (0, count) or split == "validation"):
-        reasons.append("stopped early" + ("" if split == "validation" else ", not tested"))
+        reasons.append("stopped early" + ("" if split == "validation" else ", not compared on test"))
     elif endings["stopped"]:
         reasons.append(f"{_seeds_done(candidate)} tested: the others were stopped, so it is not evaluated")
     if endings["running"]:

@@ -27,6 +27,7 @@ from tonearm.datasets.base import Catalogue, DatasetConfig
 from tonearm.datasets.cells import to_number, to_year
 from tonearm.datasets.content import digest_files
 from tonearm.datasets.manifest import Reject, Split, Track
+from tonearm.datasets.releases import describe_folder
 from tonearm.datasets.tables import read_table
 
 SUBSETS = ("small", "medium", "large")  # each holds the ones before it
@@ -77,7 +78,7 @@ class FmaConfig(DatasetConfig, kind="fma"):
         if not any(i in clips for i in listed):
             raise DatasetError(
                 f"none of the {len(listed)} tracks of FMA {self.subset} has a clip: looked for 000/000002.mp3 and so "
-                f"on in {', '.join(str(p) for p in _places(self.root, self.subset))}"
+                f"on in {', '.join(str(p) for p in _places(self.root, self.subset))}; {_what_is_there(self.root)}"
             )
         contents, unreadable = digest_files({i: clips[i] for i in listed if i in clips})
         rejects += unreadable.values()
@@ -121,7 +122,7 @@ def _find_tables(root: str, names: Sequence[str]) -> dict[str, Path]:
     if missing:
         raise DatasetError(
             f"no {', no '.join(missing)} in {root!r} or its {METADATA}: give the folder into which fma_metadata.zip "
-            "was unpacked as root"
+            f"was unpacked as root; {_what_is_there(root, missing[0])}"
         )
     return found
 
@@ -209,6 +210,25 @@ def _find_clips(root: str, subset: str) -> dict[str, Path]:
             for clip in folder.glob("*.mp3"):
                 found.setdefault(clip.stem, clip)
     return found
+
+
+def _what_is_there(root: str, table: str = "") -> str:
+    """What lies in the root, and where what is looked for lies deeper, as after unpacking into a folder of its name."""
+    deeper = sorted(Path(root).glob(f"*/*/{table}")) if table and root else []
+    if not table and root:
+        deeper = sorted(p.parent for depth in ("*/*", "*/*/*") for p in Path(root).glob(f"{depth}/[0-9][0-9][0-9]"))
+        return _placed(root, deeper[:1], "the clips' folders 000, 001, ...", "clips")
+    return _placed(root, [p.parent for p in deeper[:1]], table, "tables")
+
+
+def _placed(root: str, found: Sequence[Path], what: str, kind: str) -> str:
+    if not found:
+        read = "; what is read are the .mp3 files of the release fma_small, fma_medium or fma_large"
+        return describe_folder(root) + (read if kind == "clips" else "")
+    up = found[0].parent
+    return (
+        f"{what} lie a folder deeper, in {found[0].relative_to(root)}, as if unpacked twice: move what is in it to {up}"
+    )
 
 
 def _reject(track_id: str, reason: str, detail: str) -> Reject:

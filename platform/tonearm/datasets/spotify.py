@@ -18,6 +18,7 @@ from tonearm.core.seeding import digest
 from tonearm.datasets.base import Catalogue, DatasetConfig
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.metadata import Metadata
+from tonearm.datasets.releases import SPOTIFY, describe_folder, other_spotify_release
 from tonearm.datasets.tables import find_table, parse_list, read_table, to_floats
 
 GENRES = ("rock", "pop", "country", "hip hop", "easy listening", "jazz", "blues", "reggae", "folk")
@@ -128,8 +129,8 @@ class SpotifyConfig(DatasetConfig, kind="spotify"):
         tracks, artists = found["tracks"], found["artists"]
         if missing or tracks is None or artists is None:
             raise DatasetError(
-                f"no {', no '.join(missing)} (nor as .parquet) in {self.root!r}: "
-                "give the folder of the Spotify tables as root"
+                f"no {', no '.join(missing)} (nor as .parquet) in {self.root!r}: give the folder of the Spotify tables "
+                f"as root; {describe_folder(self.root)}{other_spotify_release(self.root)}. What is read is {SPOTIFY}"
             )
         return tracks, artists, found.get("data_by_genres")
 

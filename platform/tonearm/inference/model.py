@@ -118,6 +118,11 @@ class Model(Classifier):
         """
         return Recommendation(self.recommender.recommend(source, k)[1])
 
+    @property
+    def has_catalogue(self) -> bool:
+        """Whether it can recommend, not only classify."""
+        return storage.exists(storage.join(self._folder, CATALOGUE, DESCRIPTION))
+
     @cached_property
     def recommender(self) -> Recommender:
         """The model with its catalogue, which is read when it is first asked for.
@@ -127,12 +132,25 @@ class Model(Classifier):
         BundleError
             If it has none.
         """
-        catalogue = storage.join(self._folder, CATALOGUE)
-        if not storage.exists(storage.join(catalogue, DESCRIPTION)):
+        if not self.has_catalogue:
             raise BundleError(
-                f"the model {self.uri} has no catalogue to recommend from: select it with {command('select', 'SWEEP')}"
+                f"the model {self.uri} has no catalogue to recommend from: make one of a data set's tracks with "
+                + command("recommend", "--dataset", "NAME", "--model", self.uri, "--save")
             )
-        return Recommender(self, CatalogueIndex.load(catalogue))
+        return Recommender(self, CatalogueIndex.load(storage.join(self._folder, CATALOGUE)))
+
+    def save_catalogue(self, index: CatalogueIndex) -> str:
+        """Keep a catalogue with the model; where it lies.
+
+        Raises
+        ------
+        BundleError
+            If the model is a registered version, which nobody changes.
+        """
+        if self.uri.startswith("models:/"):
+            raise BundleError(f"{self.uri} is a registered version, which is not changed: name a bundle's folder")
+        index.save(storage.join(self._folder, CATALOGUE))
+        return storage.join(self._folder, CATALOGUE)
 
     def __repr__(self) -> str:
         members = len(self.ensemble.members)

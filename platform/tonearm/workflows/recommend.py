@@ -7,10 +7,15 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from tonearm.core import home
 from tonearm.core.errors import ConfigError
 from tonearm.core.text import format_table
 from tonearm.datasets.manifest import Manifest, load_manifest
-from tonearm.inference import load_recommender
+from tonearm.inference import load, predict_tracks
+from tonearm.inference.model import Model
+from tonearm.recommend import CatalogueIndex
 from tonearm.recommend.evaluate import HitRate, hit_rate
 from tonearm.tracking.query import champion_uri
 from tonearm.workflows.prepared import PreparedData
@@ -58,7 +63,9 @@ class NeighbourQuality:
         return str(self)
 
 
-def evaluate_recommender(data: Manifest | PreparedData | str, model: str = "") -> NeighbourQuality:
+def evaluate_recommender(
+    data: Manifest | PreparedData | str, model: str = "", *, save: bool = False
+) -> NeighbourQuality:
     """Hit rates at 5 of the test tracks among all others: by label, and by artist where a label has several.
 
     Parameters
@@ -66,18 +73,23 @@ def evaluate_recommender(data: Manifest | PreparedData | str, model: str = "") -
     data
         A prepared data set, its manifest, or its name.
     model
-        Folder, URI or ``models:/NAME@ALIAS`` of a model with a catalogue; "" for the data set's champion.
+        Folder, URI or ``models:/NAME@ALIAS`` of a model; "" for the data set's champion. One without a catalogue, as
+        training leaves it, gets one of the data set's tracks.
+    save
+        Whether to keep that catalogue in the model's folder, so that it can be served with it.
 
     Raises
     ------
     BundleError
-        If the model has no catalogue.
+        If the catalogue is to be kept with a registered version.
+    StoreError
+        If the features that the model takes were not extracted of a track.
     ConfigError
         If no query shares its label with another track.
     """
     named = load_manifest(manifest_uri(prepared_name(data) or data)) if isinstance(data, str) else data
     manifest = named if isinstance(named, Manifest) else named.manifest
-    index = load_recommender(model or champion_uri(manifest.name)).index
+    index = _catalogue(load(model or champion_uri(manifest.name)), manifest, save)
     queries = [t.track_id for t in manifest.of("test")]
     rates = {manifest.label: hit_rate(index, "label", queries, K)}
     # An artist counts where a label has several: else "same artist" is another word for "same label".
@@ -92,3 +104,16 @@ def evaluate_recommender(data: Manifest | PreparedData | str, model: str = "") -
     except ConfigError as error:
         logger.info(f"  note: {error}")
     return NeighbourQuality(rates, len(index.tracks))
+
+
+def _catalogue(model: Model, manifest: Manifest, save: bool) -> CatalogueIndex:
+    """The model's own catalogue, or one of the data set's tracks."""
+    if model.has_catalogue and not save:
+        return model.recommender.index
+    tracks = list(manifest.tracks)
+    logger.info(f"  catalogue of {len(tracks)} tracks of {manifest.name}, from their stored features ...")
+    predictions = predict_tracks(model, tracks, home.features_home(), home.node_cache())
+    index = CatalogueIndex.build(np.stack([p.embedding for p in predictions]), tracks)
+    if save:
+        logger.info(f"  kept in {model.save_catalogue(index)}")
+    return index

@@ -155,7 +155,7 @@ def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selecti
     return Selection(
         bundle, {done[i].index: weight for i, weight in chosen.items()}, ensemble, single, test.trivial,
         task.trivial_name, task.chance(len(classifier.classes)), version, False, "", sweep.name, manifest.name,
-        tuple(task.headline),
+        tuple(task.headline), best_result(done).index,
     )  # fmt: skip
 
 

@@ -42,6 +42,8 @@ class Selection:
         Their names.
     headline
         The task's metrics that are shown, in their order.
+    single_trial
+        Index of the best single trial; None in a record from before it was kept.
     """
 
     bundle: str
@@ -57,6 +59,7 @@ class Selection:
     sweep: str
     dataset: str
     headline: tuple[str, ...]
+    single_trial: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As its record in the sweep's folder has it."""
@@ -97,10 +100,19 @@ class Selection:
         return "\n".join([
             f"  ensemble of trials {chosen}, chosen on validation; on {self.ensemble.tracks} test tracks, once:",
             format_table(rows),
+            *self._explained(),
             f"  registered as {names.model_name(self.dataset)} version {self.version}, {became}: {self.why}",
             f"  the champion: {champion_uri(self.dataset)}",
             f"  how it compares with the trials: {command('compare', self.sweep)}",
         ])  # fmt: skip
+
+    def _explained(self) -> list[str]:
+        several = max(self.members.values(), default=1) > 1
+        lines = ["  xN: how often the search on validation chose a trial, which is its weight"] if several else []
+        if self.single_trial is not None:
+            which = f"  best single trial: {self.single_trial:02d}, the best on validation"
+            lines.append(f"{which} of all trials, those that were stopped early included")
+        return lines
 
     def __repr__(self) -> str:
         return str(self)

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from tonearm.core import home, storage
 from tonearm.core.config import Config
 from tonearm.core.errors import JobError
-from tonearm.core.text import format_table
+from tonearm.core.text import command, format_table
 from tonearm.datasets.manifest import Manifest, load_manifest, save_manifest
 from tonearm.sweeps.ledger import Ledger
 from tonearm.sweeps.plots import sweep_plot
 from tonearm.sweeps.results import TrialResult, best_result, read_result, reason
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
-from tonearm.tracking.query import find_runs
+from tonearm.tracking.query import RunSummary, child_runs, find_runs
 from tonearm.tracking.retry import retry
 from tonearm.training.config import TrialConfig
 
@@ -192,10 +192,19 @@ def find_sweep(text: str) -> Sweep:
     (run, *_) = retry(find_runs, text, seconds=60.0)
     signature = run.tags.get(names.SWEEP)
     if signature is None:
-        raise JobError(f"run {run.name} is no sweep, which has the tag {names.SWEEP}: name a sweep, e.g. demo-3f2a")
+        raise JobError(f"run {run.name} is no sweep: {_what_to_do_with(run)}")
     description = storage.join(sweep_folder(signature), DESCRIPTION)
     if not storage.exists(description):
         raise JobError(f"the trials of sweep {run.name} are not in {home.trials_home()}: set TONEARM_HOME as it was")
     kept = storage.read_json(description)
     manifest = load_manifest(storage.join(sweep_folder(signature), MANIFEST))
     return Sweep(kept["name"], signature, manifest, kept["params"])
+
+
+def _what_to_do_with(run: RunSummary) -> str:
+    """What a person can do with a run that is no sweep: what training left is served as it is."""
+    folders = [r.tags[names.FOLDER] for r in (run, *retry(child_runs, run.run_id)) if names.FOLDER in r.tags]
+    bundles = [storage.join(folder, "bundle") for folder in folders if storage.exists(storage.join(folder, "bundle"))]
+    if not bundles:
+        return f"name one, e.g. demo-3f2a; {command('ls')} lists them"
+    return f"it was trained alone, and is served as it is: {command('serve', '--model', bundles[0])}"

@@ -12,13 +12,14 @@ import numpy as np
 from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
 from tonearm.core.figures import new_figure
-from tonearm.core.text import format_table, slug
+from tonearm.core.text import command, format_table, slug
 from tonearm.tracking.log import status_of
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.plots import learning_curves
 from tonearm.workflows.figures import publish_figure
 from tonearm.workflows.set_aside import set_aside_lines
+from tonearm.workflows.sweep_result import takes_only_audio
 from tonearm.workflows.training_data import TrainingRequest
 from tonearm.workflows.training_mean import log_means
 from tonearm.workflows.training_runs import FoldRun, Outcome
@@ -119,6 +120,9 @@ class TrainingResult:
             lines.append("  (its test pairs are those that it was trained on: the table knows no other artists)")
         lines += [f"  {line}" for line in set_aside_lines(self.outcome.manifest.name)]
         lines.append(f"  plots and summary: {self.folder}; MLflow: {home.tracking_uri()}")
+        served = [r for r in self.runs[0].results if isinstance(r.config, TrialConfig) and takes_only_audio(r.config)]
+        if served:
+            lines.append(f"  serve it: {command('serve', '--model', served[0].folder.bundle_uri)}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
