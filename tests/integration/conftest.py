@@ -98,7 +98,7 @@ def write_music(folder: Path, per_class: int = 10, seconds: float = SECONDS) -> 
     whole = encode(sounds_like("flute", 7, SECONDS), container="FLAC")
     (folder / "bass" / "text.mp3").write_text("this is no music")
     (folder / "flute" / "empty.wav").write_bytes(b"")
-    (folder / "flute" / "truncated.flac").write_bytes(whole[: len(whole) // 10])
+    (folder / "flute" / "truncated.flac").write_bytes(whole[: len(whole) // 100])
 
 
 def workplace(root: Path, address: str) -> Iterator[Workplace]:
