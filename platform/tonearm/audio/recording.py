@@ -120,7 +120,7 @@ class AudioFile:
         seconds = min(LONGEST_DECODE_SECONDS, LONGEST_DECODE_SECONDS if duration is None else duration)
         while True:
             rate, by_ffmpeg = self._file.samplerate, self._by_ffmpeg
-            converters = {layout: Converter(rate, *layout) for layout in dict.fromkeys(layouts)}
+            converters = {layout: Converter(rate, *layout, self._file.channels) for layout in dict.fromkeys(layouts)}
             read = 0
             for block in self._blocks(round(offset * rate), round(seconds * rate)):
                 read += len(block)

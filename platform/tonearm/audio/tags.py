@@ -82,7 +82,7 @@ def _of_container(path: Path) -> Any:
 def _of_id3(path: Path) -> Any:
     import mutagen.id3
 
-    return mutagen.id3.ID3(path)
+    return mutagen.id3.ID3(path)  # type: ignore[no-untyped-call]
 
 
 def _of_apev2(path: Path) -> Any:

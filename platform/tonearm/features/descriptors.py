@@ -119,7 +119,7 @@ DESCRIPTORS: dict[str, DescriptorRange] = {
 """The numeric descriptors; values outside a range occur and are no errors."""
 
 
-def describe_music(waveform: Waveform) -> Descriptors:
+def describe_music(waveform: Waveform, as_recorded: Waveform | None = None) -> Descriptors:
     """Measure all descriptors.
 
     Parameters
@@ -127,6 +127,9 @@ def describe_music(waveform: Waveform) -> Descriptors:
     waveform
         One or two channels, 8 kHz or more, 0.4 s or more. Tempo, key, brightness and onsets are those of the
         channels' mean. Silence is no error.
+    as_recorded
+        The same music with all its channels and at 44.1 kHz or so, for the loudness: a mean of channels at a lower
+        rate is 3 to 6 LU softer. None: the waveform's own.
 
     Raises
     ------
@@ -138,7 +141,7 @@ def describe_music(waveform: Waveform) -> Descriptors:
     _check(waveform)
     samples = waveform.samples
     energy = math.sqrt(float(np.einsum("ct,ct->", samples, samples, dtype=np.float64)) / samples.size)
-    loudness = measure_loudness(waveform)
+    loudness = measure_loudness(waveform if as_recorded is None else as_recorded)
     mono = _mono(waveform)
     if float(np.ptp(mono)) / 2 < SILENCE_PEAK:
         return Descriptors(

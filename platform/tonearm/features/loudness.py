@@ -25,6 +25,10 @@ OFFSET = -0.691  # so that 997 Hz at full scale in one channel is -3.01 LUFS
 STEPS_AT_ONCE = 20  # 2 s: the filters' samples stay in the cache, and an hour takes no more memory than that
 
 
+#: By the number of channels, in the order of WAV and FLAC.
+CHANNEL_WEIGHTS = {5: np.array([1, 1, 1, 1.41, 1.41]), 6: np.array([1, 1, 1, 0, 1.41, 1.41])}
+
+
 @dataclass(frozen=True)
 class Loudness:
     """Loudness of a recording.
@@ -47,7 +51,8 @@ def measure_loudness(waveform: Waveform) -> Loudness:
     Parameters
     ----------
     waveform
-        One or two channels, each of weight 1; mono is one channel, so the same signal in two is 3.01 LU louder.
+        Mono is one channel, so the same signal in two is 3.01 LU louder. Of five and six channels (left, right, centre,
+        perhaps low frequencies, two surrounds) those behind weigh 1.41 and the low frequencies nothing; others 1.
 
     Notes
     -----
@@ -101,10 +106,11 @@ def _step_powers(waveform: Waveform) -> Floats:
     sections = k_weighting(rate)
     state = np.zeros((len(sections), len(samples), 2))
     powers = np.empty(steps)
+    weights = CHANNEL_WEIGHTS.get(len(samples))
     for first in range(0, steps, STEPS_AT_ONCE):
         cuts = edges[first : first + STEPS_AT_ONCE + 1]
         weighted, state = sosfilt(sections, samples[:, cuts[0] : cuts[-1]].astype(np.float64), axis=1, zi=state)
-        squares: Floats = np.square(weighted, out=weighted).sum(axis=0)
+        squares: Floats = np.square(weighted, out=weighted).sum(axis=0) if weights is None else weights @ weighted**2
         powers[first : first + STEPS_AT_ONCE] = np.add.reduceat(squares, cuts[:-1] - cuts[0]) / np.diff(cuts)
     return powers
 

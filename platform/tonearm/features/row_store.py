@@ -16,7 +16,7 @@ from tonearm.core.parquet import read_parquet
 from tonearm.core.seeding import digest
 
 FINGERPRINT_TABLE = "fingerprints-1"
-DESCRIPTOR_TABLE = "descriptors-1"
+DESCRIPTOR_TABLE = "descriptors-2"  # of all clips; loudness of the channels as they are
 WRITTEN = "_written_ns"  # column that says when a row was written, by which the last of a track is told
 
 

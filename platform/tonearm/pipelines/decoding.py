@@ -20,6 +20,10 @@ from tonearm.features.base import Representation
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE
 
 ANALYSIS_LAYOUT: Layout = (22050, 1)  # what fingerprints and descriptors are made of
+LOUDNESS_LAYOUT: Layout = (
+    44_100,
+    "all",
+)  # LUFS are defined on the channels as they are, and count what is above 11 kHz
 MAX_ATTEMPTS = 2
 #: Columns of the result, a row a track; ``written`` holds the bytes of the whole batch, in its first row.
 RESULT_COLUMNS = ("key", "reason", "detail", "note", "size", "audio", "decode", "compute", "written")
@@ -61,7 +65,8 @@ class ExtractionJob:
 
     def analysis_layouts(self, lacking: Sequence[str]) -> list[Layout]:
         """The layouts that fingerprints and descriptors need, if any are lacking, whatever else is extracted."""
-        return [ANALYSIS_LAYOUT] if {FINGERPRINT_TABLE, DESCRIPTOR_TABLE} & set(lacking) else []
+        needed = {FINGERPRINT_TABLE: [ANALYSIS_LAYOUT], DESCRIPTOR_TABLE: [ANALYSIS_LAYOUT, LOUDNESS_LAYOUT]}
+        return list(dict.fromkeys(layout for table in needed if table in lacking for layout in needed[table]))
 
     @contextmanager
     def attempt(self, key: str) -> Iterator[None]:
@@ -113,7 +118,7 @@ class BatchDecoding:
     def _clips(self, source: str, lacking: list[str], stamp: str) -> Iterator[Clip]:
         row = self.rows[-1]
         layouts, beside = self.job.layouts(lacking), self.job.analysis_layouts(lacking)
-        gated = layouts or beside  # where only the tables are lacking, their layouts decide on a reject
+        gated = layouts or beside[:1]  # where only the tables are lacking, their layouts decide on a reject
         with self.job.attempt(row["key"]):
             clips = load_clips(
                 source, self.job.clip, gated, self.job.min_seconds, beside, partial(row.__setitem__, "note")

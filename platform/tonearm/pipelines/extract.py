@@ -64,6 +64,8 @@ class ExtractionReport:
         Written now, by store and table.
     duplicates
         Groups of track ids that hold the same recording.
+    notes
+        What is odd about files that were used, such as "claims 600 s, holds 60 s", by source.
     """
 
     rejects: tuple[Reject, ...]
@@ -76,6 +78,7 @@ class ExtractionReport:
     compute_seconds: float = 0.0
     bytes: Mapping[str, int] = field(default_factory=dict)
     duplicates: tuple[tuple[str, ...], ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reasons(self) -> Counter[str]:
@@ -158,6 +161,7 @@ def extract_features(
     items = _pending_items(stores, {table: read_keys(root, table) for table in tables}, not_rejected)
     totals: Counter[str] = Counter()
     written: Counter[str] = Counter()
+    notes: dict[str, str] = {}
     first = last = time.monotonic()
     if items:
         start()
@@ -177,6 +181,8 @@ def extract_features(
                 first = last if n == 0 else first
                 written.update(json.loads(row["written"]))
                 totals.update({name: row[name] for name in ("audio", "decode", "compute")})
+                if row["note"]:
+                    notes[by_key[row["key"]][0].source] = row["note"]
                 if row["reason"]:
                     source = by_key[row["key"]][0].source
                     failed[row["key"]] = Reject(track_id="", source=source, stage="extract", reason=row["reason"],
@@ -197,6 +203,7 @@ def extract_features(
         compute_seconds=float(totals["compute"]),
         bytes=dict(written),
         duplicates=_duplicates(root, by_key),
+        notes=notes,
     )
 
 

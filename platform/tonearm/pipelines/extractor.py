@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
 import io
 import itertools
 import json
@@ -18,12 +18,15 @@ from tonearm.core.threads import keep_memory
 from tonearm.core.types import Waveform
 from tonearm.features.base import Representation
 from tonearm.features.computed import ComputedClip
+from tonearm.features.descriptor_means import describe_track
+from tonearm.features.descriptors import Descriptors, describe_music
 from tonearm.features.engine import compute_layouts
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, write_rows
 from tonearm.features.shards import ShardWriter
 from tonearm.features.store import store_uri
 from tonearm.pipelines.decoding import (
     ANALYSIS_LAYOUT,
+    LOUDNESS_LAYOUT,
     RESULT_COLUMNS,
     BatchDecoding,
     Columns,
@@ -40,10 +43,10 @@ class ResultWriter:
         self.job = job
         self._writers: dict[str, ShardWriter] = {}
         self._fingerprints: dict[str, list[Any]] = {}
-        self._descriptors: dict[str, dict[str, Any]] = {}
+        self._descriptors: dict[str, list[Descriptors]] = {}
 
     def add_analysis(self, key: str, lacking: Sequence[str], clip: Clip) -> None:
-        """Fingerprint a clip, and describe a track by its first one. A failure here rejects no track."""
+        """Fingerprint and describe a clip. A failure here rejects no track."""
         waveform = clip.waveforms.get(ANALYSIS_LAYOUT)
         if waveform is None:
             return
@@ -53,14 +56,11 @@ class ResultWriter:
             finite = bool(np.isfinite(waveform.samples).all())
             prints = fingerprint(waveform) if finite else np.empty(0, dtype=np.uint32)
             self._fingerprints.setdefault(key, []).append(prints)
-        if DESCRIPTOR_TABLE in lacking and key not in self._descriptors:
-            from tonearm.features.descriptors import Descriptors, describe_music
-
-            try:
-                described = describe_music(waveform).to_dict()
-            except AudioError:  # too short or not finite as mono: it cannot be described
-                described = dict.fromkeys(f.name for f in dataclasses.fields(Descriptors))
-            self._descriptors[key] = described
+        if DESCRIPTOR_TABLE in lacking:
+            described = self._descriptors.setdefault(key, [])
+            # Too short or not finite, it cannot be described.
+            with contextlib.suppress(AudioError):
+                described.append(describe_music(waveform, clip.waveforms.get(LOUDNESS_LAYOUT)))
 
     def add(self, key: str, clip: Clip, features: Sequence[Representation], computed: Sequence[ComputedClip]) -> None:
         """Write a clip's representations."""
@@ -82,7 +82,7 @@ class ResultWriter:
         written = {name: writer.close() for name, writer in self._writers.items()}
         prints = [{"track_key": k, "fingerprint": np.concatenate(v).tobytes()} for k, v in self._fingerprints.items()]
         written[FINGERPRINT_TABLE] = write_rows(self.job.root, FINGERPRINT_TABLE, prints)
-        described = [{"track_key": k, **v} for k, v in self._descriptors.items()]
+        described = [{"track_key": k, **describe_track(v)} for k, v in self._descriptors.items()]
         written[DESCRIPTOR_TABLE] = write_rows(self.job.root, DESCRIPTOR_TABLE, described)
         return {name: n for name, n in written.items() if n}
 

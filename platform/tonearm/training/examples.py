@@ -152,7 +152,7 @@ def descriptor_metadata(tracks: Sequence[Track], clip: ClipConfig, features: str
     Parameters
     ----------
     clip
-        That was measured; of a track in several clips it is the mean of them.
+        That was measured; of a track in several clips all were: see ``features.descriptor_means``.
     features
         Folder or URI of the feature stores.
 

@@ -18,6 +18,7 @@ from tonearm.workflows.prepared import PreparedData
 
 TRACKS_SHOWN = 4
 DUPLICATES_SHOWN = 5
+NOTES_SHOWN = 5
 
 
 def write_report(data: PreparedData) -> str:
@@ -42,6 +43,9 @@ def write_report(data: PreparedData) -> str:
     names |= {FINGERPRINT_TABLE: "fingerprints", DESCRIPTOR_TABLE: "descriptors"}
     rows += [(f"wrote {names.get(n, n)}", f"{size / 2**20:.1f} MiB") for n, size in sorted(report.bytes.items())]
     rows += [(f"set aside: {reason}", str(n)) for reason, n in report.reasons.most_common()]
+    rows += [("note", f"{source} {note}") for source, note in list(report.notes.items())[:NOTES_SHOWN]]
+    if len(report.notes) > NOTES_SHOWN:
+        rows.append(("note", f"{len(report.notes) - NOTES_SHOWN} more files with a wrong header, see the report"))
     rows += [("same recording", " = ".join(group)) for group in report.duplicates[:DUPLICATES_SHOWN]]
     if len(report.duplicates) > DUPLICATES_SHOWN:
         rows.append(("same recording", f"and {len(report.duplicates) - DUPLICATES_SHOWN} more groups, see the report"))
@@ -52,7 +56,8 @@ def write_report(data: PreparedData) -> str:
         "audio_hours": report.audio_seconds / 3600, "tracks_per_core_second": report.tracks_per_core_second,
         "real_time_factor": report.real_time_factor, "decode_cpu_seconds": report.decode_seconds,
         "compute_cpu_seconds": report.compute_seconds, "bytes": dict(report.bytes),
-        "rejects": dict(report.reasons), "duplicates": [list(g) for g in report.duplicates],
+        "rejects": dict(report.reasons), "notes": dict(report.notes),
+        "duplicates": [list(g) for g in report.duplicates],
     })  # fmt: skip
     step = max(1, len(manifest.tracks) // TRACKS_SHOWN)
     shown = [
