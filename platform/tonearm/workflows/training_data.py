@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tonearm.audio.windows import ClipConfig
+from tonearm.core.errors import DatasetError, JobError
 from tonearm.core.seeding import digest
 from tonearm.datasets.base import DatasetConfig
 from tonearm.datasets.manifest import Manifest, Track
@@ -18,6 +19,8 @@ from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.prepare import choose_dataset, extract_missing, make_catalogue
 from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.prepared import PreparedData
+from tonearm.workflows.set_aside import load_failed
+from tonearm.workflows.short_recordings import fitting_settings
 
 logger = logging.getLogger(__name__)
 
@@ -138,11 +141,16 @@ def prepare_data(
         check(catalogue.tracks, features, clip)
         classes = any(s.config.task.needs_classes for s in stages)
         balanced = any(s.config.task.uses_labels for s in stages)
-        made = prepare_catalogue(
-            catalogue, features, clip, least or 1.0, request.split_seed, request.max_rejected, request.device,
-            descriptors=request.descriptors, predicted=request.descriptors, classes=classes, grouped=request.grouped,
-            metadata=request.metadata if asked else "", balanced=balanced, fractions=recipe.fractions,
-        )  # fmt: skip
+        try:
+            made = prepare_catalogue(
+                catalogue, features, clip, least or 1.0, request.split_seed, request.max_rejected, request.device,
+                descriptors=request.descriptors, predicted=request.descriptors, classes=classes,
+                grouped=request.grouped, metadata=request.metadata if asked else "", balanced=balanced,
+                fractions=recipe.fractions,
+            )  # fmt: skip
+        except (JobError, DatasetError) as error:
+            fitting = fitting_settings(recipe, load_failed(catalogue.name))
+            raise type(error)(f"{error}\nFor recordings as short as these: {fitting}") if fitting else error from None
         logger.info("%s", made.describe())
         found[signature] = made.manifest
     return found
