@@ -25,10 +25,14 @@ def main(
         require_free_port(host, port)
         preflight()
         from tonearm.core import home, storage
-        from tonearm.tracking.log import client
+        from tonearm.core.text import format_table
+        from tonearm.tracking.pages import experiment_pages
 
-        client()  # makes the database, or says why it cannot be reached
-        print(f"experiments of {home.tracking_uri()}: http://{host}:{port}  (Ctrl-C ends it)", flush=True)
+        url = f"http://{host}:{port}"
+        pages = experiment_pages(url)  # makes the database, or says why it cannot be reached
+        print(f"experiments of {home.tracking_uri()}: {url}  (Ctrl-C ends it)", flush=True)
+        if pages:
+            print(format_table(pages), flush=True)
         artifacts = storage.file_uri(home.artifacts_home())
         command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", home.tracking_uri(),
                    "--default-artifact-root", artifacts, "--host", host, "--port", str(port),

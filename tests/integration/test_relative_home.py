@@ -52,6 +52,10 @@ def test_trials_write_to_the_one_database_while_they_run(
         took = api.get_metric_history(run.run_id, "epoch_seconds")
         assert run.ended is not None and run.ended - run.started >= 1000 * sum(m.value for m in took[1:])
         assert run.started <= losses[0].timestamp < losses[-1].timestamp <= run.ended, "epochs at their own times"
+        assert run.tags[names.SOURCE] == "tonearm sweep" and "lr" in run.tags[names.NOTE]
+        (dataset,) = api.get_run(run.run_id).inputs.dataset_inputs
+        assert dataset.dataset.name == "music" and str(place.home) in dataset.dataset.source
+        assert "round" not in run.metrics
         assert {"system/cpu_utilization_percentage", "system/process_peak_memory_megabytes"} <= run.metrics.keys()
     ray_folder = Path(place.environment["RAY_TMPDIR"])
     elsewhere = [p for top in (folder, ray_folder) for p in top.rglob("mlflow.db") if p.parent != place.home]

@@ -49,6 +49,8 @@ def test_run_is_completed_once_with_what_was_not_logged(tmp_path: Path) -> None:
     assert (found.run_id, found.status, found.tags[ENDING]) == (begun.run_id, "FINISHED", "completed")
     history = client().get_metric_history(found.run_id, "validation_f1_micro")
     assert [m.step for m in history] == [1, 2]
+    (dataset,) = client().get_run(found.run_id).inputs.dataset_inputs
+    assert dataset.dataset.name == result.config.dataset.name and "round" not in found.metrics
     assert found.metrics["best_f1_micro"] == result.best and found.metrics["epochs"] == 2.0
     kept = {f.path for folder in ("", "bundle", "predictions") for f in client().list_artifacts(found.run_id, folder)}
     assert kept >= {"learning_curves.png", "confusion_validation.png", "predictions/validation.parquet",

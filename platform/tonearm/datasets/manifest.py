@@ -140,7 +140,7 @@ def save_manifest(uri: str, manifest: Manifest) -> None:
     if signature:
         save_metadata(_metadata_uri(uri, signature), manifest.metadata)
     header = {"name": manifest.name, "label": manifest.label, "facts": signature, "root": manifest.root,
-              "data_root": _data_root(uri)}  # fmt: skip
+              "home": _home_of(uri)}  # fmt: skip
     _write_rows(uri, manifest.tracks, Track, header)  # last: it names the metadata that belong to it
 
 
@@ -148,9 +148,9 @@ def _metadata_uri(uri: str, signature: str) -> str:
     return f"{uri.removesuffix('.parquet')}.facts-{signature}.parquet"
 
 
-def _data_root(uri: str) -> str:
-    """The folder of all data sets, by where the manifest of one lies; "" if it lies in none."""
-    return uri.rsplit("/", 2)[0] if uri.count("/") > 1 else ""
+def _home_of(uri: str) -> str:
+    """The home, by where a manifest lies in it: data/NAME/FILE, or trials/SWEEP/FILE."""
+    return uri.rsplit("/", 3)[0] if uri.count("/") > 2 else ""
 
 
 def load_manifest(uri: str) -> Manifest:
@@ -168,15 +168,16 @@ def load_manifest(uri: str) -> Manifest:
         notes = storage.read_json(f"{uri}.notes.json") if storage.exists(f"{uri}.notes.json") else []
     except ValueError as error:  # of JSON and of UTF-8
         raise DatasetError(f"{uri}.notes.json is damaged ({error}): make the data set again") from None
-    made, here = header.get("data_root", ""), _data_root(uri)
-    if made and made != here:  # the home was moved or copied: what was rendered there came with it
-        for row in rows:
-            if row["source"].startswith(f"{made}/"):
-                row["source"] = here + row["source"].removeprefix(made)
+    made, here = header.get("home", ""), _home_of(uri)
+
+    def now(place: str) -> str:  # if the home was moved or copied, what was rendered there came with it
+        return here + place.removeprefix(made) if made and place.startswith(f"{made}/") else place
+
+    rows = [{**row, "source": now(row["source"])} for row in rows]
     tracks = tuple(Track(**{**row, "labels": tuple(row.get("labels") or ())}) for row in rows)
     signature = header.get("facts", "")
     metadata = load_metadata(_metadata_uri(uri, signature)) if signature else Metadata()
-    return Manifest(header["name"], header["label"], tracks, tuple(notes), metadata, header.get("root", ""))
+    return Manifest(header["name"], header["label"], tracks, tuple(notes), metadata, now(header.get("root", "")))
 
 
 @dataclass(frozen=True)

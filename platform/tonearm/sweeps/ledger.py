@@ -12,7 +12,7 @@ from typing import Any
 
 from tonearm.core import storage
 from tonearm.sweeps.domains import Domain, from_parameter, to_parameter
-from tonearm.sweeps.space import Values
+from tonearm.sweeps.space import Values, settings
 from tonearm.tracking import names
 from tonearm.training.config import TrialConfig
 from tonearm.training.trial import TrialFolder
@@ -40,6 +40,14 @@ class Proposal:
     configuration: int
     values: Values
     config: TrialConfig
+
+    @property
+    def label(self) -> str:
+        """What distinguishes the trial, for people."""
+        varied = tuple(self.values)
+        named = zip(varied, settings(self.config, varied), strict=True)
+        line = ", ".join(f"{path.rsplit('.', 1)[-1]} {value}" for path, value in named)
+        return line + (f", seed {self.config.seed}" if self.config.seed else "")
 
     @property
     def name(self) -> str:

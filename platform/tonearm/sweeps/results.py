@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tonearm.core import storage
+from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
 from tonearm.models import count_parameters
 from tonearm.tracking import names
@@ -119,13 +119,16 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
 
 
 def log_config(run: RunWriter, config: AnyConfig) -> None:
-    """The whole config, of which MLflow's parameters hold no more than the beginning of long texts."""
+    """The whole config, of which MLflow's parameters hold no more than the beginning of long texts; and its data."""
     run.text("config.json", json.dumps(config.to_dict(), indent=1))
+    data = config.dataset
+    run.dataset(data.name, data.data_signature, home.data_home(data.name))
 
 
 def metrics_to_log(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """What is logged of an epoch's metrics."""
-    return {k: v for k, v in metrics.items() if k not in ("epoch", "replayed")}
+    one_round = {"round"} if not metrics.get("round") else set()
+    return {k: v for k, v in metrics.items() if k not in {"epoch", "replayed"} | one_round}
 
 
 def log_history(run: RunWriter, history: Sequence[dict[str, Any]], primary: str) -> int:

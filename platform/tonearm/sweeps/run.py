@@ -19,7 +19,6 @@ from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
 from tonearm.sweeps.results import TrialResult, finish_run, read_result, reason, run_tags
 from tonearm.sweeps.scheduling import require_resources, tune_scheduler
-from tonearm.sweeps.space import settings
 from tonearm.sweeps.strategies import Full
 from tonearm.sweeps.trainable import FAILED, train
 from tonearm.tasks.base import Task
@@ -76,6 +75,8 @@ class SweepContext:
         return {
             **run_tags(proposal.config, folder),
             names.TRIAL: str(proposal.index),
+            names.NOTE: f"{proposal.config.model.kind}: {proposal.label}",
+            names.SOURCE: "tonearm sweep",
             names.FEATURE: " ".join(feature_stores),
         }
 
@@ -281,10 +282,7 @@ def mark_running_as_killed(parent: str) -> None:
 
 def describe(result: TrialResult, proposal: Proposal) -> str:
     """A trial in one line: what distinguishes it, and what it came to."""
-    varied = tuple(proposal.values)
-    named = zip(varied, settings(result.config, varied), strict=True)
-    line = f"trial {result.index:02d}: " + ", ".join(f"{path.rsplit('.', 1)[-1]} {value}" for path, value in named)
-    line += f", seed {result.config.seed}" if result.config.seed else ""
+    line = f"trial {result.index:02d}: {proposal.label}"
     if result.ending == "failed":
         return f"{line}: failed: {reason(result)}"
     seconds = sum(h["epoch_seconds"] for h in result.history)

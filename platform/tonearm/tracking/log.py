@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import logging
 import os
 import sqlite3
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 MAX_PARAM_LENGTH = 500  # characters; databases of older servers take no more
+MAX_DATASET_DIGEST = 36  # characters
 MAX_METRICS, MAX_PARAMS, MAX_TAGS = 1000, 100, 100  # of one request
 ENVIRONMENT_FILE = "environment.txt"
 SERVERS = ("http://", "https://", "databricks", "uc:")  # they alone know where artifacts go
@@ -235,6 +237,14 @@ class RunWriter:
     def steps(self, metric: str) -> set[int]:
         """The steps at which a metric was logged."""
         return {m.step for m in self._client.get_metric_history(self.run_id, metric)}
+
+    def dataset(self, name: str, signature: str, folder: str) -> None:
+        """Say of which data set, in which folder, the run is: MLflow's column Dataset."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        source = json.dumps({"uri": folder})
+        given = Dataset(name, signature[:MAX_DATASET_DIGEST], "local" if storage.is_local(folder) else "remote", source)
+        self._client.log_inputs(self.run_id, [DatasetInput(given, [])])
 
     def figure(self, name: str, figure: Figure) -> None:
         """Log a plot, e.g. ``learning_curves.png``; one that cannot be drawn, or is refused, is told and left out."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 PARENT_RUN = "mlflow.parentRunId"  # MLflow's own tag: the UI nests runs by it
 
+NOTE, SOURCE = "mlflow.note.content", "mlflow.source.name"  # its columns Description and Source
+
 # What was run.
 SWEEP = "tonearm.sweep"
 SPACE = "tonearm.space"

@@ -21,6 +21,7 @@ from tonearm.inference.load import fetch_model
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.find import is_own
 from tonearm.tasks.metrics import find_metric
+from tonearm.tracking.pages import page_of
 from tonearm.tracking.query import champion_uri
 from tonearm.training.evaluate import Scores
 from tonearm.workflows.demo_record import DemoRequest, record_demo
@@ -215,7 +216,8 @@ def summary(manifest: Manifest, selection: Selection, quality: NeighbourQuality,
         f"""  plots and summary  {home.reports_home(manifest.name)}
   MLflow database    {home.tracking_uri()}
 next:
-  make mlflow                            compare the trials in a browser
+  make mlflow                            compare the trials in a browser, at
+                                         {page_of(manifest.name)}
   make serve                             the server stays up; ask it with curl (README)
   make demo AUDIO=~/Music LABEL=genre    your own recordings""",
     ])  # fmt: skip

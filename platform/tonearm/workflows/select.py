@@ -81,7 +81,7 @@ def select(sweep: Sweep | str, *, promotion: bool | None = None) -> Selection:
         kept = retry(registered, sweep.manifest.name, names.CANDIDATE)
         selection = None
         if storage.exists(record):
-            known = storage.read_json(record)
+            known = {**storage.read_json(record), "bundle": bundle_uri(sweep)}  # the home may have been moved
             selection = Selection.from_dict(known, sweep.name, sweep.manifest.name, tuple(task.headline))
         if selection is None or kept is None or kept.version != selection.version:
             selection = _select(sweep, done, parent)
@@ -104,6 +104,11 @@ def record_uri(sweep: Sweep, done: Sequence[TrialResult]) -> str:
     return storage.join(sweep.folder, "champion", name)
 
 
+def bundle_uri(sweep: Sweep) -> str:
+    """Where the chosen ensemble lies."""
+    return storage.join(sweep.folder, "champion", "bundle")
+
+
 @dataclasses.dataclass(frozen=True)
 class _TestSplit:
     """The tracks that are evaluated: their places among the manifest's, their groups and the truth."""
@@ -121,7 +126,7 @@ def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selecti
         [v.probabilities for v in validation], validation[0].target, task, groups=validation[0].groups
     )
     weights = [float(w) for w in chosen.values()]
-    bundle, uris = storage.join(sweep.folder, "champion", "bundle"), [done[i].folder.bundle_uri for i in chosen]
+    bundle, uris = bundle_uri(sweep), [done[i].folder.bundle_uri for i in chosen]
     facts: dict[str, Any] = {"dataset": manifest.name, "sweep": sweep.signature,
                              "members": {done[i].name: w for i, w in chosen.items()}}  # fmt: skip
     save_ensemble(bundle, uris, weights, facts)

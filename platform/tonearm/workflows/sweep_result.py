@@ -156,7 +156,9 @@ class Sweep:
 
     def open(self) -> RunWriter:
         """The sweep's run in MLflow; waits for a server that is away."""
-        tags = {names.SWEEP: self.signature, names.SPACE: self.space, names.DATA: self.manifest.signature()}
+        note = f"Sweep of the search space {self.space} on {self.manifest.name}; its trials are below."
+        tags = {names.SWEEP: self.signature, names.SPACE: self.space, names.DATA: self.manifest.signature(),
+                names.SOURCE: "tonearm sweep", names.NOTE: note}  # fmt: skip
         return retry(RunWriter.open, self.manifest.name, self.name, None, self.params, tags)
 
     @property

@@ -69,8 +69,9 @@ def run_request(request: TrainingRequest) -> Outcome:
     params = {"recipe": request.name, "folds": request.folds, "seeds": request.seeds, "tracks": len(own.tracks),
               "ensemble": request.recipe.ensemble,
               "source": request.recipe.source}  # fmt: skip
-    name, tags = f"{request.name}-{signature}", {names.DATA: own.signature()}
-    parent = retry(RunWriter.open, own.name, name, None, params, tags)
+    note = f"Training of {request.name} on {own.name}: {request.seeds} seed(s), {request.folds} folds."
+    tags = {names.DATA: own.signature(), names.SOURCE: "tonearm train", names.NOTE: note}
+    parent = retry(RunWriter.open, own.name, f"{request.name}-{signature}", None, params, tags)
     try:
         with torch_threads(request.threads):  # set here: starting Ray leaves one
             runs = [
