@@ -110,4 +110,4 @@ def run_name(place: Workplace, seed: int) -> str:
 def extract(place: Workplace) -> None:
     """Prepare the recordings for it."""
     place.call("jobs.extract", "--dataset", "folder", "--audio", str(place.music), "--features",
-              "mel(n_mels=32,n_fft=1024,hop=512,frames=None)", "--seconds", "10")  # fmt: skip
+              "mel(n_mels=32,n_fft=1024,hop=512,frames=None)", "--seconds", "10", "--min-seconds", "3")  # fmt: skip

@@ -44,7 +44,7 @@ def test_features_of_an_installation_that_is_read_only(place: Workplace, tmp_pat
     job = place.command("jobs.extract", "--dataset", "folder", "--audio", str(place.music), "--features", "mel",
                         "--seconds", "5", "--descriptors")  # fmt: skip
     command = [*unshare, "sh", "-c", MOUNT, "sh", *job]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=540)
     assert "cannot cache function" not in done.stdout + done.stderr
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "wrote descriptors" in done.stdout

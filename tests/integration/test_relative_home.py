@@ -37,7 +37,7 @@ def test_trials_write_to_the_one_database_while_they_run(
     seed = "1" if given else "2"
     command = place.command("jobs.sweep", "tests.integration.spaces:learning", "--dataset", "music", "--seed", seed,
                             "--trials", "2", "--epochs", str(EPOCHS))  # fmt: skip
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=540)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "not in MLflow" not in done.stdout, "the driver had to write what the trials should have written"
 
