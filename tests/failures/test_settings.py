@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import COMMANDS, build
-from jobs.common import cli_errors, describe_error
 from tonearm.core import home, process_environment
-from tonearm.core.errors import ConfigError, JobError, TrainingError
+from tonearm.core.errors import ConfigError, JobError
 from tonearm.core.process_environment import private_token, spare_loopback, writable_caches
 from tonearm.workflows import preflight as checks
 from tonearm.workflows.preflight import allow_open_files, preflight, tracking_problems
@@ -269,31 +268,3 @@ def test_ray_without_a_place_for_its_token_gets_one(monkeypatch: pytest.MonkeyPa
     (tmp_path / ".ray").mkdir()
     (tmp_path / ".ray" / "auth_token").write_text("ab")
     assert private_token() == {}
-
-
-# --- Ray's errors
-
-
-def test_errors_of_ray_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
-
-    def from_worker(cause: Exception) -> Exception:
-        return RayTaskError("f", "Traceback (of a worker):\n  many\n  lines", cause).as_instanceof_cause()
-
-    raised: list[tuple[Exception, str]] = [
-        (ActorDiedError(), "Ray gave up: ActorDiedError: The actor died"),
-        (GetTimeoutError("no answer"), "Ray gave up: GetTimeoutError: no answer"),
-        (TimeoutError("slow"), "Ray gave up: TimeoutError: slow"),
-        (from_worker(KeyError("x")), "Ray gave up: KeyError: 'x'"),
-        (from_worker(TrainingError("the loss is nan")), "error: the loss is nan\n"),
-    ]
-    for error, told in raised:
-        with pytest.raises(SystemExit) as end, cli_errors():
-            raise error
-        said = capsys.readouterr().err
-        assert end.value.code == 1 and told in said and len(said.strip().splitlines()) == 1
-        if "Ray gave up" in said:
-            kept = Path(said.strip().removesuffix(")").rsplit(" ", 1)[1])
-            assert "Traceback" in kept.read_text()
-            kept.unlink()
-    assert describe_error(KeyError("x")) == "", "a bug keeps its traceback"

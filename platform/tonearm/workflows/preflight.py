@@ -84,7 +84,7 @@ def tracking_problems(uri: str) -> Iterator[str]:
         elif path and Path(path).is_dir():
             yield f"{said}: that is a folder; give a file in it, as in {uri}/mlflow.db"
     elif kind in DRIVERS:
-        module = driver or DRIVERS[kind]
+        module = driver.partition(".")[0] or DRIVERS[kind]
         if find_spec(module) is None:
             how = "tonearm[server]" if module == "psycopg" else module
             yield f"{said}: Python's module {module} is not installed: pip install '{how}'"

@@ -1,0 +1,46 @@
+"""Ray that is slow or gives up: it is given time, and what it says is one line."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from jobs.common import cli_errors, describe_error
+from tonearm.core.errors import TrainingError
+from tonearm.workflows.ray_session import PROXY_PATIENCE
+
+
+def test_serve_is_given_time_to_start_its_proxy() -> None:
+    from ray.serve._private import constants
+
+    name, seconds = PROXY_PATIENCE
+    assert f'"{name}"' in inspect.getsource(constants), "Ray reads another variable now"
+    submitted = (Path(__file__).parents[2] / "infra" / "runtime_env.yaml").read_text()
+    assert f'{name}: "{seconds}"' in submitted and float(seconds) >= 60
+
+
+def test_errors_of_ray_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
+
+    def from_worker(cause: Exception) -> Exception:
+        return RayTaskError("f", "Traceback (of a worker):\n  many\n  lines", cause).as_instanceof_cause()
+
+    raised: list[tuple[Exception, str]] = [
+        (ActorDiedError(), "Ray gave up: ActorDiedError: The actor died"),
+        (GetTimeoutError("no answer"), "Ray gave up: GetTimeoutError: no answer"),
+        (TimeoutError("slow"), "Ray gave up: TimeoutError: slow"),
+        (from_worker(KeyError("x")), "Ray gave up: KeyError: 'x'"),
+        (from_worker(TrainingError("the loss is nan")), "error: the loss is nan\n"),
+    ]
+    for error, told in raised:
+        with pytest.raises(SystemExit) as end, cli_errors():
+            raise error
+        said = capsys.readouterr().err
+        assert end.value.code == 1 and told in said and len(said.strip().splitlines()) == 1
+        if "Ray gave up" in said:
+            kept = Path(said.strip().removesuffix(")").rsplit(" ", 1)[1])
+            assert "Traceback" in kept.read_text()
+            kept.unlink()
+    assert describe_error(KeyError("x")) == "", "a bug keeps its traceback"
