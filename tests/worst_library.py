@@ -26,7 +26,8 @@ def write_worst_library(folder: Path) -> None:
     writes it: ``sep=;``, cp1252, Windows paths and base names, a contradiction, rows without a file.
     """
     nas = folder.parent / "nas"
-    dollars, japan, rap = nas / "Joey Bada$$", folder / "日本の音楽", folder / unicodedata.normalize("NFD", "Forró Café")
+    dollars, japan = nas / "Joey Bada$$", folder / "日本の音楽"
+    rap = folder / unicodedata.normalize("NFD", "Forró Café")
     for place in (dollars, japan, rap):
         place.mkdir(parents=True)
     (folder / "Linked").symlink_to(nas, target_is_directory=True)  # the first class lies on another disk
@@ -39,7 +40,8 @@ def write_worst_library(folder: Path) -> None:
         rap_file = rap / f"rap.{i:05}.wav"
         rap_file.write_bytes(encode(_sound("Hip-Hop", 300 + i)))
         label = "Hip-Hop" if i < 8 else OTHER_SPELLINGS[i % 2]
-        path = rf"C:\Users\Zoë\Music\{unicodedata.normalize('NFC', rap.name)}\{rap_file.name}" if i % 2 else rap_file.name
+        there = unicodedata.normalize("NFC", rap.name)
+        path = rf"C:\Users\Zoë\Music\{there}\{rap_file.name}" if i % 2 else rap_file.name
         rows.append(f"{path};{label};{'nan' if i % 4 == 0 else f'MC {i // 2} & Zoë'}")
     rows += ["gone-1.wav;Hip-Hop;x", "gone-2.wav;Hip-Hop;x", "rap.00000.wav;Polka;x", "rap.00001.wav;nan;x"]
     _odd_sounds(rap, rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from tonearm.audio.windows import ClipConfig
 from tonearm.core import home
 from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import ConfigError
+from tonearm.core.text import command
 from tonearm.datasets import DatasetConfig
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.manifest import Manifest
@@ -171,9 +173,9 @@ def extract_missing(
         manifest.tracks, features, clip, home.features_home(), min_seconds, device=device, start=start_ray
     )
     if report.rejects:
-        first = report.rejects[0]
+        first, least = report.rejects[0], math.ceil(100 * min_seconds) / 100
         raise ConfigError(
             f"{len(report.rejects)} of {len(manifest.tracks)} tracks cannot be extracted as is wanted (clips of "
-            f"{clip.seconds:g} s, at least {min_seconds:g} s), e.g. {first.track_id}: {first.reason}: prepare the data "
-            "set anew, with these"
+            f"{clip.seconds:g} s, at least {min_seconds:g} s), e.g. {first.track_id}: {first.reason}. Prepare the data "
+            f"set anew without such: with min_seconds {least:g}, {command('extract', '--min-seconds', f'{least:g}')}"
         )
