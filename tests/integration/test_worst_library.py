@@ -68,7 +68,7 @@ def test_only_music_that_people_keep_is_learned_from(place: Workplace, output: s
 
 def test_who_shares_an_artist_shares_a_split(place: Workplace, output: str) -> None:
     tracks = load_manifest(str(place.home / "data" / NAME / "manifest.parquet")).tracks
-    for artist in ("Joey 0", "Joey 3", "MC 2"):
+    for artist in ("Joey 1", "Joey 3", "MC 2"):
         own = [t for t in tracks if t.artist and artist in t.artist]
         assert len(own) > 1 and len({t.split for t in own}) == 1, artist
     nobody = [t for t in tracks if t.artist == "Unknown Artist"]

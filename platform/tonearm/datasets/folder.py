@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from tonearm.audio.formats import find_format
+from tonearm.audio.sources import HeadReader
 from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.artist_groups import group_by_artist
@@ -158,6 +160,8 @@ def scan_folder(root: str, label: str = "folder", separator: str = "", *, config
     for relative, own in usable.items():
         if own or not label:
             tracks.append(make_track(relative, found.files[relative], contents[relative], known[relative], own))
+        elif reason := _no_audio(found.files[relative]):
+            rejects.append(_reject(relative, found.files[relative], "undecodable", reason))
         else:
             detail = f"neither {TABLE} nor its tags give it a {label!r}"
             rejects.append(_reject(relative, found.files[relative], "no_label", detail))
@@ -257,6 +261,16 @@ def _one_a_content(
         # One recording in two splits would be tested on what it was trained on.
         rejects += [_reject(i, files[i], "duplicate", f"the same bytes as {first}") for i in alike if i != first]
     return {i: kept[i] for i in contents if i in kept}
+
+
+def _no_audio(path: Path) -> str:
+    """Why a file is none that is read here, by its beginning; "" if it may be: of a script no label is missed."""
+    with path.open("rb") as file:
+        try:
+            find_format(HeadReader(file))
+        except RuntimeError as error:
+            return str(error)
+    return ""
 
 
 def _reject(relative: str, path: Path, reason: str, detail: str) -> Reject:
