@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from tonearm.audio.formats import Format
 from tonearm.audio.mpeg import ReadAt
 
-PIECE = 2**20
+PIECE = 2**17  # larger ones are memory from the system, page by page
 OGG_PAGE = re.compile(rb"OggS\0([\0-\7])")
 FIRST_PAGE = 2  # the flag of a page that begins a stream
 CHUNK_NAME = re.compile(rb"[A-Za-z0-9_ (),.\-]{4}")

@@ -14,7 +14,7 @@ from functools import cache
 ReadAt = Callable[[int, int], bytes]
 """Bytes of a file: from a place, so many; fewer at its end."""
 
-CHUNK = 2**18
+CHUNK = 2**17
 LONGEST_JUNK = 2**16  # bytes that may be in front of the first frame
 MOST_GAPS = 10_000  # places where frames do not follow each other; a stream with more is noise
 FEWEST_FRAMES = 4  # in a row are no accident: each has the right bits at the place that the one before names

@@ -18,6 +18,7 @@ from tonearm.audio.claims import find_false_claim
 from tonearm.audio.converting import Converter, Layout
 from tonearm.audio.decoders import open_by_ffmpeg, open_by_libsndfile, reason_of, refusal
 from tonearm.audio.ffmpeg import FFmpegFile
+from tonearm.audio.flac import last_sample
 from tonearm.audio.formats import Format, find_format
 from tonearm.audio.sources import (
     HeadReader,
@@ -201,6 +202,8 @@ class AudioFile:
             self._found: Format = find_format(read_at)
             self._size = read_at.size
             finding = find_false_claim(self._found, read_at, self._size)
+            is_flac = self._found.name == "FLAC"
+            self._flac_end = last_sample(read_at, self._found.start, self._size) if is_flac else None
         except Exception as error:
             if handle is not None:
                 close_handle(handle)
@@ -264,6 +267,9 @@ class AudioFile:
 
     def _ends_well(self) -> bool:
         """Whether the last sample that a FLAC claims is there, and little behind it."""
+        if self._flac_end is not None:
+            end, claimed, block = self._flac_end
+            return abs(end - claimed) <= block
         try:
             self._file.seek(self._frames - 1)
             there = len(self._file.read(1, dtype="float32", always_2d=True))

@@ -80,7 +80,7 @@ def extract(
             logger.warning("%s", lost)
     found: dict[str, FloatArray] = {}
     for name, c in zip(names, computed, strict=True):
-        shared = any(np.shares_memory(c.values, other) for other in found.values())
+        shared = any(np.may_share_memory(c.values, other) for other in found.values())
         found[name] = c.values.copy() if shared else c.values
     return found
 

@@ -1,0 +1,82 @@
+"""Where a FLAC ends: by the header of its last frame, which counts blocks or samples, without decoding."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from tonearm.audio.mpeg import ReadAt
+
+TAIL = 2**16  # bytes, more than any frame has
+SYNC = re.compile(rb"\xff[\xf8\xf9]")
+
+
+def last_sample(read_at: ReadAt, start: int, size: int) -> tuple[int, int, int] | None:
+    """The sample behind the last frame, how many the header claims, and how many a frame has.
+
+    Parameters
+    ----------
+    start
+        Where the FLAC begins; its STREAMINFO is the first block.
+    size
+        Bytes of the file.
+
+    Returns
+    -------
+    tuple or None
+        None where no frame is found in the last 64 KiB: a tag may be there.
+    """
+    info = read_at(start + 8, 18)
+    if len(info) < 18:
+        return None
+    block, claimed = int.from_bytes(info[:2], "big"), int.from_bytes(info[13:18], "big") & (2**36 - 1)
+    data = read_at(max(start + 42, size - TAIL), TAIL)
+    for match in reversed(list(SYNC.finditer(data))):
+        found = _header(data[match.start() : match.start() + 16])
+        if found is not None:
+            number, samples, by_sample = found
+            first = number if by_sample else number * block
+            return first + samples, claimed, block
+    return None
+
+
+def _header(head: bytes) -> tuple[int, int, bool] | None:
+    """Number, samples, and whether samples are counted (else blocks), of a frame; None if it is none."""
+    if len(head) < 16 or head[2] >> 4 == 0 or head[2] & 15 == 15 or head[3] >> 4 > 10 or head[3] & 1:
+        return None
+    length = next((n for n in range(8) if not head[4] & 0x80 >> n), 8)  # as UTF-8 counts its bytes
+    if length == 1 or length > 7:
+        return None
+    more = max(0, length - 1)
+    number = head[4] & (0x7F if not length else 0x7F >> length)
+    for byte in head[5 : 5 + more]:
+        if byte >> 6 != 2:
+            return None
+        number = number << 6 | byte & 0x3F
+    place, code = 5 + more, head[2] >> 4
+    if code in (6, 7):
+        samples = int.from_bytes(head[place : place + code - 5], "big") + 1
+        place += code - 5
+    else:
+        samples = 192 if code == 1 else 576 << (code - 2) if code < 6 else 256 << (code - 8)
+    place += {12: 1, 13: 2, 14: 2}.get(head[2] & 15, 0)
+    if place >= len(head) or _crc(head[:place]) != head[place]:
+        return None
+    return number, samples, bool(head[1] & 1)
+
+
+def _crc(data: bytes) -> int:
+    table, value = _table(), 0
+    for byte in data:
+        value = table[value ^ byte]
+    return value
+
+
+@cache
+def _table() -> list[int]:
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = (value << 1 ^ 0x07 if value & 0x80 else value << 1) & 0xFF
+        table.append(value)
+    return table
