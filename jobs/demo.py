@@ -30,7 +30,7 @@ def main(
     space: Annotated[str, typer.Option(help="search space")] = "demo",
     trials: Annotated[int, typer.Option(help="draw so many trials; 0: as the space says")] = 0,
     epochs: Annotated[int, typer.Option(help="at most so many epochs a trial; 0: as the space says")] = 0,
-    seed: Annotated[int, typer.Option(help="of the splits")] = 0,
+    seed: Annotated[int, typer.Option(help="number that the splits follow from; another one deals them anew")] = 0,
     max_rejected: Annotated[float, typer.Option(help="fail if a larger share is unusable")] = MAX_REJECTED,
     port: Annotated[int, typer.Option(help="of the server; 0: any free one", min=0, max=65535)] = 0,
 ) -> None:

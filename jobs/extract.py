@@ -74,7 +74,7 @@ def main(
     min_seconds: Annotated[float | None, typer.Option(help="shorter tracks are set aside; 1")] = None,
     device: Annotated[str, typer.Option(metavar=DEVICES, help="cuda: CPU workers decode, GPU workers compute")] = "cpu",
     descriptors: Annotated[bool, typer.Option(help="tempo, key, loudness ... of each track, too")] = False,
-    seed: Annotated[int, typer.Option(help="of the splits")] = 0,
+    seed: Annotated[int, typer.Option(help="number that the splits follow from; another one deals them anew")] = 0,
     max_rejected: Annotated[float, typer.Option(min=0, max=1, help="largest share of unusable files")] = MAX_REJECTED,
 ) -> None:
     """Extract features on Ray Data into a store; only what is missing is computed, and a killed job goes on."""

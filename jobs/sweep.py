@@ -45,7 +45,10 @@ def main(
     trials: Annotated[int, typer.Option(help="try so many configurations; 0: as the space says")] = 0,
     epochs: Annotated[int, typer.Option(help="at most so many epochs a trial; 0: as the space says")] = 0,
     seeds: Annotated[int, typer.Option(help="train each configuration so often; 0: as the space says")] = 0,
-    seed: Annotated[int, typer.Option(help="of the search; another one is another sweep; -1: the space's")] = -1,
+    seed: Annotated[
+        int,
+        typer.Option(help="number that the search follows from; another is another sweep; -1: the space's"),
+    ] = -1,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="a field that the space does not vary, as in window.frames=107")
     ] = None,

@@ -97,3 +97,8 @@ def with_vectors() -> SearchSpace:
     )
     recipe = Recipe(FolderConfig(), (below, Stage("above", above, vectors={"said": "below"})), "a test")
     return SearchSpace(recipe, {"optim.lr": Choice(1e-3, 1e-2)}, search=Grid(), scheduler=Full())
+
+
+def recipe() -> Recipe:
+    """One stage, on the features of the others."""
+    return Recipe(FolderConfig(), (Stage("tiny", BASE.replace({"optim.epochs": 2})),), "a test")

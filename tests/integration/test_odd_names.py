@@ -11,10 +11,11 @@ import pytest
 
 from tests.builders import CLASSES, encode, sounds_like
 from tests.integration.conftest import Workplace, workplace
-from tests.integration.quick_sweep import SPACE, extract
+from tests.integration.quick_sweep import extract
 
 pytestmark = pytest.mark.integration
 
+SPACES = "tests.integration.spaces"
 ODD = ("Joey Bada$$", "ロック A$AP & Ke$ha", "<script>50% a_b^c\\")
 
 
@@ -37,11 +38,10 @@ def fails(*_: Any, **__: Any) -> NoReturn:
 def run_all(place: Workplace) -> str:
     """All jobs that draw; their output."""
     extract(place)
-    sweep = place.call("jobs.sweep", SPACE, "--dataset", "music", "--epochs", "2")
+    sweep = place.call("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", "--trials", "2")
     name = sweep.split("tonearm compare ")[1].split()[0]
-    trained = place.call("jobs.train", "--recipe", "rnn_mfcc", "--dataset", "folder", "--data", str(place.music),
-                         "--set", "clip.seconds=10", "--set", "window.frames=60", "--set", "model.widths=8,8", "--set",
-                         "optim.epochs=2")  # fmt: skip
+    trained = place.call("jobs.train", "--recipe", f"{SPACES}:recipe", "--dataset", "folder", "--data",
+                         str(place.music))  # fmt: skip
     return sweep + place.call("jobs.select", name) + trained + place.call("jobs.compare", name)
 
 

@@ -133,7 +133,10 @@ def _agreement_section(comparison: Comparison) -> Section | None:
         "putting into an ensemble."
     )
     plots = draw_plot("agreement", caption, agreement_plot, [a.label for a in predictions], equal, kappas)
-    note = "The prediction of several seeds is that of their mean probabilities."
+    note = (
+        "Kappa: the agreement beyond that of chance, 0 is that of chance and 1 is equal; divergence: how far the "
+        "stated probabilities lie apart, 0 to 1. The prediction of several seeds is that of their mean probabilities."
+    )
     return Section("Do their predictions agree?", (), [Table(columns, rows, note)], plots)
 
 

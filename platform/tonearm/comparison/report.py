@@ -53,6 +53,7 @@ def summary(comparison: Comparison) -> list[str]:
         lines += [f"The other is {scores[1]}.", f"{pairs[0].verdict()}."]
     else:
         lines.append(_standing(best.label, pairs))
+    lines += _advice(comparison)
     if comparison.factor is not None:
         lines += [f"{c.verdict()}." for c in comparison.factor.contrasts if not c.within][:3]
     return lines
@@ -62,6 +63,24 @@ def _named_score(row: CandidateRow, metric: str) -> str:
     mean, _, interval = row.scores[metric]
     ends = f" [{format_value(interval.low, mean)}, {format_value(interval.high, mean)}]" if interval is not None else ""
     return f"{row.label} ({row.name}): {format_value(mean)}{ends}"
+
+
+def _advice(comparison: Comparison) -> list[str]:
+    """Which one to use, where another one has the higher score on test."""
+    best, measure = comparison.predictions[0].label, comparison.measure
+    if comparison.options.split != "test":
+        return []
+    mean = {row.label: row.scores[measure.name][0] for row in comparison.compared_rows}
+    sign = 1 if measure.maximise else -1
+    higher = [label for label, value in mean.items() if sign * value > sign * mean[best]]
+    beaten = {c.second if c.gain > 0 else c.first for c in comparison.pairs if c.significant}
+    if not higher or best in beaten:
+        return []
+    have = "has" if len(higher) == 1 else "have"
+    return [
+        f"{', '.join(higher)} {have} the better figure on test, but no difference is shown: use {best}, which was "
+        "chosen without looking at test, or the cheapest of them."
+    ]
 
 
 def _standing(label: str, pairs: Sequence[PairedComparison]) -> str:

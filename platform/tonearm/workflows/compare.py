@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from tonearm.comparison.compare import Comparison, Options
 from tonearm.comparison.compare import compare as compare_runs
+from tonearm.comparison.contrast import PairedComparison
 from tonearm.comparison.document import HTML, Document, Section, Table, write_document, write_page
 from tonearm.comparison.outputs import agreement, compare_pairs, parse_pair_question, read_outputs
 from tonearm.comparison.outputs_report import outputs_report
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FOLDER = "comparison"
+MAX_VERDICTS = 3  # sentences on pairs where none is shown to differ
 SECONDS_TO_WAIT = 60.0  # for a server that is away, before anything is computed
 
 
@@ -144,7 +146,7 @@ class ComparisonReport(Report):
         contrasts = [*found.pairs, *(found.factor.contrasts if found.factor else [])]
         return "\n".join([
             _text(candidates),
-            *(f"  {contrast.verdict()}" for contrast in contrasts),
+            *(f"  {line}" for line in _verdicts(contrasts)),
             *(f"  note: {note}" for note in found.found.notes),
             self._conclusion(),
         ])  # fmt: skip
@@ -260,6 +262,16 @@ def compare_outputs(file: str, *, pairs: Sequence[str] = (), against: str = "") 
     answered = [(q, compare_pairs(q, outputs, against)) for q in questions]
     document = outputs_report(Path(file).name, agreement(outputs), answered)
     return OutputsReport(document, digest(storage.read_bytes(file), list(pairs), against), file, len(questions))
+
+
+def _verdicts(contrasts: Sequence[PairedComparison]) -> list[str]:
+    """What was found of every two, in words; of many those that differ, and how many do not."""
+    if len(contrasts) <= MAX_VERDICTS:
+        return [c.verdict() for c in contrasts]
+    shown = [c.verdict() for c in contrasts if c.significant]
+    rest = len(contrasts) - len(shown)
+    return [*shown, *([f"No difference shown between the {'other ' * bool(shown)}{rest} pairs: the report has them"]
+                      if rest else [])]  # fmt: skip
 
 
 def _text(table: Table) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tonearm.core import home, storage
 from tonearm.core.seeding import digest
-from tonearm.core.text import format_table
+from tonearm.core.text import command, format_table
 from tonearm.datasets.manifest import Manifest, Track
 from tonearm.features.store import store_uri
 from tonearm.inference.load import fetch_model
@@ -24,7 +24,7 @@ from tonearm.tasks.metrics import find_metric
 from tonearm.tracking.pages import page_of
 from tonearm.tracking.query import champion_uri
 from tonearm.training.evaluate import Scores
-from tonearm.workflows.demo_record import DemoRequest, record_demo
+from tonearm.workflows.demo_record import SCORES, DemoRequest, record_demo
 from tonearm.workflows.prepare import choose_dataset, make_catalogue
 from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.promotion import format_with_interval, rounded
@@ -219,7 +219,8 @@ next:
   make mlflow                            compare the trials in a browser, at
                                          {page_of(manifest.name)}
   make serve                             the server stays up; ask it with curl (README)
-  make demo AUDIO=~/Music LABEL=genre    your own recordings""",
+  {command("compare", selection.sweep):<38} which trial is better, how surely, as a page""",
+        *(["  make demo AUDIO=~/Music LABEL=genre    your own recordings"] if manifest.name == SCORES else []),
     ])  # fmt: skip
 
 

@@ -134,6 +134,7 @@ def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selecti
     torch.set_num_threads(os.cpu_count() or 1)  # the sweep is over: this process has the machine to itself
     classifier = load(bundle)
     tracks = list(manifest.tracks)
+    logger.info(f"  {len(uris)} networks chosen; embedding {len(tracks)} tracks for the catalogue ...")
     predictions = _predict(bundle, sweep)
     CatalogueIndex.build(np.stack([p.embedding for p in predictions]), tracks).save(storage.join(bundle, CATALOGUE))
 
