@@ -51,8 +51,6 @@ def find_false_claim(found: Format, read_at: ReadAt, size: int) -> Finding | Non
         return _of_mp3(found, read_at)
     if found.name == "OGG":
         return Finding() if _is_chained(read_at, found.start, size) else None
-    if found.name == "FLAC":
-        return Finding() if _holds(b"fLaC\0\0\0\x22", read_at, found.start + 8, size) else None
     if found.demuxer == "wav":
         return _of_wav(read_at, found.start, size)
     if found.name == "AIFF":
@@ -91,10 +89,6 @@ def _is_chained(read_at: ReadAt, start: int, size: int) -> bool:
             elif inside:
                 return True
     return False
-
-
-def _holds(pattern: bytes, read_at: ReadAt, start: int, size: int) -> bool:
-    return any(pattern in data for data in _pieces(read_at, start, size))
 
 
 def _pieces(read_at: ReadAt, start: int, size: int) -> Iterator[bytes]:
