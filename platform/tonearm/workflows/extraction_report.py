@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tonearm.core import home, storage
@@ -34,7 +35,7 @@ def write_report(data: PreparedData) -> str:
         raise ConfigError(f"data set {data.name} has no extraction to report: prepare it with features")
     names = {f.store_name(): display_name(f) for f in features}
     rows = [
-        ("tracks", f"{report.extracted} extracted now, {report.stored} were there, {len(report.rejects)} set aside"),
+        ("tracks", f"{report.extracted} extracted now, {report.stored} were there, {len(data.rejects)} set aside"),
         ("audio", f"{report.audio_seconds / 3600:.2f} h in {report.seconds:.0f} s, start-up included: "
                   f"{report.real_time_factor:.0f} x real time"),
         ("speed", f"{report.tracks_per_core_second:.1f} tracks/s/core (CPU time: decode {report.decode_seconds:.1f} s, "
@@ -42,7 +43,8 @@ def write_report(data: PreparedData) -> str:
     ]  # fmt: skip
     names |= {FINGERPRINT_TABLE: "fingerprints", DESCRIPTOR_TABLE: "descriptors"}
     rows += [(f"wrote {names.get(n, n)}", f"{size / 2**20:.1f} MiB") for n, size in sorted(report.bytes.items())]
-    rows += [(f"set aside: {reason}", str(n)) for reason, n in report.reasons.most_common()]
+    reasons = Counter(r.reason for r in data.rejects)
+    rows += [(f"set aside: {reason}", str(n)) for reason, n in reasons.most_common()]
     rows += [("note", f"{source} {note}") for source, note in list(report.notes.items())[:NOTES_SHOWN]]
     if len(report.notes) > NOTES_SHOWN:
         rows.append(("note", f"{len(report.notes) - NOTES_SHOWN} more files with a wrong header, see the report"))
@@ -56,7 +58,7 @@ def write_report(data: PreparedData) -> str:
         "audio_hours": report.audio_seconds / 3600, "tracks_per_core_second": report.tracks_per_core_second,
         "real_time_factor": report.real_time_factor, "decode_cpu_seconds": report.decode_seconds,
         "compute_cpu_seconds": report.compute_seconds, "bytes": dict(report.bytes),
-        "rejects": dict(report.reasons), "notes": dict(report.notes),
+        "rejects": dict(reasons), "notes": dict(report.notes),
         "duplicates": [list(g) for g in report.duplicates],
     })  # fmt: skip
     step = max(1, len(manifest.tracks) // TRACKS_SHOWN)

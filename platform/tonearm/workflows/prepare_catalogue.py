@@ -90,6 +90,7 @@ def prepare_catalogue(
                 require_enough(rejects, catalogue.found, max_rejected, rejects_uri(catalogue.name))
             tracks, more_notes, learnable = _learnable(usable, catalogue.label, classes)
             notes += more_notes
+            together = _repeated(tracks, together)
         save_rejects(rejects_uri(catalogue.name), rejects)
         split, split_notes = (
             _split(tracks, seed, together, grouped, balanced, fractions) if learnable else (tuple(tracks), [])
@@ -148,13 +149,16 @@ def _extract(
     return extraction
 
 
+def _repeated(tracks: Sequence[Track], together: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Of lists of ids that are one recording those that still are several tracks."""
+    there = {t.track_id for t in tracks}
+    left = ([i for i in ids if i in there] for ids in together)
+    return [ids for ids in left if len(ids) > 1]
+
+
 def _with_recordings(tracks: Sequence[Track], together: Sequence[Sequence[str]]) -> tuple[Track, ...]:
     """The tracks, those named that are one recording with another."""
-    there = {t.track_id for t in tracks}
-    first: dict[str, str] = {}
-    for ids in together:
-        own = [i for i in ids if i in there]
-        first |= dict.fromkeys(own, min(own)) if len(own) > 1 else {}
+    first = {i: min(ids) for ids in together for i in ids}
     return tuple(dataclasses.replace(t, recording=first.get(t.track_id, "")) for t in tracks)
 
 
