@@ -11,7 +11,7 @@ import pytest
 from tests.builders import track
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.folds import folds_by_group, split_by_fold
-from tonearm.datasets.manifest import Track
+from tonearm.datasets.manifest import Manifest, Track
 
 
 def artists(count: int = 30, classes: str = "abc", per_artist: int = 2) -> list[Track]:
@@ -180,3 +180,15 @@ def test_of_few_even_groups_the_smallest_validates() -> None:
         validating = {t.group for t in placed if t.split == "validation"}
         assert len(validating) >= 1 and {t.split for t in placed} == {"train", "validation", "test"}
         assert not validating & {t.group for t in placed if t.split != "validation"}
+
+
+def test_two_encodings_of_one_recording_share_a_fold() -> None:
+    tracks = [track(f"{label}{i:02d}", label, f"artist:{label} {i}") for label in "ab" for i in range(20)]
+    twins = [
+        dataclasses.replace(t, recording=f"a{i % 10:02d}") if t.label == "a" else t for i, t in enumerate(tracks)
+    ]
+    for grouped in (True, False):
+        for fold in range(4):
+            split = {t.track_id: t.split for t in split_by_fold(twins, 4, fold, grouped=grouped)}
+            assert all(split[f"a{i:02d}"] == split[f"a{i + 10:02d}"] for i in range(10))
+    assert Manifest("m", "l", tuple(tracks)).signature() != Manifest("m", "l", tuple(twins)).signature()

@@ -191,7 +191,9 @@ def join_groups(
     for ids in duplicates:
         for one, other in pairwise(group_of[i] for i in ids if i in group_of):
             joined.merge(one, other)
-    name_of = {group: min(subset) for subset in joined.subsets() for group in subset}
+    name_of: dict[str, str] = {}
+    for subset in joined.subsets():
+        name_of |= dict.fromkeys(subset, min(subset))
     return tuple(name_of[g] for g in groups)
 
 
