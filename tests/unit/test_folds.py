@@ -184,9 +184,7 @@ def test_of_few_even_groups_the_smallest_validates() -> None:
 
 def test_two_encodings_of_one_recording_share_a_fold() -> None:
     tracks = [track(f"{label}{i:02d}", label, f"artist:{label} {i}") for label in "ab" for i in range(20)]
-    twins = [
-        dataclasses.replace(t, recording=f"a{i % 10:02d}") if t.label == "a" else t for i, t in enumerate(tracks)
-    ]
+    twins = [dataclasses.replace(t, recording=f"a{i % 10:02d}") if t.label == "a" else t for i, t in enumerate(tracks)]
     for grouped in (True, False):
         for fold in range(4):
             split = {t.track_id: t.split for t in split_by_fold(twins, 4, fold, grouped=grouped)}
