@@ -35,12 +35,8 @@ def write_worst_library(folder: Path) -> None:
     (japan / "loop").symlink_to(folder, target_is_directory=True)
     rows = ["sep=;", " Filename ;Genre;Artist"]
     for i in range(12):
-        _tagged(
-            dollars / f"{i:02}.ogg",
-            "Joey Bada$$",
-            100 + i,
-            f"{'The ' if i % 3 == 1 else ''}Joey {i // 3}{' feat. Guest ' + str(i) if i % 3 == 0 else ''}",
-        )
+        joey = f"{'The ' if i % 3 == 1 else ''}Joey {i // 3}{f' feat. Guest {i}' if i % 3 == 0 else ''}"
+        _tagged(dollars / f"{i:02}.ogg", "Joey Bada$$", 100 + i, joey)
         _tagged(japan / f"曲 #{i} 100%?.ogg", "日本の音楽", 200 + i, "Unknown Artist" if i % 2 else f"歌手{i}")
         rap_file = rap / f"rap.{i:05}.wav"
         rap_file.write_bytes(encode(_sound("Hip-Hop", 300 + i)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -42,9 +43,10 @@ def test_it_runs_to_its_end(output: str) -> None:
         "'Hip Hop' (2), 'hip hop' (2) are merged under the first",
         "is 'Joey Bada$$', 日本の音楽/double.ogg is '日本の音楽'",
         "6 track(s) are by nobody in particular, 'Unknown Artist' (6)",
-        "claims 120 s, holds 12 s",
+        "4 file(s) are not what their headers say",
         "two_labels 3",
-        "undecodable 1, empty 1",
+        "undecodable 1",
+        "empty 1",
     ],
 )
 def test_what_was_found_is_told(output: str, told: str) -> None:
@@ -59,7 +61,7 @@ def test_only_music_that_people_keep_is_learned_from(place: Workplace, output: s
     assert set(labels) == set(CLASSES) and labels == {"Joey Bada$$": 11, "日本の音楽": 12, "Hip-Hop": 18}
     assert not [t.track_id for t in tracks if "thrown away" in t.track_id or "again" in t.track_id]
     assert "Linked/Joey Bada$$/02.ogg" in {t.track_id for t in tracks}, "links are followed, once"
-    aside = {r.track_id: r.reason for r in load_rejects(str(folder / "rejects.parquet"))}
+    aside = {unicodedata.normalize("NFC", r.track_id): r.reason for r in load_rejects(str(folder / "rejects.parquet"))}
     assert aside == {
         "Linked/Joey Bada$$/01.ogg": "two_labels", "日本の音楽/double.ogg": "two_labels",
         "Forró Café/rap.00000.wav": "two_labels", "empty.wav": "empty", "text.mp3": "undecodable",
@@ -68,7 +70,7 @@ def test_only_music_that_people_keep_is_learned_from(place: Workplace, output: s
 
 def test_who_shares_an_artist_shares_a_split(place: Workplace, output: str) -> None:
     tracks = load_manifest(str(place.home / "data" / NAME / "manifest.parquet")).tracks
-    for artist in ("Joey 1", "Joey 3", "MC 2"):
+    for artist in ("Joey 1", "Joey 3", "MC 3"):
         own = [t for t in tracks if t.artist and artist in t.artist]
         assert len(own) > 1 and len({t.split for t in own}) == 1, artist
     nobody = [t for t in tracks if t.artist == "Unknown Artist"]

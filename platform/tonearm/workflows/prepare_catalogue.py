@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home
 from tonearm.core.errors import ConfigError, DatasetError
+from tonearm.core.text import list_examples
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.contradictions import contradiction_note, set_aside_contradictions
 from tonearm.datasets.labels import drop_small_classes
@@ -89,7 +90,7 @@ def prepare_catalogue(
                 notes += contradiction_note(contradicting)
                 require_enough(rejects, catalogue.found, max_rejected, rejects_uri(catalogue.name))
             tracks, more_notes, learnable = _learnable(usable, catalogue.label, classes)
-            notes += more_notes
+            notes += [*more_notes, *_header_notes(extraction.notes)]
             together = _repeated(tracks, together)
         save_rejects(rejects_uri(catalogue.name), rejects)
         split, split_notes = (
@@ -112,6 +113,14 @@ def prepare_catalogue(
     save_manifest(manifest_uri(catalogue.name), manifest)
     return PreparedData(manifest, tuple(features), clip, tuple(rejects), extraction,
                         split_seed=seed, grouped=grouped, fractions=fractions)  # fmt: skip
+
+
+def _header_notes(odd: Mapping[str, str]) -> list[str]:
+    """How many recordings are not what their headers say."""
+    if not odd:
+        return []
+    shown = list_examples([f"{source.rpartition('/')[2]} {what}" for source, what in odd.items()])
+    return [f"{len(odd)} file(s) are not what their headers say, what can be decoded counts: {shown}"]
 
 
 def _learnable(tracks: Sequence[Track], label: str, classes: bool | None) -> tuple[tuple[Track, ...], list[str], bool]:
