@@ -20,6 +20,7 @@ from tonearm.core.errors import ConfigError
 from tonearm.core.text import command
 from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.preflight import preflight
+from tonearm.workflows.ray_address import check_ray_address
 
 if TYPE_CHECKING:
     from tonearm.audio.windows import ClipConfig
@@ -80,6 +81,7 @@ def main(
     """Extract features on Ray Data into a store; only what is missing is computed, and a killed job goes on."""
     with cli_errors():
         if out:
+            check_ray_address(out)  # as it was typed: a relative one is made absolute here
             home.set_home(out)  # one home for features, manifest and report
         require_kind(dataset)
         require_folder("--audio", audio)

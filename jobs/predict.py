@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from jobs.common import cli_errors
-from tonearm.core.text import format_table
+from tonearm.core.text import format_table, printable
 from tonearm.core.threads import limit_threads
 from tonearm.workflows.preflight import preflight
 
@@ -41,7 +41,7 @@ def main(
             print(f"answers of {result.model}:")
             print(format_table([(file, *(f"{label} {p:.3f}" for label, p in a)) for file, a in result.labels.items()]))
         for file, reason in result.unusable.items():
-            print(f"not classified: {file}: {reason}", file=sys.stderr)
+            print(f"not classified: {printable(file)}: {printable(reason)}", file=sys.stderr)
         if result.unusable:
             sys.exit(1)
 

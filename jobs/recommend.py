@@ -24,7 +24,7 @@ def main(
 ) -> None:
     """Measure the recommender: hit rate at 5 of a track's own label and artist."""
     with cli_errors():
-        preflight()
+        preflight(writes=save, tracks=not model or model.startswith("models:"))
         from tonearm.core import home
         from tonearm.core.threads import limit_threads
         from tonearm.workflows.prepared_names import prepared_name, prepared_names

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from jobs.common import cli_errors
+from tonearm.core.best_effort import best_effort
 from tonearm.core.processes import exit_on_stop_signals, require_free_port, wait_for_stop_signal
 from tonearm.core.text import command
 from tonearm.workflows.preflight import preflight
@@ -30,7 +31,7 @@ def main(
     with cli_errors():
         if port:
             require_free_port(host, port)  # before Ray starts, which takes seconds
-        preflight(uses_ray=True)
+        preflight(uses_ray=True, writes=False, tracks=not model or model.startswith("models:"))
         from serve.launch import check_settings, recommends, require_cpus, serving
         from tonearm.workflows.classify import default_model
         from tonearm.workflows.ray_session import start_ray, stop_ray
@@ -46,7 +47,11 @@ def main(
         exit_on_stop_signals()  # Ray, too, has a handler of its own; the server must be taken down before Ray is
         require_cpus(args)
         with serving(args, host, port) as url:
-            asked = f"\n  curl -F audio=@song.mp3 '{url}/v1/recommend?k=5'" if recommends(url) else ""
+            asked = (
+                f"\n  curl -F audio=@song.mp3 '{url}/v1/recommend?k=5'"
+                if best_effort("whether it recommends", recommends, url)
+                else ""
+            )
             print(f"""serving {args.model} at {url}  (Ctrl-C ends it; {url}/docs describes it)
   curl -F audio=@song.mp3 {url}/v1/classify{asked}
   curl {url}/healthz""", flush=True)  # fmt: skip

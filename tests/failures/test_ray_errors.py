@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobs.common import cli_errors, describe_error
-from tonearm.core.errors import TrainingError
+from tonearm.core.errors import JobError, TrainingError
 from tonearm.workflows.ray_session import PROXY_PATIENCE
 
 
@@ -27,10 +27,13 @@ def test_errors_of_ray_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     def from_worker(cause: Exception) -> Exception:
         return RayTaskError("f", "Traceback (of a worker):\n  many\n  lines", cause).as_instanceof_cause()
 
+    user_code = type("UserCodeException", (Exception,), {"__module__": "ray.data.exceptions"})
+    of_data = user_code()
+    of_data.__cause__ = JobError("too short")
     raised: list[tuple[Exception, str]] = [
         (ActorDiedError(), "Ray gave up: ActorDiedError: The actor died"),
         (GetTimeoutError("no answer"), "Ray gave up: GetTimeoutError: no answer"),
-        (TimeoutError("slow"), "Ray gave up: TimeoutError: slow"),
+        (from_worker(of_data), "error: too short\n"),
         (from_worker(KeyError("x")), "Ray gave up: KeyError: 'x'"),
         (from_worker(TrainingError("the loss is nan")), "error: the loss is nan\n"),
     ]
@@ -44,3 +47,14 @@ def test_errors_of_ray_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
             assert "Traceback" in kept.read_text()
             kept.unlink()
     assert describe_error(KeyError("x")) == "", "a bug keeps its traceback"
+    bug = KeyError("x")
+    bug.__cause__ = JobError("handled wrongly")
+    assert describe_error(bug) == "", "whatever it was raised from"
+    assert describe_error(TimeoutError("of a lock, a socket ...")) == ""
+    of_serve = {"__name__": "ray.serve._private.api"}
+    exec("def start():\n    raise TimeoutError('no proxy \\udcff')", of_serve)  # Serve raises Python's own
+    with pytest.raises(SystemExit), cli_errors():
+        of_serve["start"]()  # type: ignore[operator]
+    said = capsys.readouterr().err
+    assert "Ray gave up: TimeoutError: no proxy" in said
+    Path(said.strip().removesuffix(")").rsplit(" ", 1)[1]).unlink()

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.builders import tiny_config, toy_tracks
-from tonearm.core import home
+from tonearm.core import home, storage
 from tonearm.datasets.manifest import Manifest, load_manifest, save_manifest
 from tonearm.sweeps.ledger import Ledger, Proposal
-from tonearm.tracking import log, names
+from tonearm.tracking import log, moved_home, names
 from tonearm.tracking.log import RunWriter, client
 from tonearm.tracking.query import artifact_bytes
 from tonearm.training.config import Member
@@ -47,6 +50,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def use(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(home.HOME, str(place))
+    monkeypatch.setattr(moved_home, "_only_looking", False)
     log._make_tables.cache_clear()  # as in a new process
 
 
@@ -118,3 +122,76 @@ def test_trials_that_others_build_on_follow_the_home(tmp_path: Path) -> None:
     assert copied.config.start is not None and copied.config.start.bundle == "/another/trials/of/somebody"
     assert copied.config.signature() == config.signature()
     assert Ledger(f"{old}/abc").proposals[0].config == config and os.listdir(new) == os.listdir(old)  # noqa: PTH208
+
+
+def places() -> dict[str, str]:
+    return {e.name: str(storage.local_path(str(e.artifact_location))) for e in client().search_experiments()}
+
+
+def test_experiments_of_another_home_stay_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two homes share the database that lies in one of them."""
+    a, b = tmp_path / "a", tmp_path / "b"
+    use(a, monkeypatch)
+    run = RunWriter.open("of-a", "run")
+    run.text("a.txt", "a")
+    run.end()
+    before_b = places()
+    monkeypatch.setenv(home.TRACKING, f"sqlite:///{a}/mlflow.db")
+    use(b, monkeypatch)
+    assert places() == before_b, "under B, whose database lies elsewhere, A's stay"
+    run = RunWriter.open("of-b", "run")
+    run.text("b.txt", "b")
+    run.end()
+    monkeypatch.delenv(home.TRACKING)
+    use(a, monkeypatch)
+    found = places()
+    assert found["of-b"] == f"{b}/artifacts/of-b" and found["of-a"] == f"{a}/artifacts/of-a"
+    assert artifact_bytes(run.run_id, "b.txt") == b"b"
+    assert "moved or copied" not in caplog.text
+
+
+@pytest.fixture
+def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with a run that goes on, and an experiment."""
+    place = tmp_path / "old"
+    use(place, monkeypatch)
+    run = RunWriter.open("music", "run")
+    run.text("a.txt", "old")
+    run.dataset("music", "1234", f"{place}/data/music")
+    return place
+
+
+@pytest.mark.parametrize("options", ["", "?timeout=30"])
+def test_home_that_was_moved_into_itself(
+    options: str, old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.move(old, tmp_path / "moved")
+    inner = old / "inner"
+    old.mkdir()
+    shutil.move(tmp_path / "moved", inner)
+    use(inner, monkeypatch)
+    if options:
+        monkeypatch.setenv(home.TRACKING, f"sqlite:///{inner}/mlflow.db{options}")
+    assert places()["music"] == f"{old}/artifacts/music", "the run that goes on may write there still"
+    with closing(sqlite3.connect(inner / "mlflow.db")) as db, db:
+        db.execute("UPDATE runs SET status = 'FINISHED'")
+    for _ in range(2):
+        use(inner, monkeypatch)
+        assert places()["music"] == f"{inner}/artifacts/music"
+    with closing(sqlite3.connect(inner / "mlflow.db")) as db:
+        assert db.execute("SELECT dataset_source FROM datasets").fetchall() == [
+            (json.dumps({"uri": f"{inner}/data/music"}),)
+        ]
+
+
+def test_who_only_looks_changes_nothing(old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(old, copy)
+    use(copy, monkeypatch)
+    monkeypatch.setattr(moved_home, "_only_looking", True)
+    assert places()["music"] == f"{old}/artifacts/music"
+    monkeypatch.setattr(moved_home, "_only_looking", False)
+    use(copy, monkeypatch)
+    assert places()["music"] == f"{copy}/artifacts/music", "a copy leaves its original's running run alone"

@@ -125,7 +125,7 @@ def _plain(text: str) -> str:
     """A text in which nothing is taken for a mark of Markdown or of HTML."""
     text = printable(text.replace("\n", " "))
     text = re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text.replace("&", "&amp;"))
-    return re.sub(r"([\\|*`])", r"\\\1", text)
+    return re.sub(r"([\\|*`_\[\]])", r"\\\1", text)
 
 
 def _rendered(document: Document) -> tuple[Document, dict[str, bytes]]:

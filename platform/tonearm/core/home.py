@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tempfile
+from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -97,8 +99,31 @@ def reports_home(dataset: str) -> str:
 
 
 def node_cache() -> str:
-    """Where a node keeps its copies of remote feature stores: a local folder, whatever the home is."""
-    return absolute(_setting(CACHE) or str(Path(tempfile.gettempdir()) / "tonearm-cache"))
+    """Where a node keeps its copies of remote feature stores: a local folder, whatever the home is.
+
+    By default one of this user's own in the temporary folder, which others may write to, too: if somebody else has made
+    that one, a fresh one of this process.
+    """
+    given = _setting(CACHE)
+    return absolute(given) if given else _own_cache(str(Path(tempfile.gettempdir()) / f"tonearm-cache-{_user()}"))
+
+
+@cache
+def _own_cache(folder: str) -> str:
+    try:
+        Path(folder).mkdir(mode=0o700, exist_ok=True)
+        found = Path(folder).lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == _user():
+            if found.st_mode & 0o022:
+                Path(folder).chmod(0o700)
+            return folder
+        return tempfile.mkdtemp(prefix="tonearm-cache-")  # another's: what is read from it could be anything
+    except OSError:
+        return folder  # the temporary folder cannot be written to: who needs the cache says so
+
+
+def _user() -> int:
+    return os.getuid() if hasattr(os, "getuid") else 0
 
 
 def tracking_uri() -> str:

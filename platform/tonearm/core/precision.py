@@ -33,7 +33,7 @@ def require_device(device: str) -> None:
     Raises
     ------
     ConfigError
-        If it is another, or there is no GPU.
+        If it is another, or there is no such GPU.
     """
     if not is_gpu(device):
         return
@@ -41,6 +41,10 @@ def require_device(device: str) -> None:
 
     if not torch.cuda.is_available():
         raise ConfigError(f"device {device!r}: torch sees no GPU here; use cpu, or cuda on a machine with a GPU")
+    number, known = int(device.partition(":")[2] or 0), torch.cuda.device_count()
+    if number >= known:
+        last = "cuda:0" if known == 1 else f"cuda:0 to cuda:{known - 1}"
+        raise ConfigError(f"device {device!r}: torch sees {known} GPU{'s' if known > 1 else ''} here; use {last}")
 
 
 @contextmanager

@@ -175,13 +175,18 @@ def evaluate_factors(
 
     names = [str(user) for user in users]
 
-    def interval(values: np.ndarray) -> Interval:
-        return bootstrap_interval(lambda i: float(values[i].mean()), names, resamples=resamples, seed=seed)
+    def interval(values: np.ndarray, least: float = 0.0) -> Interval:
+        values = np.clip(values, least, 1.0)  # sums of floats may be above by their rounding
+        if len(names) == 1:  # nothing says how another user would fare
+            return Interval(float(values[0]), least, 1.0)
+        return bootstrap_interval(
+            lambda i: float(values[i].mean()), names, resamples=resamples, seed=seed, bounds=(least, 1.0)
+        )
 
     def ranking(by_user: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Ranking:
         return Ranking(*(interval(values) for values in by_user))
 
-    gain = interval(by_factors[1] - by_popularity[1])
+    gain = interval(by_factors[1] - by_popularity[1], -1.0)
     return FactorEvaluation(k, len(users), ranking(by_factors), ranking(by_popularity), ranking(by_chance), gain)
 
 

@@ -16,7 +16,7 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import derive_seed
-from tonearm.statistics.resampling import bootstrap_draws, check_bootstrap
+from tonearm.statistics.resampling import bootstrap_draws, check_bootstrap, require_finite
 
 CELLS_AT_ONCE = 2_000_000  # draws x groups that are in memory together
 SMALLEST_P_VALUE = float(np.finfo(np.float64).tiny)  # no p value is 0
@@ -137,12 +137,7 @@ def paired_bootstrap(
     clusters = check_bootstrap(groups, confidence, resamples)
     draws = bootstrap_draws(statistic, groups, resamples, seed)
     value = float(statistic(np.arange(len(groups))))
-    bad = int((~np.isfinite([value, *draws])).sum())
-    if bad:
-        raise ConfigError(
-            f"the statistic is not finite for {bad} of {resamples + 1} sets of tracks: give one that is defined "
-            "whichever groups are drawn"
-        )
+    require_finite(value, draws)
     return expanded_percentile(value, draws, clusters, confidence)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from tonearm.statistics.differences import expanded_percentile
-from tonearm.statistics.resampling import bootstrap_draws, check_bootstrap
+from tonearm.statistics.resampling import bootstrap_draws, check_bootstrap, require_finite
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def bootstrap_interval(
     Raises
     ------
     ConfigError
-        If there are no items, a single group, or confidence or resamples are out of their range.
+        If there are no items, a single group, confidence or resamples are out of their range, or the
+        statistic is not finite for the items or a draw of them.
 
     References
     ----------
@@ -67,6 +68,7 @@ def bootstrap_interval(
     clusters = check_bootstrap(groups, confidence, resamples)
     draws = bootstrap_draws(statistic, groups, resamples, seed)
     value = float(statistic(np.arange(len(groups))))
+    require_finite(value, draws)
     if math.isfinite(bounds[0]) and math.isfinite(bounds[1]):
         low, high = _wilson_ends(value, float(draws.std()), clusters, confidence, bounds)
     else:

@@ -53,6 +53,22 @@ def check_bootstrap(groups: Sequence[str], confidence: float, resamples: int) ->
     return clusters
 
 
+def require_finite(value: float, draws: np.ndarray) -> None:
+    """Check a statistic of all tracks and of the draws.
+
+    Raises
+    ------
+    ConfigError
+        If one is not finite: the percentiles of the others would be an interval of something else.
+    """
+    bad = int((~np.isfinite([value, *draws])).sum())
+    if bad:
+        raise ConfigError(
+            f"the statistic is not finite for {bad} of {len(draws) + 1} sets of tracks: give one that is defined "
+            "whichever groups are drawn"
+        )
+
+
 def check_count(name: str, count: int) -> None:
     """Raise if nothing would be drawn."""
     if count < 1:

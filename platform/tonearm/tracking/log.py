@@ -96,8 +96,9 @@ def _make_tables(uri: str) -> None:
         engine.dispose()
     with _process_lock("tables", uri):
         mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-        if home.sqlite_path(uri):
-            follow_home(home.sqlite_path(uri))
+        file = home.sqlite_path(uri.partition("?")[0])  # options, as in ?timeout=30, make no other file of it
+        if file:
+            follow_home(file)
 
 
 def _remove_folder_of_escapes(uri: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tonearm.core import home, storage
+from tonearm.core.best_effort import best_effort
 from tonearm.core.seeding import digest
 from tonearm.core.text import command, format_table
 from tonearm.datasets.manifest import Manifest, Track
@@ -207,6 +208,7 @@ def summary(manifest: Manifest, selection: Selection, quality: NeighbourQuality,
          f"chance {label.chance_at_least_one:.3f}"),
     ])  # fmt: skip
     took = ", ".join(f"{name.split(':')[0]} {s:.0f}" for name, s in seconds.items())
+    page = best_effort("the address of its page", _page, manifest.name)
     return "\n".join([
         f"\n=== {manifest.name}: {len(manifest.tracks)} tracks, {len(manifest.classes)} classes ({manifest.label})",
         table,
@@ -217,11 +219,17 @@ def summary(manifest: Manifest, selection: Selection, quality: NeighbourQuality,
   MLflow database    {home.tracking_uri()}
 next:
   make mlflow                            compare the trials in a browser, at
-                                         {page_of(manifest.name)}
+                                         {page or home.tracking_uri()}
   make serve                             the server stays up; ask it with curl (README)
   {command("compare", selection.sweep):<38} which trial is better, how surely, as a page""",
         *(["  make demo AUDIO=~/Music LABEL=genre    your own recordings"] if manifest.name == SCORES else []),
     ])  # fmt: skip
+
+
+def _page(name: str) -> str:
+    """The page of its trainings, on the server that was used, if one was."""
+    uri = home.tracking_uri()
+    return page_of(name, uri.rstrip("/")) if uri.startswith(("http://", "https://")) else page_of(name)
 
 
 def _as_json(

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError
 from tonearm.core.process_environment import may_write, private_token, spare_loopback, writable_caches
+from tonearm.tracking.moved_home import set_only_looking
 from tonearm.workflows.ray_address import check_ray_address, cluster_address, require_cluster
 
 logger = logging.getLogger(__name__)
@@ -53,7 +54,11 @@ def preflight(*, uses_ray: bool = False, writes: bool = True, tracks: bool = Tru
     problems += _home_problems(home.home(), writes)
     if problems:
         raise ConfigError(problems)
-    os.environ.update(writable_caches())
+    set_only_looking(not writes)
+    try:
+        os.environ.update(writable_caches())
+    except OSError as error:
+        raise ConfigError(f"{home.CACHE} is {home.node_cache()}, where no folder can be made: {error}") from None
     allow_open_files()
     if uses_ray:
         require_cluster()
@@ -111,13 +116,14 @@ def _path_problems(uri: str, said: str) -> Iterator[str]:
 def _home_problems(where: str, writes: bool) -> Iterator[str]:
     if "://" in where:
         yield from _remote_problems(where)
-        return
-    if Path(where).exists() and not Path(where).is_dir():
+    elif Path(where).exists() and not Path(where).is_dir():
         yield f"{home.HOME} is {where}, which is no folder: give one"
     elif writes and not may_write(where):
         yield f"{home.HOME} is {where}, where nothing can be written: give a folder that can, such as ~/tonearm"
     cache = home.node_cache()
-    if writes and not may_write(cache):
+    # The default one, in the temporary folder, may be another's: jobs on this machine's home can do without.
+    needed = os.environ.get(home.CACHE, "").strip() or "://" in where
+    if writes and needed and not may_write(cache):
         yield f"{home.CACHE} is {cache}, where nothing can be written: give a folder that can"
 
 

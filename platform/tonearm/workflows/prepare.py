@@ -13,7 +13,7 @@ from tonearm.audio.windows import ClipConfig
 from tonearm.core import home
 from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import ConfigError
-from tonearm.core.text import command
+from tonearm.core.text import slug
 from tonearm.datasets import DatasetConfig
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.manifest import Manifest
@@ -152,9 +152,25 @@ def with_root(data: DatasetConfig) -> DatasetConfig:
 
 def make_catalogue(data: DatasetConfig, name: str = "") -> Catalogue:
     """List the tracks of a data set; what must be made first is made (``scores`` is rendered)."""
+    require_dataset_name(name)
     data.make(start_ray)
     found = data.catalogue()
     return dataclasses.replace(found, name=name or found.name, root=identity_root(data))
+
+
+def require_dataset_name(name: str) -> None:
+    """Check that a data set's name can be one of a folder in the home; "" is none given.
+
+    Raises
+    ------
+    ConfigError
+        If it is none; the message proposes one.
+    """
+    if name and (not name.strip(". ") or not name.isprintable() or "/" in name or "\\" in name):
+        raise ConfigError(
+            f"the name {name!r} cannot be one of a folder: give letters, digits and hyphens, such as "
+            f"{slug(name) or 'music'}"
+        )
 
 
 def extract_missing(
@@ -177,5 +193,5 @@ def extract_missing(
         raise ConfigError(
             f"{len(report.rejects)} of {len(manifest.tracks)} tracks cannot be extracted as is wanted (clips of "
             f"{clip.seconds:g} s, at least {min_seconds:g} s), e.g. {first.track_id}: {first.reason}. Prepare the data "
-            f"set anew without such: with min_seconds {least:g}, {command('extract', '--min-seconds', f'{least:g}')}"
+            f"set anew without such: with --min-seconds {least:g} (min_seconds={least:g})"
         )

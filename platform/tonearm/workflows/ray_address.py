@@ -22,15 +22,20 @@ def cluster_address() -> str:
     return "" if given == "local" else given
 
 
-def check_ray_address() -> None:
+def check_ray_address(out: str = "") -> None:
     """Check, where ``RAY_ADDRESS`` is set, that it is of a kind that jobs can join, with a home that all nodes reach.
 
     Called before the places are made absolute.
 
+    Parameters
+    ----------
+    out
+        A home that an option names, as it was typed; "" if ``TONEARM_HOME`` says it.
+
     Raises
     ------
     ConfigError
-        If it is a dashboard's URL or no address, or ``TONEARM_HOME`` is relative: on another node it would lie in
+        If it is a dashboard's URL or no address, or the home is relative: on another node it would lie in
         Ray's temporary folder and be lost.
     """
     address = cluster_address()
@@ -43,11 +48,11 @@ def check_ray_address() -> None:
         )
     if address != "auto":
         _host_and_port(address)
-    where = os.environ.get(home.HOME, "").strip()
+    name, where = ("--out", out) if out else (home.HOME, os.environ.get(home.HOME, "").strip())
     if not (os.path.isabs(where) or "://" in where):  # noqa: PTH117
         example = command("submit", "--home", "s3://bucket/tonearm", "--", "sweep", "NAME")
         raise ConfigError(
-            f"{VARIABLE} is {address}, and {home.HOME} is {where or 'not set'!r} in a job on a cluster: set a folder "
+            f"{VARIABLE} is {address}, and {name} is {where or 'not set'!r} in a job on a cluster: set a folder "
             f"or URI that all nodes reach, e.g. {example}; or unset {VARIABLE} to use this machine"
         )
 

@@ -159,7 +159,7 @@ def _save(result: TrainingResult) -> None:
         "rows": [{"name": r.name, "each": r.each, "trivial": r.trivial, "pooled": r.pooled.to_dict(),
                   "parameters": r.parameters, "seconds": r.seconds} for r in result.rows],
     }  # fmt: skip
-    best_effort("summary.json", storage.write_json, storage.join(result.folder, "summary.json"), summary)
+    storage.write_json(storage.join(result.folder, "summary.json"), summary)
     last = result.rows[-1]
 
     def complete() -> None:
