@@ -34,7 +34,7 @@ def test_it_runs_to_its_end(output: str) -> None:
 @pytest.mark.parametrize(
     "told",
     [
-        f"{len(NOT_READ)} file(s) not read, of kinds that are not: .m4b 2, .wma 1",
+        f"{len(NOT_READ)} file(s) of kinds that are not read: .m4b 2, .wma 1",
         "hidden or system folder(s) not looked at",
         "tracks.csv is not in UTF-8: read as Windows-1252",
         "2 row(s) of tracks.csv name no file that is there, e.g. 'gone-1.wav'",

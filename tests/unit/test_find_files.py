@@ -78,13 +78,13 @@ def test_the_own_home_is_not_looked_at_and_a_hidden_root_is(root: Path, monkeypa
 def test_other_kinds_are_counted_and_what_is_no_music_is_not(root: Path) -> None:
     for name in ("s.wma", "t.WMA", "u.mid", "cover.jpg", "notes.txt", "._v.wma", ".DS_Store"):
         write(root / "Soul" / name)
-    assert find_recordings(str(root)).notes == ("3 file(s) not read, of kinds that are not: .wma 2, .mid 1",)
+    assert find_recordings(str(root)).notes == ("3 file(s) of kinds that are not read: .wma 2, .mid 1",)
 
 
 def test_where_there_is_nothing_to_read_the_error_says_what_there_is(tmp_path: Path) -> None:
     for place in ("Soul/s.wma", ".Trash/x.mp3"):
         write(tmp_path / place)
-    with pytest.raises(DatasetError, match=r"looked for \.mp3.*1 file\(s\) not read.*\.wma 1; 1 hidden .* '\.Trash'"):
+    with pytest.raises(DatasetError, match=r"looked for \.mp3.*1 file\(s\) of kinds.*\.wma 1; 1 hidden .* '\.Trash'"):
         find_recordings(str(tmp_path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 import zipfile
 from collections.abc import Callable
 
@@ -74,6 +75,16 @@ def test_music_is_found_behind_what_is_in_front(name: str) -> None:
     assert np.abs(part.samples - found.samples[:, 2 * RATE : 3 * RATE]).max() < 0.1
 
 
+def tar() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as file:
+        song = mp3(SECONDS)
+        entry = tarfile.TarInfo("song.mp3")
+        entry.size = len(song)
+        file.addfile(entry, io.BytesIO(song))
+    return buffer.getvalue()
+
+
 def archive() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as file:
@@ -103,6 +114,10 @@ def film(container: str, codec: str) -> bytes:
 
 NO_MUSIC: dict[str, Callable[[], bytes]] = {
     "an archive with an MP3": archive,
+    "a tar with an MP3": tar,
+    "a tar behind a tag": lambda: id3(100) + tar(),
+    "MPEG's program stream behind a tag": lambda: id3(100) + b"\x00\x00\x01\xba" + bytes(40) + mp3(SECONDS),
+    "hundreds of thousands of empty tags": lambda: id3(0) * 300_000,
     "an archive behind a tag": lambda: id3(100) + archive(),
     "a script with an MP3": lambda: b"#!/bin/sh\ntail -n +3 $0 | player\nexit 0\n" + mp3(SECONDS),
     "a script behind an empty line": lambda: b"\n\n#!/bin/sh\necho of what is behind me\nexit\n" + mp3(SECONDS),

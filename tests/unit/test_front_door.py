@@ -143,7 +143,7 @@ def test_an_error_says_what_was_seen_before(music: Path) -> None:
         prepare.prepare("folder", root=str(music), features=FEATURES, max_rejected=0.5)
     text = str(caught.value)
     assert "1 class(es) with at least 10 tracks, two are needed; found Low (11), High (8)" in text
-    assert "3 file(s) not read, of kinds that are not: .wma 3" in text
+    assert "3 file(s) of kinds that are not read: .wma 3" in text
     assert f"set aside: 3 (empty 3); listed in {rejects_uri('music')}" in text
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import struct
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,7 +16,10 @@ from tests.builders import encode, music
 from tests.odd_audio import RATE, crashed_aiff, crashed_wav, id3, mp3, with_xing_count, write
 from tests.serve.conftest import write_model
 from tonearm.audio import ClipConfig, decode, load_clip
+from tonearm.audio.claims import find_false_claim
 from tonearm.audio.decode import describe
+from tonearm.audio.formats import Format
+from tonearm.audio.mpeg import behind_tags
 from tonearm.audio.windows import load_clips
 from tonearm.core.errors import AudioError
 
@@ -67,6 +73,7 @@ LYING: dict[str, tuple[Callable[[], bytes], float]] = {
     "Oggs chained": (lambda: ogg(4.0, 1) + ogg(12.0, 2), 16.0),
     "an Ogg twice": (lambda: 2 * ogg(8.0, 1), 16.0),
     "Opus chained": (lambda: opus(6.0, 1) + opus(10.0, 2), 16.0),
+    "FLACs of one length joined": (lambda: flac(8.0, 1) + flac(8.0, 2), 16.0),
     "FLACs joined": (lambda: flac(4.0, 1) + flac(12.0, 2), 16.0),
     "FLAC that claims more": (lambda: flac_claiming(SECONDS, 160.0), SECONDS),
     "FLAC that claims less": (lambda: flac_claiming(SECONDS, 1.6), SECONDS),
@@ -119,12 +126,32 @@ def _correlation(part: np.ndarray, whole: np.ndarray, about: int) -> float:
     return float(there @ piece / np.sqrt((there @ there) * (piece @ piece) + 1e-12))
 
 
+def chunk(name: bytes, size: int, order: Literal["little", "big"] = "little") -> bytes:
+    return name + size.to_bytes(4, order) + b"x" * size
+
+
+def odd_wav() -> bytes:
+    """Of 8 bits, with an odd number of samples and no byte behind them."""
+    data = bytearray(encode(music(8.0), subtype="PCM_U8"))
+    place = data.index(b"data")
+    count = (len(data) - place - 8) // 2 * 2 - 1
+    data[place + 4 : place + 8] = count.to_bytes(4, "little")
+    return bytes(data[: place + 8 + count])
+
+
 HONEST: dict[str, Callable[[], bytes]] = {
     "MP3": lambda: mp3(8.0), "VBR MP3": lambda: mp3(8.0, vbr=True), "MP3 without Xing": lambda: mp3(8.0, xing=False),
     "libsndfile's MP3": lambda: encode(music(8.0), container="MP3"), "FLAC": lambda: flac(8.0),
     "Ogg": lambda: ogg(8.0), "Opus": lambda: opus(8.0), "WAV": lambda: encode(music(8.0)),
     "AIFF": lambda: encode(music(8.0), container="AIFF"), "M4A": lambda: m4a(8.0),
     "WAV with more behind": lambda: encode(music(8.0)) + b"LIST" + (9000).to_bytes(4, "little") + bytes(9000),
+    "WAV of odd size with a chunk behind": lambda: odd_wav() + chunk(b"LIST", 9000),
+    "WAV with a cut chunk behind": lambda: encode(music(8.0)) + chunk(b"bext", 90_000)[:9000],
+    "WAV with chunks behind": lambda: encode(music(8.0)) + chunk(b"Xyz ", 5000) + chunk(b"iXML", 9000),
+    "WAV with zeros behind": lambda: encode(music(8.0)) + bytes(50_000),
+    "WAV with zeros and a chunk behind": lambda: encode(music(8.0)) + bytes(20_000) + chunk(b"id3 ", 9000),
+    "WAV with many chunks behind": lambda: encode(music(8.0)) + chunk(b"none", 0) * 400_000,
+    "AIFF with a chunk behind": lambda: encode(music(8.0), container="AIFF") + chunk(b"ANNO", 90_000, "big")[:9000],
     "WAV with a tag behind": lambda: encode(music(8.0)) + id3(9000),
     "FLAC with a tag behind": lambda: flac(8.0) + id3(300_000),
 }  # fmt: skip
@@ -169,3 +196,57 @@ def test_a_recorder_that_wrote_no_sample_left_nothing() -> None:
         with pytest.raises(AudioError) as caught:
             decode(data)
         assert caught.value.reason == "empty"
+
+
+def test_a_wav_behind_a_wav_is_said() -> None:
+    notes: list[str] = []
+    for data in (encode(music(4.0)) + encode(music(8.0)), encode(music(4.0)) + encode(music(8.0))[:9000]):
+        notes.clear()
+        clips = list(load_clips(data, ClipConfig(seconds=2.0, position="all"), [(RATE, 1)], note=notes.append))
+        assert len(clips) == 2 and notes == ["is followed by another recording in the same file, which is not read"]
+
+
+def test_a_stream_that_states_no_length_claims_none() -> None:
+    notes: list[str] = []
+    data = flac_claiming(SECONDS, 0.0)
+    clips = list(load_clips(data, ClipConfig(seconds=2.0, position="all"), [(RATE, 1)], note=notes.append))
+    assert len(clips) == 8 and notes == []
+
+
+@pytest.mark.parametrize(("channels", "bits"), [(-1, 16), (0, 16), (1, -16), (1, 0), (1, 16)])
+def test_impossible_forms_of_crashed_aiffs_are_no_error_of_ours(channels: int, bits: int) -> None:
+    data = bytearray(crashed_aiff(2.0))
+    place = data.index(b"COMM") + 8
+    data[place : place + 2] = struct.pack(">h", channels)
+    data[place + 6 : place + 8] = struct.pack(">h", bits)
+    with contextlib.suppress(AudioError):
+        decode(bytes(data))
+    size = 5 * 2**30  # as of a file of 5 GiB
+    head = bytes(data).ljust(2**17, b"\1")
+    found = find_false_claim(Format("AIFF", 0, "aiff", True), lambda at, n: head[at : at + n] or b"\1" * n, size)
+    assert (found is not None) == (channels > 0 and bits > 0)
+
+
+def test_chunks_without_end_are_not_walked() -> None:
+    data = b"RIFF" + (3_000_000).to_bytes(4, "little") + b"WAVE" + chunk(b"none", 0) * 375_000
+    asked = []
+
+    def read_at(place: int, size: int) -> bytes:
+        asked.append(place)
+        return data[place : place + size]
+
+    assert find_false_claim(Format("WAV", 0, "wav", True), read_at, len(data)) is None and len(asked) < 2000
+    asked.clear()
+    behind_tags(lambda place, size: asked.append(place) or (id3(0) * 2)[:size])  # type: ignore[func-returns-value]
+    assert len(asked) < 2000
+
+
+def test_clips_that_a_corrected_length_cuts_short_are_left_out() -> None:
+    data = cut(flac(SECONDS), 0.9)
+    clips = list(load_clips(data, ClipConfig(seconds=4.0, position="all"), [(RATE, 1)]))
+    assert [c.start for c in clips] == [0.0, 4.0, 8.0] and {c.waveforms[RATE, 1].duration for c in clips} == {4.0}
+
+
+def test_several_flacs_of_one_length_are_more_than_the_first() -> None:
+    for data in (flac(5.5, 1) + flac(5.5, 2) + flac(5.5, 3), 4 * flac(4.0)):
+        assert describe(data).duration > 14.0  # FFmpeg loses up to 0.7 s at each seam

@@ -252,5 +252,8 @@ def test_too_many_rejects_end_the_job_and_are_kept(monkeypatch: pytest.MonkeyPat
     with pytest.raises(JobError, match=r"5 of 20 tracks cannot be used \(undecodable 5\), more than 20%"):
         prepare_catalogue(found, [Mfcc()], CLIP, 1.0)
     assert len(load_rejects(rejects_uri("toys"))) == 5
+    with pytest.raises(JobError):
+        prepare_catalogue(dataclasses.replace(found, rejects=[undecodable("before")]), [Mfcc()], CLIP, 1.0)
+    assert len(load_rejects(rejects_uri("toys"))) == 6, "the table that the error names lacks what failed now"
     assert not Path(manifest_uri("toys")).exists(), "a manifest was written of a data set that is refused"
     assert len(prepared(found, [Mfcc()], max_rejected=0.25, classes=False).tracks) == 15

@@ -75,6 +75,22 @@ def test_several_labels_in_one_value_are_taken_apart() -> None:
     assert separate_labels({"a": ("AC/DC",), "b": ("AC",)}, likely=False).labels["a"] == ("AC/DC",)
 
 
+@pytest.mark.parametrize(("value", "parts"), [
+    ("Folk, World, & Country", ("Folk, World, & Country",)), ("Folk, World", ("Folk", "World")),
+    ("Folk, and Country", ("Folk, and Country",)), ("Folk, Blues", ("Folk, Blues",)), ("Folk/World", ("Folk", "World")),
+])  # fmt: skip
+def test_a_value_is_taken_apart_only_where_all_its_parts_are_labels(value: str, parts: tuple[str, ...]) -> None:
+    alone = {str(i): (label,) for i, label in enumerate(["Folk", "World", "& Country", "and Country"])}
+    assert separate_labels({"a": (value,), **alone}).labels["a"] == parts
+
+
+def test_a_few_of_many_contradicting_files_are_named() -> None:
+    alike = [track(f"{i:02}", label="rock" if i < 9 else "pop") for i in range(12)]
+    _, rejects = set_aside_contradictions(alike, [[t.track_id for t in alike]])
+    told = "one recording under two labels: 00 is 'rock', 09 is 'pop', 01 is 'rock' and 9 more"
+    assert len(rejects) == 12 and {r.detail for r in rejects} == {told}
+
+
 def library(root: Path, genres: dict[str, list[str]], seconds: float = 0.05) -> Path:
     """Short recordings, each in a folder ``all``, with a genre in ``tracks.csv``."""
     rows, n = ["path,genre"], 0

@@ -49,8 +49,22 @@ def test_what_names_no_file_or_several_is_joined_with_none() -> None:
     assert names.find("a/take.mp3") == ([], 0)
     assert names.find("b/take.mp3") == (["b/take.mp3"], 0) and names.find("Take.mp3") == (["b/Take.mp3"], 1)
     assert names.find("TAKE.MP3") == (["b/Take.mp3", "b/take.mp3"], 1)
-    assert names.find("/x/b/01.mp3") == (["b/01.mp3"], 1) and names.find("x/c.mp3") == (["c.mp3"], 1)
+    assert names.find("/x/b/01.mp3") == (["b/01.mp3"], 1) and names.find("C:\\x\\c.mp3") == (["c.mp3"], 1)
     assert names.find("") == ([], 0) == names.find("/")
+
+
+@pytest.mark.parametrize(("name", "joined"), [
+    ("rock/01.mp3", False), ("./rock/01.mp3", False), ("rock\\01.wav", False), ("/home/ann/rock/01.mp3", True),
+    ("D:\\rock\\01.mp3", True), ("file:///rock/01.mp3", True), ("01.mp3", True), ("jazz/02.mp3", True),
+])  # fmt: skip
+def test_a_row_of_an_absent_file_is_not_joined_with_a_namesake(name: str, joined: bool, tmp_path: Path) -> None:
+    table = read(tmp_path, f"path,mood\n{name},sad\njazz/03.mp3,calm\n", ["01.mp3", "jazz/02.mp3", "jazz/03.mp3"])
+    assert len(table.rows) == 1 + joined
+
+
+def test_folders_that_all_rows_have_in_front_do_not_count(tmp_path: Path) -> None:
+    rows = "".join(f"music/{i:02}.mp3,sad\n" for i in range(9))
+    assert len(read(tmp_path, f"path,mood\n{rows}", [f"{i:02}.mp3" for i in range(6)]).rows) == 6
 
 
 @pytest.mark.parametrize(

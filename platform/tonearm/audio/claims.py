@@ -15,6 +15,16 @@ OGG_PAGE = re.compile(rb"OggS\0([\0-\7])")
 FIRST_PAGE = 2  # the flag of a page that begins a stream
 CHUNK_NAME = re.compile(rb"[A-Za-z0-9_ (),.\-]{4}")
 TRAILERS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS", b"3DI")
+#: Chunks that stand behind samples, also where the file was cut within them; and what a joined file begins with.
+KNOWN_CHUNKS = (
+    b"LIST", b"id3 ", b"bext", b"iXML", b"axml", b"fact", b"cue ", b"smpl", b"inst", b"plst", b"JUNK", b"junk", b"PAD ",
+    b"FLLR", b"PEAK", b"acid", b"DISP", b"_PMX", b"levl", b"chna", b"cart", b"strc", b"afsp", b"SAUR", b"umid", b"minf",
+    b"elm1", b"regn", b"LGWV", b"NAME", b"AUTH", b"ANNO", b"(c) ", b"MARK", b"INST", b"COMT", b"APPL", b"MIDI", b"AESD",
+    b"COMM", b"fmt ",
+)  # fmt: skip
+JOINED = (b"RIFF", b"RIFX", b"FORM")
+MOST_CHUNKS = 500
+LARGEST = 2**32 - 1  # that a header can state
 LEAST_REST = 4096  # bytes behind the samples that are worth a look
 STREAMED = 2**32 - 1 - 2**16  # a recorder that does not know how long it will be writes sizes about the largest
 
@@ -29,10 +39,25 @@ class Finding:
         The seconds that it claims; None if it claims none.
     patches
         Bytes to put over those of the file, by place: then libsndfile reads all of it. Without any FFmpeg must.
+    unread
+        What is in the file and is not read, for people; what is read then is as the header says.
     """
 
     claimed: float | None = None
     patches: dict[int, bytes] = field(default_factory=dict)
+    unread: str = ""
+
+    @property
+    def needs_ffmpeg(self) -> bool:
+        """Whether libsndfile would not read all of it."""
+        return not self.patches and not self.unread
+
+
+def length_note(claimed: float | None, held: float) -> str:
+    """What a person should know about a claimed length, in seconds; "" if it is about what the file holds."""
+    if claimed is None or abs(claimed - held) <= max(1.0, 0.02 * held):
+        return ""
+    return f"claims {claimed:.0f} s, holds {held:.0f} s"
 
 
 def find_false_claim(found: Format, read_at: ReadAt, size: int) -> Finding | None:
@@ -101,7 +126,7 @@ def _of_wav(read_at: ReadAt, start: int, size: int) -> Finding | None:
     """A WAV whose recorder crashed: the size of its samples is 0, or of long ago, and the samples go on behind it."""
     order = ">" if read_at(start, 4) == b"RIFX" else "<"
     place, bytes_a_second = start + 12, 0
-    while True:
+    for _ in range(MOST_CHUNKS):
         head = read_at(place, 24)
         if len(head) < 8:
             return None
@@ -111,8 +136,14 @@ def _of_wav(read_at: ReadAt, start: int, size: int) -> Finding | None:
         if head[:4] == b"data":
             break
         place += 8 + length + length % 2
+    else:
+        return None
     first = place + 8
-    if length >= STREAMED or not _goes_on(read_at, first + length + length % 2, size, order):
+    if length >= STREAMED:
+        return None
+    if (joined := _joined_behind(read_at, first + length, size)) is not None:
+        return joined
+    if not _goes_on(read_at, first + length, size, order):
         return None
     rest = struct.pack(f"{order}I", min(size - first, STREAMED))
     whole = struct.pack(f"{order}I", min(size - start - 8, STREAMED))
@@ -123,7 +154,7 @@ def _of_wav(read_at: ReadAt, start: int, size: int) -> Finding | None:
 def _of_aiff(read_at: ReadAt, start: int, size: int) -> Finding | None:
     """An AIFF whose recorder crashed, as :func:`_of_wav` has it; only of plain samples."""
     place, common = start + 12, (0, 0, 0, 0)
-    while True:
+    for _ in range(MOST_CHUNKS):
         head = read_at(place, 16)
         if len(head) < 8:
             return None
@@ -133,32 +164,62 @@ def _of_aiff(read_at: ReadAt, start: int, size: int) -> Finding | None:
         if head[:4] == b"SSND":
             break
         place += 8 + length + length % 2
+    else:
+        return None
     at, channels, frames, bits = common
     first = place + 16  # behind an offset and a block size, which count
-    end = place + 8 + length + length % 2
-    if read_at(start + 8, 4) != b"AIFF" or not at or not channels or not bits:
+    end = max(first, place + 8 + length)
+    if read_at(start + 8, 4) != b"AIFF" or not at or channels < 1 or bits < 1 or length >= STREAMED:
         return None
-    if length >= STREAMED or not _goes_on(read_at, max(first, end), size, ">"):
+    if (joined := _joined_behind(read_at, end, size)) is not None:
+        return joined
+    if not _goes_on(read_at, end, size, ">"):
         return None
     there = (size - first) // (channels * -(-bits // 8))
     return Finding(None if frames else 0.0, {
-        at: struct.pack(">I", there), place + 4: struct.pack(">I", size - first + 8),
-        start + 4: struct.pack(">I", size - start - 8),
+        at: struct.pack(">I", min(there, LARGEST)), place + 4: struct.pack(">I", min(size - first + 8, LARGEST)),
+        start + 4: struct.pack(">I", min(size - start - 8, LARGEST)),
     })  # fmt: skip
 
 
+def _joined_behind(read_at: ReadAt, end: int, size: int) -> Finding | None:
+    """A finding if another file begins behind the samples: it may have another form, and is not read."""
+    if size - end >= LEAST_REST and any(read_at(at, 4) in JOINED for at in (end, end + end % 2)):
+        return Finding(unread="is followed by another recording in the same file, which is not read")
+    return None
+
+
 def _goes_on(read_at: ReadAt, end: int, size: int, order: str) -> bool:
-    """Whether what is behind the samples is more of them: no chunks, no tag."""
+    """Whether what is behind the samples is more of them: no chunks, no tag, no zeros alone."""
     if size - end < LEAST_REST:
         return False
-    head = read_at(end, 12)
-    if head.startswith(TRAILERS) or head[1:].startswith(TRAILERS):
-        return False
-    place = end
-    while place + 8 <= size:  # chunks up to the end of the file
+    # A chunk begins at an even place, but some writers leave out the byte before it, and others fill up with zeros.
+    sound = _first_sound(read_at, end, size)
+    for place in {end, end + 1, sound}:
+        if read_at(place, 12).startswith((*TRAILERS, *KNOWN_CHUNKS)):
+            return False
+    return size - sound >= LEAST_REST and not any(_are_chunks(read_at, at, size, order) for at in (end, end + 1))
+
+
+def _first_sound(read_at: ReadAt, place: int, size: int) -> int:
+    """Where the first byte is that is not zero; the end of the file if none is."""
+    while place < size:
+        data = read_at(place, PIECE)
+        if rest := data.lstrip(b"\0"):
+            return place + len(data) - len(rest)
+        place += max(1, len(data))
+    return size
+
+
+def _are_chunks(read_at: ReadAt, place: int, size: int, order: str) -> bool:
+    """Whether there are chunks up to the end of the file; so many of them are no music, either."""
+    first = place
+    for _ in range(MOST_CHUNKS):
+        if place + 8 > size:
+            return True
         head = read_at(place, 8)
         length = struct.unpack(f"{order}I", head[4:8])[0]
         if not CHUNK_NAME.fullmatch(head[:4]) or place + 8 + length > size:
-            return place == end
+            return place != first
         place += 8 + length + length % 2
-    return False
+    return True

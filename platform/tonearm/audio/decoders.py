@@ -11,6 +11,9 @@ from tonearm.audio.formats import Format
 from tonearm.audio.sources import FileView, open_handle, raise_read_error, source_name
 from tonearm.core.errors import AudioError
 
+#: Raised whenever files are read that were refused before, or differently: what was set aside is then tried again.
+DECODER_VERSION = 2
+
 
 def open_by_libsndfile(source: bytes | str, patches: Mapping[int, bytes], handle: Any = None) -> tuple[Any, Any]:
     """libsndfile's decoder, and what it reads from.

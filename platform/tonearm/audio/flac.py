@@ -8,7 +8,21 @@ from functools import cache
 from tonearm.audio.mpeg import ReadAt
 
 TAIL = 2**16  # bytes, more than any frame has
+PROBE = 2**14  # bytes, more than most frames have
+PROBES = (0.13, 0.29, 0.47, 0.71, 0.89)  # of the file; at no simple fractions, where joined files may look alike
 SYNC = re.compile(rb"\xff[\xf8\xf9]")
+
+
+def ends_as_claimed(read_at: ReadAt, start: int, size: int) -> bool | None:
+    """Whether the last frame is the one that the header claims, of one file; None where no last frame is found.
+
+    The parameters are those of :func:`last_sample`.
+    """
+    found = last_sample(read_at, start, size)
+    if found is None:
+        return None
+    end, claimed, block = found
+    return abs(end - claimed) <= block and not counts_anew(read_at, start, size)
 
 
 def last_sample(read_at: ReadAt, start: int, size: int) -> tuple[int, int, int] | None:
@@ -38,6 +52,22 @@ def last_sample(read_at: ReadAt, start: int, size: int) -> tuple[int, int, int] 
             first = number if by_sample else number * block
             return first + samples, claimed, block
     return None
+
+
+def counts_anew(read_at: ReadAt, start: int, size: int) -> bool:
+    """Whether frames on the way to the end are numbered lower than those before: of another file, joined behind.
+
+    Frames at a few places are looked at, so that a very short file in front may be missed.
+    """
+    before = -1
+    for share in PROBES:
+        data = read_at(start + round(share * (size - start)), PROBE)
+        headers = (_header(data[match.start() : match.start() + 16]) for match in SYNC.finditer(data))
+        number = next((found[0] for found in headers if found is not None), before)
+        if number < before:
+            return True
+        before = number
+    return False
 
 
 def _header(head: bytes) -> tuple[int, int, bool] | None:

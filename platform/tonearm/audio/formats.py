@@ -73,6 +73,7 @@ def find_format(read_at: ReadAt) -> Format:
     """
     start = behind_tags(read_at)
     data = read_at(start, LONGEST_JUNK)
+    raw = data
     if start:  # a tag may be padded with zeros beyond its own end
         zeros = len(data) - len(data.lstrip(b"\0"))
         start, data = start + zeros, data[zeros:]
@@ -96,7 +97,7 @@ def find_format(read_at: ReadAt) -> Format:
     if begins_as_adts(data):
         return Format("AAC", start, "aac", False)
     unknown = RuntimeError(f"it begins as none of the known formats, {READ_FORMATS}, but {_shown(head)}")
-    if head.startswith(FOREIGN_HEADS):
+    if any(part.startswith(FOREIGN_HEADS) or part[257:262] == b"ustar" for part in (data, raw)):
         raise unknown
     if _mp3_in_front(data):
         return Format("MP3", start, "mp3", True, walk_mp3(read_at, start))
@@ -122,7 +123,7 @@ def _may_be_junk(junk: bytes) -> bool:
     text = junk.lstrip(b"\0\r\n\t ")
     if not text or text.startswith(STREAM_HEADS):
         return True
-    if text.startswith(FOREIGN_HEADS):
+    if text.startswith(FOREIGN_HEADS) or junk.startswith(FOREIGN_HEADS):
         return False
     return len(text) < SHORT_TEXT or any(byte not in TEXT for byte in text[:SHORT_TEXT])
 

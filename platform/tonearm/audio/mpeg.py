@@ -16,6 +16,7 @@ ReadAt = Callable[[int, int], bytes]
 
 CHUNK = 2**17
 LONGEST_JUNK = 2**16  # bytes that may be in front of the first frame
+MOST_TAGS = 300  # one behind the other
 MOST_GAPS = 10_000  # places where frames do not follow each other; a stream with more is noise
 FEWEST_FRAMES = 4  # in a row are no accident: each has the right bits at the place that the one before names
 LONGEST_FRAME = 2881  # bytes: layer 2, 160 kbit/s at 8 kHz
@@ -99,13 +100,14 @@ def _next_frame(read_at: ReadAt, place: int) -> int:
 
 
 def behind_tags(read_at: ReadAt, place: int = 0) -> int:
-    """Where the first byte behind all ID3v2 tags is that begin at a place."""
-    while True:
+    """Where the first byte behind all ID3v2 tags is that begin at a place; no file has hundreds of them."""
+    for _ in range(MOST_TAGS):
         head = read_at(place, 10)
         if len(head) < 10 or head[:3] != b"ID3" or head[3] == 0xFF or max(head[6:10]) > 0x7F:
             return place
         size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
         place += 10 + size + (10 if head[5] & 0x10 else 0)
+    return place
 
 
 def first_frame(data: bytes, frames: int = FEWEST_FRAMES) -> int | None:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from tonearm.audio.claims import find_false_claim
+from tonearm.audio.claims import find_false_claim, length_note
 from tonearm.audio.converting import Converter, Layout
 from tonearm.audio.decoders import open_by_ffmpeg, open_by_libsndfile, reason_of, refusal
 from tonearm.audio.ffmpeg import FFmpegFile
-from tonearm.audio.flac import last_sample
+from tonearm.audio.flac import ends_as_claimed
 from tonearm.audio.formats import Format, find_format
 from tonearm.audio.sources import (
     HeadReader,
@@ -100,10 +100,7 @@ class AudioFile:
     @property
     def note(self) -> str:
         """What a person should know about the file; empty if its header is right."""
-        held = self.info.duration
-        if self._claimed is None or abs(self._claimed - held) <= max(1.0, 0.02 * held):
-            return ""
-        return f"claims {self._claimed:.0f} s, holds {held:.0f} s"
+        return length_note(self._claimed, self.info.duration) or self._unread
 
     def close(self) -> None:
         """Close the file."""
@@ -161,7 +158,7 @@ class AudioFile:
         """Correct the length after a part from ``start`` on had only so many samples."""
         rate, end = self._file.samplerate, start + read
         missing = self._frames - end
-        self._claimed = self._frames / rate if self._claimed is None else self._claimed
+        self._note_claim()
         if not self._by_ffmpeg and (failure or missing > LEAST_SHORT * rate):
             other = self._try_ffmpeg()
             if other is not None and (failure or not read or other.frames > end + LEAST_SHORT * rate):
@@ -191,8 +188,6 @@ class AudioFile:
         self._reopen()
         return count
 
-    # --- which decoder
-
     def _open(self) -> None:
         """Find the format and what is wrong with its header, and open the decoder that reads it."""
         handle: Any = None
@@ -203,14 +198,15 @@ class AudioFile:
             self._size = read_at.size
             finding = find_false_claim(self._found, read_at, self._size)
             is_flac = self._found.name == "FLAC"
-            self._flac_end = last_sample(read_at, self._found.start, self._size) if is_flac else None
+            self._flac_ends = ends_as_claimed(read_at, self._found.start, self._size) if is_flac else None
         except Exception as error:
             if handle is not None:
                 close_handle(handle)
             raise refusal(error, self.name, handle) from None
         self._patches = finding.patches if finding else {}
         self._claimed = finding.claimed if finding else None
-        ffmpeg_first = not self._found.by_libsndfile or (finding is not None and not finding.patches)
+        self._unread = finding.unread if finding else ""
+        ffmpeg_first = not self._found.by_libsndfile or (finding is not None and finding.needs_ffmpeg)
         other = self._try_ffmpeg(handle) if ffmpeg_first else None
         if other is None and self._found.by_libsndfile:
             try:
@@ -262,14 +258,20 @@ class AudioFile:
         if abs(other.frames - self._frames) <= LEAST_SHORT * rate:
             other.__exit__()
             return
-        self._claimed = self._frames / rate if self._claimed is None and stream is None else self._claimed
+        if stream is None:
+            self._note_claim()
         self._replace(other)
+
+    def _note_claim(self) -> None:
+        """Keep what the header claims. No length, or an absurd one, is how a stream says that it knows none."""
+        claimed = self._frames / self._file.samplerate
+        if self._claimed is None and 0 < claimed <= LONGEST_TRUSTED_SECONDS:
+            self._claimed = claimed
 
     def _ends_well(self) -> bool:
         """Whether the last sample that a FLAC claims is there, and little behind it."""
-        if self._flac_end is not None:
-            end, claimed, block = self._flac_end
-            return abs(end - claimed) <= block
+        if self._flac_ends is not None:
+            return self._flac_ends
         try:
             self._file.seek(self._frames - 1)
             there = len(self._file.read(1, dtype="float32", always_2d=True))

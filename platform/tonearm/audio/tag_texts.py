@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 FEWEST_LETTERS = 3  # beyond ASCII: fewer are an accent
-LEAST_SHARE = 0.6  # of the letters: Western texts have a few accents among many plain letters
+WORD = re.compile(r"[^\W\d_]+")
+CYRILLIC = re.compile("[\u0400-\u04ff]")
+LEAST_SHARE = 0.7  # of the letters: Western texts have a few accents among many plain letters
 
 
 def read_as_meant(text: str) -> tuple[str, str]:
@@ -35,8 +39,10 @@ def read_as_meant(text: str) -> tuple[str, str]:
         cyrillic = data.decode("cp1251")
     except UnicodeDecodeError:
         return text, ""
+    if any(0 < len(CYRILLIC.findall(word)) < len(word) for word in WORD.findall(cyrillic)):
+        return text, ""  # "\xe9t\xe9" is a French word with two accents, no word has letters of both scripts
     letters = [c for c in cyrillic if c.isalpha()]
-    beyond = [c for c in letters if "\u0400" <= c <= "\u04ff"]
+    beyond = [c for c in letters if CYRILLIC.match(c)]
     if len(beyond) >= FEWEST_LETTERS and len(beyond) >= LEAST_SHARE * len(letters):
         return cyrillic, "cp1251"
     return text, ""

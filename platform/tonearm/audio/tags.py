@@ -21,6 +21,7 @@ COMMENTS = ("title", "artist", "album", "genre", "date", "albumartist")
 APE_KEYS = ("Title", "Artist", "Album", "Genre", "Year", "Album Artist")
 INFO_CHUNKS = ("INAM", "IART", "IPRD", "IGNR", "ICRD", "")
 SHORTEST_NAME = 3  # letters on both sides of a slash that divides two artists: AC/DC is one
+MOST_CHUNKS = 500
 LATIN_1 = 0  # ID3's mark of that encoding
 #: Raised by mutagen on damaged headers, besides its own errors.
 BUILTIN_ERRORS = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, NotImplementedError)
@@ -107,8 +108,10 @@ def _of_info(path: Path) -> dict[str, list[str]] | None:
 
 
 def _chunks(file: Any, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place and size of the chunks up to an end."""
-    while place + 8 <= end:
+    """Name, place and size of the chunks up to an end, the first hundreds."""
+    for _ in range(MOST_CHUNKS):
+        if place + 8 > end:
+            return
         file.seek(place)
         head = file.read(8)
         if len(head) < 8:

@@ -166,8 +166,13 @@ def load_clips(
     rejected: dict[Layout, AudioError] = {}
     accepted_layouts: set[Layout] = set()
     with open_audio(source) as file:
-        number = 0
-        while number < len(starts := _starts(clip, file.info.duration)):  # reading may correct the length
+        number, duration, starts = 0, -1.0, list[float]()
+        while True:
+            if file.info.duration != duration:  # reading may correct the length
+                duration = file.info.duration
+                starts = _starts(clip, duration)
+            if number >= len(starts):
+                break
             start = starts[number]
             is_tail = clip.position == "all" and clip.tail != "drop" and start > 0
             number += 1
@@ -177,6 +182,8 @@ def load_clips(
                 if start == 0 or clip.position != "all" or error.reason not in SKIPPABLE_REASONS:
                     raise
                 continue
+            if clip.position == "all" and clip.tail == "drop" and 0 < start > file.info.duration - clip.seconds + 1e-3:
+                continue  # it is not whole after all
             for layout in dict.fromkeys(layouts):
                 try:
                     # Validated before it is filled up; a tail may be short.

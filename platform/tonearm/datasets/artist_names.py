@@ -20,11 +20,14 @@ NOBODY = frozenset({
     "未知艺术家", "未知藝術家", "群星", "알 수 없는 아티스트", "soundtrack", "original soundtrack", "ost",
     "compilation",
 })  # fmt: skip
-#: Between names; also what introduces a guest. A word stands between spaces or brackets.
+#: Between names; also what introduces a guest.
 _BETWEEN = re.compile(
     r"[;/&,+|\\\0\u3001\u30fb\xd7]"  # a comma and a dot of Japanese, the sign of multiplication
-    r"|(?<!\w)(?:feat|ft|featuring|w/|with|and|und|et|y|vs|versus|x|meets|presents|con|mit|avec)(?!\w)\.?"
+    r"|(?<!\w)(?:feat|ft|featuring|w/|vs|versus|meets|presents)(?!\w)\.?"
 )
+#: Between two names, too, but not at the end of one, nor at the beginning of all (Malcolm X, Con Funk Shun).
+_WORD_BETWEEN = re.compile(r"(?<!\w)(?:with|and|und|et|y|x|con|mit|avec)(?!\w)\.?")
+_LETTER = re.compile(r"\w")
 _BRACKETS = re.compile(r"[()\[\]{}<>]")
 _ARTICLE = re.compile(r"^the\s+(?=\S)")
 #: Company that is nobody in particular: "Count Basie & His Orchestra", "Sting & Friends", "Blur and others".
@@ -61,11 +64,22 @@ def artist_names(text: str | None) -> tuple[str, ...]:
     if is_nobody(text):
         return ()
     plain = normalised_name(text)
-    parts = [_plain_part(part) for part in _BETWEEN.split(plain)]
+    parts = [_plain_part(part) for n, text in enumerate(_BETWEEN.split(plain)) for part in _by_words(text, n == 0)]
     named = [
         part for i, part in enumerate(parts) if part and not is_nobody(part) and not (i and _COMPANY.fullmatch(part))
     ]
     return tuple(dict.fromkeys(named)) or (_plain_part(plain) or plain,)
+
+
+def _by_words(text: str, first: bool) -> list[str]:
+    """The names between words such as "and"; ``first``: nothing is in front of the text."""
+    parts, begin = [], 0
+    for word in _WORD_BETWEEN.finditer(text):
+        inside = begin or not first or _LETTER.search(text[: word.start()])
+        if inside and _LETTER.search(_WORD_BETWEEN.sub("", text[word.end() :])):
+            parts.append(text[begin : word.start()])
+            begin = word.end()
+    return [*parts, text[begin:]]
 
 
 def _plain_part(part: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tonearm.core.text import list_examples
 from tonearm.datasets.manifest import Reject, Track
 
 CONTRADICTION = "two_labels"
@@ -13,6 +14,14 @@ CONTRADICTION = "two_labels"
 def labels_differ(labels: Sequence[Sequence[str]]) -> bool:
     """Whether recordings that are the same have different labels; none is no other label."""
     return len({tuple(own) for own in labels if own}) > 1
+
+
+def labels_told(names: Sequence[str], labels: Sequence[str]) -> str:
+    """Which of alike recordings has which label, one a label first: ``a.mp3 is 'rock', b.mp3 is 'pop' and 2 more``."""
+    told = [f"{name} is {label!r}" for name, label in zip(names, labels, strict=True)]
+    firsts = {label: text for text, label in reversed(list(zip(told, labels, strict=True)))}
+    ordered = [text for text in told if text in firsts.values()]
+    return list_examples([*ordered, *(text for text in told if text not in ordered)])
 
 
 def set_aside_contradictions(
@@ -30,7 +39,7 @@ def set_aside_contradictions(
     for ids in duplicates:
         alike = [by_id[i] for i in ids if i in by_id]
         if labels_differ([t.all_labels for t in alike]):
-            told = ", ".join(f"{t.track_id} is {t.label!r}" for t in alike)
+            told = labels_told([t.track_id for t in alike], [t.label for t in alike])
             rejects += [
                 Reject(track_id=t.track_id, source=t.source, stage="labels", reason=CONTRADICTION,
                        detail=f"one recording under two labels: {told}")

@@ -14,6 +14,8 @@ from tonearm.datasets.find_files import OTHER_KINDS
 
 Rank = Literal[0, 1, 2]
 """How a text names a file: 0 by its path, 1 by a part or another spelling of it, 2 by its stem."""
+ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+"""A drive letter, or the scheme of a URI."""
 FOLDS: tuple[Callable[[str], str], ...] = (
     lambda text: text,
     lambda text: unicodedata.normalize("NFC", text),
@@ -39,8 +41,8 @@ class FileNames:
         for file in sorted(self._files):
             for fold, bases, stems in zip(FOLDS, self._by_base, self._by_stem, strict=True):
                 folded = fold(file)
-                bases[_base(folded)].append((folded, file))
-                stems[_base(_stem(folded))].append((_stem(folded), file))
+                _add(bases, folded, file)
+                _add(stems, _stem(folded), file)
 
     def find(self, name: str) -> tuple[list[str], Rank]:
         """The files that a text may mean, one if it is clear which; and how it names them.
@@ -52,8 +54,7 @@ class FileNames:
         name = name.removeprefix("./")
         if name in self._files:
             return [name], 0
-        plain = unquote(name.removeprefix("file://")) if name.startswith("file://") else name
-        plain = re.sub(r"/{2,}|/\./", "/", plain.replace("\\", "/")).removeprefix("./").rstrip("/")
+        plain = plain_path(unquote(name.removeprefix("file://")) if name.startswith("file://") else name)
         for fold, bases in zip(FOLDS, self._by_base, strict=True):
             if fitting := _fitting(fold(plain), bases):
                 return fitting, 1
@@ -64,16 +65,45 @@ class FileNames:
         return [], 0
 
 
-def _fitting(wanted: str, by_base: dict[str, list[tuple[str, str]]]) -> list[str]:
+def plain_path(name: str) -> str:
+    """A path with slashes, single ones, without ``./``."""
+    return re.sub(r"/{2,}|/\./", "/", name.replace("\\", "/")).removeprefix("./").rstrip("/")
+
+
+def relative_prefix(name: str, file: str) -> str:
+    """What a relative path has in front of the file that it ends in: "" where nothing, or where it is absolute."""
+    plain = plain_path(name)
+    if plain.startswith("/") or ABSOLUTE.match(plain):
+        return ""
+    return "/".join(plain.split("/")[: -1 - file.count("/")])
+
+
+def _add(there: dict[str, list[tuple[str, str]]], folded: str, file: str) -> None:
+    """Enter a file by its last part, and by its last two, so that few of many namesakes are looked at."""
+    there[_base(folded)].append((folded, file))
+    there[_last_two(f"/{folded}")].append((folded, file))
+
+
+def _fitting(wanted: str, there: dict[str, list[tuple[str, str]]]) -> list[str]:
     """Files whose path ends in what is wanted; or else the longest that it ends in."""
-    there = by_base.get(_base(wanted), []) if wanted else []
-    ends = [file for folded, file in there if f"/{folded}".endswith(f"/{wanted}")]
+    if not wanted:
+        return []
+    if "/" not in wanted:
+        near = there.get(wanted, [])
+        return [file for folded, file in near if folded == wanted] or [file for _, file in near]
+    near = there.get(_last_two(wanted), [])
+    ends = [file for folded, file in near if f"/{folded}".endswith(f"/{wanted}")]
     if ends:
-        same = [file for folded, file in there if folded == wanted]
+        same = [file for folded, file in near if folded == wanted]
         return same or ends
-    inside = [(folded, file) for folded, file in there if wanted.endswith(f"/{folded}")]
+    alone = f"/{_base(wanted)}"  # a file in the folder itself
+    inside = [(f, file) for f, file in [*near, *there.get(alone, [])] if wanted.endswith(f"/{f}")]
     longest = max((len(folded) for folded, _ in inside), default=0)
-    return [file for folded, file in inside if len(folded) == longest]
+    return list(dict.fromkeys(file for folded, file in inside if len(folded) == longest))
+
+
+def _last_two(path: str) -> str:
+    return "/".join(path.split("/")[-2:])
 
 
 def _base(path: str) -> str:

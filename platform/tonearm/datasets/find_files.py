@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,24 +87,32 @@ def _without_doubles(found: list[Path], links: list[Path]) -> tuple[list[Path], 
     """The links to files that are not found anyway, and the others."""
     if not links:
         return [], []
-    seen = {(s.st_dev, s.st_ino) for s in map(Path.stat, found)}
+    seen = set[tuple[int, int]]()
+    for path in found:
+        with suppress(OSError):  # it is gone meanwhile
+            seen.add(_identity(path))
     kept, doubles = list[Path](), list[Path]()
     for link in sorted(links):
         try:
-            status = link.stat()
+            identity = _identity(link)
         except OSError:  # it leads nowhere: set aside as missing later
             kept.append(link)
             continue
-        (doubles if (status.st_dev, status.st_ino) in seen else kept).append(link)
-        seen.add((status.st_dev, status.st_ino))
+        (doubles if identity in seen else kept).append(link)
+        seen.add(identity)
     return kept, doubles
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _notes(walk: FolderWalk, other_kinds: Counter[str], doubles: list[Path]) -> tuple[str, ...]:
     notes = []
     if other_kinds:
         kinds = ", ".join(f"{suffix} {n}" for suffix, n in other_kinds.most_common())
-        notes.append(f"{other_kinds.total()} file(s) not read, of kinds that are not: {kinds}")
+        notes.append(f"{other_kinds.total()} file(s) of kinds that are not read: {kinds}")
     if walk.unreadable:
         place, cause = min(walk.unreadable)
         notes.append(f"{len(walk.unreadable)} folder(s) cannot be read, e.g. {place!r}: {cause}")

@@ -17,7 +17,7 @@ from tonearm.datasets.artist_names import is_nobody
 from tonearm.datasets.base import Catalogue, DatasetConfig
 from tonearm.datasets.cells import clean_text, is_unknown
 from tonearm.datasets.content import digest_files
-from tonearm.datasets.contradictions import CONTRADICTION, contradiction_note, labels_differ
+from tonearm.datasets.contradictions import CONTRADICTION, contradiction_note, labels_differ, labels_told
 from tonearm.datasets.find_files import find_recordings
 from tonearm.datasets.label_names import (
     find_spellings,
@@ -253,7 +253,8 @@ def _one_a_content(
             union = dict.fromkeys(label for i in alike for label in labels[i])
             kept[first] = tuple(union if asked.several_labels else sorted(union))
         elif asked.contradictions == "reject" and labels_differ([labels[i] for i in alike]):
-            told = ", ".join(f"{i} is {labels[i][0]!r}" for i in alike if labels[i])
+            labelled = [i for i in alike if labels[i]]
+            told = labels_told(labelled, [labels[i][0] for i in labelled])
             rejects += [_reject(i, files[i], CONTRADICTION, f"the same bytes under two labels: {told}") for i in alike]
             continue
         else:
@@ -274,7 +275,10 @@ def _no_audio(path: Path) -> str:
 
 
 def _reject(relative: str, path: Path, reason: str, detail: str) -> Reject:
-    size = path.stat().st_size
+    try:
+        size = path.stat().st_size
+    except OSError:  # it is gone meanwhile
+        size = -1
     return Reject(track_id=relative, source=str(path), stage="scan", reason=reason, detail=detail, bytes=size)
 
 

@@ -21,6 +21,8 @@ LIKELY = re.compile(r"[/,\\\u3001]")
 _MARKS = r"[\s\-\u2010-\u2015_./\\,:;|'\u2019`\xb4\"]+"
 WITHIN = re.compile(rf"(?<!\d){_MARKS}|{_MARKS}(?!\d)")
 """What spellings of one label differ in: spaces, hyphens, other marks. Between digits they count: 1.0 is not 10."""
+GOES_ON = re.compile(r"&|and\s", re.IGNORECASE)
+"""What the last part of one label begins with: ``Folk, World, & Country``."""
 AND = re.compile(r"\s*&\s*|\s+(?:and|n|'n'|\u2019n\u2019|und|et|y)\s+|(?<=\w)['\u2019]n['\u2019](?=\w)")
 
 
@@ -51,8 +53,8 @@ def separate_labels(values: Labels, separator: str = "", likely: bool = True) ->
     values
         A list, as a tag may hold it, counts as several labels.
     separator
-        Between labels. "": ``;`` and ``|`` always, ``/``, ``\\`` and ``,`` where a part of the value is a label of
-        another track.
+        Between labels. "": ``;`` and ``|`` always, ``/``, ``\\`` and ``,`` where all parts of the value are labels
+        of other tracks.
     likely
         Whether the latter are looked at; in names of artists (``AC/DC``) they stand for nothing.
     """
@@ -66,7 +68,7 @@ def separate_labels(values: Labels, separator: str = "", likely: bool = True) ->
         labels: list[str] = []
         for label in own:
             parts = _parts([label], LIKELY) if likely else ()
-            if len(parts) > 1 and any(spelling_key(part) in alone for part in parts):
+            if len(parts) > 1 and all(spelling_key(part) in alone and not GOES_ON.match(part) for part in parts):
                 labels += parts
             else:
                 labels.append(label)

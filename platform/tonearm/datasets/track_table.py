@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.cells import clean_text, is_unknown, to_number, to_year
 from tonearm.datasets.csv_text import SEPARATORS, read_csv_text
-from tonearm.datasets.file_names import FileNames
+from tonearm.datasets.file_names import FileNames, Rank, plain_path, relative_prefix
 from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.tables import read_table
 
@@ -124,7 +125,7 @@ class _Rows:
     def add_all(self, matches: FileNames) -> None:
         """Join the rows with the files: what names its file better comes first."""
         names = self.cells[self.key]
-        found = [matches.find(name) for name in names]
+        found = _without_strangers(names, [matches.find(name) for name in names])
         rank_of: dict[str, int] = {}
         for i in sorted(range(len(names)), key=lambda i: found[i][1]):
             fitting, rank = found[i]
@@ -176,6 +177,24 @@ class _Rows:
                 f"{column} is {' and '.join(map(repr, values))}"
             )
         return notes
+
+
+def _without_strangers(
+    names: Sequence[str], found: Sequence[tuple[list[str], Rank]]
+) -> list[tuple[list[str], Rank]]:  # fmt: skip
+    """What was found without files that a relative path merely ends in: ``rock/01.mp3`` is not the file ``01.mp3``.
+
+    It is where most rows have the same folders in front: the table was written one folder up.
+    """
+    plain = [plain_path(name) for name in names]
+    prefixes = [relative_prefix(name, own[0]) if own else "" for name, (own, _) in zip(plain, found, strict=True)]
+    folders = Counter(
+        "/".join(parts[:n]) for parts in (name.split("/") for name in plain) for n in range(1, len(parts))
+    )
+    return [
+        (own, rank) if not prefix or 2 * folders[prefix] > len(names) else ([], 0)
+        for prefix, (own, rank) in zip(prefixes, found, strict=True)
+    ]
 
 
 def _named_columns(path: Path) -> dict[str, list[str]]:

@@ -10,13 +10,14 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tonearm.audio.decoders import DECODER_VERSION
 from tonearm.audio.fingerprint import duplicate_groups, find_duplicates
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import storage
@@ -31,6 +32,7 @@ from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.features.store_index import write_index
 from tonearm.pipelines.extractor import BatchExtractor, Decoder, Extractor
+from tonearm.pipelines.header_notes import keep_notes
 from tonearm.pipelines.workers import WorkerStage, run_worker_stages
 
 TRACKS_A_PART = 16  # 16 x 256 x 643 float16 = 5 MB a file
@@ -150,8 +152,8 @@ def extract_features(
     by_key: dict[str, list[Track]] = {}
     for t in tracks:
         by_key.setdefault(track_key(t.content, clip), []).append(t)
-    # A reject holds only for its request: other representations, or another minimum length, may succeed.
-    request = digest(sorted(distinct), min_seconds)
+    # A reject holds only for its request: other features, another minimum length, or a better decoder may succeed.
+    request = digest(sorted(distinct), min_seconds, DECODER_VERSION)
     known = {r.key: r for r in known_rejects if r.reason not in TRANSIENT_REASONS}
     failed = {key: known[digest(key, request)] for key in by_key if digest(key, request) in known}
     stores = {name: FeatureStore(uri) for name, uri in uris.items()}
@@ -161,7 +163,7 @@ def extract_features(
     items = _pending_items(stores, {table: read_keys(root, table) for table in tables}, not_rejected)
     totals: Counter[str] = Counter()
     written: Counter[str] = Counter()
-    notes: dict[str, str] = {}
+    heard: dict[str, str] = {}
     first = last = time.monotonic()
     if items:
         start()
@@ -175,21 +177,22 @@ def extract_features(
         with (
             Progress("tracks extracted", len(items)) as progress,
             _remembered(failed, by_key, request, remember) as added,
+            ExitStack() as ending,
         ):
+            attempts = Path(tempfile.gettempdir()) / f"tonearm-attempts-{job['attempts']}"
+            ending.callback(shutil.rmtree, attempts, ignore_errors=True)
             for n, row in enumerate(_worker_results(items, job, device if on_gpu else "")):
                 last = time.monotonic()
                 first = last if n == 0 else first
                 written.update(json.loads(row["written"]))
                 totals.update({name: row[name] for name in ("audio", "decode", "compute")})
-                if row["note"]:
-                    notes[by_key[row["key"]][0].source] = row["note"]
+                heard[row["key"]] = row["note"]
                 if row["reason"]:
                     source = by_key[row["key"]][0].source
                     failed[row["key"]] = Reject(track_id="", source=source, stage="extract", reason=row["reason"],
                                                 detail=row["detail"], bytes=row["size"])  # fmt: skip
                     added()
                 progress.add(note=f"({len(failed)} set aside)" if failed else "")
-        shutil.rmtree(Path(tempfile.gettempdir()) / f"tonearm-attempts-{job['attempts']}", ignore_errors=True)
         for uri in uris.values():
             write_index(uri)
     return ExtractionReport(
@@ -203,7 +206,7 @@ def extract_features(
         compute_seconds=float(totals["compute"]),
         bytes=dict(written),
         duplicates=_duplicates(root, by_key),
-        notes=notes,
+        notes={by_key[key][0].source: note for key, note in keep_notes(root, by_key, heard).items()},
     )
 
 

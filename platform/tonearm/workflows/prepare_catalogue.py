@@ -80,8 +80,9 @@ def prepare_catalogue(
         together: Sequence[Sequence[str]] = ()
         extraction = None
         if features:
-            extraction = _extract(catalogue, tracks, features, clip, min_seconds, max_rejected, device, descriptors)
-            rejects += extraction.rejects
+            extraction = _extract(
+                catalogue, tracks, rejects, features, clip, min_seconds, max_rejected, device, descriptors
+            )
             together, failed = extraction.duplicates, {r.track_id for r in extraction.rejects}
             usable: Sequence[Track] = [t for t in tracks if t.track_id not in failed]
             if catalogue.one_label and learnable and classes is not False:
@@ -137,9 +138,10 @@ def _learnable(tracks: Sequence[Track], label: str, classes: bool | None) -> tup
 
 
 def _extract(
-    catalogue: Catalogue, tracks: Sequence[Track], features: Sequence[Representation], clip: ClipConfig,
-    min_seconds: float, max_rejected: float, device: str, descriptors: bool,
+    catalogue: Catalogue, tracks: Sequence[Track], rejects: list[Reject], features: Sequence[Representation],
+    clip: ClipConfig, min_seconds: float, max_rejected: float, device: str, descriptors: bool,
 ) -> ExtractionReport:  # fmt: skip
+    """Extract; ``rejects``, those of the catalogue, gain what fails, also where it is too much and ends the job."""
     from tonearm.pipelines.extract import extract_features
 
     name, found = catalogue.name, catalogue.found or len(tracks)
@@ -147,7 +149,8 @@ def _extract(
 
     def remember(failed: Sequence[Reject]) -> None:
         remember_failed(name, failed)
-        save_rejects(rejects_uri(name), [*catalogue.rejects, *failed])
+        rejects[:] = [*catalogue.rejects, *failed]
+        save_rejects(rejects_uri(name), rejects)
         require_enough([*before, *failed], found, max_rejected, rejects_uri(name))
 
     extraction = extract_features(
