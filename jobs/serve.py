@@ -47,15 +47,12 @@ def main(
         exit_on_stop_signals()  # Ray, too, has a handler of its own; the server must be taken down before Ray is
         require_cpus(args)
         with serving(args, host, port) as url:
-            asked = (
-                f"\n  curl -F audio=@song.mp3 '{url}/v1/recommend?k=5'"
-                if best_effort("whether it recommends", recommends, url)
-                else ""
-            )
+            can = best_effort("whether it recommends", recommends, url)  # None: not known
+            asked = f"\n  curl -F audio=@song.mp3 '{url}/v1/recommend?k=5'" if can else ""
             print(f"""serving {args.model} at {url}  (Ctrl-C ends it; {url}/docs describes it)
   curl -F audio=@song.mp3 {url}/v1/classify{asked}
   curl {url}/healthz""", flush=True)  # fmt: skip
-            if not asked:
+            if can is False:
                 way = command("recommend", "--dataset", "NAME", "--model", args.model, "--save")
                 print(f"  it has no catalogue to recommend from; {way} makes one", flush=True)
             wait_for_stop_signal()

@@ -6,6 +6,7 @@ import math
 import os
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tonearm.core.errors import ConfigError
 from tonearm.core.precision import require_device
 from tonearm.recommend.factors import LatentFactors, evaluate_factors
 from tonearm.statistics.intervals import bootstrap_interval
+from tonearm.sweeps.worker_places import worker_places
 from tonearm.tracking import moved_home
 from tonearm.workflows.demo import _page
 from tonearm.workflows.preflight import preflight
@@ -117,5 +119,18 @@ def test_marks_of_markdown_are_letters() -> None:
 def test_page_is_on_the_server_that_was_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tonearm.workflows.demo.page_of", lambda name, server="local": f"{server}/{name}")
     assert _page("music") == "local/music"
-    monkeypatch.setenv(home.TRACKING, "https://host:5000/")
+    monkeypatch.setenv(home.TRACKING, "https://me:secret@host:5000/")
     assert _page("music") == "https://host:5000/music"
+
+
+def test_password_is_not_in_what_tune_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = "postgresql://me:secret@host/runs"
+    handed: dict[str, str] = {}
+    monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(runtime_env={"env_vars": handed}))
+    monkeypatch.setenv(home.TRACKING, uri)
+    assert worker_places()[home.TRACKING] == uri, "a worker would not have it otherwise"
+    handed[home.TRACKING] = uri
+    assert home.TRACKING not in worker_places() and home.HOME in worker_places()
+    handed[home.TRACKING] = "http://host:5000"
+    monkeypatch.setenv(home.TRACKING, "http://host:5000")
+    assert worker_places()[home.TRACKING] == "http://host:5000"

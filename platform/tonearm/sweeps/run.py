@@ -11,7 +11,7 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from tonearm.core import home, storage
+from tonearm.core import storage
 from tonearm.core.errors import JobError, TrackingError
 from tonearm.core.plugins import modules_of
 from tonearm.core.progress import StatusLine
@@ -21,6 +21,7 @@ from tonearm.sweeps.results import TrialResult, finish_run, read_result, reason,
 from tonearm.sweeps.scheduling import require_resources, tune_scheduler
 from tonearm.sweeps.strategies import Full
 from tonearm.sweeps.trainable import FAILED, train
+from tonearm.sweeps.worker_places import worker_places
 from tonearm.tasks.base import Task
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
@@ -161,7 +162,7 @@ class _ProposalSearcher(Searcher):
             "folder": self._callback.ledger.trial(proposal).uri, "manifest": context.manifest,
             "features": context.features, "cache": context.cache, "experiment": context.experiment,
             "parent": context.parent, "tags": context.tags(proposal), "cpus": context.cpus, "gpus": context.gpus,
-            "modules": modules_of(proposal.config, proposal.config.task.added_by), "places": home.place_variables(),
+            "modules": modules_of(proposal.config, proposal.config.task.added_by), "places": worker_places(),
         }  # fmt: skip
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

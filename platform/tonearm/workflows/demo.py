@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
@@ -24,6 +25,7 @@ from tonearm.sweeps.find import is_own
 from tonearm.tasks.metrics import find_metric
 from tonearm.tracking.pages import page_of
 from tonearm.tracking.query import champion_uri
+from tonearm.tracking.retry import address
 from tonearm.training.evaluate import Scores
 from tonearm.workflows.demo_record import SCORES, DemoRequest, record_demo
 from tonearm.workflows.prepare import choose_dataset, make_catalogue
@@ -216,10 +218,10 @@ def summary(manifest: Manifest, selection: Selection, quality: NeighbourQuality,
         f"  seconds: {took}; in all {sum(seconds.values()):.0f}",
         *(f"  note: {note}" for note in manifest.notes),
         f"""  plots and summary  {home.reports_home(manifest.name)}
-  MLflow database    {home.tracking_uri()}
+  MLflow database    {address()}
 next:
   make mlflow                            compare the trials in a browser, at
-                                         {page or home.tracking_uri()}
+                                         {page or address()}
   make serve                             the server stays up; ask it with curl (README)
   {command("compare", selection.sweep):<38} which trial is better, how surely, as a page""",
         *(["  make demo AUDIO=~/Music LABEL=genre    your own recordings"] if manifest.name == SCORES else []),
@@ -228,8 +230,11 @@ next:
 
 def _page(name: str) -> str:
     """The page of its trainings, on the server that was used, if one was."""
-    uri = home.tracking_uri()
-    return page_of(name, uri.rstrip("/")) if uri.startswith(("http://", "https://")) else page_of(name)
+    uri = home.tracking_uri().rstrip("/")
+    if not uri.startswith(("http://", "https://")):
+        return page_of(name)
+    parts = urlsplit(uri)
+    return page_of(name, parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())  # without a password
 
 
 def _as_json(

@@ -14,7 +14,7 @@ from tonearm.core.best_effort import best_effort
 from tonearm.core.figures import new_figure
 from tonearm.core.text import command, format_table, slug
 from tonearm.tracking.log import status_of
-from tonearm.tracking.retry import retry, retry_best_effort
+from tonearm.tracking.retry import address, retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.plots import learning_curves
 from tonearm.workflows.figures import publish_figure
@@ -119,7 +119,7 @@ class TrainingResult:
             lines.append(f"  {name}: " + ", ".join(f"{k} {v:.4f}" for k, v in values.items()))
             lines.append("  (its test pairs are those that it was trained on: the table knows no other artists)")
         lines += [f"  {line}" for line in set_aside_lines(self.outcome.manifest.name)]
-        lines.append(f"  plots and summary: {self.folder}; MLflow: {home.tracking_uri()}")
+        lines.append(f"  plots and summary: {self.folder}; MLflow: {address()}")
         served = [r for r in self.runs[0].results if isinstance(r.config, TrialConfig) and takes_only_audio(r.config)]
         if served:
             lines.append(f"  serve it: {command('serve', '--model', served[0].folder.bundle_uri)}")
