@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tonearm.core.errors import DatasetError
-from tonearm.datasets.find_files import find_recordings
+from tonearm.datasets.find_files import _without_doubles, find_recordings
 
 
 def write(path: Path, data: bytes = b"x") -> None:
@@ -103,3 +103,9 @@ def test_folders_that_cannot_be_read_are_told(root: Path) -> None:
         (root / "Locked").chmod(0o755)
     assert list(found.files) == ["Rock/a.mp3"]
     assert found.notes == ("1 folder(s) cannot be read, e.g. 'Locked': Permission denied",)
+
+
+def test_a_file_that_goes_meanwhile_ends_nothing(root: Path) -> None:
+    (root / "Rock" / "link.mp3").symlink_to(root / "Rock" / "a.mp3")
+    kept, doubles = _without_doubles([root / "Rock" / "gone.mp3"], [root / "Rock" / "link.mp3"])
+    assert [p.name for p in kept] == ["link.mp3"] and not doubles

@@ -62,6 +62,13 @@ def test_a_row_of_an_absent_file_is_not_joined_with_a_namesake(name: str, joined
     assert len(table.rows) == 1 + joined
 
 
+def test_few_of_many_namesakes_are_looked_at() -> None:
+    names = FileNames([f"{i:05}/01.mp3" for i in range(20_000)])
+    for i in range(0, 20_000, 7):
+        assert names.find(f"/music/{i:05}/01.mp3") == ([f"{i:05}/01.mp3"], 1)
+        assert names.find(f"x{i:05}/01.mp3") == ([], 0)
+
+
 def test_folders_that_all_rows_have_in_front_do_not_count(tmp_path: Path) -> None:
     rows = "".join(f"music/{i:02}.mp3,sad\n" for i in range(9))
     assert len(read(tmp_path, f"path,mood\n{rows}", [f"{i:02}.mp3" for i in range(6)]).rows) == 6
