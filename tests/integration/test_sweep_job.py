@@ -155,7 +155,7 @@ def test_clips_of_every_length_are_extracted(prepared: Workplace) -> None:
         (["demo", "--set", "optim.lr=1.0", "--dataset", "music"], "optim.lr cannot be set: the space varies it"),
         (["demo", "--set", "window.frames=9000", "--dataset", "music"], "window.frames 9000 is longer than"),
         (["demo", "--dataset", "music", "--cpus", "0"], "--cpus 0"),
-        (["demo", "--dataset", "music", "--label", "artist"], "label and options say how a data set is prepared"),
+        (["demo", "--dataset", "music", "--label", "artist"], "label, options and name say how a data set is prepared"),
         (
             [f"{SPACES}:quick", "--dataset", "music", "--cpus", "1000"],
             "a trial needs 1000 core(s) and 0 GPU(s), the nodes",

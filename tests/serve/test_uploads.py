@@ -78,12 +78,13 @@ def test_wrong_address(server: str) -> None:
     assert wrong_method.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("path", ["/v1/classify", "/v1/recommend"])
-def test_our_own_fault_is_told_by_a_reference(broken: str, path: str) -> None:
-    answer = httpx.post(f"{broken}{path}", files={"audio": ("clip", FLAC)}, timeout=30)
+def test_our_own_fault_is_told_by_a_reference(broken: str) -> None:
+    answer = httpx.post(f"{broken}/v1/recommend", files={"audio": ("clip", FLAC)}, timeout=30)
     check(answer, 500, "internal")
     assert re.search(r"\b[0-9a-f]{12}\b", answer.json()["detail"])
     assert "dimensions" not in answer.text  # what went wrong is for the log
+    sound = httpx.post(f"{broken}/v1/classify", files={"audio": ("clip", FLAC)}, timeout=30)
+    assert sound.status_code == 200, "the catalogue alone is broken"
 
 
 def test_server_goes_on_afterwards(server: str) -> None:
