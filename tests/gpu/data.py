@@ -58,7 +58,8 @@ class MemoryStore(FeatureStore):
         }
         self._column = {"frames": frames, "offset": before * representation.freq_bins, "frame_offset": before,
                         "mean": np.array([s.mean for s in stats]),
-                        "deviation": np.array([s.deviation for s in stats])}  # fmt: skip
+                        "deviation": np.array([s.deviation for s in stats]), "start": np.zeros(len(clips))}  # fmt: skip
+        self._number = [0] * len(clips)
         self._rows = {key: [row] for row, key in enumerate(clips)}
 
 

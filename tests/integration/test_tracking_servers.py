@@ -155,7 +155,7 @@ def test_eight_processes_at_once_lose_nothing(kind: str, eight: Eight, monkeypat
         assert any(m.startswith("system/") for m in trial.metrics)
         assert (query.artifact_bytes(trial.run_id, "plot.png") or b"").startswith(b"\x89PNG")
     place = client().get_experiment_by_name("many").artifact_location
-    assert place == f"{eight.home}/artifacts/many", "a database does not know where artifacts go: the home does"
+    assert place == f"file://{eight.home}/artifacts/many", "a database does not know where artifacts go: the home does"
 
 
 # --- away for a while

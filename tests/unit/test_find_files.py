@@ -91,8 +91,8 @@ def test_where_there_is_nothing_to_read_the_error_says_what_there_is(tmp_path: P
 def test_folders_that_cannot_be_read_are_told(root: Path) -> None:
     write(root / "Locked" / "b.mp3")
     (root / "Locked").chmod(0)
-    for parent in (root, *root.parents[:3]):
-        parent.chmod(0o755)
+    for folder in (root, *(p for p in root.parents if "pytest-of-" in str(p))):  # pytest's own are closed to others
+        folder.chmod(0o755)
     was = os.geteuid()
     try:
         if was == 0:

@@ -125,7 +125,8 @@ def _plain(text: str) -> str:
     """A text in which nothing is taken for a mark of Markdown or of HTML."""
     text = printable(text.replace("\n", " "))
     text = re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", text.replace("&", "&amp;"))
-    return re.sub(r"([\\|*`_\[\]])", r"\\\1", text)
+    # Within a word an underscore marks nothing, and brackets are a link only where something follows them at once.
+    return re.sub(r"([\\|*`]|(?<!\w)_|_(?!\w)|\](?=[(\[:]))", r"\\\1", text)
 
 
 def _rendered(document: Document) -> tuple[Document, dict[str, bytes]]:

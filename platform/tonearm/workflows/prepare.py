@@ -146,7 +146,7 @@ def with_root(data: DatasetConfig) -> DatasetConfig:
     """
     root = data.root or data.default_root()
     if not root:
-        raise ConfigError(f"data set {data.kind} needs the folder of its files")
+        raise ConfigError(f"data set {data.kind} needs the folder of its files: root")
     return data.replace({"root": os.path.expanduser(root)})  # noqa: PTH111  a URI must stay as it is
 
 
