@@ -35,7 +35,7 @@ LINES = commands(README)
 SERVED = [line for line in LINES if line.startswith(("make serve", "clip=", "curl "))]
 SHORT = {"ARGS": "--trials 2 --epochs 2"}  # make takes it from the environment; ten trials would take a minute more
 NOT_INHERITED = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "PYTHONPATH", "TONEARM_CACHE", "MAKEFLAGS", "MAKEOVERRIDES",
-                 "ARGS")  # fmt: skip
+                 "MAKELEVEL", "MFLAGS", "ARGS")  # fmt: skip
 
 
 @dataclass(frozen=True)
