@@ -9,7 +9,7 @@ import functools
 import io
 import logging
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,11 @@ def png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=DOTS_PER_INCH, format="png")
     return buffer.getvalue()
+
+
+def draw_png(draw: Callable[..., Figure], *args: Any) -> bytes:
+    """What a function draws, as the bytes of a PNG."""
+    return png(draw(*args))
 
 
 @functools.cache

@@ -11,13 +11,8 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote
-
-from tonearm.core.figures import png
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 FILE = "file://"
 ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs"}  # object stores: what is put is seen whole or not at all
@@ -215,8 +210,3 @@ def read_json(uri: str) -> Any:
 def write_json(uri: str, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
     write_bytes(uri, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
-
-
-def write_figure(uri: str, figure: Figure) -> None:
-    """Write a plot as PNG."""
-    write_bytes(uri, png(figure))

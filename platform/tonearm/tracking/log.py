@@ -251,7 +251,11 @@ class RunWriter:
         """Log a plot, e.g. ``learning_curves.png``; one that cannot be drawn, or is refused, is told and left out."""
         data = best_effort(name, png, figure)
         if data is not None:
-            best_effort(f"{name} in MLflow", self._bytes, name, data, unless=is_unavailable)
+            self.picture(name, data)
+
+    def picture(self, name: str, data: bytes) -> None:
+        """Log a plot that is drawn already, as the bytes of its file; one that is refused is told and left out."""
+        best_effort(f"{name} in MLflow", self._bytes, name, data, unless=is_unavailable)
 
     def file(self, uri: str, folder: str | None = None) -> None:
         """Log a file that lies at any URI."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tonearm.core import storage
 from tonearm.core.best_effort import best_effort
+from tonearm.core.figures import draw_png
 from tonearm.tracking.log import RunWriter
 from tonearm.tracking.retry import retry
 
@@ -22,7 +23,7 @@ def publish_figure(name: str, folder: str, run: RunWriter, draw: Callable[..., F
     name
         Of the file: ``"sweep.png"``.
     """
-    figure = best_effort(name, draw, *args)
-    if figure is not None:
-        best_effort(storage.join(folder, name), storage.write_figure, storage.join(folder, name), figure)
-        retry(run.figure, name, figure)
+    data = best_effort(name, draw_png, draw, *args)
+    if data is not None:
+        best_effort(storage.join(folder, name), storage.write_bytes, storage.join(folder, name), data)
+        retry(run.picture, name, data)
