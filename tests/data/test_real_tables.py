@@ -49,8 +49,10 @@ def test_28_356_tracks_are_on_449_playlists() -> None:
                             playlist_column="playlist_name", artist_column="track_artist", min_tracks=1,
                             features="tempo, energy", audio=False).catalogue()  # fmt: skip
     assert len(found.tracks) == 28_356 and len({name for t in found.tracks for name in t.all_labels}) == 449
-    # Some artists are written in more than one way.
-    assert (len({t.artist for t in found.tracks}), len({t.group for t in found.tracks})) == (10_693, 10_689)
+    # Some artists are written in more than one way, and some share a name with another ("A & B", "B").
+    groups = Counter(t.group for t in found.tracks)
+    assert (len({t.artist for t in found.tracks}), len(groups)) == (10_693, 10_537)
+    assert max(groups.values()) <= 0.02 * len(found.tracks)
 
 
 def test_every_row_of_the_soundtracks_finds_its_clip() -> None:

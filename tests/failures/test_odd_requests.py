@@ -113,7 +113,8 @@ def test_factors_of_a_single_user() -> None:
 
 
 def test_marks_of_markdown_are_letters() -> None:
-    assert r"# my\_\[mix\]\_(a)" in to_markdown(Document("my_[mix]_(a)", [], []))
+    assert r"# my\_[mix]\_(a)" in to_markdown(Document("my_[mix]_(a)", [], []))
+    assert r"# [mix\](a) and [mix\][a]" in to_markdown(Document("[mix](a) and [mix][a]", [], []))
 
 
 def test_page_is_on_the_server_that_was_used(monkeypatch: pytest.MonkeyPatch) -> None:
