@@ -1,13 +1,5 @@
 """Which is better, by how much, how surely: a table, paired tests on the same tracks, plots, and one page with them.
 
-    tonearm compare demo-3f2a                          # the best six trials of a sweep
-    tonearm compare 00-1a2b 07-9c8d                    # two trials, by their names or run ids in MLflow
-    tonearm compare whitell-5e6f ours-7a8b             # two trainings: seeds are averaged, folds put together
-    tonearm compare demo-3f2a --by model --within feature.n_fft     # is time better than simple? at each n_fft?
-    tonearm compare demo-3f2a --split validation       # the trials that were stopped early as well
-    tonearm compare --outputs predictions.npz          # stored outputs: who answers like whom
-    tonearm compare --outputs predictions.npz --pair "Time.*,Freq.*;Time.*,Simple.*" --against "TimeFreq.*"
-
 The page and the same as Markdown lie in the reports of the data set, and in MLflow with the sweep.
 """
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from jobs.common import DATASETS, DEVICES, FEATURES, cli_errors, require_folder, require_kind
+from jobs.common import DATASETS, DEVICES, FEATURES, cli_errors, require_folder
 from jobs.known_names import find_space
 from jobs.label_options import MergeLabels, Options, Separator, SeveralLabels, dataset_fields
 from tonearm.core import home
@@ -20,6 +20,7 @@ from tonearm.core.errors import ConfigError
 from tonearm.core.text import command
 from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.preflight import preflight
+from tonearm.workflows.prepared_names import require_kind
 from tonearm.workflows.ray_address import check_ray_address
 
 if TYPE_CHECKING:

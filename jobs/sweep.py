@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.common import DATASETS, cli_errors, require_dataset, require_folder
+from jobs.common import DATASETS, cli_errors, require_folder
 from jobs.known_names import find_space
 from jobs.label_options import MergeLabels, Options, Separator, SeveralLabels, dataset_fields
 from tonearm.core.errors import ConfigError
@@ -24,6 +24,7 @@ from tonearm.core.text import command, format_table, parse_fields
 from tonearm.tracking.known_runs import require_run
 from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.preflight import preflight
+from tonearm.workflows.prepared_names import require_dataset
 
 
 def main(

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.common import DATASETS, DEVICES, cli_errors, require_folder, require_kind
+from jobs.common import DATASETS, DEVICES, cli_errors, require_folder
 from jobs.known_names import find_recipe
 from jobs.label_options import MergeLabels, Options, Separator, SeveralLabels, dataset_fields
 from tonearm.core.errors import ConfigError
@@ -22,6 +22,7 @@ from tonearm.core.text import format_table, parse_fields
 from tonearm.core.threads import keep_large_memory, limit_threads
 from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.preflight import preflight
+from tonearm.workflows.prepared_names import require_kind
 
 FILLED_IN = {"dataset", "members", "seed"}
 """Fields of a trial that are no choice of a recipe."""

@@ -16,6 +16,7 @@ from tonearm.core import errors
 
 LONGEST = 400
 LONG = 300
+LONGEST_JOB, ALL_JOBS = 120, 1200  # lines: jobs parse, call one workflow, print
 JUSTIFIED = {
     "platform/tonearm/models/kernels.py": "numba's cache on disk notices changes only in the file of the caller",
 }
@@ -57,6 +58,11 @@ def test_no_python_file_is_too_long() -> None:
     lengths = {relative(p): len(p.read_text("utf-8").splitlines()) for p in python_files()}
     assert {f: n for f, n in lengths.items() if n > LONGEST} == {}
     assert {f: n for f, n in lengths.items() if n > LONG and f not in JUSTIFIED} == {}
+
+
+def test_jobs_are_short() -> None:
+    lengths = {relative(p): len(p.read_text("utf-8").splitlines()) for p in python_files("jobs")}
+    assert {f: n for f, n in lengths.items() if n > LONGEST_JOB} == {} and sum(lengths.values()) <= ALL_JOBS
 
 
 def forbidden_hosts() -> list[str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.common import cli_errors, describe_error
+from jobs.common import cli_errors
+from tonearm.core.error_text import describe_error
 from tonearm.core.errors import JobError, TrainingError
 from tonearm.workflows.ray_session import PROXY_PATIENCE
 

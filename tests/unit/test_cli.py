@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobs.cli import COMMANDS, build
-from jobs.status import job_name
+from tonearm.workflows.job_processes import job_name
 from tonearm.workflows.submit import runtime_env
 
 ROOT = Path(__file__).parents[2]

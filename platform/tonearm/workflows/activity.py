@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tonearm.core import home
 from tonearm.tracking.overview import Overview, RunGlance, overview
+from tonearm.workflows.job_processes import JobProcess, find_jobs
 from tonearm.workflows.listing import ListedSweep, list_sweeps
 
 RUNNING = "RUNNING"
@@ -56,10 +57,11 @@ class Activity:
     sweeps: list[ListedSweep]
     trainings: list[RunningTraining]
     servers: list[Server]
+    jobs: list[JobProcess]
 
     @property
     def empty(self) -> bool:
-        return not (self.sweeps or self.trainings or self.servers)
+        return not (self.sweeps or self.trainings or self.servers or self.jobs)
 
 
 def list_activity(port: int, mlflow_port: int) -> Activity:
@@ -77,7 +79,7 @@ def list_activity(port: int, mlflow_port: int) -> Activity:
     """
     known = overview()
     sweeps = [s for s in list_sweeps(known, []) if s.state == "running"]
-    return Activity(home.home(), sweeps, list(_trainings(known)), list(_servers(port, mlflow_port)))
+    return Activity(home.home(), sweeps, list(_trainings(known)), list(_servers(port, mlflow_port)), find_jobs())
 
 
 def _trainings(known: Overview) -> Iterator[RunningTraining]:

@@ -6,7 +6,12 @@ from collections.abc import Iterable
 
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError
+from tonearm.core.plugins import has_own_code
+from tonearm.core.registry import not_registered
 from tonearm.core.text import command, slug
+
+KINDS = ("artists", "cifar100", "fma", "folder", "playlists", "scores", "spotify")
+"""Kinds of data sets that Tonearm brings; a test compares them with the registry, which imports them all."""
 
 
 def manifest_uri(name: str) -> str:
@@ -32,3 +37,29 @@ def not_prepared(dataset: str, kinds: Iterable[str]) -> ConfigError:
         f"{', '.join(prepared_names()) or 'none'}. Prepare it with {command('extract')}, or give its kind and "
         f"the folder of its files; kinds are {', '.join(sorted(kinds))}"
     )
+
+
+def require_kind(kind: str) -> None:
+    """Check the kind of a data set, as far as that is known without the code of one's own that may add some.
+
+    Raises
+    ------
+    UnknownNameError
+        If it is unknown.
+    """
+    if kind not in KINDS and not has_own_code():
+        raise not_registered("data set", kind, KINDS)
+
+
+def require_dataset(dataset: str, data: str) -> None:
+    """Check the data set of a job that takes a prepared one, or with ``--data`` the kind of one that it prepares.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither.
+    """
+    if data and dataset:
+        require_kind(dataset)
+    elif dataset and dataset not in KINDS and not prepared_name(dataset) and not has_own_code():
+        raise not_prepared(dataset, KINDS)
