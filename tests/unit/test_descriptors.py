@@ -8,12 +8,13 @@ import math
 
 import numpy as np
 import pytest
+from scipy.signal import sosfilt
 
 from tests.builders import RATE, music, tone
 from tonearm.core.errors import AudioError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features.descriptors import DESCRIPTORS, PITCH_CLASSES, Descriptors, describe_music
-from tonearm.features.loudness import k_weighting, measure_loudness
+from tonearm.features.loudness import _step_powers, k_weighting, measure_loudness
 
 
 def mono(samples: FloatArray, rate: int = RATE) -> Waveform:
@@ -141,6 +142,13 @@ def test_k_weighting_at_48_khz_is_the_table_of_the_standard() -> None:
     shelf = [1.53512485958697, -2.69169618940638, 1.19839281085285, 1.0, -1.69065929318241, 0.73248077421585]
     high_pass = [1.0, -2.0, 1.0, 1.0, -1.99004745483398, 0.99007225036621]
     np.testing.assert_allclose(k_weighting(48_000), [shelf, high_pass], rtol=0, atol=2e-8)
+
+
+@pytest.mark.parametrize("rate", [8_000, 44_100, 192_000])
+def test_levels_are_those_of_the_two_sections_one_after_the_other(rate: int) -> None:
+    samples = (music(4.0, rate, seed=1) + np.float32(0.2))[None]  # with an offset: a filter that drifts would show it
+    expected = np.mean(sosfilt(k_weighting(rate), samples.astype(np.float64), axis=1) ** 2)
+    np.testing.assert_allclose(_step_powers(Waveform(samples, rate)).mean(), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
