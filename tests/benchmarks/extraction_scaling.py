@@ -81,7 +81,7 @@ def _pool_rate(folder: Path, paths: Sequence[Path], tracks: int, workers: int) -
 def _ray_rate(folder: Path, paths: Sequence[Path], tracks: int) -> tuple[float, float]:
     """The rate, and the most bytes that were in the object store meanwhile."""
     from tonearm.pipelines.extractor import Extractor
-    from tonearm.pipelines.workers import WorkerStage, run_worker_stages
+    from tonearm.pipelines.workers import WorkerStage, run_workers
 
     job, items = _job(folder, paths, tracks, "ray")
     peak, stop = [0], threading.Event()
@@ -99,7 +99,7 @@ def _ray_rate(folder: Path, paths: Sequence[Path], tracks: int) -> tuple[float, 
     watcher.start()
     times, sizes = [], []
     try:
-        for n, _ in enumerate(run_worker_stages(items, [WorkerStage(Extractor, job, BATCH)])):
+        for n, _ in enumerate(run_workers(items, WorkerStage(Extractor, job, BATCH))):
             if n % BATCH == 0:  # the rows of a batch come together
                 times.append(time.perf_counter())
                 sizes.append(min(BATCH, tracks - n))

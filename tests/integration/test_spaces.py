@@ -39,9 +39,8 @@ LONGER: dict[str, dict[str, Any]] = {
 }
 
 
-def in_this_process(items: Sequence[dict[str, Any]], stages: Sequence[workers.WorkerStage]) -> Iterator[dict[str, Any]]:
-    """What Ray's workers do, done here: :func:`tonearm.pipelines.workers.run_worker_stages` without Ray."""
-    (stage,) = stages
+def in_this_process(items: Sequence[dict[str, Any]], stage: workers.WorkerStage) -> Iterator[dict[str, Any]]:
+    """What Ray's workers do, done here: :func:`tonearm.pipelines.workers.run_workers` without Ray."""
     answer = stage.worker(**stage.arguments)({name: [item[name] for item in items] for name in items[0]})
     yield from (dict(zip(answer, row, strict=True)) for row in zip(*answer.values(), strict=True))
 
@@ -76,7 +75,7 @@ class Shop:
     def enter(self, patch: pytest.MonkeyPatch) -> None:
         patch.setenv("TONEARM_HOME", str(self.root / "home"))
         patch.setenv("TONEARM_CACHE", str(self.root / "cache"))
-        patch.setattr(extract, "run_worker_stages", in_this_process)
+        patch.setattr(extract, "run_workers", in_this_process)
         patch.setattr(prepare_module, "start_ray", lambda: None)
         patch.setattr(catalogue_module, "start_ray", lambda: None)
 

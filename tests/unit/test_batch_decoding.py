@@ -17,9 +17,10 @@ from tonearm.core.errors import AudioError
 from tonearm.features import Mel, Stft
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read_rows
 from tonearm.features.store import FeatureStore, prepare_store
-from tonearm.pipelines import decoding
+from tonearm.pipelines import decoding, extractor
 from tonearm.pipelines.decoding import MAX_ATTEMPTS, ExtractionJob
-from tonearm.pipelines.extractor import BatchExtractor, Decoder, Extractor
+from tonearm.pipelines.extractor import Extractor
+from tonearm.pipelines.on_gpu import GpuWorker
 
 FEATURES = [Mel(n_mels=16, n_fft=512, hop=256), Stft(n_fft=256, hop=256, sample_rate=16_000, channels="mid_side")]
 FACTS = [FINGERPRINT_TABLE, DESCRIPTOR_TABLE]
@@ -61,15 +62,14 @@ def test_a_bad_file_leaves_the_others(arguments: dict[str, Any], batch: dict[str
         assert set(read_rows(arguments["root"], table)) == {"good0", "good1"}
 
 
-def test_two_kinds_of_workers_do_the_same_as_one(
+def test_batches_on_a_device_are_what_a_worker_computes_alone(
     arguments: dict[str, Any], batch: dict[str, list[str]], tmp_path: Path
 ) -> None:
     Extractor(**arguments)(batch)
     other = {**arguments, "root": str(tmp_path / "other")}
     for feature in FEATURES:
         prepare_store(other["root"], feature)
-    decoded = Decoder(**other)(batch)
-    answer = BatchExtractor(device="cpu", **other)(decoded)
+    answer = Extractor(GpuWorker("cpu").compute, **other)(batch)
     assert answer["reason"] == ["", "undecodable", ""] and set(answer) == set(decoding.RESULT_COLUMNS)
     for one, two in zip(stores(arguments), stores(other), strict=True):
         for key in ("good0", "good1"):
@@ -78,6 +78,61 @@ def test_two_kinds_of_workers_do_the_same_as_one(
             assert one.read(key).stats.mean == pytest.approx(two.read(key).stats.mean, abs=1e-3)
     prints = [read_rows(a["root"], FINGERPRINT_TABLE) for a in (arguments, other)]
     assert prints[0] == prints[1]
+
+
+@pytest.fixture
+def long_batch(arguments: dict[str, Any], tmp_path: Path) -> dict[str, list[str]]:
+    """Two short songs around one of 20 clips, and one whose second half is lost."""
+    arguments["clip"] = ClipConfig(seconds=2.0, position="all").to_dict()
+    whole = encode(music(40.0, seed=2))
+    songs = {"short0": encode(music(3.0)), "long": whole, "lost": whole, "short1": encode(music(3.0, seed=1))}
+    for name, data in songs.items():
+        (tmp_path / name).write_bytes(data)
+    sources = [str(tmp_path / n) for n in songs]
+    return {"source": sources, "key": list(songs), "stamp": [storage.stamp(s) for s in sources],
+            "lacking": [" ".join(f.store_name() for f in FEATURES)] * len(songs)}  # fmt: skip
+
+
+def test_a_long_track_goes_to_the_device_a_few_clips_at_a_time(
+    arguments: dict[str, Any], long_batch: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extractor, "BYTES_AT_ONCE", 2_000_000)
+    worker, load, sent = GpuWorker("cpu"), decoding.load_clips, []
+
+    def compute(clips: Any, features: Any) -> Any:
+        sent.append(sum(w.samples.nbytes for clip in clips for w in clip.values()))
+        return worker.compute(clips, features)
+
+    def broken(source: str, *rest: Any) -> Any:
+        for clip in load(source, *rest):
+            if source.endswith("lost") and clip.number == 15:
+                raise AudioError("undecodable", "it ends here")
+            yield clip
+
+    monkeypatch.setattr(decoding, "load_clips", broken)
+    answer = Extractor(compute, **arguments)(long_batch)
+    assert answer["reason"] == ["", "", "undecodable", ""]
+    # Of a clip both layouts are 0.43 MB: five are sent, and what is left at the end.
+    assert len(sent) > 5 and max(sent) < 2_500_000
+    for store in stores(arguments):
+        assert store.missing(long_batch["key"]) == ["lost"]
+        assert store.clip_numbers("long") == list(range(20)) and store.clips("short1") == 1
+
+
+def test_a_clip_that_the_device_cannot_take_rejects_its_track(
+    arguments: dict[str, Any], long_batch: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extractor, "BYTES_AT_ONCE", 2_000_000)
+    worker, seen = GpuWorker("cpu"), []
+
+    def compute(clips: Any, features: Any) -> Any:
+        seen.extend(clips)
+        computed, seconds = worker.compute(clips, features)
+        return [None if len(seen) - len(clips) + i == 7 else c for i, c in enumerate(computed)], seconds
+
+    answer = Extractor(compute, **arguments)(long_batch)
+    assert answer["reason"] == ["", "out_of_memory", "", ""]
+    assert all(store.missing(long_batch["key"]) == ["long"] for store in stores(arguments))
 
 
 @pytest.mark.parametrize(

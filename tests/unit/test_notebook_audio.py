@@ -15,7 +15,7 @@ from tests.builders import RATE, encode, music
 from tonearm.audio import decode
 from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import Waveform
-from tonearm.features import extract
+from tonearm.features import Mel, extract
 
 SONG = Waveform(music(3.0)[None], RATE)
 
@@ -38,6 +38,7 @@ def test_each_representation_has_its_own_memory() -> None:
     ((32768 * music(1.0)).astype(np.int16)[None], "wrong_type"),
     (music(1.0).astype(np.float64)[None], "wrong_type"),
     (music(1.0), "wrong_type"),
+    ([[0.0] * RATE], "wrong_type"),
 ])  # fmt: skip
 def test_samples_that_are_none_are_refused(samples: Any, reason: str) -> None:
     with pytest.raises(AudioError) as caught:
@@ -49,6 +50,30 @@ def test_one_name_is_one_representation_and_an_array_is_no_waveform() -> None:
     assert list(extract(SONG, "mel")) == ["mel"]
     with pytest.raises(ConfigError, match=r"ndarray is no waveform: pass decode\(path\)"):
         extract(SONG.samples, ["mel"])  # type: ignore[arg-type]
+    with pytest.raises(AudioError, match=r"shape \(66150,\), not float32 .*samples\[None\] adds the channel"):
+        extract(Waveform(SONG.samples[0], RATE), "mel")
+    with pytest.raises(AudioError, match=r"0 Hz: a sample rate is above 0"):
+        extract(Waveform(SONG.samples, 0), "mel")
+    for nothing in (None, 3, Mel, ["mel", None]):
+        with pytest.raises(ConfigError, match="is no representation: give a name such as 'mel', or a config"):
+            extract(SONG, nothing)  # type: ignore[arg-type]
+
+
+def test_configs_are_told_apart_by_what_a_person_would_type() -> None:
+    configs = [Mel(), Mel(frames=643), Mel(normalisation="none"), Mel(normalisation="track"), Mel(n_mels=64)]
+    found = extract(SONG, configs)
+    assert list(found) == ["mel(frames=None)", "mel", "mel(normalisation='none')", "mel(normalisation='track')",
+                           "mel(n_mels=64)"]  # fmt: skip
+    for config, values in zip(configs, found.values(), strict=True):
+        assert found[config] is values and np.array_equal(found[config.store_name()], values)
+    with pytest.raises(KeyError, match=r"'cqt' was not extracted; extracted were mel\(frames=None\), mel"):
+        found["cqt"]
+
+
+def test_samples_with_the_scale_of_integers_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        extract(Waveform(32768 * SONG.samples, RATE), "mel")
+    assert "times full scale: if they were integers, divide them by their maximum, 32768" in caplog.text
 
 
 def test_frames_that_are_dropped_are_told(caplog: pytest.LogCaptureFixture) -> None:

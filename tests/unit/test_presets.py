@@ -64,7 +64,9 @@ def test_fields_are_changed_in_the_name() -> None:
     assert as_representation("mel(channels='mid_side', fmax=8e3)") == Mel(channels="mid_side", fmax=8000.0)
     assert as_representation("mel_playlist(n_mels=32)") == PRESETS["mel_playlist"].replace({"n_mels": 32})
     assert display_name(Mel(n_mels=128, hop=512)) == "mel(hop=512, n_mels=128)"
-    assert as_representation(display_name(Mel(n_mels=128, hop=512))) == Mel(n_mels=128, hop=512)
+    for config in (Mel(n_mels=128, hop=512), Mel(), Mel(frames=None, normalisation="none"), Cqt(fmin=55.0, frames=643),
+                   Mel(channels="mid_side"), Stft(frames=643, normalisation="track"), PRESETS["waveform"]):  # fmt: skip
+        assert as_representation(display_name(config)) == config
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,16 @@ def check_samples(waveform: Waveform, min_seconds: float) -> tuple[FloatArray, F
     Raises
     ------
     AudioError
-        ``wrong_type``, ``too_short``, ``not_finite``, ``too_loud``, as :func:`check_waveform` has them.
+        ``wrong_type``, ``too_short``, ``not_finite``, ``too_loud``, as :func:`check_waveform` has them; ``wrong_rate``
+        if the sample rate is not above 0.
     """
     samples = waveform.samples
-    if samples.dtype != np.float32 or samples.ndim != 2:
-        raise AudioError("wrong_type", f"{samples.dtype} of shape {samples.shape}, not float32 (channels, samples)")
+    if not isinstance(samples, np.ndarray) or samples.dtype != np.float32 or samples.ndim != 2:
+        array = np.asarray(samples)
+        fix = " (samples[None] adds the channel)" if array.ndim == 1 else ""
+        raise AudioError("wrong_type", f"{array.dtype} of shape {array.shape}, not float32 (channels, samples){fix}")
+    if not waveform.sample_rate > 0:
+        raise AudioError("wrong_rate", f"{waveform.sample_rate} Hz: a sample rate is above 0")
     if waveform.duration < min_seconds or samples.size == 0:
         raise AudioError("too_short", f"{waveform.duration:.2f} s of audio, at least {min_seconds:.2f} s are needed")
     low, high = samples.min(axis=-1), samples.max(axis=-1)  # NaN and infinity reach these two

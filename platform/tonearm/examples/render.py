@@ -14,7 +14,7 @@ from tonearm.core.progress import Progress
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.examples.scores import PIECES_PER_REPERTOIRE, Piece, catalogue_pieces, piece_track, render, to_midi
-from tonearm.pipelines.workers import WorkerStage, run_worker_stages
+from tonearm.pipelines.workers import WorkerStage, run_workers
 
 RENDER_VERSION = 1  # raise it when rendering changes: everything is then made again
 
@@ -104,7 +104,7 @@ def _render(folder: str, pieces: Iterable[Piece], start: Callable[[], None]) -> 
     # Neighbours in the catalogue take about equally long; dealt out, no worker is left with the long ones.
     items = [{"piece_id": p.piece_id} for p in sorted(missing, key=lambda p: digest(p.piece_id))]
     with Progress("pieces rendered", len(items)) as progress:
-        for _ in run_worker_stages(items, [WorkerStage(Renderer, {"folder": folder}, batch_size=4)]):
+        for _ in run_workers(items, WorkerStage(Renderer, {"folder": folder}, batch_size=4)):
             progress.add()
 
 

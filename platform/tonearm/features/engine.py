@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,15 +21,29 @@ from tonearm.features.base import Representation
 from tonearm.features.computed import ComputedClip, check_fits, total_and_kept_frames
 from tonearm.features.constant_q import constant_q_power
 from tonearm.features.definition import ConstantQ, Definition, MelBands, Spectrum
-from tonearm.features.presets import as_representation, cut_problem
+from tonearm.features.presets import as_representation, cut_problem, display_name
 from tonearm.features.spectral import contrast_db, fourier_power, power_to_db
 
 logger = logging.getLogger(__name__)
 
+INTEGER_SCALE = 100.0  # times full scale: no float samples of music, but integers that were only cast
+
+
+class ExtractedFeatures(dict[str, FloatArray]):
+    """Arrays by the name of their representation; the config is understood as its name, and so is its store's name."""
+
+    def __missing__(self, key: object) -> FloatArray:
+        if isinstance(key, Representation) and (name := display_name(key)) in self:
+            return self[name]
+        for name in self:
+            if as_representation(name).store_name() == key:
+                return self[name]
+        raise KeyError(f"{key!r} was not extracted; extracted were {', '.join(self) or 'none'}")
+
 
 def extract(
     waveform: Waveform, features: str | Representation | Sequence[str | Representation], device: str = "cpu"
-) -> dict[str, FloatArray]:
+) -> ExtractedFeatures:
     """Compute representations of one waveform.
 
     Parameters
@@ -37,17 +51,17 @@ def extract(
     waveform
         At the sample rate of the representations, with their channels.
     features
-        Names (``"mel"``) or configs, or a single one; a config's key in the result is its ``store_name()``, a name's is
-        the name.
+        Names (``"mel"``) or configs, or a single one.
     device
         ``"cpu"``, or a torch device (``"cuda"``), where :func:`tonearm.features.batched.extract_batch` computes.
 
     Returns
     -------
-    dict
-        To float32 arrays of shape (freq_bins, frames), or (2, freq_bins, frames) for two planes; in decibels (chroma,
-        mfcc and waveform as they are), not normalised. Each has its own memory. Where ``frames`` drops more of the
-        waveform than an edge, that is logged.
+    ExtractedFeatures
+        A dict from names, as they were given, a config's as it would be typed (``"mel(n_mels=64)"``), to float32
+        arrays of shape (freq_bins, frames), or (2, freq_bins, frames) for two planes; in decibels (chroma, mfcc and
+        waveform as they are), not normalised. Each has its own memory. Where ``frames`` drops more of the waveform than
+        an edge, that is logged, and so are samples that have the scale of integers.
 
     Raises
     ------
@@ -55,16 +69,20 @@ def extract(
         ``wrong_channels``, ``wrong_rate`` or ``too_short`` if the waveform does not fit a representation;
         ``wrong_type``, ``not_finite`` or ``too_loud`` if its samples are no float32 of shape (channels, samples).
     ConfigError
-        If it is no waveform.
+        If it is no waveform, or a representation is none.
     """
     if not isinstance(waveform, Waveform):
         raise ConfigError(
             f"{type(waveform).__name__} is no waveform: pass decode(path), or Waveform(samples, rate) with float32 "
             "samples of shape (channels, samples)"
         )
-    if waveform.samples.ndim != 2 or waveform.samples.size:  # of none at all each representation says what it needs
-        check_samples(waveform, 0.0)
-    features = [features] if isinstance(features, str | Representation) else list(features)
+    if np.ndim(waveform.samples) != 2 or np.size(waveform.samples):  # of none each representation says what it needs
+        low, high = check_samples(waveform, 0.0)
+        if (peak := float(max(-low.min(), high.max()))) > INTEGER_SCALE:
+            logger.warning("samples reach %.0f times full scale: if they were integers, divide them by their maximum, "
+                           "32768 of 16 bits", peak)  # fmt: skip
+    single = isinstance(features, str) or not isinstance(features, Iterable)
+    features = cast("list[str | Representation]", [features] if single else list(cast(Iterable[Any], features)))
     configs = [as_representation(f) for f in features]
     if device == "cpu":
         computed = compute(waveform, configs)
@@ -74,11 +92,11 @@ def extract(
         for config in configs:
             check_fits(waveform, config)
         computed = extract_batch([{c.layout: waveform for c in configs}], configs, device)[0]
-    names = [f if isinstance(f, str) else f.store_name() for f in features]
+    names = [f if isinstance(f, str) else display_name(f) for f in features]
     for config in configs:
         if lost := cut_problem(config, waveform.duration):
             logger.warning("%s", lost)
-    found: dict[str, FloatArray] = {}
+    found = ExtractedFeatures()
     for name, c in zip(names, computed, strict=True):
         shared = any(np.may_share_memory(c.values, other) for other in found.values())
         found[name] = c.values.copy() if shared else c.values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import re
 from collections.abc import Iterable
 
@@ -60,6 +61,8 @@ def as_representation(feature: str | Representation) -> Representation:
     """
     if isinstance(feature, Representation):
         return feature
+    if not isinstance(feature, str):
+        raise ConfigError(f"{feature!r} is no representation: give a name such as 'mel', or a config such as Mel()")
     match = re.fullmatch(r"\s*(\w+)\s*(\((.*)\))?\s*", feature, re.DOTALL)
     name = match.group(1) if match else feature
     preset = PRESETS.get(name) or _of_kind(name)
@@ -117,8 +120,16 @@ def _of_kind(kind: str) -> Representation:
 
 
 def display_name(feature: Representation) -> str:
-    """Display name: that of the preset, or the kind and the changed fields."""
-    return next((name for name, config in PRESETS.items() if config == feature), feature.brief())
+    """Display name, which :func:`as_representation` reads: that of the preset, or the kind and the changed fields."""
+    for name, config in PRESETS.items():
+        if config == feature:
+            return name
+    values = {f.name: (getattr(feature, f.name), f.default) for f in dataclasses.fields(feature)}
+    changed = {name: value for name, (value, default) in values.items() if value != default}
+    if not changed and feature.kind in THESIS_PRESETS:  # whose names mean 643 frames
+        changed = {"frames": feature.frames}
+    written = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+    return f"{feature.kind}({written})" if changed else feature.kind
 
 
 def parse_features(text: str) -> list[Representation]:

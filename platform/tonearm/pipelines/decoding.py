@@ -6,7 +6,7 @@ import json
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -97,7 +97,7 @@ class BatchDecoding:
         self.job = job
         self.rows: list[dict[str, Any]] = []
 
-    def tracks(self, batch: Mapping[str, Any]) -> Iterator[tuple[str, list[str], Iterator[Clip]]]:
+    def tracks(self, batch: Mapping[str, Any]) -> Iterator[tuple[str, list[str], Generator[Clip]]]:
         """Key, what is lacking, and the clips of each track."""
         columns = (batch[name] for name in ("source", "key", "lacking", "stamp"))
         for source, key, lacking, stamp in zip(*columns, strict=True):
@@ -115,7 +115,7 @@ class BatchDecoding:
             )
             yield str(key), str(lacking).split(), self._clips(str(source), str(lacking).split(), str(stamp))
 
-    def _clips(self, source: str, lacking: list[str], stamp: str) -> Iterator[Clip]:
+    def _clips(self, source: str, lacking: list[str], stamp: str) -> Generator[Clip]:
         row = self.rows[-1]
         layouts, beside = self.job.layouts(lacking), self.job.analysis_layouts(lacking)
         gated = layouts or beside[:1]  # where only the tables are lacking, their layouts decide on a reject
@@ -135,16 +135,10 @@ class BatchDecoding:
                 raise AudioError("changed", f"{source} was written to while it was being extracted: run again")
 
     @contextmanager
-    def rejecting(self, source: str) -> Iterator[dict[str, Any]]:
-        """Turn any failure on a file into a reject reason in its row, which is yielded: the job goes on.
-
-        The row's ``ok`` says afterwards whether the track is whole.
-        """
-        row = self.rows[-1]
-        row["ok"] = False
+    def rejecting(self, source: str, row: dict[str, Any]) -> Iterator[None]:
+        """Turn any failure on a file into a reject reason in its row: the job goes on."""
         try:
-            yield row
-            row["ok"] = True
+            yield
             return
         except AudioError as error:
             row["reason"], row["detail"] = error.reason, error.detail

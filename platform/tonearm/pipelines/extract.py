@@ -31,12 +31,12 @@ from tonearm.features.presets import require_whole_clips
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read_keys, read_rows
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.features.store_index import write_index
-from tonearm.pipelines.extractor import BatchExtractor, Decoder, Extractor
+from tonearm.pipelines.extractor import Extractor
 from tonearm.pipelines.header_notes import keep_notes
-from tonearm.pipelines.workers import WorkerStage, run_worker_stages
+from tonearm.pipelines.on_gpu import gpu_pool
+from tonearm.pipelines.workers import WorkerStage, run_workers
 
 TRACKS_A_PART = 16  # 16 x 256 x 643 float16 = 5 MB a file
-TRACKS_DECODED_AT_ONCE = 1  # where decoded audio travels to a GPU
 REMEMBERED_EVERY = 10.0  # seconds
 #: Reasons that may be gone the next time; other rejects are not tried again while their content is the same.
 TRANSIENT_REASONS = ("missing", "changed", "out_of_memory", "kills_worker", "unexpected_error")
@@ -128,7 +128,8 @@ def extract_features(
     known_rejects
         Of an earlier run: the same content is not tried again.
     device
-        ``"cpu"``: one kind of worker does it all. ``"cuda"``: CPU workers decode, GPU workers compute batches.
+        ``"cpu"``: one kind of worker does it all. ``"cuda"``: CPU workers decode and write, one process
+        a GPU computes batches of clips.
     descriptors
         Whether to describe each track for people, too (tempo, key, loudness, ...).
     start
@@ -278,9 +279,10 @@ def _worker_results(items: list[dict[str, str]], job: dict[str, Any], gpu: str) 
     # librosa compiles at import. Here first: workers that compile at the same time break its cache (see onsets.py).
     importlib.import_module("librosa.util.utils")
     if not gpu:
-        return run_worker_stages(items, [WorkerStage(Extractor, job, TRACKS_A_PART)])
-    decode = WorkerStage(Decoder, job, TRACKS_DECODED_AT_ONCE)
-    return run_worker_stages(items, [decode, WorkerStage(BatchExtractor, {**job, "device": gpu}, TRACKS_A_PART, 1.0)])
+        yield from run_workers(items, WorkerStage(Extractor, job, TRACKS_A_PART))
+        return
+    with gpu_pool("cuda") as pool:
+        yield from run_workers(items, WorkerStage(Extractor, {**job, "batch_compute": pool}, TRACKS_A_PART))
 
 
 def _duplicates(root: str, by_key: Mapping[str, Sequence[Track]]) -> tuple[tuple[str, ...], ...]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import itertools
-import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tonearm.audio.decode import Layout
 from tonearm.audio.windows import Clip
 from tonearm.core.errors import AudioError
 from tonearm.core.threads import keep_memory
@@ -27,13 +26,13 @@ from tonearm.features.store import store_uri
 from tonearm.pipelines.decoding import (
     ANALYSIS_LAYOUT,
     LOUDNESS_LAYOUT,
-    RESULT_COLUMNS,
     BatchDecoding,
     Columns,
     ExtractionJob,
 )
+from tonearm.pipelines.on_gpu import BatchCompute
 
-CLIPS_AT_ONCE = 32  # on a GPU: a batch of stft, in and between, takes some gigabytes
+BYTES_AT_ONCE = 16 * 2**20  # of samples that a worker sends to a GPU: 6 clips of 30 s, mono at 22 kHz
 
 
 class ResultWriter:
@@ -62,13 +61,15 @@ class ResultWriter:
             with contextlib.suppress(AudioError):
                 described.append(describe_music(waveform, clip.waveforms.get(LOUDNESS_LAYOUT)))
 
-    def add(self, key: str, clip: Clip, features: Sequence[Representation], computed: Sequence[ComputedClip]) -> None:
+    def add(
+        self, key: str, number: int, start: float, features: Sequence[Representation], computed: Sequence[ComputedClip]
+    ) -> None:
         """Write a clip's representations."""
         for feature, one in zip(features, computed, strict=True):
             name = feature.store_name()
             if name not in self._writers:
                 self._writers[name] = ShardWriter(store_uri(self.job.root, feature))
-            self._writers[name].add(key, one, clip.number, clip.start)
+            self._writers[name].add(key, one, number, start)
 
     def drop(self, key: str) -> None:
         """Take back what was added of the last track."""
@@ -92,27 +93,65 @@ class ResultWriter:
             writer.discard()
 
 
-class Extractor:
-    """Decodes, computes on the CPU and writes, all in one worker: nothing large leaves it."""
+@dataclass(frozen=True, eq=False)
+class _DecodedClip:
+    """A clip that waits to be computed, and the result row of its track."""
 
-    def __init__(self, **job: Any) -> None:
+    source: str
+    key: str
+    row: dict[str, Any]
+    number: int
+    start: float
+    features: tuple[Representation, ...]
+    waveforms: dict[Layout, Waveform]
+
+    @property
+    def bytes(self) -> int:
+        return sum(w.samples.nbytes for w in self.waveforms.values())
+
+
+class Extractor:
+    """Decodes, computes and writes, all in one worker, clip by clip: however long a track is, little is in memory.
+
+    Parameters
+    ----------
+    batch_compute
+        Computes a few megabytes of clips at once, on a GPU; None: this worker computes them itself, one by one.
+    """
+
+    def __init__(self, batch_compute: BatchCompute | None = None, **job: Any) -> None:
         keep_memory()
         self.job = ExtractionJob(**job)
+        self._batch_compute = batch_compute
 
     def __call__(self, batch: Mapping[str, Any]) -> Columns:
         decoding, writer = BatchDecoding(self.job), ResultWriter(self.job)
+        waiting: list[_DecodedClip] = []
         try:
             for source, (key, lacking, clips) in zip(batch["source"], decoding.tracks(batch), strict=True):
-                features = self.job.missing_representations(lacking)
-                with decoding.rejecting(str(source)) as row:
-                    for clip in clips:
-                        started = time.process_time()
-                        decodable = [f for f in features if f.layout in clip.waveforms]
-                        writer.add(key, clip, decodable, compute_layouts(clip.waveforms, decodable))
-                        writer.add_analysis(key, lacking, clip)
-                        row["compute"] += time.process_time() - started
-                if not row["ok"]:
+                row, features = decoding.rows[-1], self.job.missing_representations(lacking)
+                while not row["reason"]:
+                    clip: Clip | None = None
+                    with decoding.rejecting(str(source), row):
+                        clip = next(clips, None)
+                        if clip is not None:
+                            started = time.process_time()
+                            writer.add_analysis(key, lacking, clip)
+                            row["compute"] += time.process_time() - started
+                    if clip is None:
+                        break
+                    of_clip = tuple(f for f in features if f.layout in clip.waveforms)
+                    waveforms = {f.layout: clip.waveforms[f.layout] for f in of_clip}
+                    if waiting and waiting[0].features != of_clip:
+                        self._finish(waiting, decoding, writer)
+                    waiting.append(_DecodedClip(str(source), key, row, clip.number, clip.start, of_clip, waveforms))
+                    if self._batch_compute is None or sum(w.bytes for w in waiting) >= BYTES_AT_ONCE:
+                        self._finish(waiting, decoding, writer)
+                clips.close()
+                if row["reason"]:
+                    waiting = [w for w in waiting if w.row is not row]
                     writer.drop(key)
+            self._finish(waiting, decoding, writer)
             started = time.process_time()
             written = writer.close()
             decoding.rows[0]["compute"] += time.process_time() - started
@@ -121,106 +160,22 @@ class Extractor:
             writer.discard()
             raise
 
-
-class Decoder:
-    """CPU worker that decodes clips for :class:`BatchExtractor`."""
-
-    def __init__(self, **job: Any) -> None:
-        keep_memory()
-        self.job = ExtractionJob(**job)
-
-    def __call__(self, batch: Mapping[str, Any]) -> Columns:
-        decoding = BatchDecoding(self.job)
-        packed: list[bytes] = []
-        for source, (_, _, clips) in zip(batch["source"], decoding.tracks(batch), strict=True):
-            decoded: list[Clip] = []
-            with decoding.rejecting(str(source)):
-                decoded.extend(clips)
-            packed.append(_pack(decoded if decoding.rows[-1]["ok"] else []))
-        return {**decoding.result_columns({}), "lacking": list(batch["lacking"]), "clips": packed}
-
-
-class BatchExtractor:
-    """GPU worker (or torch on a CPU) that computes representations of batches of clips and writes them."""
-
-    def __init__(self, device: str, **job: Any) -> None:
-        keep_memory()
-        self.job, self.device = ExtractionJob(**job), device
-
-    def __call__(self, batch: Mapping[str, Any]) -> Columns:
-        writer = ResultWriter(self.job)
-        results = {name: list(batch[name]) for name in RESULT_COLUMNS}
-        try:
-            for (_, need), run in itertools.groupby(self._clips(batch), key=lambda c: (tuple(c[3].waveforms), c[2])):
-                features = self.job.missing_representations(need.split())
-                while some := list(itertools.islice(run, CLIPS_AT_ONCE)):
-                    decodable = [f for f in features if f.layout in some[0][3].waveforms]
-                    started = time.process_time()
-                    many = self._compute([clip for *_, clip in some], decodable)
-                    for (i, key, lacking, clip), computed in zip(some, many, strict=True):
-                        self._add(writer, results, i, key, lacking.split(), clip, decodable, computed)
-                        results["compute"][i] += (time.process_time() - started) / len(some)
-                        started = time.process_time()
-            results["written"] = [json.dumps(writer.close()), *["{}"] * (len(results["key"]) - 1)]
-            return results
-        except BaseException:
-            writer.discard()
-            raise
-
-    def _clips(self, batch: Mapping[str, Any]) -> Iterator[tuple[int, str, str, Clip]]:
-        """Row, key, what is lacking, and clip, in order."""
-        for i, packed in enumerate(batch["clips"]):
-            for clip in _unpack(packed):
-                yield i, str(batch["key"][i]), str(batch["lacking"][i]), clip
-
-    def _compute(self, clips: list[Clip], features: list[Representation]) -> list[list[ComputedClip] | None]:
-        """Representations of the clips; None for one that is too large for the device even alone."""
-        import torch
-
-        from tonearm.features.batched import extract_batch
-
-        try:
-            return list(extract_batch([c.waveforms for c in clips], features, self.device))
-        except torch.cuda.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            if len(clips) == 1:
-                return [None]
-            half = len(clips) // 2
-            return self._compute(clips[:half], features) + self._compute(clips[half:], features)
-
-    def _add(
-        self, writer: ResultWriter, results: Columns, row: int, key: str, lacking: list[str], clip: Clip,
-        features: list[Representation], computed: list[ComputedClip] | None,
-    ) -> None:  # fmt: skip
-        if results["reason"][row]:
-            return
-        try:
-            if computed is None:
-                raise AudioError("out_of_memory", "a clip does not fit into the memory of the GPU")
-            writer.add(key, clip, features, computed)
-            writer.add_analysis(key, lacking, clip)
-        except AudioError as error:
-            results["reason"][row], results["detail"][row] = error.reason, error.detail
-            writer.drop(key)
-
-
-def _pack(clips: Sequence[Clip]) -> bytes:
-    buffer = io.BytesIO()
-    arrays = {
-        f"{clip.number}|{clip.start!r}|{n:02}|{rate}|{channels}": waveform.samples
-        for clip in clips
-        for n, ((rate, channels), waveform) in enumerate(clip.waveforms.items())
-    }
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def _unpack(packed: bytes) -> list[Clip]:
-    clips: dict[int, Clip] = {}
-    with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-        for name in arrays.files:
-            number, start, _, rate, channels = name.split("|")
-            layout: Any = (int(rate), int(channels) if channels.isdigit() else channels)
-            clip = clips.setdefault(int(number), Clip(int(number), float(start), {}))
-            clip.waveforms[layout] = Waveform(arrays[name], int(rate))
-    return [clips[i] for i in sorted(clips)]
+    def _finish(self, waiting: list[_DecodedClip], decoding: BatchDecoding, writer: ResultWriter) -> None:
+        """Compute and write the clips that wait, in order; none waits afterwards."""
+        features = waiting[0].features if waiting else ()
+        batch, seconds = None, 0.0
+        if self._batch_compute and features:
+            batch, seconds = self._batch_compute([w.waveforms for w in waiting], features)
+        for i, clip in enumerate(waiting):
+            if clip.row["reason"]:  # an earlier clip of the track failed
+                continue
+            started = time.process_time()
+            with decoding.rejecting(clip.source, clip.row):
+                computed = compute_layouts(clip.waveforms, features) if batch is None else batch[i]
+                if computed is None:
+                    raise AudioError("out_of_memory", "a clip does not fit into the memory of the GPU")
+                writer.add(clip.key, clip.number, clip.start, features, computed)
+            clip.row["compute"] += time.process_time() - started + seconds / len(waiting)
+            if clip.row["reason"]:
+                writer.drop(clip.key)
+        waiting.clear()
