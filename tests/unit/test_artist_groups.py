@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import pytest
 
 from tests.builders import track
 from tonearm.datasets.artist_groups import group_by_artist
-from tonearm.datasets.artist_names import artist_group, artist_names, is_nobody
+from tonearm.datasets.artist_names import artist_group, artist_names, guests_in_title
 from tonearm.datasets.manifest import Track
+from tonearm.datasets.nobody_names import is_nobody
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,13 @@ from tonearm.datasets.manifest import Track
         ("Miles (with Guest)", ("miles", "guest")),
         ("Miles feat.", ("miles",)),
         ("Con Funk Shun", ("con funk shun",)),
+        ("Miles pres. Guest", ("miles", "guest")),
+        ("Miles prod. by Guest", ("miles", "guest")),
+        ("Miles a.k.a. Guest", ("miles", "guest")),
+        ("Miles \u2022 Guest", ("miles", "guest")),
+        ("Miles \xd7 Guest", ("miles", "guest")),
+        ("Zez\xe9 e Luciano", ("zez\xe9", "luciano")),
+        ("\u041a\u0438\u043d\u043e \u0438 \u0414\u0414\u0422", ("\u043a\u0438\u043d\u043e", "\u0434\u0434\u0442")),
         ("X", ("x",)),
         ("!!!", ("!!!",)),
         ("&", ("&",)),
@@ -58,13 +67,65 @@ def test_names_in_a_text(text: str, names: tuple[str, ...]) -> None:
     assert artist_names(text) == names
 
 
-NOBODY = ["Unknown Artist", "unknown artist", "<unknown>", "[Unknown]", "(unknown artist)", "Various Artists", "VA",
-          "V.A.", "nan", "None", "N/A", "", " ", None, "Unbekannter Interpret", "Various"]  # fmt: skip
+NOBODY = [
+    "Unknown Artist", "unknown artist", "<unknown>", "[Unknown]", "(unknown artist)", "Various Artists", "VA", "V.A.",
+    "nan", "None", "N/A", "", " ", None, "Unbekannter Interpret", "Various", "Unbekannter K\xfcnstler",
+    "Artiste inconnu", "Interprete Desconocido", "Artistas Varios", "AA. VV.", "V/A", "V A", "Sampler", "Misc.",
+    "Various Artists - Sampler", "Various Artists (Compilation)", "unknown_artist", "UnknownArtist", "unknown-artist",
+    "Unknown Artist (2)", "Track Artist", "No Artist", "Kein K\xfcnstler", "Anonymous", "[traditional]",
+    "R\u016fzn\xed um\u011blci", "Ok\xe4nd artist", "Bilinmeyen Sanat\xe7\u0131", "Nieznany artysta",
+    "Eri esitt\xe4ji\xe4",
+    "\u041d\u0435\u0438\u0437\u0432\u0435\u0441\u0442\u043d\u044b\u0439 "
+    "\u0438\u0441\u043f\u043e\u043b\u043d\u0438\u0442\u0435\u043b\u044c",
+    "\u0420\u0430\u0437\u043d\u044b\u0435 \u0438\u0441\u043f\u043e\u043b\u043d\u0438\u0442\u0435\u043b\u0438",
+    "\u672a\u77e5\u6b4c\u624b", "Various Artists;Various Artists", "---", "???", "\u200b",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", NOBODY)
 def test_nobody_is_no_artist(text: str | None) -> None:
     assert is_nobody(text) and artist_names(text) == () and artist_group(text) == ""
+
+
+@pytest.mark.parametrize("text", [
+    "Anonymous 4", "Artist 1",
+    "The Band", "Eri", "3 Composers", "Unknown Mortal Orchestra", "The Artist", "Various Cruelties",
+    "!!!", "Soundtrack of Our Lives", "Mixed Blood", "Vario", "Band of Horses", "NA", "No Doubt", "The Unknown",
+])  # fmt: skip
+def test_names_with_such_words_are_somebodys(text: str) -> None:
+    assert not is_nobody(text) and artist_names(text)
+
+
+@pytest.mark.parametrize("spellings", [
+    ("Bj\xf6rk", "Bjork", "BJO\u0308RK", "\uff22j\xf6rk", "Bj\xf6rk\u200b"), ("JAY-Z", "Jay Z", "Jay\u2010Z", "JayZ"),
+    ("Beyonc\xe9", "Beyonce"), ("R\xf6yksopp", "R\xf8yksopp"), ("Ke$ha", "Kesha"),
+    ("Sin\xe9ad O'Connor", "Sinead O\u2019Connor"),
+    ("Guns N' Roses", "Guns N\u2019 Roses", "Guns n Roses"), ("\u0401\u043b\u043a\u0430", "\u0415\u043b\u043a\u0430"), 
+    ("The Who", "Who, The", "Who"),
+])  # fmt: skip
+def test_spellings_of_one_name_are_one_group(spellings: tuple[str, ...]) -> None:
+    assert len(groups([t for text in spellings for t in by(text)])) == 1
+
+
+def test_marks_that_make_other_letters_make_other_names() -> None:
+    apart = ["\u304b\u304d", "\u304c\u304e", "\u041c\u0430\u0438", "\u041c\u0430\u0439", "!!!", "?!"]
+    assert len(groups([t for text in apart for t in by(text)])) == len(apart)
+
+
+@pytest.mark.parametrize(("title", "guests"), [
+    ("Song (feat. Guest)", ("guest",)), ("Song [ft. Guest & Other] (live)", ("guest", "other")), 
+    ("Song ft. Guest", ("guest",)),
+    ("Song (with Guest)", ("guest",)), ("Song with Strings", ()), ("Featuring", ()), ("Song (with strings)", ()),
+    ("", ()),    (None, ()),
+])  # fmt: skip
+def test_a_title_names_guests(title: str | None, guests: tuple[str, ...]) -> None:
+    assert guests_in_title(title) == guests
+
+
+def test_a_guest_in_a_title_ties() -> None:
+    one, other, third = by("Miles"), by("Guest"), by("Else")
+    tied = [dataclasses.replace(one[0], title="Song (feat. Guest)"), *other, *third]
+    assert groups(tied) == [["Else"], ["Miles", "Guest"]]
 
 
 def by(artist: str | None, n: int = 1) -> list[Track]:

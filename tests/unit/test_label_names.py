@@ -14,6 +14,7 @@ from tonearm.core.errors import ConfigError
 from tonearm.datasets.contradictions import set_aside_contradictions
 from tonearm.datasets.folder import FolderConfig
 from tonearm.datasets.label_names import (
+    accent_notes,
     find_spellings,
     merge_spellings,
     separate_labels,
@@ -31,6 +32,20 @@ from tonearm.datasets.label_names import (
         ("Forró Café", "Forro\u0301 Cafe\u0301", "FORRÓ CAFÉ"),
         ("80s", "80's", "80\u2019s"),
         ("Straße", "STRASSE"),
+        ("RnB", "R&B", "R'N'B", "R \xb4n\xb4 B", "R-n-B", "R+B", "R&amp;B", "\uff32\uff06\uff22"),
+        ("Drum & Bass", "drum'n'bass", "Drum 'n Bass", "Drum-n-Bass", "Drum_and_Bass", "DrumnBass", "Drum + Bass"),
+        (
+            "Hip-Hop",
+            "Hip\u200bHop",
+            "Hip\xadHop",
+            "(Hip Hop)",
+            "Hip Hop!",
+            "#hiphop",
+            "Hip Hop \U0001f3b5",
+            "Hip\xb7Hop",
+        ),
+        ("1980", "1980.0"),
+        ("\U0001f3b8", "\U0001f3b8\ufe0f"),
         ("\uff32ock", "rock"),
     ],
 )
@@ -40,10 +55,47 @@ def test_spellings_of_one_label_are_alike(spellings: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     "labels",
-    [("1.0", "10"), ("1-2", "12"), ("C", "C#", "C++"), ("Rock", "Rocks"), ("!!!", "?"), ("Café", "Cafe"), ("-", "_")],
+    [
+        ("1.0", "10"),
+        ("1-2", "12"),
+        ("C", "C#", "C++"),
+        ("Rock", "Rocks"),
+        ("!!!", "?"),
+        ("Café", "Cafe"),
+        ("-", "_"),
+        ("Rock/Pop", "Rock & Pop"),
+        ("\U0001f3b8", "\U0001f3bb"),
+    ],
 )
 def test_different_labels_stay_different(labels: tuple[str, ...]) -> None:
     assert len({spelling_key(s) for s in labels}) == len(labels)
+
+
+@pytest.mark.parametrize("value", [
+    "Rock; Pop", "Rock|Pop", "Rock\0Pop", "Rock\nPop", "Rock\x1fPop", "Rock\uff1bPop",
+    "Rock/Pop", "Rock, Pop", "Rock\uff0cPop",
+    "Rock \u2022 Pop", "Rock + Pop", "Rock - Pop", "['Rock', 'Pop']", '["Rock", "Pop"]', "Rock;;Pop;",
+])  # fmt: skip
+def test_separators_as_people_and_programs_write_them(value: str) -> None:
+    assert separate_labels({"a": (value,), "b": ("Rock",), "c": ("pop",)}).labels["a"] == ("Rock", "Pop")
+
+
+def test_labels_that_differ_in_accents_are_told_and_stay_classes() -> None:
+    labels = [("Café",), ("Cafe",), ("Café",), ("Rock",), ("CAFE",)]
+    assert accent_notes(labels) == [
+        "labels 'Café' (2), 'Cafe' (1), 'CAFE' (1) differ in accents and are classes of their own: if they are one, "
+        "rename them"
+    ]
+    assert accent_notes(labels[-2:]) == []
+
+
+def test_an_artist_as_label_has_no_guests(tmp_path: Path) -> None:
+    spelt = ["Björk", "Bjork feat. Guest", "BJORK (ft. X)", "The Band", "Band, The", "Simon & Garfunkel", "Simon"]
+    library(tmp_path, {n: [f"t{i}"] for i, n in enumerate(spelt)})
+    path = tmp_path / "tracks.csv"
+    path.write_text(path.read_text("utf-8").replace("genre", "artist"), "utf-8")
+    found = FolderConfig(root=str(tmp_path), label="artist", merge_labels=True).catalogue()
+    assert sorted(Counter(t.label for t in found.tracks).values()) == [1, 1, 2, 3]
 
 
 def test_the_most_frequent_spelling_is_the_name() -> None:

@@ -7,10 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from tonearm.core.text import list_examples
-from tonearm.datasets.artist_names import artist_names, is_nobody
+from tonearm.datasets.artist_names import names_by_key
 from tonearm.datasets.balance import join_groups
 from tonearm.datasets.cells import is_unknown
 from tonearm.datasets.manifest import Track
+from tonearm.datasets.nobody_names import is_nobody
 
 CHAIN_SHARE = 0.25
 """A group of more than this share of the tracks fits in neither of the small splits."""
@@ -19,7 +20,8 @@ CHAIN_ARTISTS = 10
 
 
 def group_by_artist(tracks: Sequence[Track], also: Mapping[str, str]) -> tuple[list[Track], list[str]]:
-    """Join the groups of tracks that name one artist, alone or among others (``feat.``, ``&``, ``;``, ``/``).
+    """Join the groups of tracks that name one artist, alone or among others (``feat.``, ``&``, ``;``, ``/``), by the
+    artist, the album's artist or as a guest in the title; spellings of one name are one.
 
     A group that would chain most of a collection together by its guests is joined by the first-named artists alone,
     with a note.
@@ -39,7 +41,7 @@ def group_by_artist(tracks: Sequence[Track], also: Mapping[str, str]) -> tuple[l
     ids = [t.track_id for t in tracks if t.group.startswith("artist:")]
     groups = [t.group for t in tracks if t.group.startswith("artist:")]
     names = {
-        t.track_id: list(dict.fromkeys([*artist_names(t.artist), *artist_names(also.get(t.track_id))]))
+        t.track_id: list(names_by_key(t.artist, also.get(t.track_id), t.title))
         for t in tracks
         if t.group.startswith("artist:")
     }

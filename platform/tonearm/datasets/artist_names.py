@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
 
-from tonearm.datasets.cells import is_unknown
+from tonearm.datasets.letters import name_key
+from tonearm.datasets.nobody_names import CACHED, is_nobody
 
-#: What players, rippers and shops write where they know no artist, or where there are many.
-NOBODY = frozenset({
-    "unknown artist", "unknown artists", "artist unknown", "no artist", "artist", "unknown performer",
-    "various", "various artists", "various artist", "various performers", "various composers", "multiple artists",
-    "va", "v.a.", "v/a", "v. a.", "v.a", "diverse", "diverse artists", "varios", "varios artistas", "vários artistas",
-    "artistes divers", "artiste inconnu", "artista desconocido", "artista desconhecido", "artista sconosciuto",
-    "artisti vari", "aa.vv.", "verschiedene", "verschiedene interpreten", "verschiedene künstler",
-    "unbekannter künstler", "unbekannter interpret", "unbekannt", "onbekende artiest", "diverse artiesten",
-    "okänd artist", "ukendt kunstner", "nieznany wykonawca", "různí interpreti", "неизвестный исполнитель",
-    "неизвестен", "разные исполнители", "сборник", "不明なアーティスト", "ヴァリアス・アーティスト", "オムニバス",
-    "未知艺术家", "未知藝術家", "群星", "알 수 없는 아티스트", "soundtrack", "original soundtrack", "ost",
-    "compilation",
-})  # fmt: skip
 #: Between names; also what introduces a guest.
 _BETWEEN = re.compile(
-    r"[;/&,+|\\\0\u3001\u30fb\xd7]"  # a comma and a dot of Japanese, the sign of multiplication
-    r"|(?<!\w)(?:feat|ft|featuring|w/|vs|versus|meets|presents)(?!\w)\.?"
+    r"[;/&,+|\\\0\n\u3001\u30fb\xb7\u2022\xd7]"  # a comma and dots of Japanese, the sign of multiplication
+    r"|(?<!\w)(?:feat|ft|featuring|w/|vs|versus|meets|presents|presenting|introducing|starring|duet\swith|a\.?k\.?a)"
+    r"(?!\w)\.?|(?<=\w\s)(?:(?:produced|prod\.?|remixed|conducted)\sby|pres|prod)(?!\w)\.?"
 )
 #: Between two names, too, but not at the end of one, nor at the beginning of all (Malcolm X, Con Funk Shun).
-_WORD_BETWEEN = re.compile(r"(?<!\w)(?:with|and|und|et|y|x|con|mit|avec)(?!\w)\.?")
+_WORD_BETWEEN = re.compile(
+    r"(?<!\w)(?:with|and|und|et|y|e|och|og|x|con|mit|avec|\u0438|\u0442\u0430|\u0441"
+    r"|\u043f\u0440\u0438 \u0443\u0447\u0430\u0441\u0442\u0438\u0438)(?!\w)\.?"
+)
+#: In a title: a guest in brackets, or behind all of it.
+_GUESTS = re.compile(r"[(\[{]\s*(?:feat|ft|featuring|with|w/)(?!\w)\.?\s*([^)\]}]+)"
+                     r"|(?<=\s)(?:feat|ft|featuring)(?!\w)\.?\s+([^()\[\]{}]+)")  # fmt: skip
+_WITH_GUEST = re.compile(r"[\s(\[{]+(?:feat|ft|featuring)(?!\w)")
+_GUEST = re.compile(r"\b(?:feat|ft|featuring|with|w/)", re.IGNORECASE)
 _LETTER = re.compile(r"\w")
 _BRACKETS = re.compile(r"[()\[\]{}<>]")
 _ARTICLE = re.compile(r"^the\s+(?=\S)")
@@ -42,12 +41,6 @@ def normalised_name(text: str | None) -> str:
     """A text without differences of case, spacing and compatibility forms (NFKC); "" for none."""
     folded = unicodedata.normalize("NFKC", text or "").casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())  # folding may take a text out of its form
-
-
-def is_nobody(name: str | None) -> bool:
-    """Whether a text names no artist: it is empty, says "unknown", or says "various artists"."""
-    plain = normalised_name(name)
-    return is_unknown(plain) or plain in NOBODY or _BRACKETS.sub("", plain).strip() in NOBODY
 
 
 def artist_group(name: str | None) -> str:
@@ -69,6 +62,41 @@ def artist_names(text: str | None) -> tuple[str, ...]:
         part for i, part in enumerate(parts) if part and not is_nobody(part) and not (i and _COMPANY.fullmatch(part))
     ]
     return tuple(dict.fromkeys(named)) or (_plain_part(plain) or plain,)
+
+
+def guests_in_title(title: str | None) -> tuple[str, ...]:
+    """Artists whom a title names as guests, normalised: ``"Song (feat. Guest)"``, ``"Song ft. Guest"``."""
+    return tuple(dict.fromkeys(
+        name for found in _GUESTS.finditer(normalised_name(title)) for name in artist_names(found[1] or found[2])
+        if not _COMPANY.fullmatch(name)
+    ))  # fmt: skip
+
+
+def main_artist_key(text: str) -> str:
+    """What a text is compared by that is an artist as a label: without guests (``feat.``), a band's name as a whole."""
+    plain = normalised_name(text)
+    main = _plain_part(_WITH_GUEST.split(plain)[0]).removesuffix(", the")
+    return name_key(main or plain)
+
+
+def names_by_key(artist: str | None, album_artist: str | None = None, title: str | None = None) -> dict[str, str]:
+    """All artists of a recording by what they are compared by, the main one first; spellings of one name have one key.
+
+    Accents, marks and spaces make no difference: ``bjork`` of ``Björk``, ``jayz`` of ``JAY-Z``.
+    """
+    guests = _keyed_names(title, guests_in_title) if title and _GUEST.search(title) else ()
+    pairs = (*_keyed_names(artist, artist_names), *_keyed_names(album_artist, artist_names), *guests)
+    found: dict[str, str] = {}
+    for key, name in pairs:
+        found.setdefault(key, name)
+    return found
+
+
+@lru_cache(CACHED)
+def _keyed_names(
+    text: str | None, names_in: Callable[[str | None], tuple[str, ...]]
+) -> tuple[tuple[str, str], ...]:  # fmt: skip
+    return tuple((name_key(name), name) for name in names_in(text))
 
 
 def _by_words(text: str, first: bool) -> list[str]:

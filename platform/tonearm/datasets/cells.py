@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,7 +11,14 @@ from typing import TypeVar
 T = TypeVar("T", int, float)
 
 YEARS = range(1, 10_000)
-UNKNOWN = frozenset({"", "nan", "none", "null", "nil", "nat", "n/a", "n.a.", "#n/a", "<na>", "unknown", "-", "--", "?"})
+UNKNOWN = frozenset({
+    "", "nan", "-nan", "none", "null", "nil", "nat", "n/a", "n.a.", "n.a", "n/d", "n / a", "#n/a", "#na", "#value!",
+    "#ref!", "#name?", "<na>", "\\n", "undefined", "unknown", "unspecified", "not specified", "not available",
+    "not set", "no genre", "unknown genre", "unknown album", "unknown title", "unknown label", "unbekannt", "inconnu",
+    "desconocido", "desconhecido", "sconosciuto", "onbekend", "неизвестно",
+})  # fmt: skip
+NOTHING = re.compile(r"[\s\-\u2010-\u2015?_.\u2026\ufffd]*")
+"""Marks that people write where there is nothing to say."""
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
 """Characters that nobody sees: zero-width spaces and joiners, a byte-order mark."""
 
@@ -25,8 +33,9 @@ def is_unknown(text: str | None) -> bool:
 
     ``NA`` is none of them: it is a name (of an artist, of Namibia).
     """
-    plain = (text or "").strip().casefold()
-    return plain in UNKNOWN or plain.strip("()[]<>") in UNKNOWN
+    plain = clean_text(text or "").casefold().replace("_", " ").strip()
+    bare = plain.strip("()[]<> ")
+    return plain in UNKNOWN or bare in UNKNOWN or bool(NOTHING.fullmatch(bare))
 
 
 def to_number(text: str | None, kind: Callable[[float], T]) -> T | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,28 +12,18 @@ from tonearm.audio.sources import HeadReader
 from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.artist_groups import group_by_artist
-from tonearm.datasets.artist_names import is_nobody
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.cells import clean_text, is_unknown
 from tonearm.datasets.content import digest_files
-from tonearm.datasets.contradictions import CONTRADICTION, contradiction_note, labels_differ, labels_told
+from tonearm.datasets.contradictions import contradiction_note
 from tonearm.datasets.find_files import find_recordings
-from tonearm.datasets.label_names import (
-    find_spellings,
-    merge_spellings,
-    separate_labels,
-    several_notes,
-    spelling_key,
-    spelling_notes,
-)
+from tonearm.datasets.folder_labels import one_of_each_content, read_labels, set_aside, without_contradicting_rows
 from tonearm.datasets.manifest import Reject, Track
-from tonearm.datasets.recordings import Known, dataset_name, make_track, recording_tags
+from tonearm.datasets.recordings import dataset_name, make_track, recording_tags
 from tonearm.datasets.track_table import PATH_COLUMNS, TABLE, TrackTable, read_track_table
 
 __all__ = ["PATH_COLUMNS", "TABLE", "FolderConfig", "FolderScan", "scan_folder"]
 
 FROM_TAGS = ("artist", "album", "genre")
-NAMES = ("artist", "album")  # labels in which a comma or a slash separates nothing
 
 
 class FolderConfig(DatasetConfig, kind="folder"):
@@ -152,19 +141,19 @@ def scan_folder(root: str, label: str = "folder", separator: str = "", *, config
     label = _resolved_label(asked.label, table, root, notes)
     contents, unreadable = digest_files(found.files)
     known = {i: recording_tags(found.files[i], i, table) for i in found.files if i in contents}
-    labels, label_notes = _labels(known, label, asked, table)
+    labels, label_notes = read_labels(known, label, asked, table)
     rejects = [*found.rejects, *unreadable.values()]
-    labels = _without_contradicting_rows(found.files, labels, label, asked, table, rejects)
-    usable = _one_a_content(found.files, {i: contents[i] for i in labels}, labels, asked, rejects)
+    labels = without_contradicting_rows(found.files, labels, label, asked, table, rejects)
+    usable = one_of_each_content(found.files, {i: contents[i] for i in labels}, labels, asked, rejects)
     tracks = []
     for relative, own in usable.items():
         if own or not label:
             tracks.append(make_track(relative, found.files[relative], contents[relative], known[relative], own))
         elif reason := _no_audio(found.files[relative]):
-            rejects.append(_reject(relative, found.files[relative], "undecodable", reason))
+            rejects.append(set_aside(relative, found.files[relative], "undecodable", reason))
         else:
             detail = f"neither {TABLE} nor its tags give it a {label!r}"
-            rejects.append(_reject(relative, found.files[relative], "no_label", detail))
+            rejects.append(set_aside(relative, found.files[relative], "no_label", detail))
     notes += [*label_notes, *contradiction_note(rejects)]
     there = len(found.files) + len(found.rejects)
     if not tracks:
@@ -194,76 +183,6 @@ def _resolved_label(label: str, table: TrackTable, root: str, notes: Sequence[st
     raise DatasetError("; ".join([problem, *notes]))
 
 
-def _labels(
-    known: Mapping[str, Known], label: str, asked: FolderConfig, table: TrackTable
-) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """The labels of each recording, none where it has none, and notes on how they are written."""
-    if label in ("", "folder"):
-        plain = {i: tuple(filter(None, [clean_text(_folder_of(i, asked.root))])) if label else () for i in known}
-        spellings = find_spellings(plain.values())
-        notes = spelling_notes(spellings, asked.merge_labels)
-        return (merge_spellings(plain, spellings) if asked.merge_labels else plain), notes
-    nobody = is_nobody if label == "artist" else is_unknown
-    values = {i: tuple(v for v in own.get(label, ()) if not nobody(v)) for i, own in known.items()}
-    if asked.several:  # rows that disagree add up
-        values |= {i: own[label] for i, own in table.contradictions.items() if label in own and i in values}
-    separated = separate_labels(values, asked.separator, likely=label not in NAMES)
-    spellings = find_spellings(separated.labels.values())
-    notes = [*several_notes(separated, asked.several), *spelling_notes(spellings, asked.merge_labels)]
-    labels = merge_spellings(separated.labels, spellings) if asked.merge_labels else separated.labels
-    if asked.several_labels == "all":
-        return labels, notes
-    return {i: tuple(sorted(own)) if asked.several else own[:1] for i, own in labels.items()}, notes
-
-
-def _without_contradicting_rows(
-    files: Mapping[str, Path], labels: dict[str, tuple[str, ...]], label: str, asked: FolderConfig, table: TrackTable,
-    rejects: list[Reject],
-) -> dict[str, tuple[str, ...]]:  # fmt: skip
-    """The labels without those of files to which two rows of the table give different ones."""
-    if asked.several or asked.contradictions == "keep":
-        return labels
-    key = spelling_key if asked.merge_labels else str
-    told = {i: own[label] for i, own in table.contradictions.items() if i in labels and label in own}
-    told = {i: values for i, values in told.items() if len(set(map(key, values))) > 1}
-    rejects += [
-        _reject(i, files[i], CONTRADICTION, f"{TABLE} gives {i} two labels: {' and '.join(map(repr, values))}")
-        for i, values in told.items()
-    ]
-    return {i: own for i, own in labels.items() if i not in told}
-
-
-def _folder_of(relative: str, root: str) -> str:
-    """The name of a file's folder, also of one that lies in the root itself."""
-    return Path(relative).parent.name or Path(root).absolute().name
-
-
-def _one_a_content(
-    files: Mapping[str, Path], contents: Mapping[str, str], labels: Mapping[str, tuple[str, ...]],
-    asked: FolderConfig, rejects: list[Reject],
-) -> dict[str, tuple[str, ...]]:  # fmt: skip
-    """The labels of the files that are kept: of those with the same bytes one, or none if their labels contradict."""
-    same: dict[str, list[str]] = defaultdict(list)
-    for relative, content in contents.items():
-        same[content].append(relative)
-    kept: dict[str, tuple[str, ...]] = {}
-    for alike in same.values():
-        first = next((i for i in alike if labels[i]), alike[0])
-        if asked.several:
-            union = dict.fromkeys(label for i in alike for label in labels[i])
-            kept[first] = tuple(union if asked.several_labels else sorted(union))
-        elif asked.contradictions == "reject" and labels_differ([labels[i] for i in alike]):
-            labelled = [i for i in alike if labels[i]]
-            told = labels_told(labelled, [labels[i][0] for i in labelled])
-            rejects += [_reject(i, files[i], CONTRADICTION, f"the same bytes under two labels: {told}") for i in alike]
-            continue
-        else:
-            kept[first] = labels[first]
-        # One recording in two splits would be tested on what it was trained on.
-        rejects += [_reject(i, files[i], "duplicate", f"the same bytes as {first}") for i in alike if i != first]
-    return {i: kept[i] for i in contents if i in kept}
-
-
 def _no_audio(path: Path) -> str:
     """Why a file is none that is read here, by its beginning; "" if it may be: of a script no label is missed."""
     with path.open("rb") as file:
@@ -272,14 +191,6 @@ def _no_audio(path: Path) -> str:
         except RuntimeError as error:
             return str(error)
     return ""
-
-
-def _reject(relative: str, path: Path, reason: str, detail: str) -> Reject:
-    try:
-        size = path.stat().st_size
-    except OSError:  # it is gone meanwhile
-        size = -1
-    return Reject(track_id=relative, source=str(path), stage="scan", reason=reason, detail=detail, bytes=size)
 
 
 def _refuse(root: str, label: str, files: int, rejects: list[Reject], notes: Sequence[str]) -> None:

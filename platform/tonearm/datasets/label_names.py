@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import html
 import re
-import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tonearm.core.text import list_examples
 from tonearm.datasets.cells import clean_text, is_unknown
+from tonearm.datasets.letters import folded, without_accents
+from tonearm.datasets.tables import parse_list
 
 Labels = Mapping[str, tuple[str, ...]]
 """The labels of each track, by its id, in the order in which they are written."""
 
-SURE = re.compile(r"[;|\0\uff1b]")
+SURE = re.compile(r"[;|\0\x1e\x1f\n\r\u2028\u2029\uff1b\uff5c\xa6]")
 """Between labels wherever it occurs."""
-LIKELY = re.compile(r"[/,\\\u3001]")
+LIKELY = re.compile(r"[/,\\\u3001\uff0c\uff0f\t\xb7\u2022]|\s[+>\-\u2010-\u2015]\s")
 """Between labels (``Rock/Pop``) or within one (``Pop/Rock``, ``Folk, World, & Country``)."""
-_MARKS = r"[\s\-\u2010-\u2015_./\\,:;|'\u2019`\xb4\"]+"
-WITHIN = re.compile(rf"(?<!\d){_MARKS}|{_MARKS}(?!\d)")
+WITHIN = re.compile(r"(?<!\d)[^\w&#+*%]+|[^\w&#+*%]+(?!\d)|_+")
 """What spellings of one label differ in: spaces, hyphens, other marks. Between digits they count: 1.0 is not 10."""
 GOES_ON = re.compile(r"&|and\s", re.IGNORECASE)
 """What the last part of one label begins with: ``Folk, World, & Country``."""
-AND = re.compile(r"\s*&\s*|\s+(?:and|n|'n'|\u2019n\u2019|und|et|y)\s+|(?<=\w)['\u2019]n['\u2019](?=\w)")
+AND = re.compile(r"(?<=[^\W_])(?:[\s_,\-]*[&+][\s_\-]*|[\s_\-]*'n'[\s_\-]*|'n[\s_\-]+|[\s_\-]+n'[\s_\-]*"
+                 r"|[\s_\-]+(?:and|n|und|et|y)[\s_\-]+)(?=[^\W_])")  # fmt: skip
+"""What stands for "and" between two words: ``R&B``, ``R'n'B`` and ``Drum-n-Bass``."""
+WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0+")
+"""What tables make of a year where one lacks: ``1980.0``."""
+LEADING = re.compile(r"^#(?=[^\W\d])")
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ def separate_labels(values: Labels, separator: str = "", likely: bool = True) ->
     if separator:
         return SeparatedLabels({i: _parts(own, re.compile(re.escape(separator))) for i, own in values.items()},
                                Counter(), Counter())  # fmt: skip
+    values = {i: tuple(label for value in own for label in parse_list(value) or (value,)) for i, own in values.items()}
     surely = {i: _parts(own, SURE) for i, own in values.items()}
     alone = {spelling_key(label) for own in surely.values() for label in own if not LIKELY.search(label)}
     taken_apart, whole, found = Counter[str](), Counter[str](), {}
@@ -78,18 +86,26 @@ def separate_labels(values: Labels, separator: str = "", likely: bool = True) ->
     return SeparatedLabels(found, taken_apart, whole)
 
 
+@lru_cache(10_000)
 def spelling_key(label: str) -> str:
-    """A label without what its spellings differ in: case, spaces, hyphens and other separators, ``&`` for "and"."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
-    return WITHIN.sub("", AND.sub("&", folded)) or folded
+    """A label without what its spellings differ in: case, spaces, hyphens and other marks, ``&`` for "and", pictures.
+
+    ``n`` stands for "and", so that ``R&B``, ``R'n'B`` and ``RnB`` are one.
+    """
+    plain = " ".join(folded(html.unescape(label)).split())
+    if number := WHOLE_NUMBER.fullmatch(plain):
+        return number[1]
+    return WITHIN.sub("", AND.sub("n", LEADING.sub("", plain))) or plain or label
 
 
-def find_spellings(labels: Iterable[tuple[str, ...]]) -> list[list[tuple[str, int]]]:
+def find_spellings(
+    labels: Iterable[tuple[str, ...]], key: Callable[[str], str] = spelling_key
+) -> list[list[tuple[str, int]]]:
     """Labels that look alike: lists of spellings with their numbers of tracks, the most frequent first."""
     counts = Counter(label for own in labels for label in own)
     alike: dict[str, list[tuple[str, int]]] = defaultdict(list)
     for label, n in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
-        alike[spelling_key(label)].append((label, n))
+        alike[key(label)].append((label, n))
     return [spellings for spellings in alike.values() if len(spellings) > 1]
 
 
@@ -106,6 +122,20 @@ def spelling_notes(spellings: list[list[tuple[str, int]]], merged: bool) -> list
         return []
     what = "are merged under the first" if merged else "look alike: merge_labels makes them one (--merge-labels)"
     return [f"labels {list_examples(told, '; and ')} {what}"]
+
+
+def accent_notes(labels: Iterable[tuple[str, ...]]) -> list[str]:
+    """Which labels differ in accents alone: two words, or one that somebody wrote on another keyboard."""
+    counts = Counter(label for own in labels for label in own)
+    alike: dict[str, dict[str, int]] = defaultdict(dict)
+    for label, n in counts.most_common():
+        alike[without_accents(spelling_key(label))][label] = n
+    told = [
+        ", ".join(f"{label!r} ({n})" for label, n in own.items())
+        for own in alike.values() if len(set(map(spelling_key, own))) > 1
+    ]  # fmt: skip
+    what = "differ in accents and are classes of their own: if they are one, rename them"
+    return [f"labels {list_examples(told, '; and ')} {what}"] if told else []
 
 
 def several_notes(found: SeparatedLabels, all_of_them: bool) -> list[str]:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tonearm.core.errors import DatasetError
-from tonearm.datasets.artist_names import artist_group, artist_names, is_nobody, normalised_name
+from tonearm.datasets.artist_names import artist_group, names_by_key, normalised_name
 from tonearm.datasets.manifest import SPLITS, Manifest, Split, Track
+from tonearm.datasets.nobody_names import is_nobody
 
 EXAMPLES = 3
 CLASSES_SHOWN = 10
@@ -219,25 +220,29 @@ def _sorts_of_artists(tracks: Sequence[Track]) -> dict[str, Key]:
     Groups by artists' ids may be of two artists of one name. Those that are named among others (guests, or parts of a
     band's name) are possible leaks, but for those that leak by themselves.
     """
-    names = {t.track_id: artist_names(t.artist) for t in tracks}
+    names, shown = dict[str, list[str]](), dict[str, str]()  # the keys of each track, and one spelling of each key
+    for t in reversed(tracks):
+        own = names_by_key(t.artist, title=t.title)
+        names[t.track_id] = list(own)
+        shown |= own
     by_name = {artist_group(t.artist) for t in tracks}
     kinds: dict[str, set[str]] = defaultdict(set)
     splits: dict[str, set[str | None]] = defaultdict(set)
     for t in tracks:
-        own = t.group in by_name or t.group.startswith("track:")
-        kind = "sure" if own else "possible" if t.group.startswith("artist:") else "intended"
+        by_artist = t.group in by_name or t.group.startswith("track:")
+        kind = "sure" if by_artist else "possible" if t.group.startswith("artist:") else "intended"
         for first in names[t.track_id][:1]:
             kinds[first].add(kind)
             splits[first].add(t.split)
     sort = {name: next(k for k in ("sure", "possible", "intended") if k in own) for name, own in kinds.items()}
 
     def key_of(leak: str) -> Key:
-        return lambda t: [name for name in names[t.track_id][:1] if sort[name] == leak]
+        return lambda t: [shown[key] for key in names[t.track_id][:1] if sort[key] == leak]
 
     def among_others(t: Track) -> list[str]:
         if not t.group.startswith(("artist:", "track:")):
             return []
-        return [name for name in names[t.track_id] if len(splits[name]) < 2]
+        return [shown[key] for key in names[t.track_id] if len(splits[key]) < 2]
 
     return {**{leak: key_of(leak) for leak in ("sure", "possible", "intended")}, "among others": among_others}
 

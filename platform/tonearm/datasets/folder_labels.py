@@ -1,0 +1,112 @@
+"""Labels of the recordings below a folder: read as the config says, and none where two contradict each other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tonearm.datasets.artist_names import main_artist_key
+from tonearm.datasets.cells import clean_text, is_unknown
+from tonearm.datasets.contradictions import CONTRADICTION, labels_differ, labels_told
+from tonearm.datasets.label_names import (
+    accent_notes,
+    find_spellings,
+    merge_spellings,
+    separate_labels,
+    several_notes,
+    spelling_key,
+    spelling_notes,
+)
+from tonearm.datasets.manifest import Reject
+from tonearm.datasets.nobody_names import is_nobody
+from tonearm.datasets.recordings import Known
+from tonearm.datasets.track_table import TABLE, TrackTable
+
+if TYPE_CHECKING:
+    from tonearm.datasets.folder import FolderConfig
+
+NAMES = ("artist", "album")
+"""Labels in which a comma or a slash separates nothing."""
+
+
+def read_labels(
+    known: Mapping[str, Known], label: str, asked: FolderConfig, table: TrackTable
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """The labels of each recording, none where it has none, and notes on how they are written."""
+    if label in ("", "folder"):
+        plain = {i: tuple(filter(None, [clean_text(_folder_of(i, asked.root))])) if label else () for i in known}
+        spellings = find_spellings(plain.values())
+        notes = [*spelling_notes(spellings, asked.merge_labels), *accent_notes(plain.values())]
+        return (merge_spellings(plain, spellings) if asked.merge_labels else plain), notes
+    nobody = is_nobody if label == "artist" else is_unknown
+    values = {i: tuple(v for v in own.get(label, ()) if not nobody(v)) for i, own in known.items()}
+    if asked.several:  # rows that disagree add up
+        values |= {i: own[label] for i, own in table.contradictions.items() if label in own and i in values}
+    separated = separate_labels(values, asked.separator, likely=label not in NAMES)
+    key = main_artist_key if label == "artist" else spelling_key
+    spellings = find_spellings(separated.labels.values(), key)
+    notes = [*several_notes(separated, asked.several), *spelling_notes(spellings, asked.merge_labels),
+             *(accent_notes(separated.labels.values()) if label not in NAMES else ())]  # fmt: skip
+    labels = merge_spellings(separated.labels, spellings) if asked.merge_labels else separated.labels
+    if asked.several_labels == "all":
+        return labels, notes
+    return {i: tuple(sorted(own)) if asked.several else own[:1] for i, own in labels.items()}, notes
+
+
+def without_contradicting_rows(
+    files: Mapping[str, Path], labels: dict[str, tuple[str, ...]], label: str, asked: FolderConfig, table: TrackTable,
+    rejects: list[Reject],
+) -> dict[str, tuple[str, ...]]:  # fmt: skip
+    """The labels without those of files to which two rows of the table give different ones."""
+    if asked.several or asked.contradictions == "keep":
+        return labels
+    key = spelling_key if asked.merge_labels else str
+    told = {i: own[label] for i, own in table.contradictions.items() if i in labels and label in own}
+    told = {i: values for i, values in told.items() if len(set(map(key, values))) > 1}
+    rejects += [
+        set_aside(i, files[i], CONTRADICTION, f"{TABLE} gives {i} two labels: {' and '.join(map(repr, values))}")
+        for i, values in told.items()
+    ]
+    return {i: own for i, own in labels.items() if i not in told}
+
+
+def _folder_of(relative: str, root: str) -> str:
+    """The name of a file's folder, also of one that lies in the root itself."""
+    return Path(relative).parent.name or Path(root).absolute().name
+
+
+def one_of_each_content(
+    files: Mapping[str, Path], contents: Mapping[str, str], labels: Mapping[str, tuple[str, ...]],
+    asked: FolderConfig, rejects: list[Reject],
+) -> dict[str, tuple[str, ...]]:  # fmt: skip
+    """The labels of the files that are kept: of those with the same bytes one, or none if their labels contradict."""
+    same: dict[str, list[str]] = defaultdict(list)
+    for relative, content in contents.items():
+        same[content].append(relative)
+    kept: dict[str, tuple[str, ...]] = {}
+    for alike in same.values():
+        first = next((i for i in alike if labels[i]), alike[0])
+        if asked.several:
+            union = dict.fromkeys(label for i in alike for label in labels[i])
+            kept[first] = tuple(union if asked.several_labels else sorted(union))
+        elif asked.contradictions == "reject" and labels_differ([labels[i] for i in alike]):
+            labelled = [i for i in alike if labels[i]]
+            told = labels_told(labelled, [labels[i][0] for i in labelled])
+            detail = f"the same bytes under two labels: {told}"
+            rejects += [set_aside(i, files[i], CONTRADICTION, detail) for i in alike]
+            continue
+        else:
+            kept[first] = labels[first]
+        # One recording in two splits would be tested on what it was trained on.
+        rejects += [set_aside(i, files[i], "duplicate", f"the same bytes as {first}") for i in alike if i != first]
+    return {i: kept[i] for i in contents if i in kept}
+
+
+def set_aside(relative: str, path: Path, reason: str, detail: str) -> Reject:
+    try:
+        size = path.stat().st_size
+    except OSError:  # it is gone meanwhile
+        size = -1
+    return Reject(track_id=relative, source=str(path), stage="scan", reason=reason, detail=detail, bytes=size)
