@@ -15,6 +15,7 @@ From a notebook or a program::
     sweep = tonearm.sweep(space, data)
     tonearm.select(sweep)
     tonearm.compare(sweep).save("report.html")
+    data = tonearm.load_data("music")  # another day
     tonearm.load("models:/tonearm-music@champion").classify("song.mp3")
 
 Importing it imports nothing else: what is used is loaded then.
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tonearm.workflows.compare import compare as compare
     from tonearm.workflows.compare import compare_outputs as compare_outputs
     from tonearm.workflows.factors import fit_artist_factors as fit_artist_factors
+    from tonearm.workflows.load_data import load_data as load_data
     from tonearm.workflows.prepare import prepare as prepare
     from tonearm.workflows.prepared import PreparedData as PreparedData
     from tonearm.workflows.recommend import evaluate_recommender as evaluate_recommender
@@ -58,6 +60,7 @@ _MODULES = {
     "find_sweep": "tonearm.workflows.sweep_result",
     "fit_artist_factors": "tonearm.workflows.factors",
     "load": "tonearm.inference.load",
+    "load_data": "tonearm.workflows.load_data",
     "prepare": "tonearm.workflows.prepare",
     "recipes": "tonearm.training.recipe",
     "select": "tonearm.workflows.select",

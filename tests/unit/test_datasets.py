@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests.builders import track
@@ -91,9 +92,31 @@ def test_tables_of_something_else_and_damaged_notes_are_refused(tmp_path: Path) 
     save_manifest(uri, Manifest("d", "l", (track("a"),)))
     with pytest.raises(DatasetError, match=r"m\.parquet is no table of rejects that was written here"):
         load_rejects(uri)
+    as_before(uri)
     Path(f"{uri}.notes.json").write_text("[")
-    with pytest.raises(DatasetError, match=r"notes\.json is damaged \(.*\): make the data set again"):
+    with pytest.raises(DatasetError, match=r"the notes of .*m\.parquet are damaged \(.*\): make the data set again"):
         load_manifest(uri)
+
+
+def as_before(uri: str) -> None:
+    """Leave in a manifest what it had when its notes lay beside it, and how it was made was not kept."""
+    table = pq.read_table(uri)
+    header = {k: v for k, v in table.schema.metadata.items() if k not in (b"notes", b"made")}
+    pq.write_table(table.replace_schema_metadata(header), uri)
+
+
+def test_notes_are_written_with_the_manifest_and_older_ones_are_read(tmp_path: Path) -> None:
+    uri = str(tmp_path / "m.parquet")
+    made = {"config": {"kind": "folder", "root": "/müsic"}, "seed": 3}
+    manifest = Manifest("d", "l", (track("a"),), ("first", "zweite: é"), made=made)
+    Path(f"{uri}.notes.json").write_text('["of another one"]')
+    save_manifest(uri, manifest)
+    assert [p.name for p in tmp_path.iterdir()] == ["m.parquet"]
+    assert load_manifest(uri) == manifest and load_manifest(uri).made == made
+    as_before(uri)
+    assert load_manifest(uri).notes == () and load_manifest(uri).made == {}
+    Path(f"{uri}.notes.json").write_text('["first"]')
+    assert load_manifest(uri).notes == ("first",)
 
 
 def test_rejects_come_back_sorted_and_absent_ones_are_none(tmp_path: Path) -> None:

@@ -151,6 +151,16 @@ def fetch(uri: str, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def remove(uri: str) -> None:
+    """Remove a file; one that is not there is no harm."""
+    if is_local(uri):
+        local_path(uri).unlink(missing_ok=True)
+        return
+    filesystem, path = _remote(uri)
+    with contextlib.suppress(FileNotFoundError):
+        filesystem.rm_file(path)
+
+
 def remove_stale(uri: str, seconds: float = 86_400.0) -> int:
     """Remove what writers that were killed left of files in a folder more than ``seconds`` ago; returns how many files.
 

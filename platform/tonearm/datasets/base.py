@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -37,6 +37,8 @@ class Catalogue:
         no measure of the files (a table names many that are not there).
     root
         The place of the files, as the data set's identity has it; "" where there is none.
+    config
+        The data set's config as plain values; empty where no config lists it.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Catalogue:
     one_label: bool = False
     found: int = 0
     root: str = ""
+    config: Mapping[str, object] = field(default_factory=dict)
 
 
 class DatasetConfig(Config):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -99,7 +100,8 @@ class Reject:
 class Manifest:
     """A data set: its name, what its label means, its tracks sorted by id, and what else is known of them.
 
-    ``root`` is the place that its files were found in, absolute; it is no part of the signature.
+    ``root`` is the place that its files were found in, absolute; ``made`` is how it was prepared, as plain values. They
+    are no part of the signature.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Manifest:
     notes: tuple[str, ...] = field(default=())
     metadata: Metadata = field(default_factory=Metadata)
     root: str = ""
+    made: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         repeated = [i for i, n in Counter(t.track_id for t in self.tracks).items() if n > 1]
@@ -134,18 +137,24 @@ class Manifest:
 
 
 def save_manifest(uri: str, manifest: Manifest) -> None:
-    """Write a manifest as Parquet."""
-    storage.write_json(f"{uri}.notes.json", list(manifest.notes))
+    """Write a manifest as Parquet, its notes in the same file."""
     signature = manifest.metadata.signature() if len(manifest.metadata) else ""
     if signature:
         save_metadata(_metadata_uri(uri, signature), manifest.metadata)
     header = {"name": manifest.name, "label": manifest.label, "facts": signature, "root": manifest.root,
-              "home": _home_of(uri)}  # fmt: skip
+              "home": _home_of(uri),
+              "notes": json.dumps(manifest.notes), "made": json.dumps(manifest.made)}  # fmt: skip
     _write_rows(uri, manifest.tracks, Track, header)  # last: it names the metadata that belong to it
+    storage.remove(_old_notes(uri))
 
 
 def _metadata_uri(uri: str, signature: str) -> str:
     return f"{uri.removesuffix('.parquet')}.facts-{signature}.parquet"
+
+
+def _old_notes(uri: str) -> str:
+    """Where notes once lay; a manifest that has them itself has none there."""
+    return f"{uri}.notes.json"
 
 
 def _home_of(uri: str) -> str:
@@ -165,9 +174,13 @@ def load_manifest(uri: str) -> Manifest:
         raise DatasetError(f"no manifest at {uri}: make the data set first ({command('extract', '--help')})")
     rows, header = _read_rows(uri, Track, ("name", "label"))
     try:
-        notes = storage.read_json(f"{uri}.notes.json") if storage.exists(f"{uri}.notes.json") else []
+        if "notes" in header:
+            notes = json.loads(header["notes"])
+        else:
+            notes = storage.read_json(_old_notes(uri)) if storage.exists(_old_notes(uri)) else []
+        how = json.loads(header.get("made", "{}"))
     except ValueError as error:  # of JSON and of UTF-8
-        raise DatasetError(f"{uri}.notes.json is damaged ({error}): make the data set again") from None
+        raise DatasetError(f"the notes of {uri} are damaged ({error}): make the data set again") from None
     made, here = header.get("home", ""), _home_of(uri)
 
     def now(place: str) -> str:  # if the home was moved or copied, what was rendered there came with it
@@ -177,7 +190,8 @@ def load_manifest(uri: str) -> Manifest:
     tracks = tuple(Track(**{**row, "labels": tuple(row.get("labels") or ())}) for row in rows)
     signature = header.get("facts", "")
     metadata = load_metadata(_metadata_uri(uri, signature)) if signature else Metadata()
-    return Manifest(header["name"], header["label"], tracks, tuple(notes), metadata, now(header.get("root", "")))
+    root = now(header.get("root", ""))
+    return Manifest(header["name"], header["label"], tracks, tuple(notes), metadata, root, how)
 
 
 @dataclass(frozen=True)

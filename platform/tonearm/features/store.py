@@ -3,6 +3,7 @@
 Layout of one store, a folder named by :meth:`Representation.store_name`::
 
     representation.json      the config
+    clips/<id>.json          a ClipConfig: how clips were cut that are in the store; see :mod:`.store_clips`
     parts/<id>.npy           a shard: float16, unnormalised, clip after clip, each (planes, freq_bins, frames)
     parts/<id>.frames.npy    float32 (2, n): mean and deviation of every frame of every clip
     parts/<id>.parquet       a row a clip: key, number and start in seconds of the clip, frames, its places in both,
@@ -16,7 +17,7 @@ job killed at any moment loses only the parts it was writing, and an added track
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,7 @@ from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Representation
 from tonearm.features.normalisation import ClipStatistics, Float16Array, TrainingStatistics, pool_statistics
+from tonearm.features.store_clips import read_clip_configs, write_clip_config
 from tonearm.features.store_index import read_index
 
 CLIP_NUMBERS = 2  # the meaning of a clip's number
@@ -69,11 +71,19 @@ def store_uri(root: str, representation: Representation) -> str:
     return storage.join(root, representation.store_name())
 
 
-def prepare_store(root: str, representation: Representation) -> str:
-    """Make the store's description, once; returns its folder. What writers that were killed left is cleared."""
+def prepare_store(root: str, representation: Representation, clip: ClipConfig | None = None) -> str:
+    """Make the store's description, once; returns its folder. What writers that were killed left is cleared.
+
+    Parameters
+    ----------
+    clip
+        Noted as one of which clips are to be stored; None notes nothing.
+    """
     uri = store_uri(root, representation)
     if not storage.exists(storage.join(uri, "representation.json")):
         storage.write_json(storage.join(uri, "representation.json"), representation.to_dict())
+    if clip is not None:
+        write_clip_config(uri, clip)
     storage.remove_stale(storage.join(uri, "parts"))
     return uri
 
@@ -97,7 +107,7 @@ class FeatureStore:
         description = storage.join(uri, "representation.json")
         if not storage.exists(description):
             raise StoreError(f"no feature store at {uri}: extract features first ({text.command('extract', '--help')})")
-        self.representation = _read_representation(description)
+        self.representation = read_representation(description)
         self._shape = (self.representation.planes, self.representation.freq_bins)
         self._parts: dict[str, tuple[Float16Array, FloatArray]] = {}
         rows = read_index(uri)
@@ -121,6 +131,19 @@ class FeatureStore:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        """The keys of all tracks, see :func:`track_key`."""
+        return iter(self._rows)
+
+    def __repr__(self) -> str:
+        cut = ", ".join(clip.brief() for clip in self.clip_configs) or "of which clips it does not say"
+        return f"FeatureStore({self.representation.brief()}, {len(self)} tracks; {cut}; {self.uri})"
+
+    @property
+    def clip_configs(self) -> tuple[ClipConfig, ...]:
+        """The ways in which its clips were cut; none if it is from before they were kept."""
+        return read_clip_configs(self.uri)
 
     def __contains__(self, key: object) -> bool:
         return key in self._rows
@@ -238,7 +261,8 @@ class FeatureStore:
         return mapped.view(np.ndarray)  # a plain array over the mapping: slicing a memmap object is ten times slower
 
 
-def _read_representation(uri: str) -> Representation:
+def read_representation(uri: str) -> Representation:
+    """The config of a store from its description."""
     try:
         return Representation.from_dict(storage.read_json(uri))
     except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:

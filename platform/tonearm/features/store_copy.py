@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tonearm.core import storage
 from tonearm.core.seeding import digest
+from tonearm.features.store_clips import CLIPS
 from tonearm.features.store_index import INDEX, read_index
 
 
@@ -37,6 +38,9 @@ def _copy_parts(uri: str, target: Path, keys: Iterable[str] | None) -> None:
     """Copy what is not there yet, and with it the common index, so that opening the copy reads one file."""
     if not (target / "representation.json").exists():
         storage.fetch(storage.join(uri, "representation.json"), target / "representation.json")
+    for name in storage.list_files(storage.join(uri, CLIPS)):
+        if not (target / CLIPS / name).exists():
+            storage.fetch(storage.join(uri, CLIPS, name), target / CLIPS / name)
     parts = storage.join(uri, "parts")
     names = storage.list_files(parts, ".parquet")
     if keys is not None:

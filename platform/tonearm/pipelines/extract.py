@@ -149,7 +149,7 @@ def extract_features(
     on_gpu = is_gpu(device)
     started = time.monotonic()
     distinct = {f.store_name(): f for f in features}
-    uris = {name: prepare_store(root, f) for name, f in distinct.items()}
+    uris = {name: prepare_store(root, f, clip) for name, f in distinct.items()}
     by_key: dict[str, list[Track]] = {}
     for t in tracks:
         by_key.setdefault(track_key(t.content, clip), []).append(t)

@@ -32,7 +32,7 @@ from tonearm.pipelines.decoding import (
 )
 from tonearm.pipelines.on_gpu import BatchCompute
 
-BYTES_AT_ONCE = 16 * 2**20  # of samples that a worker sends to a GPU: 6 clips of 30 s, mono at 22 kHz
+BYTES_AT_ONCE = 8 * 2**20  # of samples that a worker sends to a GPU: 3 clips of 30 s, mono at 22 kHz
 
 
 class ResultWriter:

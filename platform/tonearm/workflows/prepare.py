@@ -155,7 +155,7 @@ def make_catalogue(data: DatasetConfig, name: str = "") -> Catalogue:
     require_dataset_name(name)
     data.make(start_ray)
     found = data.catalogue()
-    return dataclasses.replace(found, name=name or found.name, root=identity_root(data))
+    return dataclasses.replace(found, name=name or found.name, root=identity_root(data), config=data.to_dict())
 
 
 def require_dataset_name(name: str) -> None:

@@ -110,7 +110,9 @@ def prepare_catalogue(
 
         known = _joined(known, metadata_of_tracks(read_metadata_table(os.path.expanduser(metadata)), tracks))  # noqa: PTH111  a URI
     all_notes = tuple(dict.fromkeys([*catalogue.notes, *notes, *split_notes]))
-    manifest = Manifest(catalogue.name, catalogue.label, split, all_notes, known, catalogue.root)
+    made = {"config": dict(catalogue.config), "clip": clip.to_dict() if features else None, "seed": seed,
+            "grouped": grouped, "fractions": list(fractions)}  # fmt: skip
+    manifest = Manifest(catalogue.name, catalogue.label, split, all_notes, known, catalogue.root, made)
     save_manifest(manifest_uri(catalogue.name), manifest)
     return PreparedData(manifest, tuple(features), clip, tuple(rejects), extraction,
                         split_seed=seed, grouped=grouped, fractions=fractions)  # fmt: skip

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tonearm.audio.windows import ClipConfig
+from tonearm.core.errors import ConfigError
 from tonearm.datasets.base import DatasetConfig
 from tonearm.datasets.manifest import SPLITS, Manifest, Reject
 from tonearm.datasets.split_report import report_splits
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tonearm.features.base import Representation
+    from tonearm.features.store import FeatureStore
     from tonearm.pipelines.extract import ExtractionReport
+    from tonearm.workflows.track_clips import TrackClip
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,6 +91,43 @@ class PreparedData:
         import pandas as pd
 
         return pd.DataFrame(report_splits(self.manifest).counts, index=list(SPLITS)).T
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        from tonearm.features.store import track_key
+
+        return {t.track_id: track_key(t.content, self.clip) for t in self.manifest.tracks}
+
+    @cached_property
+    def _stores(self) -> dict[Representation, FeatureStore]:
+        from tonearm.workflows.track_clips import open_stores
+
+        return open_stores(self.features, list(self._keys.values()))
+
+    def features_of(self, track_id: str) -> dict[str, list[TrackClip]]:
+        """The stored features of a track.
+
+        Returns
+        -------
+        By the name of the representation its clips in order: ``values`` as float32 of shape (freq_bins, frames), not
+        normalised, and ``times``, the seconds of its frames in the track.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such track.
+        ConfigError
+            If the data set has no features.
+        """
+        from tonearm.core.registry import unknown_name
+        from tonearm.features.presets import display_name
+        from tonearm.workflows.track_clips import read_track
+
+        if track_id not in self._keys:
+            raise unknown_name("track", track_id, self._keys)
+        if not self.features:
+            raise ConfigError(f"of data set {self.name} no features of {self.clip.brief()} are stored: prepare it so")
+        return {display_name(f): read_track(store, self._keys[track_id]) for f, store in self._stores.items()}
 
     def describe(self) -> str:
         """What is in the data set, how it is split, what leaks, and what was set aside."""
