@@ -105,7 +105,8 @@ def test_rows_that_count_for_no_file_are_counted_with_an_example(music_folder: P
     assert contradiction.detail == "tracks.csv gives Ella/live/d.ogg two labels: 'soft' and 'loud'"
     assert catalogue.notes == (
         "2 row(s) of tracks.csv name no file that is there, e.g. 'absent': left out",
-        "1 row(s) of tracks.csv name several files, e.g. 'a': left out",
+        "1 row(s) of tracks.csv name several files, e.g. 'a': left out; it may be Björk/a.flac or Ella/a.flac: write "
+        "more of the paths",
         "1 row(s) of tracks.csv come second for a file, e.g. 'c': left out",
         "1 row(s) of tracks.csv contradict the first one of their file, e.g. of 'Ella/live/d.ogg' mood is 'soft' and "
         "'loud'",

@@ -50,4 +50,4 @@ def to_number(text: str | None, kind: Callable[[float], T]) -> T | None:
 def to_year(text: str | None) -> int | None:
     """A year that a text says, 1..9999, or None."""
     year = to_number(text, int)
-    return year if year in YEARS else None
+    return year if year is not None and year in YEARS else None  # a range looks for None one by one

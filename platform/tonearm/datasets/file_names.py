@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 from urllib.parse import unquote
 
@@ -16,6 +16,8 @@ Rank = Literal[0, 1, 2]
 """How a text names a file: 0 by its path, 1 by a part or another spelling of it, 2 by its stem."""
 ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 """A drive letter, or the scheme of a URI."""
+SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
+QUOTES = "'\"\u2018\u2019\u201c\u201d\u201e\xab\xbb` "
 FOLDS: tuple[Callable[[str], str], ...] = (
     lambda text: text,
     lambda text: unicodedata.normalize("NFC", text),
@@ -36,33 +38,68 @@ class FileNames:
     def __init__(self, files: Iterable[str]) -> None:
         self._files = frozenset(files)
         self.example = min(self._files, default="")
-        self._by_base: tuple[dict[str, list[tuple[str, str]]], ...] = tuple(defaultdict(list) for _ in FOLDS)
-        self._by_stem: tuple[dict[str, list[tuple[str, str]]], ...] = tuple(defaultdict(list) for _ in FOLDS)
-        for file in sorted(self._files):
-            for fold, bases, stems in zip(FOLDS, self._by_base, self._by_stem, strict=True):
-                folded = fold(file)
-                _add(bases, folded, file)
-                _add(stems, _stem(folded), file)
+        self._indices: dict[tuple[int, bool], _Index] = {}
 
-    def find(self, name: str) -> tuple[list[str], Rank]:
+    def find(self, name: str) -> tuple[Sequence[str], Rank]:
         """The files that a text may mean, one if it is clear which; and how it names them.
 
         It names a file by the path, with backslashes, too; by the end of the path (``a.mp3`` for ``rock/a.mp3``), or
         by a longer one that ends in it (an absolute one, also of another machine); by either without the suffix.
-        What is written just so counts before what differs in composed letters or in case.
+        What is written just so counts before what differs in composed letters or in case, and that before what is
+        in quotes or has ``%20`` for spaces.
         """
         name = name.removeprefix("./")
         if name in self._files:
             return [name], 0
-        plain = plain_path(unquote(name.removeprefix("file://")) if name.startswith("file://") else name)
-        for fold, bases in zip(FOLDS, self._by_base, strict=True):
-            if fitting := _fitting(fold(plain), bases):
-                return fitting, 1
-        for wanted in dict.fromkeys([plain, _stem(plain)]):  # a converted file has another suffix
-            for fold, stems in zip(FOLDS, self._by_stem, strict=True):
-                if fitting := _fitting(fold(wanted), stems):
-                    return fitting, 2
+        if name.startswith("file://"):
+            name = unquote(name.removeprefix("file://"))
+        for plain in dict.fromkeys(map(plain_path, (name, name.strip(QUOTES), unquote(name)))):
+            for fold in range(len(FOLDS)):
+                if fitting := self._index(fold, False).fitting(FOLDS[fold](plain)):
+                    same = fold < len(FOLDS) - 1 and any(
+                        FOLDS[fold](file) == FOLDS[fold](plain) for file in fitting[:2]
+                    )
+                    return fitting, 0 if same else 1
+            for wanted in dict.fromkeys([plain, _stem(plain), _without_suffix(plain)]):  # converted, or of features
+                for fold in range(len(FOLDS)):
+                    if fitting := self._index(fold, True).fitting(FOLDS[fold](wanted)):
+                        return fitting, 2
         return [], 0
+
+    def _index(self, fold: int, of_stems: bool) -> _Index:
+        """Made when it is first needed: most tables write all paths as they are."""
+        if (fold, of_stems) not in self._indices:
+            change = FOLDS[fold]
+            known = {file: _stem(change(file)) if of_stems else change(file) for file in sorted(self._files)}
+            self._indices[fold, of_stems] = _Index(known)
+        return self._indices[fold, of_stems]
+
+
+class _Index:
+    """Files by their whole path, and by each end of it, so that no row looks at all namesakes."""
+
+    def __init__(self, path_of: Mapping[str, str]) -> None:
+        self._whole: dict[str, list[str]] = defaultdict(list)
+        self._ends: dict[str, list[str]] = defaultdict(list)
+        for file, path in path_of.items():
+            self._whole[path].append(file)
+            for end in _ends(path):
+                self._ends[end].append(file)
+
+    def fitting(self, wanted: str) -> Sequence[str]:
+        """Files whose path is what is wanted, or ends in it; or else the longest that it ends in."""
+        if not wanted:
+            return []
+        for there, ends in ((self._whole, [wanted]), (self._ends, [wanted]), (self._whole, _ends(wanted))):
+            if found := next((there[end] for end in ends if end in there), None):
+                return found
+        return []
+
+
+def _ends(path: str) -> list[str]:
+    """``b/c`` and ``c`` of ``a/b/c``, the longest first."""
+    parts = path.split("/")
+    return ["/".join(parts[n:]) for n in range(1, len(parts))]
 
 
 def plain_path(name: str) -> str:
@@ -78,39 +115,12 @@ def relative_prefix(name: str, file: str) -> str:
     return "/".join(plain.split("/")[: -1 - file.count("/")])
 
 
-def _add(there: dict[str, list[tuple[str, str]]], folded: str, file: str) -> None:
-    """Enter a file by its last part, and by its last two, so that few of many namesakes are looked at."""
-    there[_base(folded)].append((folded, file))
-    there[_last_two(f"/{folded}")].append((folded, file))
-
-
-def _fitting(wanted: str, there: dict[str, list[tuple[str, str]]]) -> list[str]:
-    """Files whose path ends in what is wanted; or else the longest that it ends in."""
-    if not wanted:
-        return []
-    if "/" not in wanted:
-        near = there.get(wanted, [])
-        return [file for folded, file in near if folded == wanted] or [file for _, file in near]
-    near = there.get(_last_two(wanted), [])
-    ends = [file for folded, file in near if f"/{folded}".endswith(f"/{wanted}")]
-    if ends:
-        same = [file for folded, file in near if folded == wanted]
-        return same or ends
-    alone = f"/{_base(wanted)}"  # a file in the folder itself
-    inside = [(f, file) for f, file in [*near, *there.get(alone, [])] if wanted.endswith(f"/{f}")]
-    longest = max((len(folded) for folded, _ in inside), default=0)
-    return list(dict.fromkeys(file for folded, file in inside if len(folded) == longest))
-
-
-def _last_two(path: str) -> str:
-    return "/".join(path.split("/")[-2:])
-
-
-def _base(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
 def _stem(path: str) -> str:
     """A path without the suffix of an audio file."""
     dot = path.rfind(".")
     return path[:dot] if dot > 0 and path[dot:].lower() in (*AUDIO_SUFFIXES, *OTHER_KINDS) else path
+
+
+def _without_suffix(path: str) -> str:
+    """A path without a suffix of any kind, such as ``.npy`` of features or ``.png`` of a picture of them."""
+    return SUFFIX.sub("", path)

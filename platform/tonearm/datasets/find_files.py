@@ -20,6 +20,7 @@ OTHER_KINDS = (
     ".rm", ".ram", ".amr", ".3gp", ".3ga", ".ac3", ".dts", ".aifc", ".aa", ".aax", ".spx", ".mid", ".midi", ".mod",
     ".xm", ".s3m", ".it", ".avi", ".mov", ".wmv", ".flv", ".mpg", ".mpeg", ".ogv", ".ogx", ".shn", ".voc", ".alac",
 )  # fmt: skip
+TABLES = (".csv", ".tsv", ".xlsx", ".xls", ".ods", ".numbers")
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,14 @@ class FoundRecordings:
         Those whose name is no text (``bad_name``).
     notes
         What was not looked at: other kinds of files, folders that cannot be read, hidden ones, second links.
+    tables
+        Names, relative to the folder, of what may be tables on them.
     """
 
     files: dict[str, Path]
     rejects: list[Reject]
     notes: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
 
 
 def find_recordings(root: str) -> FoundRecordings:
@@ -55,7 +59,7 @@ def find_recordings(root: str) -> FoundRecordings:
     if not root or not folder.is_dir():
         raise DatasetError(f"AUDIO {root!r} is no folder: give the folder that holds your recordings")
     walk = FolderWalk(folder)
-    found, links, other_kinds = list[Path](), list[Path](), Counter[str]()
+    found, links, other_kinds, tables = list[Path](), list[Path](), Counter[str](), list[str]()
     for base, names in walk:
         for name in names:
             lower = name.lower()
@@ -66,6 +70,8 @@ def find_recordings(root: str) -> FoundRecordings:
                 (links if path.is_symlink() else found).append(path)
             elif lower.endswith(OTHER_KINDS):
                 other_kinds[Path(lower).suffix] += 1
+            elif lower.endswith(TABLES):
+                tables.append((base / name).relative_to(folder).as_posix())
     kept, doubles = _without_doubles(found, links)
     notes = _notes(walk, other_kinds, doubles)
     paths = sorted([*found, *kept])
@@ -80,7 +86,7 @@ def find_recordings(root: str) -> FoundRecordings:
             shown = os.fsencode(relative).decode("utf-8", "backslashreplace")
             rejects.append(Reject(track_id=shown, source=shown, stage="scan", reason="bad_name",
                                   detail="its name is not UTF-8: rename it"))  # fmt: skip
-    return FoundRecordings(files, rejects, notes)
+    return FoundRecordings(files, rejects, notes, tuple(filter(_is_text, sorted(tables))))
 
 
 def _without_doubles(found: list[Path], links: list[Path]) -> tuple[list[Path], list[Path]]:

@@ -19,7 +19,8 @@ from tonearm.datasets.find_files import find_recordings
 from tonearm.datasets.folder_labels import one_of_each_content, read_labels, set_aside, without_contradicting_rows
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.recordings import dataset_name, make_track, recording_tags
-from tonearm.datasets.track_table import PATH_COLUMNS, TABLE, TrackTable, read_track_table
+from tonearm.datasets.track_columns import PATH_COLUMNS
+from tonearm.datasets.track_table import TABLE, TrackTable, find_track_table, read_track_table
 
 __all__ = ["PATH_COLUMNS", "TABLE", "FolderConfig", "FolderScan", "scan_folder"]
 
@@ -136,8 +137,9 @@ def scan_folder(root: str, label: str = "folder", separator: str = "", *, config
     """
     asked = config or FolderConfig(root=root, label=label, separator=separator)
     found = find_recordings(root)
-    table = read_track_table(Path(root) / TABLE, found.files)
-    notes = [*found.notes, *table.notes]
+    place, table_notes = find_track_table(Path(root), found.tables)
+    table = read_track_table(place, found.files)
+    notes = [*found.notes, *table_notes, *table.notes]
     label = _resolved_label(asked.label, table, root, notes)
     contents, unreadable = digest_files(found.files)
     known = {i: recording_tags(found.files[i], i, table) for i in found.files if i in contents}

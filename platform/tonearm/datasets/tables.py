@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ast
+import csv
 import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tonearm.core.errors import DatasetError
-from tonearm.datasets.csv_text import read_csv_text
+from tonearm.datasets.csv_text import CsvText, read_csv_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SUFFIXES = (".parquet", ".csv")
 
@@ -31,14 +35,14 @@ def read_table(
     Parameters
     ----------
     path
-        CSV (in UTF-8 or UTF-16; separated by comma, semicolon or tab, whichever the header has most of, or as
-        a first line ``sep=;`` says), or Parquet.
+        CSV (in UTF-8 or UTF-16; separated by comma, semicolon, tab or bar, whichever the first lines have as many of
+        as the header, or as a first line ``sep=;`` says), or Parquet.
     columns
         That must be there.
     optional
         That are read where they are there. None: all.
     guess_encoding
-        Whether a CSV in neither UTF-8 nor UTF-16 is read as cp1252, which the caller then has to tell.
+        Whether a CSV in neither UTF-8 nor UTF-16 is read as what is likeliest, which the caller then has to tell.
 
     Returns
     -------
@@ -84,22 +88,51 @@ def _read_csv(
 ) -> dict[str, np.ndarray]:
     import pandas as pd
 
-    csv = read_csv_text(path)
-    if csv.guessed and not guess_encoding:
+    found = read_csv_text(path)
+    if found.guessed and not guess_encoding:
         raise ValueError("it is not in UTF-8: save it as UTF-8")
+    if not found.text.strip():
+        raise ValueError("No columns: it is empty. Write a line with their names first, or remove the file")
     # All columns, since of a part of them pandas does not say where a row has too many fields.
     try:
-        table = pd.read_csv(io.StringIO(csv.text), sep=csv.separator, dtype=object, keep_default_na=False,
-                            skipinitialspace=csv.spaced)  # fmt: skip
+        table = pd.read_csv(io.StringIO(found.text), sep=found.separator, dtype=object, keep_default_na=False,
+                            skipinitialspace=found.spaced)  # fmt: skip
     except pd.errors.ParserError as error:
         if opened := re.search(r"EOF inside string starting at row (\d+)", str(error)):
-            line = csv.text.splitlines()[int(opened[1])]
+            line = found.text.splitlines()[int(opened[1])]
             raise DatasetError(f"{path}: a quote that is opened in {line[:60]!r} is never closed: close it") from None
-        raise
+        table = _without_surplus(found)
     if not isinstance(table.index, pd.RangeIndex):  # what it makes of surplus fields in the first row
-        raise DatasetError(f"{path}: its rows have more fields than its header names")
+        try:
+            table = _without_surplus(found)
+        except ValueError as error:
+            raise DatasetError(f"{path}: its rows have more fields than its header names: {error}") from None
     chosen = _chosen(path, [str(c) for c in table.columns], columns, optional)
     return {name: table[name].fillna("").to_numpy(dtype=object) for name in chosen}
+
+
+def _without_surplus(found: CsvText) -> pd.DataFrame:
+    """The table of a text with rows of more fields than the header names, where these are empty: ``a;b;;;;``.
+
+    Raises
+    ------
+    ValueError
+        If one is not; with its line.
+    """
+    import pandas as pd
+
+    header = found.header()
+    lines = csv.reader(io.StringIO(found.text, newline=""), delimiter=found.separator, skipinitialspace=found.spaced)
+    rows = []
+    for fields in lines:
+        if any(field.strip() for field in fields[len(header) :]):
+            raise ValueError(
+                f"line {lines.line_num} has more fields than its header names, {len(fields)} instead of "
+                f"{len(header)}: {found.separator.join(fields)[:80]!r}; quote a field that holds a {found.separator!r}"
+            )
+        if fields:
+            rows.append([*fields[: len(header)], *[""] * (len(header) - len(fields))])
+    return pd.DataFrame(rows[1:], columns=pd.read_csv(io.StringIO(found.text), sep=found.separator, nrows=0).columns)
 
 
 def _chosen(path: Path, present: Sequence[str], columns: Sequence[str], optional: Sequence[str] | None) -> list[str]:

@@ -10,23 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tonearm.core.errors import DatasetError
+from tonearm.core.text import list_examples
 from tonearm.datasets.cells import clean_text, is_unknown, to_number, to_year
 from tonearm.datasets.csv_text import SEPARATORS, read_csv_text
 from tonearm.datasets.file_names import FileNames, Rank, plain_path, relative_prefix
 from tonearm.datasets.metadata import Metadata
-from tonearm.datasets.tables import read_table
+from tonearm.datasets.text_encodings import NAMES
+from tonearm.datasets.track_columns import PATH_COLUMNS, named_columns, naming_column
 
 TABLE = "tracks.csv"
-PATH_COLUMNS = ("path", "file", "filename")
-NAMELESS = "Unnamed: "  # what pandas calls a column without a name, such as an index that was written
-#: Columns that are meant whatever the case of their letters.
-KNOWN_COLUMNS = (*PATH_COLUMNS, "track_id", "title", "artist", "album", "albumartist", "genre", "year", "place",
-                 "latitude", "longitude", "licence")  # fmt: skip
-OTHER_SPELLINGS = {
-    "album artist": "albumartist", "album_artist": "albumartist", "filepath": "path", "file_path": "path",
-    "file path": "path", "file_name": "filename", "file name": "filename",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,6 +33,8 @@ class TrackTable:
         By the file's relative path.
     contradictions
         Of files that two rows disagree on: the different values by column, in their order.
+    key
+        The column that names the files.
     notes
         How many rows are no file's, several files' or a file's second one, disagree, or have an impossible year.
     """
@@ -49,6 +43,7 @@ class TrackTable:
     rows: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     contradictions: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    key: str = ""
 
     def of(self, relative: str) -> Mapping[str, str]:
         """The row of a recording, by its relative path; empty if there is none."""
@@ -66,12 +61,32 @@ class TrackTable:
         """
         columns: dict[str, np.ndarray] = {}
         for name in self.columns:
-            if name in (*PATH_COLUMNS, "track_id", *but):
+            if name in (*PATH_COLUMNS, "track_id", self.key, *but):
                 continue
             texts = [row[name] for row in self.rows.values() if name in row]
             if texts and all(to_number(text, float) is not None for text in texts):
                 columns[name] = np.array([to_number(self.of(i).get(name), float) for i in track_ids], dtype=np.float64)
         return Metadata(track_ids, columns) if columns else Metadata()
+
+
+def find_track_table(folder: Path, tables: Sequence[str]) -> tuple[Path, list[str]]:
+    """The table in a folder: ``tracks.csv``, or of that name in other letters or as ``.tsv``; and what is not read.
+
+    Parameters
+    ----------
+    tables
+        What may be tables below it, relative to it.
+    """
+    here = [name for name in tables if "/" not in name]
+    named = [name for name in here if name.casefold() in (TABLE, "tracks.tsv")]
+    used = TABLE if TABLE in named or not named else named[0]
+    below = [name for name in tables if "/" in name and name.rpartition("/")[2].casefold() == TABLE]
+    notes = [f"{list_examples(named)} in one folder: {used} is read"] if len(named) > 1 else []
+    if below:
+        notes.append(f"{list_examples(below)} in folders below: not read, only the {TABLE} of the folder itself is")
+    if here and not named:
+        notes.append(f"no {TABLE}, but {list_examples(here)}: what is to be read must be a CSV called {TABLE}")
+    return folder / used, notes
 
 
 def read_track_table(path: Path, files: Iterable[str]) -> TrackTable:
@@ -93,20 +108,22 @@ def read_track_table(path: Path, files: Iterable[str]) -> TrackTable:
     """
     if not path.exists():
         return TrackTable()
-    cells = _named_columns(path)
-    key = next((c for c in (*PATH_COLUMNS, "track_id") if c in cells), None)
-    if key is None:
-        raise DatasetError(
-            f"{path} needs a column path (or {', '.join(PATH_COLUMNS[1:])}, track_id), has {list(cells)}"
-        )
+    cells = named_columns(path)
     matches = FileNames(files)
+    key = naming_column(path, cells, matches)
+    found_so = [] if key in (*PATH_COLUMNS, "track_id") else [f"column {key!r} of {path.name} names the files"]
     rows = _Rows(cells, key)
     rows.add_all(matches)
-    notes = [*_encoding_notes(path), *rows.notes(path.name, matches), *_swallowed_rows(path.name, cells, key, matches)]
+    notes = [
+        *_encoding_notes(path),
+        *found_so,
+        *rows.notes(path.name, matches),
+        *_swallowed_rows(path.name, cells, key, matches),
+    ]
     strange = [year for row in rows.rows.values() if to_year(year := row.get("year", "")) is None and _is_stated(year)]
     if strange:
         notes.append(f"{len(strange)} row(s) of {path.name} have an impossible year, e.g. {strange[0]!r}: unknown")
-    return TrackTable(list(cells), rows.rows, rows.contradictions, tuple(notes))
+    return TrackTable(list(cells), rows.rows, rows.contradictions, tuple(notes), key)
 
 
 @dataclass
@@ -153,7 +170,7 @@ class _Rows:
 
     def notes(self, table: str, matches: FileNames) -> list[str]:
         """What of the rows does not count, with an example."""
-        notes = []
+        notes = [] if any(self.cells.values()) else [f"{table} has no rows"]
         if self.unmatched:
             notes.append(
                 f"{len(self.unmatched)} row(s) of {table} name no file that is there, e.g. {self.unmatched[0]!r}: "
@@ -162,8 +179,10 @@ class _Rows:
             if not self.rows:
                 notes.append(f"no row of {table} names a file; these are called e.g. {matches.example!r}")
         if self.ambiguous:
+            name = self.ambiguous[0]
             notes.append(
-                f"{len(self.ambiguous)} row(s) of {table} name several files, e.g. {self.ambiguous[0]!r}: left out"
+                f"{len(self.ambiguous)} row(s) of {table} name several files, e.g. {name!r}: left out; "
+                f"it may be {' or '.join(matches.find(name)[0][:2])}: write more of the paths"
             )
         if self.second:
             notes.append(
@@ -180,8 +199,8 @@ class _Rows:
 
 
 def _without_strangers(
-    names: Sequence[str], found: Sequence[tuple[list[str], Rank]]
-) -> list[tuple[list[str], Rank]]:  # fmt: skip
+    names: Sequence[str], found: Sequence[tuple[Sequence[str], Rank]]
+) -> list[tuple[Sequence[str], Rank]]:
     """What was found without files that a relative path merely ends in: ``rock/01.mp3`` is not the file ``01.mp3``.
 
     It is where most rows have the same folders in front: the table was written one folder up.
@@ -197,26 +216,16 @@ def _without_strangers(
     ]
 
 
-def _named_columns(path: Path) -> dict[str, list[str]]:
-    """The columns as text, by their names without spaces around; those that are meant in any case in small letters."""
-    found: dict[str, list[str]] = {}
-    for name, values in read_table(path, (), None, guess_encoding=True).items():
-        plain = clean_text(name)
-        folded = OTHER_SPELLINGS.get(plain.casefold(), plain.casefold())
-        plain = folded if folded in KNOWN_COLUMNS else plain
-        if plain in found:
-            raise DatasetError(f"{path} has two columns {plain!r}, apart from case and spaces: rename or remove one")
-        if plain and not plain.startswith(NAMELESS):
-            found[plain] = [clean_text(str(v)) for v in values]
-    return found
-
-
 def _encoding_notes(path: Path) -> list[str]:
     csv = read_csv_text(path)
-    if not csv.guessed:
-        return []
-    odd = next((line for line in csv.text.splitlines() if not line.isascii()), "")
-    return [f"{path.name} is not in UTF-8: read as Windows-1252, e.g. {odd[:60]!r}; if that is wrong, save it as UTF-8"]
+    notes = [f"{csv.zeros} zero byte(s) in {path.name} are left out"] if csv.zeros else []
+    if csv.guessed:
+        odd = next((line for line in csv.text.splitlines() if not line.isascii()), "")
+        notes.append(
+            f"{path.name} is not in UTF-8: read as {NAMES[csv.encoding]}, e.g. {odd[:60]!r}; if that is wrong, save it "
+            "as UTF-8"
+        )  # fmt: skip
+    return notes
 
 
 def _swallowed_rows(table: str, cells: Mapping[str, Sequence[str]], key: str, matches: FileNames) -> list[str]:
