@@ -256,7 +256,8 @@ def _too_short(
             if key in store and store.frames(key) < least:
                 found[key] = Reject(
                     track_id="", source=tracks[0].source, stage="extract", reason="too_short",
-                    detail=f"{store.frames(key)} frames of {feature.kind}; {min_seconds:g} s have {least}",
+                    detail=f"{feature.seconds_of(store.frames(key)):.2f} s of audio, at least {min_seconds:.2f} s are "
+                    f"needed ({store.frames(key)} frames of {feature.kind} of {least})",
                 )  # fmt: skip
     return found
 

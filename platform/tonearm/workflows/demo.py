@@ -9,14 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
+from tonearm.core.errors import DatasetError, JobError
 from tonearm.core.seeding import digest
 from tonearm.core.text import command, format_table
+from tonearm.datasets.base import Catalogue
 from tonearm.datasets.manifest import Manifest, Track
 from tonearm.features.store import store_uri
 from tonearm.inference.load import fetch_model
@@ -30,12 +33,15 @@ from tonearm.training.evaluate import Scores
 from tonearm.workflows.demo_record import SCORES, DemoRequest, record_demo
 from tonearm.workflows.prepare import choose_dataset, make_catalogue
 from tonearm.workflows.prepare_catalogue import prepare_catalogue
+from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.promotion import format_with_interval, rounded
 from tonearm.workflows.ray_session import start_ray, stop_ray
 from tonearm.workflows.recommend import NeighbourQuality, evaluate_recommender
 from tonearm.workflows.select import select
 from tonearm.workflows.selection import Selection
-from tonearm.workflows.set_aside import set_aside_lines
+from tonearm.workflows.set_aside import load_failed, set_aside_lines
+from tonearm.workflows.several_labels import learn_all_labels
+from tonearm.workflows.short_recordings import change_space, fitting_settings, space_recipe
 from tonearm.workflows.sweep import resize, run_plan
 from tonearm.workflows.sweep_plan import plan_sweep
 
@@ -70,16 +76,15 @@ def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
         data = (choose_dataset("folder", request.audio, {"label": request.label, **request.options}) if request.audio
                 else choose_dataset("scores"))  # fmt: skip
         catalogue = make_catalogue(data, request.name)
+        space = learn_all_labels(space, catalogue.tracks)
         minutes = estimate_seconds(len(catalogue.tracks), space, cores) / 60
         logger.info(
             f"  {len(catalogue.tracks)} recordings; about {minutes:.0f} minutes from here if nothing is done yet"
         )
     with steps.step("Features: mel spectrograms at every window length of the sweep"):
         start_ray()
+        prepared, space = _prepare(catalogue, space, request)
         features = space.representations()
-        prepared = prepare_catalogue(
-            catalogue, features, space.trial.clip, space.trial.min_seconds, request.seed, request.max_rejected
-        )
         logger.info(prepared.describe())
         manifest = prepared.manifest
     plan = plan_sweep(request.space, space, {"": manifest})
@@ -106,6 +111,25 @@ def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
     left = [home.data_home(manifest.name), sweep.folder, reports, fetch_model(champion), *stores]
     record_demo(request, text, manifest.name, left, sweep.folder, is_own(request.space, space))
     return text
+
+
+def _prepare(catalogue: Catalogue, space: SearchSpace, request: DemoRequest) -> tuple[PreparedData, SearchSpace]:
+    """The data set with the features of the space; of shorter clips if most recordings need them."""
+
+    def prepare(chosen: SearchSpace) -> PreparedData:
+        return prepare_catalogue(catalogue, chosen.representations(), chosen.trial.clip, chosen.trial.min_seconds,
+                                 request.seed, request.max_rejected)  # fmt: skip
+
+    try:
+        return prepare(space), space
+    except (JobError, DatasetError):
+        fitting = fitting_settings(space_recipe(space), load_failed(catalogue.name), partial(change_space, space))
+        if not fitting or fitting.problem:
+            raise
+        logger.info(f"  many recordings are too short for clips of {space.trial.min_seconds:.1f} s: "
+                    + ", ".join(f"{name} is {value:g}" for name, value in fitting.changes.items()))  # fmt: skip
+        shorter = change_space(space, fitting.changes)
+        return prepare(shorter), shorter
 
 
 @dataclass
@@ -165,7 +189,7 @@ class ServedAnswer:
                  for n in self.neighbours]  # fmt: skip
         return "\n".join([
             f"  asked with a clip held out from training: {track.name} ({track.artist or 'artist unknown'})",
-            format_table([("truth", track.label)]),
+            format_table([("truth", ", ".join(track.all_labels))]),
             format_table([(f"answer {i}", p["label"], f"{p['probability']:.3f}") for i, p in enumerate(ranked, 1)]),
             format_table(rows),
         ])  # fmt: skip

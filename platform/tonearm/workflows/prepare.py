@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import tonearm.examples  # noqa: F401  the demo's corpus is a data set like any other
@@ -16,7 +16,7 @@ from tonearm.core.errors import ConfigError
 from tonearm.core.text import slug
 from tonearm.datasets import DatasetConfig
 from tonearm.datasets.base import Catalogue
-from tonearm.datasets.manifest import Manifest
+from tonearm.datasets.manifest import Manifest, Reject
 from tonearm.workflows.dataset_identity import identity_root
 from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.prepare_catalogue import prepare_catalogue
@@ -174,9 +174,15 @@ def require_dataset_name(name: str) -> None:
 
 
 def extract_missing(
-    manifest: Manifest, features: Sequence[Representation], clip: ClipConfig, min_seconds: float, device: str = "cpu"
-) -> None:
+    manifest: Manifest, features: Sequence[Representation], clip: ClipConfig, min_seconds: float, device: str = "cpu",
+    advice: Callable[[Sequence[Reject]], str] = lambda rejects: "",
+) -> None:  # fmt: skip
     """Extract the representations of a prepared data set that its stores lack.
+
+    Parameters
+    ----------
+    advice
+        What is to be said at the end of the error, from the tracks that failed.
 
     Raises
     ------
@@ -193,5 +199,5 @@ def extract_missing(
         raise ConfigError(
             f"{len(report.rejects)} of {len(manifest.tracks)} tracks cannot be extracted as is wanted (clips of "
             f"{clip.seconds:g} s, at least {min_seconds:g} s), e.g. {first.track_id}: {first.reason}. Prepare the data "
-            f"set anew without such: with --min-seconds {least:g} (min_seconds={least:g})"
+            f"set anew without such: with --min-seconds {least:g} (min_seconds={least:g})" + advice(report.rejects)
         )

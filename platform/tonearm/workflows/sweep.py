@@ -21,6 +21,7 @@ from tonearm.workflows.figures import publish_figure
 from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.prepared_names import not_prepared
 from tonearm.workflows.ray_session import start_ray
+from tonearm.workflows.several_labels import without_lost_fields
 from tonearm.workflows.sweep_data import SweepRequest, complete_features, prepared, sweep_data
 from tonearm.workflows.sweep_plan import SweepPlan, plan_sweep
 from tonearm.workflows.sweep_result import Sweep
@@ -150,7 +151,7 @@ def resize(
             raise ConfigError(f"{path} cannot be set: the space varies it")
     base = {**(changes or {}), **({"optim.epochs": epochs} if epochs else {})}
     if base:
-        space = space.replace_base(base)
+        space = without_lost_fields(space.replace_base(base))
     return dataclasses.replace(
         space, trials=trials or space.trials, seeds=seeds or space.seeds, seed=space.seed if seed < 0 else seed
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home
 from tonearm.core.errors import ConfigError
 from tonearm.datasets.base import DatasetConfig
-from tonearm.datasets.manifest import Manifest, Track, load_manifest
+from tonearm.datasets.manifest import Manifest, Reject, Track, load_manifest
 from tonearm.features.base import Representation
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.estimate import StoreEstimate, estimate_stores
@@ -21,6 +22,8 @@ from tonearm.training.recipe import Recipe, Stage
 from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.prepare import choose_dataset, extract_missing, make_catalogue
 from tonearm.workflows.prepared_names import manifest_uri, not_prepared, prepared_name
+from tonearm.workflows.several_labels import require_one_label
+from tonearm.workflows.short_recordings import advice, change_space, space_recipe
 from tonearm.workflows.training_data import TrainingRequest, prepare_data
 
 logger = logging.getLogger(__name__)
@@ -100,9 +103,10 @@ def complete_features(
             f"stage(s) {', '.join(others)} learn from files of their own, beside the prepared data set "
             f"{manifest.name!r}: give the kind and the folder instead"
         )
+    require_one_label(manifest.tracks, [space.trial.task, *(s.config.task for s in space.upstream_stages)])
     extractions = space.extractions(also)
     check_extraction_size(needs_of(extractions, manifest.tracks), max_gigabytes)
-    _extract_missing(manifest, extractions, space.trial.min_seconds)
+    _extract_missing(manifest, extractions, space)
     return {"": manifest}
 
 
@@ -136,8 +140,8 @@ def sweep_data(request: SweepRequest, also: Sequence[Values] = ()) -> dict[str, 
         check_extraction_size(needs_of(whole, tracks), request.max_gigabytes)
 
     training = TrainingRequest("sweep", recipe, request.dataset_name, max_rejected=request.max_rejected)
-    manifests = prepare_data(training, extractions.get(space.trial.clip, []), check)
-    _extract_missing(manifests[own], extractions, space.trial.min_seconds)
+    manifests = prepare_data(training, extractions.get(space.trial.clip, []), check, partial(change_space, space))
+    _extract_missing(manifests[own], extractions, space)
     return {**manifests, "": manifests[own]}
 
 
@@ -199,6 +203,9 @@ def check_extraction_size(needs: Sequence[StoreEstimate], max_gigabytes: float) 
         )
 
 
-def _extract_missing(manifest: Manifest, extractions: Extractions, min_seconds: float) -> None:
+def _extract_missing(manifest: Manifest, extractions: Extractions, space: SearchSpace) -> None:
+    def fitting(rejects: Sequence[Reject]) -> str:
+        return advice(space_recipe(space), rejects, partial(change_space, space))
+
     for clip, features in extractions.items():
-        extract_missing(manifest, features, clip, min_seconds)
+        extract_missing(manifest, features, clip, space.trial.min_seconds, advice=fitting)

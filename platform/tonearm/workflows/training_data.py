@@ -20,7 +20,8 @@ from tonearm.workflows.prepare import choose_dataset, extract_missing, make_cata
 from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.set_aside import load_failed
-from tonearm.workflows.short_recordings import fitting_settings
+from tonearm.workflows.several_labels import require_one_label
+from tonearm.workflows.short_recordings import Attempt, advice
 
 logger = logging.getLogger(__name__)
 
@@ -106,8 +107,9 @@ def adapt_recipe(
 
 
 def prepare_data(
-    request: TrainingRequest, also: Sequence[Representation] = (), check: Check = lambda tracks, features, clip: None
-) -> dict[str, Manifest]:
+    request: TrainingRequest, also: Sequence[Representation] = (), check: Check = lambda tracks, features, clip: None,
+    attempt: Attempt | None = None,
+) -> dict[str, Manifest]:  # fmt: skip
     """The data of every data set that the recipe names, by the signature of its config; what is missing is extracted.
 
     Parameters
@@ -116,6 +118,8 @@ def prepare_data(
         Representations of the recipe's data set that its stages do not name.
     check
         Called with the tracks, representations and clip before any are extracted; may refuse.
+    attempt
+        Raises a ConfigError if other settings, which fit short recordings, cannot work; None: the recipe is asked.
     """
     recipe, found = request.recipe, {}
     sets: dict[str, tuple[DatasetConfig, list[Stage]]] = {}
@@ -132,13 +136,16 @@ def prepare_data(
         if asked and request.prepared:
             own = request.prepared.manifest
             check(own.tracks, features, clip)
+            require_one_label(own.tracks, (s.config.task for s in stages))
             if features:
-                extract_missing(own, features, clip, least or 1.0, request.device)
+                extract_missing(own, features, clip, least or 1.0, request.device,
+                                lambda rejects: advice(recipe, rejects, attempt))  # fmt: skip
             found[signature] = own
             continue
         logger.info("data set %s: %s", data.kind, data.root)
         catalogue = make_catalogue(data, request.dataset_name if asked else "")
         check(catalogue.tracks, features, clip)
+        require_one_label(catalogue.tracks, (s.config.task for s in stages))
         classes = any(s.config.task.needs_classes for s in stages)
         balanced = any(s.config.task.uses_labels for s in stages)
         try:
@@ -149,8 +156,8 @@ def prepare_data(
                 fractions=recipe.fractions,
             )  # fmt: skip
         except (JobError, DatasetError) as error:
-            fitting = fitting_settings(recipe, load_failed(catalogue.name))
-            raise type(error)(f"{error}\nFor recordings as short as these: {fitting}") if fitting else error from None
+            fitting = advice(recipe, load_failed(catalogue.name), attempt)
+            raise type(error)(f"{error}{fitting}") from None
         logger.info("%s", made.describe())
         found[signature] = made.manifest
     return found
