@@ -12,6 +12,10 @@ from scipy.special import stdtrit
 from tonearm.statistics.differences import expanded_percentile
 from tonearm.statistics.resampling import bootstrap_draws, check_bootstrap, require_finite
 
+ERRING_GROUPS = 2.0
+"""The square of the number of erring groups at which their variance counts half; with less, intervals of one error
+are narrower than those of none."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -70,7 +74,7 @@ def bootstrap_interval(
     value = float(statistic(np.arange(len(groups))))
     require_finite(value, draws)
     if math.isfinite(bounds[0]) and math.isfinite(bounds[1]):
-        low, high = _wilson_ends(value, float(draws.std()), clusters, confidence, bounds)
+        low, high = _wilson_ends(value, draws, clusters, len(groups), confidence, bounds)
     else:
         found = expanded_percentile(value, draws, clusters, confidence)
         low, high = found.low, found.high
@@ -78,23 +82,43 @@ def bootstrap_interval(
 
 
 def _wilson_ends(
-    value: float, deviation: float, clusters: int, confidence: float, bounds: tuple[float, float]
+    value: float, draws: np.ndarray, clusters: int, items: int, confidence: float, bounds: tuple[float, float]
 ) -> tuple[float, float]:
     """Wilson's interval with Student's t, of a share of the range between two bounds.
 
+    Its centre is without the bias that the draws show, and its deviation holds that bias: a macro F1 of few tracks a
+    class is too low, and its draws are lower still.
+
     Parameters
     ----------
-    deviation
-        Of the bootstrap's draws. Where they do not vary, as where every item is right, each group counts as one item.
+    draws
+        Of the bootstrap.
+    items
+        How many were scored.
     """
     span = bounds[1] - bounds[0]
     share = float(np.clip((value - bounds[0]) / span, 0, 1))
-    error = math.sqrt(clusters / (clusters - 1)) * deviation / span
-    spread = share * (1 - share)
-    items = spread / error**2 if error > 0 and spread > 0 else clusters
+    bias = float(draws.mean() - value) / span
+    centre = float(np.clip(share - bias, 0, 1)) if 0 < share < 1 else share
+    variance = clusters / (clusters - 1) * float(draws.var()) / span**2 + bias**2
+    number = _effective_items(centre, variance, clusters, items)
     reach = float(stdtrit(clusters - 1, (1 + confidence) / 2))
-    shrink = 1 + reach**2 / items
-    centre = (share + reach**2 / (2 * items)) / shrink
-    half = reach / shrink * math.sqrt(spread / items + reach**2 / (4 * items**2))
-    low, high = min(centre - half, share), max(centre + half, share)  # rounding: at a bound it ends there
+    shrink = 1 + reach**2 / number
+    middle = (centre + reach**2 / (2 * number)) / shrink
+    half = reach / shrink * math.sqrt(centre * (1 - centre) / number + reach**2 / (4 * number**2))
+    low, high = min(middle - half, share), max(middle + half, share)  # rounding: at a bound it ends there
     return bounds[0] + span * low, bounds[0] + span * high
+
+
+def _effective_items(share: float, variance: float, clusters: int, items: int) -> float:
+    """As how many independent items the groups count, for a share of hits with this variance.
+
+    Where every item is right nothing tells how alike those of a group are, and each group counts as one. A single error
+    tells hardly more: the variance counts the more the more groups are expected to err, so that a score without errors
+    never has the wider interval.
+    """
+    spread = share * (1 - share)
+    seen = spread / variance if variance > 0 and spread > 0 else float(items)
+    erring = clusters * min(share, 1 - share)
+    known = erring**2 / (erring**2 + ERRING_GROUPS)
+    return 1 / (known / seen + (1 - known) / clusters)
