@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tonearm.audio.mpeg import adts_seconds
 from tonearm.audio.sources import FileView
 from tonearm.core.types import FloatArray
 
@@ -145,7 +146,8 @@ class FFmpegFile:
             for packet in self._container.demux(self._stream):
                 if not packet.size:
                     continue
-                seconds += float((packet.duration or 0) * base)
+                stated = adts_seconds(bytes(packet)[:7]) if self._demuxer == "aac" else 0.0  # its rate may change
+                seconds += stated or float((packet.duration or 0) * base)
                 if packet.pts is not None:
                     first, last = packet.pts if first is None else first, packet.pts
                 if seconds > LONGEST_COUNTED_SECONDS:

@@ -11,6 +11,7 @@ from tonearm.audio.mpeg import (
     ReadAt,
     begins_as_adts,
     behind_tags,
+    first_adts,
     first_frame,
     is_chain,
     walk_mp3,
@@ -25,9 +26,16 @@ FOREIGN_HEADS = (
     b"\xd0\xcf\x11\xe0", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*", b"\x00\x00\x01\xba",
     b"\x00\x00\x01\xb3", b"FLV", b"FWS", b"CWS", b"G@", b"0&\xb2u", b"SQLite", b"\xef\xbb\xbf", b"\xff\xfe",
     b"\xfe\xff", b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b"MThd", b"caff",
-    b".snd",
+    b".snd", b"8BPS", b"{\\rtf", b"\0asm", b"\0\0\1\0", b"\0\0\2\0", b"MSCF", b"(\xb5/\xfd", b"\x04\"M\x18", b"\x93NUMPY",
+    b"\x89HDF", b"PAR1", b"\x80\x04\x95", b"\0\0\0\1Bud1", b"\0\5\x16\7", b"\0\5\x16\0", b"!<arch>", b"\0\1\0\0\0", b"OTTO",
+    b"wOFF", b"wOF2", b"true", b"ttcf", b"\1CD001", b"\x89LZO", b"LZIP", b"xar!", b"AT&T", b"ITSF", b"\x76\x2f\x31\x01",
+    b"DICM", b"BLENDER", b"glTF", b"\0\0\0\x0cjP", b"\0\0\0\x0cJXL",
 )  # fmt: skip
+COMPILED = b"\r\n"  # Python writes it behind the two bytes that name its version
 TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
+MOST_HEADS = 8  # one behind the other
+LONGEST_HEAD = 2**14  # bytes, of a stream
+ID3V1 = 128  # bytes
 SHORT_TEXT = 24  # bytes of text in a row are a script or a page, not a cut frame
 
 
@@ -71,40 +79,61 @@ def find_format(read_at: ReadAt) -> Format:
     RuntimeError
         If it is none that is read here; the message lists those.
     """
-    start = behind_tags(read_at)
-    data = read_at(start, LONGEST_JUNK)
-    raw = data
-    if start:  # a tag may be padded with zeros beyond its own end
-        zeros = len(data) - len(data.lstrip(b"\0"))
-        start, data = start + zeros, data[zeros:]
-    if not data:
-        raise RuntimeError("it holds nothing but a tag")
-    head = data[:12]
+    start, foreign, harmless = 0, False, 0
+    for _ in range(MOST_HEADS):
+        start = behind_tags(read_at, start)
+        data = read_at(start, LONGEST_JUNK)
+        if not data:
+            raise RuntimeError("it holds nothing but a tag")
+        if (found := _by_head(data, start, harmless)) is not None:
+            return found
+        foreign = foreign or data.startswith(FOREIGN_HEADS) or data[257:262] == b"ustar" or data[2:4] == COMPILED
+        more = _harmless(data)
+        if not more or foreign:
+            break
+        start, harmless = start + more, harmless + more
+    if not foreign:
+        if _mp3_in_front(data):
+            return Format("MP3", start, "mp3", not harmless, walk_mp3(read_at, start))
+        first, adts = first_frame(data), first_adts(data)
+        if first is not None and (adts is None or first < adts) and _may_be_junk(data[:first]):
+            return Format("MP3", start + first, "mp3", not first, walk_mp3(read_at, start + first))
+        if adts is not None and _may_be_junk(data[:adts]):
+            return Format("AAC", start + adts, "aac", False)
+    raise RuntimeError(f"it begins as none of the known formats, {READ_FORMATS}, but {_shown(read_at(0, 12) or data)}")
+
+
+def _by_head(data: bytes, start: int, harmless: int) -> Format | None:
+    """The format that states itself in its first bytes; libsndfile knows of no bytes in front of it but tags."""
+    head, alone = data[:12], not harmless
     if head.startswith((b"RIFF", b"RIFX", b"RF64")) and head[8:12] in (b"WAVE", b""):
-        return Format("WAV", start, "wav", True)
+        return Format("WAV", start, "wav", alone)
     if head.startswith(b"riff"):
-        return Format("WAV", start, "w64", True)
-    if head.startswith(b"FORM"):
-        return Format("AIFF", start, "aiff", True)
+        return Format("WAV", start, "w64", alone)
+    if head.startswith(b"FORM") and head[8:12] in (b"AIFF", b"AIFC", b""):
+        return Format("AIFF", start, "aiff", alone)
     if head.startswith(b"fLaC"):
-        return Format("FLAC", start, "flac", True)
+        return Format("FLAC", start, "flac", alone)
     if head.startswith(b"OggS"):
-        return Format("OGG", start, "ogg", b"\x7fFLAC" not in data[:128])
+        return Format("OGG", start, "ogg", alone and b"\x7fFLAC" not in data[:128])
     if head[4:8] == b"ftyp":
         return Format("M4A", start, "mp4", False)
     if head.startswith(b"\x1aE\xdf\xa3"):
         return Format("WEBM", start, "matroska", False)
-    if begins_as_adts(data):
-        return Format("AAC", start, "aac", False)
-    unknown = RuntimeError(f"it begins as none of the known formats, {READ_FORMATS}, but {_shown(head)}")
-    if any(part.startswith(FOREIGN_HEADS) or part[257:262] == b"ustar" for part in (data, raw)):
-        raise unknown
-    if _mp3_in_front(data):
-        return Format("MP3", start, "mp3", True, walk_mp3(read_at, start))
-    first = first_frame(data)
-    if first is not None and _may_be_junk(data[:first]):
-        return Format("MP3", start + first, "mp3", not first, walk_mp3(read_at, start + first))
-    raise unknown
+    return Format("AAC", start, "aac", False) if begins_as_adts(data) else None
+
+
+def _harmless(data: bytes) -> int:
+    """How many bytes in front say nothing: zeros, empty lines, the head of a saved stream, an ID3v1 tag."""
+    if data.startswith((b"ICY ", b"HTTP/")):
+        ends = [at + len(end) for end in (b"\r\n\r\n", b"\n\n") if (at := data.find(end, 0, LONGEST_HEAD)) >= 0]
+        return min(ends, default=0)
+    if data.startswith(b"TAG") and len(data) > ID3V1:
+        return ID3V1
+    count = len(data) - len(data.lstrip(b"\0\r\n\t "))
+    if data[count + 1 : count + 5] == b"ftyp":
+        return max(0, count - 3)  # a size that begins with zeros
+    return count
 
 
 def _mp3_in_front(data: bytes) -> bool:

@@ -7,6 +7,7 @@ of its frames say how long each is, so a stream can be walked without decoding i
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,9 @@ MOST_TAGS = 300  # one behind the other
 MOST_GAPS = 10_000  # places where frames do not follow each other; a stream with more is noise
 FEWEST_FRAMES = 4  # in a row are no accident: each has the right bits at the place that the one before names
 LONGEST_FRAME = 2881  # bytes: layer 2, 160 kbit/s at 8 kHz
+APE_HEADER = 2**29  # the flag of one that stands in front of its items
+ADTS_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
+ADTS = re.compile(rb"\xff[\xf0\xf1\xf8\xf9]")
 HEADER = re.compile(rb"\xff[\xe2-\xff][\x10-\xef]")  # what may be one
 VERSIONS = {0: "2.5", 2: "2", 3: "1"}
 RATES = {"1": (44_100, 48_000, 32_000), "2": (22_050, 24_000, 16_000), "2.5": (11_025, 12_000, 8_000)}  # Hz
@@ -100,9 +104,15 @@ def _next_frame(read_at: ReadAt, place: int) -> int:
 
 
 def behind_tags(read_at: ReadAt, place: int = 0) -> int:
-    """Where the first byte behind all ID3v2 tags is that begin at a place; no file has hundreds of them."""
+    """Where the first byte behind all ID3v2 and APEv2 tags is that begin at a place; no file has hundreds of them."""
     for _ in range(MOST_TAGS):
-        head = read_at(place, 10)
+        head = read_at(place, 32)
+        if head[:8] == b"APETAGEX" and len(head) == 32:
+            version, size, _, flags = struct.unpack("<4I", head[8:24])
+            if version not in (1000, 2000) or not flags & APE_HEADER:
+                return place
+            place += 32 + size
+            continue
         if len(head) < 10 or head[:3] != b"ID3" or head[3] == 0xFF or max(head[6:10]) > 0x7F:
             return place
         size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
@@ -120,22 +130,39 @@ def first_frame(data: bytes, frames: int = FEWEST_FRAMES) -> int | None:
     return None
 
 
-def begins_as_adts(data: bytes, frames: int = 2) -> bool:
-    """Whether some bytes begin with frames of raw AAC."""
-    place = 0
-    for _ in range(frames):
-        head = data[place : place + 7]
-        if len(head) < 2 and place:
-            return True  # it ends with the frame before
-        if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0 or head[2] >> 2 & 15 > 12:
-            return False
-        length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-        if length < 7:
-            return False
-        place += length
-        if place >= len(data):
-            return True
-    return True
+def first_adts(data: bytes) -> int | None:
+    """Where the first frame of raw AAC begins in some bytes: one of several of a kind in a row. None if nowhere."""
+    for tries, match in enumerate(ADTS.finditer(data)):
+        place, form = match.start(), data[match.start() + 1 : match.start() + 3]
+        for _ in range(FEWEST_FRAMES):
+            length = adts_length(data[place : place + 7])
+            if not length or data[place + 1 : place + 3] != form:
+                break
+            place += length
+        else:
+            return match.start()
+        if tries > MOST_GAPS:
+            return None
+    return None
+
+
+def begins_as_adts(data: bytes) -> bool:
+    """Whether some bytes begin with two frames of raw AAC, or with one that they end with."""
+    first = adts_length(data[:7])
+    return bool(first) and (first + 2 > len(data) or bool(adts_length(data[first : first + 7])))
+
+
+def adts_length(head: bytes) -> int:
+    """Bytes of the frame of raw AAC that begins with these seven; 0 if it is none."""
+    if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0 or head[2] >> 2 & 15 >= len(ADTS_RATES):
+        return 0
+    length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
+    return length if length >= len(head) else 0
+
+
+def adts_seconds(head: bytes) -> float:
+    """Seconds of the frame of raw AAC that begins with these seven bytes; 0 if it is none."""
+    return 1024 * (1 + (head[6] & 3)) / ADTS_RATES[head[2] >> 2 & 15] if adts_length(head) else 0.0
 
 
 def is_chain(data: bytes, place: int = 0, frames: int = FEWEST_FRAMES) -> bool:
