@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -29,6 +30,14 @@ def flac() -> bytes:
     return encode(music(SECONDS), container="FLAC")
 
 
+def ape(value: bytes) -> bytes:
+    """An APEv2 tag with one item, as it stands in front of music."""
+    item = struct.pack("<2I", len(value), 2) + b"Cover Art (Front)\0" + value
+    heads = [b"APETAGEX" + struct.pack("<4I", 2000, len(item) + 32, 1, f) + bytes(8) for f in (5 << 29, 1 << 31)]
+    return heads[0] + item + heads[1]
+
+
+HTTP = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: audio/flac\r\n\r\n"
 MUSIC: dict[str, tuple[str, Callable[[], bytes]]] = {
     "AAC": ("AAC", adts),
     "AAC behind a tag": ("AAC", lambda: id3(2000) + adts()),
@@ -48,6 +57,19 @@ MUSIC: dict[str, tuple[str, Callable[[], bytes]]] = {
     "MP3 behind an APEv2 tag": ("MP3", lambda: b"APETAGEX" + bytes(300) + mp3(SECONDS)),
     "MP3 behind an ID3v1 tag": ("MP3", lambda: b"TAG" + b"x" * 125 + mp3(SECONDS)),
     "MP3 behind a tag and junk": ("MP3", lambda: id3(100) + b"\x01\x02junk" * 30 + mp3(SECONDS)),
+    "MP3 behind a large APEv2 tag": ("MP3", lambda: ape(bytes(200_000)) + mp3(SECONDS)),
+    "AAC behind a stream's head": ("AAC", lambda: b"ICY 200 OK\r\nicy-br:64\r\n\r\n" + adts()),
+    "AAC behind zeros": ("AAC", lambda: bytes(100) + adts()),
+    "AAC behind a cut frame": ("AAC", lambda: adts()[300:]),
+    "AAC behind noise": ("AAC", lambda: np.random.default_rng(1).bytes(8000) + adts()),
+    "FLAC behind HTTP's head": ("FLAC", lambda: HTTP + flac()),
+    "FLAC behind a large APEv2 tag": ("FLAC", lambda: ape(bytes(200_000)) + flac()),
+    "Ogg behind HTTP's head": ("OGG", lambda: HTTP + encode(music(SECONDS), container="OGG", subtype="VORBIS")),
+    "WAV behind CRLF": ("WAV", lambda: b"\r\n" + encode(music(SECONDS))),
+    "AIFF behind zeros": ("AIFF", lambda: bytes(60) + encode(music(SECONDS), container="AIFF")),
+    "M4A behind two tags": ("M4A", lambda: id3(100) + id3(90_000) + write(music(SECONDS), RATE, "ipod", "aac")),
+    "M4A behind zeros": ("M4A", lambda: bytes(100) + write(music(SECONDS), RATE, "ipod", "aac")),
+    "WebM behind HTTP's head": ("WEBM", lambda: HTTP + write(music(SECONDS, 48_000), 48_000, "webm", "libopus")),
     "Ogg FLAC": ("OGG", lambda: write(music(SECONDS), RATE, "ogg", "flac")),
     "WebM": ("WEBM", lambda: write(music(SECONDS, 48_000), 48_000, "webm", "libopus")),
     "WebM of a browser": (
@@ -127,6 +149,21 @@ NO_MUSIC: dict[str, Callable[[], bytes]] = {
     "a document": lambda: b"%PDF-1.7\n" + mp3(SECONDS),
     "a picture": lambda: b"\xff\xd8\xff\xe0\x00\x10JFIF" + mp3(SECONDS),
     "MPEG's program stream": lambda: b"\x00\x00\x01\xba" + bytes(40) + mp3(SECONDS),
+    "an archive behind an empty line": lambda: b"\r\n" + archive(),
+    "an image of a disk": lambda: bytes(32_768) + b"\1CD001" + bytes(2000) + mp3(SECONDS),
+    "an archive behind HTTP's head": lambda: HTTP + archive(),
+    "a page with AAC": lambda: b"<html><body>404: it is not here</body></html>" + adts(),
+    "a program with AAC": lambda: b"MZ" + bytes(200) + adts(),
+    "an answer in JSON": lambda: b'{"error": {"code": 403, "message": "no"}}' + mp3(SECONDS),
+    "bytecode": lambda: b"\xa7\r\r\n" + bytes(12) + b"\xe3" * 200 + mp3(SECONDS),
+    "WebAssembly": lambda: b"\0asm\1\0\0\0" + bytes(50) + mp3(SECONDS),
+    "a font": lambda: b"\0\1\0\0\0\x0b" + b"\x80" * 300 + mp3(SECONDS),
+    "an icon": lambda: b"\0\0\1\0\1\0\x10\x10" + b"\x80" * 300 + mp3(SECONDS),
+    "a pickle": lambda: b"\x80\x04\x95" + b"\x80" * 300 + mp3(SECONDS),
+    "Photoshop": lambda: b"8BPS\0\1" + bytes(60) + mp3(SECONDS),
+    "rich text": lambda: b"{\\rtf1\\ansi" + mp3(SECONDS),
+    "what macOS leaves beside": lambda: b"\0\5\x16\7\0\2\0\0Mac OS X" + bytes(60) + mp3(SECONDS),
+    "another kind of FORM": lambda: b"FORM\0\0\x10\0ILBM" + mp3(SECONDS),
     "AVI": lambda: b"RIFF\x00\x10\x00\x00AVI LIST" + mp3(SECONDS),
     "a film in WebM": lambda: film("webm", "libvpx"),
     "a film in MP4": lambda: film("mp4", "mpeg4"),

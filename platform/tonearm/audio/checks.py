@@ -27,6 +27,9 @@ def check_waveform(waveform: Waveform, min_seconds: float) -> Waveform:
     samples, (low, high) = waveform.samples, check_samples(waveform, min_seconds)
     loudest = float(max(-low.min(), high.max()))
     swing = float((high - low).max()) / 2
+    if swing < SILENCE_PEAK <= loudest:
+        offset = (float(high.max()) + float(low.min())) / 2
+        raise AudioError("silent", f"the samples are a constant of {offset:.2g} of full scale: there is no sound on it")
     if swing < SILENCE_PEAK:
         raise AudioError("silent", f"the peak is {swing:.1e}, below {SILENCE_PEAK:.0e} of full scale")
     if FULL_SCALE <= loudest <= 2:  # beyond, the samples have another scale

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tonearm.audio.flac import claimed_seconds, ends_as_claimed, joined_places
 from tonearm.audio.formats import Format
 from tonearm.audio.mpeg import ReadAt
+from tonearm.audio.ogg import survey_pages
 
 PIECE = 2**17  # larger ones are memory from the system, page by page
-OGG_PAGE = re.compile(rb"OggS\0([\0-\7])")
-FIRST_PAGE = 2  # the flag of a page that begins a stream
 CHUNK_NAME = re.compile(rb"[A-Za-z0-9_ (),.\-]{4}")
 TRAILERS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS", b"3DI")
 #: Chunks that stand behind samples, also where the file was cut within them; and what a joined file begins with.
@@ -22,8 +21,10 @@ KNOWN_CHUNKS = (
     b"elm1", b"regn", b"LGWV", b"NAME", b"AUTH", b"ANNO", b"(c) ", b"MARK", b"INST", b"COMT", b"APPL", b"MIDI", b"AESD",
     b"COMM", b"fmt ",
 )  # fmt: skip
+PLAIN_AIFFS = (b"NONE", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"raw ")
 JOINED = (b"RIFF", b"RIFX", b"FORM")
 MOST_CHUNKS = 500
+MOST_BOXES = 20_000  # of an M4A: each fragment has two
 LARGEST = 2**32 - 1  # that a header can state
 LEAST_REST = 4096  # bytes behind the samples that are worth a look
 STREAMED = 2**32 - 1 - 2**16  # a recorder that does not know how long it will be writes sizes about the largest
@@ -41,16 +42,22 @@ class Finding:
         Bytes to put over those of the file, by place: then libsndfile reads all of it. Without any FFmpeg must.
     unread
         What is in the file and is not read, for people; what is read then is as the header says.
+    places
+        Where each of several joined files begins, in bytes; each is to be decoded by itself.
+    unsure
+        Whether the end was not seen, so that the last sample must be read to know whether it is there.
     """
 
     claimed: float | None = None
     patches: dict[int, bytes] = field(default_factory=dict)
     unread: str = ""
+    places: tuple[int, ...] = ()
+    unsure: bool = False
 
     @property
     def needs_ffmpeg(self) -> bool:
         """Whether libsndfile would not read all of it."""
-        return not self.patches and not self.unread
+        return not self.patches and not self.unread and not self.unsure
 
 
 def length_note(claimed: float | None, held: float) -> str:
@@ -75,7 +82,11 @@ def find_false_claim(found: Format, read_at: ReadAt, size: int) -> Finding | Non
     if found.name == "MP3":
         return _of_mp3(found, read_at)
     if found.name == "OGG":
-        return Finding() if _is_chained(read_at, found.start, size) else None
+        return _of_ogg(read_at, found.start, size)
+    if found.name == "FLAC":
+        return _of_flac(read_at, found.start, size)
+    if found.name == "M4A":
+        return _of_m4a(read_at, found.start, size)
     if found.demuxer == "wav":
         return _of_wav(read_at, found.start, size)
     if found.name == "AIFF":
@@ -104,28 +115,45 @@ def _of_mp3(found: Format, read_at: ReadAt) -> Finding | None:
     return None if stream.uniform else Finding()
 
 
-def _is_chained(read_at: ReadAt, start: int, size: int) -> bool:
-    """Whether a stream of an Ogg file begins behind pages of another: files that were joined."""
-    inside = False
-    for data in _pieces(read_at, start, size):
-        for page in OGG_PAGE.finditer(data):
-            if not page[1][0] & FIRST_PAGE:
-                inside = True
-            elif inside:
-                return True
-    return False
+def _of_ogg(read_at: ReadAt, start: int, size: int) -> Finding | None:
+    """Joined streams, or pages that are missing."""
+    survey = survey_pages(read_at, start, size)
+    if len(survey.places) > 1:
+        return Finding(places=survey.places)
+    return Finding(survey.claimed) if survey.damaged else None
 
 
-def _pieces(read_at: ReadAt, start: int, size: int) -> Iterator[bytes]:
-    """The file piece by piece, each with a little of the one before."""
-    for place in range(start, size, PIECE):
-        yield read_at(place, PIECE + 8)
+def _of_flac(read_at: ReadAt, start: int, size: int) -> Finding | None:
+    """One that ends elsewhere than its header claims, or joined ones."""
+    whole = ends_as_claimed(read_at, start, size)
+    if whole is None:
+        return Finding(unsure=True)
+    places = () if whole else joined_places(read_at, start, size)
+    return None if whole else Finding(claimed_seconds(read_at, start), places=places if len(places) > 1 else ())
+
+
+def _of_m4a(read_at: ReadAt, start: int, size: int) -> Finding | None:
+    """Joined ones: a second box that states the type."""
+    place, places = start, list[int]()
+    for _ in range(MOST_BOXES):
+        head = read_at(place, 16)
+        if len(head) < 8:
+            break
+        length = struct.unpack(">I", head[:4])[0]
+        if head[4:8] == b"ftyp":
+            places.append(place)
+        if length == 1 and len(head) == 16:
+            length = struct.unpack(">Q", head[8:])[0]
+        if length < 8:
+            break
+        place += length
+    return Finding(places=tuple(places)) if len(places) > 1 else None
 
 
 def _of_wav(read_at: ReadAt, start: int, size: int) -> Finding | None:
     """A WAV whose recorder crashed: the size of its samples is 0, or of long ago, and the samples go on behind it."""
     order = ">" if read_at(start, 4) == b"RIFX" else "<"
-    place, bytes_a_second = start + 12, 0
+    place, bytes_a_second, sizes = start + 12, 0, 0
     for _ in range(MOST_CHUNKS):
         head = read_at(place, 24)
         if len(head) < 8:
@@ -133,6 +161,8 @@ def _of_wav(read_at: ReadAt, start: int, size: int) -> Finding | None:
         length = struct.unpack(f"{order}I", head[4:8])[0]
         if head[:4] == b"fmt " and len(head) >= 20:
             bytes_a_second = struct.unpack(f"{order}I", head[16:20])[0]
+        if head[:4] == b"ds64" and length >= 24:
+            sizes = place + 8
         if head[:4] == b"data":
             break
         place += 8 + length + length % 2
@@ -140,7 +170,7 @@ def _of_wav(read_at: ReadAt, start: int, size: int) -> Finding | None:
         return None
     first = place + 8
     if length >= STREAMED:
-        return None
+        return _of_rf64(read_at, sizes, first, size, bytes_a_second) if sizes else None
     if (joined := _joined_behind(read_at, first + length, size)) is not None:
         return joined
     if not _goes_on(read_at, first + length, size, order):
@@ -151,15 +181,26 @@ def _of_wav(read_at: ReadAt, start: int, size: int) -> Finding | None:
     return Finding(claimed, {place + 4: rest, start + 4: whole})
 
 
+def _of_rf64(read_at: ReadAt, sizes: int, first: int, size: int, bytes_a_second: int) -> Finding | None:
+    """A WAV with sizes of 64 bits, whose recorder did not come to write them."""
+    stated = read_at(sizes, 24)
+    length = struct.unpack("<Q", stated[8:16])[0] if len(stated) == 24 else size
+    if not _goes_on(read_at, first + length, size, "<"):
+        return None
+    whole = struct.pack("<3Q", size - 8, size - first, 0)
+    return Finding(length / bytes_a_second if bytes_a_second else None, {sizes: whole})
+
+
 def _of_aiff(read_at: ReadAt, start: int, size: int) -> Finding | None:
     """An AIFF whose recorder crashed, as :func:`_of_wav` has it; only of plain samples."""
-    place, common = start + 12, (0, 0, 0, 0)
+    place, common, form = start + 12, (0, 0, 0, 0), b""
     for _ in range(MOST_CHUNKS):
-        head = read_at(place, 16)
+        head = read_at(place, 30)
         if len(head) < 8:
             return None
         length = struct.unpack(">I", head[4:8])[0]
-        if head[:4] == b"COMM" and len(head) == 16:
+        if head[:4] == b"COMM" and len(head) >= 16:
+            form = head[26:30] if length >= 22 else b"NONE"
             common = (place + 10, *struct.unpack(">hIh", head[8:16]))
         if head[:4] == b"SSND":
             break
@@ -169,7 +210,7 @@ def _of_aiff(read_at: ReadAt, start: int, size: int) -> Finding | None:
     at, channels, frames, bits = common
     first = place + 16  # behind an offset and a block size, which count
     end = max(first, place + 8 + length)
-    if read_at(start + 8, 4) != b"AIFF" or not at or channels < 1 or bits < 1 or length >= STREAMED:
+    if form not in PLAIN_AIFFS or not at or channels < 1 or bits < 1 or length >= STREAMED:
         return None
     if (joined := _joined_behind(read_at, end, size)) is not None:
         return joined

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from tonearm.audio.channels import Channels
 from tonearm.audio.converting import Layout
-from tonearm.audio.recording import LONGEST_DECODE_SECONDS, SAMPLE_RATES, AudioFile, AudioInfo, open_audio
+from tonearm.audio.formats import AudioInfo
+from tonearm.audio.recording import LONGEST_DECODE_SECONDS, SAMPLE_RATES, AudioFile, open_audio
 from tonearm.audio.sources import Source
 from tonearm.core.errors import ConfigError
 from tonearm.core.types import Waveform

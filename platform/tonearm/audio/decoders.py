@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from tonearm.audio.ffmpeg import FFmpegFile
 from tonearm.audio.formats import Format
 from tonearm.audio.sources import FileView, open_handle, raise_read_error, source_name
 from tonearm.core.errors import AudioError
 
+BLOCK_SAMPLES = 2**15  # a channel: 256 KiB of stereo stay in the cache while they are mixed and resampled
+UNREAD_BYTES = 2**17  # behind the last sample: more music, or a tag
+#: soundfile's are runtime errors, too, but for one of them.
+DECODE_ERRORS = (RuntimeError, OSError, ValueError, EOFError)
 #: Raised whenever files are read that were refused before, or differently: what was set aside is then tried again.
 DECODER_VERSION = 2
 
@@ -59,6 +66,66 @@ def open_by_ffmpeg(source: bytes | str, found: Format, handle: Any = None) -> FF
     return file
 
 
+def open_part(source: bytes | str, found: Format, start: int, end: int) -> tuple[Any, Any]:
+    """The decoder of a file within a file, and what it reads from: of one that is whole libsndfile's, else FFmpeg's.
+
+    Raises
+    ------
+    DECODE_ERRORS
+        If neither reads it.
+    """
+    if found.by_libsndfile:
+        view = FileView(open_handle(source), start, end=end)
+        try:
+            file = _sequential()(view, closefd=True)
+        except DECODE_ERRORS:
+            file = None
+        if file is not None and has_its_end(file):
+            return file, view.source
+    other = FFmpegFile(FileView(open_handle(source), start, end=end), found.demuxer, found.name)
+    return other, other.source
+
+
+def has_its_end(file: Any, handle: Any = None, size: int = 0) -> bool:
+    """Whether the last sample that a file of libsndfile claims is there; it stands at its beginning afterwards.
+
+    Parameters
+    ----------
+    handle, size
+        What it reads from, and the bytes of that: then there must not be much behind the sample, either.
+    """
+    try:
+        file.seek(file.frames - 1)
+        there = len(file.read(1, dtype="float32", always_2d=True))
+        place = os.lseek(handle, 0, os.SEEK_CUR) if isinstance(handle, int) else handle.tell() if handle else size
+        file.seek(0)
+    except DECODE_ERRORS:
+        return False
+    return there == 1 and size - place <= UNREAD_BYTES
+
+
+def count_samples(file: Any, most: int) -> int:
+    """Samples that there are, by decoding them, up to so many; it stands behind them afterwards.
+
+    Raises
+    ------
+    DECODE_ERRORS
+        If not even the first can be decoded.
+    """
+    count, buffer = 0, np.empty((BLOCK_SAMPLES, file.channels), dtype=np.float32)
+    try:
+        while count < most:
+            out = buffer[: min(BLOCK_SAMPLES, most - count)]
+            read = len(file.read(len(out), dtype="float32", always_2d=True, out=out))
+            if not read:
+                break
+            count += read
+    except DECODE_ERRORS:
+        if not count:
+            raise
+    return count
+
+
 def refusal(error: Exception, name: str, handle: Any) -> AudioError:
     """What a failure to open a file means."""
     if isinstance(error, AudioError):
@@ -72,6 +139,8 @@ def refusal(error: Exception, name: str, handle: Any) -> AudioError:
 
     if not isinstance(error, (soundfile.SoundFileError, RuntimeError, TypeError)):
         raise error  # a fault of ours
+    if "regular file" in str(error):  # its words for an MP3 that ends within its first frames
+        return AudioError("undecodable", f"{name} holds no music that can be decoded: it ends within its first frames")
     if "SF_INFO" in str(error):  # libsndfile's words for a header without a rate or without channels
         return AudioError("bad_header", f"{name} states a rate or a number of channels of 0")
     return AudioError("undecodable", f"{name} is no audio that can be read: {reason_of(error)}")

@@ -1,4 +1,4 @@
-"""What libsndfile does not read, or reads wrongly, by FFmpeg; the interface is that of soundfile's files."""
+"""What libsndfile does not read, or reads wrongly, by FFmpeg."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from tonearm.audio.blocks import BlockFile
 from tonearm.audio.mpeg import adts_seconds
 from tonearm.audio.sources import FileView
 from tonearm.core.types import FloatArray
 
 LONGEST_COUNTED_SECONDS = 12 * 3600.0  # counting reads packets and decodes none: a second of CPU time at most
+LONGEST_PACKET = 0.25  # seconds of Vorbis or Opus in an Ogg: the last one is as long as the last page claims
 CODECS = frozenset(
     ("aac", "alac", "flac", "opus", "libopus", "vorbis", "libvorbis", "mp1", "mp1float", "mp2", "mp2float")
 )
@@ -20,8 +22,8 @@ PICTURES = frozenset(("mjpeg", "png", "bmp", "gif", "webp", "tiff"))  # covers, 
 SEEKABLE = ("mp4",)  # by an index of its own; in the others a sample is found by decoding up to it
 
 
-class FFmpegFile:
-    """A decoder that is read like ``soundfile.SoundFile``, as far as :mod:`tonearm.audio.recording` does.
+class FFmpegFile(BlockFile):
+    """A file that FFmpeg decodes.
 
     Parameters
     ----------
@@ -31,15 +33,6 @@ class FFmpegFile:
         FFmpeg's name of the format: no other is ever tried, since an uploaded file may be hostile.
     name
         What the format is called here.
-
-    Attributes
-    ----------
-    frames
-        Samples a channel that its packets hold, counted without decoding them.
-    source
-        What the view shows.
-    claimed
-        Seconds that the container claims, where it has an index that can be wrong; else None.
 
     Raises
     ------
@@ -54,11 +47,11 @@ class FFmpegFile:
         self._handle, self._demuxer, self.format = handle, demuxer, name
         self.source = handle.source
         self._container: Any = None
-        self.claimed: float | None = None
         try:
             self._open()
             self.samplerate = int(self._stream.codec_context.sample_rate or 0)
             self.channels = int(self._stream.codec_context.channels or 0)
+            #: Those that its packets hold, counted without decoding them.
             self.frames = round(self._seconds() * self.samplerate)
             self.seek(0)
         except (*self._errors, RuntimeError) as error:
@@ -71,9 +64,9 @@ class FFmpegFile:
             self._container.close()
         self._handle.close()
 
-    def tell(self) -> int:
-        """The next sample."""
-        return self._next
+    def close(self) -> None:
+        """As soundfile's files are closed."""
+        self.__exit__()
 
     def seek(self, sample: int) -> int:
         """Go to a sample, exactly: a little before it by FFmpeg, the rest is decoded and dropped."""
@@ -85,23 +78,7 @@ class FFmpegFile:
                 self._open()
         except self._errors as error:
             raise RuntimeError(_reason(error)) from None
-        self._rest = np.empty((0, self.channels), dtype=np.float32)
-        self._blocks = self._decoded(first=sample)
-        self._next = sample
-        return sample
-
-    def read(self, frames: int, dtype: str, always_2d: bool, out: FloatArray) -> FloatArray:
-        """The next samples, float32 of shape (samples, channels); fewer at the end."""
-        while len(self._rest) < frames:
-            block = next(self._blocks, None)
-            if block is None:
-                break
-            self._rest = np.concatenate([self._rest, block]) if len(self._rest) else block
-        count = min(frames, len(self._rest))
-        out[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        self._next += count
-        return out[:count]
+        return self.go_on(sample, self._decoded(first=sample))
 
     def _open(self) -> None:
         import av
@@ -142,12 +119,14 @@ class FFmpegFile:
     def _count(self) -> float:
         """Seconds of all packets, up to :data:`LONGEST_COUNTED_SECONDS`."""
         seconds, base, first, last = 0.0, self._stream.time_base, None, None
+        may_lie = self._demuxer == "ogg" and _codec(self._stream) != "flac"
+        longest = LONGEST_PACKET if may_lie else LONGEST_COUNTED_SECONDS
         try:
             for packet in self._container.demux(self._stream):
                 if not packet.size:
                     continue
                 stated = adts_seconds(bytes(packet)[:7]) if self._demuxer == "aac" else 0.0  # its rate may change
-                seconds += stated or float((packet.duration or 0) * base)
+                seconds += stated or min(longest, float((packet.duration or 0) * base))
                 if packet.pts is not None:
                     first, last = packet.pts if first is None else first, packet.pts
                 if seconds > LONGEST_COUNTED_SECONDS:

@@ -10,6 +10,9 @@ from tonearm.audio.mpeg import ReadAt
 TAIL = 2**16  # bytes, more than any frame has
 PROBE = 2**14  # bytes, more than most frames have
 PROBES = (0.13, 0.29, 0.47, 0.71, 0.89)  # of the file; at no simple fractions, where joined files may look alike
+LONGEST_CLAIM = 12 * 3600.0  # seconds
+MAGIC = re.compile(rb"fLaC[\0\x80]\0\0\x22")  # and the head of its first block
+PIECE = 2**17
 SYNC = re.compile(rb"\xff[\xf8\xf9]")
 
 
@@ -54,6 +57,13 @@ def last_sample(read_at: ReadAt, start: int, size: int) -> tuple[int, int, int] 
     return None
 
 
+def claimed_seconds(read_at: ReadAt, start: int) -> float | None:
+    """The seconds that a header claims; None if it states no length, or an absurd one, as streams do."""
+    info = read_at(start + 18, 8)
+    rate, samples = int.from_bytes(info[:3], "big") >> 4, int.from_bytes(info[3:], "big") & (2**36 - 1)
+    return samples / rate if rate and 0 < samples <= LONGEST_CLAIM * rate else None
+
+
 def counts_anew(read_at: ReadAt, start: int, size: int) -> bool:
     """Whether frames on the way to the end are numbered lower than those before: of another file, joined behind.
 
@@ -68,6 +78,15 @@ def counts_anew(read_at: ReadAt, start: int, size: int) -> bool:
             return True
         before = number
     return False
+
+
+def joined_places(read_at: ReadAt, start: int, size: int) -> tuple[int, ...]:
+    """Where FLACs begin in a file, one behind the other; the parameters are those of :func:`last_sample`."""
+    found = []
+    for place in range(start, size, PIECE):
+        data = read_at(place, PIECE + 7)
+        found += [place + match.start() for match in MAGIC.finditer(data)]
+    return tuple(found)
 
 
 def _header(head: bytes) -> tuple[int, int, bool] | None:

@@ -26,10 +26,10 @@ FOREIGN_HEADS = (
     b"\xd0\xcf\x11\xe0", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"BM", b"II*\x00", b"MM\x00*", b"\x00\x00\x01\xba",
     b"\x00\x00\x01\xb3", b"FLV", b"FWS", b"CWS", b"G@", b"0&\xb2u", b"SQLite", b"\xef\xbb\xbf", b"\xff\xfe",
     b"\xfe\xff", b"RIFF", b"RIFX", b"RF64", b"riff", b"FORM", b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b"MThd", b"caff",
-    b".snd", b"8BPS", b"{\\rtf", b"\0asm", b"\0\0\1\0", b"\0\0\2\0", b"MSCF", b"(\xb5/\xfd", b"\x04\"M\x18", b"\x93NUMPY",
-    b"\x89HDF", b"PAR1", b"\x80\x04\x95", b"\0\0\0\1Bud1", b"\0\5\x16\7", b"\0\5\x16\0", b"!<arch>", b"\0\1\0\0\0", b"OTTO",
-    b"wOFF", b"wOF2", b"true", b"ttcf", b"\1CD001", b"\x89LZO", b"LZIP", b"xar!", b"AT&T", b"ITSF", b"\x76\x2f\x31\x01",
-    b"DICM", b"BLENDER", b"glTF", b"\0\0\0\x0cjP", b"\0\0\0\x0cJXL",
+    b".snd", b"8BPS", b"{\\rtf", b"\0asm", b"\0\0\1\0", b"\0\0\2\0", b"MSCF", b"(\xb5/\xfd", b"\x04\"M\x18", b"PAR1",
+    b"\x93NUMPY", b"\x89HDF", b"\x80\x04\x95", b"\0\0\0\1Bud1", b"\0\5\x16\7", b"\0\5\x16\0", b"!<arch>", b"OTTO",
+    b"wOFF", b"\0\1\0\0\0", b"wOF2", b"true", b"ttcf", b"\1CD001", b"\x89LZO", b"LZIP", b"xar!", b"AT&T", b"ITSF",
+    b"DICM", b"v/1\1", b"BLENDER", b"glTF", b"\0\0\0\x0cjP", b"\0\0\0\x0cJXL",
 )  # fmt: skip
 COMPILED = b"\r\n"  # Python writes it behind the two bytes that name its version
 TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
@@ -37,6 +37,16 @@ MOST_HEADS = 8  # one behind the other
 LONGEST_HEAD = 2**14  # bytes, of a stream
 ID3V1 = 128  # bytes
 SHORT_TEXT = 24  # bytes of text in a row are a script or a page, not a cut frame
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a recording is: length in seconds, sample rate in Hz, channels, container format."""
+
+    duration: float
+    sample_rate: int
+    channels: int
+    format: str
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,27 @@ believes. How long a recording is, is what its frames show, not what its header 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tonearm.audio.claims import find_false_claim, length_note
 from tonearm.audio.converting import Converter, Layout
-from tonearm.audio.decoders import open_by_ffmpeg, open_by_libsndfile, reason_of, refusal
+from tonearm.audio.decoders import (
+    BLOCK_SAMPLES,
+    DECODE_ERRORS,
+    count_samples,
+    has_its_end,
+    open_by_ffmpeg,
+    open_by_libsndfile,
+    reason_of,
+    refusal,
+)
 from tonearm.audio.ffmpeg import FFmpegFile
-from tonearm.audio.flac import ends_as_claimed
-from tonearm.audio.formats import Format, find_format
+from tonearm.audio.formats import AudioInfo, Format, find_format
+from tonearm.audio.joined import JoinedFile
 from tonearm.audio.sources import (
     HeadReader,
     Source,
@@ -37,20 +44,8 @@ LONGEST_TRUSTED_SECONDS = 12 * 3600.0  # the length of a longer file is counted 
 MOST_COUNTED = 2**33  # samples of all channels: some ten seconds of CPU time
 SAMPLE_RATES = (1_000, 768_000)  # Hz; a header with another rate is invalid
 LONGEST_DECODE_SECONDS = 3600.0  # the most that is held in memory at once
-BLOCK_SAMPLES = 2**15  # a channel: 256 KiB of stereo stay in the cache while they are mixed and resampled
 CODEC_SAMPLES = 8 * 1152 + 4 * 1105  # that an encoder may say it put around the music, and its header's frame
 LEAST_SHORT = 0.1  # seconds; codecs round their ends by less
-UNREAD_BYTES = 2**17  # behind the last sample of a FLAC: more music, or a tag
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """What a recording is: length in seconds, sample rate in Hz, channels, container format."""
-
-    duration: float
-    sample_rate: int
-    channels: int
-    format: str
 
 
 class AudioFile:
@@ -71,7 +66,7 @@ class AudioFile:
         self._file: Any = None
         self._handle: Any = None
         self._claimed: float | None = None
-        self._frames = 0
+        self._frames = self._next = 0
         self._by_ffmpeg, self._ffmpeg_error = False, ""
         self._open()
         try:
@@ -135,11 +130,8 @@ class AudioFile:
         left = wanted = min(count, max(0, self._frames - start))
         failure: Exception | None = None
         try:
-            if left and self._file.tell() != start:
-                if self._file.tell() and self._found.name == "OGG" and not self._by_ffmpeg:
-                    # libsndfile 1.2 seeks to a wrong sample in Vorbis that was read before.
-                    self._reopen()
-                self._file.seek(start)
+            if left:
+                self._go_to(start)
             buffer = np.empty((min(BLOCK_SAMPLES, left), self._file.channels), dtype=np.float32)
             while left > 0:
                 block = self._file.read(min(BLOCK_SAMPLES, left), dtype="float32", always_2d=True, out=buffer[:left])
@@ -147,12 +139,28 @@ class AudioFile:
                 if len(block) == 0:
                     break
                 left -= len(block)
+                self._next += len(block)
                 yield block
         except self._errors as error:
             raise_read_error(self._handle, self.name)
             failure = error
         if failure or left:
             self._correct(start, wanted - left, failure)
+
+    def _go_to(self, start: int) -> None:
+        """Let the next sample that is read be that one."""
+        if self._next == start:
+            return
+        if self._next and self._found.name == "OGG" and not self._by_ffmpeg:
+            self._reopen()  # libsndfile 1.2 seeks to a wrong sample in Vorbis that was read before
+        try:
+            self._file.seek(start)
+        except self._errors:
+            if self._found.name not in ("WAV", "AIFF"):
+                raise
+            self._reopen()  # GSM and its like can only be read on
+            count_samples(self._file, start)
+        self._next = start
 
     def _correct(self, start: int, read: int, failure: Exception | None) -> None:
         """Correct the length after a part from ``start`` on had only so many samples."""
@@ -173,18 +181,11 @@ class AudioFile:
     def _count(self) -> int:
         """Samples that there really are, by decoding them."""
         self._reopen()
-        count, channels = 0, self._file.channels
-        most = min(LONGEST_TRUSTED_SECONDS * self._file.samplerate, MOST_COUNTED / channels)
-        buffer = np.empty((BLOCK_SAMPLES, channels), dtype=np.float32)
+        most = min(LONGEST_TRUSTED_SECONDS * self._file.samplerate, MOST_COUNTED / self._file.channels)
         try:
-            while count < most:
-                read = len(self._file.read(BLOCK_SAMPLES, dtype="float32", always_2d=True, out=buffer))
-                if not read:
-                    break
-                count += read
+            count = count_samples(self._file, round(most))
         except self._errors as error:
-            if not count:
-                raise AudioError("undecodable", f"{self.name}: decoding failed at once: {reason_of(error)}") from None
+            raise AudioError("undecodable", f"{self.name}: decoding failed at once: {reason_of(error)}") from None
         self._reopen()
         return count
 
@@ -197,17 +198,19 @@ class AudioFile:
             self._found: Format = find_format(read_at)
             self._size = read_at.size
             finding = find_false_claim(self._found, read_at, self._size)
-            is_flac = self._found.name == "FLAC"
-            self._flac_ends = ends_as_claimed(read_at, self._found.start, self._size) if is_flac else None
         except Exception as error:
             if handle is not None:
                 close_handle(handle)
             raise refusal(error, self.name, handle) from None
         self._patches = finding.patches if finding else {}
         self._claimed = finding.claimed if finding else None
-        self._unread = finding.unread if finding else ""
+        self._unread, self._unsure = (finding.unread, finding.unsure) if finding else ("", False)
         ffmpeg_first = not self._found.by_libsndfile or (finding is not None and finding.needs_ffmpeg)
-        other = self._try_ffmpeg(handle) if ffmpeg_first else None
+        other: FFmpegFile | JoinedFile | None = self._try_joined(finding.places) if finding and finding.places else None
+        if other is not None:
+            close_handle(handle)
+        elif ffmpeg_first:
+            other = self._try_ffmpeg(handle)
         if other is None and self._found.by_libsndfile:
             try:
                 self._file, self._handle = open_by_libsndfile(
@@ -222,6 +225,13 @@ class AudioFile:
             raise AudioError("undecodable", f"{self.name} is no audio that can be read: {self._ffmpeg_error}")
         self._replace(other)
 
+    def _try_joined(self, places: tuple[int, ...]) -> JoinedFile | None:
+        """The decoders of several files in one, if any of them is heard."""
+        try:
+            return JoinedFile(self._source, self._found, places, self._size)
+        except DECODE_ERRORS:
+            return None
+
     def _try_ffmpeg(self, handle: Any = None) -> FFmpegFile | None:
         """FFmpeg's decoder, if it hears anything in the file."""
         try:
@@ -230,13 +240,14 @@ class AudioFile:
             self._ffmpeg_error = reason_of(error)
             return None
 
-    def _replace(self, other: FFmpegFile) -> None:
+    def _replace(self, other: FFmpegFile | JoinedFile) -> None:
         self.close()
         self._file, self._handle, self._by_ffmpeg = other, other.source, True
-        self._frames = other.frames
+        self._frames, self._next = other.frames, 0
         self._claimed = other.claimed if self._claimed is None else self._claimed
 
     def _reopen(self) -> None:
+        self._next = 0
         if self._by_ffmpeg:
             self._file.seek(0)
             return
@@ -251,7 +262,7 @@ class AudioFile:
         if stream is not None:
             wrong = not -2 * 1152 <= stream.seconds * rate - self._frames <= CODEC_SAMPLES
         else:
-            wrong = self._found.name == "FLAC" and not self._ends_well()
+            wrong = self._unsure and not has_its_end(self._file, self._handle, self._size)
         other = self._try_ffmpeg() if wrong else None
         if other is None:
             return
@@ -267,19 +278,6 @@ class AudioFile:
         claimed = self._frames / self._file.samplerate
         if self._claimed is None and 0 < claimed <= LONGEST_TRUSTED_SECONDS:
             self._claimed = claimed
-
-    def _ends_well(self) -> bool:
-        """Whether the last sample that a FLAC claims is there, and little behind it."""
-        if self._flac_ends is not None:
-            return self._flac_ends
-        try:
-            self._file.seek(self._frames - 1)
-            there = len(self._file.read(1, dtype="float32", always_2d=True))
-            place = os.lseek(self._handle, 0, os.SEEK_CUR) if isinstance(self._handle, int) else self._handle.tell()
-            self._file.seek(0)
-        except self._errors:
-            return False
-        return there == 1 and self._size - place <= UNREAD_BYTES
 
 
 @contextmanager

@@ -93,14 +93,14 @@ class WatchedFile:
 
 
 class FileView:
-    """A file from a place on, some of its bytes replaced: what a decoder is given instead of a file that is wrong.
+    """A part of a file, some of its bytes replaced: what a decoder is given instead of a file that is wrong.
 
     Parameters
     ----------
     handle
         From :func:`open_handle`; closed with the view.
-    start
-        Where the view begins.
+    start, end
+        Where the view begins and ends; None: with the file.
     patches
         Bytes to put over those of the file, by place in it.
 
@@ -110,14 +110,19 @@ class FileView:
         The handle.
     """
 
-    def __init__(self, handle: Any, start: int = 0, patches: dict[int, bytes] | None = None) -> None:
+    def __init__(
+        self, handle: Any, start: int = 0, patches: dict[int, bytes] | None = None, end: int | None = None
+    ) -> None:
         self.source = handle
         self._file = os.fdopen(handle, "rb", buffering=0) if isinstance(handle, int) else handle
-        self._start, self._patches = start, patches or {}
+        self._start, self._end, self._patches = start, end, patches or {}
         self._file.seek(start)
 
     def read(self, size: int = -1) -> bytes:
         place = self._file.tell()
+        if self._end is not None:
+            left = max(0, self._end - place)
+            size = left if size < 0 else min(size, left)
         data = self._file.read(size)
         for at, patch in self._patches.items():
             first, last = max(at, place), min(at + len(patch), place + len(data))
@@ -131,6 +136,8 @@ class FileView:
         return len(data)
 
     def seek(self, place: int, whence: int = 0) -> int:
+        if whence == 2 and self._end is not None:
+            place, whence = place + self._end - self._start, 0
         return int(self._file.seek(place + (self._start if whence == 0 else 0), whence)) - self._start
 
     def tell(self) -> int:
@@ -139,6 +146,8 @@ class FileView:
     @property
     def size(self) -> int:
         """Bytes of the view."""
+        if self._end is not None:
+            return self._end - self._start
         place = self._file.tell()
         size = int(self._file.seek(0, 2)) - self._start
         self._file.seek(place)
