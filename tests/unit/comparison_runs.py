@@ -21,7 +21,7 @@ from tonearm.models.simple import SimpleConfig
 from tonearm.sweeps.results import ENDING, ERROR, AnyConfig
 from tonearm.tasks import SingleLabel
 from tonearm.tracking import names
-from tonearm.tracking.log import RunWriter
+from tonearm.tracking.log import LogEntry, RunWriter
 from tonearm.training.config import DatasetRef, TrialConfig
 from tonearm.training.predictions import TrackPredictions, write_predictions
 
@@ -95,7 +95,9 @@ def log_trial(
     task, fold = config.task, config.dataset.fold
     tags = {names.CONFIG: config.signature(), names.SEED: str(config.seed), names.FOLD: fold,
             names.DATA: config.dataset.data_signature, names.PARAMETERS: "12000", **(more or {})}  # fmt: skip
-    run = RunWriter.open("toy", name, parent.run_id if parent else None, config.flatten(), tags)
+    # Opened by its name: what has the tags already is another run, as in databases where a trial was run twice.
+    run = RunWriter.open("toy", name, parent.run_id if parent else None, config.flatten())
+    run.log([LogEntry(tags=tags)])
     run.text("config.json", json.dumps(config.to_dict()))
     for epoch in range(1, epochs + 1):
         run.metrics({f"validation_{task.primary}": best * epoch / epochs, "train_loss": 1 / epoch}, epoch)

@@ -67,7 +67,7 @@ def planted(one_home: Path) -> str:
 
 def test_the_better_configuration_is_found(planted: str) -> None:
     found = compared(planted, top=4)
-    assert [a.candidate.name.split(",")[0] for a in found.predictions] == ["model time"] * 2 + ["model simple"] * 2
+    assert [a.candidate.name.split()[0] for a in found.predictions] == ["time"] * 2 + ["simple"] * 2
     pairs = {(c.first, c.second): c for c in found.pairs}
     assert len(pairs) == 6 and all(c.tracks == 180 and c.groups == "60 artists" for c in pairs.values())
     for time in "AB":
@@ -101,7 +101,7 @@ def test_the_table_shows_everything_that_ran(planted: str) -> None:
 def test_the_report_tells_it(planted: str, tmp_path: Path) -> None:
     found = compared(planted, by="model", within="feature.n_fft")
     document = report(found)
-    assert document.summary[0].startswith("Best on validation is A (model time, n_fft ")
+    assert document.summary[0].startswith("Best on validation is A (time n_fft=")
     assert any(line.startswith("time is better than simple: f1_micro +0.") for line in document.summary)
     write_document(document, str(tmp_path))
     html = (tmp_path / "comparison.html").read_text("utf-8")
@@ -216,7 +216,7 @@ def test_a_baseline_is_compared_with_a_network() -> None:
     log_trial(parent, "estimator", base, OF.predictions(OF.right(0.6, 1)), OF, 0.6)
     log_trial(parent, "network", BASE, OF.predictions(OF.right(0.8, 2)), OF, 0.8)
     found = compared("baseline")
-    assert [a.candidate.name for a in found.predictions] == ["model simple", "estimator logistic"]
+    assert [a.candidate.name for a in found.predictions] == ["simple", "logistic"]
 
 
 # --- errors

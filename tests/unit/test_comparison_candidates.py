@@ -52,7 +52,7 @@ def test_seeds_that_survived_do_not_stand_for_all() -> None:
         for seed in range(3):
             log(parent, f"{rate}-{seed}", {"optim.lr": rate, "seed": seed}, 0.7 - rate)
     found = compared("survivors")
-    assert [a.candidate.name for a in found.predictions] == ["lr 0.01", "lr 0.02"]
+    assert [a.candidate.name for a in found.predictions] == ["simple lr=0.01", "simple lr=0.02"]
     lucky = found.rows[-1]
     assert lucky.status.startswith("2 of 3 seeds tested: the others were stopped") and not lucky.label
     assert lucky.validation == pytest.approx(0.925) and lucky.scores == {}
@@ -103,7 +103,7 @@ def test_states_within_one_sweep_are_told_by_what_differs() -> None:
     parent = log_sweep("moved", tags={names.SWEEP: "s"})
     for i, commit in enumerate(("aaaaaaaaaa", "bbbbbbbbbb")):
         log(parent, f"{i}", {}, more={names.COMMIT: commit, names.TRIAL: "0"})
-    assert found_names(find_candidates(["moved"])) == ["simple [commit aaaaaaa]", "simple [commit bbbbbbb]"]
+    assert found_names(find_candidates(["moved"])) == ["00 simple [commit aaaaaaa]", "00 simple [commit bbbbbbb]"]
 
 
 def test_two_runs_that_are_named_are_two_candidates() -> None:
@@ -138,7 +138,9 @@ def stacked(sweep: str) -> TrialConfig:
 def test_what_was_trained_before_a_sweep_is_no_candidate_and_adds_to_the_cost() -> None:
     stacked("heads")
     found = compared("heads")
-    assert [r.name for r in found.rows] == ["dropout 0", "dropout 0.25"] and len(found.found.candidates) == 2
+    assert [r.name for r in found.rows] == ["00 time_freq dropout=0", "01 time_freq dropout=0.25"] and len(
+        found.found.candidates
+    ) == 2
     assert sum("trained before the sweep" in note for note in found.found.notes) == 2
     assert all(r.seconds == 60 for r in found.rows)
     alone = compared("heads-0", "heads-1")
@@ -149,7 +151,7 @@ def test_seconds_are_of_completed_runs() -> None:
     parent = log_sweep("costs")
     for rate, ending in ((0.01, "completed"), (0.02, "completed"), (0.03, "stopped")):
         log(parent, f"{rate}", {"optim.lr": rate}, 0.7 - rate, ending=ending)
-    rows = {r.name.split()[-1]: r.seconds for r in compared("costs", split="validation").rows}
+    rows = {r.name.rpartition("=")[2]: r.seconds for r in compared("costs", split="validation").rows}
     assert rows["0.01"] == 20 and math.isnan(rows["0.03"])
 
 
@@ -193,7 +195,7 @@ def test_the_mean_of_stages_is_a_candidate_that_costs_what_its_members_cost() ->
     log_trial(parent, "av-mean", mean, of.predictions(of.right(0.8)), of, 0.8, epochs=1, metrics={"seconds": 0.0})
     found = compared("averaged")
     best = found.rows[0]
-    assert best.name == "model mean of s0, s1" and best.seconds == 40 and len(found.rows) == 3
+    assert best.name == "mean of s0, s1" and best.seconds == 40 and len(found.rows) == 3
 
 
 def ensemble(of: Tracks, name: str, sweep: str, weights: tuple[float, ...] = (1.0, 3.0), share: float = 0.8) -> None:
@@ -214,12 +216,16 @@ def test_a_sweeps_ensemble_takes_part_beside_the_best_and_is_not_ranked() -> Non
     of = tracks(20, 2)
     ensemble(of, "ensemble-a", "ensembled")
     found = compared("ensembled", top=2, by="lr")
-    assert [a.candidate.name for a in found.predictions] == ["lr 0.01", "lr 0.02", "ensemble of 00, 01 x3"]
+    assert [a.candidate.name for a in found.predictions] == [
+        "simple lr=0.01",
+        "simple lr=0.02",
+        "ensemble of 00, 01 x3",
+    ]
     assert [r.label for r in found.rows] == ["A", "B", "C"] and len(found.pairs) == 3
     assert "chosen on validation" in found.rows[2].status and "seeds only" not in found.rows[2].status
     assert found.factor is not None and {s.name for pair in found.factor.sides for s in pair} == {"0.01", "0.02"}
     on_validation = compared("ensembled", split="validation")
-    assert [a.candidate.name for a in on_validation.predictions] == ["lr 0.01", "lr 0.02"]
+    assert [a.candidate.name for a in on_validation.predictions] == ["simple lr=0.01", "simple lr=0.02"]
     assert "evaluated on test only" in on_validation.rows[-1].status
 
 
@@ -227,7 +233,7 @@ def test_an_ensemble_that_was_replaced_is_left_out_and_so_is_what_was_trained_be
     of = tracks(20, 2)
     ensemble(of, "ensemble-old", "replaced")
     ensemble(of, "ensemble-new", "replaced", (2.0, 1.0))
-    parent = RunWriter.open("toy", "replaced")
+    parent = RunWriter.open("toy", "replaced", tags={names.SWEEP: "replaced"})
     parent.tag(names.ENSEMBLE, "ensemble-new")
     log_trial(parent, "re-before", with_changes({"optim.lr": 0.5}), of.predictions(of.right(0.9)), of, 0.9)
     found = compared("replaced")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from tonearm.comparison.candidates import name_of, short_names, varied_fields
+from tonearm.comparison.candidates import name_of, varied_fields
 from tonearm.comparison.compare import candidate_label
 from tonearm.comparison.contrast import ClassChange
 from tonearm.comparison.curves import (
@@ -25,6 +25,7 @@ from tonearm.comparison.importance import Importances, importances
 from tonearm.comparison.plots import agreement_plot, classes_plot, scores_plot
 from tonearm.comparison.rows import CandidateRow
 from tonearm.statistics.calibration import reliability
+from tonearm.sweeps.trial_names import short_names
 
 
 def drawn(count: int = 24) -> list[dict[str, Any]]:
@@ -105,8 +106,8 @@ def test_names_tell_only_what_distinguishes() -> None:
     ]
     varied = varied_fields(configs)
     assert varied == ["model.kind", "model.divisors", "optim.lr"]
-    assert name_of(configs[1], varied) == "model time, divisors 2-48, lr 0.002"
-    assert name_of(configs[2], varied) == "model simple, lr 0.001"
+    assert name_of(configs[1], varied) == "time divisors=2-48 lr=0.002"
+    assert name_of(configs[2], varied) == "simple lr=0.001"
     assert varied_fields(configs[::2]) == ["model.kind"]
 
 

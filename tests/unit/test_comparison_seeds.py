@@ -225,7 +225,7 @@ def test_what_moves_with_a_field_does_not_part_partners() -> None:
         assert found.matched and not found.confounders and [c.within for c in found.contrasts] == [
             "", "model simple", "model time"]  # fmt: skip
         assert found.contrasts[0].gain > 0.2 and not any("not all else" in c.verdict() for c in found.contrasts)
-    assert found.field == "window" and found.contrasts[0].first == "frames 320, train_per_track 2"
+    assert found.field == "window" and found.contrasts[0].first == "frames=320 train_per_track=2"
     assert factor(every, "window.frames", "", ACCURACY).co_varying == ["train_per_track"]
     found = factor(every, "model", "", ACCURACY)
     assert (

@@ -36,7 +36,7 @@ def predictions() -> dict[Split, TrackPredictions]:
 def test_mean_is_logged_once_with_its_predictions_and_scores(tmp_path: Path) -> None:
     parent = RunWriter.open("means", "sweep").run_id
     for _ in range(2):
-        log_mean("ensemble-abc", ENSEMBLE, predictions(), str(tmp_path), parent)
+        log_mean("ensemble of 00", ENSEMBLE, predictions(), str(tmp_path / "ensemble-abc"), parent)
     (run,) = child_runs(parent)
     assert run.status == "FINISHED" and run.tags[ENDING] == "completed" and run.tags[names.ENSEMBLE] == "ensemble-abc"
     assert run.metrics["best_f1_micro"] == run.metrics["test_f1_micro"] == pytest.approx(2 / 3)

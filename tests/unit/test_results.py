@@ -59,7 +59,7 @@ def test_run_is_completed_once_with_what_was_not_logged(tmp_path: Path) -> None:
 
 def test_what_the_driver_must_write_for_a_trial_is_told(tmp_path: Path) -> None:
     parent, result = RunWriter.open("lost", "sweep").run_id, result_of(trial(tmp_path))
-    assert "trial 00: its epochs were not in MLflow" in finish_run(result, "lost", parent, {})
+    assert "trial 00-abc: its epochs were not in MLflow" in finish_run(result, "lost", parent, {})
     assert finish_run(result, "lost", parent, {}) == "", "told once"
 
 

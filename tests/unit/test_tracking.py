@@ -47,7 +47,7 @@ def test_run_is_found_again_and_not_doubled() -> None:
     assert RunWriter.open("again", "01-abc").run_id != first.run_id
     assert RunWriter.open("other", "00-abc").run_id != first.run_id
     run = client().get_run(first.run_id)
-    assert run.info.status == "RUNNING" and run.data.params == {"optim.lr": "0.1"}
+    assert run.info.status == "FINISHED" and run.data.params == {"optim.lr": "0.1"}
     assert second.tags()[names.SEED] == "3" and second.tags()[names.COMMIT]
 
 
@@ -238,6 +238,6 @@ def test_history_and_times_of_a_run() -> None:
 def test_names_are_of_what_was_run() -> None:
     assert names.model_name("scores") == "tonearm-scores"
     assert champion_uri("scores") == "models:/tonearm-scores@champion"
-    assert names.trial_name(3, "0123456789abcdef") == "03-0123456789abcdef"
-    index = [names.trial_name(i, "x") for i in range(20)]
+    assert names.trial_folder(3, "0123456789abcdef") == "03-0123456789abcdef"
+    index = [names.trial_folder(i, "x") for i in range(20)]
     assert index == sorted(index)

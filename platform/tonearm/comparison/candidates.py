@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tonearm.datasets.manifest import Split
+from tonearm.sweeps.means import mean_name
 from tonearm.sweeps.results import ENDING, ERROR, AnyConfig
+from tonearm.sweeps.trial_names import LEADING_PREFIXES, field_text, name_of_fields
 from tonearm.tasks.base import Task
 from tonearm.tracking.query import RunSummary
 from tonearm.training.config import EnsembleConfig, MeanConfig
 
-MAX_VALUE_LENGTH = 40  # characters of a name for people
-LEADING_PREFIXES = ("model", "estimator")
+LEADING_KINDS = ("model.kind", "estimator.kind")
 IGNORED_PREFIXES = ("dataset.", "seed", "members", "start")
 
 
@@ -133,14 +134,6 @@ def flat_fields(config: AnyConfig) -> dict[str, Any]:
     return flat
 
 
-def mean_name(config: MeanConfig) -> str:
-    """What a mean is of, for people: ``mean of time, freq``, ``ensemble of 00, 03 x2``."""
-    if not isinstance(config, EnsembleConfig):
-        return f"mean of {', '.join(m.name for m in config.members)}"
-    each = [m.name + (f" x{w:g}" if w != 1 else "") for m, w in zip(config.members, config.weights, strict=True)]
-    return f"ensemble of {', '.join(each)}"
-
-
 def varied_fields(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """The paths in which flattened configs differ.
 
@@ -166,25 +159,8 @@ def varied_fields(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(found, key=lambda path: not path.startswith(LEADING_PREFIXES))
 
 
-def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """Of each path its last part, or as much of its end as makes it unique; ``model.kind`` is ``model``."""
-    own = {p: p.removesuffix(".kind").split(".") for p in paths}
-    short = {}
-    for path, parts in own.items():
-        length = 1
-        while length < len(parts) and sum(q[-length:] == parts[-length:] for q in own.values()) > 1:
-            length += 1
-        short[path] = ".".join(parts[-length:])
-    return short
-
-
 def name_of(values: Mapping[str, Any], varied: Sequence[str]) -> str:
-    """The varied fields of a config for people: ``model time, n_fft 4096``."""
-    short = short_names(varied)
-    return ", ".join(f"{short[p]} {as_text(values[p])}" for p in varied if p in values)
-
-
-def as_text(value: Any) -> str:
-    """A field's value for people."""
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= MAX_VALUE_LENGTH else text[: MAX_VALUE_LENGTH - 1] + "…"
+    """The varied fields of a config for people, as trials are named: ``time n_fft=4096``."""
+    own = {p: values[p] for p in varied if p in values}
+    leading = [field_text(own.pop(p)) for p in tuple(own) if p in LEADING_KINDS]
+    return name_of_fields(leading, own)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tonearm.comparison.candidates import as_text, short_names
 from tonearm.comparison.importance import WIDE, Importance
 from tonearm.comparison.plots import BLACK, BLUE, COLOURS, GREY, MARKERS, WIDTH, axis_of_names
 from tonearm.comparison.rows import CandidateRow
 from tonearm.core.figures import new_figure
 from tonearm.statistics.calibration import Reliability
+from tonearm.sweeps.trial_names import field_text, short_names
 from tonearm.tasks.metrics import find_metric
 
 if TYPE_CHECKING:
@@ -121,9 +121,9 @@ def _places(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]
         span = float(np.ptp(scale)) or 1.0
         ends = [(0.0, f"{numbers.min():.3g}"), (1.0, f"{numbers.max():.3g}")]
         return ((scale - scale.min()) / span).tolist(), ends
-    texts = ["none" if v is None else as_text(v) for v in values]
+    texts = ["none" if v is None else field_text(v) for v in values]
     numeric = all(isinstance(v, int | float) for v in values)
-    levels = [as_text(v) for v in sorted(set(values))] if numeric else sorted(set(texts))
+    levels = [field_text(v) for v in sorted(set(values))] if numeric else sorted(set(texts))
     height = {level: i / max(1, len(levels) - 1) if len(levels) > 1 else 0.5 for i, level in enumerate(levels)}
     ticks = [(h, level if len(level) <= MAX_TICK_LENGTH else level[: MAX_TICK_LENGTH - 1] + "…")
              for level, h in height.items()]  # fmt: skip

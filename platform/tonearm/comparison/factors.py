@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from tonearm.comparison.candidates import as_text, name_of, short_names, varied_fields
+from tonearm.comparison.candidates import name_of, varied_fields
 from tonearm.comparison.contrast import PairedComparison, Side, adjusted, compare_sides
 from tonearm.comparison.measure import ComparisonMetric
 from tonearm.comparison.predictions import Predictions
 from tonearm.core.errors import ConfigError
+from tonearm.sweeps.trial_names import field_text, short_names
 
 Cells = dict[tuple[Any, ...], list[Predictions]]  # candidates that are equal in all other fields
 
@@ -139,7 +140,7 @@ def _level(values: Mapping[str, Any], paths: Sequence[str]) -> str:
     """What a candidate has of a field, or of several that are one question; "" if it lacks them."""
     if len(paths) > 1:
         return name_of(values, paths)
-    return as_text(values[paths[0]]) if paths[0] in values else ""
+    return field_text(values[paths[0]]) if paths[0] in values else ""
 
 
 def _by_level(predictions: Sequence[Predictions], levels: Sequence[str]) -> dict[str, list[Predictions]]:
@@ -164,7 +165,7 @@ def _contrasted(
         found.append((_side(one, cells[one], shared, place), _side(two, cells[two], shared, place), ""))
         for level in sorted({key[place] for key in shared}, key=str) if place >= 0 else []:
             part = [key for key in shared if key[place] == level]
-            found.append((_side(one, cells[one], part), _side(two, cells[two], part), as_text(level)))
+            found.append((_side(one, cells[one], part), _side(two, cells[two], part), field_text(level)))
     return found
 
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from tonearm.comparison.candidates import (
+    LEADING_KINDS,
     Candidate,
     TrialRun,
     flat_fields,
     last_error_line,
-    mean_name,
     name_of,
     varied_fields,
 )
 from tonearm.core.errors import ConfigError, TrackingError
+from tonearm.sweeps.means import mean_name
 from tonearm.sweeps.results import AnyConfig, configuration_signature
 from tonearm.tracking import names
 from tonearm.tracking.query import RunSummary, artifact_bytes, find_runs, leaf_runs
@@ -91,7 +92,7 @@ def find_candidates(texts: Sequence[str]) -> FoundCandidates:
             if names.ENSEMBLE not in leaf.tags:
                 notes.append(f"{leaf.name} was trained before the sweep, as a part of its networks: no candidate")
                 continue
-            if leaf.name != origin.tags.get(names.ENSEMBLE):
+            if leaf.tags[names.ENSEMBLE] != origin.tags.get(names.ENSEMBLE):
                 notes.append(f"{leaf.name} was chosen before {origin.tags.get(names.ENSEMBLE, 'another')}: left out")
                 continue
         config = config_of(leaf)
@@ -226,6 +227,9 @@ def _named(configurations: Sequence[Sequence[_Leaf]]) -> list[Candidate]:
     values = [flat_fields(leaves[0].run.config) for leaves in configurations]
     varied = varied_fields([v for v, leaves in zip(values, configurations, strict=True) if not _is_ensemble(leaves[0])])
     titles = [_title(leaves[0], v, varied) for v, leaves in zip(values, configurations, strict=True)]
+    trials = [leaves[0].run.summary.tags.get(names.TRIAL, "") for leaves in configurations]
+    if all(len(leaves) == 1 for leaves in configurations):  # each is one trial: called as its run is
+        titles = [f"{int(i):02d} {title}" if i.isdigit() else title for i, title in zip(trials, titles, strict=True)]
     namesakes = {title: [leaves[0] for t, leaves in zip(titles, configurations, strict=True) if t == title]
                  for title in titles}  # fmt: skip
     return [
@@ -245,11 +249,10 @@ def _difference(leaf: _Leaf, namesakes: Sequence[_Leaf]) -> str:
 
 
 def _title(leaf: _Leaf, values: Mapping[str, Any], varied: Sequence[str]) -> str:
-    """The values that distinguish a candidate; of an ensemble, or where nothing does, what it is."""
+    """Its kind and the values that distinguish a candidate; of an ensemble, or where nothing does, what it is."""
     config = leaf.run.config
-    name = "" if _is_ensemble(leaf) else name_of(values, varied)
-    if name:
-        return name
+    if not _is_ensemble(leaf) and any(path in values for path in varied):
+        return name_of(values, tuple(dict.fromkeys((*LEADING_KINDS, *varied))))
     if isinstance(config, MeanConfig):
         return mean_name(config)
     return (config.model if isinstance(config, TrialConfig) else config.estimator).brief()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tonearm.comparison.candidates import short_names
+from tonearm.sweeps.trial_names import short_names
 
 FEWEST = 8
 ROUNDS = 5  # of cross-validation, each with other parts and forests

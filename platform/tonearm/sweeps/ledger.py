@@ -7,12 +7,13 @@ proposed, and never proposes it anew.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tonearm.core import storage
 from tonearm.sweeps.domains import Domain, from_parameter, to_parameter
-from tonearm.sweeps.space import Values, settings
+from tonearm.sweeps.space import Values
+from tonearm.sweeps.trial_names import trial_name
 from tonearm.tracking import names
 from tonearm.training.config import TrialConfig
 from tonearm.training.trial import TrialFolder
@@ -34,25 +35,25 @@ class Proposal:
         Of the varied fields.
     config
         All of it, on the data as they are there.
+    varied
+        The paths of the varied fields, where their values are not known.
     """
 
     index: int
     configuration: int
     values: Values
     config: TrialConfig
-
-    @property
-    def label(self) -> str:
-        """What distinguishes the trial, for people."""
-        varied = tuple(self.values)
-        named = zip(varied, settings(self.config, varied), strict=True)
-        line = ", ".join(f"{path.rsplit('.', 1)[-1]} {value}" for path, value in named)
-        return line + (f", seed {self.config.seed}" if self.config.seed else "")
+    varied: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def name(self) -> str:
-        """Of the trial, its run and its folder."""
-        return names.trial_name(self.index, self.config.signature())
+        """Of the trial and its run, for people."""
+        return trial_name(self.index, self.config, self.varied or tuple(self.values))
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder in the sweep's."""
+        return names.trial_folder(self.index, self.config.signature())
 
 
 class Ledger:
@@ -79,7 +80,7 @@ class Ledger:
 
     def trial(self, proposal: Proposal) -> TrialFolder:
         """The folder of a trial."""
-        return TrialFolder(storage.join(self.folder, proposal.name))
+        return TrialFolder(storage.join(self.folder, proposal.folder))
 
     def _row(self, proposal: Proposal) -> dict[str, Any]:
         places = {path: to_parameter(self._over[path], value) for path, value in proposal.values.items()}
@@ -91,7 +92,7 @@ class Ledger:
         config = dict(row["config"])
         config["members"] = [self._moved(member) for member in config.get("members") or ()]
         config["start"] = self._moved(config["start"]) if config.get("start") else None
-        return Proposal(index, int(row["configuration"]), values, TrialConfig.from_dict(config))
+        return Proposal(index, int(row["configuration"]), values, TrialConfig.from_dict(config), tuple(row["places"]))
 
     def _moved(self, member: Mapping[str, Any]) -> dict[str, Any]:
         """A member whose folder is here, beside the sweep's, if the home was moved or copied."""

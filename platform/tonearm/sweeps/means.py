@@ -17,6 +17,14 @@ from tonearm.training.predictions import TrackPredictions, write_predictions
 from tonearm.training.trial import TrialFolder
 
 
+def mean_name(config: MeanConfig) -> str:
+    """What a mean is of, which its run is called by: ``mean of time, freq``, ``ensemble of 00, 03 x2``."""
+    if not isinstance(config, EnsembleConfig):
+        return f"mean of {', '.join(m.name for m in config.members)}"
+    each = [m.name + (f" x{w:g}" if w != 1 else "") for m, w in zip(config.members, config.weights, strict=True)]
+    return f"ensemble of {', '.join(each)}"
+
+
 def log_mean(name: str, config: MeanConfig, found: Mapping[Split, TrackPredictions], folder: str, parent: str) -> None:
     """Write a mean's predictions, and log them with its scores and its members' parameters. May be repeated.
 
@@ -29,9 +37,12 @@ def log_mean(name: str, config: MeanConfig, found: Mapping[Split, TrackPredictio
     folder, parent
         URI for the predictions' files, and the run that the new one is nested in.
     """
-    own = {names.ENSEMBLE: name} if isinstance(config, EnsembleConfig) else {}
+    own = {names.ENSEMBLE: folder.rstrip("/").rpartition("/")[2]} if isinstance(config, EnsembleConfig) else {}
     tags = {**run_tags(config, folder), **own}
     writer = RunWriter.open(config.dataset.name, name, parent, config.flatten(), tags)
+    written = all(storage.exists(_uri(folder, split)) for split in found)
+    if written and writer.status() == "FINISHED" and writer.tags().get(ENDING) == "completed":
+        return
     try:
         log_config(writer, config)
         _log(writer, config, found, folder)
@@ -46,7 +57,7 @@ def log_mean(name: str, config: MeanConfig, found: Mapping[Split, TrackPredictio
 def _log(writer: RunWriter, config: MeanConfig, found: Mapping[Split, TrackPredictions], folder: str) -> None:
     task = config.task
     for split, predictions in found.items():
-        uri = storage.join(folder, f"{split}.parquet")
+        uri = _uri(folder, split)
         write_predictions(uri, task, predictions)
         writer.file(uri, "predictions")
         scores = task.metrics(predictions.probabilities, predictions.target, predictions.groups)
@@ -57,6 +68,10 @@ def _log(writer: RunWriter, config: MeanConfig, found: Mapping[Split, TrackPredi
     parameters = _parameters(config)
     if parameters is not None:
         writer.tag(names.PARAMETERS, str(parameters))
+
+
+def _uri(folder: str, split: Split) -> str:
+    return storage.join(folder, f"{split}.parquet")
 
 
 def _parameters(config: MeanConfig) -> int | None:

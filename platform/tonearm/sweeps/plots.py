@@ -61,7 +61,7 @@ def sweep_plot(results: Sequence[TrialResult], title: str, members: Collection[i
         _write_indices(right, {r.index: (r.config.optim.lr, r.best or 0.0) for r in shown})
     for axis in (left, right):
         axis.grid(alpha=0.3)
-    _legend(figure, right, colours, shown, f"best on validation: {best.index:02d}, {best.best:.4g}", bool(members))
+    _legend(figure, right, colours, shown, f"best on validation: {best.name}: {best.best:.4g}", bool(members))
     figure.suptitle(title)
     return figure
 

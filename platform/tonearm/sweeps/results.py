@@ -13,12 +13,10 @@ from tonearm.core.best_effort import best_effort
 from tonearm.models import count_parameters
 from tonearm.tracking import names
 from tonearm.tracking.log import LogEntry, RunWriter, numeric_values
-from tonearm.tracking.query import child_runs
 from tonearm.training.baselines import BaselineConfig
 from tonearm.training.bundle import DESCRIPTION, WEIGHTS, load_bundle
 from tonearm.training.config import DatasetRef, EnsembleConfig, MeanConfig, TrialConfig
 from tonearm.training.plots import learning_curves
-from tonearm.training.stages import StagePaths
 from tonearm.training.trial import TrialFolder
 
 AnyConfig = TrialConfig | BaselineConfig | MeanConfig
@@ -46,6 +44,11 @@ class TrialResult:
     ending: str
     best: float | None
     error: str = ""
+
+    @property
+    def folder_name(self) -> str:
+        """The last part of its folder: what files and commands know it by."""
+        return self.folder.uri.rstrip("/").rpartition("/")[2]
 
 
 def read_result(index: int, name: str, config: TrialConfig, folder: TrialFolder, error: str = "") -> TrialResult:
@@ -97,23 +100,23 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
     -------
     What people must know: that nothing had come from the trial itself. "" if all is well.
     """
-    for known in child_runs(parent, result.name):
-        if known.status == "FINISHED" and known.tags.get(ENDING) == result.ending:
-            return ""
     run = RunWriter.open(experiment, result.name, parent, result.config.flatten(), tags)
+    if run.status() == "FINISHED" and run.tags().get(ENDING) == result.ending:
+        return ""
     log_config(run, result.config)
     missing = log_history(run, result.history, result.config.task.primary)
     if result.error or ERROR in run.tags():  # one that failed before and was run again has no error any more
         run.tag(ERROR, result.error[-5000:])
     if result.history:
         # What was stopped early is one of many: MLflow draws its curves, and its predictions are there.
-        log_outcome(run, result.config, result.folder, result.history, plots=result.ending != "stopped")
+        plots = result.ending != "stopped"
+        log_outcome(run, result.name, result.config, result.folder, result.history, plots)
     run.tag(ENDING, result.ending)  # last: it marks that all above is there
     run.end("FAILED" if result.ending == "failed" else "FINISHED")
     if not missing or missing < len(result.history):  # a trial that is stopped may leave its last epoch to the driver
         return ""
     return (
-        f"trial {result.index:02d}: its epochs were not in MLflow when it ended; they are now, but without their own "
+        f"trial {result.name}: its epochs were not in MLflow when it ended; they are now, but without their own "
         "times and the machine's load"
     )
 
@@ -140,12 +143,11 @@ def log_history(run: RunWriter, history: Sequence[dict[str, Any]], primary: str)
 
 
 def log_outcome(
-    run: RunWriter, config: TrialConfig | BaselineConfig, folder: TrialFolder, history: Sequence[dict[str, Any]],
-    plots: bool = True,
+    run: RunWriter, name: str, config: TrialConfig | BaselineConfig, folder: TrialFolder,
+    history: Sequence[dict[str, Any]], plots: bool = True,
 ) -> None:  # fmt: skip
-    """What a training left: its size and time, scores, predictions, plots, and its best model."""
+    """What a training left: its size and time, scores, predictions, plots with its name, and its best model."""
     task = config.task
-    name = f"{StagePaths.kind(config)}-{config.signature()}"
     best = {f"best_{task.primary}": float(history[-1]["best"]), "epochs": float(len(history))}
     run.metrics({**best, "seconds": sum(float(h["epoch_seconds"]) for h in history)})
     if plots and len(history) > 1:

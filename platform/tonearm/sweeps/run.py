@@ -71,12 +71,12 @@ class SweepContext:
 
     def tags(self, proposal: Proposal) -> dict[str, str]:
         """The tags by which a trial's run is found."""
-        folder = f"{self.folder}/{proposal.name}"
+        folder = f"{self.folder}/{proposal.folder}"
         feature_stores = sorted(r.store_name() for r in proposal.config.representations.values())
         return {
             **run_tags(proposal.config, folder),
             names.TRIAL: str(proposal.index),
-            names.NOTE: f"{proposal.config.model.kind}: {proposal.label}",
+            names.NOTE: f"Trial {proposal.name}.",
             names.SOURCE: "tonearm sweep",
             names.FEATURE: " ".join(feature_stores),
         }
@@ -109,6 +109,7 @@ def _tune(context: SweepContext, callback: _ProgressCallback) -> None:
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the older reporter is silent at verbose=0; we show our own progress
     if not callback.anything_left():
         return
+    retry(RunWriter(context.parent).resume)
     require_resources(context.cpus, context.gpus)
     tuner = tune.Tuner(
         tune.with_resources(train, {"cpu": context.cpus, "gpu": context.gpus}),
@@ -260,7 +261,7 @@ class _ProgressCallback(tune.Callback):
         result = read_result(index, proposal.name, proposal.config, self.ledger.trial(proposal),
                              self._errors.get(index, ""))  # fmt: skip
         self.results[index] = result
-        self._line.say(f"  {describe(result, proposal)}")
+        self._line.say(f"  {describe(result)}")
         self._writing[index] = self._background.submit(self._complete, index, RETRY_SECONDS)
 
     def _complete(self, index: int, seconds: float) -> None:
@@ -281,9 +282,9 @@ def mark_running_as_killed(parent: str) -> None:
             RunWriter(run.run_id).end("KILLED")
 
 
-def describe(result: TrialResult, proposal: Proposal) -> str:
+def describe(result: TrialResult) -> str:
     """A trial in one line: what distinguishes it, and what it came to."""
-    line = f"trial {result.index:02d}: {proposal.label}"
+    line = f"trial {result.name}"
     if result.ending == "failed":
         return f"{line}: failed: {reason(result)}"
     seconds = sum(h["epoch_seconds"] for h in result.history)

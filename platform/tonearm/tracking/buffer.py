@@ -27,7 +27,7 @@ class _ClosedError(Exception):
 
 
 class BufferedRun:
-    """Writes one run from a thread of its own: opens it, sends what is queued, samples the machine.
+    """Writes one run that is worked on, from a thread of its own: opens it, sends what is queued, samples the machine.
 
     While the server is away (see :func:`tonearm.tracking.retry.is_unavailable`) everything stays queued, in order and
     with the time at which it was handed over. What the server refuses is dropped with a line on stderr. The thread
@@ -96,6 +96,7 @@ class BufferedRun:
     def _work(self) -> None:
         try:
             writer = self._retry(RunWriter.open, *self._opening)
+            self._retry(writer.resume)
             steps = self._retry(writer.steps, PEAK_MEMORY)
             self._system = SystemMetrics(self._system_seconds, max(steps, default=-1) + 1)
             while not self._is_closing():

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Protocol
 
 from tonearm.core.errors import TrackingError
+from tonearm.tracking import names
 from tonearm.tracking.overview import RunGlance, open_read_only, sqlite_file
 from tonearm.tracking.retry import address
 
 MIN_PREFIX_LENGTH = 4
 SHOWN = 5  # runs in a message
+NAMING_TAGS = (names.SWEEP, names.SPACE, names.TRAINING, names.FOLDER)
 
 
 class NamedRun(Protocol):
@@ -47,7 +49,7 @@ def require_run(text: str) -> None:
         runs = _runs(path) if path.exists() else []
     except sqlite3.Error:
         return
-    called = [name for run in runs for name in (run.run_id, run.name)]
+    called = [name for run in runs for name in (run.run_id, run.name, names.lasting_name(run.tags))]
     if text in called:
         return
     if len(text) < MIN_PREFIX_LENGTH or not any(name.startswith(text) for name in called):
@@ -71,8 +73,17 @@ def _runs(path: Path) -> list[RunGlance]:
     """All runs of all experiments, the last started first, without their figures."""
     with closing(open_read_only(path)) as database:
         rows = database.execute(
-            "SELECT run_uuid, r.name, e.name, status, start_time FROM runs r JOIN experiments e USING (experiment_id) "
+            "SELECT run_uuid, r.name, COALESCE(t.value, e.name), status, start_time FROM runs r "
+            "JOIN experiments e USING (experiment_id) "
+            f"LEFT JOIN experiment_tags t ON t.experiment_id = e.experiment_id AND t.key = '{names.DATASET}' "
             "WHERE r.lifecycle_stage = 'active' AND e.lifecycle_stage = 'active' ORDER BY start_time DESC"
         )
-        return [RunGlance(run_id, name or "", experiment, status, started or 0)
+        runs = [RunGlance(run_id, name or "", experiment, status, started or 0)
                 for run_id, name, experiment, status, started in rows]  # fmt: skip
+        by_id = {run.run_id: run for run in runs}
+        marks = ", ".join("?" * len(NAMING_TAGS))
+        tags = database.execute(f"SELECT run_uuid, key, value FROM tags WHERE key IN ({marks})", NAMING_TAGS)
+        for run_id, key, value in tags:
+            if run_id in by_id:
+                by_id[run_id].tags[key] = value
+    return runs

@@ -1,4 +1,4 @@
-"""The one writer of runs. It names runs by what was run, so that starting one again finds it instead of doubling it."""
+"""The one writer of runs. Tags say what was run, so that starting it again finds the run instead of doubling it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from tonearm.core.process_environment import spare_loopback
 from tonearm.core.seeding import digest
 from tonearm.tracking import names
 from tonearm.tracking.environment import environment, environment_digest, provenance
+from tonearm.tracking.identity import SERVERS, find_run, identity, open_experiment
 from tonearm.tracking.moved_home import follow_home
 from tonearm.tracking.retry import address, is_unavailable
 
@@ -30,14 +31,12 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 MAX_PARAM_LENGTH = 500  # characters; databases of older servers take no more
 MAX_DATASET_DIGEST = 36  # characters
 MAX_METRICS, MAX_PARAMS, MAX_TAGS = 1000, 100, 100  # of one request
 ENVIRONMENT_FILE = "environment.txt"
-SERVERS = ("http://", "https://", "databricks", "uc:")  # they alone know where artifacts go
 
 
 def status_of(error: BaseException) -> Status:
@@ -118,22 +117,8 @@ def _process_lock(*what: str) -> BaseFileLock:
 
 
 def experiment_id(name: str) -> str:
-    """The id of an experiment, which is made if it is not there."""
-    from mlflow.exceptions import MlflowException
-
-    api = client()
-    found = api.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
-    artifacts = storage.join(home.artifacts_home(), name)
-    place = None if home.tracking_uri().startswith(SERVERS) else storage.file_uri(artifacts)
-    try:
-        return str(api.create_experiment(name, artifact_location=place))
-    except MlflowException:
-        found = api.get_experiment_by_name(name)  # another process made it first
-        if found is None:
-            raise
-        return str(found.experiment_id)
+    """The id of a data set's experiment, which is made if it is not there, and restored if somebody deleted it."""
+    return open_experiment(client(), name)
 
 
 @dataclass(frozen=True)
@@ -178,39 +163,53 @@ class RunWriter:
         parent: str | None = None,
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
+        former_name: str = "",
     ) -> RunWriter:
-        """Go on with the run of that name (and parent), or start it.
+        """Find a run, or start it; one that is there is left as it is until :meth:`resume`.
 
-        Processes of one machine that open the same run at once get one run; on several machines that is not so.
+        It is found by those of its tags that say which one it is (:func:`tonearm.tracking.identity.identity`) and by
+        its parent; by its name only where it has no such tags. Processes of one machine that open the same run at once
+        get one run; on several machines that is not so.
 
         Parameters
         ----------
         experiment
             By convention the data set's name.
         name
-            Deterministic: see :mod:`tonearm.tracking.names`.
+            For people, who may change it in MLflow's pages.
         parent
             Run id of the sweep.
         params, tags
             Logged when the run is started, with the commit, the machine and the environment: its digest as a tag,
             and in runs without a parent as the artifact ``environment.txt``.
+        former_name
+            What earlier versions, which had names only, called it.
         """
-        api, experiment_of_run = client(), experiment_id(experiment)
-        with _process_lock("run", home.tracking_uri(), experiment, name, parent or ""):
-            run = _find(api, experiment_of_run, name, parent)
+        api, experiment_of_run, own = client(), experiment_id(experiment), identity(tags or {})
+        which = json.dumps(own) if own else name
+        with _process_lock("run", home.tracking_uri(), experiment, which, parent or ""):
+            run = find_run(api, experiment_of_run, name, parent, tags or {}, former_name)
             if run is None:
                 nested = {names.PARENT_RUN: parent, names.ENVIRONMENT: environment_digest()} if parent else {}
                 all_tags = {**provenance(), **(tags or {}), **nested}
                 run = api.create_run(experiment_of_run, run_name=name, tags=all_tags)
-            elif run.info.status != "RUNNING":
-                api.update_run(run.info.run_id, status="RUNNING")
         writer = cls(str(run.info.run_id))
-        # A run whose opening was cut off lacks some of what follows.
+        # A run whose opening was cut off, or that an earlier version made, lacks some of what follows.
+        writer.log([LogEntry(tags={k: v for k, v in own.items() if k not in run.data.tags})])
         writer._params({k: v for k, v in (params or {}).items() if k not in run.data.params})
         if parent is None and names.ENVIRONMENT not in run.data.tags:
             writer.text(ENVIRONMENT_FILE, environment())
             writer.tag(names.ENVIRONMENT, environment_digest())
         return writer
+
+    def resume(self) -> None:
+        """Say that it is worked on: a run that has ended runs again, from its first start to a new end."""
+        if self.status() != "RUNNING":
+            self._client.update_run(self.run_id, status="RUNNING")
+
+    def status(self) -> str:
+        """``RUNNING``, ``FINISHED``, ``FAILED`` or ``KILLED``."""
+        return str(self._client.get_run(self.run_id).info.status)
 
     def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log figures of a step (an epoch); what is not a number is left out."""
@@ -274,8 +273,9 @@ class RunWriter:
         self._client.log_text(self.run_id, content, name)
 
     def end(self, status: Status = "FINISHED") -> None:
-        """End the run."""
-        self._client.set_terminated(self.run_id, status)
+        """End the run now; one that is finished stays as it is, with the time of its end, until it is resumed."""
+        if self.status() != "FINISHED":
+            self._client.set_terminated(self.run_id, status)
 
     def _params(self, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
@@ -283,11 +283,3 @@ class RunWriter:
         values = [Param(k, str(v)[:MAX_PARAM_LENGTH]) for k, v in params.items()]
         for start in range(0, len(values), MAX_PARAMS):
             self._client.log_batch(self.run_id, params=values[start : start + MAX_PARAMS])
-
-
-def _find(api: MlflowClient, experiment: str, name: str, parent: str | None) -> Run | None:
-    """The first run of that name and parent."""
-    condition = f"attributes.run_name = '{name}'"
-    condition += f" and tags.`{names.PARENT_RUN}` = '{parent}'" if parent else f" and tags.`{names.PARENT_RUN}` IS NULL"
-    found = api.search_runs([experiment], condition, max_results=1, order_by=["attributes.start_time ASC"])
-    return found[0] if found else None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 PARENT_RUN = "mlflow.parentRunId"  # MLflow's own tag: the UI nests runs by it
 
 NOTE, SOURCE = "mlflow.note.content", "mlflow.source.name"  # its columns Description and Source
 
 # What was run.
+DATASET = "tonearm.dataset"  # of an experiment
 SWEEP = "tonearm.sweep"
+TRAINING = "tonearm.training"  # of a recipe's run that holds the others: recipe-signature
 SPACE = "tonearm.space"
 TRIAL = "tonearm.trial"
 ENSEMBLE = "tonearm.ensemble"  # of an ensemble's run its name; of a sweep's run the one that counts
@@ -44,6 +48,14 @@ def model_name(dataset: str) -> str:
     return f"tonearm-{dataset}"
 
 
-def trial_name(index: int, signature: str) -> str:
-    """Name of a trial's run and folder: its index in the sweep and its config's signature; no time, no chance."""
+def trial_folder(index: int, signature: str) -> str:
+    """Name of a trial's folder: its index in the sweep and its config's signature; no time, no chance."""
     return f"{index:02d}-{signature}"
+
+
+def lasting_name(tags: Mapping[str, str]) -> str:
+    """What commands take a run by, whatever its name in MLflow's pages: ``demo-3f2a...`` of a sweep,
+    ``time_mel-0548...`` of a training, its folder's name of a trial; "" if its tags do not say."""
+    if signature := tags.get(SWEEP):
+        return f"{tags.get(SPACE, '')}-{signature}"
+    return tags.get(TRAINING) or tags.get(FOLDER, "").rstrip("/").rpartition("/")[2]

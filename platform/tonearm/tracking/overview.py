@@ -113,7 +113,9 @@ def open_read_only(path: Path) -> sqlite3.Connection:
 def _of_sqlite(database: sqlite3.Connection) -> Overview:
     found: dict[str, dict[str, Any]] = {}
     for run_id, name, experiment, status, started in database.execute(
-        "SELECT run_uuid, r.name, e.name, status, start_time FROM runs r JOIN experiments e USING (experiment_id) "
+        "SELECT run_uuid, r.name, COALESCE(t.value, e.name), status, start_time FROM runs r "
+        "JOIN experiments e USING (experiment_id) "
+        f"LEFT JOIN experiment_tags t ON t.experiment_id = e.experiment_id AND t.key = '{names.DATASET}' "
         "WHERE r.lifecycle_stage = 'active' ORDER BY start_time DESC"
     ):
         found[run_id] = {"run_id": run_id, "name": name or "", "experiment": experiment, "status": status,
@@ -157,7 +159,7 @@ def _of_client() -> Overview:
     from tonearm.tracking.log import client
 
     api = client()
-    places = {str(e.experiment_id): str(e.name) for e in _pages(api.search_experiments)}
+    places = {str(e.experiment_id): str(e.tags.get(names.DATASET, e.name)) for e in _pages(api.search_experiments)}
     runs = [_glance(run, places, api) for run in _pages(api.search_runs, list(places))] if places else []
     models = []
     for model in _pages(api.search_registered_models):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tonearm.tracking.identity import find_experiment
 from tonearm.tracking.log import client
 
 LOCAL = "http://127.0.0.1:5000"  # where tonearm mlflow shows them by default
@@ -24,6 +25,6 @@ def experiment_pages(server: str = LOCAL) -> list[tuple[str, str]]:
 
 
 def page_of(name: str, server: str = LOCAL) -> str:
-    """The page of the experiment of that name; "" if there is none."""
-    found = client().get_experiment_by_name(name)
+    """The page of a data set's experiment; "" if there is none."""
+    found = find_experiment(client(), name)
     return experiment_page(str(found.experiment_id), server) if found else ""

@@ -30,7 +30,7 @@ class RunSummary:
     Attributes
     ----------
     experiment
-        Its name.
+        Its data set, or its name if it is of none.
     parent
         Run id of the run that it is nested in; None at the top.
     started, ended
@@ -65,42 +65,59 @@ def find_runs(text: str) -> list[RunSummary]:
     Parameters
     ----------
     text
-        A run's id or name, or a beginning, of at least four characters, of one id or name only. Several runs may
-        have one name: the same trial in two sweeps.
+        A run's id, its name, or the name that commands have for it whatever it is called in MLflow's pages
+        (:func:`tonearm.tracking.names.lasting_name`); or a beginning, of at least four characters, of one of these
+        only. Several runs may have one name: the same trial in two sweeps.
 
     Raises
     ------
     TrackingError
         If no run is meant, or a beginning fits several names or ids.
     """
-    places = _experiments()
-    found: dict[str, list[RunSummary]] = {}
+    places, short = _experiments(), len(text) < MIN_PREFIX_LENGTH
+    known: dict[str, RunSummary] = {}
     if not set(text) & set(NOT_IN_NAMES):
-        whole = [r for key in ("run_id", "run_name") for r in _search(places, f"attributes.{key} = '{text}'")]
-        if whole:
-            return whole
-        if len(text) < MIN_PREFIX_LENGTH:
-            raise no_such_run(text, [])
-        for key in ("run_id", "run_name"):
-            for run in _search(places, f"attributes.{key} LIKE '{text}%'"):
-                whose = run.run_id if key == "run_id" else run.name
-                if whose.startswith(text):  # to LIKE, "_" is any character
-                    found.setdefault(whose, []).append(run)
+        known = {run.run_id: run for condition in _conditions(text, short) for run in _search(places, condition)}
+    runs = sorted(known.values(), key=lambda r: -r.started)
+    called = {r.run_id: (r.run_id, r.name, names.lasting_name(r.tags)) for r in runs}
+    whole = [r for r in runs if text in called[r.run_id]]
+    if whole:
+        return whole
+    if short:
+        raise no_such_run(text, [])
+    found: dict[str, list[RunSummary]] = {}
+    for run in runs:
+        name = next((name for name in called[run.run_id] if name.startswith(text)), "")  # to LIKE, "_" is any character
+        if name:
+            found.setdefault(name, []).append(run)
     if len(found) == 1:
         return next(iter(found.values()))
     if found:
-        runs = sorted((r for group in found.values() for r in group), key=lambda r: -r.started)
-        raise TrackingError(f"{text!r} fits {len(found)} names and ids: give more of one of {list_runs(runs)}")
+        fitting = [r for r in runs if any(r in group for group in found.values())]
+        raise TrackingError(f"{text!r} fits {len(found)} names and ids: give more of one of {list_runs(fitting)}")
     latest = client().search_runs(list(places), max_results=SHOWN, order_by=["attributes.start_time DESC"])
     raise no_such_run(text, [_summary(r, places) for r in latest])
 
 
-def child_runs(run_id: str, name: str = "") -> list[RunSummary]:
-    """The runs nested directly in a run, or those of one name; by name; none is no error.
+def _conditions(text: str, whole: bool) -> list[str]:
+    """What finds runs by any of their names: exactly, or by a beginning."""
+    space, _, signature = text.rpartition("-")
+    fits = f"= '{text}'" if whole else f"LIKE '{text}%'"
+    return [
+        f"attributes.run_id {fits}",
+        f"attributes.run_name {fits}",
+        f"tags.`{names.TRAINING}` {fits}",
+        f"tags.`{names.FOLDER}` LIKE '%/{text}%'",
+        f"tags.`{names.SWEEP}` LIKE '{signature}%'" if space else f"tags.`{names.SPACE}` {fits}",
+    ]
+
+
+def child_runs(run_id: str) -> list[RunSummary]:
+    """The runs nested directly in a run, by name; none is no error.
 
     A stage of a recipe may lie in another experiment than its parent: that of its own data.
     """
-    return _children(run_id, _experiments(), name)
+    return _children(run_id, _experiments())
 
 
 def leaf_runs(run_id: str) -> list[RunSummary]:
@@ -222,20 +239,19 @@ def last_promoted() -> str:
 
 
 def _experiments() -> dict[str, str]:
-    """The names of all experiments, by id."""
+    """The names of all experiments, by id: of the data sets, where experiments were called otherwise by hand."""
     api, token = client(), None
     found: dict[str, str] = {}
     while True:
         page = api.search_experiments(max_results=PAGE, page_token=token)
-        found |= {str(e.experiment_id): str(e.name) for e in page}
+        found |= {str(e.experiment_id): str(e.tags.get(names.DATASET, e.name)) for e in page}
         token = page.token
         if not token:
             return found
 
 
-def _children(run_id: str, experiments: dict[str, str], name: str = "") -> list[RunSummary]:
-    named = f" and attributes.run_name = '{name}'" if name else ""
-    runs = _search(experiments, f"tags.`{names.PARENT_RUN}` = '{run_id}'{named}")
+def _children(run_id: str, experiments: dict[str, str]) -> list[RunSummary]:
+    runs = _search(experiments, f"tags.`{names.PARENT_RUN}` = '{run_id}'")
     return sorted(runs, key=lambda r: (r.name, r.started))
 
 

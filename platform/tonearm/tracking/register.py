@@ -50,15 +50,19 @@ def register_candidate(
 
     outputs: list[ColSpec | TensorSpec] = [ColSpec("string", "label"), *(ColSpec("double", c) for c in classes)]
     api = client()
-    with mlflow.start_run(run_id=run_id):
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(code),
-            artifacts={"bundle": bundle},
-            signature=ModelSignature(Schema([ColSpec("binary", "audio")]), Schema(outputs)),
-            input_example=pd.DataFrame({"audio": [example_audio()]}),
-            pip_requirements=[f"tonearm=={__version__}"],
-        )
+    before = api.get_run(run_id).info
+    try:
+        with mlflow.start_run(run_id=run_id):
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(code),
+                artifacts={"bundle": bundle},
+                signature=ModelSignature(Schema([ColSpec("binary", "audio")]), Schema(outputs)),
+                input_example=pd.DataFrame({"audio": [example_audio()]}),
+                pip_requirements=[f"tonearm=={__version__}"],
+            )
+    finally:  # MLflow has opened the run anew, and ended it now
+        api.set_terminated(run_id, before.status, before.end_time)
     name = names.model_name(dataset)
     if not api.search_registered_models(f"name = '{name}'"):
         api.create_registered_model(name, description=f"Tonearm's best ensemble on {dataset}")

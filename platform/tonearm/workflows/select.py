@@ -14,6 +14,7 @@ import torch
 from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import JobError
+from tonearm.core.lock import running_driver
 from tonearm.core.seeding import digest
 from tonearm.core.text import command
 from tonearm.core.types import FloatArray, Prediction
@@ -24,11 +25,11 @@ from tonearm.ensembles.select import select_greedily
 from tonearm.inference import PYFUNC_CODE, load, predict_tracks
 from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
-from tonearm.sweeps.means import log_mean
+from tonearm.sweeps.means import log_mean, mean_name
 from tonearm.sweeps.results import TrialResult, best_result
 from tonearm.tasks.base import Task
 from tonearm.tracking import names
-from tonearm.tracking.log import RunWriter, status_of
+from tonearm.tracking.log import RunWriter
 from tonearm.tracking.query import registered
 from tonearm.tracking.register import register_candidate
 from tonearm.tracking.retry import retry, retry_best_effort
@@ -88,19 +89,24 @@ def select(sweep: Sweep | str, *, promotion: bool | None = None) -> Selection:
         members = set(selection.members)
         publish_figure("sweep.png", home.reports_home(sweep.manifest.name), parent, sweep.plot, members)
         found = decide_promotion(sweep.manifest.name, selection.version, task, promotion, selection.why)
-    except BaseException as error:
-        retry_best_effort(parent.end, status_of(error))
-        raise
+    finally:
+        retry_best_effort(_end_unless_running, sweep, parent)
     decided = dataclasses.replace(selection, promoted=found.promoted, why=found.why)
     if decided != selection or not storage.exists(record):
         storage.write_json(record, decided.to_dict())
-    retry(parent.end)
     return decided
+
+
+def _end_unless_running(sweep: Sweep, parent: RunWriter) -> None:
+    """End the run of a sweep that nobody runs: it was made just now, the database being another, or left open. What a
+    sweep came to, and when it ended, is not this job's to say."""
+    if parent.status() == "RUNNING" and not running_driver(sweep.folder):
+        parent.end()
 
 
 def record_uri(sweep: Sweep, done: Sequence[TrialResult]) -> str:
     """Where the selection from these trials is written down."""
-    name = f"selection-{digest([(r.name, len(r.history)) for r in done])}.json"
+    name = f"selection-{digest([(r.folder_name, len(r.history)) for r in done])}.json"
     return storage.join(sweep.folder, "champion", name)
 
 
@@ -128,7 +134,7 @@ def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selecti
     weights = [float(w) for w in chosen.values()]
     bundle, uris = bundle_uri(sweep), [done[i].folder.bundle_uri for i in chosen]
     facts: dict[str, Any] = {"dataset": manifest.name, "sweep": sweep.signature,
-                             "members": {done[i].name: w for i, w in chosen.items()}}  # fmt: skip
+                             "members": {done[i].folder_name: w for i, w in chosen.items()}}  # fmt: skip
     save_ensemble(bundle, uris, weights, facts)
 
     torch.set_num_threads(os.cpu_count() or 1)  # the sweep is over: this process has the machine to itself
@@ -210,6 +216,6 @@ def _log_as_candidate(
         dataset=members[0].config.dataset, task=members[0].config.task, weights=tuple(weights),
         members=tuple(Member(name=f"{r.index:02d}", trial=r.config.signature(), bundle=r.folder.uri) for r in members),
     )  # fmt: skip
-    name = f"ensemble-{config.signature()}"
-    retry(log_mean, name, config, found, storage.join(sweep.folder, "champion", name), parent.run_id)
-    retry(parent.tag, names.ENSEMBLE, name)
+    folder = f"ensemble-{config.signature()}"
+    retry(log_mean, mean_name(config), config, found, storage.join(sweep.folder, "champion", folder), parent.run_id)
+    retry(parent.tag, names.ENSEMBLE, folder)

@@ -107,7 +107,7 @@ def _train_before(
                     continue
                 manifest = data[stage.data.signature()] if stage.data else data[""]
                 run = StageRun(seeded(stage, stage.config.seed + seed), manifest, finished, places)
-                finished[stage.name] = train_stage(run, seed, parent.run_id)
+                finished[stage.name] = train_stage(run, seed, parent)
             by_seed.append(finished)
     except BaseException as error:
         retry_best_effort(parent.end, status_of(error))

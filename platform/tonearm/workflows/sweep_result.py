@@ -118,9 +118,7 @@ class Sweep:
         lines = []
         if any(r.history for r in self.results):
             best = self.best
-            lines.append(
-                f"  best on validation: trial {best.index:02d}, {best.config.task.primary} {best.best or 0.0:.3f}"
-            )
+            lines.append(f"  best on validation: trial {best.name}: {best.config.task.primary} {best.best or 0.0:.3f}")
         failed = [r for r in self.results if r.ending == "failed"]
         if failed:
             lines.append(f"  {len(failed)} of {len(self.results)} trials failed; the same command tries them again:")

@@ -6,7 +6,7 @@ from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.datasets.manifest import Split
 from tonearm.ensembles.combine import weighted_mean
-from tonearm.sweeps.means import log_mean
+from tonearm.sweeps.means import log_mean, mean_name
 from tonearm.tracking.retry import retry
 from tonearm.training.config import MeanConfig, Member
 from tonearm.training.predictions import TrackPredictions
@@ -38,7 +38,7 @@ def _log_mean(run: FoldRun, parent: str) -> None:
     first = run.results[0]
     members = tuple(Member(name=d.name, trial=d.config.signature(), bundle=d.folder.uri) for d in run.results)
     config = MeanConfig(dataset=first.config.dataset, members=members, task=first.task, seed=run.seed)
-    name = f"mean-{config.signature()}"
-    folder = storage.join(home.trials_home(), "single", name)
+    folder = storage.join(home.trials_home(), "single", f"mean-{config.signature()}")
+    name = f"{mean_name(config)} seed {run.seed}" + (f" fold {run.fold}" if run.fold else "")
     splits: tuple[Split, ...] = ("validation", "test")
     log_mean(name, config, {split: mean_of(run, split) for split in splits}, folder, parent)

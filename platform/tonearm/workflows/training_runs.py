@@ -71,7 +71,8 @@ def run_request(request: TrainingRequest) -> Outcome:
               "source": request.recipe.source}  # fmt: skip
     note = f"Training of {request.name} on {own.name}: {request.seeds} seed(s), {request.folds} folds."
     tags = {names.DATA: own.signature(), names.SOURCE: "tonearm train", names.NOTE: note}
-    parent = retry(RunWriter.open, own.name, f"{request.name}-{signature}", None, params, tags)
+    name = f"{request.name}-{signature}"
+    parent = retry(RunWriter.open, own.name, name, None, params, {**tags, names.TRAINING: name})
     try:
         with torch_threads(request.threads):  # set here: starting Ray leaves one
             runs = [
@@ -96,8 +97,9 @@ def _run(request: TrainingRequest, manifests: dict[str, Manifest], seed: int, fo
         own = dataclasses.replace(own, tracks=split)
         if seed == 0:
             logger.info("  fold %s: %s", label, split_report(own).lines()[0])
-        name, params = f"fold-{fold + 1}-seed-{seed}", {"fold": label, "seed": seed}
-        above = retry(RunWriter.open, own.name, name, parent.run_id, params)
+        name, params = f"seed {seed} fold {label}", {"fold": label, "seed": seed}
+        tags, former = {names.FOLD: label, names.SEED: str(seed)}, f"fold-{fold + 1}-seed-{seed}"
+        above = retry(RunWriter.open, own.name, name, parent.run_id, params, tags, former)
     try:
         for stage in request.recipe.stages:
             # A table of artists, say, has data of its own, which the folds do not divide.
@@ -105,7 +107,7 @@ def _run(request: TrainingRequest, manifests: dict[str, Manifest], seed: int, fo
             run = StageRun(seeded(stage, seed), manifest, finished, places, "" if stage.data else label)
             for note in run.manifest.notes[len(manifest.notes) :]:
                 logger.info("  %s: %s", stage.name, note)
-            finished[stage.name] = train_stage(run, seed, above.run_id)
+            finished[stage.name] = train_stage(run, seed, *dict.fromkeys((above, parent)))
     except BaseException as error:
         if label:
             retry_best_effort(above.end, status_of(error))
@@ -116,45 +118,56 @@ def _run(request: TrainingRequest, manifests: dict[str, Manifest], seed: int, fo
     return FoldRun(seed, label, finished, by_name)
 
 
-def train_stage(run: StageRun, seed: int, parent: str) -> FinishedStage:
-    """Train one stage, or what is left of it, as a run of its own below the run ``parent``."""
+def train_stage(run: StageRun, seed: int, *above: RunWriter) -> FinishedStage:
+    """Train one stage, or what is left of it, as a run of its own.
+
+    Parameters
+    ----------
+    above
+        The runs that hold it, the nearest first: they run again if it is not finished.
+    """
     config, task, line = run.config, run.config.task, StatusLine()
-    of = f"{run.stage.name}{f', fold {config.dataset.fold}' if config.dataset.fold else ''}, seed {seed}"
-    name, tags = f"{run.stage.name}-{config.signature()}", run_tags(config, run.folder.uri)
-    identity = (config.dataset.name, name, parent, config.flatten(), tags)
+    name = f"{run.stage.name} seed {seed}" + (f" fold {config.dataset.fold}" if config.dataset.fold else "")
+    tags = run_tags(config, run.folder.uri)
+    identity = (config.dataset.name, name, above[0].run_id, config.flatten(), tags)
     most = config.optim.max_epochs if isinstance(config, TrialConfig) else 1
     history: list[dict[str, Any]] = []
-    sending = BufferedRun(*identity)
+    sending = None
+    if run.folder.ended() is None:
+        for holder in above:
+            retry(holder.resume)
+        sending = BufferedRun(*identity)
     try:
         for metrics in run.run():
             history.append(metrics)
-            if not metrics["replayed"]:
+            if sending is not None and not metrics["replayed"]:
                 sending.metrics(metrics_to_log(metrics), metrics["epoch"])
             line.show(
-                f"  {of}: epoch {metrics['epoch']}/{most}, training loss {metrics['train_loss']:.4f}, validation "
+                f"  {name}: epoch {metrics['epoch']}/{most}, training loss {metrics['train_loss']:.4f}, validation "
                 f"{task.primary} {metrics[f'validation_{task.primary}']:.4f}, best {metrics['best']:.4f}"
             )
         done = run.finish()
     except BaseException as error:
         line.close()
-        sending.tag(ERROR, str(error)[-5000:])
-        sending.close()
+        if sending is not None:
+            sending.tag(ERROR, str(error)[-5000:])
+            sending.close()
         retry_best_effort(_end_badly, identity, config, status_of(error))
         raise
-    line.say(_sentence(of, done, history))
-    sending.close()
+    line.say(_sentence(name, done, history))
+    if sending is not None:
+        sending.close()
     retry(_complete, identity, done, history, say=line.say)
     return done
 
 
-def _sentence(of: str, done: FinishedStage, history: list[dict[str, float]]) -> str:
+def _sentence(name: str, done: FinishedStage, history: list[dict[str, float]]) -> str:
     task = done.task
     test = task.metrics(done.test.probabilities, done.test.target, done.test.groups)
     seconds = sum(h["epoch_seconds"] for h in history)
-    return (
-        f"  {of}: {len(history)} epoch{'s' if len(history) != 1 else ''}, {seconds:.0f} s; {task.primary}: validation "
-        f"{history[-1]['best']:.4f}, test {test[task.primary]:.4f}"
-    )
+    epochs = f"{len(history)} epoch{'s' if len(history) != 1 else ''}, {seconds:.0f} s"
+    scores = f"validation {history[-1]['best']:.4f}, test {test[task.primary]:.4f}"
+    return f"  {name}: {epochs}; {task.primary}: {scores}"
 
 
 def _complete(identity: Identity, done: FinishedStage, history: list[dict[str, Any]]) -> None:
@@ -163,7 +176,7 @@ def _complete(identity: Identity, done: FinishedStage, history: list[dict[str, A
     if writer.tags().get(ENDING) != "completed":
         log_config(writer, done.config)
         log_history(writer, history, done.task.primary)
-        log_outcome(writer, done.config, done.folder, history)
+        log_outcome(writer, identity[1], done.config, done.folder, history)
         writer.tag(ENDING, "completed")
     writer.end()
 
