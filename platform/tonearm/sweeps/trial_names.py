@@ -1,0 +1,71 @@
+"""What people call a trial, everywhere: ``02 time n_fft=4096 lr=0.0016``; nothing is found by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tonearm.core.config import Config
+from tonearm.training.config import TrialConfig
+
+MAX_VALUE_LENGTH = 40  # characters
+MAX_NAME_LENGTH = 90
+LEADING_PREFIXES = ("model", "estimator")
+
+
+def trial_name(index: int, config: TrialConfig, varied: Iterable[str]) -> str:
+    """A trial's index, its model, the varied fields in their short names, and its seed, if that is not 0."""
+    flat = list(config.flatten())
+    paths = sorted(varied, key=lambda path: (not path.startswith(LEADING_PREFIXES), _place(path, flat), path))
+    values = {path: _whole(config, path, paths) for path in paths if path not in ("model.kind", "seed")}
+    leading = values.pop("model", config.model.kind)
+    seed = {"seed": config.seed} if config.seed else {}
+    return name_of_fields([f"{index:02d}", field_text(leading)], {**values, **seed})
+
+
+def name_of_fields(leading: Sequence[str], values: Mapping[str, Any]) -> str:
+    """Words, then ``short name=value`` of each field; cut before the field that would make it too long."""
+    short = short_names(values)
+    words = [*leading, *(f"{short[path]}={field_text(value)}" for path, value in values.items())]
+    name = words[0] if words else ""
+    for i, word in enumerate(words[1:], 1):
+        if len(name) + len(word) + 1 > MAX_NAME_LENGTH:
+            return f"{name} … {len(words) - i} more"
+        name += f" {word}"
+    return name
+
+
+def short_names(paths: Iterable[str]) -> dict[str, str]:
+    """Of each path its last part, or as much of its end as makes it unique; ``model.kind`` is ``model``."""
+    own = {p: p.removesuffix(".kind").split(".") for p in paths}
+    short = {}
+    for path, parts in own.items():
+        length = 1
+        while length < len(parts) and sum(q[-length:] == parts[-length:] for q in own.values()) > 1:
+            length += 1
+        short[path] = ".".join(parts[-length:])
+    return short
+
+
+def field_text(value: Any) -> str:
+    """A field's value for people, short; without the quotes that no search could hold."""
+    if isinstance(value, Config):
+        text = value.brief().replace(", ", ",")
+    elif isinstance(value, list | tuple):
+        text = ",".join(field_text(v) for v in value)
+    else:
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = text.replace("'", "").replace('"', "")
+    return text if len(text) <= MAX_VALUE_LENGTH else text[: MAX_VALUE_LENGTH - 1] + "…"
+
+
+def _whole(config: TrialConfig, path: str, varied: Sequence[str]) -> Any:
+    """A field's value; of a config of which fields are varied, too, its kind only."""
+    value = config.at(path)
+    inner = any(other.startswith(f"{path}.") for other in varied)
+    return value.kind if inner and isinstance(value, Config) else value
+
+
+def _place(path: str, flat: Sequence[str]) -> int:
+    """Where a field stands in its config."""
+    return next((i for i, p in enumerate(flat) if p == path or p.startswith(f"{path}.")), len(flat))
