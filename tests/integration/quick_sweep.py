@@ -12,7 +12,7 @@ import psutil
 
 from tests.integration.conftest import Workplace
 from tests.servers import wait_until
-from tonearm.tracking import query
+from tonearm.tracking import names, query
 from tonearm.training.trial import TrialFolder
 
 SPACE = "tests.integration.spaces:quick"
@@ -95,7 +95,7 @@ def require_complete(place: Workplace, seed: int, expected: Figures) -> None:
     for run in runs:
         history = query.metric_history(run.run_id, "validation_f1_micro")
         assert sorted(step for step, _ in history) == list(range(1, EPOCHS + 1))
-        recorded = [h["validation_f1_micro"] for h in expected[run.name][0]]
+        recorded = [h["validation_f1_micro"] for h in expected[names.lasting_name(run.tags)][0]]
         assert [value for _, value in sorted(history)] == recorded
         for file in ("config.json", "predictions/test.parquet", "bundle/weights.safetensors"):
             assert query.artifact_bytes(run.run_id, file)

@@ -30,7 +30,7 @@ from tests.integration.quick_sweep import (
 from tests.integration.spaces import quick
 from tests.servers import TrackingServer, missing, running_server
 from tonearm.datasets.manifest import load_manifest
-from tonearm.tracking import query
+from tonearm.tracking import names, query
 from tonearm.workflows.sweep import resize
 from tonearm.workflows.sweep_plan import sweep_signature
 from tonearm.workflows.sweep_result import sweep_folder
@@ -162,14 +162,14 @@ def test_trial_without_disk_space_fails_alone(place: Workplace, undisturbed: Fig
         assert folder_of(place, 4) == folder
         assert "No space left on device" in output and "1 of 4 trials failed" in output
         (parent,) = [r for r in query.find_runs(run_name(place, 4)) if r.parent is None]
-        by_name = {r.name: r for r in query.child_runs(parent.run_id)}
+        by_name = {names.lasting_name(r.tags): r for r in query.child_runs(parent.run_id)}
         assert by_name[victim].status == "FAILED" and "No space left" in by_name[victim].tags["tonearm.error"]
         assert [r.status for n, r in by_name.items() if n != victim] == ["FINISHED"] * (TRIALS - 1)
     finally:
         subprocess.run(["umount", str(full)], check=True)
     place.call(*sweep(4, "--resume"))
     require_complete(place, 4, undisturbed)
-    run = next(r for r in query.child_runs(parent.run_id) if r.name == victim)
+    run = next(r for r in query.child_runs(parent.run_id) if names.lasting_name(r.tags) == victim)
     assert not run.tags.get("tonearm.error")
 
 

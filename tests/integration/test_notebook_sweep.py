@@ -53,7 +53,7 @@ def test_sweep_shows_its_trials(data: tonearm.PreparedData, swept: Sweep) -> Non
     assert set(trials["optim.lr"]) == {1e-3, 5e-3} and set(trials["feature.normalisation"]) == {"frame", "track"}
     assert swept.best.best == trials.validation_f1_micro.max()
     assert str(swept) == (
-        f"  best on validation: trial {swept.best.index:02d}, f1_micro {trials.validation_f1_micro.max():.3f}"
+        f"  best on validation: trial {swept.best.name}: f1_micro {trials.validation_f1_micro.max():.3f}"
     )
     assert f"sweep {swept.name} on music: 4 trials" in repr(swept) and "feature.normalisation" in repr(swept)
     assert "<table" in swept._repr_html_() and len(swept.figure.axes) == 2

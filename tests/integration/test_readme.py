@@ -124,7 +124,7 @@ def test_runs_are_nested_and_complete(demo: str) -> None:
     api = client()
     runs = api.search_runs([api.get_experiment_by_name("music").experiment_id])
     (parent,) = [r for r in runs if "mlflow.parentRunId" not in r.data.tags]
-    trials = [c for c in query.child_runs(parent.info.run_id) if not c.name.startswith("ensemble-")]
+    trials = [c for c in query.child_runs(parent.info.run_id) if not c.name.startswith("ensemble ")]
     assert [t.status for t in trials] == ["FINISHED", "FINISHED"]
     for trial in trials:
         for key in ("optim.lr", "optim.batch_size", "feature.n_fft", "model.kind", "dataset.data_signature", "seed"):
@@ -143,7 +143,7 @@ def test_the_ensemble_is_compared_with_its_members(person: Person, demo: str) ->
     compared = person.types(f"tonearm compare demo- --out {page}", COLUMNS="120")
     (line,) = [line for line in compared.splitlines() if "ensemble of 0" in line]
     assert f"{summary['test']['intervals']['f1_micro']['value']:.3f}" in line
-    assert len([line for line in compared.splitlines() if "model simple" in line or "model time" in line]) >= 2
+    assert len([line for line in compared.splitlines() if " simple " in line or " time " in line]) >= 2
     assert (page / "comparison.html").exists()
 
 

@@ -103,8 +103,8 @@ def test_population_goes_on_from_its_best(prepared: Workplace) -> None:
 def test_members_are_trained_once_before(prepared: Workplace) -> None:
     output = prepared.call("jobs.sweep", f"{SPACES}:stacked", "--dataset", "music")
     parent, runs = runs_of("stacked")
-    assert output.count("time, seed 0: 2 epochs") == output.count("freq, seed 0: 2 epochs") == 1
-    assert [r.name.split("-")[0] for r in runs] == ["00", "01", "freq", "time"]
+    assert output.count("time seed 0: 2 epochs") == output.count("freq seed 0: 2 epochs") == 1
+    assert [r.name.split()[0] for r in runs] == ["00", "01", "freq", "time"]
     tops = [r for r in runs if r.name[0] == "0"]
     assert {r.params["model.dropout"] for r in tops} == {"0.0", "0.5"} and {r.status for r in runs} == {"FINISHED"}
     assert len(list((prepared.home / "trials" / "single").glob("*/ended.json"))) == 2
@@ -115,7 +115,7 @@ def test_members_are_trained_with_each_seed(prepared: Workplace) -> None:
     """Else trials of two seeds would be alike for having the same members, and luck would seem small."""
     output = prepared.call("jobs.sweep", f"{SPACES}:stacked", "--dataset", "music", "--seeds", "2")
     for seed in (0, 1):
-        assert output.count(f"time, seed {seed}: 2 epochs") == output.count(f"freq, seed {seed}: 2 epochs") == 1
+        assert output.count(f"time seed {seed}: 2 epochs") == output.count(f"freq seed {seed}: 2 epochs") == 1
     (sweep,) = {word for word in output.split() if word.startswith("stacked-")}
     runs = [r for r in query.child_runs(query.find_runs(sweep)[0].run_id) if names.TRIAL in r.tags]
     configs = [json.loads(query.artifact_bytes(r.run_id, "config.json") or b"") for r in runs]

@@ -57,7 +57,7 @@ def test_seeds_that_survived_do_not_stand_for_all() -> None:
     assert lucky.status.startswith("2 of 3 seeds tested: the others were stopped") and not lucky.label
     assert lucky.validation == pytest.approx(0.925) and lucky.scores == {}
     answer = report(found).summary[0]
-    assert answer.startswith("Best on validation among the evaluated ones (") and "lr 0.1" in answer
+    assert answer.startswith("Best on validation among the evaluated ones (") and "lr=0.1" in answer
     assert len(compared("survivors", split="validation").predictions) == 3
 
 
