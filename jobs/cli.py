@@ -25,6 +25,7 @@ COMMANDS = {
     "submit": ("submit", "send a job to a Ray cluster"),
     "ls": ("ls", "data sets, sweeps, trainings and models of the home"),
     "status": ("status", "what runs now on the home"),
+    "clean": ("clean", "what the home no longer needs: list it, delete it"),
 }
 """Module in ``jobs`` and one line of help, by command."""
 

@@ -39,6 +39,7 @@ WRONG = {
     "submit": ["--", "jobs.swep"],
     "ls": ["--csv"],
     "status": ["--port", "x"],
+    "clean": ["--hours", "-1"],
 }
 """Arguments of each command that cannot be: it must say so and end with a code other than 0."""
 ABSENT = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 FILE = "file://"
+UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.tmp$")  # names of files before they are published
 ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs"}  # object stores: what is put is seen whole or not at all
 
 
@@ -159,6 +161,30 @@ def remove(uri: str) -> None:
     filesystem, path = _remote(uri)
     with contextlib.suppress(FileNotFoundError):
         filesystem.rm_file(path)
+
+
+def list_temporary(uri: str) -> list[tuple[str, int, float | None]]:
+    """Files below a folder that a writer began and did not finish, or does not have finished yet.
+
+    Returns
+    -------
+    Of each its URI, its bytes, and how many seconds ago it was written; None where that is not known.
+    """
+    if is_local(uri):
+        found: list[tuple[str, int, float | None]] = []
+        for path in local_path(uri).rglob(".*.tmp"):
+            with contextlib.suppress(OSError):
+                if UNFINISHED.search(path.name) and path.is_file():
+                    status = path.stat()
+                    found.append((str(path), status.st_size, time.time() - status.st_mtime))
+        return found
+    filesystem, path_there = _remote(uri)
+    filesystem.invalidate_cache()
+    if not filesystem.exists(path_there):
+        return []
+    there = filesystem.find(path_there, detail=True)
+    return [(filesystem.unstrip_protocol(name), int(entry.get("size") or 0), None)
+            for name, entry in there.items() if UNFINISHED.search(name)]  # fmt: skip
 
 
 def remove_stale(uri: str, seconds: float = 86_400.0) -> int:

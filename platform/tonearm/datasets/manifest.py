@@ -152,6 +152,23 @@ def _metadata_uri(uri: str, signature: str) -> str:
     return f"{uri.removesuffix('.parquet')}.facts-{signature}.parquet"
 
 
+def manifest_leftovers(uri: str) -> list[str]:
+    """Files beside a manifest of an earlier one: metadata that it does not name, notes that it has itself.
+
+    Raises
+    ------
+    DatasetError
+        If there is no manifest, or it is damaged.
+    """
+    header = _read_rows(uri, Track, ("name", "label"))[1]
+    folder, _, file = uri.rpartition("/")
+    own = _metadata_uri(uri, header.get("facts", ""))
+    beside = f"{file.removesuffix('.parquet')}.facts-"
+    found = [storage.join(folder, name) for name in storage.list_files(folder) if name.startswith(beside)]
+    notes = [_old_notes(uri)] if "notes" in header and storage.exists(_old_notes(uri)) else []
+    return [place for place in found if place != own] + notes
+
+
 def _old_notes(uri: str) -> str:
     """Where notes once lay; a manifest that has them itself has none there."""
     return f"{uri}.notes.json"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from tonearm.core import storage
@@ -68,6 +68,24 @@ def _read(root: str, table: str, columns: list[str] | None = None) -> dict[str, 
             if at >= written.get(key, 0):
                 found[key], written[key] = row, at
     return found
+
+
+def prune_rows(root: str, table: str, needed: Container[str]) -> None:
+    """Write the rows of needed tracks as one file, then delete the others; killed in between, rows are there twice."""
+    folder = storage.join(root, table)
+    before = storage.list_files(folder, ".parquet")
+    kept = [row for key, row in _read(root, table).items() if key in needed]
+    name = digest(sorted(str(r["track_key"]) for r in kept), len(before)) + ".parquet"
+    if kept:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        buffer, now = io.BytesIO(), time.time_ns()
+        pq.write_table(pa.Table.from_pylist([{**r, WRITTEN: now} for r in kept]), buffer)
+        storage.write_bytes(storage.join(folder, name), buffer.getvalue())
+    for file in before:
+        if file != name or not kept:
+            storage.remove(storage.join(folder, file))
 
 
 def read_keys(root: str, table: str) -> set[str]:

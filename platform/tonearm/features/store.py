@@ -30,7 +30,7 @@ from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Representation
 from tonearm.features.normalisation import ClipStatistics, Float16Array, TrainingStatistics, pool_statistics
-from tonearm.features.store_clips import read_clip_configs, write_clip_config
+from tonearm.features.store_clips import mark_complete, read_clip_configs, write_clip_config
 from tonearm.features.store_index import read_index
 
 CLIP_NUMBERS = 2  # the meaning of a clip's number
@@ -83,6 +83,8 @@ def prepare_store(root: str, representation: Representation, clip: ClipConfig | 
     if not storage.exists(storage.join(uri, "representation.json")):
         storage.write_json(storage.join(uri, "representation.json"), representation.to_dict())
     if clip is not None:
+        if not read_clip_configs(uri) and not storage.list_files(storage.join(uri, "parts")):
+            mark_complete(uri)
         write_clip_config(uri, clip)
     storage.remove_stale(storage.join(uri, "parts"))
     return uri

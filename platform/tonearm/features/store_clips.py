@@ -11,6 +11,7 @@ from tonearm.core import storage
 from tonearm.core.errors import ConfigError, StoreError
 
 CLIPS = "clips"
+COMPLETE = "from-the-start"  # a store that has this file has noted the clips of all that it holds
 
 
 def write_clip_config(uri: str, clip: ClipConfig) -> None:
@@ -18,6 +19,16 @@ def write_clip_config(uri: str, clip: ClipConfig) -> None:
     file = storage.join(uri, CLIPS, f"{clip.signature()}.json")
     if not storage.exists(file):
         storage.write_json(file, clip.to_dict())
+
+
+def mark_complete(uri: str) -> None:
+    """Note that the store is empty as yet, so that its clips will all be noted."""
+    storage.write_bytes(storage.join(uri, CLIPS, COMPLETE), b"")
+
+
+def knows_all_clips(uri: str) -> bool:
+    """Whether the clips of all that a store holds were noted."""
+    return storage.exists(storage.join(uri, CLIPS, COMPLETE))
 
 
 def read_clip_configs(uri: str) -> tuple[ClipConfig, ...]:

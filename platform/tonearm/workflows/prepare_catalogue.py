@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tonearm.audio.windows import ClipConfig
-from tonearm.core import home
+from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, DatasetError
 from tonearm.core.text import list_examples
 from tonearm.datasets.base import Catalogue
@@ -21,7 +21,7 @@ from tonearm.datasets.splits import split_by_group, stratified_split
 from tonearm.workflows.dataset_identity import require_own_name
 from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.prepared import PreparedData
-from tonearm.workflows.prepared_names import manifest_uri
+from tonearm.workflows.prepared_names import manifest_uri, unfinished_uri
 from tonearm.workflows.ray_session import start_ray
 from tonearm.workflows.set_aside import (
     load_failed,
@@ -114,6 +114,7 @@ def prepare_catalogue(
             "grouped": grouped, "fractions": list(fractions)}  # fmt: skip
     manifest = Manifest(catalogue.name, catalogue.label, split, all_notes, known, catalogue.root, made)
     save_manifest(manifest_uri(catalogue.name), manifest)
+    storage.remove(unfinished_uri(catalogue.name))
     return PreparedData(manifest, tuple(features), clip, tuple(rejects), extraction,
                         split_seed=seed, grouped=grouped, fractions=fractions)  # fmt: skip
 
@@ -155,6 +156,7 @@ def _extract(
         save_rejects(rejects_uri(name), rejects)
         require_enough([*before, *failed], found, max_rejected, rejects_uri(name))
 
+    storage.write_json(unfinished_uri(name), {"root": catalogue.root, "tracks": len(tracks)})
     extraction = extract_features(
         tracks, features, clip, home.features_home(), min_seconds, load_failed(name), device, descriptors, start_ray,
         remember,

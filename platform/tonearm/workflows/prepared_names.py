@@ -19,6 +19,11 @@ def manifest_uri(name: str) -> str:
     return storage.join(home.data_home(name), "manifest.parquet")
 
 
+def unfinished_uri(name: str) -> str:
+    """What is there while features of a data set are extracted and it is not prepared yet, or was not to its end."""
+    return storage.join(home.data_home(name), "unfinished.json")
+
+
 def prepared_name(dataset: str) -> str:
     """The name of a prepared data set as the home has it: as typed, or as names are made of folders (``Music`` is
     ``music``); "" if there is none."""
