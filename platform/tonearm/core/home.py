@@ -6,6 +6,7 @@ calls :func:`fix_places` before it starts anything, and hands :func:`place_varia
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -16,10 +17,12 @@ from urllib.parse import unquote
 
 from tonearm.core.errors import ConfigError
 from tonearm.core.storage import is_local, join, local_path
+from tonearm.core.text import printable
 
 HOME, CACHE, TRACKING = "TONEARM_HOME", "TONEARM_CACHE", "MLFLOW_TRACKING_URI"
 DEFAULT_HOME = ".tonearm"
 SQLITE = "sqlite:///"
+QUOTES = ("'", '"')
 
 
 def home() -> str:
@@ -30,7 +33,7 @@ def home() -> str:
     ConfigError
         If it begins with the ``~`` of a user who is not known here.
     """
-    return absolute(_setting(HOME) or DEFAULT_HOME)
+    return _place(HOME, _setting(HOME) or DEFAULT_HOME)
 
 
 def absolute(place: str, folder: str = "") -> str:
@@ -44,14 +47,35 @@ def absolute(place: str, folder: str = "") -> str:
     Raises
     ------
     ConfigError
-        If it begins with the ``~`` of a user who is not known here.
+        If it begins with the ``~`` of a user who is not known here, or no file can be called so.
     """
+    place = re.sub(r"^file:/(?!/)", "file:///", place)
     if not is_local(place):
         return place
-    path = os.path.expanduser(str(local_path(place)))  # noqa: PTH111  as text: pathlib raises where there is no HOME
+    plain = re.sub(r"^\$(?:HOME|\{HOME\})(?=/|$)", "~", str(local_path(place)))  # files of variables expand neither
+    path = os.path.expanduser(plain)  # noqa: PTH111  as text: pathlib raises where there is no HOME
     if path.startswith("~"):
         raise ConfigError(f"{place}: there is no home folder of that name here: give an absolute path")
-    return os.path.normpath(Path(folder or Path.cwd()) / path)
+    if place[0] in QUOTES and place[-1] in QUOTES:
+        raise ConfigError(f"{place}: the quotes are part of it, as in a file of variables: leave them out")
+    if os.name != "nt" and re.match(r"[A-Za-z]:[\\/]|\\\\", place):
+        raise ConfigError(f"{place}: that is a path of Windows: give one of this machine, such as ~/tonearm")
+    made = os.path.normpath(Path(folder or Path.cwd()) / path)
+    _require_path(made)
+    return made
+
+
+def _require_path(path: str) -> None:
+    """Check that the system can have a file of this path."""
+    try:
+        path.encode()
+        os.lstat(path)
+    except UnicodeEncodeError:
+        raise ConfigError(f"{printable(path)}: it is not UTF-8: give a path that is") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            shown = printable(path, 60)
+            raise ConfigError(f"{shown}: {len(path)} characters are too many here: give a shorter path") from None
 
 
 def set_home(place: str) -> None:
@@ -105,7 +129,7 @@ def node_cache() -> str:
     that one, a fresh one of this process.
     """
     given = _setting(CACHE)
-    return absolute(given) if given else _own_cache(str(Path(tempfile.gettempdir()) / f"tonearm-cache-{_user()}"))
+    return _place(CACHE, given) if given else _own_cache(str(Path(tempfile.gettempdir()) / f"tonearm-cache-{_user()}"))
 
 
 @cache
@@ -156,12 +180,20 @@ def sqlite_path(uri: str) -> str:
     """The absolute path of the SQLite file that a URI names; "" if it names none, or has options of its own."""
     if not uri.startswith(SQLITE) or "?" in uri or len(uri) == len(SQLITE):
         return ""
-    return absolute(unquote(uri.removeprefix(SQLITE)))
+    return _place(TRACKING, unquote(uri.removeprefix(SQLITE)))
 
 
 def artifacts_home() -> str:
     """Where MLflow keeps artifacts when it is the local SQLite."""
     return join(home(), "artifacts")
+
+
+def _place(name: str, given: str) -> str:
+    """The absolute path that a variable gives."""
+    try:
+        return absolute(given)
+    except ConfigError as error:
+        raise ConfigError(f"{name} is {error}") from None
 
 
 def _setting(name: str) -> str:

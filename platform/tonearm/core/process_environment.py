@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import tempfile
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +26,7 @@ def spare_loopback(environment: Mapping[str, str] = os.environ) -> dict[str, str
     if not any(environment.get(name) or environment.get(name.upper()) for name in PROXIES):
         return {}
     given = environment.get(NO_PROXY) or environment.get(NO_PROXY.upper()) or ""
-    hosts = [host.strip() for host in given.split(",") if host.strip()]
+    hosts = list(dict.fromkeys(host for host in re.split(r"[,\s]+", given) if host))
     if "*" in hosts:
         return {}
     text = ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
@@ -57,8 +59,15 @@ def private_token() -> dict[str, str]:
 
 
 def may_write(place: str) -> bool:
-    """Whether a local folder can be written to; one that is not there: whether it can be made."""
-    return _may_write(Path(place))
+    """Whether a local folder can be written to; one that is not there: whether it can be made. It is tried."""
+    path = Path(place)
+    if not _may_write(path):
+        return False
+    try:
+        with tempfile.TemporaryDirectory(prefix=".tonearm-", dir=next(p for p in (path, *path.parents) if p.exists())):
+            return True
+    except OSError:  # /proc, a full disk: what the permissions do not tell
+        return False
 
 
 def _may_write(path: Path) -> bool:

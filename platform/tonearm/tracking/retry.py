@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from tonearm.core import home
 from tonearm.core.errors import TrackingError
@@ -26,9 +26,12 @@ PERMANENT_ERRORS = ("authentication failed", "access denied", "does not exist", 
 
 def address() -> str:
     """The tracking URI for messages: without its password."""
-    uri = home.tracking_uri()
-    password = urlsplit(uri).password
-    return uri.replace(f":{password}@", ":***@") if password else uri
+    return without_password(home.tracking_uri())
+
+
+def without_password(uri: str) -> str:
+    """A URI, also one that is none, without the password in it."""
+    return re.sub(r"(://[^:/@\s]*):[^/\s]*@", r"\1:***@", uri)
 
 
 def disable_client_retries() -> None:

@@ -15,13 +15,18 @@ from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError
 from tonearm.core.process_environment import may_write, private_token, spare_loopback, writable_caches
 from tonearm.tracking.moved_home import set_only_looking
+from tonearm.tracking.retry import without_password
 from tonearm.workflows.ray_address import check_ray_address, cluster_address, require_cluster
+from tonearm.workflows.tracking_server import require_tracking_server
 
 logger = logging.getLogger(__name__)
 
 DRIVERS = {"postgresql": "psycopg", "mysql": "MySQLdb", "mssql": "pyodbc"}  # SQLAlchemy's own choices
 SERVERS = ("http", "https", "databricks", "databricks-uc", "uc")
 KINDS = "http://HOST:5000, sqlite:////PATH/mlflow.db or postgresql://USER@HOST/DATABASE"
+READ_ONLY = ("http", "https", "data", "git", "github", "memory", "zip", "tar", "libarchive", "reference")
+"""Storages of fsspec in which nothing can be kept for other processes."""
+SQLITE_BEGINS = b"SQLite format 3\0"
 ENOUGH_FILES, MANY_FILES = 1024, 65_536
 """Files that a process may have open: below the first Ray fails when much runs at once; more than the second is never
 needed."""
@@ -44,16 +49,18 @@ def preflight(*, uses_ray: bool = False, writes: bool = True, tracks: bool = Tru
     ConfigError
         If a setting cannot work.
     JobError
-        If no cluster answers at ``RAY_ADDRESS``.
+        If no cluster answers at ``RAY_ADDRESS``, or no server at ``MLFLOW_TRACKING_URI``.
     """
     os.environ.update(spare_loopback())
     if uses_ray:
         check_ray_address()
-    problems = list(tracking_problems(home.tracking_uri())) if tracks else []
+    problems = list(tracking_problems(home.tracking_uri(), writes)) if tracks else []
     home.fix_places()
     problems += _home_problems(home.home(), writes)
     if problems:
         raise ConfigError(problems)
+    if tracks:
+        require_tracking_server(home.tracking_uri())
     set_only_looking(not writes)
     try:
         os.environ.update(writable_caches())
@@ -65,10 +72,13 @@ def preflight(*, uses_ray: bool = False, writes: bool = True, tracks: bool = Tru
         os.environ.update({} if cluster_address() else private_token())
 
 
-def tracking_problems(uri: str) -> Iterator[str]:
+def tracking_problems(uri: str, writes: bool = False) -> Iterator[str]:
     """Why MLflow cannot work with a tracking URI, as far as that is known without asking it."""
-    said = f"{home.TRACKING} is {uri}"
+    said = f"{home.TRACKING} is {without_password(uri)}"
     kind, _, driver = uri.partition(":")[0].partition("+")
+    if kind == "sqlite" and "://" not in uri:
+        yield f"{said}: the path of an SQLite file follows three slashes, as in sqlite:////PATH/mlflow.db"
+        return
     if "://" not in uri and kind not in SERVERS:
         yield from _path_problems(uri, said)
         return
@@ -88,6 +98,8 @@ def tracking_problems(uri: str) -> Iterator[str]:
             yield f"{said}: each process would have a database of its own; give a file, as in sqlite:////PATH/mlflow.db"
         elif path and Path(path).is_dir():
             yield f"{said}: that is a folder; give a file in it, as in {uri}/mlflow.db"
+        elif writes and path and uri != home.sqlite_uri(storage.join(home.home(), "mlflow.db")):
+            yield from _file_problems(Path(path), said)
     elif kind in DRIVERS:
         module = driver.partition(".")[0] or DRIVERS[kind]
         if find_spec(module) is None:
@@ -98,6 +110,18 @@ def tracking_problems(uri: str) -> Iterator[str]:
             yield from _path_problems(uri, said)
         else:
             yield f"{said}: MLflow knows nothing of {kind}://; give one such as {KINDS}"
+
+
+def _file_problems(path: Path, said: str) -> Iterator[str]:
+    if not may_write(str(path.parent)) or (path.exists() and not os.access(path, os.W_OK)):
+        yield f"{said}: that file cannot be written; give one in a folder of yours"
+    elif path.exists() and path.stat().st_size and _beginning(path) != SQLITE_BEGINS:
+        yield f"{said}: that file is no SQLite database; give another name"
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(SQLITE_BEGINS))
 
 
 def _path_problems(uri: str, said: str) -> Iterator[str]:
@@ -131,6 +155,12 @@ def _remote_problems(where: str) -> Iterator[str]:
     from fsspec.registry import known_implementations
 
     kind = where.partition("://")[0]
+    if kind in READ_ONLY:
+        yield f"{home.HOME} is {where}: nothing can be written at a {kind}://; give a folder or s3://BUCKET/PATH"
+        return
+    if not where.partition("://")[2].strip("/"):
+        yield f"{home.HOME} is {where}: it names no bucket; give one such as {kind}://BUCKET/PATH"
+        return
     if kind not in known_implementations:
         yield f"{home.HOME} is {where}: no storage of the kind {kind}:// is known; give a folder or s3://BUCKET/PATH"
         return
