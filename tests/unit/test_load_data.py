@@ -124,7 +124,7 @@ def test_a_copy_on_a_node_knows_its_clips_and_a_damaged_note_is_named(tmp_path: 
     remote = prepare_store(f"memory://clips-{tmp_path.name}/features", MEL, WHOLE)
     assert FeatureStore(copy_to_node(remote, str(tmp_path))).clip_configs == (WHOLE,)
     local = prepare_store(str(tmp_path), MEL, WHOLE)
-    (file,) = Path(local, "clips").iterdir()
+    (file,) = Path(local, "clips").glob("*.json")
     file.write_text("{")
     with pytest.raises(StoreError, match=r"\.json is damaged .* extract again, which writes it anew"):
         read_clip_configs(local)
