@@ -10,6 +10,13 @@ os.environ["RAY_AUTH_MODE"] = "token"  # every Ray of the tests answers to them 
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before anything numerical is imported, which reads it once
+# What a Ray does beside its work for as long as it runs: figures that no test looks at.
+for _name, _value in {
+    "RAY_enable_metrics_collection": "0", "RAY_metrics_report_interval_ms": "60000",
+    "RAY_task_events_report_interval_ms": "0", "RAY_memory_monitor_refresh_ms": "0",
+    "REPORTER_UPDATE_INTERVAL_MS": "600000", "SCAN_EVENT_DIR_INTERVAL_SECONDS": "60",
+}.items():  # fmt: skip
+    os.environ.setdefault(_name, _value)
 
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -18,6 +25,7 @@ from typing import Any  # noqa: E402
 import pytest  # noqa: E402
 
 from tests.shared_ray import running_ray  # noqa: E402
+from tests.tracking_database import put_database  # noqa: E402
 
 #: What takes minutes, the longest first: processes that begin with it end at about the same time.
 LONG = ("integration/test_faults.py", "integration/test_sweep_job.py", "integration/test_recipes.py",
@@ -77,7 +85,9 @@ def _quiet() -> None:
 @pytest.fixture(scope="module")
 def one_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home that the tests of a module share."""
-    return tmp_path_factory.mktemp("one-home")
+    home = tmp_path_factory.mktemp("one-home")
+    put_database(home)
+    return home
 
 
 @pytest.fixture

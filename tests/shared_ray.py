@@ -25,6 +25,9 @@ import ray
 
 started = ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=200 * 2**20,
                    log_to_driver=False, _temp_dir=sys.argv[1])
+node = ray._private.worker._global_node
+node.kill_log_monitor()  # it looks ten times a second for messages that nobody prints, this one for a larger cluster
+node.kill_monitor()
 print(started.address_info["gcs_address"], flush=True)
 sys.stdin.read()  # until it is closed
 """
@@ -48,6 +51,7 @@ def running_ray() -> Iterator[str]:
         "PYTHONPATH": os.pathsep.join([str(ROOT / "platform"), str(ROOT)]),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_BACKEND_LOG_LEVEL": "fatal",
+        "RAY_enable_worker_prestart": "0",
     }
     environment.pop("RAY_ADDRESS", None)
     with (folder / "log").open("w") as log:

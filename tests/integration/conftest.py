@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from tests.builders import CLASSES, encode, sounds_like
 from tests.shared_ray import driver_environment, leave_ray
+from tests.tracking_database import put_database
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 12.0  # a little more than one window of the demo's search space
@@ -116,6 +117,7 @@ def workplace(root: Path, address: str) -> Iterator[Workplace]:
     for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
         environment.pop(name, None)
     write_music(root / "music")
+    put_database(root / "home")
     shared = driver_environment(address, root / "home", root / "cache")
     yield Workplace(root / "home", root / "music", environment, shared)
     leave_ray()

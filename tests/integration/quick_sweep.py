@@ -17,6 +17,7 @@ from tonearm.training.trial import TrialFolder
 
 SPACE = "tests.integration.spaces:quick"
 TRIALS, EPOCHS = 4, 6
+ONE_AT_A_TIME = ("--cpus", "1.5")  # of two: a trainer goes through all trials, of one thread each as if there were two
 Figures = dict[str, tuple[list[dict[str, Any]], list[list[float]], list[list[float]]]]
 
 

@@ -21,7 +21,7 @@ BASE = TrialConfig(
     model=SimpleConfig(variant="chroma", width=1),
     task=SingleLabel(),
     clip=ClipConfig(seconds=10.0),
-    window=WindowConfig(frames=100, train_per_track=8, per_track=2),
+    window=WindowConfig(frames=100, train_per_track=2, per_track=2),
     optim=OptimConfig(lr=3e-3, batch_size=8, epochs=6),
 )
 

@@ -12,6 +12,7 @@ import pytest
 from tests.integration.conftest import Workplace, kill_group
 from tests.integration.quick_sweep import (
     EPOCHS,
+    ONE_AT_A_TIME,
     TRIALS,
     Figures,
     ended,
@@ -72,7 +73,7 @@ def test_killed_trial(place: Workplace, undisturbed: Figures) -> None:
 
 
 def test_killed_driver(place: Workplace, undisturbed: Figures) -> None:
-    driver = place.start(*sweep(2))
+    driver = place.start(*sweep(2, *ONE_AT_A_TIME))
     wait(driver, lambda: bool(ended(place, 2)) and midway(place, 2), "a trial had ended and another was midway")
     kill_group(driver)
     finished = ended(place, 2)
@@ -81,7 +82,7 @@ def test_killed_driver(place: Workplace, undisturbed: Figures) -> None:
     (parent,) = [r for r in query.find_runs(run_name(place, 2)) if r.parent is None]
     assert parent.status == "RUNNING"
 
-    place.call(*sweep(2, "--resume"))
+    place.call(*sweep(2, "--resume", *ONE_AT_A_TIME))
 
     require_complete(place, 2, undisturbed)
     after = ended(place, 2)
@@ -92,7 +93,7 @@ def test_killed_driver(place: Workplace, undisturbed: Figures) -> None:
 
 def test_killed_driver_of_a_sweep_that_stops_trials_early(place: Workplace, undisturbed: Figures) -> None:
     """One trial at a time: then who is stopped does not hang on who comes first."""
-    command = ("tests.integration.spaces:halving", "--dataset", "music", "--cpus", "1.5")
+    command = ("tests.integration.spaces:halving", "--dataset", "music", *ONE_AT_A_TIME)
     place.call("jobs.sweep", *command, "--seed", "10")
     expected = figures(place, 10)
     assert 0 < sum(len(history) < EPOCHS for history, _, _ in expected.values()) < len(expected)
@@ -107,7 +108,7 @@ def test_killed_driver_of_a_sweep_that_stops_trials_early(place: Workplace, undi
 
 def test_second_driver_is_refused(place: Workplace, undisturbed: Figures) -> None:
     driver = place.start(
-        *sweep(6, "--epochs", "2000"), joins=True
+        *sweep(6, "--epochs", "2000", *ONE_AT_A_TIME), joins=True
     )  # so long that it still runs when the second one comes
     wait(driver, lambda: midway(place, 6), "a trial was midway")
     refused = place.call(*sweep(6, "--epochs", "2000", "--resume"), check=False)
@@ -134,7 +135,7 @@ def server(place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_killed_tracking_server(place: Workplace, undisturbed: Figures, server: TrackingServer) -> None:
-    driver = place.start(*sweep(3), joins=True)
+    driver = place.start(*sweep(3, *ONE_AT_A_TIME), joins=True)
     wait(driver, lambda: midway(place, 3), "a trial was midway")
     server.kill()
     wait(driver, lambda: len(ended(place, 3)) >= 2, "two trials ended without a server")
@@ -182,12 +183,12 @@ def test_trial_without_memory_fails_alone(place: Workplace, undisturbed: Figures
 
 
 def test_ctrl_c_leaves_no_run_running(place: Workplace, undisturbed: Figures) -> None:
-    driver = place.start(*sweep(5), joins=True)
+    driver = place.start(*sweep(5, *ONE_AT_A_TIME), joins=True)
     wait(driver, lambda: midway(place, 5), "a trial was midway")
     driver.send_signal(2)
     output, _ = driver.communicate(timeout=300)
     assert driver.returncode == 130 and "the same command goes on" in output
     (parent,) = [r for r in query.find_runs(run_name(place, 5)) if r.parent is None]
     assert [r.name for r in (parent, *query.child_runs(parent.run_id)) if r.status == "RUNNING"] == []
-    place.call(*sweep(5, "--resume"))
+    place.call(*sweep(5, "--resume", *ONE_AT_A_TIME))
     require_complete(place, 5, undisturbed)

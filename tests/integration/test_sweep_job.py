@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import Workplace
-from tests.integration.quick_sweep import extract
+from tests.integration.quick_sweep import ONE_AT_A_TIME, extract
 from tonearm.tracking import names, query
 from tonearm.tracking.query import RunSummary
 
@@ -73,7 +73,7 @@ def test_sweep_begins_with_the_best_of_another(prepared: Workplace) -> None:
     parent, runs = runs_of("learning")
     best = max(runs, key=lambda r: (r.metrics["best_f1_micro"], r.name))
     output = prepared.call("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", "--trials", "2", "--epochs", "1",
-                          "--warm-start", parent.name)  # fmt: skip
+                          "--warm-start", parent.name, *ONE_AT_A_TIME)  # fmt: skip
     name = output.split("tonearm compare ")[1].split()[0]
     (warm,) = query.find_runs(name)
     rates = {float(r.params["optim.lr"]) for r in query.child_runs(warm.run_id)}
@@ -101,7 +101,7 @@ def test_population_goes_on_from_its_best(prepared: Workplace) -> None:
 
 
 def test_members_are_trained_once_before(prepared: Workplace) -> None:
-    output = prepared.call("jobs.sweep", f"{SPACES}:stacked", "--dataset", "music")
+    output = prepared.call("jobs.sweep", f"{SPACES}:stacked", "--dataset", "music", *ONE_AT_A_TIME)
     parent, runs = runs_of("stacked")
     assert output.count("time seed 0: 2 epochs") == output.count("freq seed 0: 2 epochs") == 1
     assert [r.name.split()[0] for r in runs] == ["00", "01", "freq", "time"]
@@ -113,7 +113,7 @@ def test_members_are_trained_once_before(prepared: Workplace) -> None:
 
 def test_members_are_trained_with_each_seed(prepared: Workplace) -> None:
     """Else trials of two seeds would be alike for having the same members, and luck would seem small."""
-    output = prepared.call("jobs.sweep", f"{SPACES}:stacked", "--dataset", "music", "--seeds", "2")
+    output = prepared.call("jobs.sweep", f"{SPACES}:stacked", "--dataset", "music", "--seeds", "2", *ONE_AT_A_TIME)
     for seed in (0, 1):
         assert output.count(f"time seed {seed}: 2 epochs") == output.count(f"freq seed {seed}: 2 epochs") == 1
     (sweep,) = {word for word in output.split() if word.startswith("stacked-")}
@@ -127,7 +127,7 @@ def test_members_are_trained_with_each_seed(prepared: Workplace) -> None:
 
 
 def test_what_a_stage_has_made_of_the_tracks_is_there_for_the_trials(prepared: Workplace) -> None:
-    prepared.call("jobs.sweep", f"{SPACES}:with_vectors", "--dataset", "music")
+    prepared.call("jobs.sweep", f"{SPACES}:with_vectors", "--dataset", "music", *ONE_AT_A_TIME)
     _, runs = runs_of("with_vectors")
     tops = [r for r in runs if r.name[0] == "0"]
     assert len(tops) == 2 and {r.status for r in runs} == {"FINISHED"}
@@ -139,7 +139,7 @@ def test_clips_of_every_length_are_extracted(prepared: Workplace) -> None:
     lines = [line.split() for line in dry.splitlines() if line.strip().startswith("mel(")]
     assert [line[-2] for line in lines] == ["30", "0"] or [line[-2] for line in lines] == ["0", "30"]
     assert "time: about" in dry
-    prepared.call("jobs.sweep", f"{SPACES}:clips", "--dataset", "music")
+    prepared.call("jobs.sweep", f"{SPACES}:clips", "--dataset", "music", *ONE_AT_A_TIME)
     _, runs = runs_of("clips")
     assert {r.params["clip.seconds"] for r in runs} == {"8.0", "10.0"} and {r.status for r in runs} == {"FINISHED"}
 

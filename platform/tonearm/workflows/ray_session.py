@@ -66,6 +66,7 @@ def _join_cluster() -> None:
 def _start_here(num_cpus: int | None) -> None:
     import ray
 
+    os.environ.setdefault("RAY_enable_worker_prestart", "0")  # ours are actors: none waits for work in advance
     with _native_stderr_closed(), keep_sigterm_handler():
         ray.init(
             address="local",  # private: never a cluster that somebody runs on this machine
