@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from tests.builders import music
+from tonearm.audio import ffmpeg
 from tonearm.audio.decode import decode, describe
+from tonearm.audio.windows import ClipConfig, load_clips
 from tonearm.core.errors import AudioError
 from tonearm.core.types import FloatArray
 
@@ -98,3 +100,19 @@ def test_damaged_files_raise_nothing_else(kind: str, files: dict[str, bytes]) ->
             assert decode(bytes(damaged)).samples.dtype == np.float32
         except AudioError as error:
             assert error.reason in ("undecodable", "empty", "bad_header", "too_many_channels")
+
+
+@pytest.mark.parametrize("hop", [0.25, 0.5, 0.75])
+def test_overlapping_clips_are_decoded_once(
+    hop: float, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    samples_of = ffmpeg._samples
+    monkeypatch.setattr(ffmpeg, "_samples", lambda *a: decoded.append(1) or samples_of(*a))  # type: ignore[func-returns-value]
+    data, whole = files["adts"], decode(files["adts"], RATE, 2).samples
+    once, clip = len(decoded), ClipConfig(seconds=0.5, position="all", hop=hop)
+    found = list(load_clips(data, clip, [(RATE, 2)], 0.1))
+    assert len(decoded) <= 2 * once + 1 and len(found) >= 4
+    for one in found:
+        first = round(one.start * RATE)
+        assert np.abs(one.waveforms[RATE, 2].samples - whole[:, first : first + RATE // 2]).max() < 0.02

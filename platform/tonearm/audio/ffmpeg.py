@@ -54,6 +54,7 @@ class FFmpegFile(BlockFile):
             #: Those that its packets hold, counted without decoding them.
             self.frames = round(self._seconds() * self.samplerate)
             self.seek(0)
+            self.remembers = demuxer not in SEEKABLE
         except (*self._errors, RuntimeError) as error:
             self.__exit__()
             raise RuntimeError(_reason(error)) from None
@@ -70,6 +71,8 @@ class FFmpegFile(BlockFile):
 
     def seek(self, sample: int) -> int:
         """Go to a sample, exactly: a little before it by FFmpeg, the rest is decoded and dropped."""
+        if self.remembers and self.go_near(sample):
+            return sample
         try:
             at = max(0, sample - self.samplerate // 5) / max(1, self.samplerate)
             if self._demuxer in SEEKABLE:
