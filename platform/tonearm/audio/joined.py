@@ -30,6 +30,14 @@ class _Part:
     frames: int
 
 
+def open_joined(source: bytes | str, found: Format, places: Sequence[int], size: int) -> JoinedFile | None:
+    """The decoder of several files in one, see :class:`JoinedFile`; None if none of them can be decoded."""
+    try:
+        return JoinedFile(source, found, places, size)
+    except DECODE_ERRORS:
+        return None
+
+
 class JoinedFile(BlockFile):
     """Files of one format that were joined, read like one with the sample rate and the channels of the first.
 

@@ -16,7 +16,6 @@ from tonearm.audio.claims import find_false_claim, length_note
 from tonearm.audio.converting import Converter, Layout
 from tonearm.audio.decoders import (
     BLOCK_SAMPLES,
-    DECODE_ERRORS,
     count_samples,
     has_its_end,
     open_by_ffmpeg,
@@ -26,7 +25,7 @@ from tonearm.audio.decoders import (
 )
 from tonearm.audio.ffmpeg import FFmpegFile
 from tonearm.audio.formats import AudioInfo, Format, find_format
-from tonearm.audio.joined import JoinedFile
+from tonearm.audio.joined import JoinedFile, open_joined
 from tonearm.audio.sources import (
     HeadReader,
     Source,
@@ -96,6 +95,11 @@ class AudioFile:
     def note(self) -> str:
         """What a person should know about the file; empty if its header is right."""
         return length_note(self._claimed, self.info.duration) or self._unread
+
+    @property
+    def header_lies(self) -> bool:
+        """Whether what its header says is not what the file shows, so that other decoders may hear it differently."""
+        return bool(self.note) or self._doubted or (self._by_ffmpeg and self._found.by_libsndfile)
 
     def close(self) -> None:
         """Close the file."""
@@ -205,8 +209,11 @@ class AudioFile:
         self._patches = finding.patches if finding else {}
         self._claimed = finding.claimed if finding else None
         self._unread, self._unsure = (finding.unread, finding.unsure) if finding else ("", False)
+        self._doubted = finding is not None and not finding.unsure
         ffmpeg_first = not self._found.by_libsndfile or (finding is not None and finding.needs_ffmpeg)
-        other: FFmpegFile | JoinedFile | None = self._try_joined(finding.places) if finding and finding.places else None
+        other: FFmpegFile | JoinedFile | None = None
+        if finding is not None and finding.places:
+            other = open_joined(self._source, self._found, finding.places, self._size)
         if other is not None:
             close_handle(handle)
         elif ffmpeg_first:
@@ -224,13 +231,6 @@ class AudioFile:
         if other is None:
             raise AudioError("undecodable", f"{self.name} is no audio that can be read: {self._ffmpeg_error}")
         self._replace(other)
-
-    def _try_joined(self, places: tuple[int, ...]) -> JoinedFile | None:
-        """The decoders of several files in one, if any of them is heard."""
-        try:
-            return JoinedFile(self._source, self._found, places, self._size)
-        except DECODE_ERRORS:
-            return None
 
     def _try_ffmpeg(self, handle: Any = None) -> FFmpegFile | None:
         """FFmpeg's decoder, if it hears anything in the file."""
