@@ -15,10 +15,13 @@ from tonearm.datasets.track_table import TrackTable
 Known = Mapping[str, Sequence[str]]
 """What is known of a recording: values by name, each of at least one text."""
 
+MOST_LETTERS = 60
+"""Of a data set's name that is made of a folder's: names of files and models are made of it."""
+
 
 def dataset_name(root: str) -> str:
     """A data set's name from its folder's: small letters, digits and hyphens."""
-    return slug(Path(root).resolve().name) or "folder"
+    return slug(Path(root).resolve().name)[:MOST_LETTERS].strip("-") or "folder"
 
 
 def recording_tags(path: Path, relative: str, table: TrackTable) -> dict[str, tuple[str, ...]]:

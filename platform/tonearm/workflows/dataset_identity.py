@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 from tonearm.core import storage
@@ -9,7 +10,7 @@ from tonearm.core.errors import ConfigError, DatasetError
 from tonearm.core.text import slug
 from tonearm.datasets.base import Catalogue, DatasetConfig
 from tonearm.datasets.manifest import Manifest, load_manifest
-from tonearm.workflows.prepared_names import manifest_uri
+from tonearm.workflows.prepared_names import manifest_uri, prepared_names
 
 MOVED = 0.5
 """A library whose old place is gone is the same one if this share of its recordings is in the new place."""
@@ -34,6 +35,12 @@ def require_own_name(catalogue: Catalogue) -> None:
     ConfigError
         If another library or another label has the name; the message says how to give it another.
     """
+    alike = [n for n in prepared_names() if n != catalogue.name and _folded(n) == _folded(catalogue.name)]
+    if alike:
+        raise ConfigError(
+            f"the name {catalogue.name!r} differs in the case or form of letters alone from the data set {alike[0]!r}: "
+            f"use that name for the same one, or another, as in --name {slug(catalogue.name)}-2"
+        )
     uri = manifest_uri(catalogue.name)
     if not storage.exists(uri):
         return
@@ -52,6 +59,10 @@ def require_own_name(catalogue: Catalogue) -> None:
         f"{there.label!r}; this is {catalogue.root or 'another one'}, label {catalogue.label!r}, and would replace it, "
         f"its report and its champion. Give this one a name of its own, as in --name {example} (name={example!r})"
     )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _same_root(there: Manifest, catalogue: Catalogue) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,11 @@ from tonearm.workflows.ray_session import start_ray
 
 if TYPE_CHECKING:
     from tonearm.features.base import Representation
+
+NAME_MARKS = "-_.+,&()= "
+"""What may be in a name beside letters and digits: paths, URIs of models and shells read the other marks."""
+MAX_NAME_BYTES = 200
+"""Of a name: with what is put before and behind it, it must be one of a file and of a registered model."""
 
 
 def prepare(
@@ -152,6 +158,7 @@ def with_root(data: DatasetConfig) -> DatasetConfig:
 
 def make_catalogue(data: DatasetConfig, name: str = "") -> Catalogue:
     """List the tracks of a data set; what must be made first is made (``scores`` is rendered)."""
+    name = unicodedata.normalize("NFC", name)
     require_dataset_name(name)
     data.make(start_ray)
     found = data.catalogue()
@@ -166,11 +173,14 @@ def require_dataset_name(name: str) -> None:
     ConfigError
         If it is none; the message proposes one.
     """
-    if name and (not name.strip(". ") or not name.isprintable() or "/" in name or "\\" in name):
+    allowed = all(unicodedata.category(c)[0] in "LMN" or c in NAME_MARKS for c in name)
+    if name and (not allowed or not slug(name) or name != name.strip(". ") or name[0] == "-"):
         raise ConfigError(
             f"the name {name!r} cannot be one of a folder: give letters, digits and hyphens, such as "
             f"{slug(name) or 'music'}"
         )
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise ConfigError(f"the name {name[:20]!r}... has {len(name)} characters: give a shorter one")
 
 
 def extract_missing(
