@@ -22,7 +22,8 @@ from tonearm.workflows.prepare import require_dataset_name
 from tonearm.workflows.prepared_names import manifest_uri
 
 REFUSED = ["a:b", "a@champion", "~", "-x", "--", ".hidden", "a.", " a", "a ", "a'b", 'a"b', "a%20b", "a?b", "a#b",
-           "a*b", "<script>", "$x", "`x`", "a|b", "a;b", "{x}", "x" * 300, "\u97f3" * 90, "\U0001f3b5", "a\u200b"]  # fmt: skip
+           "a*b", "<script>", "$x", "`x`", "a|b", "a;b", "{x}", "x" * 300,
+           "\u97f3" * 90, "\U0001f3b5", "a\u200b"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", REFUSED)
