@@ -63,7 +63,7 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
         pytest.skip("README is tried where make install was run: .venv/bin/tonearm is not there")
     home = tmp_path_factory.mktemp("person")
     music = home / "Music"
-    write_music(music, per_class=6, seconds=31.0)  # a little more than the longest window of a recipe
+    write_music(music, seconds=31.0)  # a little more than the longest window of a recipe
     files = sorted(p for p in music.rglob("*") if p.is_file())
     table = [f"{p.relative_to(music)},{p.parent.name}" for p in files]
     (music / "tracks.csv").write_text("\n".join(["path,genre", *table]) + "\n")
@@ -104,7 +104,7 @@ def test_summary(person: Person, demo: str) -> None:
     assert "registered as tonearm-music version 1" in demo and "test F1 micro" in demo
     assert "majority class" in demo and "chance" in demo and "similarity" in demo and "truth" in demo
     summary = json.loads((person.kept / "reports" / "music" / "summary.json").read_text())
-    assert summary["tracks"] == 18
+    assert summary["tracks"] == 30
     assert set(summary["seconds"]) and len(summary["seconds"]) == 6
     f1 = summary["test"]["intervals"]["f1_micro"]
     assert 0 <= f1["low"] <= f1["value"] <= 1
