@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from tests.builders import RATE, encode, music, tone
 from tests.odd_audio import write
 from tonearm.audio import tags
 from tonearm.audio.tags import read_tag_values, read_tags
+from tonearm.datasets.folder import scan_folder
 
 CONTAINERS = {"flac": "FLAC", "ogg": "OGG", "mp3": "MP3", "wav": "WAV", "opus": "OGG"}
 
@@ -190,3 +192,44 @@ def test_slashes_of_id3v2_3(artist: str, wanted: tuple[str, ...], tmp_path: Path
     assert read_tag_values(old) == {"artist": wanted, "genre": ("Rock", "Pop"), "album": ("Sun/Moon",)}
     new = id3_file(tmp_path / "new.mp3", mp3, 4, 3, TPE1=artist, TCON="Rock/Pop")
     assert read_tag_values(new) == {"artist": (artist,), "genre": ("Rock/Pop",)}
+
+
+@pytest.mark.parametrize("container", ["webm", "matroska"])
+def test_webm_and_matroska_have_tags(container: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.webm"
+    with av.open(str(path), "w", format=container) as out:
+        stream = out.add_stream("libopus", rate=48_000, layout="mono")
+        for name, text in {"title": "Lied", "artist": "Кино", "genre": "Rock", "DATE": "1986-01-01", "album": "Ночь",
+                           "album_artist": "All"}.items():  # fmt: skip
+            out.metadata[name] = text
+        frame = av.AudioFrame.from_ndarray(tone(440, 1.0, 48_000)[None], format="flt", layout="mono")
+        frame.sample_rate = 48_000
+        for part in av.AudioResampler(stream.codec.audio_formats[0].name, "mono", 48_000).resample(frame):
+            out.mux(stream.encode(part))
+        out.mux(stream.encode(None))
+    assert read_tags(path) == {"title": "Lied", "artist": "Кино", "album": "Ночь", "genre": "Rock", "year": "1986",
+                               "albumartist": "All"}  # fmt: skip
+    path.write_bytes(path.read_bytes()[:20])
+    assert read_tags(path) == {}
+
+
+def test_aiffs_have_a_name_and_an_author(tmp_path: Path) -> None:
+    path, data = tmp_path / "a.aiff", bytearray(encode(tone(440, 0.5), container="AIFF"))
+    for name, text in ((b"NAME", b"Lied"), (b"AUTH", "Кино".encode("cp1251"))):
+        data += name + len(text).to_bytes(4, "big") + text
+    data[4:8] = (len(data) - 8).to_bytes(4, "big")
+    path.write_bytes(data)
+    assert read_tags(path) == {"title": "Lied", "artist": "Кино"}
+
+
+def test_repaired_tags_are_told_of_the_whole_data_set(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for i, name in enumerate(["Êèíî", "Àêâàðèóì", "Müller"]):
+        song = encode(tone(440 + i, 0.5), container="MP3")
+        id3_file(tmp_path / f"{i}.mp3", song, encoding=0, TPE1=name, TCON="Rock")
+    found = scan_folder(str(tmp_path), "genre")
+    assert [t.artist for t in found.tracks] == ["Кино", "Аквариум", "Müller"]
+    told = [n for n in found.notes if "latin-1" in n]
+    assert told == [
+        "the tags of 2 recording(s) are marked as latin-1 and were read as cp1251, e.g. 0.mp3: 'Êèíî' is 'Кино'"
+    ]
+    assert not [r for r in caplog.records if "latin-1" in r.getMessage()]

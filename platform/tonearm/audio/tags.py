@@ -7,6 +7,7 @@ import os
 import re
 import struct
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ ID3_FRAMES = ("TIT2", "TPE1", "TALB", "TCON", "TDRC", "TPE2")
 MP4_ATOMS = ("\xa9nam", "\xa9ART", "\xa9alb", "\xa9gen", "\xa9day", "aART")
 COMMENTS = ("title", "artist", "album", "genre", "date", "albumartist")
 APE_KEYS = ("Title", "Artist", "Album", "Genre", "Year", "Album Artist")
+AIFF_CHUNKS = {b"NAME": "INAM", b"AUTH": "IART"}  # and the INFO chunks that mean the same
+FFMPEG_NAMES = {"album_artist": "albumartist", "date_released": "date"}
+MATROSKA = b"\x1aE\xdf\xa3"
 INFO_CHUNKS = ("INAM", "IART", "IPRD", "IGNR", "ICRD", "")
 SHORTEST_NAME = 3  # letters on both sides of a slash that divides two artists: AC/DC is one
 MOST_CHUNKS = 500
@@ -26,6 +30,7 @@ LATIN_1 = 0  # ID3's mark of that encoding
 #: Raised by mutagen on damaged headers, besides its own errors.
 BUILTIN_ERRORS = (ValueError, LookupError, TypeError, ArithmeticError, AttributeError, NotImplementedError)
 
+Repaired = Callable[[str, str, str], None]
 Values = dict[str, tuple[str, ...]]
 logger = logging.getLogger(__name__)
 _told: set[str] = set()
@@ -36,13 +41,19 @@ def read_tags(source: str | os.PathLike[str]) -> dict[str, str]:
     return {field: values[0] for field, values in read_tag_values(source).items()}
 
 
-def read_tag_values(source: str | os.PathLike[str]) -> Values:
+def read_tag_values(source: str | os.PathLike[str], repaired: Repaired | None = None) -> Values:
     """Read the file's own tags; absent or unreadable tags are left out, since tags are optional.
 
     They are looked for in the container's own place, then in an ID3 or APEv2 tag in front of it or behind it, then in
-    the INFO chunk of a WAV; of each field the first place counts. Texts that are marked as latin-1 and are in cp1251
-    or UTF-8 are read as those, which is logged; genres by number are named; ID3v2.3's slashes divide artists, and
-    genres where all parts are known genres.
+    the chunks of a WAV or AIFF, then in WebM and Matroska; of each field the first place counts. Texts that are marked
+    as latin-1 and are in cp1251 or UTF-8 are read as those; genres by number are named; ID3v2.3's slashes divide
+    artists, and genres where all parts are known genres.
+
+    Parameters
+    ----------
+    repaired
+        Is told the encoding, the text as it stands there and as it was read, of each that was marked as latin-1
+        wrongly; None logs the first of each encoding.
 
     Returns
     -------
@@ -54,21 +65,21 @@ def read_tag_values(source: str | os.PathLike[str]) -> Values:
         return {}
     path = local_path(uri)
     found: Values = {}
-    for read in (_of_container, _of_id3, _of_apev2, _of_info):
-        values = _tried(read, path)
+    for read in (_of_container, _of_id3, _of_apev2, _of_chunks, _of_matroska):
+        values = _tried(read, path, repaired or partial(_log_repair, path))
         found = {**values, **found}
         if len(found) == len(TAG_FIELDS) or (read is _of_container and {"title", "artist", "genre"} <= set(found)):
             break
     return {field: found[field] for field in TAG_FIELDS if field in found}
 
 
-def _tried(read: Callable[[Path], Any], path: Path) -> Values:
+def _tried(read: Callable[[Path], Any], path: Path, repaired: Repaired) -> Values:
     """What one place has, by field; nothing where it is not there or is damaged."""
     import mutagen
 
     try:
         tags = read(path)
-        return _values(tags, path) if tags is not None else {}
+        return _values(tags, repaired) if tags is not None else {}
     except (mutagen.MutagenError, OSError, EOFError, struct.error, *BUILTIN_ERRORS):
         return {}
 
@@ -92,22 +103,53 @@ def _of_apev2(path: Path) -> Any:
     return mutagen.apev2.APEv2(path)  # type: ignore[no-untyped-call]
 
 
-def _of_info(path: Path) -> dict[str, list[str]] | None:
-    """The INFO list of a WAV."""
+def _of_chunks(path: Path) -> dict[str, list[str]] | None:
+    """The INFO list of a WAV, and the text chunks of an AIFF."""
     found: dict[str, list[str]] = {}
     with path.open("rb") as file:
-        if file.read(4) != b"RIFF" or file.read(8)[4:] != b"WAVE":
+        head, size = file.read(12), path.stat().st_size
+        if head[:4] == b"FORM" and head[8:11] == b"AIF":
+            places = [(name, at, n) for name, at, n in _chunks(file, 12, size, ">") if name in AIFF_CHUNKS]
+        elif head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
+            lists = [(at, n) for name, at, n in _chunks(file, 12, size) if name == b"LIST"]
+            places = [
+                place for at, n in lists if _bytes_at(file, at, 4) == b"INFO" for place in _chunks(file, at + 4, at + n)
+            ]
+        else:
             return None
-        for name, place, size in _chunks(file, 12, path.stat().st_size):
-            file.seek(place)
-            if name == b"LIST" and file.read(4) == b"INFO":
-                for inner, at, length in _chunks(file, place + 4, place + size):
-                    file.seek(at)
-                    found[inner.decode("latin-1")] = [file.read(min(length, 4096)).rstrip(b"\0 ").decode("latin-1")]
+        for name, at, length in places:
+            text = _bytes_at(file, at, min(length, 4096)).rstrip(b"\0 ")
+            found.setdefault(AIFF_CHUNKS.get(name, name.decode("latin-1")), [text.decode("latin-1")])
     return found
 
 
-def _chunks(file: Any, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _bytes_at(file: Any, place: int, count: int) -> bytes:
+    file.seek(place)
+    return bytes(file.read(count))
+
+
+class _Comments(dict[str, list[str]]):
+    """Tags that are called as in Vorbis comments."""
+
+
+def _of_matroska(path: Path) -> _Comments | None:
+    """The tags of WebM and Matroska, as FFmpeg finds them: those of the file, else of its first audio stream."""
+    with path.open("rb") as file:
+        if file.read(4) != MATROSKA:
+            return None
+    import av
+
+    try:
+        with av.open(str(path), format="matroska", metadata_errors="ignore") as container:
+            places = [*(stream.metadata for stream in container.streams.audio[:1]), container.metadata]
+            tags = [{name.lower(): text for name, text in found.items()} for found in places]
+    except av.FFmpegError:
+        return None
+    known = {name: text for found in tags for name, text in found.items() if text}
+    return _Comments({FFMPEG_NAMES.get(name, name): [text] for name, text in known.items()})
+
+
+def _chunks(file: Any, place: int, end: int, order: str = "<") -> Iterator[tuple[bytes, int, int]]:
     """Name, place and size of the chunks up to an end, the first hundreds."""
     for _ in range(MOST_CHUNKS):
         if place + 8 > end:
@@ -116,12 +158,12 @@ def _chunks(file: Any, place: int, end: int) -> Iterator[tuple[bytes, int, int]]
         head = file.read(8)
         if len(head) < 8:
             return
-        (size,) = struct.unpack("<I", head[4:])
+        (size,) = struct.unpack(f"{order}I", head[4:])
         yield head[:4], place + 8, min(size, end - place - 8)
         place += 8 + size + size % 2
 
 
-def _values(tags: Any, path: Path) -> Values:
+def _values(tags: Any, repaired: Repaired) -> Values:
     """The fields of tags of any kind."""
     import mutagen.apev2
     import mutagen.id3
@@ -140,7 +182,7 @@ def _values(tags: Any, path: Path) -> Values:
         unmarked = info or (is_id3 and getattr(raw, "encoding", None) == LATIN_1)
         texts = [str(text) for text in (getattr(raw, "text", raw) if is_id3 else raw)]
         if unmarked:
-            texts = [_as_meant(text, path) for text in texts]
+            texts = [_as_meant(text, repaired) for text in texts]
         texts = [text.strip() for text in texts]
         if field == "genre":
             texts = _genres(texts, slashes)
@@ -173,12 +215,17 @@ def _names(text: str) -> list[str]:
     return parts if all(len(part) >= SHORTEST_NAME for part in parts) else [text]
 
 
-def _as_meant(text: str, path: Path) -> str:
+def _as_meant(text: str, repaired: Repaired) -> str:
     meant, encoding = read_as_meant(text)
-    if encoding and encoding not in _told:
+    if encoding:
+        repaired(encoding, text, meant)
+    return meant
+
+
+def _log_repair(path: Path, encoding: str, text: str, meant: str) -> None:
+    if encoding not in _told:
         _told.add(encoding)
         logger.warning(
             "the tags of %s are marked as latin-1 and read as %s: %r is %r; others like it are not named", path.name,
             encoding, text, meant,
         )  # fmt: skip
-    return meant

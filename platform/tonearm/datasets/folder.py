@@ -18,7 +18,7 @@ from tonearm.datasets.contradictions import contradiction_note
 from tonearm.datasets.find_files import find_recordings
 from tonearm.datasets.folder_labels import one_of_each_content, read_labels, set_aside, without_contradicting_rows
 from tonearm.datasets.manifest import Reject, Track
-from tonearm.datasets.recordings import dataset_name, make_track, recording_tags
+from tonearm.datasets.recordings import TagRepairs, dataset_name, make_track, recording_tags
 from tonearm.datasets.track_columns import PATH_COLUMNS
 from tonearm.datasets.track_table import TABLE, TrackTable, find_track_table, read_track_table
 
@@ -142,7 +142,9 @@ def scan_folder(root: str, label: str = "folder", separator: str = "", *, config
     notes = [*found.notes, *table_notes, *table.notes]
     label = _resolved_label(asked.label, table, root, notes)
     contents, unreadable = digest_files(found.files)
-    known = {i: recording_tags(found.files[i], i, table) for i in found.files if i in contents}
+    repairs = TagRepairs()
+    known = {i: recording_tags(found.files[i], i, table, repairs) for i in found.files if i in contents}
+    notes += repairs.notes
     labels, label_notes = read_labels(known, label, asked, table)
     rejects = [*found.rejects, *unreadable.values()]
     labels = without_contradicting_rows(found.files, labels, label, asked, table, rejects)

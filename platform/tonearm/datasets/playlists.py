@@ -20,7 +20,7 @@ from tonearm.datasets.file_names import FileNames
 from tonearm.datasets.find_files import find_recordings
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.metadata import Metadata
-from tonearm.datasets.recordings import dataset_name, make_track, recording_tags
+from tonearm.datasets.recordings import TagRepairs, dataset_name, make_track, recording_tags
 from tonearm.datasets.tables import read_table, to_floats
 from tonearm.datasets.track_table import TABLE, read_track_table
 
@@ -230,20 +230,20 @@ def _recordings(root: str, table: _Memberships) -> _Found:
     contents, unreadable = digest_files({i: path for i, path in files.items() if i in named})
     rejects += unreadable.values()
     known = read_track_table(Path(root) / TABLE, files)
-    found = _Found({}, defaultdict(list), rejects, (*there.notes, *known.notes))
+    repairs, found = TagRepairs(), _Found({}, defaultdict(list), rejects, ())
     first_with: dict[str, str] = {}
     for relative, content in contents.items():
         first = first_with.setdefault(content, relative)
         if first == relative:
             path = files[relative]
-            tags = recording_tags(path, relative, known)
+            tags = recording_tags(path, relative, known, repairs)
             found.tracks[relative] = make_track(relative, path, content, tags)
             found.albums.update({relative: tags["albumartist"][0]} if "albumartist" in tags else {})
         else:
             detail = f"the same bytes as {first}, which is on its playlists, too"
             rejects.append(_reject(relative, str(files[relative]), "duplicate", detail))
         found.keys[first] += named[relative]
-    return found
+    return dataclasses.replace(found, notes=(*there.notes, *known.notes, *repairs.notes))
 
 
 def _reject(track_id: str, source: str, reason: str, detail: str) -> Reject:

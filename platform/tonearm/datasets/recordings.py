@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from tonearm.audio.tags import read_tag_values
@@ -24,9 +25,30 @@ def dataset_name(root: str) -> str:
     return slug(Path(root).resolve().name)[:MOST_LETTERS].strip("-") or "folder"
 
 
-def recording_tags(path: Path, relative: str, table: TrackTable) -> dict[str, tuple[str, ...]]:
+class TagRepairs:
+    """Which recordings have tags in another encoding than they state, for the data set's notes."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, dict[str, str]] = {}
+
+    def add(self, relative: str, encoding: str, raw: str, meant: str) -> None:
+        """A text of a recording's tags that was read in another encoding."""
+        self._files.setdefault(encoding, {}).setdefault(relative, f"{relative}: {raw!r} is {meant!r}")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """One for each encoding, with an example."""
+        return tuple(
+            f"the tags of {len(files)} recording(s) are marked as latin-1 and were read as {encoding}, e.g. "
+            f"{next(iter(files.values()))}"
+            for encoding, files in self._files.items()
+        )
+
+
+def recording_tags(path: Path, relative: str, table: TrackTable, repairs: TagRepairs) -> dict[str, tuple[str, ...]]:
     """A recording's tags, overridden by its row in the table; values that say "unknown" are left out."""
-    known = {name: tuple(map(clean_text, values)) for name, values in read_tag_values(path).items()}
+    tags = read_tag_values(path, partial(repairs.add, relative))
+    known = {name: tuple(map(clean_text, values)) for name, values in tags.items()}
     known |= {name: (value,) for name, value in table.of(relative).items()}
     stated = {name: tuple(v for v in values if not is_unknown(v)) for name, values in known.items()}
     return {name: values for name, values in stated.items() if values}
