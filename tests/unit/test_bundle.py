@@ -11,7 +11,7 @@ import torch
 
 from tests.builders import CLASSES, tiny_config
 from tonearm.core.errors import BundleError
-from tonearm.training.bundle import Bundle, build_network, embed_windows, load_bundle, save_bundle
+from tonearm.training.bundle import Bundle, build_network, load_bundle, save_bundle, track_embedding
 
 # --- bundles
 
@@ -92,8 +92,8 @@ def test_absent_bundle_is_named(tmp_path: Path) -> None:
 
 def test_track_embedding_is_the_mean_of_unit_windows(saved: tuple[str, Bundle]) -> None:
     network, x = saved[1].network, torch.randn(4, *saved[1].config.inputs.shape)
-    embedding = embed_windows(network, x)
     with torch.inference_mode():
         each = network.embed(x)
+    embedding = track_embedding(each)
     assert embedding.shape == (network.embedding_dim,)
     torch.testing.assert_close(embedding, (each / each.norm(dim=1, keepdim=True)).mean(dim=0))

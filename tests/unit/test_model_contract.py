@@ -38,6 +38,16 @@ def test_logits_and_embedding_have_the_promised_shapes(name: str, example: Examp
     assert model.embed(example.batch(3)).shape == (3, model.embedding_dim)
 
 
+def test_logits_and_embedding_in_one_pass_are_those_of_two(name: str, example: Example) -> None:
+    model, x = example.build(name).eval(), example.batch(3)
+    with torch.inference_mode():
+        logits, embedding = model.logits_and_embedding(x)
+        assert torch.equal(logits, model(x)) and torch.equal(embedding, model.embed(x))
+        seen: list[int] = []
+        model.register_forward_hook(lambda *_: seen.append(1))
+        assert torch.equal(model.logits_and_embedding(x)[0], logits) and seen, "a hook was passed by"
+
+
 def test_gradient_reaches_every_parameter_that_learns(name: str, example: Example) -> None:
     model = example.build(name).train()
     nn.functional.cross_entropy(model(example.batch(4)), torch.tensor([0, 1, 2, 3])).backward()

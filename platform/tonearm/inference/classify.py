@@ -16,9 +16,9 @@ from tonearm.ensembles.combine import weighted_mean
 from tonearm.features.engine import compute_layouts
 from tonearm.features.normalisation import half_precision
 from tonearm.features.store import StoredClip
-from tonearm.models.base import Inputs, in_chunks
+from tonearm.models.base import Inputs, Network, in_chunks
 from tonearm.tasks.pooling import unit_length
-from tonearm.training.bundle import embed_windows
+from tonearm.training.bundle import track_embedding
 from tonearm.training.windows import clip_windows
 
 
@@ -85,9 +85,9 @@ class Classifier:
             }
             windows: Inputs = parts.get("", parts)
             with torch.inference_mode():
-                logits = in_chunks(member.network, windows).numpy()
-            probabilities.append(config.task.pool(logits))
-            embedding = torch.nn.functional.normalize(embed_windows(member.network, windows), dim=0).numpy()
+                logits, embedded = _logits_and_embeddings(member.network, windows)
+            probabilities.append(config.task.pool(logits.numpy()))
+            embedding = torch.nn.functional.normalize(track_embedding(embedded), dim=0).numpy()
             embeddings.append(embedding * np.sqrt(weight))  # so that cosines average by weight
         joined = np.concatenate(embeddings)
         return Prediction(
@@ -95,6 +95,12 @@ class Classifier:
             weighted_mean(probabilities, self.ensemble.weights),
             unit_length(joined),
         )
+
+
+def _logits_and_embeddings(network: Network, windows: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of windows: (windows, outputs) and (windows, embedding_dim), in one pass through the network where it has one."""
+    both = in_chunks(lambda part: torch.cat(network.logits_and_embedding(part), dim=1), windows)
+    return both[:, : -network.embedding_dim], both[:, -network.embedding_dim :]
 
 
 def _of_the_same_moments(stored: Mapping[str, Sequence[StoredClip]]) -> dict[str, list[StoredClip]]:

@@ -152,6 +152,10 @@ class Network(nn.Module, ABC):
     def forward(self, x: Inputs) -> Tensor:
         """Logits of shape (batch, outputs) for ``x`` as :meth:`embed` takes it."""
 
+    def logits_and_embedding(self, x: Inputs) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` and :meth:`embed` give; a network that has one on the way to the other shares it."""
+        return self(x), self.embed(x)
+
     def penalty(self) -> Tensor | None:
         """What a model's own regularisation adds to the loss (a scalar), or None; it depends on the weights alone."""
         return None

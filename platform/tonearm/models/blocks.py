@@ -204,6 +204,12 @@ class HeadedNetwork(Network):
         logits: Tensor = self.classifier(self.dropout(self.embed(x)))
         return logits
 
+    def logits_and_embedding(self, x: Inputs) -> tuple[Tensor, Tensor]:
+        if type(self).forward is not HeadedNetwork.forward or self._forward_hooks or self._forward_pre_hooks:
+            return super().logits_and_embedding(x)  # somebody's own way to the logits
+        embedding = self.embed(x)
+        return self.classifier(self.dropout(embedding)), embedding
+
 
 class PooledNetwork(HeadedNetwork):
     """A network whose embedding is a global average pool of its feature maps."""

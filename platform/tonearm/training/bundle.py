@@ -19,7 +19,7 @@ from tonearm.datasets.vocabulary import Vocabulary
 from tonearm.features.base import Feature, Representation
 from tonearm.features.metadata import TableFeature, TableScaling, TokensFeature
 from tonearm.features.normalisation import TrainingStatistics
-from tonearm.models.base import Inputs, Network, in_chunks
+from tonearm.models.base import Network
 from tonearm.training.config import TrialConfig
 from tonearm.training.readers import FittedTransform
 
@@ -181,7 +181,7 @@ def read_description(uri: str, name: str, version: int, remedy: str) -> dict[str
     return dict(description)
 
 
-def embed_windows(network: Network, windows: Inputs) -> torch.Tensor:
-    """The mean embedding (dim,) of a track's windows, each of unit length first, so that loud windows do not rule."""
-    with torch.inference_mode():
-        return torch.nn.functional.normalize(in_chunks(network.embed, windows), dim=1).mean(dim=0)
+def track_embedding(embedded: torch.Tensor) -> torch.Tensor:
+    """The mean embedding (dim,) of a track's windows (windows, dim), each of unit length first, so that loud windows
+    do not rule."""
+    return torch.nn.functional.normalize(embedded, dim=1).mean(dim=0)
