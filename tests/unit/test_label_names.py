@@ -11,7 +11,7 @@ import pytest
 
 from tests.builders import encode, tone, track
 from tonearm.core.errors import ConfigError
-from tonearm.datasets.contradictions import set_aside_contradictions
+from tonearm.datasets.contradictions import kept_apart_notes, set_aside_contradictions
 from tonearm.datasets.folder import FolderConfig
 from tonearm.datasets.label_names import (
     accent_notes,
@@ -251,3 +251,26 @@ def test_with_several_labels_the_same_bytes_have_those_of_all(tmp_path: Path) ->
     found = FolderConfig(root=str(tmp_path), label="genre", several_labels="all").catalogue()
     assert [(t.track_id, t.labels) for t in found.tracks] == [("all/a.wav", ("Rock", "Pop"))]
     assert [r.reason for r in found.rejects] == ["duplicate"] and not found.one_label
+    assert found.notes[-1] == (
+        "1 file(s) with copies have different labels, the one that is kept has all of them: e.g. all/a.wav is 'Rock', "
+        "all/b.wav is 'Pop'"
+    )
+
+
+def test_two_encodings_with_different_labels_that_stay_are_told() -> None:
+    tracks = [track("a.mp3", "Rock"), track("b.ogg", "Pop"), track("c", "Rock"), track("d", "Rock")]
+    assert kept_apart_notes(tracks, [("a.mp3", "b.ogg"), ("c", "d")]) == [
+        "1 recording(s) are there twice with different labels, both stay: e.g. a.mp3 is 'Rock', b.ogg is 'Pop'"
+    ]
+    assert kept_apart_notes(tracks, [("c", "d")]) == []
+
+
+def test_numbers_of_genres_are_named_and_told(tmp_path: Path) -> None:
+    library(tmp_path, {"Rock": ["a", "b", "c", "d"], "(17)": ["e"], "17": ["f"], "(255)": ["g"], "Pop": ["h", "i"]})
+    found, notes = labels_of(tmp_path)
+    assert found == {"Rock": 6, "Pop": 2}
+    assert notes[0] == (
+        "3 genre(s) are numbers of ID3's list: '(17)' is 'Rock' (1), '17' is 'Rock' (1), '(255)' is 'unknown' (1)"
+    )
+    years = library(tmp_path / "years", {"1980": ["a", "b"], "17": ["c", "d"]})
+    assert labels_of(years)[0] == {"1980": 2, "17": 2}  # classes that are numbers

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -185,7 +185,7 @@ def _values(tags: Any, repaired: Repaired) -> Values:
             texts = [_as_meant(text, repaired) for text in texts]
         texts = [text.strip() for text in texts]
         if field == "genre":
-            texts = _genres(texts, slashes)
+            texts = named_genres(texts, slashes)
         elif field == "year":
             texts = [match.group() for text in texts[:1] if (match := re.search(r"\d{4}", text))]
         elif slashes and field in ("artist", "albumartist"):
@@ -195,7 +195,7 @@ def _values(tags: Any, repaired: Repaired) -> Values:
     return found
 
 
-def _genres(texts: list[str], slashes: bool) -> list[str]:
+def named_genres(texts: Sequence[str], slashes: bool = False) -> list[str]:
     """Genres by their names, also where they are written as ID3's numbers; a number that has no name is none."""
     from mutagen.id3 import TCON
 

@@ -49,6 +49,32 @@ def set_aside_contradictions(
     return [t for t in tracks if t.track_id not in gone], rejects
 
 
+def differing_notes(told: Sequence[str], several: bool) -> list[str]:
+    """A note on recordings whose copies have different labels and of which one is kept with the labels of all, or of
+    the first.
+
+    Parameters
+    ----------
+    told
+        Of each such recording, which copy has which labels.
+    """
+    what = "the one that is kept has all of them" if several else "the first one's count"
+    return [f"{len(told)} file(s) with copies have different labels, {what}: e.g. {told[0]}"] if told else []
+
+
+def kept_apart_notes(tracks: Sequence[Track], duplicates: Sequence[Sequence[str]]) -> list[str]:
+    """A note on recordings that are kept in several encodings with different labels; none where all agree."""
+    by_id = {t.track_id: t for t in tracks}
+    told = []
+    for ids in duplicates:
+        alike = [by_id[i] for i in ids if i in by_id]
+        if labels_differ([tuple(sorted(t.all_labels)) for t in alike]):
+            told.append(labels_told([t.track_id for t in alike], ["; ".join(t.all_labels) for t in alike]))
+    return (
+        [f"{len(told)} recording(s) are there twice with different labels, both stay: e.g. {told[0]}"] if told else []
+    )
+
+
 def contradiction_note(rejects: Sequence[Reject]) -> list[str]:
     """How many tracks were set aside since their labels contradict, with an example."""
     own = [r for r in rejects if r.reason == CONTRADICTION]

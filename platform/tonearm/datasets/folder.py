@@ -148,7 +148,7 @@ def scan_folder(root: str, label: str = "folder", separator: str = "", *, config
     labels, label_notes = read_labels(known, label, asked, table)
     rejects = [*found.rejects, *unreadable.values()]
     labels = without_contradicting_rows(found.files, labels, label, asked, table, rejects)
-    usable = one_of_each_content(found.files, {i: contents[i] for i in labels}, labels, asked, rejects)
+    usable, copy_notes = one_of_each_content(found.files, {i: contents[i] for i in labels}, labels, asked, rejects)
     tracks = []
     for relative, own in usable.items():
         if own or not label:
@@ -158,7 +158,7 @@ def scan_folder(root: str, label: str = "folder", separator: str = "", *, config
         else:
             detail = f"neither {TABLE} nor its tags give it a {label!r}"
             rejects.append(set_aside(relative, found.files[relative], "no_label", detail))
-    notes += [*label_notes, *contradiction_note(rejects)]
+    notes += [*label_notes, *copy_notes, *contradiction_note(rejects)]
     there = len(found.files) + len(found.rejects)
     if not tracks:
         _refuse(root, label, there, rejects, notes)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tonearm.audio.tags import named_genres
+from tonearm.core.text import list_examples
 from tonearm.datasets.artist_names import main_artist_key
 from tonearm.datasets.cells import clean_text, is_unknown
-from tonearm.datasets.contradictions import CONTRADICTION, labels_differ, labels_told
+from tonearm.datasets.contradictions import CONTRADICTION, differing_notes, labels_differ, labels_told
 from tonearm.datasets.label_names import (
     accent_notes,
     find_spellings,
@@ -44,15 +47,35 @@ def read_labels(
     values = {i: tuple(v for v in own.get(label, ()) if not nobody(v)) for i, own in known.items()}
     if asked.several:  # rows that disagree add up
         values |= {i: own[label] for i, own in table.contradictions.items() if label in own and i in values}
+    values, number_notes = _with_named_numbers(values) if label == "genre" else (values, [])
     separated = separate_labels(values, asked.separator, likely=label not in NAMES)
     key = main_artist_key if label == "artist" else spelling_key
     spellings = find_spellings(separated.labels.values(), key)
-    notes = [*several_notes(separated, asked.several), *spelling_notes(spellings, asked.merge_labels),
+    notes = [*number_notes, *several_notes(separated, asked.several), *spelling_notes(spellings, asked.merge_labels),
              *(accent_notes(separated.labels.values()) if label not in NAMES else ())]  # fmt: skip
     labels = merge_spellings(separated.labels, spellings) if asked.merge_labels else separated.labels
     if asked.several_labels == "all":
         return labels, notes
     return {i: tuple(sorted(own)) if asked.several else own[:1] for i, own in labels.items()}, notes
+
+
+def _with_named_numbers(values: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Genres that a table has as ID3's numbers, ``(17)`` and, where most are words, ``17``, by their names."""
+    plain = Counter(v for own in values.values() for v in own if v.isdecimal())
+    few = 2 * plain.total() < sum(map(len, values.values()))
+    pattern = re.compile(r"(?:\((?:\d+|RX|CR)\))+.*|\d{1,3}" if few else r"(?:\((?:\d+|RX|CR)\))+.*")
+    named, told = {}, Counter[str]()
+    for i, own in values.items():
+        found: list[str] = []
+        for value in own:
+            meant = named_genres([value]) if pattern.fullmatch(value) else [value]
+            found += meant
+            told.update([f"{value!r} is {meant[0] if meant else 'unknown'!r}"] if meant != [value] else [])
+        named[i] = tuple(dict.fromkeys(found))
+    if not told:
+        return named, []
+    shown = list_examples([f"{text} ({n})" for text, n in told.most_common()])
+    return named, [f"{told.total()} genre(s) are numbers of ID3's list: {shown}"]
 
 
 def without_contradicting_rows(
@@ -62,7 +85,7 @@ def without_contradicting_rows(
     """The labels without those of files to which two rows of the table give different ones."""
     if asked.several or asked.contradictions == "keep":
         return labels
-    key = spelling_key if asked.merge_labels else str
+    key = (main_artist_key if label == "artist" else spelling_key) if asked.merge_labels else str
     told = {i: own[label] for i, own in table.contradictions.items() if i in labels and label in own}
     told = {i: values for i, values in told.items() if len(set(map(key, values))) > 1}
     rejects += [
@@ -80,28 +103,33 @@ def _folder_of(relative: str, root: str) -> str:
 def one_of_each_content(
     files: Mapping[str, Path], contents: Mapping[str, str], labels: Mapping[str, tuple[str, ...]],
     asked: FolderConfig, rejects: list[Reject],
-) -> dict[str, tuple[str, ...]]:  # fmt: skip
-    """The labels of the files that are kept: of those with the same bytes one, or none if their labels contradict."""
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:  # fmt: skip
+    """The labels of the files that are kept: of those with the same bytes one, or none if their labels contradict.
+
+    And notes on those that differ in labels and are kept all the same.
+    """
     same: dict[str, list[str]] = defaultdict(list)
     for relative, content in contents.items():
         same[content].append(relative)
     kept: dict[str, tuple[str, ...]] = {}
+    differing: list[str] = []
     for alike in same.values():
         first = next((i for i in alike if labels[i]), alike[0])
+        labelled = [i for i in alike if labels[i]]
+        told = labels_told(labelled, ["; ".join(labels[i]) for i in labelled])
         if asked.several:
             union = dict.fromkeys(label for i in alike for label in labels[i])
             kept[first] = tuple(union if asked.several_labels else sorted(union))
         elif asked.contradictions == "reject" and labels_differ([labels[i] for i in alike]):
-            labelled = [i for i in alike if labels[i]]
-            told = labels_told(labelled, [labels[i][0] for i in labelled])
             detail = f"the same bytes under two labels: {told}"
             rejects += [set_aside(i, files[i], CONTRADICTION, detail) for i in alike]
             continue
         else:
             kept[first] = labels[first]
+        differing += [told] if labels_differ([tuple(sorted(labels[i])) for i in alike]) else []
         # One recording in two splits would be tested on what it was trained on.
         rejects += [set_aside(i, files[i], "duplicate", f"the same bytes as {first}") for i in alike if i != first]
-    return {i: kept[i] for i in contents if i in kept}
+    return {i: kept[i] for i in contents if i in kept}, differing_notes(differing, asked.several)
 
 
 def set_aside(relative: str, path: Path, reason: str, detail: str) -> Reject:

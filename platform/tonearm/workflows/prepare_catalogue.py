@@ -12,7 +12,7 @@ from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, DatasetError
 from tonearm.core.text import list_examples
 from tonearm.datasets.base import Catalogue
-from tonearm.datasets.contradictions import contradiction_note, set_aside_contradictions
+from tonearm.datasets.contradictions import contradiction_note, kept_apart_notes, set_aside_contradictions
 from tonearm.datasets.labels import drop_small_classes
 from tonearm.datasets.manifest import SPLITS, Manifest, Reject, Track, save_manifest, save_rejects
 from tonearm.datasets.metadata import Metadata
@@ -90,6 +90,8 @@ def prepare_catalogue(
                 rejects += contradicting
                 notes += contradiction_note(contradicting)
                 require_enough(rejects, catalogue.found, max_rejected, rejects_uri(catalogue.name))
+            elif catalogue.label:
+                notes += kept_apart_notes(usable, together)
             tracks, more_notes, learnable = _learnable(usable, catalogue.label, classes)
             notes += [*more_notes, *_header_notes(extraction.notes)]
             together = _repeated(tracks, together)
