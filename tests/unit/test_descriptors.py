@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -227,7 +228,7 @@ def test_same_samples_same_values() -> None:
 
 
 def test_the_table_names_every_numeric_field() -> None:
-    numeric = {f.name for f in dataclasses.fields(Descriptors)} - {"key", "mode"}
+    numeric = {f.name for f in dataclasses.fields(Descriptors)} - {"key", "mode", "no_tempo"}
     assert set(DESCRIPTORS) == numeric
     assert all(scale.unit and scale.low < scale.high for scale in DESCRIPTORS.values())
 
@@ -250,3 +251,16 @@ def test_unusable_samples_are_refused_by_reason(samples: FloatArray, rate: int, 
     with pytest.raises(AudioError) as refused:
         describe_music(Waveform(samples, rate))
     assert refused.value.reason == reason
+
+
+def test_a_tempo_that_is_missing_has_a_reason() -> None:
+    silence, steady = mono(np.zeros(4 * RATE, np.float32)), mono(tone(440, 4.0))
+    assert describe_music(silence).no_tempo == "silence"
+    assert describe_music(steady).no_tempo == "no onsets: a steady sound"
+    noise = mono(np.random.default_rng(0).normal(0, 0.1, 6 * RATE).astype(np.float32))
+    assert describe_music(noise).no_tempo in ("no regular pulse", "no onsets: a steady sound")
+    short = describe_music(mono(clicks(120.0, seconds=1.2)))
+    assert short.tempo is not None or re.match(r"[\d.]+ beats in 1\.2 s|no regular pulse", short.no_tempo)
+    found = describe_music(mono(clicks(120.0, seconds=8.0)))
+    assert found.tempo is not None and found.no_tempo == ""
+    assert "no_tempo" not in found.to_dict() and "no_tempo='silence'" in repr(describe_music(silence))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import warnings
 
 import librosa
 import numpy as np
@@ -14,11 +16,12 @@ import torchaudio
 from tests.builders import music
 from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import derive_seed
-from tonearm.features import Cqt
+from tonearm.features import Cqt, Mel
 from tonearm.features.augment import AugmentConfig, mask
 from tonearm.features.constant_q import constant_q_power, lower_rate
 from tonearm.features.cqt import C1
 from tonearm.features.filters import (
+    empty_bands,
     equal_temperament,
     halving_filter,
     mel_edges,
@@ -43,7 +46,7 @@ def test_mel_bands_are_librosas_to_the_last_digit(rate: int, n_fft: int, n_mels:
 
 
 def test_bands_between_two_bins_are_warned_of() -> None:
-    with pytest.warns(UserWarning, match="Empty filters: 37 of 200 mel bands lie between two bins of n_fft 512"):
+    with pytest.warns(UserWarning, match="Empty filters: 38 of 200 mel bands lie between two bins of n_fft 512"):
         found = mel_filters(44100, 512, 200, 0.0, 22050.0)
     with pytest.warns(UserWarning, match="Empty filters"):
         assert np.array_equal(found, librosa.filters.mel(sr=44100, n_fft=512, n_mels=200, dtype=np.float32))
@@ -133,3 +136,24 @@ def test_masks_are_those_that_torchaudio_draws(size: tuple[int, int]) -> None:
     assert torch.equal(before, torch.get_rng_state())  # so that it may run in a thread beside the loop
     assert torch.equal(found, torch.where(hidden[:, None], inputs.mean((-2, -1), keepdim=True), inputs))
     assert hidden.any()
+
+
+@pytest.mark.parametrize(
+    ("n_fft", "n_mels", "empty"), [(512, 256, 39), (1024, 513, 77), (4096, 256, 0), (2048, 128, 0)]
+)
+def test_empty_bands_are_told_with_the_most_that_has_none(n_fft: int, n_mels: int, empty: int) -> None:
+    assert empty_bands(22050, n_fft, n_mels, 0.0, 11025.0) == empty
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert (~mel_filters(22050, n_fft, n_mels, 0.0, 11025.0).any(axis=1)).sum() == empty
+    notes = Mel(n_fft=n_fft, n_mels=n_mels, hop=256).notes()
+    if not empty:
+        assert notes == () and Cqt().notes() == ()
+        return
+    (most,) = map(int, re.findall(r"at most (\d+) bands have none", notes[0]))
+    assert f"{empty} of {n_mels} mel bands lie between two bins of n_fft {n_fft} and stay empty" in notes[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert mel_filters(22050, n_fft, most, 0.0, 11025.0).any(axis=1).all()
+    with pytest.warns(UserWarning, match="Empty filters"):
+        mel_filters(22050, n_fft, most + 1, 0.0, 11025.0)

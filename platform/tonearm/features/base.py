@@ -136,6 +136,10 @@ class Representation(Feature):
         """The centre of each row in Hz, for axes; empty where rows are no frequencies."""
         return []
 
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about these settings, which are valid all the same."""
+        return ()
+
     def definition(self) -> Definition:
         """How it is computed."""
         raise TypeError(f"{type(self).__name__} must say how it is computed")

@@ -33,7 +33,7 @@ def describe_track(clips: Sequence[Descriptors]) -> dict[str, Any]:
     """
     if len(clips) == 1:
         return clips[0].to_dict()
-    names = [f.name for f in dataclasses.fields(Descriptors)]
+    names = [f.name for f in dataclasses.fields(Descriptors) if f.name != "no_tempo"]
     measured: dict[str, list[Any]] = {n: [v for c in clips if (v := getattr(c, n)) is not None] for n in names}
     found: dict[str, Any] = dict.fromkeys(names)
     found |= {name: float(np.mean(measured[name])) for name in AVERAGED if measured[name]}

@@ -81,6 +81,8 @@ class Descriptors:
         Loudness range (EBU Tech 3342), LU, >= 0; None for less than 6 s.
     onset_rate
         Onsets a second, >= 0; 0 for silence, a steady tone and steady noise.
+    no_tempo
+        Why there is no tempo; "" where there is one. It is not stored.
     """
 
     tempo: float | None
@@ -92,10 +94,11 @@ class Descriptors:
     brightness: float | None
     dynamic_range: float | None
     onset_rate: float
+    no_tempo: str = dataclasses.field(default="", compare=False)
 
     def to_dict(self) -> dict[str, float | str | None]:
         """The values by name, as JSON types."""
-        return dataclasses.asdict(self)
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "no_tempo"}
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def describe_music(waveform: Waveform, as_recorded: Waveform | None = None) -> D
     if float(np.ptp(mono)) / 2 < SILENCE_PEAK:
         return Descriptors(
             tempo=None, key=None, mode=None, key_strength=None, loudness=loudness.integrated, energy=energy,
-            brightness=None, dynamic_range=loudness.range, onset_rate=0.0,
+            brightness=None, dynamic_range=loudness.range, onset_rate=0.0, no_tempo="silence",
         )  # fmt: skip
     frames = _analyse(mono)
     onset_strength = librosa.onset.onset_strength(S=librosa.power_to_db(frames.mel), sr=RATE)
@@ -154,8 +157,9 @@ def describe_music(waveform: Waveform, as_recorded: Waveform | None = None) -> D
     if onset_strength.max() - np.median(onset_strength) < LEAST_ONSET:
         onset_strength = np.zeros_like(onset_strength)
     key, mode, key_strength = _key(frames.partials)
+    tempo, no_tempo = _tempo(onset_strength, waveform.duration)
     return Descriptors(
-        tempo=_tempo(onset_strength, waveform.duration), key=key, mode=mode, key_strength=key_strength,
+        tempo=tempo, no_tempo=no_tempo, key=key, mode=mode, key_strength=key_strength,
         loudness=loudness.integrated, energy=energy, brightness=_brightness(frames),
         dynamic_range=loudness.range, onset_rate=len(pick_onsets(onset_strength)) / waveform.duration,
     )  # fmt: skip
@@ -244,8 +248,8 @@ def _key(partials: tuple[FloatArray, FloatArray]) -> tuple[str | None, Mode | No
     return PITCH_CLASSES[tonic], mode, strengths[tonic, mode]
 
 
-def _tempo(onset_strength: FloatArray, seconds: float) -> float | None:
-    """librosa's tempo, from fewer windows and without the mean of the onset strength, then made more precise."""
+def _tempo(onset_strength: FloatArray, seconds: float) -> tuple[float | None, str]:
+    """librosa's tempo, of fewer windows, without the mean of the onset strength and more precise; or None and why."""
     import librosa
 
     pulse = np.pad(onset_strength - onset_strength.mean(), TEMPO_WINDOW // 2)  # the mean would correlate at every lag
@@ -253,15 +257,18 @@ def _tempo(onset_strength: FloatArray, seconds: float) -> float | None:
     correlation = librosa.autocorrelate(windows * np.hanning(TEMPO_WINDOW + 1)[:-1], axis=1)
     correlation = correlation[correlation[:, 0] > 0]
     if not len(correlation):
-        return None
+        return None, "no onsets: a steady sound"
     tempogram = np.asarray((correlation / correlation[:, :1]).mean(axis=0), dtype=np.float64)
     guess = float(librosa.feature.tempo(tg=np.maximum(tempogram, 0)[:, None], sr=RATE, hop_length=HOP)[0])
     frames_a_minute = 60 * RATE / HOP
     lag = round(frames_a_minute / guess)
     if tempogram[lag] < max(LEAST_PERIODICITY, NOISE_DEVIATIONS / math.sqrt(len(onset_strength))):
-        return None
+        return None, "no regular pulse"
     tempo = frames_a_minute / _finer_lag(tempogram, lag)
-    return tempo if seconds * tempo / 60 >= FEWEST_BEATS else None
+    beats = seconds * tempo / 60
+    if beats < FEWEST_BEATS:
+        return None, f"{beats:.1f} beats in {seconds:.1f} s: a tempo takes {FEWEST_BEATS:g} at least"
+    return tempo, ""
 
 
 def _finer_lag(correlation: Floats, lag: int) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -54,14 +55,30 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: fl
     rising, falling = -distance[:-2] / widths[:-1], distance[2:] / widths[1:]
     triangles = np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
     filters: FloatArray = (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
-    empty = int(np.sum((edges[:-2] != 0) & ~filters.any(axis=1)))
-    if empty:
-        warnings.warn(
-            f"Empty filters: {empty} of {n_mels} mel bands lie between two bins of n_fft {n_fft}: "
-            "take fewer bands or a longer n_fft",
-            stacklevel=2,
-        )
+    if note := empty_bands_note(sample_rate, n_fft, n_mels, fmin, fmax):
+        warnings.warn(f"Empty filters: {note}", stacklevel=2)
     return filters
+
+
+def empty_bands(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> int:
+    """How many bands of :func:`mel_filters` lie between two bins of the transform."""
+    edges, bins = mel_edges(n_mels, fmin, fmax), np.fft.rfftfreq(n_fft, 1.0 / sample_rate)
+    inside = np.searchsorted(bins, edges[2:], "left") - np.searchsorted(bins, edges[:-2], "right")
+    return int(np.sum(inside <= 0))
+
+
+@cache
+def empty_bands_note(sample_rate: int, n_fft: int, n_mels: int, fmin: float, fmax: float) -> str:
+    """What a person should know about bands that stay empty, and how many bands there may be; "" if none does."""
+    empty = empty_bands(sample_rate, n_fft, n_mels, fmin, fmax)
+    if not empty:
+        return ""
+    most = next((n for n in range(n_mels - 1, 0, -1) if not empty_bands(sample_rate, n_fft, n, fmin, fmax)), 0)
+    fewer = f"at most {most} bands have none" if most else "no number of bands has none"
+    return (
+        f"{empty} of {n_mels} mel bands lie between two bins of n_fft {n_fft} and stay empty: {fewer}, "
+        f"a longer n_fft has room for more"
+    )
 
 
 def pitch_class_filters(n_bins: int, bins_per_octave: int, n_chroma: int, fmin: float) -> FloatArray:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from tonearm.features.base import FourierRepresentation, Unit
 from tonearm.features.definition import Cosines, Definition, MelBands
-from tonearm.features.filters import mel_edges
+from tonearm.features.filters import empty_bands_note, mel_edges
 
 
 class MelRepresentation(FourierRepresentation):
@@ -34,6 +34,11 @@ class MelRepresentation(FourierRepresentation):
                 f"n_mels {self.n_mels} must be within 1 and the {1 + self.n_fft // 2} bins of n_fft {self.n_fft}"
             )
         return found
+
+    def notes(self) -> tuple[str, ...]:
+        top = self.sample_rate / 2 if self.fmax is None else self.fmax
+        note = empty_bands_note(self.sample_rate, self.n_fft, self.n_mels, self.fmin, top)
+        return (f"{self.brief()}: {note}",) if note else ()
 
     @property
     def bands(self) -> MelBands:

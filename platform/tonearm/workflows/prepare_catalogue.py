@@ -93,7 +93,7 @@ def prepare_catalogue(
             elif catalogue.label:
                 notes += kept_apart_notes(usable, together)
             tracks, more_notes, learnable = _learnable(usable, catalogue.label, classes)
-            notes += [*more_notes, *_header_notes(extraction.notes)]
+            notes += [*more_notes, *_header_notes(extraction.notes), *(note for f in features for note in f.notes())]
             together = _repeated(tracks, together)
         save_rejects(rejects_uri(catalogue.name), rejects)
         split, split_notes = (
