@@ -8,7 +8,7 @@ import pytest
 
 from tests.builders import tiny_config, toy_batches
 from tonearm.sweeps.plots import sweep_plot
-from tonearm.sweeps.results import ENDING, ERROR, TrialResult, finish_run, read_result
+from tonearm.sweeps.results import ENDING, ERROR, TrialResult, finish_run, metrics_to_log, read_result
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client
 from tonearm.tracking.query import child_runs
@@ -52,6 +52,8 @@ def test_run_is_completed_once_with_what_was_not_logged(tmp_path: Path) -> None:
     (dataset,) = client().get_run(found.run_id).inputs.dataset_inputs
     assert dataset.dataset.name == result.config.dataset.name and "round" not in found.metrics
     assert found.metrics["best_f1_micro"] == result.best and found.metrics["epochs"] == 2.0
+    assert found.metrics["kept_epoch"] in (1.0, 2.0) and not {"best", "lr", "round", "epoch_lr"} & set(found.metrics)
+    assert [m.step for m in client().get_metric_history(found.run_id, "best_f1_micro")] == [2]
     kept = {f.path for folder in ("", "bundle", "predictions") for f in client().list_artifacts(found.run_id, folder)}
     assert kept >= {"learning_curves.png", "confusion_validation.png", "predictions/validation.parquet",
                     "bundle/bundle.json", "bundle/weights.safetensors"}  # fmt: skip
@@ -77,3 +79,11 @@ def test_sweep_plot_shows_trials_with_an_epoch(tmp_path: Path) -> None:
     assert len(figure.axes[0].lines) == 1
     figure.savefig(tmp_path / "sweep.png")
     assert (tmp_path / "sweep.png").stat().st_size > 1000
+
+
+def test_the_rate_of_an_epoch_is_logged_where_it_differs_from_the_parameter() -> None:
+    config = tiny_config()
+    metrics = {"epoch": 2, "replayed": False, "best": 0.5, "lr": 1e-3, "round": 1.0, "train_loss": 0.1}
+    wanted = {"best_f1_micro": 0.5, "train_loss": 0.1}
+    assert metrics_to_log(config, metrics) == {**wanted, "epoch_lr": 1e-3, "round": 1.0}
+    assert metrics_to_log(config, {**metrics, "lr": config.optim.lr, "round": 0.0}) == wanted

@@ -11,10 +11,14 @@ import torch
 from tests.builders import tiny_config
 from tonearm.core.errors import TrackingError
 from tonearm.core.seeding import digest
+from tonearm.sweeps import SearchSpace
+from tonearm.sweeps.domains import Choice, LogUniform
+from tonearm.sweeps.strategies import Asha, Grid, strategy_text
 from tonearm.tracking import names
 from tonearm.tracking.environment import clean, commit, environment, hardware
 from tonearm.tracking.known_runs import require_run
 from tonearm.tracking.log import RunWriter, client, experiment_id
+from tonearm.tracking.param_text import param_text
 from tonearm.tracking.query import (
     RunSummary,
     artifact_bytes,
@@ -94,8 +98,23 @@ def test_every_field_of_a_trial_is_a_parameter() -> None:
     config = tiny_config()
     run = RunWriter.open("params", "a", params={**config.flatten(), "long": "x" * 2000})
     params = client().get_run(run.run_id).data.params
-    assert {k: params[k] for k in config.flatten()} == {k: str(v) for k, v in config.flatten().items()}
-    assert params["long"] == "x" * 500
+    assert {k: params[k] for k in config.flatten()} == {k: param_text(v) for k, v in config.flatten().items()}
+    assert params["long"] == "x" * 499 + "…"
+
+
+def test_parameters_are_text_and_cut_between_items() -> None:
+    assert [param_text(v) for v in (0.1, True, None, "text", [], ["said"])] == [
+        "0.1", "True", "None", "text", "none", "said",
+    ]  # fmt: skip
+    members = [{"name": f"stage{i}", "trial": "0123456789abcdef", "bundle": ""} for i in range(20)]
+    text = param_text(members)
+    assert text.startswith("name=stage0 trial=0123456789abcdef, name=stage1 ") and len(text) <= 500
+    kept = text.count("stage")
+    assert text.endswith(f"trial=0123456789abcdef ... and {20 - kept} more") and 10 < kept < 20
+    over = SearchSpace(tiny_config(), {"model": Choice(tiny_config().model), "optim.lr": LogUniform(1e-4, 1e-2)}).over
+    assert param_text(over["model"].describe()) == "simple(variant=chroma, width=1)"
+    assert param_text(over["optim.lr"].describe()) == "0.0001 to 0.01, evenly by the logarithm"
+    assert strategy_text(Asha()) == "asha grace=2 reduction=3" and strategy_text(Grid()) == "grid"
 
 
 def test_unusable_database_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

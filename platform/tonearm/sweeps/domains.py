@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from tonearm.core.config import Config
+
 
 @dataclass(frozen=True, init=False)
 class Choice:
@@ -23,6 +25,10 @@ class Choice:
     def extremes(self) -> list[Any]:
         """The values that must fit for all to fit."""
         return list(self.options)
+
+    def describe(self) -> list[str]:
+        """For people: every option."""
+        return [o.brief() if isinstance(o, Config) else str(o) for o in self.options]
 
     def problem(self) -> str | None:
         if not self.options:
@@ -48,6 +54,10 @@ class Uniform:
     def extremes(self) -> list[Any]:
         return [float(self.low), float(self.high)]
 
+    def describe(self) -> str:
+        """For people: both ends."""
+        return f"{self.low:g} to {self.high:g}"
+
     def problem(self) -> str | None:
         return None if self.low < self.high else f"ranges from {self.low} to {self.high}: the first must be smaller"
 
@@ -58,6 +68,9 @@ class LogUniform(Uniform):
 
     def at(self, u: float) -> float:
         return self.within(math.exp(math.log(self.low) + u * math.log(self.high / self.low)))
+
+    def describe(self) -> str:
+        return f"{super().describe()}, evenly by the logarithm"
 
     def problem(self) -> str | None:
         return super().problem() or (
@@ -77,6 +90,10 @@ class Integers:
 
     def extremes(self) -> list[Any]:
         return [self.low, self.high]
+
+    def describe(self) -> str:
+        """For people: both ends."""
+        return f"{self.low} to {self.high}, whole numbers"
 
     def problem(self) -> str | None:
         if not (type(self.low) is int and type(self.high) is int):

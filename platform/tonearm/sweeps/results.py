@@ -104,7 +104,7 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
     if run.status() == "FINISHED" and run.tags().get(ENDING) == result.ending:
         return ""
     log_config(run, result.config)
-    missing = log_history(run, result.history, result.config.task.primary)
+    missing = log_history(run, result.config, result.history)
     if result.error or ERROR in run.tags():  # one that failed before and was run again has no error any more
         run.tag(ERROR, result.error[-5000:])
     if result.history:
@@ -128,17 +128,24 @@ def log_config(run: RunWriter, config: AnyConfig) -> None:
     run.dataset(data.name, data.data_signature, home.data_home(data.name))
 
 
-def metrics_to_log(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """What is logged of an epoch's metrics."""
-    one_round = {"round"} if not metrics.get("round") else set()
-    return {k: v for k, v in metrics.items() if k not in {"epoch", "replayed"} | one_round}
+def metrics_to_log(config: TrialConfig | BaselineConfig, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What is logged of an epoch's metrics, nothing twice: the best score so far by its metric's name, the learning
+    rate where it is another than the parameter, the round after the first."""
+    kept = {k: v for k, v in metrics.items() if k not in ("epoch", "replayed", "best", "lr", "round")}
+    if "best" in metrics:
+        kept[f"best_{config.task.primary}"] = metrics["best"]
+    if metrics.get("round"):
+        kept["round"] = metrics["round"]
+    if isinstance(config, TrialConfig) and metrics.get("lr", config.optim.lr) != config.optim.lr:
+        kept["epoch_lr"] = metrics["lr"]
+    return kept
 
 
-def log_history(run: RunWriter, history: Sequence[dict[str, Any]], primary: str) -> int:
+def log_history(run: RunWriter, config: TrialConfig | BaselineConfig, history: Sequence[dict[str, Any]]) -> int:
     """Log the metrics of every epoch that is not logged yet; how many these were."""
-    logged = run.steps(f"validation_{primary}")
+    logged = run.steps(f"validation_{config.task.primary}")
     missing = [m for m in history if m["epoch"] not in logged]
-    run.log([LogEntry(numeric_values(metrics_to_log(m)), step=m["epoch"]) for m in missing])
+    run.log([LogEntry(numeric_values(metrics_to_log(config, m)), step=m["epoch"]) for m in missing])
     return len(missing)
 
 
@@ -148,8 +155,12 @@ def log_outcome(
 ) -> None:  # fmt: skip
     """What a training left: its size and time, scores, predictions, plots with its name, and its best model."""
     task = config.task
-    best = {f"best_{task.primary}": float(history[-1]["best"]), "epochs": float(len(history))}
-    run.metrics({**best, "seconds": sum(float(h["epoch_seconds"]) for h in history)})
+    last, best = history[-1], f"best_{task.primary}"
+    if last["epoch"] not in run.steps(best):  # logged by an earlier version under another name
+        run.metrics({best: float(last["best"])}, last["epoch"])
+    kept = max((h["epoch"] for h in history if h.get("improved")), default=last["epoch"])
+    run.metrics({"epochs": float(len(history)), "kept_epoch": float(kept),
+                 "seconds": sum(float(h["epoch_seconds"]) for h in history)})  # fmt: skip
     if plots and len(history) > 1:
         curves = best_effort("learning_curves.png", learning_curves, history, task.primary, name)
         if curves is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 
@@ -105,3 +106,9 @@ class Median:
 
 
 Scheduler = Full | Asha | Median
+
+
+def strategy_text(strategy: Search | Scheduler) -> str:
+    """A search or scheduler for people: ``asha grace=2 reduction=3``."""
+    fields = [f"{f.name}={getattr(strategy, f.name):g}" for f in dataclasses.fields(strategy)]
+    return " ".join([type(strategy).__name__.lower(), *fields])

@@ -70,7 +70,7 @@ def _train(job: dict[str, Any]) -> None:
         epochs = run_trial(config, examples, folder, device(job["gpus"]), test=True)
         for metrics in epochs:
             if not metrics["replayed"]:
-                run.metrics(metrics_to_log(metrics), metrics["epoch"])
+                run.metrics(metrics_to_log(config, metrics), metrics["epoch"])
             if metrics["epoch"] == config.optim.max_epochs:
                 next(epochs, None)  # what completes a trial, before a scheduler can stop it
             tune.report({**metrics, SCHEDULER_METRIC: scheduler_score(config.task, metrics)})

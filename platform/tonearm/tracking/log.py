@@ -25,6 +25,7 @@ from tonearm.tracking import names
 from tonearm.tracking.environment import environment, environment_digest, provenance
 from tonearm.tracking.identity import SERVERS, find_run, identity, open_experiment
 from tonearm.tracking.moved_home import follow_home
+from tonearm.tracking.param_text import param_text
 from tonearm.tracking.retry import address, is_unavailable
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-MAX_PARAM_LENGTH = 500  # characters; databases of older servers take no more
 MAX_DATASET_DIGEST = 36  # characters
 MAX_METRICS, MAX_PARAMS, MAX_TAGS = 1000, 100, 100  # of one request
 ENVIRONMENT_FILE = "environment.txt"
@@ -280,6 +280,6 @@ class RunWriter:
     def _params(self, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
 
-        values = [Param(k, str(v)[:MAX_PARAM_LENGTH]) for k, v in params.items()]
+        values = [Param(k, param_text(v)) for k, v in params.items()]
         for start in range(0, len(values), MAX_PARAMS):
             self._client.log_batch(self.run_id, params=values[start : start + MAX_PARAMS])

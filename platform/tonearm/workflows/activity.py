@@ -96,7 +96,8 @@ def _trainings(known: Overview) -> Iterator[RunningTraining]:
         last = max(leaves, key=lambda r: r.reported, default=None)
         reported = last.reported / 1000 if last and last.reported else None
         now = tuple(f"{r.name} epoch {r.step}" if r.reported else r.name for r in sorted(leaves, key=lambda r: r.name))
-        best = last.scores.get("best") if last else None
+        scores = last.scores if last else {}
+        best = next((v for k, v in scores.items() if k == "best" or k.startswith("best_")), None)
         yield RunningTraining(top.name, top.experiment, top.started / 1000, now, best, reported)
 
 

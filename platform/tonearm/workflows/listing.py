@@ -14,7 +14,7 @@ from tonearm.tracking import names
 from tonearm.tracking.overview import Overview, RunGlance, overview
 
 TRIAL = re.compile(r"\d{2,}-[0-9a-f]+")  # names of trials' folders
-PREDETERMINED = ("Grid(", "Random(")  # searches that propose all their trials before the first one runs
+PREDETERMINED = ("grid", "random")  # searches that propose all their trials before the first one runs
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def _sweep(signature: str, run: RunGlance | None) -> ListedSweep:
     ledger = _file(signature, "trials.json")
     proposed = storage.read_json(ledger) if storage.exists(ledger) else []
     trials = int(params["trials"]) * int(params["seeds"])
-    if proposed and str(params["search"]).startswith(PREDETERMINED):
+    if proposed and str(params["search"]).lower().startswith(PREDETERMINED):
         trials = len(proposed)  # a grid has as many as it has points
     folders = [f for f in storage.list_folders(_file(signature)) if TRIAL.fullmatch(f)]
     ended = sum(storage.exists(_file(signature, folder, "ended.json")) for folder in folders)

@@ -14,6 +14,7 @@ from tonearm.datasets.manifest import Manifest
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.ledger import Ledger
 from tonearm.sweeps.propose import Proposer
+from tonearm.sweeps.strategies import strategy_text
 from tonearm.sweeps.warm_start import NONE, WarmStart
 from tonearm.tracking.log import RunWriter, status_of
 from tonearm.tracking.retry import retry_best_effort
@@ -67,8 +68,8 @@ def plan_sweep(
         )
     params = {
         "space": name, "tracks": len(own.tracks), "trials": space.trials, "seeds": space.seeds, "seed": space.seed,
-        "search": str(space.search), "scheduler": str(space.scheduler), "earlier": len(earlier.found),
-        **{f"{OVER}{path}": str(domain) for path, domain in space.over.items()},
+        "search": strategy_text(space.search), "scheduler": strategy_text(space.scheduler), "earlier": len(earlier.found),
+        **{f"{OVER}{path}": domain.describe() for path, domain in space.over.items()},
     }  # fmt: skip
     places = StagePaths(home.features_home(), f"{home.trials_home()}/single", home.node_cache(), device)
     by_seed: list[dict[str, FinishedStage]] = [{}]

@@ -141,7 +141,7 @@ def train_stage(run: StageRun, seed: int, *above: RunWriter) -> FinishedStage:
         for metrics in run.run():
             history.append(metrics)
             if sending is not None and not metrics["replayed"]:
-                sending.metrics(metrics_to_log(metrics), metrics["epoch"])
+                sending.metrics(metrics_to_log(config, metrics), metrics["epoch"])
             line.show(
                 f"  {name}: epoch {metrics['epoch']}/{most}, training loss {metrics['train_loss']:.4f}, validation "
                 f"{task.primary} {metrics[f'validation_{task.primary}']:.4f}, best {metrics['best']:.4f}"
@@ -175,7 +175,7 @@ def _complete(identity: Identity, done: FinishedStage, history: list[dict[str, A
     writer = RunWriter.open(*identity)
     if writer.tags().get(ENDING) != "completed":
         log_config(writer, done.config)
-        log_history(writer, history, done.task.primary)
+        log_history(writer, done.config, history)
         log_outcome(writer, identity[1], done.config, done.folder, history)
         writer.tag(ENDING, "completed")
     writer.end()
