@@ -28,7 +28,7 @@ def test_every_job_calls_the_preflight() -> None:
     without = [
         m for m, _ in COMMANDS.values() if "preflight(" not in inspect.getsource(importlib.import_module(f"jobs.{m}"))
     ]
-    assert without == ["submit"], "whose home and tracking server are the cluster's"
+    assert without == ["submit"], "whose home and tracking server are the cluster's: it checks what is known of them"
 
 
 # --- MLFLOW_TRACKING_URI
@@ -90,6 +90,22 @@ def test_all_problems_are_told_before_anything_is_made(
         said = capsys.readouterr().err
         assert end.value.code == 1 and "MLFLOW_TRACKING_URI is ./mlruns" in said and "which is no folder" in said
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_cluster_that_is_gone_is_told_with_what_else_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(home.HOME, str(tmp_path / "file"))
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{closed.getsockname()[1]}")
+        monkeypatch.setenv(home.TRACKING, "localhost:5000")
+        with pytest.raises(ConfigError) as told:
+            preflight(uses_ray=True)
+    assert [words for words in ("RAY_ADDRESS is", "MLFLOW_TRACKING_URI is", "TONEARM_HOME is", "TONEARM_CACHE is")
+            for problem in told.value.problems if problem.startswith(words)] == [
+        "RAY_ADDRESS is", "MLFLOW_TRACKING_URI is", "TONEARM_HOME is"]  # fmt: skip
 
 
 # --- TONEARM_HOME

@@ -49,6 +49,7 @@ def test_run_is_completed_once_with_what_was_not_logged(tmp_path: Path) -> None:
     assert (found.run_id, found.status, found.tags[ENDING]) == (begun.run_id, "FINISHED", "completed")
     history = client().get_metric_history(found.run_id, "validation_f1_micro")
     assert [m.step for m in history] == [1, 2]
+    assert found.tags[names.NOTE].startswith("Trial 00-abc. Completed after 2 of 2 epochs: best f1_micro ")
     (dataset,) = client().get_run(found.run_id).inputs.dataset_inputs
     assert dataset.dataset.name == result.config.dataset.name and "round" not in found.metrics
     assert found.metrics["best_f1_micro"] == result.best and found.metrics["epochs"] == 2.0

@@ -38,7 +38,8 @@ def log_mean(name: str, config: MeanConfig, found: Mapping[Split, TrackPredictio
         URI for the predictions' files, and the run that the new one is nested in.
     """
     own = {names.ENSEMBLE: folder.rstrip("/").rpartition("/")[2]} if isinstance(config, EnsembleConfig) else {}
-    tags = {**run_tags(config, folder), **own}
+    by = "tonearm select" if isinstance(config, EnsembleConfig) else "tonearm train"
+    tags = {**run_tags(config, folder), **own, names.SOURCE: by, names.NOTE: f"What {name} predict together."}
     writer = RunWriter.open(config.dataset.name, name, parent, config.flatten(), tags)
     written = all(storage.exists(_uri(folder, split)) for split in found)
     if written and writer.status() == "FINISHED" and writer.tags().get(ENDING) == "completed":

@@ -61,8 +61,8 @@ def sweep_plot(results: Sequence[TrialResult], title: str, members: Collection[i
         _write_indices(right, {r.index: (r.config.optim.lr, r.best or 0.0) for r in shown})
     for axis in (left, right):
         axis.grid(alpha=0.3)
-    _legend(figure, right, colours, shown, f"best on validation: {best.name}: {best.best:.4g}", bool(members))
-    figure.suptitle(title)
+    _legend(figure, right, colours, shown, bool(members))
+    figure.suptitle(f"{title}\nbest on validation: {best.name}: {primary} {best.best:.4g}", fontsize=11)
     return figure
 
 
@@ -101,16 +101,15 @@ def _write_indices(axis: Any, places: Mapping[int, tuple[float, float]]) -> None
         axis.annotate(written, places[names[0]], fontsize=8, xytext=(6, 0), textcoords="offset points", va="center")
 
 
-def _legend(
-    figure: Figure, axis: Any, colours: Mapping[str, str], shown: Sequence[TrialResult], best: str, members: bool
-) -> None:
+def _legend(figure: Figure, axis: Any, colours: Mapping[str, str], shown: Sequence[TrialResult], members: bool) -> None:
     """What colours and marks mean, below both panels, where no trial is covered."""
     marks: list[tuple[str, dict[str, Any]]] = [(kind, {"color": colour}) for kind, colour in colours.items()]
     endings = {r.ending for r in shown}
     if len(endings) > 1 or "completed" not in endings:
         plain = {"color": "grey", "linestyle": ""}
-        marks += [(word, {**plain, "marker": mark}) for word, mark in (("completed", "o"), ("not completed", "x"))]
-    marks.append((best, {"color": "black", "linestyle": "", "marker": "*", "markersize": 11}))
+        early = " or ".join(sorted(endings - {"completed"}, reverse=True))
+        marks += [(word, {**plain, "marker": mark}) for word, mark in (("completed", "o"), (early, "x"))]
+    marks.append(("best on validation", {"color": "black", "linestyle": "", "marker": "*", "markersize": 11}))
     if members:
         marks.append(("in the ensemble", {"color": "black", "linestyle": "", "marker": "s", "fillstyle": "none"}))
     handles = [axis.plot([], [], label=label, **style)[0] for label, style in marks]

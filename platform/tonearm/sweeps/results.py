@@ -111,6 +111,7 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
         # What was stopped early is one of many: MLflow draws its curves, and its predictions are there.
         plots = result.ending != "stopped"
         log_outcome(run, result.name, result.config, result.folder, result.history, plots)
+    run.tag(names.NOTE, described(result))
     run.tag(ENDING, result.ending)  # last: it marks that all above is there
     run.end("FAILED" if result.ending == "failed" else "FINISHED")
     if not missing or missing < len(result.history):  # a trial that is stopped may leave its last epoch to the driver
@@ -119,6 +120,14 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
         f"trial {result.name}: its epochs were not in MLflow when it ended; they are now, but without their own "
         "times and the machine's load"
     )
+
+
+def described(result: TrialResult) -> str:
+    """A trial and how it ended, for MLflow's description: to MLflow what a scheduler stopped is finished, too."""
+    epochs = f"after {len(result.history)} of {result.config.optim.max_epochs} epochs"
+    how = {"completed": f"Completed {epochs}", "stopped": f"Stopped early by the scheduler, {epochs}"}
+    best = "" if result.best is None else f": best {result.config.task.primary} {result.best:.4g} on validation"
+    return f"Trial {result.name}. {how.get(result.ending, f'Failed {epochs}')}{best}."
 
 
 def log_config(run: RunWriter, config: AnyConfig) -> None:

@@ -6,13 +6,14 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tonearm.core import home, storage
-from tonearm.core.errors import ConfigError
+from tonearm.core.errors import ConfigError, TonearmError
 from tonearm.core.process_environment import may_write, private_token, spare_loopback, writable_caches
 from tonearm.tracking.moved_home import set_only_looking
 from tonearm.tracking.retry import without_password
@@ -47,33 +48,100 @@ def preflight(*, uses_ray: bool = False, writes: bool = True, tracks: bool = Tru
     Raises
     ------
     ConfigError
-        If a setting cannot work.
+        If settings cannot work: all that cannot are told.
     JobError
-        If no cluster answers at ``RAY_ADDRESS``, or no server at ``MLFLOW_TRACKING_URI``.
+        If nothing is wrong but that no cluster answers at ``RAY_ADDRESS``, or no server at ``MLFLOW_TRACKING_URI``.
     """
     os.environ.update(spare_loopback())
+    found: list[TonearmError] = []
     if uses_ray:
-        check_ray_address()
-    problems = list(tracking_problems(home.tracking_uri(), writes)) if tracks else []
-    home.fix_places()
-    problems += _home_problems(home.home(), writes)
-    if problems:
-        raise ConfigError(problems)
-    if tracks:
-        require_tracking_server(home.tracking_uri())
+        with _kept(found):
+            check_ray_address()
+            require_cluster()
+    with _kept(found):
+        problems = list(tracking_problems(home.tracking_uri(), writes)) if tracks else []
+        if problems:
+            raise ConfigError(problems)
+        if tracks:
+            require_tracking_server(home.tracking_uri())
+    with _kept(found):
+        problems = list(_home_problems(home.home(), writes))
+        if problems:
+            raise ConfigError(problems)
+    if not found:  # else the variables stay as they are
+        with _kept(found):
+            home.fix_places()
+            _write_caches()
+    if len(found) == 1:
+        raise found[0]
+    if found:
+        raise ConfigError(dict.fromkeys(text for error in found for text in getattr(error, "problems", [str(error)])))
     set_only_looking(not writes)
+    allow_open_files()
+    if uses_ray:
+        os.environ.update({} if cluster_address() else private_token())
+
+
+@contextmanager
+def _kept(found: list[TonearmError]) -> Iterator[None]:
+    """Keep an error, so that what else is wrong can be told with it."""
+    try:
+        yield
+    except TonearmError as error:
+        found.append(error)
+
+
+def _write_caches() -> None:
     try:
         os.environ.update(writable_caches())
     except OSError as error:
         raise ConfigError(f"{home.CACHE} is {home.node_cache()}, where no folder can be made: {error}") from None
-    allow_open_files()
-    if uses_ray:
-        require_cluster()
-        os.environ.update({} if cluster_address() else private_token())
 
 
-def tracking_problems(uri: str, writes: bool = False) -> Iterator[str]:
-    """Why MLflow cannot work with a tracking URI, as far as that is known without asking it."""
+def submission_problems(place: str, uri: str) -> Iterator[str]:
+    """Why a job cannot work on a cluster, as far as that is known here: what is installed there is not.
+
+    Parameters
+    ----------
+    place, uri
+        ``TONEARM_HOME`` and ``MLFLOW_TRACKING_URI`` there; "" if not set.
+    """
+    if not (place.startswith("/") or "://" in place):
+        yield (
+            f"the cluster's home is {place or 'not set'!r}: give a folder or URI that all nodes reach, such as "
+            "/shared/tonearm or s3://bucket/tonearm"
+        )
+    elif "://" in place:
+        from fsspec.registry import known_implementations
+
+        kind = place.partition("://")[0]
+        if kind not in known_implementations:
+            yield f"the cluster's home is {place}: no storage of the kind {kind}:// is known; give s3://BUCKET/PATH"
+        if not uri:
+            yield (
+                f"the cluster's home is {place}, where MLflow's SQLite file cannot lie: set {home.TRACKING} to a "
+                "tracking server that all nodes reach (http://HOST:5000)"
+            )
+    if not uri:
+        return
+    yield from tracking_problems(uri, installed=False)
+    if uri.startswith(home.SQLITE) and not uri.startswith(f"{home.SQLITE}/"):
+        yield (
+            f"{home.TRACKING} is {uri}, a relative path: on the cluster it would lie in Ray's temporary folder and be "
+            "lost; give http://HOST:5000, or sqlite:////PATH/mlflow.db on a disk that all nodes share"
+        )
+
+
+def tracking_problems(uri: str, writes: bool = False, installed: bool = True) -> Iterator[str]:
+    """Why MLflow cannot work with a tracking URI, as far as that is known without asking it.
+
+    Parameters
+    ----------
+    writes
+        Whether a job writes there, or looks only.
+    installed
+        Whether what it needs must be installed here.
+    """
     said = f"{home.TRACKING} is {without_password(uri)}"
     kind, _, driver = uri.partition(":")[0].partition("+")
     if kind == "sqlite" and "://" not in uri:
@@ -102,7 +170,7 @@ def tracking_problems(uri: str, writes: bool = False) -> Iterator[str]:
             yield from _file_problems(Path(path), said)
     elif kind in DRIVERS:
         module = driver.partition(".")[0] or DRIVERS[kind]
-        if find_spec(module) is None:
+        if installed and find_spec(module) is None:
             how = "tonearm[server]" if module == "psycopg" else module
             yield f"{said}: Python's module {module} is not installed: pip install '{how}'"
     elif kind not in SERVERS and not entry_points(group="mlflow.tracking_store", name=kind):

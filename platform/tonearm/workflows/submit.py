@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.core.plugins import ALLOWED_MODULES, allowed_modules, modules_to_send
+from tonearm.core.process_environment import spare_loopback
 from tonearm.tracking.environment import commit
+from tonearm.workflows.preflight import submission_problems
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -41,15 +43,13 @@ def runtime_env(root: Path, home: str, tracking_uri: str = "", packages: Sequenc
     Raises
     ------
     ConfigError
-        If the home is relative: on the cluster it would lie in Ray's temporary folder and be lost.
+        If home or tracking server cannot work there; a relative home, say, would lie in Ray's temporary folder.
     """
     import yaml
 
-    if not (home.startswith("/") or "://" in home):
-        raise ConfigError(
-            f"the cluster's home is {home or 'not set'!r}: give a folder or URI that all nodes reach, such as "
-            "/shared/tonearm or s3://bucket/tonearm"
-        )
+    problems = list(submission_problems(home, tracking_uri))
+    if problems:
+        raise ConfigError(problems)
     env: dict[str, Any] = yaml.safe_load((root / "infra" / "runtime_env.yaml").read_text())
     if (root / "pyproject.toml").exists():
         env["working_dir"] = str(root)
@@ -88,14 +88,17 @@ def submit(
     Raises
     ------
     ConfigError
-        If the module is no job, the home is relative, or an allowed module is not found here.
+        If the module is no job, or home, tracking server or an allowed module cannot be; all is told at once.
     JobError
         If the cluster cannot be reached, or the job does not succeed.
     """
     module = module if "." in module else f"jobs.{module}"
-    if not (root / (module.replace(".", "/") + ".py")).exists():
-        raise ConfigError(f"{module!r} is no job: give one such as sweep")
-    runtime_env(root, home)  # a home that cannot be is told before Ray is imported
+    known = (root / (module.replace(".", "/") + ".py")).exists()
+    problems = [] if known else [f"{module!r} is no job: give one such as sweep"]
+    problems += submission_problems(home, tracking_uri)
+    if problems:  # told before Ray is imported
+        raise ConfigError(problems)
+    os.environ.update(spare_loopback())
     _use_token()
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobStatus, JobSubmissionClient

@@ -128,7 +128,8 @@ def train_stage(run: StageRun, seed: int, *above: RunWriter) -> FinishedStage:
     """
     config, task, line = run.config, run.config.task, StatusLine()
     name = f"{run.stage.name} seed {seed}" + (f" fold {config.dataset.fold}" if config.dataset.fold else "")
-    tags = run_tags(config, run.folder.uri)
+    note = f"Stage {name}: {config.model.brief() if isinstance(config, TrialConfig) else config.estimator.brief()}."
+    tags = {**run_tags(config, run.folder.uri), names.SOURCE: "tonearm train", names.NOTE: note}
     identity = (config.dataset.name, name, above[0].run_id, config.flatten(), tags)
     most = config.optim.max_epochs if isinstance(config, TrialConfig) else 1
     history: list[dict[str, Any]] = []
