@@ -71,12 +71,12 @@ def preflight(*, uses_ray: bool = False, writes: bool = True, tracks: bool = Tru
     if not found:  # else the variables stay as they are
         with _kept(found):
             home.fix_places()
+            set_only_looking(not writes)
             _write_caches()
     if len(found) == 1:
         raise found[0]
     if found:
         raise ConfigError(dict.fromkeys(text for error in found for text in getattr(error, "problems", [str(error)])))
-    set_only_looking(not writes)
     allow_open_files()
     if uses_ray:
         os.environ.update({} if cluster_address() else private_token())

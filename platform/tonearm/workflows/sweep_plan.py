@@ -68,7 +68,8 @@ def plan_sweep(
         )
     params = {
         "space": name, "tracks": len(own.tracks), "trials": space.trials, "seeds": space.seeds, "seed": space.seed,
-        "search": strategy_text(space.search), "scheduler": strategy_text(space.scheduler), "earlier": len(earlier.found),
+        "search": strategy_text(space.search), "scheduler": strategy_text(space.scheduler),
+        "earlier": len(earlier.found),
         **{f"{OVER}{path}": domain.describe() for path, domain in space.over.items()},
     }  # fmt: skip
     places = StagePaths(home.features_home(), f"{home.trials_home()}/single", home.node_cache(), device)
