@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from itertools import pairwise
+from itertools import islice
 
 NAMES = {
     "cp1252": "Windows-1252", "mac_roman": "Mac Roman", "cp850": "DOS code page 850", "cp1251": "Windows-1251",
@@ -17,6 +18,8 @@ MARGIN = 0.3
 """By how much another encoding must be more plausible than the commonest one."""
 LEAST = 0.3
 """How plausible an encoding must be to be taken, but for the commonest one."""
+BEYOND_ASCII = re.compile(r"(?<=(.))?([^\x00-\x7f])(?=(.?))", re.DOTALL)
+CONTROL = re.compile(r"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 SCRIPT = {"cp1251": "CYRILLIC", "koi8-r": "CYRILLIC", "cp1253": "GREEK"}
 RARE = frozenset("\u0402\u0403\u0452\u0453\u0409\u040a\u0459\u045a\u040c\u045c\u040f\u045f\u0408\u0458\u0405\u0455")
 """Letters of Serbian and Macedonian, among which those of texts in other encodings fall."""
@@ -43,18 +46,16 @@ def _plausibility(raw: bytes, encoding: str) -> float:
         text = raw.decode(encoding)
     except UnicodeDecodeError:
         return float("-inf")
+    if CONTROL.search(text):  # no text has such, in none of the encodings
+        return float("-inf")
     score, seen = 0.0, 0
-    for before, c in pairwise(" " + text):
-        if c.isascii():
-            if ord(c) < 32 and c not in "\t\n\r\v\f\x1a":  # no text has such, in none of the encodings
-                return float("-inf")
-            if c.isalpha() and before.isalpha() and not before.isascii() and encoding not in LATIN:
-                score -= 1.0  # no word is of two scripts
-            continue
+    for found in islice(BEYOND_ASCII.finditer(text), EXAMINED):
+        before, c, after = found[1] or " ", found[2], found[3]
+        score += _fits(before, c, encoding)
+        if encoding not in LATIN and after.isascii() and after.isalpha() and c.isalpha():
+            score -= 1.0  # no word is of two scripts
         seen += 1
-        if seen <= EXAMINED:
-            score += _fits(before, c, encoding)
-    return score / max(1, min(seen, EXAMINED))
+    return score / max(1, seen)
 
 
 def _fits(before: str, c: str, encoding: str) -> float:
