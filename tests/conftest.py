@@ -10,11 +10,12 @@ os.environ["RAY_AUTH_MODE"] = "token"  # every Ray of the tests answers to them 
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before anything numerical is imported, which reads it once
-# What a Ray does beside its work for as long as it runs: figures that no test looks at.
+# What a Ray does beside its work for as long as it runs: figures that no test looks at, idle workers.
 for _name, _value in {
     "RAY_enable_metrics_collection": "0", "RAY_metrics_report_interval_ms": "60000",
     "RAY_task_events_report_interval_ms": "0", "RAY_memory_monitor_refresh_ms": "0",
     "REPORTER_UPDATE_INTERVAL_MS": "600000", "SCAN_EVENT_DIR_INTERVAL_SECONDS": "60",
+    "RAY_enable_worker_prestart": "0",
 }.items():  # fmt: skip
     os.environ.setdefault(_name, _value)
 

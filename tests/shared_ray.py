@@ -51,7 +51,6 @@ def running_ray() -> Iterator[str]:
         "PYTHONPATH": os.pathsep.join([str(ROOT / "platform"), str(ROOT)]),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_BACKEND_LOG_LEVEL": "fatal",
-        "RAY_enable_worker_prestart": "0",
     }
     environment.pop("RAY_ADDRESS", None)
     with (folder / "log").open("w") as log:

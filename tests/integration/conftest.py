@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import importlib
 import os
 import shutil
@@ -42,9 +44,10 @@ class Workplace:
     environment: dict[str, str]
     shared: dict[str, str]
 
-    def job(self, module: str, *arguments: str, check: bool = True, timeout: float = 540) -> str:
-        """Run ``python -m module arguments``; its output."""
-        done = subprocess.run(self.command(module, *arguments), cwd=ROOT, env=self.environment, text=True,
+    def job(self, module: str, *arguments: str, check: bool = True, timeout: float = 540, joins: bool = False) -> str:
+        """Run ``python -m module arguments``, as :meth:`start` does, to its end; its output."""
+        environment = {**self.environment, **(self.shared if joins else {})}
+        done = subprocess.run(self.command(module, *arguments), cwd=ROOT, env=environment, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout)  # fmt: skip
         if check and done.returncode != 0:
             pytest.fail(f"{module} {' '.join(arguments)} exited with {done.returncode}:\n{done.stdout[-5000:]}")
@@ -89,7 +92,14 @@ def heed_interrupts() -> None:
 
 
 def write_music(folder: Path, per_class: int = 10, seconds: float = SECONDS) -> None:
-    """Recordings in a folder a class, and three files that are none."""
+    """Recordings in a folder a class, and three files that are none; the same files for each call of a process."""
+    shutil.copytree(_music(per_class, seconds), folder)
+
+
+@functools.cache
+def _music(per_class: int, seconds: float) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="tonearm-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for label in CLASSES:
         (folder / label).mkdir(parents=True)
         for i in range(per_class):
@@ -100,6 +110,7 @@ def write_music(folder: Path, per_class: int = 10, seconds: float = SECONDS) -> 
     (folder / "bass" / "text.mp3").write_text("this is no music")
     (folder / "flute" / "empty.wav").write_bytes(b"")
     (folder / "flute" / "truncated.flac").write_bytes(whole[: len(whole) // 100])
+    return folder
 
 
 def workplace(root: Path, address: str) -> Iterator[Workplace]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,7 +111,17 @@ def run_name(place: Workplace, seed: int) -> str:
     return f"quick-{folder.name}"
 
 
+_extracted: list[Path] = []  # features of the recordings of every workplace, once a test of this process has them
+
+
 def extract(place: Workplace) -> None:
-    """Prepare the recordings for it."""
+    """Prepare the recordings for it. What stored features are for holds here, too: they are extracted once."""
+    local = place.home.is_dir()  # and not a URI
+    if local and _extracted:
+        shutil.copytree(_extracted[0], place.home / "features")
     place.call("jobs.extract", "--dataset", "folder", "--audio", str(place.music), "--features",
               "mel(n_mels=32,n_fft=1024,hop=512,frames=None)", "--seconds", "10", "--min-seconds", "3")  # fmt: skip
+    if local and not _extracted:
+        kept = Path(tempfile.mkdtemp(prefix="tonearm-tests-"))
+        atexit.register(shutil.rmtree, kept, ignore_errors=True)
+        _extracted.append(shutil.copytree(place.home / "features", kept / "features"))

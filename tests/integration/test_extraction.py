@@ -57,7 +57,7 @@ def expected(place: Workplace) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def output(place: Workplace, expected: dict[str, str]) -> str:
-    return place.job("jobs.extract", *OPTIONS, "--audio", str(place.music), "--descriptors")
+    return place.job("jobs.extract", *OPTIONS, "--audio", str(place.music), "--descriptors", joins=True)
 
 
 def extract(place: Workplace, *arguments: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import ROOT, Workplace
-from tests.integration.quick_sweep import extract
+from tests.integration.quick_sweep import ONE_AT_A_TIME, extract
 from tonearm.sweeps.results import ENDING
 from tonearm.tracking import names, query
 from tonearm.tracking.log import client
@@ -36,7 +36,7 @@ def test_trials_write_to_the_one_database_while_they_run(
         environment["TONEARM_HOME"] = given
     seed = "1" if given else "2"
     command = place.command("jobs.sweep", "tests.integration.spaces:learning", "--dataset", "music", "--seed", seed,
-                            "--trials", "2", "--epochs", str(EPOCHS))  # fmt: skip
+                            "--trials", "2", "--epochs", str(EPOCHS), *(() if given else ONE_AT_A_TIME))  # fmt: skip
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=540)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "not in MLflow" not in done.stdout, "the driver had to write what the trials should have written"

@@ -73,7 +73,7 @@ def test_sigterm_ends_the_server(job: str, tmp_path: Path) -> None:
 
 
 def test_terminated_training_leaves_no_run_running(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = place.start("jobs.train", *LONG, "--data", str(place.music), "--name", "terminated")
+    driver = place.start("jobs.train", *LONG, "--data", str(place.music), "--name", "terminated", joins=True)
     try:
         deadline = time.monotonic() + 400
         while not (begun := of_data(place, "terminated")) or not begun[0].history():

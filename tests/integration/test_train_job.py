@@ -85,7 +85,7 @@ FOLDED = (*GENRES, "--set", "optim.epochs=2", "--folds", "2", "--seeds", "2")
 
 @pytest.fixture(scope="module")
 def output(place: Workplace) -> str:
-    return place.job("jobs.train", *FOLDED, "--data", str(place.music))
+    return place.job("jobs.train", *FOLDED, "--data", str(place.music), joins=True)
 
 
 def test_table_has_means_deviations_and_what_needs_no_model(place: Workplace, output: str) -> None:
@@ -162,7 +162,7 @@ def test_killed_training_goes_on_as_if_it_had_never_stopped(
     place: Workplace, output: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = (*LONG, "--data", str(place.music))
-    driver = place.start("jobs.train", *command)
+    driver = place.start("jobs.train", *command, joins=True)
     deadline = time.monotonic() + 400
     while not (begun := of_data(place, "music")) or len(begun[0].history()) < 2:
         assert driver.poll() is None, driver.stdout.read() if driver.stdout else ""
