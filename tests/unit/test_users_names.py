@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
+from tests.builders import track
 from tests.builders_names import NAMES
 from tests.unit.test_comparison_document import Page, cells, document, markdown_tables
 from tonearm.comparison.contrast import ClassChange
@@ -18,6 +20,12 @@ from tonearm.comparison.plots import agreement_plot, classes_plot
 from tonearm.core import figures
 from tonearm.core.figures import new_figure, png
 from tonearm.core.text import display_width, format_table, printable
+from tonearm.datasets.artist_groups import group_by_artist
+from tonearm.datasets.contradictions import kept_apart_notes
+from tonearm.datasets.label_names import find_spellings, separate_labels, several_notes, spelling_notes
+from tonearm.datasets.labels import drop_small_classes
+from tonearm.datasets.manifest import Manifest, Split
+from tonearm.datasets.split_report import report_splits
 from tonearm.tasks.plots import bar_plot, confusion_plot, scatter_plot
 from tonearm.training.plots import learning_curves
 
@@ -101,6 +109,30 @@ def test_printable() -> None:
         r"a\nb", r"\x1b[2J", r"\u202ex", r"\udcff", "é ロ 👩‍🎤",
     ]  # fmt: skip
     assert printable("abcdef", 4) == "abc…" and printable("abcd", 4) == "abcd"
+
+
+LONG = "".join(map(chr, range(0x3041, 0x3091))) * 4
+
+
+@pytest.mark.parametrize("name", [*(n for n in NAMES if n.strip()), LONG])
+def test_messages_of_data_sets_are_lines_of_bearable_length(name: str) -> None:
+    splits: tuple[Split, ...] = ("train", "validation", "test")
+    tracks = tuple(
+        track(f"{label}{i}".replace("\udcff", ""), label, artist=name, split=splits[i % 3])
+        for label in (name, "b") for i in range(6)
+    )  # fmt: skip
+    look_alike = [("a", (name,)), ("b", (f"{name} ",)), ("c", (name + "; b",))]
+    told = [
+        *report_splits(Manifest("m", "genre", tracks)).lines(),
+        *drop_small_classes([*tracks, *(track(f"c{i}", "c") for i in range(9))], 6)[1],
+        *drop_small_classes([*tracks, track("z", name * 2)], 6)[1],
+        *spelling_notes(find_spellings(dict(look_alike).values()), False),
+        *several_notes(separate_labels(dict(look_alike)), False),
+        *group_by_artist([dataclasses.replace(t, artist="Unknown Artist") for t in tracks], {})[1],
+        *kept_apart_notes(tracks, [(tracks[0].track_id, tracks[7].track_id)]),
+    ]
+    assert told and all("\n" not in line and "\u202e" not in line and "\x1b" not in line for line in told)
+    assert max(map(len, told)) < 700
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -37,6 +37,11 @@ def printable(text: str, width: int = 0, keep: str = "") -> str:
     return clean if not width or len(clean) <= width else clean[: max(width - 1, 1)].rstrip() + "…"
 
 
+def quoted(text: str, width: int = 60) -> str:
+    """A user's text in quotes, for a line of a message: on one line, and cut where it is longer."""
+    return repr(text if len(text) <= width else text[: width - 1] + "…")
+
+
 def _disturbs(character: str) -> bool:
     kind = unicodedata.category(character)
     return kind in ("Cc", "Cs", "Zl", "Zp") or unicodedata.bidirectional(character) in BIDIRECTIONAL_MARKS

@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from tonearm.core.text import list_examples
+from tonearm.core.text import list_examples, quoted
 from tonearm.datasets.artist_names import names_by_key
 from tonearm.datasets.balance import join_groups
 from tonearm.datasets.cells import is_unknown
@@ -86,5 +86,5 @@ def _nobody_notes(tracks: Sequence[Track]) -> list[str]:
     alone = sum(t.group.startswith("track:") for t in tracks if t.artist in said)
     if not said:
         return []
-    shown = list_examples([f"{name!r} ({n})" for name, n in said.most_common()])
+    shown = list_examples([f"{quoted(name)} ({n})" for name, n in said.most_common()])
     return [f"{said.total()} track(s) are by nobody in particular, {shown}: {alone} of them are each its own group"]

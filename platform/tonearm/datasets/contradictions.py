@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tonearm.core.text import list_examples
+from tonearm.core.text import list_examples, printable, quoted
 from tonearm.datasets.manifest import Reject, Track
 
 CONTRADICTION = "two_labels"
@@ -18,7 +18,7 @@ def labels_differ(labels: Sequence[Sequence[str]]) -> bool:
 
 def labels_told(names: Sequence[str], labels: Sequence[str]) -> str:
     """Which of alike recordings has which label, one a label first: ``a.mp3 is 'rock', b.mp3 is 'pop' and 2 more``."""
-    told = [f"{name} is {label!r}" for name, label in zip(names, labels, strict=True)]
+    told = [f"{printable(name)} is {quoted(label)}" for name, label in zip(names, labels, strict=True)]
     firsts = {label: text for text, label in reversed(list(zip(told, labels, strict=True)))}
     ordered = [text for text in told if text in firsts.values()]
     return list_examples([*ordered, *(text for text in told if text not in ordered)])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tonearm.core.text import list_examples
+from tonearm.core.text import list_examples, quoted
 from tonearm.datasets.cells import clean_text, is_unknown
 from tonearm.datasets.letters import folded, without_accents
 from tonearm.datasets.tables import parse_list
@@ -117,7 +117,7 @@ def merge_spellings(labels: Labels, spellings: list[list[tuple[str, int]]]) -> d
 
 def spelling_notes(spellings: list[list[tuple[str, int]]], merged: bool) -> list[str]:
     """Which labels look alike, and what became of them."""
-    told = [", ".join(f"{label!r} ({n})" for label, n in alike) for alike in spellings]
+    told = [", ".join(f"{quoted(label)} ({n})" for label, n in alike) for alike in spellings]
     if not told:
         return []
     what = "are merged under the first" if merged else "look alike: merge_labels makes them one (--merge-labels)"
@@ -131,7 +131,7 @@ def accent_notes(labels: Iterable[tuple[str, ...]]) -> list[str]:
     for label, n in counts.most_common():
         alike[without_accents(spelling_key(label))][label] = n
     told = [
-        ", ".join(f"{label!r} ({n})" for label, n in own.items())
+        ", ".join(f"{quoted(label)} ({n})" for label, n in own.items())
         for own in alike.values() if len(set(map(spelling_key, own))) > 1
     ]  # fmt: skip
     what = "differ in accents and are classes of their own: if they are one, rename them"
@@ -144,10 +144,10 @@ def several_notes(found: SeparatedLabels, all_of_them: bool) -> list[str]:
     if found.taken_apart:
         what = "each is a label" if all_of_them else (
             "the first counts; several_labels=all makes each a label of the track (--several-labels all)")  # fmt: skip
-        shown = list_examples([f"{value!r} ({n})" for value, n in found.taken_apart.most_common()])
+        shown = list_examples([f"{quoted(value)} ({n})" for value, n in found.taken_apart.most_common()])
         notes.append(f"{found.taken_apart.total()} track(s) have several labels, {shown}: {what}")
     if found.whole:
-        shown = list_examples([f"{value!r} ({n})" for value, n in found.whole.most_common()])
+        shown = list_examples([f"{quoted(value)} ({n})" for value, n in found.whole.most_common()])
         notes.append(f"taken as one label each: {shown}; a separator takes such apart (--separator)")
     return notes
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Container, Sequence
 
 from tonearm.core.errors import DatasetError
+from tonearm.core.text import printable, quoted
 from tonearm.datasets.manifest import Track
 
 MIN_TRACKS_PER_CLASS = 10
@@ -32,12 +33,15 @@ def drop_small_classes(
     kept = tuple(_without(t, small) for t in tracks if not small.keys() >= set(t.all_labels))
     remaining = len(counts) - len(small)
     if remaining < 2:
-        have = ", ".join(f"{label} ({n})" for label, n in counts.most_common(8)) or "no labelled track at all"
+        have = (
+            ", ".join(f"{printable(label, 60)} ({n})" for label, n in counts.most_common(8))
+            or "no labelled track at all"
+        )
         raise DatasetError(
             f"{remaining} class(es) with at least {minimum} tracks, two are needed; found {have}. "
             "Choose another LABEL, or add recordings"
         )
-    notes = [f"class {label!r} left out: {n} of the needed {minimum} tracks" for label, n in small.items()]
+    notes = [f"class {quoted(label)} left out: {n} of the needed {minimum} tracks" for label, n in small.items()]
     unlabelled = sum(not t.all_labels for t in tracks)
     return kept, [*notes, *([f"{unlabelled} track(s) have no label: left out"] if unlabelled else [])]
 

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tonearm.core.errors import DatasetError
+from tonearm.core.text import printable, quoted
 from tonearm.datasets.artist_names import artist_group, names_by_key, normalised_name
 from tonearm.datasets.manifest import SPLITS, Manifest, Split, Track
 from tonearm.datasets.nobody_names import is_nobody
 
 EXAMPLES = 3
 CLASSES_SHOWN = 10
+WIDTH = 60  # of a name in a line
 SHOWN_FROM = 5e-4  # a deviation that is seen in a tenth of a per cent
 
 
@@ -106,17 +108,20 @@ class SplitReport:
         elif self.worst:
             label, split = self.worst
             out.append(
-                f"largest deviation: {label!r} has {self.shares(label)[split]:.1%} in {split}, "
+                f"largest deviation: {quoted(label)} has {self.shares(label)[split]:.1%} in {split}, "
                 f"wanted {self.targets[split]:.1%}"
             )
         by_deviation = sorted(self.counts, key=lambda label: (-self._deviation(label), label))
         for label in by_deviation[:CLASSES_SHOWN]:
             shares = self.shares(label)
-            out.append(f"  {label}: " + ", ".join(f"{s} {n} ({shares[s]:.1%})" for s, n in self.counts[label].items()))
+            out.append(
+                f"  {printable(label, WIDTH)}: "
+                + ", ".join(f"{s} {n} ({shares[s]:.1%})" for s, n in self.counts[label].items())
+            )
         if len(by_deviation) > CLASSES_SHOWN:
             out.append(f"  and {len(by_deviation) - CLASSES_SHOWN} classes that deviate less")
         if self.lacking:
-            shown = ", ".join(f"{label!r} in {split}" for label, split in self.lacking[:EXAMPLES])
+            shown = ", ".join(f"{quoted(label)} in {split}" for label, split in self.lacking[:EXAMPLES])
             out.append(f"no track of a class in a split: {len(self.lacking)} times, e.g. {shown}")
         found = [leak for leak in self.leaks if leak.count]
         if not found:
@@ -207,7 +212,8 @@ def _overlap(tracks: Sequence[Track], what: str, key: Key, certain: bool = True)
                 having[value].append(t)
     across = {value: own for value, own in sorted(having.items()) if len({t.split for t in own}) > 1}
     examples = tuple(
-        f"{value}: {', '.join(f'{n} {split}' for split, n in _by_split(own).items() if n)} (e.g. {own[0].track_id})"
+        f"{printable(value, WIDTH)}: {', '.join(f'{n} {split}' for split, n in _by_split(own).items() if n)} "
+        f"(e.g. {printable(own[0].track_id)})"
         for value, own in list(across.items())[:EXAMPLES]
     )
     return Overlap(what, len(across), sum(len(own) for own in across.values()), examples, certain)

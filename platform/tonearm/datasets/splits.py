@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import derive_seed
+from tonearm.core.text import quoted
 from tonearm.datasets.balance import (
     count_groups,
     has_several_labels,
@@ -105,7 +106,8 @@ def _split(
     }
     if has_several_labels(tracks):
         notes = [
-            f"label {label!r} ({total:.0f} tracks) does not occur in {' and '.join(splits)}: too few groups have it"
+            f"label {quoted(label)} ({total:.0f} tracks) does not occur in {' and '.join(splits)}: too few groups "
+            "have it"
             for (label, splits), total in zip(lacking.items(), counts.totals, strict=True)
             if splits
         ]
@@ -123,7 +125,10 @@ def _split(
 
 def _refuse(lacking: Mapping[str, Sequence[Split]]) -> None:
     problems = [
-        f"class {label!r} has no track in the {s} split" for s in SPLITS for label in lacking if s in lacking[label]
+        f"class {quoted(label)} has no track in the {s} split"
+        for s in SPLITS
+        for label in lacking
+        if s in lacking[label]
     ]
     if problems:
         raise DatasetError(
@@ -133,7 +138,7 @@ def _refuse(lacking: Mapping[str, Sequence[Split]]) -> None:
 
 
 def _called(label: str) -> str:
-    return f"class {label!r}" if label else "the set of unlabelled tracks"
+    return f"class {quoted(label)}" if label else "the set of unlabelled tracks"
 
 
 def _require_enough(sizes: Mapping[str, int]) -> None:
