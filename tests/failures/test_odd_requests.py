@@ -20,7 +20,7 @@ from tonearm.recommend.factors import LatentFactors, evaluate_factors
 from tonearm.statistics.intervals import bootstrap_interval
 from tonearm.sweeps.worker_places import worker_places
 from tonearm.tracking import moved_home
-from tonearm.workflows.demo import _page
+from tonearm.tracking.pages import LOCAL, run_page, web_server
 from tonearm.workflows.preflight import preflight
 from tonearm.workflows.prepare import require_dataset_name
 from tonearm.workflows.ray_address import check_ray_address
@@ -118,10 +118,10 @@ def test_marks_of_markdown_are_letters() -> None:
 
 
 def test_page_is_on_the_server_that_was_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tonearm.workflows.demo.page_of", lambda name, server="local": f"{server}/{name}")
-    assert _page("music") == "local/music"
+    monkeypatch.delenv(home.TRACKING, raising=False)
+    assert web_server() == LOCAL and run_page("1", "a", web_server()).startswith(f"{LOCAL}/#/experiments/1/runs/a?")
     monkeypatch.setenv(home.TRACKING, "https://me:secret@host:5000/")
-    assert _page("music") == "https://host:5000/music"
+    assert web_server() == "https://host:5000"
 
 
 def test_password_is_not_in_what_tune_writes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from tonearm.sweeps.results import ERROR
 from tonearm.tasks import Embedding, MultiLabel, Regression
 from tonearm.tasks.base import Task
 from tonearm.tracking.log import RunWriter
+from tonearm.tracking.pages import run_page, web_server
 from tonearm.training.baselines import BaselineConfig
 from tonearm.training.estimators import Logistic
 from tonearm.training.evaluate import score
@@ -116,6 +117,8 @@ def test_the_report_tells_it(planted: str, tmp_path: Path) -> None:
                   "too few to estimate", "60 artists",
                   found.predictions[0].candidate.runs[0].summary.run_id):  # fmt: skip
         assert words in markdown
+    (run,) = found.found.named
+    assert run_page(run.experiment_id, run.run_id, web_server()) in markdown and "tonearm mlflow" in markdown
 
 
 def test_a_factor_is_answered_overall_and_within(planted: str) -> None:

@@ -19,6 +19,7 @@ from tonearm.tracking import names
 from tonearm.tracking.log import client
 from tonearm.tracking.register import promote
 from tonearm.workflows import demo_record
+from tonearm.workflows.demo import seconds_of_work
 from tonearm.workflows.demo_record import DemoRequest, code_signature, finished_demo, record_demo
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -162,3 +163,12 @@ def test_looking_loads_nothing_heavy(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_run_that_found_its_work_done_does_not_replace_the_time_that_it_took() -> None:
+    first = seconds_of_work({"Sweep": 100.0, "Select": 40.0}, {}, "demo-1")
+    assert first == {"Sweep": 100.0, "Select": 40.0}
+    written = {"sweep": "demo-1", "seconds": first}
+    assert seconds_of_work({"Sweep": 3.0, "Select": 50.0}, written, "demo-1") == {"Sweep": 100.0, "Select": 50.0}
+    assert seconds_of_work({"Sweep": 3.0}, written, "demo-2") == {"Sweep": 3.0}, "another sweep"
+    assert seconds_of_work({"Sweep": 3.0}, {"seconds": {"Sweep": 9.0}}, "demo-1") == {"Sweep": 3.0}, "of whom?"

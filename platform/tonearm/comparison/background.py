@@ -13,10 +13,14 @@ from tonearm.comparison.curves import cost_plot, curves_plot, importance_plot, p
 from tonearm.comparison.document import Plot, Section, Table, draw_plot
 from tonearm.comparison.importance import ROUNDS, importances
 from tonearm.comparison.plots import agreement_plot
+from tonearm.core.text import command
 from tonearm.statistics.agreement import disagreement, divergence, kappa
 from tonearm.tasks import Tabular
 from tonearm.tasks.multi_hot import MIN_STATED_PROBABILITY, MultiHot
 from tonearm.tracking import names
+from tonearm.tracking.pages import LOCAL, run_page, web_server
+
+MAX_LINKS = 3  # addresses of named runs
 
 METHODS = (
     "A candidate's score of a track is the mean over its seeds; folds of a cross-validation are put together. Any two "
@@ -161,7 +165,12 @@ def _provenance_section(comparison: Comparison) -> Section:
                          config.dataset.data_signature, tags.get(names.COMMIT, ""), tags.get(names.ENVIRONMENT, ""),
                          _machine(tags)])  # fmt: skip
     columns = ["", "run", "id", "seed", "fold", "data", "commit", "environment", "machine"]
-    text = [f"Asked for: {', '.join(f'{r.name} ({r.run_id})' for r in comparison.found.named)}."]
+    named = comparison.found.named
+    text = [f"Asked for: {', '.join(f'{r.name} ({r.run_id})' for r in named)}."]
+    server = web_server()
+    where = f", while {command('mlflow')} runs" if server == LOCAL else ""
+    shown = [run_page(r.experiment_id, r.run_id, server) for r in named[:MAX_LINKS]]
+    text.append(f"In MLflow{where}: {', '.join(shown)}")
     if comparison.options.split == "validation":
         text.append(VALIDATION)
     text += [f"{note}." for note in comparison.found.notes]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
+from tonearm.core import home
 from tonearm.tracking.identity import find_experiment
 from tonearm.tracking.log import client
 
@@ -11,6 +14,20 @@ LOCAL = "http://127.0.0.1:5000"  # where tonearm mlflow shows them by default
 def experiment_page(experiment_id: str, server: str = LOCAL) -> str:
     """The page of an experiment's runs."""
     return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+
+
+def run_page(experiment_id: str, run_id: str, server: str = LOCAL) -> str:
+    """The page of a run; in that of a sweep its trials are named."""
+    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"
+
+
+def web_server() -> str:
+    """The address of MLflow's pages, without a password: of the tracking server, or where we show a database."""
+    uri = home.tracking_uri().rstrip("/")
+    if not uri.startswith(("http://", "https://")):
+        return LOCAL
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def experiment_pages(server: str = LOCAL) -> list[tuple[str, str]]:

@@ -6,13 +6,12 @@ import io
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
@@ -26,7 +25,7 @@ from tonearm.inference.load import fetch_model
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.find import is_own
 from tonearm.tasks.metrics import find_metric
-from tonearm.tracking.pages import page_of
+from tonearm.tracking.pages import page_of, web_server
 from tonearm.tracking.query import champion_uri
 from tonearm.tracking.retry import address
 from tonearm.training.evaluate import Scores
@@ -103,10 +102,12 @@ def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
         logger.info(str(answer))
     stop_ray()
     reports = home.reports_home(manifest.name)
-    storage.write_json(
-        storage.join(reports, "summary.json"), _as_json(manifest, selection, quality, steps.seconds, answer)
-    )
-    text = summary(manifest, selection, quality, steps.seconds)
+    file = storage.join(reports, "summary.json")
+    before = storage.read_json(file) if storage.exists(file) else {}
+    seconds = seconds_of_work(steps.seconds, before, selection.sweep)
+    written = _as_json(manifest, selection, quality, seconds, answer)
+    storage.write_json(file, {**written, "seconds_of_this_run": steps.seconds})
+    text = summary(manifest, selection, quality, seconds, sum(steps.seconds.values()))
     stores = [store_uri(home.features_home(), f) for f in features]
     left = [home.data_home(manifest.name), sweep.folder, reports, fetch_model(champion), *stores]
     record_demo(request, text, manifest.name, left, sweep.folder, is_own(request.space, space))
@@ -146,6 +147,20 @@ class Steps:
         yield
         self.seconds[name] = time.monotonic() - started
         logger.info(f"  done in {self.seconds[name]:.1f} s")
+
+
+def seconds_of_work(now: Mapping[str, float], before: Mapping[str, Any], sweep: str) -> dict[str, float]:
+    """Of each step the most that a run of this demo took: one that finds its work done takes next to nothing.
+
+    Parameters
+    ----------
+    now
+        Seconds of this run, by step.
+    before
+        The summary that an earlier run wrote; it counts if it is of the same sweep.
+    """
+    kept: Mapping[str, float] = before.get("seconds", {}) if before.get("sweep") == sweep else {}
+    return {step: max(seconds, kept.get(step, 0.0)) for step, seconds in now.items()}
 
 
 def estimate_seconds(tracks: int, space: SearchSpace, cores: int) -> float:
@@ -216,8 +231,10 @@ def ask(url: str, track: Track) -> ServedAnswer:
     return ServedAnswer(track, classified, others)
 
 
-def summary(manifest: Manifest, selection: Selection, quality: NeighbourQuality, seconds: dict[str, float]) -> str:
-    """What a person wants to know at the end."""
+def summary(
+    manifest: Manifest, selection: Selection, quality: NeighbourQuality, seconds: dict[str, float], now: float
+) -> str:
+    """What a person wants to know at the end; ``now`` is the seconds that this run took."""
     label = quality.rates[manifest.label]
     first, *others = selection.headline  # intervals that were read back from JSON have another order
     chance = "" if selection.chance is None else f"chance {selection.chance:.3f}"
@@ -234,12 +251,13 @@ def summary(manifest: Manifest, selection: Selection, quality: NeighbourQuality,
          f"chance {label.chance_at_least_one:.3f}"),
     ])  # fmt: skip
     took = ", ".join(f"{name.split(':')[0]} {s:.0f}" for name, s in seconds.items())
-    page = best_effort("the address of its page", _page, manifest.name)
+    page = best_effort("the address of its page", lambda: page_of(manifest.name, web_server()))
     return "\n".join([
         f"\n=== {manifest.name}: {len(manifest.tracks)} tracks, {len(manifest.classes)} classes ({manifest.label})",
         table,
         *(f"  {line}" for line in set_aside_lines(manifest.name)),
-        f"  seconds: {took}; in all {sum(seconds.values()):.0f}",
+        f"  seconds: {took}; in all {sum(seconds.values()):.0f}"
+        + (f" (this run {now:.0f})" if now < 0.9 * sum(seconds.values()) else ""),
         *(f"  note: {note}" for note in manifest.notes),
         f"""  plots and summary  {home.reports_home(manifest.name)}
   MLflow database    {address()}
@@ -252,21 +270,13 @@ next:
     ])  # fmt: skip
 
 
-def _page(name: str) -> str:
-    """The page of its trainings, on the server that was used, if one was."""
-    uri = home.tracking_uri().rstrip("/")
-    if not uri.startswith(("http://", "https://")):
-        return page_of(name)
-    parts = urlsplit(uri)
-    return page_of(name, parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl())  # without a password
-
-
 def _as_json(
     manifest: Manifest, selection: Selection, quality: NeighbourQuality, seconds: dict[str, float],
     answer: ServedAnswer,
 ) -> dict[str, Any]:  # fmt: skip
     return {
-        "dataset": manifest.name, "tracks": len(manifest.tracks), "classes": list(manifest.classes),
+        "dataset": manifest.name, "sweep": selection.sweep, "tracks": len(manifest.tracks),
+        "classes": list(manifest.classes),
         "test": selection.ensemble.to_dict(), "best_single": selection.single.to_dict(),
         "trivial": selection.trivial, "chance": selection.chance, "seconds": seconds,
         "hit_rate": {k: vars(v) for k, v in quality.rates.items()}, "answer": answer.to_dict(),
