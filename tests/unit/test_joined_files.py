@@ -15,6 +15,7 @@ from tests.odd_audio import RATE, id3, write
 from tonearm.audio import ClipConfig, decode
 from tonearm.audio.decode import describe
 from tonearm.audio.ogg import survey_pages
+from tonearm.audio.recording import open_audio
 from tonearm.audio.windows import load_clips
 from tonearm.core.types import FloatArray
 
@@ -168,3 +169,22 @@ def test_good_pages_are_good() -> None:
 
         survey = survey_pages(read_at, 0, len(data))
         assert survey.places == (0,) and not survey.damaged
+
+
+def test_thousands_of_heads_are_no_recordings() -> None:
+    odd_pages = b"OggS\0\2" + bytes(40) + (b"OggS\0\0" + bytes(40)) * 9
+    for data in (flac(0) + b"fLaC\0\0\0\x22" * 200_000, vorbis(0) + odd_pages):
+        assert decode(data).duration == pytest.approx(SECONDS, abs=0.3)
+
+
+@pytest.mark.parametrize("factor", [0.1, 1.0, 10.0])
+def test_a_duration_that_a_webm_states_wrongly_is_told(factor: float) -> None:
+    data, notes = bytearray(write(song(0, 48_000), 48_000, "webm", "libopus")), list[str]()
+    place = data.index(b"\x44\x89\x88") + 3
+    (stated,) = struct.unpack(">d", data[place : place + 8])
+    data[place : place + 8] = struct.pack(">d", stated * factor)
+    clips = list(load_clips(bytes(data), ClipConfig(seconds=1.5, position="all"), [(RATE, 1)], note=notes.append))
+    assert len(clips) == 2
+    assert notes == ([] if factor == 1 else [f"claims {3 * factor:.0f} s, holds 3 s"])
+    with open_audio(bytes(data)) as file:
+        assert file.header_lies == (factor != 1)

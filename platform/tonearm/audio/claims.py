@@ -24,6 +24,10 @@ KNOWN_CHUNKS = (
 PLAIN_AIFFS = (b"NONE", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64", b"raw ")
 JOINED = (b"RIFF", b"RIFX", b"FORM")
 MOST_CHUNKS = 500
+WEBM_HEAD = 4096  # bytes, in which WebM and Matroska state how long they are
+WEBM_DURATION = re.compile(rb"\x44\x89(?:\x84(.{4})|\x88(.{8}))", re.DOTALL)
+WEBM_SCALE = re.compile(rb"\x2a\xd7\xb1\x83(.{3})", re.DOTALL)  # nanoseconds a tick
+LONGEST_STATED = 1e8  # seconds; more is noise
 MOST_BOXES = 20_000  # of an M4A: each fragment has two
 LARGEST = 2**32 - 1  # that a header can state
 LEAST_REST = 4096  # bytes behind the samples that are worth a look
@@ -87,6 +91,8 @@ def find_false_claim(found: Format, read_at: ReadAt, size: int) -> Finding | Non
         return _of_flac(read_at, found.start, size)
     if found.name == "M4A":
         return _of_m4a(read_at, found.start, size)
+    if found.name == "WEBM":
+        return _of_webm(read_at, found.start)
     if found.demuxer == "wav":
         return _of_wav(read_at, found.start, size)
     if found.name == "AIFF":
@@ -148,6 +154,18 @@ def _of_m4a(read_at: ReadAt, start: int, size: int) -> Finding | None:
             break
         place += length
     return Finding(places=tuple(places)) if len(places) > 1 else None
+
+
+def _of_webm(read_at: ReadAt, start: int) -> Finding | None:
+    """The duration that is stated, which streams leave out; whether it is right is seen when packets are counted."""
+    head = read_at(start, WEBM_HEAD)
+    stated, scale = WEBM_DURATION.search(head), WEBM_SCALE.search(head)
+    if stated is None:
+        return None
+    ticks = struct.unpack(">f" if stated[1] else ">d", stated[1] or stated[2])[0]
+    nanoseconds = int.from_bytes(scale[1], "big") if scale else 1_000_000
+    seconds = ticks * nanoseconds / 1e9
+    return Finding(seconds, unsure=True) if 0 < seconds < LONGEST_STATED else None
 
 
 def _of_wav(read_at: ReadAt, start: int, size: int) -> Finding | None:

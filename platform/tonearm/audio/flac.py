@@ -11,6 +11,7 @@ TAIL = 2**16  # bytes, more than any frame has
 PROBE = 2**14  # bytes, more than most frames have
 PROBES = (0.13, 0.29, 0.47, 0.71, 0.89)  # of the file; at no simple fractions, where joined files may look alike
 LONGEST_CLAIM = 12 * 3600.0  # seconds
+MOST_JOINED = 10_000  # more are none
 MAGIC = re.compile(rb"fLaC[\0\x80]\0\0\x22")  # and the head of its first block
 PIECE = 2**17
 SYNC = re.compile(rb"\xff[\xf8\xf9]")
@@ -86,6 +87,8 @@ def joined_places(read_at: ReadAt, start: int, size: int) -> tuple[int, ...]:
     for place in range(start, size, PIECE):
         data = read_at(place, PIECE + 7)
         found += [place + match.start() for match in MAGIC.finditer(data)]
+        if len(found) > MOST_JOINED:
+            break
     return tuple(found)
 
 

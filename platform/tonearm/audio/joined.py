@@ -17,6 +17,8 @@ from tonearm.audio.formats import Format
 from tonearm.audio.sources import raise_read_error, source_name
 from tonearm.core.types import FloatArray
 
+MOST_PARTS = 1000  # each is opened once to know its length, some milliseconds
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -31,7 +33,9 @@ class _Part:
 
 
 def open_joined(source: bytes | str, found: Format, places: Sequence[int], size: int) -> JoinedFile | None:
-    """The decoder of several files in one, see :class:`JoinedFile`; None if none of them can be decoded."""
+    """The decoder of several files in one, see :class:`JoinedFile`; None if none can be decoded, or for thousands."""
+    if len(places) > MOST_PARTS:
+        return None
     try:
         return JoinedFile(source, found, places, size)
     except DECODE_ERRORS:

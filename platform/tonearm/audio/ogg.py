@@ -9,6 +9,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from tonearm.audio.mpeg import ReadAt
 
@@ -20,7 +21,7 @@ FIRST_PAGE = 2  # the flag of one that begins a stream
 OPUS_RATE = 48_000  # Hz, of every Opus stream
 LONGEST_PAGE = 60.0  # seconds; 255 packets of Vorbis are 44
 UNUSUAL = 3  # times as long as any other page
-MOST_PARTS = 10_000  # of one file; more is noise
+MOST_PAGES = 10**6  # days of music
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def survey_pages(read_at: ReadAt, start: int, size: int) -> OggSurvey:
         Where the Ogg begins, and the bytes of the file.
     """
     places, streams, inside, damaged = list[int](), dict[bytes, _Stream](), True, False
-    for place, page, data in _pages(read_at, start, size):
+    for place, page, data in islice(_pages(read_at, start, size), MOST_PAGES):
         flags, end = page[1][0], struct.unpack("<q", page[2])[0]
         (number,) = struct.unpack("<I", page[4])
         if flags & FIRST_PAGE:
@@ -73,8 +74,6 @@ def survey_pages(read_at: ReadAt, start: int, size: int) -> OggSurvey:
                 streams.clear()
             inside = False
             streams[page[3]] = _Stream(_rate(data[page.start() + HEADER : page.start() + HEADER + 64]), number)
-            if len(places) > MOST_PARTS:
-                break
             continue
         inside = True
         stream = streams.get(page[3])
