@@ -210,6 +210,43 @@ def test_failures_of_another_request_are_not_forgotten(music: Path) -> None:
     assert load_rejects(rejects_uri("music"))[0].track_id == "High/bad.wav"
 
 
+def test_what_failed_stays_known_through_other_requests(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(3):
+        (music / "High" / f"bad{i}.wav").write_bytes(b"no audio" * 9 + bytes([i]))
+    heard: list[str] = []
+    whole = extract._worker_results
+
+    def counted(items: list[dict[str, str]], *rest: Any) -> Iterator[dict[str, Any]]:
+        heard.extend(Path(item["source"]).name for item in items)
+        return whole(items, *rest)
+
+    monkeypatch.setattr(extract, "_worker_results", counted)
+    for features in (FEATURES, "mfcc", f"{FEATURES},mfcc"):
+        prepare.prepare("folder", root=str(music), features=features)
+    assert sum(name.startswith("bad") for name in heard) == 9
+    heard.clear()
+    for features in (FEATURES, "mfcc", f"{FEATURES},mfcc", FEATURES):
+        data = prepare.prepare("folder", root=str(music), features=features)
+        assert [r.reason for r in data.rejects] == ["undecodable"] * 3
+    assert heard == []
+
+
+def test_the_first_failure_is_remembered_at_once(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is killed has no time to write anything."""
+    (music / "High" / "0 bad.wav").write_bytes(b"no audio" * 9)
+    seen: list[list[str]] = []
+    whole = extract._worker_results
+
+    def looking(items: list[dict[str, str]], *rest: Any) -> Iterator[dict[str, Any]]:
+        for row in whole(items, *rest):
+            yield row
+            seen.append([r.track_id for r in load_failed("music")])
+
+    monkeypatch.setattr(extract, "_worker_results", looking)
+    assert run("--audio", str(music))[0] == 0
+    assert set(seen[0]) == {"High/0 bad.wav"}
+
+
 def test_a_hopeless_job_ends_early(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(40):
         (music / "High" / f"0 bad{i:02d}.wav").write_bytes(b"no audio" * 9 + bytes([i]))

@@ -38,7 +38,7 @@ from tonearm.pipelines.outdated import find_outdated, keep_decoder
 from tonearm.pipelines.workers import WorkerStage, run_workers
 
 TRACKS_A_PART = 16  # 16 x 256 x 643 float16 = 5 MB a file
-REMEMBERED_EVERY = 10.0  # seconds
+REMEMBERED_EVERY = 2.0  # seconds; longer where writing them takes more than a tenth of a second
 #: Reasons that may be gone the next time; other rejects are not tried again while their content is the same.
 TRANSIENT_REASONS = ("missing", "changed", "out_of_memory", "kills_worker", "unexpected_error")
 
@@ -136,8 +136,9 @@ def extract_features(
     start
         Called before workers are needed: where everything is stored, Ray need not be started.
     remember
-        Called with the rejects so far, every few seconds if there are new ones and when the work is broken off, so that
-        a job that is stopped has not heard them for nothing. It may end the work by raising.
+        Called with the rejects so far: at the first, every few seconds if there are new ones, and when the work is
+        broken off, so that a job that is stopped or killed has not heard them for nothing. It may end the work by
+        raising.
 
     Raises
     ------
@@ -229,13 +230,15 @@ def _remembered(
     remember: Callable[[Sequence[Reject]], None],
 ) -> Iterator[Callable[[], None]]:  # fmt: skip
     """Gives what is to be called after each failure; an interruption does not lose those since the last time."""
-    told = time.monotonic()
+    due = 0.0  # the first one at once
 
     def added() -> None:
-        nonlocal told
-        if time.monotonic() - told >= REMEMBERED_EVERY:
+        nonlocal due
+        started = time.monotonic()
+        if started >= due:
             remember(_rejects(failed, by_key, request))
-            told = time.monotonic()
+            now = time.monotonic()
+            due = now + REMEMBERED_EVERY * max(1.0, 10 * (now - started))
 
     try:
         yield added
