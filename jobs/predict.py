@@ -1,13 +1,14 @@
 """Classify audio files with a model: a table, or CSV.
 
 tonearm predict song.mp3 other.flac                                          # with the last champion
-tonearm predict ~/Music/new/*.mp3 --model models:/tonearm-music@champion --csv > answers.csv
+tonearm predict ~/Music/new --model models:/tonearm-music@champion --csv > answers.csv
 """
 
 from __future__ import annotations
 
 import csv
 import sys
+from collections import Counter
 from typing import Annotated
 
 import typer
@@ -19,7 +20,7 @@ from tonearm.workflows.preflight import preflight
 
 
 def main(
-    files: Annotated[list[str], typer.Argument(help="audio files, or URIs")],
+    files: Annotated[list[str], typer.Argument(help="audio files, folders of them, or URIs")],
     model: Annotated[str, typer.Option(help="folder, URI or models:/NAME@ALIAS; by default the last champion")] = "",
     top: Annotated[int, typer.Option(min=1, help="so many answers for each file")] = 3,
     as_csv: Annotated[bool, typer.Option("--csv", help="a row for each answer: file, rank, label, value")] = False,
@@ -42,7 +43,13 @@ def main(
             print(format_table([(file, *(f"{label} {p:.3f}" for label, p in a)) for file, a in result.labels.items()]))
         for file, reason in result.unusable.items():
             print(f"not classified: {printable(file)}: {printable(reason)}", file=sys.stderr)
+        for note in result.notes:
+            print(f"note: {printable(note)}", file=sys.stderr)
         if result.unusable:
+            reasons = Counter(reason.partition(":")[0] for reason in result.unusable.values())
+            counts = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
+            files_seen = len(result.unusable) + len(result.labels)
+            print(f"set aside: {len(result.unusable)} of {files_seen} ({counts})", file=sys.stderr)
             sys.exit(1)
 
 

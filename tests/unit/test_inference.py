@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from jobs import predict
 from tests.builders import CLASSES, encode, sounds_like, tiny_config, tone, write_part, write_recordings
 from tonearm.audio.windows import load_clip, load_clips
 from tonearm.core import storage
-from tonearm.core.errors import AudioError, BundleError, StoreError
+from tonearm.core.errors import AudioError, BundleError, DatasetError, StoreError
 from tonearm.datasets.manifest import Track
 from tonearm.ensembles.bundle import save_ensemble
 from tonearm.features import extract
@@ -24,6 +27,7 @@ from tonearm.training.batches import Batches
 from tonearm.training.config import TrialConfig
 from tonearm.training.trial import TrialFolder, run_trial
 from tonearm.training.windows import clip_windows
+from tonearm.workflows.classify import classify
 
 CONFIGS = [
     tiny_config({"optim.lr": 1e-2, "optim.epochs": 3}),
@@ -211,3 +215,28 @@ def test_recording_of_the_catalogue_is_its_own_neighbour(trained: Trained, ensem
 def test_model_without_catalogue_recommends_nothing(trained: Trained) -> None:
     with pytest.raises(BundleError, match="has no catalogue to recommend from"):
         load_recommender(trained.folders[0].bundle_uri)
+
+
+def test_a_folder_is_classified_and_what_is_set_aside_in_it_is_told(trained: Trained, tmp_path: Path) -> None:
+    folder, (one, other, *_) = tmp_path / "new", trained.tracks
+    for place, source in (("a.wav", one), ("deep/er/b.wav", other), (".hidden/c.wav", one), ("@eaDir/d.wav", one)):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_bytes(Path(source.source).read_bytes())
+    for name, data in (("bad.mp3", b"no audio" * 9), ("empty.wav", b""), ("x.wma", b"x"), ("._a.wav", b"x")):
+        (folder / name).write_bytes(data)
+    (folder / "deep" / "loop").symlink_to(folder, target_is_directory=True)
+    (folder / "gone.wav").symlink_to("nowhere.wav")
+    app = typer.Typer()
+    app.command()(predict.main)
+    result = CliRunner().invoke(app, [str(folder), one.source, "--model", trained.folders[0].bundle_uri])
+    assert result.exit_code == 1
+    rows = [line.split()[0] for line in result.stdout.splitlines()[1:]]
+    assert rows == [f"{folder}/a.wav", f"{folder}/deep/er/b.wav", one.source]
+    assert "set aside: 3 of 6 (undecodable 1, empty 1, missing 1)" in result.stderr
+    assert f"note: {folder}: 1 file(s) of kinds that are not read: .wma 1" in result.stderr
+    assert "2 hidden or system folder(s) not looked at, e.g. '.hidden'" in result.stderr
+    for name in ("bad.mp3", "empty.wav", "gone.wav"):
+        assert f"not classified: {folder / name}: " in result.stderr
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="no audio below"):
+        classify([str(tmp_path / "empty")], model=trained.folders[0].bundle_uri)

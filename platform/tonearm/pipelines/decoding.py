@@ -25,8 +25,9 @@ LOUDNESS_LAYOUT: Layout = (
     "all",
 )  # LUFS are defined on the channels as they are, and count what is above 11 kHz
 MAX_ATTEMPTS = 2
-#: Columns of the result, a row a track; ``written`` holds the bytes of the whole batch, in its first row.
-RESULT_COLUMNS = ("key", "reason", "detail", "note", "size", "audio", "decode", "compute", "written")
+#: Columns of the result, a row a track; ``left`` is how many rows of its batch follow, ``written`` holds the bytes of
+#: the whole batch, in its first row.
+RESULT_COLUMNS = ("key", "reason", "detail", "note", "size", "audio", "decode", "compute", "left", "written")
 
 Columns = dict[str, list[Any]]
 
@@ -157,6 +158,7 @@ class BatchDecoding:
 
     def result_columns(self, written: Mapping[str, int]) -> Columns:
         """The rows as columns, what was written noted in the first."""
-        out: Columns = {name: [r[name] for r in self.rows] for name in RESULT_COLUMNS[:-1]}
+        out: Columns = {name: [r[name] for r in self.rows] for name in RESULT_COLUMNS[:-2]}
+        out["left"] = list(range(len(self.rows)))[::-1]
         out["written"] = [json.dumps(written), *["{}"] * (len(self.rows) - 1)]
         return out

@@ -178,7 +178,7 @@ def extract_features(
         }
         with (
             Progress("tracks extracted", len(items)) as progress,
-            _remembered(failed, by_key, request, remember) as added,
+            _remembered(failed, by_key, request, remember) as batch_ended,
             ExitStack() as ending,
         ):
             attempts = Path(tempfile.gettempdir()) / f"tonearm-attempts-{job['attempts']}"
@@ -193,7 +193,8 @@ def extract_features(
                     source = by_key[row["key"]][0].source
                     failed[row["key"]] = Reject(track_id="", source=source, stage="extract", reason=row["reason"],
                                                 detail=row["detail"], bytes=row["size"])  # fmt: skip
-                    added()
+                if not row["left"]:
+                    batch_ended()
                 progress.add(note=f"({len(failed)} set aside)" if failed else "")
         for uri in uris.values():
             write_index(uri)
@@ -229,19 +230,19 @@ def _remembered(
     failed: Mapping[str, Reject], by_key: Mapping[str, Sequence[Track]], request: str,
     remember: Callable[[Sequence[Reject]], None],
 ) -> Iterator[Callable[[], None]]:  # fmt: skip
-    """Gives what is to be called after each failure; an interruption does not lose those since the last time."""
-    due = 0.0  # the first one at once
+    """Gives what is to be called after each batch; an interruption does not lose failures since the last time."""
+    due, known = 0.0, len(failed)  # the first ones at once
 
-    def added() -> None:
-        nonlocal due
+    def batch_ended() -> None:
+        nonlocal due, known
         started = time.monotonic()
-        if started >= due:
+        if len(failed) > known and started >= due:
             remember(_rejects(failed, by_key, request))
-            now = time.monotonic()
+            now, known = time.monotonic(), len(failed)
             due = now + REMEMBERED_EVERY * max(1.0, 10 * (now - started))
 
     try:
-        yield added
+        yield batch_ended
     except BaseException:
         with suppress(JobError):  # it ends anyway
             remember(_rejects(failed, by_key, request))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tonearm.core import storage
 from tonearm.core.errors import AudioError, ConfigError
+from tonearm.datasets.find_files import find_recordings
 from tonearm.tracking import names
 from tonearm.tracking.query import last_promoted
 
@@ -24,11 +25,14 @@ class ClassifiedFiles:
         Of each file ``(label, value)``, greatest value first.
     unusable
         Of each file that is no usable audio, the reason.
+    notes
+        What lies in folders and was not looked at: kinds that are not read, hidden folders, unreadable ones.
     """
 
     model: str
     labels: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
     unusable: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def default_model() -> str:
@@ -37,16 +41,16 @@ def default_model() -> str:
 
 
 def require_files(files: Sequence[str]) -> None:
-    """Check, without a model, that files are there.
+    """Check, without a model, that files and folders are there.
 
     Raises
     ------
     ConfigError
-        If a local file is not.
+        If a local one is not.
     """
-    absent = [f for f in files if storage.is_local(f) and not storage.local_path(f).is_file()]
+    absent = [f for f in files if storage.is_local(f) and not storage.local_path(f).exists()]
     if absent:
-        raise ConfigError(f"{', '.join(absent)}: no such file; give audio files, as in ~/Music/*.mp3")
+        raise ConfigError(f"{', '.join(absent)}: no such file; give audio files, as in ~/Music/*.mp3, or their folder")
 
 
 def classify(files: Sequence[str], *, model: str = "", top: int = 3) -> ClassifiedFiles:
@@ -55,7 +59,7 @@ def classify(files: Sequence[str], *, model: str = "", top: int = 3) -> Classifi
     Parameters
     ----------
     files
-        Paths or URIs.
+        Paths or URIs; of a local folder all recordings in it are classified, to any depth, as a data set has them.
     model
         A folder, a URI or ``models:/NAME@ALIAS``; by default the model that was promoted last.
     top
@@ -65,6 +69,8 @@ def classify(files: Sequence[str], *, model: str = "", top: int = 3) -> Classifi
     ------
     ConfigError
         If a file is not there, or the folder of the model.
+    DatasetError
+        If a folder holds no recordings.
     BundleError, TrackingError
         If the model cannot be loaded.
     """
@@ -73,11 +79,26 @@ def classify(files: Sequence[str], *, model: str = "", top: int = 3) -> Classifi
         raise ConfigError(f"model {model}: no such folder; give one, a URI or models:/NAME@champion")
     from tonearm.inference.load import load  # brings torch: wrong names are told before
 
-    result = ClassifiedFiles(model or default_model())
+    chosen, unusable, notes = _expanded(files)
+    result = ClassifiedFiles(model or default_model(), unusable=unusable, notes=tuple(notes))
     classifier = load(result.model)
-    for file in files:
+    for file in chosen:
         try:
             result.labels[file] = classifier.predict(file).top(top)
         except AudioError as error:
             result.unusable[file] = str(error)
     return result
+
+
+def _expanded(files: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
+    """The files, those of folders in their place; files whose name is no text, with the reason; and notes."""
+    found, unusable, notes = list[str](), dict[str, str](), list[str]()
+    for file in files:
+        if not storage.is_local(file) or not storage.local_path(file).is_dir():
+            found.append(file)
+            continue
+        below = find_recordings(str(storage.local_path(file)))
+        found += [str(path) for path in below.files.values()]
+        unusable |= {f"{file}/{r.source}": f"{r.reason}: {r.detail}" for r in below.rejects}
+        notes += [f"{file}: {note}" for note in below.notes]
+    return list(dict.fromkeys(found)), unusable, notes
