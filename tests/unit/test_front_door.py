@@ -19,7 +19,7 @@ from tests.builders import encode, sounds_like
 from tests.builders import music as make_music
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.manifest import load_manifest, load_rejects
-from tonearm.pipelines import extract
+from tonearm.pipelines import extract, remembering
 from tonearm.pipelines.extractor import Extractor
 from tonearm.workflows import prepare, prepare_catalogue
 from tonearm.workflows.prepared_names import manifest_uri, prepared_name
@@ -250,6 +250,6 @@ def test_the_first_failure_is_remembered_at_once(music: Path, monkeypatch: pytes
 def test_a_hopeless_job_ends_early(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(40):
         (music / "High" / f"0 bad{i:02d}.wav").write_bytes(b"no audio" * 9 + bytes([i]))
-    monkeypatch.setattr(extract, "REMEMBERED_EVERY", 0.0)
+    monkeypatch.setattr(remembering, "REMEMBERED_EVERY", 0.0)
     code, output = run("--audio", str(music))
     assert code == 1 and "13 of 62 tracks cannot be used (undecodable 13), more than 20%" in output

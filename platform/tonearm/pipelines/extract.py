@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from tonearm.audio.decoders import DECODER_VERSION
 from tonearm.audio.fingerprint import duplicate_groups, find_duplicates
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import storage
-from tonearm.core.errors import ConfigError, JobError
+from tonearm.core.errors import ConfigError
 from tonearm.core.precision import is_gpu
 from tonearm.core.progress import Progress
 from tonearm.core.seeding import digest
@@ -35,10 +35,10 @@ from tonearm.pipelines.extractor import Extractor
 from tonearm.pipelines.header_notes import keep_notes
 from tonearm.pipelines.on_gpu import gpu_pool
 from tonearm.pipelines.outdated import find_outdated, keep_decoder
+from tonearm.pipelines.remembering import remembering
 from tonearm.pipelines.workers import WorkerStage, run_workers
 
 TRACKS_A_PART = 16  # 16 x 256 x 643 float16 = 5 MB a file
-REMEMBERED_EVERY = 2.0  # seconds; longer where writing them takes more than a tenth of a second
 #: Reasons that may be gone the next time; other rejects are not tried again while their content is the same.
 TRANSIENT_REASONS = ("missing", "changed", "out_of_memory", "kills_worker", "unexpected_error")
 
@@ -178,7 +178,7 @@ def extract_features(
         }
         with (
             Progress("tracks extracted", len(items)) as progress,
-            _remembered(failed, by_key, request, remember) as batch_ended,
+            remembering(failed, lambda: remember(_rejects(failed, by_key, request))) as batch_ended,
             ExitStack() as ending,
         ):
             attempts = Path(tempfile.gettempdir()) / f"tonearm-attempts-{job['attempts']}"
@@ -223,30 +223,6 @@ def _rejects(failed: Mapping[str, Reject], by_key: Mapping[str, Sequence[Track]]
         for t in by_key[key]
     )  # fmt: skip
     return sorted(found, key=lambda r: r.track_id)
-
-
-@contextmanager
-def _remembered(
-    failed: Mapping[str, Reject], by_key: Mapping[str, Sequence[Track]], request: str,
-    remember: Callable[[Sequence[Reject]], None],
-) -> Iterator[Callable[[], None]]:  # fmt: skip
-    """Gives what is to be called after each batch; an interruption does not lose failures since the last time."""
-    due, known = 0.0, len(failed)  # the first ones at once
-
-    def batch_ended() -> None:
-        nonlocal due, known
-        started = time.monotonic()
-        if len(failed) > known and started >= due:
-            remember(_rejects(failed, by_key, request))
-            now, known = time.monotonic(), len(failed)
-            due = now + REMEMBERED_EVERY * max(1.0, 10 * (now - started))
-
-    try:
-        yield batch_ended
-    except BaseException:
-        with suppress(JobError):  # it ends anyway
-            remember(_rejects(failed, by_key, request))
-        raise
 
 
 def _too_short(
