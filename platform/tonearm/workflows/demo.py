@@ -123,9 +123,9 @@ def _prepare(catalogue: Catalogue, space: SearchSpace, request: DemoRequest) -> 
 
     try:
         return prepare(space), space
-    except (JobError, DatasetError):
+    except (JobError, DatasetError) as error:
         fitting = fitting_settings(space_recipe(space), load_failed(catalogue.name), partial(change_space, space))
-        if not fitting or fitting.problem:
+        if not fitting or fitting.problem or "too_short" not in str(error):
             raise
         logger.info(f"  many recordings are too short for clips of {space.trial.min_seconds:.1f} s: "
                     + ", ".join(f"{name} is {value:g}" for name, value in fitting.changes.items()))  # fmt: skip

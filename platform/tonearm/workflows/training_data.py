@@ -156,7 +156,7 @@ def prepare_data(
                 fractions=recipe.fractions,
             )  # fmt: skip
         except (JobError, DatasetError) as error:
-            fitting = advice(recipe, load_failed(catalogue.name), attempt)
+            fitting = advice(recipe, load_failed(catalogue.name), attempt) if "too_short" in str(error) else ""
             raise type(error)(f"{error}{fitting}") from None
         logger.info("%s", made.describe())
         found[signature] = made.manifest
