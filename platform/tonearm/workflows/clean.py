@@ -22,6 +22,7 @@ from tonearm.workflows.job_processes import find_jobs
 from tonearm.workflows.spare_features import Leftover, spare_features
 
 HOUR = 3600.0
+PLACES_SHOWN = 12
 TEMPORARY = re.compile(r"tonearm-([0-9a-f]{32}\.tmp|attempts-[0-9a-f]{32}|error-\w+\.txt)")
 
 
@@ -53,7 +54,9 @@ class Cleaning:
             sizes[found.kind] += found.bytes
         rows = [("what", "how many", "bytes"), *((kind, str(n), _size(sizes[kind])) for kind, n in counts.items())]
         rows += [("in all", "", _size(self.bytes))]
-        places = dict.fromkeys(found.place for found in self.leftovers)
+        places = list(dict.fromkeys(found.place for found in self.leftovers))
+        if len(places) > PLACES_SHOWN:
+            places = [*places[:PLACES_SHOWN], f"and {len(places) - PLACES_SHOWN} more places"]
         lines = [f"home {self.home}"]
         lines += [format_table(rows), *(f"  {place}" for place in places)] if self.leftovers else []
         lines += [f"  note: {note}" for note in self.notes]
