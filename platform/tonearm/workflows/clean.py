@@ -142,13 +142,6 @@ def _temporary(seconds: float) -> Iterator[Leftover]:
         yield Leftover(f"{kind}, in {tempfile.gettempdir()}", str(path), 1, size, remove)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def _size(count: int) -> str:
     """Bytes for people."""
     value, unit = float(count), "B"
