@@ -18,8 +18,7 @@ BLOCK_SAMPLES = 2**15  # a channel: 256 KiB of stereo stay in the cache while th
 UNREAD_BYTES = 2**17  # behind the last sample: more music, or a tag
 #: soundfile's are runtime errors, too, but for one of them.
 DECODE_ERRORS = (RuntimeError, OSError, ValueError, EOFError)
-#: Raised whenever files are read that were refused before, or differently: what was set aside is then tried again,
-#: and stored features of recordings whose header lies are made anew.
+#: Raised whenever files are read that were refused before, or differently: what was set aside is then tried again.
 DECODER_VERSION = 3
 
 

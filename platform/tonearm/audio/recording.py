@@ -96,11 +96,6 @@ class AudioFile:
         """What a person should know about the file; empty if its header is right."""
         return length_note(self._claimed, self.info.duration) or self._unread
 
-    @property
-    def header_lies(self) -> bool:
-        """Whether what its header says is not what the file shows, so that other decoders may hear it differently."""
-        return bool(self.note) or self._doubted or (self._by_ffmpeg and self._found.by_libsndfile)
-
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
@@ -209,7 +204,6 @@ class AudioFile:
         self._patches = finding.patches if finding else {}
         self._claimed = finding.claimed if finding else None
         self._unread, self._unsure = (finding.unread, finding.unsure) if finding else ("", False)
-        self._doubted = finding is not None and not finding.unsure
         ffmpeg_first = not self._found.by_libsndfile or (finding is not None and finding.needs_ffmpeg)
         other: FFmpegFile | JoinedFile | None = None
         if finding is not None and finding.places:

@@ -34,7 +34,6 @@ from tonearm.features.store_index import write_index
 from tonearm.pipelines.extractor import Extractor
 from tonearm.pipelines.header_notes import keep_notes
 from tonearm.pipelines.on_gpu import gpu_pool
-from tonearm.pipelines.outdated import find_outdated, keep_decoder
 from tonearm.pipelines.remembering import remembering
 from tonearm.pipelines.workers import WorkerStage, run_workers
 
@@ -160,11 +159,10 @@ def extract_features(
     known = {r.key: r for r in known_rejects if r.reason not in TRANSIENT_REASONS}
     failed = {key: known[digest(key, request)] for key in by_key if digest(key, request) in known}
     stores = {name: FeatureStore(uri) for name, uri in uris.items()}
-    outdated = find_outdated(root, {key: same[0].source for key, same in by_key.items()}, stores.values())
-    failed |= _too_short(stores, {key: same for key, same in by_key.items() if key not in outdated}, min_seconds)
+    failed |= _too_short(stores, by_key, min_seconds)
     tables = (FINGERPRINT_TABLE, DESCRIPTOR_TABLE) if descriptors else (FINGERPRINT_TABLE,)
     not_rejected = {key: same for key, same in by_key.items() if key not in failed}
-    items = _pending_items(stores, {table: read_keys(root, table) for table in tables}, not_rejected, outdated)
+    items = _pending_items(stores, {table: read_keys(root, table) for table in tables}, not_rejected)
     totals, written, heard = Counter[str](), Counter[str](), dict[str, str]()
     first = last = time.monotonic()
     if items:
@@ -198,7 +196,6 @@ def extract_features(
                 progress.add(note=f"({len(failed)} set aside)" if failed else "")
         for uri in uris.values():
             write_index(uri)
-        keep_decoder(root, heard)
     return ExtractionReport(
         rejects=tuple(_rejects(failed, by_key, request)),
         extracted=len([i for i in items if i["key"] not in failed]),
@@ -244,12 +241,11 @@ def _too_short(
 
 
 def _pending_items(
-    stores: Mapping[str, FeatureStore], tables: Mapping[str, set[str]], by_key: Mapping[str, Sequence[Track]],
-    outdated: Container[str],
-) -> list[dict[str, str]]:  # fmt: skip
-    """What workers are given: a row for each track that a store or a table lacks; what is outdated lacks all."""
+    stores: Mapping[str, FeatureStore], tables: Mapping[str, set[str]], by_key: Mapping[str, Sequence[Track]]
+) -> list[dict[str, str]]:
+    """What workers are given: a row for each track that a store or a table lacks."""
     places: dict[str, Container[object]] = {**stores, **tables}
-    lacking = {k: [n for n, there in places.items() if k not in there or k in outdated] for k in by_key}
+    lacking = {k: [n for n, there in places.items() if k not in there] for k in by_key}
     return [
         {"source": same[0].source, "key": k, "lacking": " ".join(lacking[k]), "stamp": storage.stamp(same[0].source)}
         for k, same in by_key.items()
