@@ -117,7 +117,7 @@ _extracted: list[Path] = []  # features of the recordings of every workplace, on
 def extract(place: Workplace) -> None:
     """Prepare the recordings for it. What stored features are for holds here, too: they are extracted once."""
     local = place.home.is_dir()  # and not a URI
-    if local and _extracted:
+    if local and _extracted and not (place.home / "features").exists():
         shutil.copytree(_extracted[0], place.home / "features")
     place.call("jobs.extract", "--dataset", "folder", "--audio", str(place.music), "--features",
               "mel(n_mels=32,n_fft=1024,hop=512,frames=None)", "--seconds", "10", "--min-seconds", "3")  # fmt: skip
