@@ -47,6 +47,13 @@ from tonearm.datasets.label_names import (
         ("1980", "1980.0"),
         ("\U0001f3b8", "\U0001f3b8\ufe0f"),
         ("\uff32ock", "rock"),
+        ("C\u266f minor", "C# minor", "c#-minor"),
+        ("-1", "-1.0", "\u22121", "-1.00"),
+        ("-6 dB", "-6dB", "\u22126 db"),
+        ("1980-1989", "1980 - 1989", "1980\u20131989"),
+        ("\u0939\u093f\u0902\u0926\u0940 & Pop", "\u0939\u093f\u0902\u0926\u0940 and pop"),
+        ("\u0e44\u0e21\u0e49-\u0e44\u0e21\u0e49", "\u0e44\u0e21\u0e49 \u0e44\u0e21\u0e49"),
+        ("Rock\xa9", "~ Rock ~", "Rock \U0001f44d\U0001f3fd", "Rock\ue000"),
     ],
 )
 def test_spellings_of_one_label_are_alike(spellings: tuple[str, ...]) -> None:
@@ -65,6 +72,23 @@ def test_spellings_of_one_label_are_alike(spellings: tuple[str, ...]) -> None:
         ("-", "_"),
         ("Rock/Pop", "Rock & Pop"),
         ("\U0001f3b8", "\U0001f3bb"),
+        # vowels and tones that are marks: Devanagari, Thai, Tamil, Bengali, Hebrew, Arabic
+        ("\u0915\u093e\u0932", "\u0915\u0932", "\u0915\u0940\u0932"),
+        ("\u0e44\u0e21\u0e49", "\u0e44\u0e21", "\u0e44\u0e21\u0e48"),
+        ("\u0ba4\u0bae\u0bbf\u0bb4\u0bcd", "\u0ba4\u0bae\u0bb4"),
+        ("\u09ac\u09be\u0989\u09b2", "\u09ac\u0989\u09b2"),
+        ("\u05e9\u05c1", "\u05e9\u05c2"),
+        ("\u0639\u064f\u0648\u062f", "\u0639\u064e\u0648\u062f"),
+        ("C\u266f minor", "C minor", "C\u266d minor"),
+        ("B\u266d", "B", "B\u266e"),
+        ("<100 bpm", ">100 bpm", "100 bpm", "\u2264100 bpm", "\xb1100 bpm"),
+        ("\u2642", "\u2640"),
+        ("\u2642 vocals", "\u2640 vocals", "vocals"),
+        ("-1", "1", "-1.5", "1.5", "0", "15", "-.5", ".5"),
+        ("-1.0", "1.0", "10"),
+        ("-6 dB", "6 dB"),
+        ("\u20ac", "$", "\xa3"),
+        ("1_2", "12"),
     ],
 )
 def test_different_labels_stay_different(labels: tuple[str, ...]) -> None:

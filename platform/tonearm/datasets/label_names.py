@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 
 from tonearm.core.text import list_examples, quoted
 from tonearm.datasets.cells import clean_text, is_unknown
@@ -21,15 +23,22 @@ SURE = re.compile(r"[;|\0\x1e\x1f\n\r\u2028\u2029\uff1b\uff5c\xa6]")
 """Between labels wherever it occurs."""
 LIKELY = re.compile(r"[/,\\\u3001\uff0c\uff0f\t\xb7\u2022]|\s[+>\-\u2010-\u2015]\s")
 """Between labels (``Rock/Pop``) or within one (``Pop/Rock``, ``Folk, World, & Country``)."""
-WITHIN = re.compile(r"(?<!\d)[^\w&#+*%]+|[^\w&#+*%]+(?!\d)|_+")
-"""What spellings of one label differ in: spaces, hyphens, other marks. Between digits they count: 1.0 is not 10."""
+SPELLING = ("P", "Z", "C", "So", "Sk")
+"""Categories of what spellings of one label differ in: spaces, hyphens, other marks, pictures. Letters' own marks (M),
+signs of mathematics (Sm: ``<``) and of currencies are none."""
+MEANING = frozenset("&#+*%\u266d\u266e\u2640\u2642\u26a5")
+"""Of these categories, but make another label: ``C#`` and ``B\u266d``, signs of a voice's sex."""
+SAME_SIGN = str.maketrans({"\u266f": "#", "\u2212": "-", "~": " "})
+"""The sharp, the minus and the tilde."""
 GOES_ON = re.compile(r"&|and\s", re.IGNORECASE)
 """What the last part of one label begins with: ``Folk, World, & Country``."""
 AND = re.compile(r"(?<=[^\W_])(?:[\s_,\-]*[&+][\s_\-]*|[\s_\-]*'n'[\s_\-]*|'n[\s_\-]+|[\s_\-]+n'[\s_\-]*"
                  r"|[\s_\-]+(?:and|n|und|et|y)[\s_\-]+)(?=[^\W_])")  # fmt: skip
 """What stands for "and" between two words: ``R&B``, ``R'n'B`` and ``Drum-n-Bass``."""
-WHOLE_NUMBER = re.compile(r"([+-]?\d+)\.0+")
-"""What tables make of a year where one lacks: ``1980.0``."""
+NUMBER = re.compile(r"([+-]?(?:\d+(?:\.\d+)??|\.\d+))(?:\.0+)?")
+"""One number; the group is what it is without what tables add where one lacks: ``1980`` of ``1980.0``."""
+NEGATIVE = re.compile(r"-(?=\.?\d)")
+"""In front of a label: ``-6 dB`` is not ``6 dB``."""
 LEADING = re.compile(r"^#(?=[^\W\d])")
 
 
@@ -92,10 +101,38 @@ def spelling_key(label: str) -> str:
 
     ``n`` stands for "and", so that ``R&B``, ``R'n'B`` and ``RnB`` are one.
     """
-    plain = " ".join(folded(html.unescape(label)).split())
-    if number := WHOLE_NUMBER.fullmatch(plain):
+    plain = " ".join(folded(html.unescape(label)).translate(SAME_SIGN).split())
+    if number := NUMBER.fullmatch(plain):
         return number[1]
-    return WITHIN.sub("", AND.sub("n", LEADING.sub("", plain))) or plain or label
+    sign = "-" if NEGATIVE.match(plain) else ""
+    return sign + _without_marks(_with_one_and(LEADING.sub("", plain))) or plain or label
+
+
+def _with_one_and(text: str) -> str:
+    """A text with ``n`` for each "and" between two words, also behind vowels that are marks (Devanagari, Thai)."""
+    letters = "".join("a" if unicodedata.category(c)[0] == "M" else c for c in text)
+    kept, begin = [], 0
+    for word in AND.finditer(letters):
+        kept += [text[begin : word.start()], "n"]
+        begin = word.end()
+    return "".join([*kept, text[begin:]])
+
+
+def _without_marks(text: str) -> str:
+    """A text without what spellings differ in. Between digits marks count, without spaces: 1.0 is not 10."""
+    parts = [(differs, "".join(own)) for differs, own in groupby(text, _is_mark)]
+    kept = []
+    for i, (differs, part) in enumerate(parts):
+        around = parts[i - 1][1][-1:] + parts[i + 1][1][:1] if 0 < i < len(parts) - 1 else ""
+        if not differs:
+            kept.append(part)
+        elif len(around) == 2 and around.isdecimal():
+            kept.append("".join("-" if unicodedata.category(c) == "Pd" else c for c in part.replace(" ", "")) or " ")
+    return "".join(kept)
+
+
+def _is_mark(character: str) -> bool:
+    return character not in MEANING and unicodedata.category(character).startswith(SPELLING)
 
 
 def find_spellings(
