@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tonearm.audio.tags import named_genres
-from tonearm.core.text import list_examples
+from tonearm.core.text import list_examples, quoted
 from tonearm.datasets.artist_names import main_artist_key
 from tonearm.datasets.cells import clean_text, is_unknown
 from tonearm.datasets.contradictions import CONTRADICTION, differing_notes, labels_differ, labels_told
@@ -32,6 +32,13 @@ if TYPE_CHECKING:
 
 NAMES = ("artist", "album")
 """Labels in which a comma or a slash separates nothing."""
+NUMBER = re.compile("0|[1-9][0-9]{0,2}")
+DECADE = re.compile("(?:[1-9][0-9]?)?0")
+"""A number that says something else more often: a decade, a tempo."""
+BRACKETS = re.compile(r"\((?:0|[1-9][0-9]{0,2}|RX|CR)\)")
+IN_BRACKETS = re.compile(rf"((?:{BRACKETS.pattern}\s*)+)(.*)", re.DOTALL)
+NO_GENRE = "(255)"
+"""Of ID3's numbers the one of an unknown genre."""
 
 
 def read_labels(
@@ -60,22 +67,48 @@ def read_labels(
 
 
 def _with_named_numbers(values: Mapping[str, tuple[str, ...]]) -> tuple[dict[str, tuple[str, ...]], list[str]]:
-    """Genres that a table has as ID3's numbers, ``(17)`` and, where most are words, ``17``, by their names."""
+    """Genres that a table has as ID3's numbers, ``(17)`` and, where most are words, ``17``, by their names.
+
+    Numbers that ID3's list lacks stay, as does what may be a decade or something else: ``80``, ``(90)s Pop``.
+    """
     plain = Counter(v for own in values.values() for v in own if v.isdecimal())
     few = 2 * plain.total() < sum(map(len, values.values()))
-    pattern = re.compile(r"(?:\((?:\d+|RX|CR)\))+.*|\d{1,3}" if few else r"(?:\((?:\d+|RX|CR)\))+.*")
-    named, told = {}, Counter[str]()
+    named, told, decades = {}, Counter[str](), Counter[str]()
     for i, own in values.items():
         found: list[str] = []
         for value in own:
-            meant = named_genres([value]) if pattern.fullmatch(value) else [value]
-            found += meant
-            told.update([f"{value!r} is {meant[0] if meant else 'unknown'!r}"] if meant != [value] else [])
+            meant = _genres_of_numbers(value, few)
+            found += [value] if meant is None else meant
+            if meant is not None:
+                told.update([f"{quoted(value)} is {quoted(meant[0] if meant else 'unknown')}"])
+            elif few and DECADE.fullmatch(value) and (genres := named_genres([value])):
+                decades.update([f"{quoted(value)} is {quoted(genres[0])} there"])
         named[i] = tuple(dict.fromkeys(found))
-    if not told:
-        return named, []
-    shown = list_examples([f"{text} ({n})" for text, n in told.most_common()])
-    return named, [f"{told.total()} genre(s) are numbers of ID3's list: {shown}"]
+    notes = []
+    if told:
+        shown = list_examples([f"{text} ({n})" for text, n in told.most_common()])
+        notes.append(f"{told.total()} genre(s) are numbers of ID3's list: {shown}")
+    if decades:
+        shown = list_examples([f"{text} ({n})" for text, n in decades.most_common()])
+        notes.append(f"genres that may be decades or numbers of ID3's list stay as they are: {shown}")
+    return named, notes
+
+
+def _genres_of_numbers(value: str, plain: bool) -> list[str] | None:
+    """The genres that ID3's numbers name, none for that of an unknown genre; None where a text is no such number.
+
+    In brackets (``(17)``, ``(17)(RX)``), with the genre's own name behind it or not; ``plain``: also without them.
+    """
+    if plain and NUMBER.fullmatch(value) and not DECADE.fullmatch(value):
+        value = f"({value})"
+    if not (found := IN_BRACKETS.fullmatch(value)):
+        return None
+    numbers = BRACKETS.findall(found[1])
+    if any(number != NO_GENRE and not named_genres([number]) for number in numbers):
+        return None
+    names = named_genres(numbers)
+    rest = spelling_key(found[2]) if found[2].strip() else ""
+    return names if not rest or rest in map(spelling_key, names) else None
 
 
 def without_contradicting_rows(
