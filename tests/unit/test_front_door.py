@@ -195,7 +195,8 @@ def test_a_job_that_is_stopped_remembers_what_failed(music: Path, monkeypatch: p
 
     monkeypatch.setattr(extract, "_worker_results", stopped)
     assert run("--audio", str(music))[0] == 130
-    assert [r.track_id for r in load_rejects(rejects_uri("music"))] == [f"High/0 bad{i}.wav" for i in range(3)]
+    assert [r.track_id for r in load_failed("music")] == [f"High/0 bad{i}.wav" for i in range(3)]
+    assert load_rejects(rejects_uri("music")) == []  # the table of a finished job, like the manifest
     first = list(heard)
     assert run("--audio", str(music))[0] == 130
     assert not set(heard[len(first) :]) & set(first)
@@ -245,6 +246,32 @@ def test_the_first_failure_is_remembered_at_once(music: Path, monkeypatch: pytes
     monkeypatch.setattr(extract, "_worker_results", looking)
     assert run("--audio", str(music))[0] == 0
     assert set(seen[0]) == {"High/0 bad.wav"}
+
+
+def test_a_killed_job_leaves_the_finished_table_as_it_was(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its manifest is the old one, and so is what was set aside beside it."""
+    for i in range(3):
+        (music / "High" / f"0 bad{i}.wav").write_bytes(b"no audio" * 9 + bytes([i]))
+    assert run("--audio", str(music))[0] == 0
+    table, manifest = Path(rejects_uri("music")).read_bytes(), Path(manifest_uri("music")).read_bytes()
+    monkeypatch.setattr(remembering, "REMEMBERED_EVERY", 0.0)
+    whole = extract._worker_results
+    seen: list[list[str]] = []
+
+    def stopped(items: list[dict[str, str]], *rest: Any) -> Iterator[dict[str, Any]]:
+        for row in whole(items, *rest):
+            if row["reason"]:
+                yield row
+                seen.append([r.track_id for r in load_failed("music") if "other" in r.track_id])
+                assert Path(rejects_uri("music")).read_bytes() == table
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(extract, "_worker_results", stopped)
+    (music / "High" / "0 other.wav").write_bytes(b"no audio" * 9 + b"other")
+    with pytest.raises(KeyboardInterrupt):
+        prepare.prepare("folder", root=str(music), features=FEATURES)
+    assert seen == [["High/0 other.wav"]]
+    assert Path(rejects_uri("music")).read_bytes() == table and Path(manifest_uri("music")).read_bytes() == manifest
 
 
 def test_a_hopeless_job_ends_early(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +104,22 @@ def test_a_store_can_be_listed_and_says_which_clips_it_holds(data: tonearm.Prepa
     assert store.clip_configs == (WHOLE,) and "20 tracks; ClipConfig(seconds=1.0, position=all)" in repr(store)
     prepare_store(home.features_home(), MEL, tonearm.ClipConfig())
     assert set(FeatureStore(uri).clip_configs) == {WHOLE, tonearm.ClipConfig()}
+
+
+def test_a_folder_with_another_name_than_its_store_is_not_read(
+    data: tonearm.PreparedData, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Path(store_uri(home.features_home(), MEL))
+    copy, changed = store.with_name("mel-copy"), store.with_name("mel-changed")
+    for folder in (copy, changed):
+        shutil.copytree(store, folder)
+    other = Mel(n_mels=24, n_fft=512, hop=256)
+    (changed / "representation.json").write_text(json.dumps(other.to_dict()))
+    again = tonearm.load_data("music")
+    assert again.features == (SIDES, MEL)
+    assert [np.shape(c.values) for c in again.features_of("low/9.wav")[NAME]] == [(16, 87)] * 3
+    assert f"{copy} is not read: it is a copy of {MEL.store_name()}, or of an earlier version" in caplog.text
+    assert f"{changed} is not read: it is a copy of {other.store_name()}" in caplog.text
 
 
 def test_a_store_from_before_clips_were_noted_says_so_and_learns_it(

@@ -16,6 +16,7 @@ from tonearm.audio import decode
 from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import Waveform
 from tonearm.features import Mel, extract
+from tonearm.features.presets import display_name
 
 SONG = Waveform(music(3.0)[None], RATE)
 
@@ -66,6 +67,12 @@ def test_configs_are_told_apart_by_what_a_person_would_type() -> None:
                            "mel(n_mels=64)"]  # fmt: skip
     for config, values in zip(configs, found.values(), strict=True):
         assert found[config] is values and np.array_equal(found[config.store_name()], values)
+        for key in (config, config.store_name(), display_name(config)):
+            assert key in found and np.array_equal(found.get(key), values)
+    assert "cqt" not in found and Mel(n_mels=32) not in found and 7 not in found
+    assert found.get("cqt") is None and found.get(Mel(n_mels=32), 3) == 3
+    typed, config = extract(SONG, "mel(n_mels=64, frames=None)"), Mel(n_mels=64)
+    assert config in typed and typed[config] is typed.get(config) is typed["mel(n_mels=64, frames=None)"]
     with pytest.raises(KeyError, match=r"'cqt' was not extracted; extracted were mel\(frames=None\), mel"):
         found["cqt"]
 

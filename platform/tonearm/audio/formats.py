@@ -31,6 +31,7 @@ FOREIGN_HEADS = (
     b"wOFF", b"\0\1\0\0\0", b"wOF2", b"true", b"ttcf", b"\1CD001", b"\x89LZO", b"LZIP", b"xar!", b"AT&T", b"ITSF",
     b"DICM", b"v/1\1", b"BLENDER", b"glTF", b"\0\0\0\x0cjP", b"\0\0\0\x0cJXL",
 )  # fmt: skip
+EMPTY = b"\0\r\n\t "  # what says nothing in front of music
 COMPILED = b"\r\n"  # Python writes it behind the two bytes that name its version
 TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 MOST_HEADS = 8  # one behind the other
@@ -97,7 +98,7 @@ def find_format(read_at: ReadAt) -> Format:
             raise RuntimeError("it holds nothing but a tag")
         if (found := _by_head(data, start, harmless)) is not None:
             return found
-        foreign = foreign or data.startswith(FOREIGN_HEADS) or data[257:262] == b"ustar" or data[2:4] == COMPILED
+        foreign = foreign or data.startswith(FOREIGN_HEADS) or data[257:262] == b"ustar" or _is_bytecode(data)
         more = _harmless(data)
         if not more or foreign:
             break
@@ -140,10 +141,15 @@ def _harmless(data: bytes) -> int:
         return min(ends, default=0)
     if data.startswith(b"TAG") and len(data) > ID3V1:
         return ID3V1
-    count = len(data) - len(data.lstrip(b"\0\r\n\t "))
+    count = len(data) - len(data.lstrip(EMPTY))
     if data[count + 1 : count + 5] == b"ftyp":
         return max(0, count - 3)  # a size that begins with zeros
     return count
+
+
+def _is_bytecode(data: bytes) -> bool:
+    """Whether it begins as a .pyc, and not with empty lines, which have the same bytes behind other ones."""
+    return data[2:4] == COMPILED and bool(data[:2].strip(EMPTY))
 
 
 def _mp3_in_front(data: bytes) -> bool:
@@ -159,7 +165,7 @@ def _mp3_in_front(data: bytes) -> bool:
 
 def _may_be_junk(junk: bytes) -> bool:
     """Whether these bytes may stand in front of the first frame of an MP3: what savers and cutters of streams leave."""
-    text = junk.lstrip(b"\0\r\n\t ")
+    text = junk.lstrip(EMPTY)
     if not text or text.startswith(STREAM_HEADS):
         return True
     if text.startswith(FOREIGN_HEADS) or junk.startswith(FOREIGN_HEADS):

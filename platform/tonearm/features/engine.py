@@ -33,12 +33,24 @@ class ExtractedFeatures(dict[str, FloatArray]):
     """Arrays by the name of their representation; the config is understood as its name, and so is its store's name."""
 
     def __missing__(self, key: object) -> FloatArray:
-        if isinstance(key, Representation) and (name := display_name(key)) in self:
-            return self[name]
-        for name in self:
-            if as_representation(name).store_name() == key:
-                return self[name]
-        raise KeyError(f"{key!r} was not extracted; extracted were {', '.join(self) or 'none'}")
+        if (name := self._name(key)) is None:
+            raise KeyError(f"{key!r} was not extracted; extracted were {', '.join(self) or 'none'}")
+        return self[name]
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(key) or self._name(key) is not None
+
+    def get(self, key: Any, default: Any = None, /) -> Any:
+        """What ``self[key]`` gives, or the default where that is an error."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
+    def _name(self, key: object) -> str | None:
+        """The name under which a config or a store's name is found."""
+        configs = {name: as_representation(name) for name in self}
+        return next((name for name, config in configs.items() if key in (config, config.store_name())), None)
 
 
 def extract(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sized
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from tonearm.core.errors import JobError
+
+logger = logging.getLogger(__name__)
 
 REMEMBERED_EVERY = 2.0  # seconds; longer where writing them takes more than a tenth of a second
 
@@ -35,7 +38,12 @@ def remembering(failed: Sized, write: Callable[[], None]) -> Iterator[Callable[[
 
     try:
         yield batch_ended
-    except BaseException:
-        with suppress(JobError):  # it ends anyway
+    except BaseException as first:
+        try:
             write()
+        except JobError:
+            pass  # it ends anyway
+        except Exception as error:
+            logger.warning("what failed could not be written down, it will be tried again: %s", error)
+            first.add_note(f"what failed could not be written down either: {error}")
         raise

@@ -99,7 +99,11 @@ def stored_features(manifest: Manifest, usual: Sequence[ClipConfig]) -> tuple[St
         if not storage.exists(description):
             continue  # a table beside the stores
         try:
-            representation, configs = read_representation(description), read_clip_configs(uri)
+            representation = read_representation(description)
+            if (named := representation.store_name()) != folder:
+                logger.warning("%s is not read: it is a copy of %s, or of an earlier version", uri, named)
+                continue
+            configs = read_clip_configs(uri)
             keys = set(read_index(uri).column("key").unique().to_pylist())
         except StoreError as error:
             logger.warning("%s", error)

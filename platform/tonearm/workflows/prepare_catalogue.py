@@ -154,8 +154,7 @@ def _extract(
 
     def remember(failed: Sequence[Reject]) -> None:
         remember_failed(name, failed)
-        rejects[:] = [*catalogue.rejects, *failed]
-        save_rejects(rejects_uri(name), rejects)
+        rejects[:] = [*catalogue.rejects, *failed]  # whose table is written when the job ends, like the manifest
         require_enough([*before, *failed], found, max_rejected, rejects_uri(name))
 
     storage.write_json(unfinished_uri(name), {"root": catalogue.root, "tracks": len(tracks)})
