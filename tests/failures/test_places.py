@@ -11,7 +11,7 @@ import pytest
 from tonearm.core import home
 from tonearm.core.errors import ConfigError, JobError, TonearmError
 from tonearm.core.process_environment import spare_loopback
-from tonearm.workflows.preflight import preflight
+from tonearm.workflows.preflight import preflight, submission_problems
 from tonearm.workflows.tracking_server import require_tracking_server
 
 
@@ -56,6 +56,21 @@ def test_a_home_elsewhere_that_cannot_be(given: str, problem: str, monkeypatch: 
     monkeypatch.setenv(home.HOME, given)
     monkeypatch.setenv(home.TRACKING, "sqlite:///runs.db")
     assert refused().startswith(f"{home.HOME} is {given}") and problem in refused()
+
+
+@pytest.mark.parametrize(("given", "problem"), [
+    ("http://host/x", "nothing can be written at a http://"), ("memory://x", "nothing can be written at a memory://"),
+    ("s3://", "it names no bucket"), ("gs:///", "it names no bucket"), ("S3://b/x", "no storage of the kind"),
+])  # fmt: skip
+def test_a_home_that_cannot_be_is_none_on_a_cluster_either(given: str, problem: str) -> None:
+    (told,) = submission_problems(given, "http://host:5000")
+    assert told.startswith(f"the cluster's home is {given}") and problem in told
+    assert len(list(submission_problems(given, ""))) == 2, "and MLflow's database"
+
+
+def test_what_a_home_needs_must_be_installed_on_the_cluster_alone() -> None:
+    assert list(submission_problems("hdfs://b/x", "http://host:5000")) == []
+    assert list(submission_problems("/shared", "")) == []
 
 
 @pytest.mark.parametrize("given", ["$HOME/x", "${HOME}/x", "~/x", "~/x\n", " ~/x ", "file:{}/user/x", "user/../user/x"])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import track
-from tonearm.core import home
+from tests.builders import encode, tone, track
+from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError
 from tonearm.core.text import slug
 from tonearm.datasets.base import Catalogue
@@ -18,8 +18,8 @@ from tonearm.datasets.manifest import Manifest, save_manifest
 from tonearm.datasets.recordings import dataset_name
 from tonearm.tracking.names import model_name
 from tonearm.workflows.dataset_identity import identity_root, require_own_name
-from tonearm.workflows.prepare import require_dataset_name
-from tonearm.workflows.prepared_names import manifest_uri
+from tonearm.workflows.prepare import make_catalogue, require_dataset_name
+from tonearm.workflows.prepared_names import manifest_uri, unfinished_uri
 
 REFUSED = ["a:b", "a@champion", "~", "-x", "--", ".hidden", "a.", " a", "a ", "a'b", 'a"b', "a%20b", "a?b", "a#b",
            "a*b", "<script>", "$x", "`x`", "a|b", "a;b", "{x}", "x" * 300,
@@ -59,6 +59,39 @@ def test_a_name_in_other_letters_is_no_second_one(
         require_own_name(Catalogue(name, "genre", [track("a")]))
     require_own_name(Catalogue("cafe" if there == "caf\xe9" else "other", "genre", [track("a")]))
     assert slug(unicodedata.normalize("NFD", there)) == there
+
+
+def test_names_that_were_prepared_side_by_side_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both were prepared before names were compared so: neither may lock out the other."""
+    monkeypatch.setenv(home.HOME, str(tmp_path))
+    for name in ("music", "Music"):
+        save_manifest(manifest_uri(name), Manifest(name, "genre", [track("a")]))
+    for name in ("music", "Music"):
+        require_own_name(Catalogue(name, "genre", [track("a")]))
+    with pytest.raises(ConfigError, match="differs in the case"):
+        require_own_name(Catalogue("MUSIC", "genre", [track("a")]))
+
+
+def test_what_was_never_prepared_locks_out_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(home.HOME, str(tmp_path))
+    for name in ("music", "Music"):
+        storage.write_json(unfinished_uri(name), {})
+    require_own_name(Catalogue("music", "genre", [track("a")]))
+
+
+@pytest.mark.parametrize("letters", [61, 150, 255])
+def test_a_data_set_that_was_prepared_under_a_long_name_keeps_it(
+    letters: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(home.HOME, str(tmp_path / "home"))
+    whole = "m" * letters
+    root = tmp_path / whole
+    root.mkdir()
+    (root / "a.wav").write_bytes(encode(tone(440, 0.05)))
+    data = FolderConfig(root=str(root), label="")
+    assert make_catalogue(data).name == "m" * 60
+    save_manifest(manifest_uri(whole), Manifest(whole, "", [track("a")]))
+    assert make_catalogue(data).name == whole and make_catalogue(data, "own").name == "own"
 
 
 def test_ways_to_one_folder_are_one_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

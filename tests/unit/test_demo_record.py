@@ -19,7 +19,7 @@ from tonearm.tracking import names
 from tonearm.tracking.log import client
 from tonearm.tracking.register import promote
 from tonearm.workflows import demo_record
-from tonearm.workflows.demo import seconds_of_work
+from tonearm.workflows.demo import earlier_summary, seconds_of_work
 from tonearm.workflows.demo_record import DemoRequest, code_signature, finished_demo, record_demo
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -172,3 +172,14 @@ def test_a_run_that_found_its_work_done_does_not_replace_the_time_that_it_took()
     assert seconds_of_work({"Sweep": 3.0, "Select": 50.0}, written, "demo-1") == {"Sweep": 100.0, "Select": 50.0}
     assert seconds_of_work({"Sweep": 3.0}, written, "demo-2") == {"Sweep": 3.0}, "another sweep"
     assert seconds_of_work({"Sweep": 3.0}, {"seconds": {"Sweep": 9.0}}, "demo-1") == {"Sweep": 3.0}, "of whom?"
+
+
+@pytest.mark.parametrize("found", [b"", b"{", b"[]", b"null", b"3", b"\xff\xfe", b'{"sweep": "s", "seconds": [1]}',
+                                   b'{"sweep": "s", "seconds": {"Sweep": "9"}}', b'{"sweep": "s", "seconds": null}',
+                                   b"[" * 100_000, None])  # fmt: skip
+def test_a_damaged_summary_of_an_earlier_run_is_none(found: bytes | None, tmp_path: Path) -> None:
+    """It ended the demo after all the work."""
+    if found is not None:
+        (tmp_path / "summary.json").write_bytes(found)
+    before = earlier_summary(str(tmp_path / "summary.json"))
+    assert seconds_of_work({"Sweep": 3.0}, before, "s") == {"Sweep": 3.0}

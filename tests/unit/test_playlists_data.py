@@ -70,6 +70,17 @@ def test_tags_and_a_tracks_csv_tell_the_artist_who_is_the_group(root: Path) -> N
     assert Path(tracks["x/a.wav"].source).is_absolute() and len(tracks["x/a.wav"].content) == 32
 
 
+@pytest.mark.parametrize("name", ["Tracks.csv", "TRACKS.CSV", "tracks.tsv"])
+def test_a_tracks_csv_in_other_letters_counts_and_others_are_told(name: str, root: Path) -> None:
+    write_rows(root, ROWS)
+    assert not [note for note in catalogue_of(root).notes if "no tracks.csv" in note], "the playlists are none"
+    (root / name).write_text("path\tartist\nx/a.wav\tAnn\n")
+    (root / "x" / "tracks.csv").write_text("path,artist\na.wav,Bob\n")
+    catalogue = catalogue_of(root)
+    assert by_id(catalogue)["x/a.wav"].artist == "Ann"
+    assert "x/tracks.csv in folders below: not read, only the tracks.csv of the folder itself is" in catalogue.notes
+
+
 def test_small_playlists_are_left_out_with_a_note_and_tracks_of_no_other_too(root: Path) -> None:
     write_rows(root, ROWS)
     catalogue = catalogue_of(root, min_tracks=2)

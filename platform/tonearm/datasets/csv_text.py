@@ -8,9 +8,13 @@ import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.text_encodings import NAMES, guess_encoding
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 SEPARATORS = (",", ";", "\t", "|")
 SEP_LINE = re.compile(r'\s*"?sep *= *(\\t|\t|[^\s"])"?[,;| \t]*(?:\r\n|\n|\r)', re.IGNORECASE)
@@ -58,14 +62,28 @@ class CsvText:
 
     def header(self) -> list[str]:
         """The names of the columns as they are written, repeated ones too."""
-        lines = csv.reader(io.StringIO(self.text.lstrip("\r\n"), newline=""), delimiter=self.separator,
-                           skipinitialspace=self.spaced)  # fmt: skip
-        return next(lines, [])
+        return next(csv_reader(self.text.lstrip("\r\n"), self.separator, self.spaced), [])
+
+
+class CsvRows:
+    """The rows of a CSV text, each a list of its fields; a field may have any length, as lyrics do.
+
+    Attributes
+    ----------
+    line_num
+        How many lines were read until now.
+    """
 
 
 def header_line(text: str) -> str:
     """The first line that is not empty."""
     return next(iter(text.lstrip("\r\n")[:100_000].splitlines()), "")
+
+
+def csv_reader(text: str, separator: str = ",", spaced: bool = False) -> Reader:
+    """Python's reader of a CSV text, without its limit of 131 072 characters a field: lyrics may have more."""
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=spaced)
 
 
 def read_csv_text(path: Path) -> CsvText:
@@ -93,7 +111,7 @@ def read_csv_text(path: Path) -> CsvText:
     if said := SEP_LINE.match(text):
         return CsvText(text[said.end() :], said[1].replace("\\t", "\t"), encoding, zeros)
     if (one := QUOTED.fullmatch(header_line(text))) and any(s in one[0] for s in SEPARATORS):
-        text = "\n".join(fields[0] for fields in csv.reader(io.StringIO(text, newline="")) if fields)
+        text = "\n".join(fields[0] for fields in csv_reader(text) if fields)
     return CsvText(text, _separator(text), encoding, zeros)
 
 

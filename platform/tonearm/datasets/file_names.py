@@ -39,6 +39,7 @@ class FileNames:
         self._files = frozenset(files)
         self.example = min(self._files, default="")
         self._indices: dict[tuple[int, bool], _Index] = {}
+        self._last_parts: frozenset[str] = frozenset()
 
     def find(self, name: str) -> tuple[Sequence[str], Rank]:
         """The files that a text may mean, one if it is clear which; and how it names them.
@@ -53,7 +54,11 @@ class FileNames:
             return [name], 0
         if name.startswith("file://"):
             name = unquote(name.removeprefix("file://"))
+        if not self._last_parts:
+            self._last_parts = frozenset(part for file in self._files for part in _last_parts(file))
         for plain in dict.fromkeys(map(plain_path, (name, name.strip(QUOTES), unquote(name)))):
+            if self._last_parts.isdisjoint(_last_parts(plain)):  # no index has it: a line of lyrics is told at once
+                continue
             for fold in range(len(FOLDS)):
                 if fitting := self._index(fold, False).fitting(FOLDS[fold](plain)):
                     same = fold < len(FOLDS) - 1 and any(
@@ -100,6 +105,11 @@ def _ends(path: str) -> list[str]:
     """``b/c`` and ``c`` of ``a/b/c``, the longest first."""
     parts = path.split("/")
     return ["/".join(parts[n:]) for n in range(1, len(parts))]
+
+
+def _last_parts(path: str) -> set[str]:
+    """The last part of a path, with and without its suffix, in the laxest form: those that mean one file share one."""
+    return {FOLDS[-1](form).rpartition("/")[2] for form in (path, _stem(path), _without_suffix(path))}
 
 
 def plain_path(name: str) -> str:

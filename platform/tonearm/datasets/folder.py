@@ -156,7 +156,7 @@ def scan_folder(root: str, label: str = "folder", separator: str = "", *, config
         elif reason := _no_audio(found.files[relative]):
             rejects.append(set_aside(relative, found.files[relative], "undecodable", reason))
         else:
-            detail = f"neither {TABLE} nor its tags give it a {label!r}"
+            detail = f"neither {table.name} nor its tags give it a {label!r}"
             rejects.append(set_aside(relative, found.files[relative], "no_label", detail))
     notes += [*label_notes, *copy_notes, *contradiction_note(rejects)]
     there = len(found.files) + len(found.rejects)
@@ -183,7 +183,7 @@ def _resolved_label(label: str, table: TrackTable, root: str, notes: Sequence[st
         return found
     if not table.columns:
         return label
-    problem = f"LABEL {label!r} is no column of {Path(root) / TABLE}: it has {', '.join(table.columns)}"
+    problem = f"LABEL {label!r} is no column of {Path(root) / table.name}: it has {', '.join(table.columns)}"
     raise DatasetError("; ".join([problem, *notes]))
 
 

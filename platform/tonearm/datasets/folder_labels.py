@@ -25,7 +25,7 @@ from tonearm.datasets.label_names import (
 from tonearm.datasets.manifest import Reject
 from tonearm.datasets.nobody_names import is_nobody
 from tonearm.datasets.recordings import Known
-from tonearm.datasets.track_table import TABLE, TrackTable
+from tonearm.datasets.track_table import TrackTable
 
 if TYPE_CHECKING:
     from tonearm.datasets.folder import FolderConfig
@@ -122,7 +122,7 @@ def without_contradicting_rows(
     told = {i: own[label] for i, own in table.contradictions.items() if i in labels and label in own}
     told = {i: values for i, values in told.items() if len(set(map(key, values))) > 1}
     rejects += [
-        set_aside(i, files[i], CONTRADICTION, f"{TABLE} gives {i} two labels: {' and '.join(map(repr, values))}")
+        set_aside(i, files[i], CONTRADICTION, f"{table.name} gives {i} two labels: {' and '.join(map(repr, values))}")
         for i, values in told.items()
     ]
     return {i: own for i, own in labels.items() if i not in told}

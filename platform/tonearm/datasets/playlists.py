@@ -22,7 +22,7 @@ from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.recordings import TagRepairs, dataset_name, make_track, recording_tags
 from tonearm.datasets.tables import read_table, to_floats
-from tonearm.datasets.track_table import TABLE, read_track_table
+from tonearm.datasets.track_table import find_track_table, read_track_table
 
 
 class PlaylistsConfig(DatasetConfig, kind="playlists"):
@@ -229,7 +229,9 @@ def _recordings(root: str, table: _Memberships) -> _Found:
     ]
     contents, unreadable = digest_files({i: path for i, path in files.items() if i in named})
     rejects += unreadable.values()
-    known = read_track_table(Path(root) / TABLE, files)
+    beside = [name for name in there.tables if Path(root) / name != table.path]
+    place, table_notes = find_track_table(Path(root), beside)
+    known = read_track_table(place, files)
     repairs, found = TagRepairs(), _Found({}, defaultdict(list), rejects, ())
     first_with: dict[str, str] = {}
     for relative, content in contents.items():
@@ -243,7 +245,7 @@ def _recordings(root: str, table: _Memberships) -> _Found:
             detail = f"the same bytes as {first}, which is on its playlists, too"
             rejects.append(_reject(relative, str(files[relative]), "duplicate", detail))
         found.keys[first] += named[relative]
-    return dataclasses.replace(found, notes=(*there.notes, *known.notes, *repairs.notes))
+    return dataclasses.replace(found, notes=(*there.notes, *table_notes, *known.notes, *repairs.notes))
 
 
 def _reject(track_id: str, source: str, reason: str, detail: str) -> Reject:

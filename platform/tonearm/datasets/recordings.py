@@ -20,9 +20,9 @@ MOST_LETTERS = 60
 """Of a data set's name that is made of a folder's: names of files and models are made of it."""
 
 
-def dataset_name(root: str) -> str:
-    """A data set's name from its folder's: small letters, digits and hyphens."""
-    return slug(Path(root).resolve().name)[:MOST_LETTERS].strip("-") or "folder"
+def dataset_name(root: str, most: int | None = MOST_LETTERS) -> str:
+    """A data set's name from its folder's: small letters, digits and hyphens; the first ``most`` of them, or all."""
+    return slug(Path(root).resolve().name)[:most].strip("-") or "folder"
 
 
 class TagRepairs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import csv
 import io
 import re
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tonearm.core.errors import DatasetError
-from tonearm.datasets.csv_text import CsvText, read_csv_text
+from tonearm.datasets.csv_text import CsvText, csv_reader, read_csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,7 +121,7 @@ def _without_surplus(found: CsvText) -> pd.DataFrame:
     import pandas as pd
 
     header = found.header()
-    lines = csv.reader(io.StringIO(found.text, newline=""), delimiter=found.separator, skipinitialspace=found.spaced)
+    lines = csv_reader(found.text, found.separator, found.spaced)
     rows = []
     for fields in lines:
         if any(field.strip() for field in fields[len(header) :]):
@@ -132,7 +131,8 @@ def _without_surplus(found: CsvText) -> pd.DataFrame:
             )
         if fields:
             rows.append([*fields[: len(header)], *[""] * (len(header) - len(fields))])
-    return pd.DataFrame(rows[1:], columns=pd.read_csv(io.StringIO(found.text), sep=found.separator, nrows=0).columns)
+    named = pd.read_csv(io.StringIO(found.text), sep=found.separator, nrows=0, skipinitialspace=found.spaced)
+    return pd.DataFrame(rows[1:], columns=named.columns)
 
 
 def _chosen(path: Path, present: Sequence[str], columns: Sequence[str], optional: Sequence[str] | None) -> list[str]:

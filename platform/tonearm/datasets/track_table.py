@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +11,11 @@ import numpy as np
 
 from tonearm.core.text import list_examples
 from tonearm.datasets.cells import clean_text, is_unknown, to_number, to_year
-from tonearm.datasets.csv_text import SEPARATORS, read_csv_text
+from tonearm.datasets.csv_text import CsvText, read_csv_text
 from tonearm.datasets.file_names import FileNames, Rank, plain_path, relative_prefix
 from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.text_encodings import NAMES
-from tonearm.datasets.track_columns import PATH_COLUMNS, named_columns, naming_column
+from tonearm.datasets.track_columns import PATH_COLUMNS, column_names, meant_column, named_columns, naming_column
 
 TABLE = "tracks.csv"
 
@@ -35,6 +34,8 @@ class TrackTable:
         Of files that two rows disagree on: the different values by column, in their order.
     key
         The column that names the files.
+    name
+        Of the table's file.
     notes
         How many rows are no file's, several files' or a file's second one, disagree, or have an impossible year.
     """
@@ -44,15 +45,20 @@ class TrackTable:
     contradictions: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     key: str = ""
+    name: str = TABLE
 
     def of(self, relative: str) -> Mapping[str, str]:
         """The row of a recording, by its relative path; empty if there is none."""
         return self.rows.get(relative, {})
 
     def column(self, name: str) -> str:
-        """The column that a name means: that of this name, or the one that differs in case alone; "" if none does."""
-        alike = [c for c in self.columns if c.casefold() == clean_text(name).casefold()]
-        return name if name in self.columns else alike[0] if len(alike) == 1 else ""
+        """The column that a name means: that of this name, or the one that differs in case alone, or else the one that
+        is meant by this spelling; "" if none does."""
+        name = clean_text(name)
+        alike = [c for c in self.columns if c.casefold() == name.casefold()]
+        if name in self.columns or len(alike) == 1:
+            return name if name in self.columns else alike[0]
+        return meant if not alike and (meant := meant_column(name)) in self.columns else ""
 
     def metadata(self, track_ids: Sequence[str], but: Collection[str] = ()) -> Metadata:
         """Columns whose every value is a number, as metadata of these recordings; NaN where a value lacks.
@@ -108,22 +114,22 @@ def read_track_table(path: Path, files: Iterable[str]) -> TrackTable:
     """
     if not path.exists():
         return TrackTable()
-    cells = named_columns(path)
+    cells, text = named_columns(path), read_csv_text(path)
     matches = FileNames(files)
     key = naming_column(path, cells, matches)
     found_so = [] if key in (*PATH_COLUMNS, "track_id") else [f"column {key!r} of {path.name} names the files"]
     rows = _Rows(cells, key)
     rows.add_all(matches)
     notes = [
-        *_encoding_notes(path),
+        *_encoding_notes(path.name, text),
         *found_so,
         *rows.notes(path.name, matches),
-        *_swallowed_rows(path.name, cells, key, matches),
+        *_swallowed_rows(path.name, text, rows, matches),
     ]
     strange = [year for row in rows.rows.values() if to_year(year := row.get("year", "")) is None and _is_stated(year)]
     if strange:
         notes.append(f"{len(strange)} row(s) of {path.name} have an impossible year, e.g. {strange[0]!r}: unknown")
-    return TrackTable(list(cells), rows.rows, rows.contradictions, tuple(notes), key)
+    return TrackTable(list(cells), rows.rows, rows.contradictions, tuple(notes), key, path.name)
 
 
 @dataclass
@@ -138,6 +144,7 @@ class _Rows:
     ambiguous: list[str] = field(default_factory=list)
     second: list[str] = field(default_factory=list)
     contradicting: list[str] = field(default_factory=list)
+    worst: Rank = 0  # how the rows name their files, at worst
 
     def add_all(self, matches: FileNames) -> None:
         """Join the rows with the files: what names its file better comes first."""
@@ -151,6 +158,7 @@ class _Rows:
             elif len(fitting) > 1:
                 self.ambiguous.append(names[i])
             else:
+                self.worst = max(self.worst, rank)
                 row = {name: column[i] for name, column in self.cells.items() if not is_unknown(column[i])}
                 self._add(fitting[0], names[i], row, rank == rank_of.setdefault(fitting[0], rank))
 
@@ -216,28 +224,37 @@ def _without_strangers(
     ]
 
 
-def _encoding_notes(path: Path) -> list[str]:
-    csv = read_csv_text(path)
-    notes = [f"{csv.zeros} zero byte(s) in {path.name} are left out"] if csv.zeros else []
+def _encoding_notes(table: str, csv: CsvText) -> list[str]:
+    notes = [f"{csv.zeros} zero byte(s) in {table} are left out"] if csv.zeros else []
     if csv.guessed:
         odd = next((line for line in csv.text.splitlines() if not line.isascii()), "")
         notes.append(
-            f"{path.name} is not in UTF-8: read as {NAMES[csv.encoding]}, e.g. {odd[:60]!r}; if that is wrong, save it "
+            f"{table} is not in UTF-8: read as {NAMES[csv.encoding]}, e.g. {odd[:60]!r}; if that is wrong, save it "
             "as UTF-8"
         )  # fmt: skip
     return notes
 
 
-def _swallowed_rows(table: str, cells: Mapping[str, Sequence[str]], key: str, matches: FileNames) -> list[str]:
-    """A quote that is not closed makes all lines up to the next quote one cell: told where these name files."""
+def _swallowed_rows(table: str, csv: CsvText, rows: _Rows, matches: FileNames) -> list[str]:
+    """A quote that is not closed makes all lines up to the next quote one cell: told where these would be rows.
+
+    Such a line has in its place the name of a file that has no row of its own, written as well as other rows do it:
+    lines of lyrics that are called as a song is are none.
+    """
+    columns, names = column_names(csv), rows.cells[rows.key]
+    place, least = columns.index(rows.key), min(2, len(columns))
     swallowed, opened = [], ""
-    for column in cells.values():
+    for column in rows.cells.values():
         for i, cell in enumerate(column):
             for line in cell.splitlines()[1:] if "\n" in cell or "\r" in cell else ():
-                fields = [clean_text(f.strip('"')) for f in re.split(f"[{''.join(SEPARATORS)}]", line)]
-                if named := next((f for f in fields if f and matches.find(f)[0]), ""):
+                fields = line.split(csv.separator)
+                if len(fields) <= place or len(fields) < least:
+                    continue
+                named = clean_text(fields[place].strip('"'))
+                found, rank = matches.find(named)
+                if found and rank <= max(rows.worst, 1) and found[0] not in rows.rows:
                     swallowed.append(named)
-                    opened = opened or cells[key][i].splitlines()[0]
+                    opened = opened or names[i].splitlines()[0]
     if not swallowed:
         return []
     return [

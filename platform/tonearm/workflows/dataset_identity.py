@@ -35,14 +35,9 @@ def require_own_name(catalogue: Catalogue) -> None:
     ConfigError
         If another library or another label has the name; the message says how to give it another.
     """
-    alike = [n for n in prepared_names() if n != catalogue.name and _folded(n) == _folded(catalogue.name)]
-    if alike:
-        raise ConfigError(
-            f"the name {catalogue.name!r} differs in the case or form of letters alone from the data set {alike[0]!r}: "
-            f"use that name for the same one, or another, as in --name {slug(catalogue.name)}-2"
-        )
     uri = manifest_uri(catalogue.name)
     if not storage.exists(uri):
+        _require_no_alike(catalogue.name)
         return
     try:
         there = load_manifest(uri)
@@ -59,6 +54,16 @@ def require_own_name(catalogue: Catalogue) -> None:
         f"{there.label!r}; this is {catalogue.root or 'another one'}, label {catalogue.label!r}, and would replace it, "
         f"its report and its champion. Give this one a name of its own, as in --name {example} (name={example!r})"
     )
+
+
+def _require_no_alike(name: str) -> None:
+    """Check that no prepared data set has a name that is the same but for the case or form of letters."""
+    for other in prepared_names():
+        if other != name and _folded(other) == _folded(name) and storage.exists(manifest_uri(other)):
+            raise ConfigError(
+                f"the name {name!r} differs in the case or form of letters alone from the data set {other!r}: use that "
+                f"name for the same one, or another, as in --name {slug(name)}-2"
+            )
 
 
 def _folded(name: str) -> str:

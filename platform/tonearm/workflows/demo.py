@@ -38,7 +38,7 @@ from tonearm.workflows.ray_session import start_ray, stop_ray
 from tonearm.workflows.recommend import NeighbourQuality, evaluate_recommender
 from tonearm.workflows.select import select
 from tonearm.workflows.selection import Selection
-from tonearm.workflows.set_aside import load_failed, set_aside_lines
+from tonearm.workflows.set_aside import load_failed, set_aside_lines, too_short
 from tonearm.workflows.several_labels import learn_all_labels
 from tonearm.workflows.short_recordings import change_space, fitting_settings, space_recipe
 from tonearm.workflows.sweep import resize, run_plan
@@ -103,7 +103,7 @@ def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
     stop_ray()
     reports = home.reports_home(manifest.name)
     file = storage.join(reports, "summary.json")
-    before = storage.read_json(file) if storage.exists(file) else {}
+    before = earlier_summary(file)
     seconds = seconds_of_work(steps.seconds, before, selection.sweep)
     written = _as_json(manifest, selection, quality, seconds, answer)
     storage.write_json(file, {**written, "seconds_of_this_run": steps.seconds})
@@ -123,9 +123,9 @@ def _prepare(catalogue: Catalogue, space: SearchSpace, request: DemoRequest) -> 
 
     try:
         return prepare(space), space
-    except (JobError, DatasetError) as error:
+    except (JobError, DatasetError):
         fitting = fitting_settings(space_recipe(space), load_failed(catalogue.name), partial(change_space, space))
-        if not fitting or fitting.problem or "too_short" not in str(error):
+        if not fitting or fitting.problem or not too_short(catalogue.name):
             raise
         logger.info(f"  many recordings are too short for clips of {space.trial.min_seconds:.1f} s: "
                     + ", ".join(f"{name} is {value:g}" for name, value in fitting.changes.items()))  # fmt: skip
@@ -159,8 +159,18 @@ def seconds_of_work(now: Mapping[str, float], before: Mapping[str, Any], sweep: 
     before
         The summary that an earlier run wrote; it counts if it is of the same sweep.
     """
-    kept: Mapping[str, float] = before.get("seconds", {}) if before.get("sweep") == sweep else {}
-    return {step: max(seconds, kept.get(step, 0.0)) for step, seconds in now.items()}
+    kept = before.get("seconds") if before.get("sweep") == sweep else {}
+    known = {k: v for k, v in kept.items() if isinstance(v, int | float)} if isinstance(kept, dict) else {}
+    return {step: max(seconds, known.get(step, 0.0)) for step, seconds in now.items()}
+
+
+def earlier_summary(file: str) -> dict[str, Any]:
+    """The summary of an earlier run; empty if there is none, or it is damaged: it is written anew."""
+    try:
+        found = storage.read_json(file) if storage.exists(file) else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def estimate_seconds(tracks: int, space: SearchSpace, cores: int) -> float:

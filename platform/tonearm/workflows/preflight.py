@@ -112,11 +112,7 @@ def submission_problems(place: str, uri: str) -> Iterator[str]:
             "/shared/tonearm or s3://bucket/tonearm"
         )
     elif "://" in place:
-        from fsspec.registry import known_implementations
-
-        kind = place.partition("://")[0]
-        if kind not in known_implementations:
-            yield f"the cluster's home is {place}: no storage of the kind {kind}:// is known; give s3://BUCKET/PATH"
+        yield from _remote_problems(place, f"the cluster's home is {place}", installed=False)
         if not uri:
             yield (
                 f"the cluster's home is {place}, where MLflow's SQLite file cannot lie: set {home.TRACKING} to a "
@@ -207,7 +203,7 @@ def _path_problems(uri: str, said: str) -> Iterator[str]:
 
 def _home_problems(where: str, writes: bool) -> Iterator[str]:
     if "://" in where:
-        yield from _remote_problems(where)
+        yield from _remote_problems(where, f"{home.HOME} is {where}")
     elif Path(where).exists() and not Path(where).is_dir():
         yield f"{home.HOME} is {where}, which is no folder: give one"
     elif writes and not may_write(where):
@@ -219,18 +215,21 @@ def _home_problems(where: str, writes: bool) -> Iterator[str]:
         yield f"{home.CACHE} is {cache}, where nothing can be written: give a folder that can"
 
 
-def _remote_problems(where: str) -> Iterator[str]:
+def _remote_problems(where: str, said: str, installed: bool = True) -> Iterator[str]:
+    """Why a home cannot be at a URI; ``installed``: whether what it needs must be here."""
     from fsspec.registry import known_implementations
 
     kind = where.partition("://")[0]
     if kind in READ_ONLY:
-        yield f"{home.HOME} is {where}: nothing can be written at a {kind}://; give a folder or s3://BUCKET/PATH"
+        yield f"{said}: nothing can be written at a {kind}://; give a folder or s3://BUCKET/PATH"
         return
     if not where.partition("://")[2].strip("/"):
-        yield f"{home.HOME} is {where}: it names no bucket; give one such as {kind}://BUCKET/PATH"
+        yield f"{said}: it names no bucket; give one such as {kind}://BUCKET/PATH"
         return
     if kind not in known_implementations:
-        yield f"{home.HOME} is {where}: no storage of the kind {kind}:// is known; give a folder or s3://BUCKET/PATH"
+        yield f"{said}: no storage of the kind {kind}:// is known; give a folder or s3://BUCKET/PATH"
+        return
+    if not installed:
         return
     needed = [known_implementations[kind]["class"].partition(".")[0]]
     if kind in ("s3", "s3a"):
@@ -238,7 +237,7 @@ def _remote_problems(where: str) -> Iterator[str]:
     missing = [module for module in needed if find_spec(module) is None]
     if missing:
         how = "pip install 'tonearm[s3]'" if "boto3" in needed else known_implementations[kind].get("err", "install it")
-        yield f"{home.HOME} is {where}, which needs {' and '.join(missing)}: {how}"
+        yield f"{said}, which needs {' and '.join(missing)}: {how}"
 
 
 def allow_open_files() -> None:

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING
 
 import tonearm.examples  # noqa: F401  the demo's corpus is a data set like any other
 from tonearm.audio.windows import ClipConfig
-from tonearm.core import home
+from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import ConfigError
 from tonearm.core.text import slug
 from tonearm.datasets import DatasetConfig
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.manifest import Manifest, Reject
+from tonearm.datasets.recordings import dataset_name
 from tonearm.workflows.dataset_identity import identity_root
 from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.prepared import PreparedData
+from tonearm.workflows.prepared_names import manifest_uri, prepared_names
 from tonearm.workflows.ray_session import start_ray
 
 if TYPE_CHECKING:
@@ -162,7 +164,18 @@ def make_catalogue(data: DatasetConfig, name: str = "") -> Catalogue:
     require_dataset_name(name)
     data.make(start_ray)
     found = data.catalogue()
-    return dataclasses.replace(found, name=name or found.name, root=identity_root(data), config=data.to_dict())
+    name = name or _earlier_name(found.name, data.root) or found.name
+    return dataclasses.replace(found, name=name, root=identity_root(data), config=data.to_dict())
+
+
+def _earlier_name(name: str, root: str) -> str:
+    """The whole name of the folder where a data set was prepared under it before long names were cut; "" if none was.
+
+    ``name`` is the one that is made of it today.
+    """
+    whole = dataset_name(root, None)
+    cut = root and whole != name == dataset_name(root)
+    return whole if cut and whole in prepared_names() and storage.exists(manifest_uri(whole)) else ""
 
 
 def require_dataset_name(name: str) -> None:

@@ -29,6 +29,11 @@ def load_failed(name: str) -> list[Reject]:
     return [*load_rejects(rejects_uri(name)), *load_rejects(failed_uri(name))]
 
 
+def too_short(name: str) -> bool:
+    """Whether recordings were too short in the last run that made a data set, also if it failed."""
+    return any(r.reason == "too_short" for r in load_rejects(rejects_uri(name)))
+
+
 def remember_failed(name: str, rejects: Sequence[Reject]) -> None:
     """Add failures to those of earlier extractions; a killed job has then not heard them for nothing."""
     known = {(r.track_id, r.key): r for r in [*load_rejects(failed_uri(name)), *rejects] if r.key}
@@ -85,7 +90,7 @@ def with_diagnosis(name: str, notes: Sequence[str], rejects: Sequence[Reject]) -
     try:
         yield
     except (DatasetError, JobError) as error:
-        if rejects:
+        if rejects or storage.exists(rejects_uri(name)):  # that of an earlier run would tell of that one
             save_rejects(rejects_uri(name), rejects)
         aside = set_aside_lines(name, rejects) if rejects_uri(name) not in str(error) else []
         seen = [*notes, *aside]

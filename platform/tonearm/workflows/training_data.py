@@ -19,7 +19,7 @@ from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.prepare import choose_dataset, extract_missing, make_catalogue
 from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.prepared import PreparedData
-from tonearm.workflows.set_aside import load_failed
+from tonearm.workflows.set_aside import load_failed, too_short
 from tonearm.workflows.several_labels import require_one_label
 from tonearm.workflows.short_recordings import Attempt, advice
 
@@ -156,7 +156,7 @@ def prepare_data(
                 fractions=recipe.fractions,
             )  # fmt: skip
         except (JobError, DatasetError) as error:
-            fitting = advice(recipe, load_failed(catalogue.name), attempt) if "too_short" in str(error) else ""
+            fitting = advice(recipe, load_failed(catalogue.name), attempt) if too_short(catalogue.name) else ""
             raise type(error)(f"{error}{fitting}") from None
         logger.info("%s", made.describe())
         found[signature] = made.manifest
