@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def far(tmp_path_factory: pytest.TempPathFactory, shared_ray: str, bucket: dict[
         }
         drivers = {"RAY_ADDRESS": shared_ray,
                    "RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps({"runtime_env": {"env_vars": workers}})}  # fmt: skip
+        shutil.rmtree(place.home)  # its database; this home is none of this machine
         yield dataclasses.replace(place, home=root / "home", shared={**workers, **drivers})
 
 
