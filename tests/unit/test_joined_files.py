@@ -13,7 +13,9 @@ import soxr
 from tests.builders import encode, music
 from tests.odd_audio import RATE, id3, write
 from tonearm.audio import ClipConfig, decode
+from tonearm.audio.claims import find_false_claim
 from tonearm.audio.decode import describe
+from tonearm.audio.formats import find_format
 from tonearm.audio.ogg import survey_pages
 from tonearm.audio.windows import load_clips
 from tonearm.core.types import FloatArray
@@ -83,6 +85,47 @@ def test_each_file_is_heard_whole_and_in_its_place(name: str) -> None:
         first = round(clip.start * RATE)
         assert _alike(clip.waveforms[RATE, 1].samples[0], whole.samples[0, first : first + round(1.5 * RATE)]) > 0.9
     assert notes == [f"claims {SECONDS:.0f} s, holds {SECONDS * len(parts):.0f} s"]
+
+
+def flac_of(seconds: float, seed: int) -> bytes:
+    return encode(music(seconds, seed=seed), RATE, "FLAC")
+
+
+#: More than the last 64 KiB, in which a head would be seen.
+NOISE = encode(0.1 * np.random.default_rng(0).standard_normal((RATE * 8, 2)).astype(np.float32), RATE, "FLAC")
+SHORT: dict[str, tuple[tuple[bytes, ...], float]] = {
+    "one frame each": (tuple(flac_of(0.09, i) for i in range(40)), 3.6),
+    "two of one frame": ((flac_of(0.09, 0), flac_of(0.09, 1)), 0.18),
+    "the same, 39 times": ((flac_of(2.0, 0),) * 39, 78.0),
+    "the same, 40 times": ((flac_of(2.0, 0),) * 40, 80.0),
+    "a short one behind": ((flac_of(6.0, 0), flac_of(0.09, 1)), 6.09),
+    "a short one in front": ((flac_of(0.09, 0), flac_of(6.0, 1)), 6.09),
+    "silence in front": ((encode(np.zeros(RATE * 6), RATE, "FLAC"), flac_of(6.0, 1)), 12.0),
+    "silence behind": ((flac_of(6.0, 1), encode(np.zeros(RATE * 6), RATE, "FLAC")), 12.0),
+    "large ones of one size": ((NOISE,) * 3, 24.0),
+    "large ones behind silence": ((encode(np.zeros((RATE * 8, 2)), RATE, "FLAC"), NOISE), 16.0),
+}
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_short_and_equal_files_are_all_heard(name: str) -> None:
+    parts, seconds = SHORT[name]
+    data = b"".join(parts)
+    whole = decode(data)
+    assert whole.duration == pytest.approx(seconds, abs=0.01)
+    assert describe(data).duration == pytest.approx(seconds, abs=0.01)
+    last = decode(parts[-1]).samples[0]
+    assert np.array_equal(whole.samples[0, -len(last) :], last)
+
+
+@pytest.mark.parametrize("make", [lambda: flac(0), lambda: NOISE, lambda: flac_of(0.09, 0), lambda: flac_of(40.0, 0)])
+def test_a_single_file_is_none_of_several(make: Callable[[], bytes]) -> None:
+    data = make()
+
+    def read_at(place: int, size: int) -> bytes:
+        return data[place : place + size]
+
+    assert find_false_claim(find_format(read_at), read_at, len(data)) is None
 
 
 def _alike(part: FloatArray, wanted: FloatArray, slack: int = 1200) -> float:

@@ -6,7 +6,7 @@ import re
 import struct
 from dataclasses import dataclass, field
 
-from tonearm.audio.flac import claimed_seconds, ends_as_claimed, joined_places
+from tonearm.audio.flac import claimed_seconds, counts_anew, ends_as_claimed, joined_places
 from tonearm.audio.formats import Format
 from tonearm.audio.mpeg import ReadAt
 from tonearm.audio.ogg import survey_pages
@@ -134,8 +134,12 @@ def _of_flac(read_at: ReadAt, start: int, size: int) -> Finding | None:
     whole = ends_as_claimed(read_at, start, size)
     if whole is None:
         return Finding(unsure=True)
-    places = () if whole else joined_places(read_at, start, size)
-    return None if whole else Finding(claimed_seconds(read_at, start), places=places if len(places) > 1 else ())
+    if whole and not counts_anew(read_at, start, size):
+        return None
+    places = joined_places(read_at, start, size)
+    if whole and len(places) < 2:
+        return None
+    return Finding(claimed_seconds(read_at, start), places=places if len(places) > 1 else ())
 
 
 def _of_m4a(read_at: ReadAt, start: int, size: int) -> Finding | None:

@@ -19,7 +19,7 @@ UNREAD_BYTES = 2**17  # behind the last sample: more music, or a tag
 #: soundfile's are runtime errors, too, but for one of them.
 DECODE_ERRORS = (RuntimeError, OSError, ValueError, EOFError)
 #: Raised whenever files are read that were refused before, or differently: what was set aside is then tried again.
-DECODER_VERSION = 3
+DECODER_VERSION = 4
 
 
 def open_by_libsndfile(source: bytes | str, patches: Mapping[int, bytes], handle: Any = None) -> tuple[Any, Any]:

@@ -146,23 +146,32 @@ class FFmpegFile(BlockFile):
         convert = _Uniform(self.samplerate, self.channels)
         for packet in self._packets():
             try:
-                frames = packet.decode()
+                frames = [(self._place(frame), list(convert(frame))) for frame in packet.decode()]
             except self._errors as error:
                 failed = failed or error
                 continue
-            for frame in frames:
-                if frame.pts is not None and self._demuxer in SEEKABLE:
-                    place = round(float(frame.pts * frame.time_base) * self.samplerate)
-                for samples in convert(frame):
+            for stated, blocks in frames:
+                place = place if stated is None else stated
+                for samples in blocks:
                     block = samples[max(0, first - place) :]
                     place += len(samples)
                     if len(block):
                         yield block
-        for samples in convert.finish():
+        try:
+            rest = list(convert.finish())
+        except self._errors as error:
+            failed, rest = failed or error, []
+        for samples in rest:
             yield samples[max(0, first - place) :]
             place += len(samples)
         if failed and not place:
             raise RuntimeError(_reason(failed))
+
+    def _place(self, frame: Any) -> int | None:
+        """Which sample a frame begins with, by its time; None where it goes on behind the one before."""
+        if frame.pts is None or self._demuxer not in SEEKABLE:
+            return None
+        return round(float(frame.pts * frame.time_base) * self.samplerate)
 
     def _packets(self) -> Iterator[Any]:
         try:
@@ -208,7 +217,12 @@ def _codec(stream: Any) -> str:
 
 def _samples(frame: Any, channels: int) -> FloatArray:
     """float32 of shape (samples, channels)."""
-    samples = frame.to_ndarray()
+    samples: Any
+    if frame.format.name in ("s64", "s64p"):  # PyAV has no array of them
+        count = frame.samples * (1 if frame.format.is_planar else channels)
+        samples = np.stack([np.frombuffer(plane, np.int64, count) for plane in frame.planes])
+    else:
+        samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, channels).T
     if samples.dtype == np.uint8:
