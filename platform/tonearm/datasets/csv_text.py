@@ -103,11 +103,11 @@ def read_csv_text(path: Path) -> CsvText:
     encoding = _encoding(raw)
     zeros = 0 if encoding.startswith(("utf-16", "utf-32")) else raw.count(b"\0")
     if not encoding or zeros > LEAST_ZEROS * len(raw):
-        raise DatasetError(f"{path} is no text in UTF-8, UTF-16 or Windows-1252: save it as UTF-8")
+        raise DatasetError(f"{path} is no text in UTF-8, UTF-16 or another known encoding: save it as UTF-8")
     try:
         text = (raw.replace(b"\0", b"") if zeros else raw).decode(encoding).strip("\ufeff").rstrip("\x1a")
     except UnicodeDecodeError:
-        raise DatasetError(f"{path} is no text in UTF-8, UTF-16 or Windows-1252: save it as UTF-8") from None
+        raise DatasetError(f"{path} is no text in UTF-8, UTF-16 or another known encoding: save it as UTF-8") from None
     if said := SEP_LINE.match(text):
         return CsvText(text[said.end() :], said[1].replace("\\t", "\t"), encoding, zeros)
     if (one := QUOTED.fullmatch(header_line(text))) and any(s in one[0] for s in SEPARATORS):
