@@ -23,7 +23,10 @@ def main(
         preflight(writes=yes, tracks=False)
         from tonearm.workflows.clean import clean
 
-        print(clean(delete=yes, hours=hours))
+        done = clean(delete=yes, hours=hours)
+        print(done)
+        if done.failed:
+            raise typer.Exit(1)
 
 
 if __name__ == "__main__":

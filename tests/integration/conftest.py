@@ -113,11 +113,8 @@ def _music(per_class: int, seconds: float) -> Path:
     return folder
 
 
-def workplace(root: Path, address: str, fresh: bool = False) -> Iterator[Workplace]:
-    """A workplace below a folder, whose jobs in this process join the Ray at an address.
-
-    If it is fresh, its first job makes the tracking database, as a user's does.
-    """
+def workplace(root: Path, address: str) -> Iterator[Workplace]:
+    """A workplace below a folder, whose jobs in this process join the Ray at an address."""
     ray_folder = tempfile.mkdtemp(prefix="tn", dir="/tmp")  # short: Ray's sockets lie there
     environment = {
         **os.environ,
@@ -131,8 +128,7 @@ def workplace(root: Path, address: str, fresh: bool = False) -> Iterator[Workpla
     for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
         environment.pop(name, None)
     write_music(root / "music")
-    if not fresh:
-        put_database(root / "home")
+    put_database(root / "home")
     shared = driver_environment(address, root / "home", root / "cache")
     yield Workplace(root / "home", root / "music", environment, shared)
     leave_ray()

@@ -190,13 +190,15 @@ def test_stores_that_do_not_say_what_they_hold_are_left_alone(music: Path) -> No
 def test_leftovers_of_earlier_versions_manifests_and_killed_jobs(music: Path, tmp_path: Path) -> None:
     prepared(music)
     before, features, data = files(), Path(home.features_home()), Path(home.data_home("music"))
-    (features / f"{Path(store_uri('', FEATURES[0])).name[:-1]}x" / "parts").mkdir(parents=True)
+    (features / "mel-0123456789abcdef" / "parts").mkdir(parents=True)
     for name in ("representation.json", "parts/a.npy"):
-        stale = features / f"{Path(store_uri('', FEATURES[0])).name[:-1]}x" / name
+        stale = features / "mel-0123456789abcdef" / name
         source = Path(store_uri(str(features), FEATURES[0])) / "representation.json"
         stale.write_bytes(source.read_bytes())
-    (features / "descriptors-1").mkdir()
-    (features / "descriptors-1" / "a.parquet").write_bytes(b"12345")
+    earlier = [features / table / "a.parquet" for table in ("descriptors-1", "decoders-1")]
+    for path in earlier:
+        path.parent.mkdir()
+        path.write_bytes(b"12345")
     (data / "manifest.facts-0123456789abcdef.parquet").write_bytes(b"1234")
     Path(f"{manifest_uri('music')}.notes.json").write_text("[]")
     (data / f".manifest.parquet.{uuid.uuid4().hex}.tmp").write_bytes(b"123")
@@ -206,14 +208,15 @@ def test_leftovers_of_earlier_versions_manifests_and_killed_jobs(music: Path, tm
     others = [tmp_path / "tmp" / "tonearm-notes.txt", tmp_path / "tmp" / f"{uuid.uuid4().hex}.tmp", data / "my.tmp"]
     for path in (*temporary, marks / "key", *others):
         path.write_bytes(b"12")
-    for path in (*temporary, marks, *data.glob(".*.tmp")):
+    own = (features / "mel-0123456789abcdef").rglob("*")
+    for path in (*temporary, marks, *data.glob(".*.tmp"), *earlier, *own):
         os.utime(path, (time.time() - 2 * 86_400,) * 2)
     found = clean()
     assert kinds(found) == {
-        "stores of an earlier version": 1, "tables of an earlier version": 1, "side files of earlier manifests": 2,
+        "stores of an earlier version": 1, "tables of an earlier version": 2, "side files of earlier manifests": 2,
         "files that were not finished": 1, f"files that were not finished, in {tmp_path / 'tmp'}": 3,
     }  # fmt: skip
-    assert len(found.leftovers) == 8 and found.bytes == 2 * len(source.read_bytes()) + 5 + 4 + 2 + 3 + 3 * 2
+    assert len(found.leftovers) == 9 and found.bytes == 2 * len(source.read_bytes()) + 2 * 5 + 4 + 2 + 3 + 3 * 2
     clean(delete=True)
     assert files().keys() == {*before, str(data / "my.tmp")} and not any(p.exists() for p in (*temporary, marks))
     assert all(path.exists() for path in others) and load_manifest(manifest_uri("music")).tracks
@@ -243,6 +246,7 @@ def test_unfinished_files_elsewhere_are_found() -> None:
     stale = f"{uri}/parts/x.npy.{uuid.uuid4().hex}.tmp"
     for place in (stale, f"{uri}/parts/x.npy", f"{uri}/parts/mine.tmp"):
         storage.write_bytes(place, b"123")
-    assert storage.list_temporary(uri) == [(stale.replace("memory://", "memory:///"), 3, None)]
-    storage.remove(storage.list_temporary(uri)[0][0])
+    ((place, size, age),) = storage.list_temporary(uri)
+    assert (place, size) == (stale.replace("memory://", "memory:///"), 3) and age is not None and age >= 0
+    storage.remove(place)
     assert storage.list_temporary(uri) == [] and storage.list_files(f"{uri}/parts") == ["x.npy"]

@@ -166,6 +166,9 @@ def test_missing_file_is_named_before_a_model_is_loaded(capsys: pytest.CaptureFi
         ("/venv/bin/python -m jobs.sweep demo", "sweep"),
         ("python3.11 -u -m jobs.cli train --recipe time_mel", "train"),
         ("/venv/bin/python /venv/bin/tonearm extract --dataset scores", "extract"),
+        ("python jobs/extract.py --dataset folder", "extract"),
+        ("python3 -u /work/jobs/sweep.py demo", "sweep"),
+        ("python jobs.py", ""),
         ("nice python -m jobs.sweep demo", ""),  # its child is the job
         ("python -m pytest -m jobs.sweep", ""),
         ("grep tonearm sweep", ""),

@@ -31,6 +31,8 @@ class DriverLock:
         At any URI.
     what
         Is done there, for messages.
+    file
+        Name of the lock in the folder.
 
     Raises
     ------
@@ -38,14 +40,14 @@ class DriverLock:
         If another driver works there.
     """
 
-    def __init__(self, folder: str, what: str = "sweep") -> None:
-        self._folder, self._what = folder, what
-        self._uri = storage.join(folder, FILE)
+    def __init__(self, folder: str, what: str = "sweep", file: str = FILE) -> None:
+        self._folder, self._what, self._file = folder, what, file
+        self._uri = storage.join(folder, file)
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._heartbeat_loop, name=f"lock of a {what}", daemon=True)
 
     def __enter__(self) -> DriverLock:
-        other = running_driver(self._folder)
+        other = running_driver(self._folder, self._file)
         if other:
             raise JobError(
                 f"the {self._what} is being run since {time.ctime(other['since'])} by process {other['pid']} on "
@@ -54,7 +56,7 @@ class DriverLock:
         import psutil  # lazy: the torch side runs without it
 
         self._owner = {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time(),
-                    "since": time.time()}  # fmt: skip
+                    "since": time.time(), "what": self._what}  # fmt: skip
         self._write_heartbeat()
         self._thread.start()
         return self
@@ -82,9 +84,10 @@ class DriverLock:
         storage.write_json(self._uri, {**self._owner, "beat": time.time()})
 
 
-def running_driver(folder: str) -> dict[str, Any] | None:
-    """The driver that works in a folder now: its ``host``, ``pid`` and ``since`` (seconds since 1970); None if none."""
-    uri = storage.join(folder, FILE)
+def running_driver(folder: str, file: str = FILE) -> dict[str, Any] | None:
+    """The driver that works in a folder now, None if none: its ``host``, ``pid``, ``since`` (seconds since 1970) and
+    ``what`` it does."""
+    uri = storage.join(folder, file)
     driver: dict[str, Any] | None = storage.read_json(uri) if storage.exists(uri) else None
     return driver if driver and _is_alive(driver) else None
 

@@ -11,12 +11,14 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
 FILE = "file://"
 UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.tmp$")  # names of files before they are published
+WRITTEN = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")  # as fsspec's stores call it
 ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs"}  # object stores: what is put is seen whole or not at all
 
 
@@ -168,13 +170,23 @@ def list_temporary(uri: str) -> list[tuple[str, int, float | None]]:
 
     Returns
     -------
-    Of each its URI, its bytes, and how many seconds ago it was written; None where that is not known.
+    As :func:`list_below`.
+    """
+    return list_below(uri, UNFINISHED)
+
+
+def list_below(uri: str, named: re.Pattern[str] | None = None) -> list[tuple[str, int, float | None]]:
+    """All files below a folder, or those in whose names a pattern is found.
+
+    Returns
+    -------
+    Of each its URI, its bytes, and how many seconds ago it was written; None where the store does not tell.
     """
     if is_local(uri):
         found: list[tuple[str, int, float | None]] = []
-        for path in local_path(uri).rglob(".*.tmp"):
-            with contextlib.suppress(OSError):
-                if UNFINISHED.search(path.name) and path.is_file():
+        for path in local_path(uri).rglob("*"):
+            with contextlib.suppress(OSError):  # it has just gone
+                if (named is None or named.search(path.name)) and path.is_file():
                     status = path.stat()
                     found.append((str(path), status.st_size, time.time() - status.st_mtime))
         return found
@@ -183,8 +195,26 @@ def list_temporary(uri: str) -> list[tuple[str, int, float | None]]:
     if not filesystem.exists(path_there):
         return []
     there = filesystem.find(path_there, detail=True)
-    return [(filesystem.unstrip_protocol(name), int(entry.get("size") or 0), None)
-            for name, entry in there.items() if UNFINISHED.search(name)]  # fmt: skip
+    chosen = {name: entry for name, entry in there.items() if named is None or named.search(name)}
+    return [(filesystem.unstrip_protocol(name), int(entry.get("size") or 0), _age(_written(entry)))
+            for name, entry in chosen.items()]  # fmt: skip
+
+
+def _age(written: float | None) -> float | None:
+    return None if written is None else time.time() - written
+
+
+def _written(entry: dict[str, Any]) -> float | None:
+    """When a file elsewhere was last written, by what its store tells of it, in seconds since 1970."""
+    for name in WRITTEN:
+        at = entry.get(name)
+        with contextlib.suppress(ValueError):
+            at = datetime.fromisoformat(at) if isinstance(at, str) else at
+        if isinstance(at, datetime):
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        if isinstance(at, int | float):
+            return float(at)
+    return None
 
 
 def remove_stale(uri: str, seconds: float = 86_400.0) -> int:
@@ -204,11 +234,19 @@ def remove_stale(uri: str, seconds: float = 86_400.0) -> int:
 
 
 def modified(uri: str) -> float | None:
-    """Seconds since 1970 when a local file was last written; None for files elsewhere, or if it is not there."""
+    """Seconds since 1970 when a file was last written; None if it is not there, or its store does not tell."""
     try:
-        return local_path(uri).stat().st_mtime if is_local(uri) else None
-    except OSError:
+        if is_local(uri):
+            return local_path(uri).stat().st_mtime
+        filesystem, path = _remote(uri)
+        return _written(filesystem.info(path))
+    except (OSError, ValueError, TypeError, ImportError):  # the last: no driver for such URIs here
         return None
+
+
+def age(uri: str) -> float | None:
+    """Seconds since a file was written; None as of :func:`modified`."""
+    return _age(modified(uri))
 
 
 def list_folders(uri: str) -> list[str]:

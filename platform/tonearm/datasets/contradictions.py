@@ -42,7 +42,7 @@ def set_aside_contradictions(
             told = labels_told([t.track_id for t in alike], [t.label for t in alike])
             rejects += [
                 Reject(track_id=t.track_id, source=t.source, stage="labels", reason=CONTRADICTION,
-                       detail=f"one recording under two labels: {told}")
+                       detail=f"one recording under two labels: {told}", key=t.content)
                 for t in alike
             ]  # fmt: skip
     gone = {r.track_id for r in rejects}

@@ -8,18 +8,19 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError, TonearmError
+from tonearm.core.home_use import DELETING, using_home
 from tonearm.core.lock import running_driver
 from tonearm.core.text import command, format_table
 from tonearm.datasets.manifest import manifest_leftovers
 from tonearm.workflows.job_processes import find_jobs
-from tonearm.workflows.spare_features import Leftover, spare_features
+from tonearm.workflows.spare_features import AGE_UNKNOWN, Leftover, spare_features
 
 HOUR = 3600.0
 PLACES_SHOWN = 12
@@ -32,16 +33,21 @@ class Cleaning:
 
     Attributes
     ----------
+    leftovers
+        What is not needed; if it was to be deleted, what is gone now.
     notes
         What was left alone, and why.
     deleted
-        Whether it is gone now.
+        Whether it was to be deleted.
+    failed
+        What could not be deleted, and why.
     """
 
     home: str
     leftovers: tuple[Leftover, ...]
     notes: tuple[str, ...]
     deleted: bool
+    failed: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -60,9 +66,11 @@ class Cleaning:
         lines = [f"home {self.home}"]
         lines += [format_table(rows), *(f"  {place}" for place in places)] if self.leftovers else []
         lines += [f"  note: {note}" for note in self.notes]
-        if not self.leftovers:
+        lines += [f"  could not be deleted: {failure}" for failure in self.failed]
+        if not self.leftovers and not self.failed:
             return "\n".join([*lines, "nothing is here that is not needed"])
-        end = "deleted" if self.deleted else f"nothing is deleted yet: {command('clean', '--yes')} deletes this"
+        gone = f"deleted, but for {len(self.failed)} that could not be" if self.failed else "deleted"
+        end = gone if self.deleted else f"nothing is deleted yet: {command('clean', '--yes')} deletes this"
         return "\n".join([*lines, end])
 
 
@@ -77,21 +85,36 @@ def clean(*, delete: bool = False, hours: float = 24.0) -> Cleaning:
     delete
         Whether to delete it, too.
     hours
-        Younger files are left alone: a job elsewhere may be writing them.
+        Younger files are left alone, and those of which no age is known: a job elsewhere may be writing them.
 
     Raises
     ------
     JobError
         If it is to be deleted while a job runs on this home.
     """
-    if delete:
-        _require_idle()
-    notes: list[str] = []
-    found = (*spare_features(HOUR * hours, notes), *_side_files(notes), *_temporary(HOUR * hours))
-    if delete:
-        for leftover in found:
+    if not delete:
+        notes: list[str] = []
+        return Cleaning(home.home(), _find(HOUR * hours, notes), tuple(notes), deleted=False)
+    _require_idle()
+    with using_home(DELETING):
+        notes = []
+        return _delete(_find(HOUR * hours, notes), notes)
+
+
+def _find(seconds: float, notes: list[str]) -> tuple[Leftover, ...]:
+    return (*spare_features(seconds, notes), *_side_files(notes), *_temporary(seconds, notes))
+
+
+def _delete(found: Sequence[Leftover], notes: Sequence[str]) -> Cleaning:
+    gone, failed = [], []
+    for leftover in found:
+        try:
             leftover.remove()
-    return Cleaning(home.home(), found, tuple(notes), delete)
+        except (OSError, TonearmError, ValueError) as error:
+            failed.append(f"{leftover.place}: {error}")
+        else:
+            gone.append(leftover)
+    return Cleaning(home.home(), tuple(gone), tuple(notes), True, tuple(failed))
 
 
 def _require_idle() -> None:
@@ -103,10 +126,15 @@ def _require_idle() -> None:
 
 
 def _side_files(notes: list[str]) -> Iterator[Leftover]:
-    for folder in _manifest_folders():
+    try:
+        folders = _manifest_folders()
+    except OSError as error:
+        notes.append(f"side files of manifests are left alone: {error}")
+        return
+    for folder in folders:
         try:
             leftovers = manifest_leftovers(storage.join(folder, "manifest.parquet"))
-        except TonearmError as error:
+        except (TonearmError, OSError) as error:
             notes.append(str(error))
             continue
         for place in leftovers:
@@ -121,25 +149,33 @@ def _manifest_folders() -> list[str]:
     return [folder for folder in folders if storage.exists(storage.join(folder, "manifest.parquet"))]
 
 
-def _temporary(seconds: float) -> Iterator[Leftover]:
+def _temporary(seconds: float, notes: list[str]) -> Iterator[Leftover]:
     kind = "files that were not finished"
     for place, size, age in storage.list_temporary(home.home()):
-        if age is None or age > seconds:
+        if age is None:
+            notes.append(f"{place} is left alone: {AGE_UNKNOWN}")
+        elif age > seconds:
             yield Leftover(kind, place, 1, size, partial(storage.remove, place))
     for path in Path(tempfile.gettempdir()).glob("tonearm-*"):
         if not TEMPORARY.fullmatch(path.name):
             continue
         try:
             status = path.lstat()
-            if status.st_uid != os.getuid() or time.time() - status.st_mtime <= seconds:
+            if status.st_uid != os.getuid() or time.time() - status.st_mtime <= max(
+                seconds, HOUR
+            ):  # of a job on another home
                 continue
             size = sum(p.stat().st_size for p in path.iterdir()) if path.is_dir() else status.st_size
         except OSError:  # it has just gone
             continue
-        remove = (
-            partial(shutil.rmtree, path, ignore_errors=True) if path.is_dir() else partial(path.unlink, missing_ok=True)
-        )
-        yield Leftover(f"{kind}, in {tempfile.gettempdir()}", str(path), 1, size, remove)
+        yield Leftover(f"{kind}, in {tempfile.gettempdir()}", str(path), 1, size, partial(_remove, path))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _size(count: int) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tonearm.core import home
+from tonearm.core import home, storage
 
 WATCHERS = {"ls", "status"}  # they look, and do nothing
 
@@ -22,7 +23,8 @@ class JobProcess:
 
 
 def job_name(arguments: Sequence[str]) -> str:
-    """The job that a process runs, by its command line: of ``tonearm NAME`` or ``python -m jobs.NAME``; "" if none."""
+    """The job that a process runs, by its command line: of ``tonearm NAME``, ``python -m jobs.NAME`` or
+    ``python jobs/NAME.py``; "" if none."""
     if not arguments or not Path(arguments[0]).name.startswith("python"):
         return ""
     rest = list(itertools.dropwhile(lambda a: a.startswith("-") and a != "-m", arguments[1:]))
@@ -33,6 +35,18 @@ def job_name(arguments: Sequence[str]) -> str:
             return module.removeprefix("jobs.")
         case [script, command, *_] if Path(script).name == "tonearm":
             return command
+        case [script, *_] if Path(script).suffix == ".py" and Path(script).absolute().parent.name == "jobs":
+            return Path(script).stem
+    return ""
+
+
+def chosen_home(arguments: Sequence[str]) -> str:
+    """The home that a job is given on its command line: ``--out`` of ``extract``; "" if none."""
+    for argument, following in itertools.pairwise([*arguments, ""]):
+        if argument == "--out":
+            return following
+        if argument.startswith("--out="):
+            return argument.removeprefix("--out=")
     return ""
 
 
@@ -46,11 +60,18 @@ def _find_jobs() -> Iterator[JobProcess]:
 
     for process in psutil.process_iter():
         try:
-            name = job_name(process.cmdline())
+            arguments = process.cmdline()
+            name = job_name(arguments)
             if not name or name in WATCHERS:
                 continue
-            where = process.environ().get(home.HOME, "").strip() or home.DEFAULT_HOME
-            if home.home() == home.absolute(where, process.cwd()):
+            given = chosen_home(arguments) if name == "extract" else ""
+            where = given or process.environ().get(home.HOME, "").strip() or home.DEFAULT_HOME
+            if _resolved(home.home()) == _resolved(home.absolute(where, process.cwd())):
                 yield JobProcess(process.pid, name, process.create_time())
         except (psutil.Error, OSError):  # it has just ended, or is another user's
             continue
+
+
+def _resolved(place: str) -> str:
+    """A home by its true path, whatever links lead to it."""
+    return os.path.realpath(storage.local_path(place)) if storage.is_local(place) else place.rstrip("/")

@@ -14,6 +14,7 @@ from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import ConfigError
+from tonearm.core.home_use import using_home
 from tonearm.core.text import slug
 from tonearm.datasets import DatasetConfig
 from tonearm.datasets.base import Catalogue
@@ -196,6 +197,7 @@ def require_dataset_name(name: str) -> None:
         raise ConfigError(f"the name {name[:20]!r}... has {len(name)} characters: give a shorter one")
 
 
+@using_home("extraction")
 def extract_missing(
     manifest: Manifest, features: Sequence[Representation], clip: ClipConfig, min_seconds: float, device: str = "cpu",
     advice: Callable[[Sequence[Reject]], str] = lambda rejects: "",

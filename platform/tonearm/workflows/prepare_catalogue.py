@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, DatasetError
+from tonearm.core.home_use import using_home
 from tonearm.core.text import list_examples
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.contradictions import contradiction_note, kept_apart_notes, set_aside_contradictions
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from tonearm.pipelines.extract import ExtractionReport
 
 
+@using_home("preparing a data set")
 def prepare_catalogue(
     catalogue: Catalogue,
     features: Sequence[Representation],

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
 from tonearm.core.errors import TonearmError
-from tonearm.datasets.content import content_digest
-from tonearm.datasets.manifest import load_manifest, load_rejects
 from tonearm.features.base import Representation
 from tonearm.features.prune import PartWithSpare, parts_with_spare, prune_part
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, prune_rows, read_keys
@@ -21,11 +18,14 @@ from tonearm.features.store import read_representation, track_key
 from tonearm.features.store_clips import knows_all_clips, read_clip_configs
 from tonearm.features.store_index import write_index
 from tonearm.pipelines.header_notes import NOTE_TABLE
-from tonearm.workflows.prepared_names import manifest_uri, unfinished_uri
-from tonearm.workflows.set_aside import rejects_uri
+from tonearm.workflows.needed_contents import needed_contents, readable_folders
 
 TABLES = (FINGERPRINT_TABLE, DESCRIPTOR_TABLE, NOTE_TABLE)
-TABLE = re.compile(r"(fingerprints|descriptors|header-notes)-\d+")
+VERSIONS = {**{name: int(number) for name, _, number in (table.rpartition("-") for table in TABLES)}, "decoders": 2}
+"""Of tables, by name; of decoders, which a version of some days wrote, none is used."""
+TABLE = re.compile(rf"({'|'.join(VERSIONS)})-([1-9]\d*)")
+STORE = re.compile(r"\w+-[0-9a-f]{16}")
+AGE_UNKNOWN = "it cannot be told when it was written"
 
 
 @dataclass(frozen=True)
@@ -63,24 +63,23 @@ def spare_features(seconds: float, notes: list[str]) -> Iterator[Leftover]:
     notes
         Gains what is left alone for another reason.
     """
+    root = home.features_home()
     try:
-        contents = set(_needed_contents(notes))
-    except (TonearmError, ValueError, KeyError, TypeError) as error:
+        folders = readable_folders(root)
+        contents = needed_contents() if folders else set()
+    except (TonearmError, OSError, ValueError, KeyError, TypeError) as error:
         notes.append(f"features are left alone, since it cannot be told which are needed: {error}")
         return
-    except _UnfinishedError as error:
-        notes.append(str(error))
-        return
-    root = home.features_home()
     clips, silent = set[ClipConfig](), list[str]()
     stores = []
-    for folder in storage.list_folders(root):
-        uri = storage.join(root, folder)
-        if TABLE.fullmatch(folder):
-            if folder not in TABLES:
-                yield _whole("tables of an earlier version", uri)
+    for folder in folders:
+        uri, table = storage.join(root, folder), TABLE.fullmatch(folder)
+        if table:
+            if int(table[2]) < VERSIONS[table[1]]:
+                yield from _whole("tables of an earlier version", uri, seconds, notes)
             continue
         if not storage.exists(storage.join(uri, "representation.json")):
+            silent += [folder] if STORE.fullmatch(folder) else []
             continue
         try:
             representation, own = read_representation(storage.join(uri, "representation.json")), read_clip_configs(uri)
@@ -88,20 +87,28 @@ def spare_features(seconds: float, notes: list[str]) -> Iterator[Leftover]:
             notes.append(f"{folder} is left alone: {error}")
             silent.append(folder)
             continue
-        if representation.store_name() != folder:
-            yield _whole("stores of an earlier version", uri)
-        elif knows_all_clips(uri):
+        if representation.store_name() == folder and knows_all_clips(uri):
             stores.append((uri, representation, own))
             clips.update(own)
-        else:
+        elif representation.store_name() == folder:
             silent.append(folder)
+        elif STORE.fullmatch(folder) and folder.rpartition("-")[0] == representation.kind:
+            yield from _whole("stores of an earlier version", uri, seconds, notes)
+        else:
+            notes.append(f"{folder} is left alone: no store is called so, it may be a copy of your own")
+            clips.update(own)
     for uri, representation, own in stores:
         needed = {track_key(content, clip) for content in contents for clip in own}
         try:
-            parts = [p for p in parts_with_spare(uri, needed) if not _is_young(uri, p.name, seconds)]
+            found = [
+                (p, storage.age(storage.join(uri, "parts", f"{p.name}.parquet"))) for p in parts_with_spare(uri, needed)
+            ]
         except TonearmError as error:
             notes.append(str(error))
             continue
+        parts = [part for part, age in found if age is not None and age >= seconds]
+        if any(age is None for _, age in found):
+            notes.append(f"parts of {uri} are left alone: {AGE_UNKNOWN}")
         if parts:
             yield Leftover("features of recordings that no data set or sweep has", uri, sum(p.tracks for p in parts),
                            sum(p.bytes for p in parts), partial(_prune, uri, representation, parts))  # fmt: skip
@@ -110,15 +117,22 @@ def spare_features(seconds: float, notes: list[str]) -> Iterator[Leftover]:
                      f"beside them: {', '.join(silent)}")  # fmt: skip
         return
     needed = {track_key(content, clip) for content in contents for clip in clips}
-    for table in TABLES if stores else ():
-        spare = read_keys(root, table) - needed
-        files = storage.list_files(storage.join(root, table), ".parquet")
-        young = any(_age(storage.join(root, table, name)) < seconds for name in files)
-        if spare and not young:
-            size = sum(max(0, storage.size(storage.join(root, table, name))) for name in files)
-            gain = round(size * len(spare) / len(read_keys(root, table)))
-            yield Leftover("rows of such recordings in tables", storage.join(root, table), len(spare), gain,
-                           partial(prune_rows, root, table, needed))  # fmt: skip
+    for table_name in TABLES if stores else ():
+        yield from _spare_rows(root, table_name, needed, seconds, notes)
+
+
+def _spare_rows(root: str, table: str, needed: Set[str], seconds: float, notes: list[str]) -> Iterator[Leftover]:
+    uri = storage.join(root, table)
+    try:
+        keys = read_keys(root, table)
+    except TonearmError as error:
+        notes.append(str(error))
+        return
+    spare, files = keys - needed, storage.list_below(uri)
+    if spare and _is_old(uri, files, seconds, notes):
+        gain = round(sum(size for _, size, _ in files) * len(spare) / len(keys))
+        yield Leftover("rows of such recordings in tables", uri, len(spare), gain,
+                       partial(prune_rows, root, table, needed))  # fmt: skip
 
 
 def _prune(uri: str, representation: Representation, parts: Sequence[PartWithSpare]) -> None:
@@ -127,63 +141,28 @@ def _prune(uri: str, representation: Representation, parts: Sequence[PartWithSpa
     write_index(uri)
 
 
-class _UnfinishedError(Exception):
-    """An extraction was not finished: what it has stored has no manifest yet."""
-
-
-def _needed_contents(notes: list[str]) -> Iterator[str]:
-    """The contents of all tracks that data sets and sweeps have, and of files that were set aside as they are."""
-    for name in storage.list_folders(home.data_root()):
-        if storage.exists(unfinished_uri(name)):
-            raise _UnfinishedError(
-                f"features are left alone, since data set {name} was begun and not finished: prepare it again, or "
-                f"delete {unfinished_uri(name)}"
-            )
-        if storage.exists(manifest_uri(name)):
-            yield from (t.content for t in load_manifest(manifest_uri(name)).tracks)
-        yield from _set_aside(name)
-    for signature in storage.list_folders(home.trials_home()):
-        uri = storage.join(home.trials_home(), signature, "manifest.parquet")
-        if storage.exists(uri):
-            yield from (t.content for t in load_manifest(uri).tracks)
-
-
-def _set_aside(name: str) -> Iterator[str]:
-    """Contents of recordings that are well, but contradict others: extracted, and compared anew each time."""
-    for reject in load_rejects(rejects_uri(name)):
-        if reject.reason == "two_labels" and storage.is_local(reject.source):
-            try:
-                yield content_digest(Path(storage.local_path(reject.source)))
-            except OSError:  # it is gone
-                continue
-
-
-def _whole(kind: str, uri: str) -> Leftover:
-    files = list(_files(uri))
-    return Leftover(kind, uri, 1, sum(max(0, storage.size(file)) for file in files), partial(_remove_all, uri, files))
-
-
-def _files(uri: str) -> Iterator[str]:
-    for name in storage.list_files(uri):
-        yield storage.join(uri, name)
-    for folder in storage.list_folders(uri):
-        yield from _files(storage.join(uri, folder))
+def _whole(kind: str, uri: str, seconds: float, notes: list[str]) -> Iterator[Leftover]:
+    files = storage.list_below(uri)
+    if _is_old(uri, files, seconds, notes):
+        names, size = [name for name, _, _ in files], sum(size for _, size, _ in files)
+        yield Leftover(kind, uri, 1, size, partial(_remove_all, uri, names))
 
 
 def _remove_all(uri: str, files: Iterable[str]) -> None:
-    for file in files:
-        storage.remove(file)
-    if storage.is_local(uri):
-        import shutil
-
-        shutil.rmtree(storage.local_path(uri), ignore_errors=True)
-
-
-def _is_young(uri: str, part: str, seconds: float) -> bool:
-    return _age(storage.join(uri, "parts", f"{part}.parquet")) < seconds
+    if not storage.is_local(uri):
+        for file in files:
+            storage.remove(file)
+        return
+    path = storage.local_path(uri)
+    shutil.rmtree(path.resolve())  # it may be a link to another disk
+    if path.is_symlink():
+        path.unlink()
 
 
-def _age(uri: str) -> float:
-    """Seconds since a file was written; of one elsewhere that is not known, and it counts as old."""
-    written = storage.modified(uri)
-    return float("inf") if written is None else time.time() - written
+def _is_old(place: str, files: Iterable[tuple[str, int, float | None]], seconds: float, notes: list[str]) -> bool:
+    """Whether all files, as :func:`storage.list_below` lists them, were written so long ago; a note says if a store
+    does not tell."""
+    ages = [age for _, _, age in files]
+    if None in ages:
+        notes.append(f"{place} is left alone: {AGE_UNKNOWN}")
+    return all(age is not None and age >= seconds for age in ages)

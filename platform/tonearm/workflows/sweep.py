@@ -9,6 +9,7 @@ import torch
 
 from tonearm.core import home
 from tonearm.core.errors import ConfigError
+from tonearm.core.home_use import using_home
 from tonearm.core.lock import DriverLock
 from tonearm.datasets import DatasetConfig
 from tonearm.datasets.manifest import Manifest
@@ -106,7 +107,7 @@ def run_request(request: SweepRequest) -> Sweep:
 
 def run_plan(plan: SweepPlan, cpus: float = 1.0, gpus: float = 0.0) -> Sweep:
     """Run what is missing of a planned sweep."""
-    with DriverLock(plan.sweep.folder):
+    with using_home("sweep"), DriverLock(plan.sweep.folder):
         return _run(plan, cpus, gpus)
 
 

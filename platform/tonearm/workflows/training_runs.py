@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tonearm.core import home
+from tonearm.core.home_use import using_home
 from tonearm.core.progress import StatusLine
 from tonearm.core.threads import torch_threads
 from tonearm.datasets.folds import split_by_fold
@@ -60,6 +61,7 @@ class Outcome:
     signature: str
 
 
+@using_home("training")
 def run_request(request: TrainingRequest) -> Outcome:
     """Prepare the data and train whatever is missing."""
     manifests = prepare_data(request)
