@@ -9,14 +9,51 @@ from __future__ import annotations
 import csv
 import sys
 from collections import Counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jobs.common import cli_errors
+from tonearm.core.progress import Progress
 from tonearm.core.text import format_table, printable
 from tonearm.core.threads import limit_threads
 from tonearm.workflows.preflight import preflight
+
+if TYPE_CHECKING:
+    from tonearm.workflows.classify import ClassifiedFiles
+
+
+class _Answers:
+    """Prints what is known, also of work that is broken off: rows of CSV as they come, a table at the end."""
+
+    def __init__(self, as_csv: bool) -> None:
+        self._writer = csv.writer(sys.stdout) if as_csv else None
+        self._progress: Progress | None = None
+        self._result: ClassifiedFiles | None = None
+        if self._writer:
+            self._writer.writerow(("file", "rank", "label", "value"))
+
+    def add(self, result: ClassifiedFiles, file: str, total: int) -> None:
+        """Take the answers so far, the last of which is that of the file."""
+        self._result = result
+        if self._writer:
+            labels = result.labels.get(file, ())
+            self._writer.writerows((file, i, label, f"{p:.6g}") for i, (label, p) in enumerate(labels, 1))
+            sys.stdout.flush()
+        if total > 1:
+            self._progress = self._progress or Progress("files classified", total, on_stderr=True)
+            self._progress.add()
+
+    def __enter__(self) -> _Answers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._progress:
+            self._progress.__exit__(None, None, None)
+        if self._result and self._result.labels and not self._writer:
+            print(f"answers of {self._result.model}:")
+            rows = self._result.labels.items()
+            print(format_table([(file, *(f"{label} {p:.3f}" for label, p in a)) for file, a in rows]), flush=True)
 
 
 def main(
@@ -31,16 +68,8 @@ def main(
         limit_threads()
         from tonearm.workflows.classify import classify
 
-        result = classify(files, model=model, top=top)
-        if as_csv:
-            writer = csv.writer(sys.stdout)
-            writer.writerow(("file", "rank", "label", "value"))
-            writer.writerows(
-                (f, i, label, f"{p:.6g}") for f, a in result.labels.items() for i, (label, p) in enumerate(a, 1)
-            )
-        elif result.labels:
-            print(f"answers of {result.model}:")
-            print(format_table([(file, *(f"{label} {p:.3f}" for label, p in a)) for file, a in result.labels.items()]))
+        with _Answers(as_csv) as answers:
+            result = classify(files, model=model, top=top, heard=answers.add)
         for file, reason in result.unusable.items():
             print(f"not classified: {printable(file)}: {printable(reason)}", file=sys.stderr)
         for note in result.notes:

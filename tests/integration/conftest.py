@@ -113,8 +113,11 @@ def _music(per_class: int, seconds: float) -> Path:
     return folder
 
 
-def workplace(root: Path, address: str) -> Iterator[Workplace]:
-    """A workplace below a folder, whose jobs in this process join the Ray at an address."""
+def workplace(root: Path, address: str, fresh: bool = False) -> Iterator[Workplace]:
+    """A workplace below a folder, whose jobs in this process join the Ray at an address.
+
+    If it is fresh, its first job makes the tracking database, as a user's does.
+    """
     ray_folder = tempfile.mkdtemp(prefix="tn", dir="/tmp")  # short: Ray's sockets lie there
     environment = {
         **os.environ,
@@ -128,7 +131,8 @@ def workplace(root: Path, address: str) -> Iterator[Workplace]:
     for name in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS"):
         environment.pop(name, None)
     write_music(root / "music")
-    put_database(root / "home")
+    if not fresh:
+        put_database(root / "home")
     shared = driver_environment(address, root / "home", root / "cache")
     yield Workplace(root / "home", root / "music", environment, shared)
     leave_ray()

@@ -135,7 +135,7 @@ def server(place: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_killed_tracking_server(place: Workplace, undisturbed: Figures, server: TrackingServer) -> None:
-    driver = place.start(*sweep(3, *ONE_AT_A_TIME), joins=True)
+    driver = place.start(*sweep(3), joins=True)
     wait(driver, lambda: midway(place, 3), "a trial was midway")
     server.kill()
     wait(driver, lambda: len(ended(place, 3)) >= 2, "two trials ended without a server")

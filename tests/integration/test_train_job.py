@@ -38,7 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, shared_ray: str) -> Iterator
     """Thirty recordings without artists, three broken files, and another folder with artists and numbers."""
     root = tmp_path_factory.mktemp("place")
     write_audio(root / "songs", make_recordings())
-    yield from workplace(root, shared_ray)
+    yield from workplace(root, shared_ray, fresh=True)
 
 
 def train(place: Workplace, *arguments: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 
 import pytest
 
 from tests.builders import track
 from tonearm.datasets.artist_groups import group_by_artist
-from tonearm.datasets.artist_names import artist_group, artist_names, guests_in_title
+from tonearm.datasets.artist_names import artist_group, artist_names
 from tonearm.datasets.manifest import Track
 from tonearm.datasets.nobody_names import is_nobody
 
@@ -110,22 +109,6 @@ def test_spellings_of_one_name_are_one_group(spellings: tuple[str, ...]) -> None
 def test_marks_that_make_other_letters_make_other_names() -> None:
     apart = ["\u304b\u304d", "\u304c\u304e", "\u041c\u0430\u0438", "\u041c\u0430\u0439", "!!!", "?!"]
     assert len(groups([t for text in apart for t in by(text)])) == len(apart)
-
-
-@pytest.mark.parametrize(("title", "guests"), [
-    ("Song (feat. Guest)", ("guest",)), ("Song [ft. Guest & Other] (live)", ("guest", "other")), 
-    ("Song ft. Guest", ("guest",)),
-    ("Song (with Guest)", ("guest",)), ("Song with Strings", ()), ("Featuring", ()), ("Song (with strings)", ()),
-    ("", ()),    (None, ()),
-])  # fmt: skip
-def test_a_title_names_guests(title: str | None, guests: tuple[str, ...]) -> None:
-    assert guests_in_title(title) == guests
-
-
-def test_a_guest_in_a_title_ties() -> None:
-    one, other, third = by("Miles"), by("Guest"), by("Else")
-    tied = [dataclasses.replace(one[0], title="Song (feat. Guest)"), *other, *third]
-    assert groups(tied) == [["Else"], ["Miles", "Guest"]]
 
 
 def by(artist: str | None, n: int = 1) -> list[Track]:

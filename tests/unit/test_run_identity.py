@@ -14,11 +14,11 @@ from tonearm.core.errors import TrackingError
 from tonearm.sweeps.trial_names import MAX_NAME_LENGTH, name_of_fields, trial_name
 from tonearm.tracking import names
 from tonearm.tracking.buffer import BufferedRun
-from tonearm.tracking.known_runs import require_run
+from tonearm.tracking.known_runs import MIN_PREFIX_LENGTH, require_run
 from tonearm.tracking.log import RunWriter, client, experiment_id
 from tonearm.tracking.overview import overview
 from tonearm.tracking.pages import page_of
-from tonearm.tracking.query import child_runs, find_runs, get_run
+from tonearm.tracking.query import _conditions, _experiments, _search, child_runs, find_runs, get_run
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -50,6 +50,23 @@ def test_trials_of_one_config_are_two_and_so_are_those_below_two_sweeps() -> Non
     sweeps = [RunWriter.open("same", "demo", tags={names.SWEEP: s}).run_id for s in ("a", "b")]
     trials = [RunWriter.open("same", "02", s, tags={**TRIAL, names.TRIAL: i}).run_id for s in sweeps for i in "23"]
     assert len(set(trials)) == 4
+
+
+def test_a_run_is_not_one_that_bears_its_tags_and_more() -> None:
+    """A mean bears its fold, its seed and its config, and may have been started first; a fold's run holds stages."""
+    parent = RunWriter.open("more", "above", tags=TRAINING).run_id
+    mean = RunWriter.open("more", "mean seed 1 fold 2/5", parent, tags={**FOLD, names.CONFIG: "c0ffee"})
+    trial = RunWriter.open("more", "02", parent, tags={**TRIAL, **FOLD})
+    fold = RunWriter.open("more", "seed 1 fold 2/5", parent, tags=FOLD)
+    stage = RunWriter.open("more", "time", parent, tags={**TRIAL, names.TRIAL: "", **FOLD})
+    found = [mean, trial, fold, stage]
+    assert len({run.run_id for run in found}) == 4
+    for run in found:
+        client().update_run(run.run_id, name="renamed")
+    assert RunWriter.open("more", "seed 1 fold 2/5", parent, tags=FOLD).run_id == fold.run_id
+    assert RunWriter.open("more", "time", parent, tags={names.CONFIG: TRIAL[names.CONFIG]}).run_id == stage.run_id
+    assert RunWriter.open("more", "mean", parent, tags={names.CONFIG: "c0ffee"}).run_id == mean.run_id
+    assert RunWriter.open("more", "02", parent, tags=TRIAL).run_id == trial.run_id
 
 
 def test_runs_of_earlier_versions_are_found_by_their_names_and_tagged() -> None:
@@ -151,6 +168,28 @@ def test_commands_find_a_renamed_run_by_the_name_that_they_printed() -> None:
             with pytest.raises(TrackingError, match="no run whose id or name"):
                 find(text)
     assert [r.name for r in child_runs(sweep.run_id)] == ["02 freq n_fft=4096"]
+
+
+def test_sweeps_of_spaces_with_dashes_are_found_by_every_beginning() -> None:
+    of_space = {"my-space": "abcd11", "my": "5pace2", "my-other-5pace": "abce", "more": "abcd22", "": "ab77"}
+    runs = {f"{space}-{signature}": RunWriter.open("dashes", f"renamed {signature}",
+            tags={names.SWEEP: signature, **({names.SPACE: space} if space else {})})
+            for space, signature in of_space.items()}  # fmt: skip
+    for text in ("my-sp", "my-space", "my-space-", "my-space-a", "my-space-abcd11", "my-5", "my-5pace2", "my-o",
+                 "my-other-", "my-other-5pace-abce", "more-", "more-ab", "-ab77", "-ab7"):  # fmt: skip
+        require_run(text)
+        (expected,) = [run.run_id for name, run in runs.items() if name.startswith(text)]
+        assert [r.run_id for r in find_runs(text)] == [expected], text
+    for text in ("my-space-b", "my-abcd", "space-abcd11", "-abcd", "abcd11", "my-5paces", "mor-", "my_space-abcd"):
+        for find in (require_run, find_runs):
+            with pytest.raises(TrackingError, match="no run whose id or name"):
+                find(text)
+
+
+def test_a_beginning_loads_no_sweeps_of_other_spaces() -> None:
+    for text, kept in (("demo-", {"demo"}), ("my-sp", {"my-space"}), ("my-space-a", {"my-space"}), ("dem", set())):
+        conditions = _conditions(text, len(text) < MIN_PREFIX_LENGTH)
+        assert {r.tags.get(names.SPACE) for c in conditions for r in _search(_experiments(), c)} <= kept, text
 
 
 # --- names for people

@@ -138,6 +138,21 @@ def test_artists_whose_groups_were_given_up_are_a_leak() -> None:
     assert not found.clean and leaks(found)["artists"].certain and "groups" not in leaks(found)
 
 
+def test_a_guest_of_an_unknown_artist_is_a_possible_leak_at_most() -> None:
+    guests = [{"title": "One (feat. Adele)"}, {"title": "Two (feat. Adele)"}]
+    for one, other in (guests, [guests[0], {"artist": "Adele", "title": "Three", "group": "artist:adele"}]):
+        tracks = clean_tracks()
+        tracks[0] = dataclasses.replace(tracks[0], **one)  # type: ignore[arg-type]
+        tracks[5] = dataclasses.replace(tracks[5], **other)  # type: ignore[arg-type]
+        found = leaks(report_splits(manifest(*tracks)))
+        assert {what: (own.count, own.certain) for what, own in found.items()} == {
+            "artists named among others": (1, False)
+        }
+    tracks = [dataclasses.replace(t, title="Song (with lyrics)" if i in (0, 5) else t.title, artist=f"artist {i}")
+              for i, t in enumerate(clean_tracks())]  # fmt: skip
+    assert report_splits(manifest(*tracks)).clean
+
+
 def test_the_same_title_by_different_artists_is_no_leak() -> None:
     tracks = clean_tracks()
     tracks[0] = dataclasses.replace(tracks[0], artist="x", title="Intro")

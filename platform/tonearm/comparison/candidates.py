@@ -12,7 +12,7 @@ import numpy as np
 from tonearm.datasets.manifest import Split
 from tonearm.sweeps.means import mean_name
 from tonearm.sweeps.results import ENDING, ERROR, AnyConfig
-from tonearm.sweeps.trial_names import LEADING_PREFIXES, field_text, name_of_fields
+from tonearm.sweeps.trial_names import LEADING_PREFIXES, field_text, name_of_fields, short_names
 from tonearm.tasks.base import Task
 from tonearm.tracking.query import RunSummary
 from tonearm.training.config import EnsembleConfig, MeanConfig
@@ -159,8 +159,17 @@ def varied_fields(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(found, key=lambda path: not path.startswith(LEADING_PREFIXES))
 
 
-def name_of(values: Mapping[str, Any], varied: Sequence[str]) -> str:
-    """The varied fields of a config for people, as trials are named: ``time n_fft=4096``."""
+def name_of(values: Mapping[str, Any], varied: Sequence[str], short: Mapping[str, str] | None = None) -> str:
+    """The varied fields of a config for people, as trials are named: ``time n_fft=4096``.
+
+    Being cut, it may be the same for different configs: nothing may be told apart by it.
+
+    Parameters
+    ----------
+    short
+        The fields' short names, where others are varied besides; default: those of all ``varied``, so that a field has
+        one name, whichever of them a config has.
+    """
     own = {p: values[p] for p in varied if p in values}
     leading = [field_text(own.pop(p)) for p in tuple(own) if p in LEADING_KINDS]
-    return name_of_fields(leading, own)
+    return name_of_fields(leading, own, short_names(varied) if short is None else short)

@@ -121,13 +121,13 @@ def _places(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]
         span = float(np.ptp(scale)) or 1.0
         ends = [(0.0, f"{numbers.min():.3g}"), (1.0, f"{numbers.max():.3g}")]
         return ((scale - scale.min()) / span).tolist(), ends
-    texts = ["none" if v is None else field_text(v) for v in values]
+    text = {v: "none" if v is None else str(v) for v in values}
     numeric = all(isinstance(v, int | float) for v in values)
-    levels = [field_text(v) for v in sorted(set(values))] if numeric else sorted(set(texts))
+    levels = sorted(text) if numeric else sorted(text, key=lambda v: text[v])
     height = {level: i / max(1, len(levels) - 1) if len(levels) > 1 else 0.5 for i, level in enumerate(levels)}
-    ticks = [(h, level if len(level) <= MAX_TICK_LENGTH else level[: MAX_TICK_LENGTH - 1] + "…")
-             for level, h in height.items()]  # fmt: skip
-    return [height[t] for t in texts], ticks
+    shown = {level: text[level] if level is None else field_text(level) for level in levels}
+    ticks = [(height[v], t if len(t) <= MAX_TICK_LENGTH else t[: MAX_TICK_LENGTH - 1] + "…") for v, t in shown.items()]
+    return [height[v] for v in values], ticks
 
 
 def cost_plot(rows: Sequence[CandidateRow], metric: str) -> Figure | None:

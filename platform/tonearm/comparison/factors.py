@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -20,6 +20,7 @@ from tonearm.core.errors import ConfigError
 from tonearm.sweeps.trial_names import field_text, short_names
 
 Cells = dict[tuple[Any, ...], list[Predictions]]  # candidates that are equal in all other fields
+Level = tuple[tuple[str, Any], ...]  # path and value of each field of one question that a candidate has
 
 
 @dataclass(frozen=True)
@@ -82,26 +83,28 @@ def factor(predictions: Sequence[Predictions], by: str, within: str, measure: Co
     parent = paths[0].removesuffix(".kind").rpartition(".")[0]
     co_varying = [p for p in follow if parent and p.startswith(f"{parent}.")]
     compared = [p for p in others if p not in co_varying]
+    short = short_names(varied)
     cells = _by_level(predictions, levels)
-    ordered = _best_first(cells, measure)
-    parts = _contrasted(cells, ordered, [p for p in others if p not in follow], inner)
+    level_names = _unique_names(cells, paths, short)
+    ordered = _best_first(cells, measure, level_names)
+    inner_names = _unique_names([((inner, v.get(inner)),) for v in values], [inner], short) if inner else {}
+    places = {value: f"{short[inner]} {text}" for ((_, value),), text in inner_names.items()}
+    parts = _contrasted(cells, ordered, level_names, [p for p in others if p not in follow], inner, places)
     matched = bool(parts)
     if not matched:
-        parts = _contrasted(cells, ordered, [inner] if inner else [], inner)
-        parts = [(_alone(one), _alone(two), level) for one, two, level in parts]
-    short = short_names(varied)
+        parts = _contrasted(cells, ordered, level_names, [inner] if inner else [], inner, places)
+        parts = [(_alone(one), _alone(two), place) for one, two, place in parts]
     named = by.removesuffix(".kind") if len(paths) > 1 else short[paths[0]]
     found: list[PairedComparison] = []
     counts: dict[tuple[str, str, str], tuple[int, int]] = {}
     sides: list[tuple[Side, Side]] = []
     every: list[str] = []
-    for first, second, level in parts:
-        place = f"{short[inner]} {level}" if level else ""
-        if not level:
+    for first, second, place in parts:
+        if not place:
             sides.append((first, second))
         differ = [short[p] for p in compared if _frequencies(first, p) != _frequencies(second, p)]
         every += [name for name in differ if name not in every]
-        found.append(compare_sides(first, second, measure, not level, place, len(parts), _why_unequal(differ, matched)))
+        found.append(compare_sides(first, second, measure, not place, place, len(parts), _why_unequal(differ, matched)))
         counts[first.name, second.name, place] = (len(first.members), len(second.members))
     return Factor(named, adjusted(found), sides, counts, matched, every, [short[p] for p in co_varying])
 
@@ -122,9 +125,9 @@ def _frequencies(side: Side, path: str) -> dict[Any, float]:
     return {value: round(share, 9) for value, share in shares.items()}
 
 
-def _follows(path: str, values: Sequence[Mapping[str, Any]], levels: Sequence[str]) -> bool:
+def _follows(path: str, values: Sequence[Mapping[str, Any]], levels: Sequence[Level]) -> bool:
     """Whether a field is the same in all candidates of a level, of which one at least has several."""
-    seen: dict[str, list[Any]] = {}
+    seen: dict[Level, list[Any]] = {}
     for own, level in zip(values, levels, strict=True):
         if level:
             seen.setdefault(level, []).append(own.get(path))
@@ -136,15 +139,27 @@ def _alone(side: Side) -> Side:
     return dataclasses.replace(side, cells=())
 
 
-def _level(values: Mapping[str, Any], paths: Sequence[str]) -> str:
-    """What a candidate has of a field, or of several that are one question; "" if it lacks them."""
-    if len(paths) > 1:
-        return name_of(values, paths)
-    return field_text(values[paths[0]]) if paths[0] in values else ""
+def _level(values: Mapping[str, Any], paths: Sequence[str]) -> Level:
+    """What a candidate has of a field, or of several that are one question; () if it lacks them."""
+    return tuple((p, values[p]) for p in paths if p in values)
 
 
-def _by_level(predictions: Sequence[Predictions], levels: Sequence[str]) -> dict[str, list[Predictions]]:
-    found: dict[str, list[Predictions]] = {}
+def _unique_names(levels: Iterable[Level], paths: Sequence[str], short: Mapping[str, str]) -> dict[Level, str]:
+    """What people call the levels; where several would have one name, with the whole values that they differ in."""
+    own = {level: dict(level) for level in levels}
+    called = {level: name_of(fields, paths, short) if len(paths) > 1 else field_text(fields[paths[0]]) or "''"
+              for level, fields in own.items()}  # fmt: skip
+    found = {}
+    for level, name in called.items():
+        namesakes = [own[other] for other, known_as in called.items() if known_as == name]
+        differ = [p for p in paths if len({(p in fields, fields.get(p)) for fields in namesakes}) > 1]
+        whole = [f"{short[p]}={own[level][p]!r}" if p in own[level] else f"without {short[p]}" for p in differ]
+        found[level] = f"{name} [{', '.join(whole)}]" if whole else name
+    return found
+
+
+def _by_level(predictions: Sequence[Predictions], levels: Sequence[Level]) -> dict[Level, list[Predictions]]:
+    found: dict[Level, list[Predictions]] = {}
     for a, level in zip(predictions, levels, strict=True):
         if level:
             found.setdefault(level, []).append(a)
@@ -152,9 +167,10 @@ def _by_level(predictions: Sequence[Predictions], levels: Sequence[str]) -> dict
 
 
 def _contrasted(
-    predictions: Mapping[str, Sequence[Predictions]], levels: Sequence[str], others: Sequence[str], inner: str
-) -> list[tuple[Side, Side, str]]:
-    """Each two values' sides, over all cells and (with the value) within each value of the inner field."""
+    predictions: Mapping[Level, Sequence[Predictions]], levels: Sequence[Level], level_names: Mapping[Level, str],
+    others: Sequence[str], inner: str, places: Mapping[Any, str],
+) -> list[tuple[Side, Side, str]]:  # fmt: skip
+    """Each two values' sides, over all cells and within each value of the inner field, with what that is called."""
     cells = {level: _cells(predictions[level], others) for level in levels}
     place = others.index(inner) if inner in others else -1
     found = []
@@ -162,10 +178,11 @@ def _contrasted(
         shared = [key for key in cells[one] if key in cells[two]]
         if not shared:
             continue
-        found.append((_side(one, cells[one], shared, place), _side(two, cells[two], shared, place), ""))
-        for level in sorted({key[place] for key in shared}, key=str) if place >= 0 else []:
-            part = [key for key in shared if key[place] == level]
-            found.append((_side(one, cells[one], part), _side(two, cells[two], part), field_text(level)))
+        first, second = level_names[one], level_names[two]
+        found.append((_side(first, cells[one], shared, place), _side(second, cells[two], shared, place), ""))
+        for value in sorted({key[place] for key in shared}, key=str) if place >= 0 else []:
+            part = [key for key in shared if key[place] == value]
+            found.append((_side(first, cells[one], part), _side(second, cells[two], part), places[value]))
     return found
 
 
@@ -207,11 +224,13 @@ def _paths(text: str, values: Sequence[Mapping[str, Any]], varied: Sequence[str]
     raise ConfigError(f"there is no field {text!r}.{f' Did you mean {close[0]!r}?' if close else ''} {varying}")
 
 
-def _best_first(predictions: Mapping[str, Sequence[Predictions]], measure: ComparisonMetric) -> list[str]:
+def _best_first(
+    predictions: Mapping[Level, Sequence[Predictions]], measure: ComparisonMetric, level_names: Mapping[Level, str]
+) -> list[Level]:
     """The values of a field, so that differences tend to be gains."""
     sign = -1 if measure.maximise else 1
     scores = {
         level: float(np.mean([a.metrics_of(np.arange(len(a.groups)), (measure.name,))[measure.name] for a in own]))
         for level, own in predictions.items()
     }
-    return sorted(scores, key=lambda level: (sign * scores[level], level))
+    return sorted(scores, key=lambda level: (sign * scores[level], level_names[level]))

@@ -5,37 +5,42 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import TextIO
 
 SECONDS_BETWEEN_LINES = 5.0  # where lines pile up, in a log file
 
 
 class StatusLine:
-    """A status line that is rewritten in place, between lines that stay."""
+    """A status line that is rewritten in place, between lines that stay; on stderr where results go to stdout."""
 
-    def __init__(self) -> None:
-        self._terminal = sys.stdout.isatty()
+    def __init__(self, on_stderr: bool = False) -> None:
+        self._on_stderr = on_stderr
+        self._terminal = self._stream().isatty()
         self._shown = time.monotonic()
         self._open = False
 
     def show(self, line: str, now: bool = False) -> None:
         """Show the state: on a terminal always, elsewhere at most every five seconds unless ``now``."""
         if self._terminal:
-            print(f"\r\033[K{line}", end="", flush=True)
+            print(f"\r\033[K{line}", end="", file=self._stream(), flush=True)
             self._open = True
         elif now or time.monotonic() - self._shown >= SECONDS_BETWEEN_LINES:
             self._shown = time.monotonic()
-            print(line, flush=True)
+            print(line, file=self._stream(), flush=True)
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
-        print(f"\r\033[K{line}" if self._open else line, flush=True)
+        print(f"\r\033[K{line}" if self._open else line, file=self._stream(), flush=True)
         self._open = False
 
     def close(self) -> None:
         """End the line on a terminal."""
         if self._open:
-            print(flush=True)
+            print(file=self._stream(), flush=True)
             self._open = False
+
+    def _stream(self) -> TextIO:
+        return sys.stderr if self._on_stderr else sys.stdout
 
 
 class Progress:
@@ -47,12 +52,14 @@ class Progress:
         The thing counted, in the plural: ``"tracks"``.
     total
         How many there are.
+    on_stderr
+        Whether it is shown there, where results go to stdout.
     """
 
-    def __init__(self, what: str, total: int) -> None:
+    def __init__(self, what: str, total: int, on_stderr: bool = False) -> None:
         self.what, self.total, self.done = what, total, 0
         self._first: tuple[float, int] | None = None
-        self._line = StatusLine()
+        self._line = StatusLine(on_stderr)
 
     def add(self, count: int = 1, note: str = "") -> None:
         """Count work as done; ``note`` is added to the line."""

@@ -13,8 +13,8 @@ from tonearm.datasets.cells import is_unknown
 from tonearm.datasets.manifest import Track
 from tonearm.datasets.nobody_names import is_nobody
 
-CHAIN_SHARE = 0.25
-"""A group of more than this share of the tracks fits in neither of the small splits."""
+CHAIN_SHARE = 0.1
+"""A group of more than this share of the tracks hardly fits in one of the small splits."""
 CHAIN_ARTISTS = 10
 """With more first-named artists than this a group is a chain of guests, not the circle of an artist."""
 
@@ -23,8 +23,8 @@ def group_by_artist(tracks: Sequence[Track], also: Mapping[str, str]) -> tuple[l
     """Join the groups of tracks that name one artist, alone or among others (``feat.``, ``&``, ``;``, ``/``), by the
     artist, the album's artist or as a guest in the title; spellings of one name are one.
 
-    A group that would chain most of a collection together by its guests is joined by the first-named artists alone,
-    with a note.
+    A group that would chain much of a collection together by its guests is joined without those in titles or, where
+    that does not do, by the first-named artists alone, with a note.
 
     Parameters
     ----------
@@ -38,25 +38,26 @@ def group_by_artist(tracks: Sequence[Track], also: Mapping[str, str]) -> tuple[l
     The tracks, in their order, their group the first name of those that were joined; and notes, also on tracks whose
     artist is nobody (``Unknown Artist``, ``Various Artists``) and which are their own group.
     """
-    ids = [t.track_id for t in tracks if t.group.startswith("artist:")]
-    groups = [t.group for t in tracks if t.group.startswith("artist:")]
-    names = {
-        t.track_id: list(names_by_key(t.artist, also.get(t.track_id), t.title))
-        for t in tracks
-        if t.group.startswith("artist:")
-    }
+    of_artists = [t for t in tracks if t.group.startswith("artist:")]
+    ids, groups = [t.track_id for t in of_artists], [t.group for t in of_artists]
+    stated = {t.track_id: list(names_by_key(t.artist, also.get(t.track_id))) for t in of_artists}
+    known = {key for own in stated.values() for key in own}
+    names = {t.track_id: list(names_by_key(t.artist, also.get(t.track_id), t.title, known)) for t in of_artists}
     joined = join_groups(ids, groups, _sharing(names))
     notes = _nobody_notes(tracks)
-    chains = _chains(dict(zip(ids, joined, strict=True)), names)
-    if chains:
-        loose = {i: own[:1] if group in chains else own for (i, own), group in zip(names.items(), joined, strict=True)}
-        most = Counter(joined).most_common(1)[0][1]
-        joined = join_groups(ids, groups, _sharing(loose))
-        left = Counter(joined).most_common(1)[0][1]
-        notes.append(
-            f"guests tie {most} of {len(ids)} tracks together ({most / len(ids):.0%}): these are grouped by the artist "
-            f"that is named first, the largest group then has {left}; a guest may be in two splits"
-        )
+    most, told = max(Counter(joined).values(), default=0), ""
+    for fewer, by in (
+        (stated, "the artists that are no guests in a title"),
+        ({i: own[:1] for i, own in stated.items()}, "the artist that is named first"),
+    ):
+        if chains := _chains(dict(zip(ids, joined, strict=True)), names):
+            names = {i: fewer[i] if group in chains else names[i] for i, group in zip(names, joined, strict=True)}
+            joined = join_groups(ids, groups, _sharing(names))
+            told = (
+                f"guests tie {most} of {len(ids)} tracks together ({most / len(ids):.0%}): these are grouped by {by}, "
+                f"the largest group then has {max(Counter(joined).values())}; a guest may be in two splits"
+            )
+    notes += [told] if told else []
     group_of = dict(zip(ids, joined, strict=True))
     return [dataclasses.replace(t, group=group_of.get(t.track_id, t.group)) for t in tracks], notes
 

@@ -227,9 +227,11 @@ def _sorts_of_artists(tracks: Sequence[Track]) -> dict[str, Key]:
     band's name) are possible leaks, but for those that leak by themselves.
     """
     names, shown = dict[str, list[str]](), dict[str, str]()  # the keys of each track, and one spelling of each key
+    main: dict[str, list[str]] = {}  # the key of the one that is named first; a title's guest is none
+    known = {key for t in tracks for key in names_by_key(t.artist)}
     for t in reversed(tracks):
-        own = names_by_key(t.artist, title=t.title)
-        names[t.track_id] = list(own)
+        own = names_by_key(t.artist, title=t.title, known=known)
+        names[t.track_id], main[t.track_id] = list(own), list(names_by_key(t.artist))[:1]
         shown |= own
     by_name = {artist_group(t.artist) for t in tracks}
     kinds: dict[str, set[str]] = defaultdict(set)
@@ -237,13 +239,13 @@ def _sorts_of_artists(tracks: Sequence[Track]) -> dict[str, Key]:
     for t in tracks:
         by_artist = t.group in by_name or t.group.startswith("track:")
         kind = "sure" if by_artist else "possible" if t.group.startswith("artist:") else "intended"
-        for first in names[t.track_id][:1]:
+        for first in main[t.track_id]:
             kinds[first].add(kind)
             splits[first].add(t.split)
     sort = {name: next(k for k in ("sure", "possible", "intended") if k in own) for name, own in kinds.items()}
 
     def key_of(leak: str) -> Key:
-        return lambda t: [shown[key] for key in names[t.track_id][:1] if sort[key] == leak]
+        return lambda t: [shown[key] for key in main[t.track_id] if sort[key] == leak]
 
     def among_others(t: Track) -> list[str]:
         if not t.group.startswith(("artist:", "track:")):

@@ -17,15 +17,24 @@ def trial_name(index: int, config: TrialConfig, varied: Iterable[str]) -> str:
     """A trial's index, its model, the varied fields in their short names, and its seed, if that is not 0."""
     flat = list(config.flatten())
     paths = sorted(varied, key=lambda path: (not path.startswith(LEADING_PREFIXES), _place(path, flat), path))
+    short = short_names(dict.fromkeys((*paths, "seed")))  # of all that may be varied: the same names in all trials
     values = {path: _whole(config, path, paths) for path in paths if path not in ("model.kind", "seed")}
     leading = values.pop("model", config.model.kind)
     seed = {"seed": config.seed} if config.seed else {}
-    return name_of_fields([f"{index:02d}", field_text(leading)], {**values, **seed})
+    return name_of_fields([f"{index:02d}", field_text(leading)], {**values, **seed}, short)
 
 
-def name_of_fields(leading: Sequence[str], values: Mapping[str, Any]) -> str:
-    """Words, then ``short name=value`` of each field; cut before the field that would make it too long."""
-    short = short_names(values)
+def name_of_fields(leading: Sequence[str], values: Mapping[str, Any], short: Mapping[str, str] | None = None) -> str:
+    """Words, then ``short name=value`` of each field; cut before the field that would make it too long.
+
+    Being cut, it may be the same for different values: nothing may be told apart by it.
+
+    Parameters
+    ----------
+    short
+        The fields' short names, where others are varied besides; default: those of these fields alone.
+    """
+    short = short_names(values) if short is None else short
     words = [*leading, *(f"{short[path]}={field_text(value)}" for path, value in values.items())]
     name = words[0] if words else ""
     for i, word in enumerate(words[1:], 1):

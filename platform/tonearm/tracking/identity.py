@@ -19,7 +19,8 @@ SERVERS = ("http://", "https://", "databricks", "uc:")  # they alone know where 
 IDENTITIES = (
     (names.SWEEP,), (names.TRAINING,), (names.CONFIG, names.TRIAL), (names.CONFIG,), (names.FOLD, names.SEED),
 )  # fmt: skip
-"""Tags that say which run it is among those of one parent; the first of these sets that a run has all of."""
+"""Tags that say which run it is among those of one parent; the first of these sets that a run has all of. A run may
+have those of later sets, too, which are then not what it is found by: a mean bears its config, seed and fold."""
 KEYS = {key for keys in IDENTITIES for key in keys}
 NAMESAKES = 100  # runs of one name that are looked through
 
@@ -53,9 +54,9 @@ def find_run(
         return list(api.search_runs([experiment], condition, max_results=NAMESAKES, order_by=order))
 
     if own:
-        found = search(*(f"tags.`{key}` = {quoted(value)}" for key, value in own.items()))
-        if found:
-            return found[0]
+        for run in search(*(f"tags.`{key}` = {quoted(value)}" for key, value in own.items())):
+            if identity(run.data.tags) == own:
+                return run
     for known_as in dict.fromkeys(text for text in (name, former_name) if text):
         for run in search(f"attributes.run_name = {quoted(known_as)}"):
             if not identity(run.data.tags):

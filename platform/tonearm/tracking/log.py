@@ -149,7 +149,14 @@ class RunWriter:
     ----------
     run_id
         Of an existing run; :meth:`open` finds or makes one.
+
+    Attributes
+    ----------
+    is_new
+        Whether :meth:`open` made the run just now.
     """
+
+    is_new = False
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
@@ -189,11 +196,13 @@ class RunWriter:
         which = json.dumps(own) if own else name
         with _process_lock("run", home.tracking_uri(), experiment, which, parent or ""):
             run = find_run(api, experiment_of_run, name, parent, tags or {}, former_name)
+            is_new = run is None
             if run is None:
                 nested = {names.PARENT_RUN: parent, names.ENVIRONMENT: environment_digest()} if parent else {}
                 all_tags = {**provenance(), **(tags or {}), **nested}
                 run = api.create_run(experiment_of_run, run_name=name, tags=all_tags)
         writer = cls(str(run.info.run_id))
+        writer.is_new = is_new
         # A run whose opening was cut off, or that an earlier version made, lacks some of what follows.
         writer.log([LogEntry(tags={k: v for k, v in own.items() if k not in run.data.tags})])
         writer._params({k: v for k, v in (params or {}).items() if k not in run.data.params})

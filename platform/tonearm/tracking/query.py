@@ -100,15 +100,21 @@ def find_runs(text: str) -> list[RunSummary]:
 
 
 def _conditions(text: str, whole: bool) -> list[str]:
-    """What finds runs by any of their names: exactly, or by a beginning."""
-    space, _, signature = text.rpartition("-")
-    fits = f"= '{text}'" if whole else f"LIKE '{text}%'"
+    """What finds runs by any of their names: exactly, or by a beginning. A sweep's name is its space's, which may hold
+    dashes, a dash, and its signature, which holds none."""
+
+    def fits(beginning: str) -> str:
+        return f"= '{beginning}'" if whole else f"LIKE '{beginning}%'"
+
+    space, dash, signature = text.rpartition("-")
+    of_space = f"tags.`{names.SPACE}` = '{space}' and " if space else ""
     return [
-        f"attributes.run_id {fits}",
-        f"attributes.run_name {fits}",
-        f"tags.`{names.TRAINING}` {fits}",
-        f"tags.`{names.FOLDER}` LIKE '%/{text}%'",
-        f"tags.`{names.SWEEP}` LIKE '{signature}%'" if space else f"tags.`{names.SPACE}` {fits}",
+        f"attributes.run_id {fits(text)}",
+        f"attributes.run_name {fits(text)}",
+        f"tags.`{names.TRAINING}` {fits(text)}",
+        f"tags.`{names.FOLDER}` LIKE '%/{text}{'' if whole else '%'}'",
+        *([] if whole else [f"tags.`{names.SPACE}` {fits(text)}"]),
+        *([f"{of_space}tags.`{names.SWEEP}` {fits(signature)}"] if dash else []),
     ]
 
 

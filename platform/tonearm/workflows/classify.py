@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tonearm.core import storage
-from tonearm.core.errors import AudioError, ConfigError
+from tonearm.core.errors import AudioError, ConfigError, TonearmError
 from tonearm.datasets.find_files import find_recordings
 from tonearm.tracking import names
 from tonearm.tracking.query import last_promoted
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class ClassifiedFiles:
     labels
         Of each file ``(label, value)``, greatest value first.
     unusable
-        Of each file that is no usable audio, the reason.
+        Of each file that is no usable audio, or at which the work failed, the reason.
     notes
         What lies in folders and was not looked at: kinds that are not read, hidden folders, unreadable ones.
     """
@@ -53,7 +56,13 @@ def require_files(files: Sequence[str]) -> None:
         raise ConfigError(f"{', '.join(absent)}: no such file; give audio files, as in ~/Music/*.mp3, or their folder")
 
 
-def classify(files: Sequence[str], *, model: str = "", top: int = 3) -> ClassifiedFiles:
+def classify(
+    files: Sequence[str],
+    *,
+    model: str = "",
+    top: int = 3,
+    heard: Callable[[ClassifiedFiles, str, int], None] = lambda result, file, total: None,
+) -> ClassifiedFiles:
     """Classify audio files.
 
     Parameters
@@ -64,6 +73,9 @@ def classify(files: Sequence[str], *, model: str = "", top: int = 3) -> Classifi
         A folder, a URI or ``models:/NAME@ALIAS``; by default the model that was promoted last.
     top
         So many labels of each file.
+    heard
+        Called after each file with the answers so far, the file and how many files there are: what is known is then
+        not lost with work that is broken off.
 
     Raises
     ------
@@ -87,6 +99,12 @@ def classify(files: Sequence[str], *, model: str = "", top: int = 3) -> Classifi
             result.labels[file] = classifier.predict(file).top(top)
         except AudioError as error:
             result.unusable[file] = str(error)
+        except TonearmError:
+            raise  # of the model: no file could be classified
+        except Exception as error:  # one odd file must not cost the answers of the others
+            logger.debug("%s could not be classified", file, exc_info=True)
+            result.unusable[file] = f"{type(error).__name__}: {error}"
+        heard(result, file, len(chosen))
     return result
 
 

@@ -161,9 +161,8 @@ def _temporary(seconds: float, notes: list[str]) -> Iterator[Leftover]:
             continue
         try:
             status = path.lstat()
-            if status.st_uid != os.getuid() or time.time() - status.st_mtime <= max(
-                seconds, HOUR
-            ):  # of a job on another home
+            least = max(seconds, HOUR)  # it may be of a job on another home
+            if status.st_uid != os.getuid() or time.time() - status.st_mtime <= least:
                 continue
             size = sum(p.stat().st_size for p in path.iterdir()) if path.is_dir() else status.st_size
         except OSError:  # it has just gone

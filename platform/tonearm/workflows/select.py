@@ -15,7 +15,6 @@ from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import JobError
 from tonearm.core.home_use import using_home
-from tonearm.core.lock import running_driver
 from tonearm.core.seeding import digest
 from tonearm.core.text import command
 from tonearm.core.types import FloatArray, Prediction
@@ -30,7 +29,7 @@ from tonearm.sweeps.means import log_mean, mean_name
 from tonearm.sweeps.results import TrialResult, best_result
 from tonearm.tasks.base import Task
 from tonearm.tracking import names
-from tonearm.tracking.log import RunWriter
+from tonearm.tracking.log import RunWriter, status_of
 from tonearm.tracking.query import registered
 from tonearm.tracking.register import register_candidate
 from tonearm.tracking.retry import retry, retry_best_effort
@@ -91,19 +90,17 @@ def select(sweep: Sweep | str, *, promotion: bool | None = None) -> Selection:
         members = set(selection.members)
         publish_figure("sweep.png", home.reports_home(sweep.manifest.name), parent, sweep.plot, members)
         found = decide_promotion(sweep.manifest.name, selection.version, task, promotion, selection.why)
-    finally:
-        retry_best_effort(_end_unless_running, sweep, parent)
-    decided = dataclasses.replace(selection, promoted=found.promoted, why=found.why)
-    if decided != selection or not storage.exists(record):
-        storage.write_json(record, decided.to_dict())
+        decided = dataclasses.replace(selection, promoted=found.promoted, why=found.why)
+        if decided != selection or not storage.exists(record):
+            storage.write_json(record, decided.to_dict())
+    except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
+        if parent.is_new:
+            retry_best_effort(parent.end, status_of(error))
+        raise
+    # What a sweep came to, and when it ended, is not this job's to say: it may be run now, or its driver was killed.
+    if parent.is_new:  # another database than that of the sweep
+        retry(parent.end)
     return decided
-
-
-def _end_unless_running(sweep: Sweep, parent: RunWriter) -> None:
-    """End the run of a sweep that nobody runs: it was made just now, the database being another, or left open. What a
-    sweep came to, and when it ended, is not this job's to say."""
-    if parent.status() == "RUNNING" and not running_driver(sweep.folder):
-        parent.end()
 
 
 def record_uri(sweep: Sweep, done: Sequence[TrialResult]) -> str:
