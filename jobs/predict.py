@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import sys
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,37 +25,31 @@ if TYPE_CHECKING:
     from tonearm.workflows.classify import ClassifiedFiles
 
 
-class _Answers:
+@contextmanager
+def _printed(as_csv: bool) -> Iterator[Callable[[ClassifiedFiles, str, int], None]]:
     """Prints what is known, also of work that is broken off: rows of CSV as they come, a table at the end."""
+    writer = csv.writer(sys.stdout)
+    known: list[ClassifiedFiles] = []
 
-    def __init__(self, as_csv: bool) -> None:
-        self._writer = csv.writer(sys.stdout) if as_csv else None
-        self._progress: Progress | None = None
-        self._result: ClassifiedFiles | None = None
-        if self._writer:
-            self._writer.writerow(("file", "rank", "label", "value"))
-
-    def add(self, result: ClassifiedFiles, file: str, total: int) -> None:
-        """Take the answers so far, the last of which is that of the file."""
-        self._result = result
-        if self._writer:
-            labels = result.labels.get(file, ())
-            self._writer.writerows((file, i, label, f"{p:.6g}") for i, (label, p) in enumerate(labels, 1))
+    def add(result: ClassifiedFiles, file: str, total: int) -> None:
+        known[:], progress.total = [result], total
+        if as_csv:
+            writer.writerows(
+                (file, i, label, f"{p:.6g}") for i, (label, p) in enumerate(result.labels.get(file, ()), 1)
+            )
             sys.stdout.flush()
         if total > 1:
-            self._progress = self._progress or Progress("files classified", total, on_stderr=True)
-            self._progress.add()
+            progress.add()
 
-    def __enter__(self) -> _Answers:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._progress:
-            self._progress.__exit__(None, None, None)
-        if self._result and self._result.labels and not self._writer:
-            print(f"answers of {self._result.model}:")
-            rows = self._result.labels.items()
-            print(format_table([(file, *(f"{label} {p:.3f}" for label, p in a)) for file, a in rows]), flush=True)
+    if as_csv:
+        writer.writerow(("file", "rank", "label", "value"))
+    try:
+        with Progress("files classified", 0, on_stderr=True) as progress:
+            yield add
+    finally:
+        if known and known[0].labels and not as_csv:
+            rows = [(file, *(f"{label} {p:.3f}" for label, p in answers)) for file, answers in known[0].labels.items()]
+            print(f"answers of {known[0].model}:", format_table(rows), sep="\n", flush=True)
 
 
 def main(
@@ -68,8 +64,8 @@ def main(
         limit_threads()
         from tonearm.workflows.classify import classify
 
-        with _Answers(as_csv) as answers:
-            result = classify(files, model=model, top=top, heard=answers.add)
+        with _printed(as_csv) as heard:
+            result = classify(files, model=model, top=top, heard=heard)
         for file, reason in result.unusable.items():
             print(f"not classified: {printable(file)}: {printable(reason)}", file=sys.stderr)
         for note in result.notes:
