@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from tonearm.core import storage
 from tonearm.core.errors import AudioError, ConfigError, TonearmError
-from tonearm.datasets.find_files import find_recordings
 from tonearm.tracking import names
 from tonearm.tracking.query import last_promoted
 
@@ -115,6 +114,8 @@ def _expanded(files: Sequence[str]) -> tuple[list[str], dict[str, str], list[str
         if not storage.is_local(file) or not storage.local_path(file).is_dir():
             found.append(file)
             continue
+        from tonearm.datasets.find_files import find_recordings  # brings NumPy: wrong names are told before
+
         below = find_recordings(str(storage.local_path(file)))
         found += [str(path) for path in below.files.values()]
         unusable |= {f"{file}/{r.source}": f"{r.reason}: {r.detail}" for r in below.rejects}
