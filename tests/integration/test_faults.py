@@ -183,12 +183,12 @@ def test_trial_without_memory_fails_alone(place: Workplace, undisturbed: Figures
 
 
 def test_ctrl_c_leaves_no_run_running(place: Workplace, undisturbed: Figures) -> None:
-    driver = place.start(*sweep(5, *ONE_AT_A_TIME), joins=True)
+    driver = place.start(*sweep(5), joins=True)
     wait(driver, lambda: midway(place, 5), "a trial was midway")
     driver.send_signal(2)
     output, _ = driver.communicate(timeout=300)
     assert driver.returncode == 130 and "the same command goes on" in output
     (parent,) = [r for r in query.find_runs(run_name(place, 5)) if r.parent is None]
     assert [r.name for r in (parent, *query.child_runs(parent.run_id)) if r.status == "RUNNING"] == []
-    place.call(*sweep(5, "--resume", *ONE_AT_A_TIME))
+    place.call(*sweep(5, "--resume"))
     require_complete(place, 5, undisturbed)
