@@ -85,7 +85,7 @@ def test_table_in_another_encoding_is_read_and_a_guess_is_told(folder: Path) -> 
 
 def test_table_that_is_no_text(folder: Path) -> None:
     (folder / "tracks.csv").write_bytes(b"path,mood\na/one.wav,\x81\xff\n")
-    assert "is no text in UTF-8, UTF-16 or Windows-1252: save it as UTF-8" in message(folder, "mood")
+    assert "is no text in UTF-8, UTF-16 or another known encoding: save it as UTF-8" in message(folder, "mood")
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n"])
