@@ -8,9 +8,7 @@ import tempfile
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,16 +18,15 @@ from typer.testing import CliRunner
 import tonearm
 from jobs import clean as job
 from tests.builders import encode, sounds_like
+from tests.extract_in_process import extract_in_process
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.datasets.manifest import load_manifest, save_manifest
 from tonearm.features import Mel, RawWaveform
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read_rows
 from tonearm.features.store import FeatureStore, prepare_store, store_uri, track_key
-from tonearm.pipelines import extract
-from tonearm.pipelines.extractor import Extractor
 from tonearm.workflows import clean as clean_module
-from tonearm.workflows import extraction_report, prepare, prepare_catalogue
+from tonearm.workflows import extraction_report, prepare_catalogue
 from tonearm.workflows.clean import Cleaning, clean
 from tonearm.workflows.job_processes import JobProcess
 from tonearm.workflows.prepared_names import manifest_uri, unfinished_uri
@@ -40,14 +37,7 @@ CLIP = tonearm.ClipConfig(seconds=1.0, position="all")
 
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def results(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:
-        for some in (items[i : i + 16] for i in range(0, len(items), 16)):
-            columns = Extractor(**job)({name: [i[name] for i in some] for name in some[0]})
-            yield from ({name: values[i] for name, values in columns.items()} for i in range(len(some)))
-
-    monkeypatch.setattr(extract, "_worker_results", results)
-    for module in (prepare, prepare_catalogue):
-        monkeypatch.setattr(module, "start_ray", lambda: None)
+    extract_in_process(monkeypatch)
     monkeypatch.setattr(clean_module, "find_jobs", list)
     monkeypatch.setattr(extraction_report, "write_report", lambda made: "")
     (tmp_path / "tmp").mkdir()

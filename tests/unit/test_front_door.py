@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 from jobs import extract as job
 from tests.builders import encode, sounds_like
 from tests.builders import music as make_music
+from tests.extract_in_process import extract_in_process
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.manifest import load_manifest, load_rejects
 from tonearm.pipelines import extract, remembering
-from tonearm.pipelines.extractor import Extractor
-from tonearm.workflows import prepare, prepare_catalogue
+from tonearm.workflows import prepare
 from tonearm.workflows.prepared_names import manifest_uri, prepared_name
 from tonearm.workflows.set_aside import load_failed, rejects_uri
 
@@ -30,14 +30,7 @@ FEATURES = "mel(n_mels=16,n_fft=512,hop=512)"
 
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def results(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:
-        for item in items:
-            columns = Extractor(**job)({name: [value] for name, value in item.items()})
-            yield {name: values[0] for name, values in columns.items()}
-
-    monkeypatch.setattr(extract, "_worker_results", results)
-    for module in (prepare, prepare_catalogue):
-        monkeypatch.setattr(module, "start_ray", lambda: None)
+    extract_in_process(monkeypatch, batch=1)
     monkeypatch.setattr(job, "preflight", lambda **asked: None)
 
 

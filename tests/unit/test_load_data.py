@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import tonearm
 from tests.builders import encode, music, sounds_like
+from tests.extract_in_process import extract_in_process
 from tonearm.core import home
 from tonearm.core.errors import ConfigError, StoreError, UnknownNameError
 from tonearm.features import Mel
@@ -20,8 +19,6 @@ from tonearm.features.store import FeatureStore, prepare_store, store_uri, track
 from tonearm.features.store_clips import read_clip_configs
 from tonearm.features.store_copy import copy_to_node
 from tonearm.pipelines import extract
-from tonearm.pipelines.extractor import Extractor
-from tonearm.workflows import prepare, prepare_catalogue
 
 MEL = Mel(n_mels=16, n_fft=512, hop=256)
 SIDES = Mel(n_mels=16, n_fft=512, hop=256, channels="mid_side")
@@ -31,13 +28,7 @@ WHOLE = tonearm.ClipConfig(seconds=1.0, position="all")
 
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def results(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:
-        columns = Extractor(**job)({name: [i[name] for i in items] for name in items[0]})
-        return ({name: values[i] for name, values in columns.items()} for i in range(len(items)))
-
-    monkeypatch.setattr(extract, "_worker_results", results)
-    for module in (prepare, prepare_catalogue):
-        monkeypatch.setattr(module, "start_ray", lambda: None)
+    extract_in_process(monkeypatch)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.builders import RATE, encode, music, tone
+from tests.extract_in_process import extract_in_process
 from tonearm.audio import ClipConfig, decode, sources
 from tonearm.audio.decode import describe
 from tonearm.core.errors import AudioError, ConfigError, JobError
@@ -18,9 +18,7 @@ from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Track
 from tonearm.features import Mel, Representation
 from tonearm.features.store import FeatureStore, store_uri, track_key
-from tonearm.pipelines import extract
 from tonearm.pipelines.extract import ExtractionReport, extract_features
-from tonearm.pipelines.extractor import Extractor
 from tonearm.workflows.set_aside import require_enough
 
 MONO = Mel(n_mels=64, n_fft=1024, hop=512)
@@ -30,11 +28,7 @@ CLIP = ClipConfig(seconds=3.0)
 
 @pytest.fixture(autouse=True)
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def results(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:
-        columns = Extractor(**job)({name: [i[name] for i in items] for name in items[0]})
-        return ({name: values[i] for name, values in columns.items()} for i in range(len(items)))
-
-    monkeypatch.setattr(extract, "_worker_results", results)
+    extract_in_process(monkeypatch)
 
 
 def write(folder: Path, **files: bytes) -> list[Track]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +12,13 @@ import torch
 from search_spaces import SPACES
 from search_spaces.recipes import RECIPES
 from tests.builders import RATE, encode, music
+from tests.extract_in_process import extract_in_process
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.core.text import parse_fields
 from tonearm.datasets.manifest import Reject
-from tonearm.pipelines import extract
-from tonearm.pipelines.extractor import Extractor
 from tonearm.training.bundle import build_network
 from tonearm.training.config import TrialConfig
-from tonearm.workflows import prepare, prepare_catalogue, sweep_data
+from tonearm.workflows import prepare, sweep_data
 from tonearm.workflows.short_recordings import advice, change_space
 from tonearm.workflows.sweep_data import SweepRequest, complete_features
 from tonearm.workflows.training_data import TrainingRequest, adapt_recipe, prepare_data
@@ -52,15 +49,8 @@ def test_settings_fit_most_of_them(name: str, lengths: list[float], wanted: str)
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Recordings of 14.4 s of two classes; Ray's workers' part is done here."""
-
-    def results(items: list[dict[str, str]], job: dict[str, Any], device: str) -> Iterator[dict[str, Any]]:
-        columns = Extractor(**job)({name: [i[name] for i in items] for name in items[0]})
-        return ({name: values[i] for name, values in columns.items()} for i in range(len(items)))
-
-    monkeypatch.setattr(extract, "_worker_results", results)
-    for module in (prepare, prepare_catalogue):
-        monkeypatch.setattr(module, "start_ray", lambda: None)
+    """Recordings of 14.4 s of two classes."""
+    extract_in_process(monkeypatch, batch=20)
     for n in range(20):
         path = tmp_path / "Short" / "ab"[n % 2] / f"{n}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -65,16 +65,6 @@ class CsvText:
         return next(csv_reader(self.text.lstrip("\r\n"), self.separator, self.spaced), [])
 
 
-class CsvRows:
-    """The rows of a CSV text, each a list of its fields; a field may have any length, as lyrics do.
-
-    Attributes
-    ----------
-    line_num
-        How many lines were read until now.
-    """
-
-
 def header_line(text: str) -> str:
     """The first line that is not empty."""
     return next(iter(text.lstrip("\r\n")[:100_000].splitlines()), "")
