@@ -60,7 +60,7 @@ mlflow: install
 	@$(BIN)/python -m jobs.mlflow_ui $(ARGS)
 
 bench: install
-	@test -n "$(NAME)" || { echo "name a benchmark: make bench NAME=training, one of:"; ls tests/benchmarks/*.py | xargs -n1 basename -s .py | grep -v __init__; exit 2; }
+	@test -n "$(NAME)" || { echo "name a benchmark: make bench NAME=training, one of:"; ls tests/benchmarks/*.py | xargs -n1 basename -s .py | grep -v -e __init__ -e scale_; exit 2; }
 	@$(BIN)/python -m tests.benchmarks.$(NAME) $(ARGS)
 
 # Without install: a machine with a card may have torch, NumPy and SciPy only, and no registry.
