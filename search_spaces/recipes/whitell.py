@@ -25,6 +25,7 @@ PUBLISHED: dict[str, Mapping[str, float]] = {
     "freq": {"stft": 0.585, "stft_halved": 0.582, "mel": 0.585, "cqt": 0.545, "mfcc": 0.507, "chroma": 0.479},
     "time_freq": {"stft": 0.627, "stft_halved": 0.630, "mel": 0.628, "cqt": 0.619, "mfcc": 0.551, "chroma": 0.537},
 }
+MULTI_LABEL = ("stft_halved", "mel", "cqt")  # the representations on which several labels were learnt
 SINGLE: dict[str, ModelConfig] = {"simple": SimpleConfig(), "time": TimeConfig(), "freq": FreqConfig()}
 
 
@@ -113,13 +114,32 @@ def genre_ensemble() -> Recipe:
     return Recipe(medium(), (*stages, top), SOURCE, "F1 micro 0.655")
 
 
+def large() -> FmaConfig:
+    """FMA large, all of a track's 161 genres, split as published."""
+    return FmaConfig(subset="large", labels="all")
+
+
 def multi_label() -> Recipe:
     """All 161 genres: the mean of Time and Freq on stft_halved, mel and cqt."""
-    stages = [stage for name in ("stft_halved", "mel", "cqt") for stage in pair(name, MultiLabel(), patience=10)]
-    return Recipe(
-        FmaConfig(subset="large", labels="all"), tuple(stages), SOURCE, "MSE 0.014926, Hamming loss 0.018012",
-        ensemble=True,
-    )  # fmt: skip
+    stages = [stage for name in MULTI_LABEL for stage in pair(name, MultiLabel(), patience=10)]
+    return Recipe(large(), tuple(stages), SOURCE, "MSE 0.014926, Hamming loss 0.018012", ensemble=True)
+
+
+def _multi_label_single(model: str, name: str) -> Callable[[], Recipe]:
+    def recipe() -> Recipe:
+        config = trial(PRESETS[name], SINGLE[model], MultiLabel(), patience=10)
+        return Recipe(large(), (Stage(f"{model}_{name}", config),), SOURCE)
+
+    recipe.__doc__ = f"All 161 genres: {model.capitalize()} on {name}."
+    return recipe
+
+
+def _multi_label_average(name: str) -> Callable[[], Recipe]:
+    def recipe() -> Recipe:
+        return Recipe(large(), pair(name, MultiLabel(), patience=10), SOURCE, ensemble=True)
+
+    recipe.__doc__ = f"All 161 genres: TimeFreqAvg on {name}: the mean of Time and Freq."
+    return recipe
 
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
@@ -129,4 +149,6 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     **{f"rnn_{name}": _recurrent(name) for name in ("chroma", "mfcc")},
     "genre_ensemble": genre_ensemble,
     "multi_label": multi_label,
+    **{f"multi_label_{model}_{name}": _multi_label_single(model, name) for model in SINGLE for name in MULTI_LABEL},
+    **{f"multi_label_time_freq_avg_{name}": _multi_label_average(name) for name in MULTI_LABEL},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from search_spaces.recipes.whitell import MAX_EPOCHS, ONCE, SOURCE, WHOLE_CLIP
+from search_spaces.recipes.whitell import MAX_EPOCHS, ONCE, SINGLE, SOURCE, WHOLE_CLIP
 from tonearm.datasets import ArtistsConfig
 from tonearm.features.base import Feature
 from tonearm.features.metadata import (
@@ -132,16 +132,21 @@ def _variant(name: str) -> Callable[[], Recipe]:
     return recipe
 
 
-def _embedding(name: str, stages: Callable[[], tuple[Stage, ...]], cosine: float, ensemble: bool = False
+def _embedding(name: str, stages: Callable[[], tuple[Stage, ...]], cosine: float | None = None, ensemble: bool = False
                ) -> Callable[[], Recipe]:  # fmt: skip
     def recipe() -> Recipe:
-        return Recipe(
-            ArtistsConfig(), (artists_stage(), *stages()), SOURCE, f"mean cosine {cosine:.3f}", ensemble,
-            fractions=FRACTIONS,
-        )  # fmt: skip
+        published = "" if cosine is None else f"mean cosine {cosine:.3f}"
+        stated = (artists_stage(), *stages())
+        return Recipe(ArtistsConfig(), stated, SOURCE, published, ensemble, fractions=FRACTIONS)
 
     recipe.__doc__ = f"Artist vectors: {name}."
     return recipe
+
+
+def _embedding_single(model: str, name: str) -> Callable[[], Recipe]:
+    """One of the networks whose mean is ``embedding_mel`` or ``embedding_cqt``, or Simple beside them."""
+    what = f"{model.capitalize()} on {name}"
+    return _embedding(what, lambda: (convolutional(f"{name}_{model}", SINGLE[model], name),))
 
 
 def artist_table() -> Recipe:
@@ -157,6 +162,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "embedding_cqt": _embedding(
         "the mean of Time and Freq on cqt", lambda: (branch("cqt_time"), branch("cqt_freq")), 0.394, True
     ),
+    **{f"embedding_{model}_{name}": _embedding_single(model, name) for model in SINGLE for name in ("mel", "cqt")},
     "large_rnn_mfcc": _embedding("LargeRNN on mfcc", lambda: (branch("mfcc"),), 0.311),
     "large_rnn_chroma": _embedding("LargeRNN on chroma", lambda: (branch("chroma"),), 0.270),
     "lyrics": _embedding("lyrics", lambda: (branch("lyrics"),), 0.366),

@@ -60,12 +60,13 @@ class TokensFeature(Feature, kind="tokens"):
     column
         The metadata column with the texts.
     vocabulary
-        How many words may have a number of their own (n is at most that): the training split's most frequent.
+        How many words may have a number of their own (n is at most that): the training split's most frequent. 20 000 is
+        ours: the thesis' network has 108 755 200 parameters, which are 497 946 words.
     fewest
         How often a word must occur there to have one. With 2 (ours) the number of the rare words is trained even where
         the vocabulary holds all others.
     length
-        Tokens of a text; a longer one loses its end.
+        Tokens of a text; a longer one loses its end. 200 is ours: the thesis pads to the longest text of a batch.
     drop_threshold
         In training, a word of frequency f is dropped with probability 1 - sqrt(t / f); 0 drops none (Whitell 2019,
         after Mikolov et al. 2013).

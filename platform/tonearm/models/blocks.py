@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Literal, Self, TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import ConfigError, TrainingError
 from tonearm.core.types import InputSpec
-from tonearm.models.base import Inputs, ModelConfig, Network, one_input
+from tonearm.models.base import Inputs, InputSpecs, ModelConfig, Network, one_input
 
 Pair = tuple[int, int]
 Padding = Literal["same", "valid"]
@@ -17,6 +19,9 @@ Variant = Literal["stft", "stft_halved", "mel", "cqt", "chroma", "mfcc", "cifar"
 VARIANTS: tuple[Variant, ...] = ("stft", "stft_halved", "mel", "cqt", "chroma", "mfcc", "cifar")
 #: Other names of representations whose variant has another one.
 ALIASES: dict[str, Variant] = {"cifar100": "cifar", "picture": "cifar"}
+#: Of batch normalisation, by whose defaults they are: what is added to the variance, and the new batch's share in the
+#: running statistics (Keras names the old ones' share, 0.99, its momentum).
+BATCH_NORMS = {"torch": (1e-5, 0.1), "keras": (1e-3, 0.01)}
 Layer = TypeVar("Layer", bound=nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear)
 
 
@@ -89,9 +94,14 @@ class VariantConfig(DropoutConfig):
     variant
         Whose values to use; ``"auto"`` takes those of the representation, or, where none is named, ``cifar``'s for
         pictures (3 channels), ``chroma``'s for fewer than 32 rows and ``mel``'s for the rest.
+    batch_norm
+        Whose batch normalisation: ``"torch"`` (ours) adds 1e-5 to the variance and takes a tenth of each batch into
+        the running statistics, ``"keras"``, as in the thesis' code, 1e-3 and a hundredth. The recipes have torch's:
+        running statistics of a hundredth are still those of the first weights after an epoch of a small collection.
     """
 
     variant: Literal["auto", "stft", "stft_halved", "mel", "cqt", "chroma", "mfcc", "cifar"] = "auto"
+    batch_norm: Literal["torch", "keras"] = dataclasses.field(default="torch", metadata=OMIT_DEFAULT)
 
     def for_representation(self, kind: str) -> Self:
         if self.variant != "auto":
@@ -103,6 +113,13 @@ class VariantConfig(DropoutConfig):
                 f"{', '.join(VARIANTS)}, or set the model's variant to the one to imitate"
             )
         return self.replace({"variant": variant})
+
+    def assemble(self, inputs: InputSpecs, outputs: int) -> Network:
+        network = super().assemble(inputs, outputs)
+        for layer in network.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.eps, layer.momentum = BATCH_NORMS[self.batch_norm]
+        return network
 
     def variant_for(self, inputs: InputSpec) -> Variant:
         """The variant that a network for ``inputs`` gets."""

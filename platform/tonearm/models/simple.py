@@ -71,6 +71,8 @@ class SimpleDimensions:
         #: Whether a pool follows the separable layers of 4, 8, ... 128 times the first width.
         self.pools = (False, True, True, True, True, False)
         if variant == "cifar":
+            # As the thesis' code and parameter counts have it. The text under its figure 9 says "the first two max
+            # pooling layers" are absent, which would leave out the second instead of the third.
             self.pools = (False, False, True, False, True, False)
 
     def axis_problem(self, axis: str, length: int) -> str | None:
