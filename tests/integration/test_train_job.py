@@ -91,13 +91,17 @@ def output(place: Workplace) -> str:
 def test_table_has_means_deviations_and_what_needs_no_model(place: Workplace, output: str) -> None:
     number = r"0\.\d{4}"
     assert re.search(r"test, 2 seeds x 2 folds +F1 micro|test, 2 seeds x 2 folds +f1_micro", output)
-    assert re.search(rf"rnn_mfcc +{number} ± {number} \[{number}, {number}\]", output)
+    assert re.search(rf"rnn_mfcc +{number} ± {number}, all {number} \[{number}, {number}\]", output)
     assert re.search(rf"majority class +{number}", output) and re.search(r"chance +0\.3333", output)
     assert "set aside: 3" in output and output.count(": 2 epochs") == 4
     row = summary_of(place, "music", "rnn_mfcc")["rows"][0]
     scores = [each["f1_micro"] for each in row["each"]]
     assert len(scores) == 4
     assert f"{np.mean(scores):.4f} ± {np.std(scores, ddof=1):.4f}" in output
+    for metric in ("f1_micro", "f1_macro"):  # the interval is of the figure beside it
+        whole = row["pooled"]["intervals"][metric]
+        assert whole["low"] <= whole["value"] <= whole["high"]
+        assert f", all {whole['value']:.4f} [{whole['low']:.4f}, {whole['high']:.4f}]" in output
     # Both folds' test tracks together are all tracks, each once.
     assert row["pooled"]["tracks"] == len(manifest_of(place, "music").tracks) == 30
     right: dict[int, list[bool]] = defaultdict(list)

@@ -35,8 +35,9 @@ def coverage(rng: np.random.Generator, groups: int, size: int, share: float, ali
 
 @pytest.mark.parametrize(
     "groups, size, share, alike",
-    [(32, 1, 0.78, 0.1), (32, 1, 0.95, 0.1), (12, 1, 0.3, 0.1), (64, 1, 0.35, 0.1), (30, 3, 0.95, 0.3),
-     (15, 5, 0.5, 0.5), (6, 5, 0.7, 0.3), (15, 10, 0.95, 0.3), (64, 5, 0.97, 0.3)],
+    [(32, 1, 0.78, 0.1), (32, 1, 0.9, 0.1), (32, 1, 0.95, 0.1), (16, 1, 0.8, 0.1), (12, 1, 0.3, 0.1),
+     (64, 1, 0.35, 0.1), (30, 3, 0.95, 0.3), (15, 5, 0.5, 0.5), (6, 5, 0.7, 0.3), (15, 10, 0.95, 0.3),
+     (64, 5, 0.97, 0.3)],
 )  # fmt: skip
 def test_the_interval_of_hits_covers_the_truth(groups: int, size: int, share: float, alike: float) -> None:
     """Percentiles hold it in 76 of 100 cases at 32 tracks of which 95 % are hits, and in 84 at six groups."""
@@ -101,7 +102,7 @@ def test_the_interval_of_a_macro_f1_covers_the_truth(classes: int, tracks: int, 
         low, high = _wilson_ends(value, draws, tracks, tracks, 0.95, (0.0, 1.0))
         assert low <= value <= high
         held += low <= truth <= high
-    assert held / DATA_SETS > 0.95 - 3 * math.sqrt(0.95 * 0.05 / DATA_SETS)
+    assert held / DATA_SETS >= 0.93
 
 
 def test_the_interval_is_wilsons_where_tracks_are_independent() -> None:

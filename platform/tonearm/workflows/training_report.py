@@ -75,8 +75,9 @@ class TrainingResult:
     def scores(self) -> pd.DataFrame:
         """Test scores, a row a model and one for what needs none.
 
-        Of each headline metric its mean over the runs, their standard deviation (``_std``, 0 for one run) and the
-        95 % interval (``_low``, ``_high``); further the number of weights and the seconds of training.
+        Of each headline metric its mean over the runs, their standard deviation (``_std``, 0 for one run), the figure
+        of all folds' test tracks together (``_all``; a mean over the seeds, and without folds the same) with its 95 %
+        interval (``_low``, ``_high``); further the number of weights and the seconds of training.
         """
         import pandas as pd
 
@@ -86,7 +87,8 @@ class TrainingResult:
             for metric in row.task.headline:
                 interval = row.pooled.intervals[metric]
                 cells |= {metric: row.mean(metric), f"{metric}_std": row.deviation(metric),
-                          f"{metric}_low": interval.low, f"{metric}_high": interval.high}  # fmt: skip
+                          f"{metric}_all": interval.value, f"{metric}_low": interval.low,
+                          f"{metric}_high": interval.high}  # fmt: skip
             cells |= {"weights": row.parameters or 0, "seconds": row.seconds}
         last = self.rows[-1]
         table[last.task.trivial_name] = {m: float(np.mean([t[m] for t in last.trivial])) for m in last.task.headline}
@@ -197,7 +199,7 @@ def _table(rows: Sequence[ModelRow], request: TrainingRequest, outputs: int) -> 
             cells = [f"{m} {row.mean(m):.4f}" for m in row.task.headline]
             cells = [*cells, *[""] * len(task.headline)][: len(task.headline)]
         else:
-            cells = [_cell(row, m) for m in task.headline]
+            cells = [_cell(row, m, request.folds > 0) for m in task.headline]
         weights = f"{row.parameters:,}".replace(",", " ") if row.parameters else ""
         lines.append((row.name, *cells, weights, f"{row.seconds:.0f}" if row.seconds else ""))
     trivial = [f"{np.mean([t[m] for t in rows[-1].trivial]):.4f}" for m in task.headline]
@@ -206,15 +208,20 @@ def _table(rows: Sequence[ModelRow], request: TrainingRequest, outputs: int) -> 
     if chance is not None:
         cells = [f"{chance:.4f}" if m == task.primary else "" for m in task.headline]
         lines.append(("chance", *cells, "", ""))
-    together = "of all folds' test tracks together" if request.folds else "of the mean over the seeds"
-    several = f"\n  ±: between runs; [95 %]: {together}, groups drawn anew" if len(rows[-1].each) > 1 else ""
-    return format_table(lines) + several
+    if request.folds:
+        several = "\n  mean of the runs ± between them; all: folds' test tracks together, [95 %]: groups drawn anew"
+    else:
+        several = "\n  ±: between runs; [95 %]: of the mean over the seeds, groups drawn anew"
+    return format_table(lines) + (several if len(rows[-1].each) > 1 else "")
 
 
-def _cell(row: ModelRow, metric: str) -> str:
+def _cell(row: ModelRow, metric: str, folds: bool) -> str:
+    """A figure with its interval. A macro F1 of all folds' tracks is not the mean of the folds': the interval of one
+    must not stand beside the other."""
     interval = row.pooled.intervals[metric]
     spread = f" ± {row.deviation(metric):.4f}" if len(row.each) > 1 else ""
-    return f"{row.mean(metric):.4f}{spread} [{interval.low:.4f}, {interval.high:.4f}]"
+    together = f", all {interval.value:.4f}" if folds else ""
+    return f"{row.mean(metric):.4f}{spread}{together} [{interval.low:.4f}, {interval.high:.4f}]"
 
 
 def _class_table(runs: Sequence[dict[str, dict[str, float]]], most: int = 20) -> str:
