@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tonearm.core import storage
+from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import DatasetError
 from tonearm.core.parquet import read_parquet
 from tonearm.core.seeding import digest
@@ -237,7 +238,7 @@ def summarise_manifest(uri: str) -> ManifestSummary:
         header = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
         name, label = header["name"], header["label"]
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise DatasetError(f"{uri} is damaged ({error}): make the data set again") from None
+        raise DatasetError(describe_unreadable(uri, error, "make the data set again")) from None
     labels = {label for labels in table["labels"].to_pylist() for label in labels or ()}
     labels |= {label for label in table["label"].to_pylist() if label}
     return ManifestSummary(name, label, table.num_rows, len(labels))
@@ -282,7 +283,7 @@ def _read_rows(uri: str, kind: type[Any], needed: Sequence[str] = ()) -> tuple[l
     try:
         table = read_parquet(storage.read_bytes(uri))
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
-        raise DatasetError(f"{uri} is damaged ({error}): make the data set again") from None
+        raise DatasetError(describe_unreadable(uri, error, "make the data set again")) from None
     header = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
     fields = {f.name: f.default is dataclasses.MISSING for f in dataclasses.fields(kind)}
     strange = set(table.column_names) - set(fields)

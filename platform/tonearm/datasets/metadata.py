@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tonearm.core import storage
+from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import DatasetError
 from tonearm.core.parquet import read_parquet
 from tonearm.core.seeding import digest
@@ -172,7 +173,7 @@ def load_metadata(uri: str) -> Metadata:
     try:
         table = read_parquet(storage.read_bytes(uri))
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
-        raise DatasetError(f"{uri} is damaged ({error}): make the data set again") from None
+        raise DatasetError(describe_unreadable(uri, error, "make the data set again")) from None
     columns: dict[str, Any] = {}
     for name in table.column_names:
         values = table.column(name).combine_chunks()

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from tonearm.core import storage
+from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import StoreError
 from tonearm.core.parquet import read_parquet
 from tonearm.core.seeding import digest
@@ -62,7 +63,7 @@ def _read(root: str, table: str, columns: list[str] | None = None) -> dict[str, 
         try:
             rows = read_parquet(storage.read_bytes(uri), columns).to_pylist()
         except (OSError, ValueError) as error:
-            raise StoreError(f"table {uri} is damaged ({error}): delete it, then extract again") from None
+            raise StoreError(describe_unreadable(f"table {uri}", error, "delete it, then extract again")) from None
         for row in rows:
             key, at = row["track_key"], row.pop(WRITTEN, 0)
             if at >= written.get(key, 0):

@@ -17,6 +17,7 @@ job killed at any moment loses only the parts it was writing, and an added track
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,15 +26,19 @@ import numpy as np
 
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import storage, text
+from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import ConfigError, StoreError
 from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Representation
+from tonearm.features.mapped import map_array
 from tonearm.features.normalisation import ClipStatistics, Float16Array, TrainingStatistics, pool_statistics
 from tonearm.features.store_clips import mark_complete, read_clip_configs, write_clip_config
 from tonearm.features.store_index import read_index
+from tonearm.features.store_rows import StoreRows
 
 CLIP_NUMBERS = 2  # the meaning of a clip's number
+MAPPED_PARTS = 2048  # of one store at once, two maps each; Linux allows a process 65 530
 
 
 @dataclass(frozen=True)
@@ -111,28 +116,11 @@ class FeatureStore:
             raise StoreError(f"no feature store at {uri}: extract features first ({text.command('extract', '--help')})")
         self.representation = read_representation(description)
         self._shape = (self.representation.planes, self.representation.freq_bins)
-        self._parts: dict[str, tuple[Float16Array, FloatArray]] = {}
-        rows = read_index(uri)
-        self._part = rows.column("part").to_pylist()
-        self._number: list[int] = rows.column("clip").to_pylist()
-        self._column = {
-            name: rows.column(name).to_numpy()
-            for name in ("start", "frames", "offset", "frame_offset", "mean", "deviation")
-        }  # fmt: skip
-        planes, bins = self._shape
-        ends = self._column["offset"] + planes * bins * self._column["frames"]
-        frame_ends = self._column["frame_offset"] + (planes * self._column["frames"] if bins > 1 else 0)
-        self._ends: dict[str, tuple[int, int]] = {}  # the last row of a part says how long its files are
-        for part, end, frame_end in zip(self._part, ends.tolist(), frame_ends.tolist(), strict=True):
-            self._ends[part] = max(self._ends.get(part, (0, 0)), (end, frame_end))
-        # A part may be there twice, if two jobs extracted the same track: the last one counts, whole.
-        first: dict[tuple[str, str], list[int]] = {}
-        for row, (key, part) in enumerate(zip(rows.column("key").to_pylist(), self._part, strict=True)):
-            first.setdefault((key, part), []).append(row)
-        self._rows = {key: indices for (key, _), indices in first.items()}
+        self._parts: OrderedDict[int, tuple[Float16Array, FloatArray]] = OrderedDict()
+        self._rows = StoreRows(read_index(uri), self.representation)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows.first)
 
     def __iter__(self) -> Iterator[str]:
         """The keys of all tracks, see :func:`track_key`."""
@@ -148,11 +136,11 @@ class FeatureStore:
         return read_clip_configs(self.uri)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._rows
+        return key in self._rows.first
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Those of the keys that are not stored, in order."""
-        return [k for k in keys if k not in self._rows]
+        return [k for k in keys if k not in self._rows.first]
 
     def clips(self, key: str) -> int:
         """Clips of a track: one, unless the whole track was taken."""
@@ -160,11 +148,11 @@ class FeatureStore:
 
     def clip_numbers(self, key: str) -> list[int]:
         """The numbers of a track's clips, ascending; those of clips that could not be used are missing."""
-        return [self._number[row] for row in self._of(key)]
+        return [int(number) for number in self._rows.number[self._of(key)]]
 
     def frames(self, key: str, clip: int | None = None) -> int:
         """Frames of a clip by its number, or of the first that is there."""
-        return int(self._column["frames"][self._row(key, clip)])
+        return int(self._rows.frames[self._row(key, clip)])
 
     def read(self, key: str, clip: int | None = None) -> StoredClip:
         """One clip by its number, or the first that is there: a memory-mapped view, no copy.
@@ -174,17 +162,15 @@ class FeatureStore:
         StoreError
             If the key is not there, or its part is damaged.
         """
-        row = self._row(key, clip)
-        values, per_frame = self._open(self._part[row])
-        planes, bins = self._shape
-        frames, offset, at = (int(self._column[c][row]) for c in ("frames", "offset", "frame_offset"))
+        row, values, per_frame = self._open(key, clip)
+        rows, (planes, bins) = self._rows, self._shape
+        frames, offset, at = int(rows.frames[row]), int(rows.offset[row]), int(rows.frame_offset[row])
         block = values[offset : offset + planes * bins * frames].reshape(planes, bins, frames)
         frame_stats = per_frame[:, at : at + (planes * frames if bins > 1 else 0)].reshape(2, planes, -1)
         if planes == 1:
             block, frame_stats = block[0], frame_stats[:, 0]
-        mean, deviation = (float(self._column[c][row]) for c in ("mean", "deviation"))
-        statistics = ClipStatistics(frame_stats[0], frame_stats[1], mean, deviation)
-        return StoredClip(block, statistics, self._number[row], float(self._column["start"][row]))
+        statistics = ClipStatistics(frame_stats[0], frame_stats[1], float(rows.mean[row]), float(rows.deviation[row]))
+        return StoredClip(block, statistics, int(rows.number[row]), float(rows.start[row]))
 
     def read_clips(self, key: str) -> list[StoredClip]:
         """All clips of a track, as :meth:`read` gives them."""
@@ -195,7 +181,8 @@ class FeatureStore:
         rows = [row for key in keys for row in self._of(key)]
         if not rows:
             raise StoreError(f"no tracks to take statistics of in {self.uri}")
-        return pool_statistics(*(self._column[c][rows].astype(np.float64) for c in ("mean", "deviation", "frames")))
+        columns = (self._rows.mean, self._rows.deviation, self._rows.frames)
+        return pool_statistics(*(column[rows].astype(np.float64) for column in columns))
 
     def read_windows(
         self, places: Sequence[tuple[str, int, int]], frames: int, out: Float16Array | None = None
@@ -214,9 +201,8 @@ class FeatureStore:
         if out is None:
             out = np.empty((len(places), *self._shape, frames), dtype=np.float16)
         for i, (key, clip, start) in enumerate(places):
-            row = self._row(key, clip)
-            values, _ = self._open(self._part[row])
-            there, offset = int(self._column["frames"][row]), int(self._column["offset"][row])
+            row, values, _ = self._open(key, clip)
+            there, offset = int(self._rows.frames[row]), int(self._rows.offset[row])
             if start < 0 or start + frames > there:
                 raise StoreError(f"{frames} frames from {start} on are not in the {there} of clip {clip} of {key}")
             size = self._shape[0] * self._shape[1] * there
@@ -225,42 +211,60 @@ class FeatureStore:
         return out
 
     def _row(self, key: str, clip: int | None) -> int:
-        rows = self._of(key)
+        rows, number = self._of(key), self._rows.number
         if clip is None:
             return rows[0]
-        if 0 <= clip < len(rows) and self._number[rows[clip]] == clip:  # none is missing, as a rule
+        if 0 <= clip < len(rows) and number[rows[clip]] == clip:  # none is missing, as a rule
             return rows[clip]
         for row in rows:
-            if self._number[row] == clip:
+            if number[row] == clip:
                 return row
         raise StoreError(f"track key {key} has {len(rows)} clip(s) in the store {self.uri}, none is number {clip}")
 
-    def _of(self, key: str) -> list[int]:
-        if key not in self._rows:
-            raise StoreError(f"track key {key} is not in the store {self.uri}: extract it first")
-        return self._rows[key]
+    def _of(self, key: str) -> range:
+        try:
+            return self._rows.of(key)
+        except KeyError:
+            raise StoreError(f"track key {key} is not in the store {self.uri}: extract it first") from None
 
-    def _open(self, part: str) -> tuple[Float16Array, FloatArray]:
+    def _open(self, key: str, clip: int | None) -> tuple[int, Float16Array, FloatArray]:
+        """The row of a clip, and the values and the statistics of its part; the parts used last stay mapped."""
+        row = self._row(key, clip)
+        part = int(self._rows.part[row])
         if part not in self._parts:
-            values, per_frame = self._ends[part]
-            self._parts[part] = (
-                self._map(f"{part}.npy", np.float16, (values,)),
-                self._map(f"{part}.frames.npy", np.float32, (2, per_frame)),
-            )
-        return self._parts[part]
+            name, (values, per_frame) = self._rows.parts[part], self._rows.lengths[:, part].tolist()
+            try:
+                self._parts[part] = (
+                    self._map(f"{name}.npy", np.float16, (values,)),
+                    self._map(f"{name}.frames.npy", np.float32, (2, per_frame)),
+                )
+            except StoreError:
+                if storage.exists(storage.join(self.uri, "parts", f"{name}.parquet")):
+                    raise
+                # Its rows are in another part now, which joining or cleaning wrote before it took this one away.
+                self._parts.clear()
+                self._rows = StoreRows(read_index(self.uri), self.representation)
+                return self._open(key, clip)
+            if len(self._parts) > MAPPED_PARTS:
+                self._parts.popitem(last=False)
+        elif len(self._parts) >= MAPPED_PARTS:
+            self._parts.move_to_end(part)
+        values, per_frame = self._parts[part]
+        return row, values, per_frame
 
     def _map(self, name: str, dtype: type[np.generic], shape: tuple[int, ...]) -> Any:
         uri = storage.join(self.uri, "parts", name)
+        remedy = "delete it and its .parquet, then extract"
         try:
-            mapped = np.load(storage.local_path(uri), mmap_mode="r", allow_pickle=False)
+            mapped = map_array(storage.local_path(uri))
         except (OSError, ValueError, EOFError) as error:
-            raise StoreError(f"part {uri} is damaged ({error}): delete it and its .parquet, then extract") from None
+            raise StoreError(describe_unreadable(f"part {uri}", error, remedy)) from None
         if mapped.dtype != dtype or mapped.shape != shape:
             raise StoreError(
                 f"part {uri} is damaged: it holds {mapped.dtype} {mapped.shape}, its index says {np.dtype(dtype)} "
-                f"{shape}: delete it and its .parquet, then extract"
+                f"{shape}: {remedy}"
             )
-        return mapped.view(np.ndarray)  # a plain array over the mapping: slicing a memmap object is ten times slower
+        return mapped
 
 
 def read_representation(uri: str) -> Representation:
@@ -268,7 +272,5 @@ def read_representation(uri: str) -> Representation:
     try:
         return Representation.from_dict(storage.read_json(uri))
     except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
-        raise StoreError(
-            f"{uri} is damaged ({error}): delete this one file and extract again, which writes it anew and keeps the "
-            "features"
-        ) from None
+        remedy = "delete this one file and extract again, which writes it anew and keeps the features"
+        raise StoreError(describe_unreadable(uri, error, remedy)) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import storage
+from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import ConfigError, StoreError
 
 CLIPS = "clips"
@@ -45,7 +46,6 @@ def read_clip_configs(uri: str) -> tuple[ClipConfig, ...]:
         try:
             found.append(ClipConfig.from_dict(storage.read_json(file)))
         except (OSError, ValueError, TypeError, ConfigError) as error:
-            raise StoreError(
-                f"{file} is damaged ({error}): delete it and extract again, which writes it anew"
-            ) from None
+            remedy = "delete it and extract again, which writes it anew"
+            raise StoreError(describe_unreadable(file, error, remedy)) from None
     return tuple(found)

@@ -6,14 +6,32 @@ import io
 from typing import Any
 
 from tonearm.core import storage
+from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import StoreError
 from tonearm.core.parquet import read_parquet
 
 INDEX = "index.parquet"
+ATTEMPTS = 8  # to read an index while parts are joined
+
+
+class _PartGoneError(StoreError):
+    """A part that was listed is not there any more."""
 
 
 def read_index(uri: str) -> Any:
-    """The rows of all complete parts: the common index, as far as its parts are still there, and what it lacks."""
+    """The rows of all complete parts: the common index, as far as its parts are still there, and what it lacks.
+
+    Parts that are joined meanwhile are read where they are then.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return _read_index(uri)
+        except _PartGoneError:
+            continue
+    return _read_index(uri)
+
+
+def _read_index(uri: str) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -58,5 +76,7 @@ def _read_table(uri: str) -> Any:
         if "start" not in table.column_names:  # of a store from before it was kept
             table = table.append_column("start", pa.nulls(len(table), pa.float64()))
         return table.select([name for name in index_schema().names if name in table.column_names])
+    except FileNotFoundError as error:
+        raise _PartGoneError(describe_unreadable(f"index {uri}", error, "try again")) from None
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
-        raise StoreError(f"index {uri} is damaged ({error}): delete it, then extract again") from None
+        raise StoreError(describe_unreadable(f"index {uri}", error, "delete it, then extract again")) from None

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tonearm.core import storage
+from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import BundleError
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Track
@@ -121,4 +122,6 @@ class CatalogueIndex:
             graph = storage.read_bytes(storage.join(uri, "neighbours.voyager"))
             return cls(vectors, storage.read_json(storage.join(uri, "tracks.json")), graph)
         except (OSError, EOFError, ValueError, RuntimeError) as error:
-            raise BundleError(f"the catalogue at {uri} is damaged: {error}. Run the recommend job again") from error
+            raise BundleError(
+                describe_unreadable(f"the catalogue at {uri}", error, "run the recommend job again")
+            ) from error

@@ -118,15 +118,18 @@ class StoreReader:
         self.feature, self.config, self.store = feature, config, store
         self.beside: Sequence[StoreReader] = ()  # of the trial's other representations
         self._train = train
+        self._keys: dict[str, str] = {}
 
     @cached_property
     def fitted(self) -> TrainingStatistics:
         """Mean and deviation of the training split."""
-        return self.store.training_statistics(track_key(t.content, self.config.clip) for t in self._train)
+        return self.store.training_statistics(self.key(t) for t in self._train)
 
     def key(self, track: Track) -> str:
         """What the track's values are stored under."""
-        return track_key(track.content, self.config.clip)
+        if track.content not in self._keys:
+            self._keys[track.content] = track_key(track.content, self.config.clip)
+        return self._keys[track.content]
 
     def stored(self, track: Track) -> list[StoredClip]:
         """A track's stored representation: one clip, or all of them if the config takes whole tracks."""
