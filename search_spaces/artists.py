@@ -22,9 +22,11 @@ from search_spaces.fields import (
     rates,
 )
 from search_spaces.recipes import RECIPES
+from search_spaces.recipes.whitell import SINGLE
 from search_spaces.recipes.whitell_artists import TABLE, VARIANTS
+from tonearm.features.presets import PRESETS
 from tonearm.models import FreqConfig, TimeConfig
-from tonearm.sweeps import Asha, Choice, Full, Gp, LogUniform, Median, SearchSpace, Tpe, Uniform
+from tonearm.sweeps import Asha, Choice, Full, Gp, Grid, LogUniform, Median, SearchSpace, Tpe, Uniform
 
 #: Less than a decade: the rounds that follow are at 1e-5 and less.
 RECURRENT: Fields = {
@@ -84,6 +86,17 @@ def _embedding(name: str) -> Callable[[], SearchSpace]:
         "then tonearm select."
     )
     return space
+
+
+def embedding_networks() -> SearchSpace:
+    """Artist vectors: Time, Freq and Simple as published, on mel and cqt, with three seeds and paired tests."""
+    return SearchSpace(
+        base=RECIPES["embedding_time_mel"](),
+        over={"feature": Choice(PRESETS["mel"], PRESETS["cqt"]), "model": Choice(*SINGLE.values())},
+        search=Grid(),
+        scheduler=Full(),
+        seeds=3,
+    )
 
 
 def _recurrent(name: str) -> Callable[[], SearchSpace]:
@@ -178,6 +191,7 @@ def _recommendation(name: str) -> Callable[[], SearchSpace]:
 SPACES: dict[str, Callable[[], SearchSpace]] = {
     "artist_table": artist_table,
     **{f"embedding_{name}": _embedding(name) for name in SPECTROGRAMS},
+    "embedding_networks": embedding_networks,
     **{f"large_rnn_{name}": _recurrent(name) for name in SEQUENCES},
     "lyrics": lyrics,
     "albums": albums,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from search_spaces.fields import DROPOUT, Fields, optimiser
+from search_spaces.genre import head
 from search_spaces.recipes import RECIPES
 from search_spaces.recipes.whitell import SINGLE
 from tonearm.sweeps import Asha, Choice, LogUniform, SearchSpace, Tpe
@@ -47,4 +48,12 @@ def _control(model: str) -> Callable[[], SearchSpace]:
     return space
 
 
-SPACES: dict[str, Callable[[], SearchSpace]] = {f"{model}_cifar": _control(model) for model in SINGLE}
+def time_freq_cifar() -> SearchSpace:
+    """Control, TimeFreq on CIFAR-100: the layers on its frozen members; whether they really learn nothing there."""
+    return SearchSpace(base=RECIPES["time_freq_cifar"](), over=head(1e-3, "256,128"), trials=24)
+
+
+SPACES: dict[str, Callable[[], SearchSpace]] = {
+    **{f"{model}_cifar": _control(model) for model in SINGLE},
+    "time_freq_cifar": time_freq_cifar,
+}

@@ -17,10 +17,10 @@ from search_spaces.fields import (
     optimiser,
 )
 from search_spaces.recipes import RECIPES
-from search_spaces.recipes.whitell import SINGLE
+from search_spaces.recipes.whitell import MULTI_LABEL, SINGLE
 from tonearm.features.presets import PRESETS, THESIS_PRESETS
 from tonearm.models import FreqConfig, TimeConfig
-from tonearm.sweeps import Asha, Choice, LogUniform, SearchSpace, Tpe, Uniform
+from tonearm.sweeps import Asha, Choice, Full, Grid, LogUniform, SearchSpace, Tpe, Uniform
 
 #: Bands of mel that leave something of the maps: Simple needs 133 rows, Freq 98 with kernels of 13.
 BANDS = {"simple": (192, 256), "time": (64, 128, 256), "freq": (128, 192, 256)}
@@ -157,12 +157,23 @@ def genre_ensemble() -> SearchSpace:
     )
 
 
+def multi_label_networks() -> SearchSpace:
+    """All 161 genres: Time, Freq and Simple as published, on three inputs, with three seeds and paired tests."""
+    return SearchSpace(
+        base=RECIPES["multi_label_time_mel"](),
+        over={"feature": Choice(*(PRESETS[n] for n in MULTI_LABEL)), "model": Choice(*SINGLE.values())},
+        search=Grid(),
+        scheduler=Full(),
+        seeds=3,
+    )
+
+
 def multi_label() -> SearchSpace:
     """All 161 genres, the members of the published mean: model, input, weights, optimiser; then tonearm select."""
     return SearchSpace(
         base=only("multi_label", "time_mel").replace({"optim.epochs": SWEPT_EPOCHS}),
         over={
-            "feature": Choice(*(PRESETS[name] for name in ("stft_halved", "mel", "cqt"))),
+            "feature": Choice(*(PRESETS[name] for name in MULTI_LABEL)),
             **NORMALISATION,
             "model": Choice(TimeConfig(), FreqConfig()),
             **DROPOUT,
@@ -182,4 +193,5 @@ SPACES: dict[str, Callable[[], SearchSpace]] = {
     **{f"rnn_{name}": _recurrent(name) for name in SHORT},
     "genre_ensemble": genre_ensemble,
     "multi_label": multi_label,
+    "multi_label_networks": multi_label_networks,
 }

@@ -18,6 +18,7 @@ from tonearm.sweeps import Choice, Full, Grid, SearchSpace
 from tonearm.tasks import SingleLabel
 from tonearm.training.config import DatasetRef, OptimConfig, TrialConfig, WindowConfig
 
+THESIS_MODELS: tuple[ModelConfig, ...] = (TimeConfig(), FreqConfig(), SimpleConfig())
 #: 12 s: the least frames, in round numbers, on which all models exist on all representations.
 WINDOW = WindowConfig(frames=260, train_per_track=3, per_track=3)
 MASKS = AugmentConfig(time_masks=2, freq_masks=2)
@@ -44,7 +45,7 @@ def time_or_simple() -> SearchSpace:
     """
     return question({
         "feature": Choice(*(PRESETS[name] for name in THESIS_PRESETS)),
-        "model": Choice(TimeConfig(), FreqConfig(), SimpleConfig()),
+        "model": Choice(*THESIS_MODELS),
     })  # fmt: skip
 
 
@@ -123,9 +124,19 @@ def augmentation() -> SearchSpace:
     })  # fmt: skip
 
 
+def batch_normalisation() -> SearchSpace:
+    """Is Keras' batch normalisation, which the thesis had, better than torch's, which the recipes have?
+
+    ``tonearm compare SWEEP --by model``
+    """
+    models = (model.replace({"batch_norm": name}) for model in THESIS_MODELS for name in ("torch", "keras"))
+    return question({"model": Choice(*models)})
+
+
 SPACES = {
     space.__name__: space
     for space in (
-        time_or_simple, window_length, kernel_shape, normalisation, octave_resolution, seconds_heard, augmentation
+        time_or_simple, window_length, kernel_shape, normalisation, octave_resolution, seconds_heard, augmentation,
+        batch_normalisation,
     )
 }  # fmt: skip
