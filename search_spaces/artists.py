@@ -178,7 +178,7 @@ def _recommendation(name: str) -> Callable[[], SearchSpace]:
             },
             trials=20,
             search=Gp(),
-            scheduler=Asha(grace=3, reduction=3),
+            scheduler=Asha(),
         )
 
     what = {"audio": "audio", "all": "audio and all else"}.get(name, f"audio and {name}")

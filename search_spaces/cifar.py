@@ -38,7 +38,7 @@ def _control(model: str) -> Callable[[], SearchSpace]:
             },
             trials=40,
             search=Tpe(startup=12),
-            scheduler=Asha(grace=2, reduction=4),
+            scheduler=Asha(),
         )
 
     space.__doc__ = (

@@ -39,7 +39,7 @@ def _of_samples(name: str, over: Fields) -> SearchSpace:
         },
         trials=24,
         search=Tpe(),
-        scheduler=Median(grace=6),
+        scheduler=Median(),
     )
 
 
@@ -70,7 +70,7 @@ def spec2d() -> SearchSpace:
         },
         trials=40,
         search=Tpe(startup=12),
-        scheduler=Median(grace=6),
+        scheduler=Median(),
     )
 
 
@@ -91,7 +91,7 @@ def spec3d() -> SearchSpace:
         },
         trials=40,
         search=Tpe(startup=12),
-        scheduler=Median(grace=6),
+        scheduler=Median(),
     )
 
 

@@ -37,7 +37,7 @@ def demo() -> SearchSpace:
             "optim.batch_size": Choice(8, 16),
         },
         trials=10,
-        scheduler=Asha(grace=2, reduction=3),
+        scheduler=Asha(),
     )
 
 
@@ -67,7 +67,7 @@ def demo_grid() -> SearchSpace:
 
 def demo_asha() -> SearchSpace:
     """The same 32 trials, of which poor ones are stopped early: does it find as good a one, in how much less time?"""
-    return dataclasses.replace(demo_grid(), scheduler=Asha(grace=1, reduction=4))
+    return dataclasses.replace(demo_grid(), scheduler=Asha(grace=1 / 12, reduction=4))
 
 
 SPACES = {"demo": demo, "demo_grid": demo_grid, "demo_asha": demo_asha}

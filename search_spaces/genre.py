@@ -94,7 +94,7 @@ def _single(model: str, name: str) -> Callable[[], SearchSpace]:
             },
             trials=60,
             search=Tpe(startup=16),
-            scheduler=Asha(grace=3, reduction=3),
+            scheduler=Asha(),
         )
 
     space.__doc__ = (

@@ -40,7 +40,7 @@ def playlist_cnn() -> SearchSpace:
         },
         trials=40,
         search=Tpe(startup=12),
-        scheduler=Asha(grace=2, reduction=3),
+        scheduler=Asha(),
     )
 
 

@@ -43,7 +43,7 @@ def small_collection() -> SearchSpace:
         },
         trials=60,
         search=Tpe(startup=16),
-        scheduler=Asha(grace=3, reduction=3),
+        scheduler=Asha(),
     )  # fmt: skip
 
 

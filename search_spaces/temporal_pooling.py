@@ -32,7 +32,7 @@ def temporal_pooling() -> SearchSpace:
         },
         trials=40,
         search=Tpe(startup=12),
-        scheduler=Asha(grace=3, reduction=3),
+        scheduler=Asha(),
     )
 
 

@@ -84,7 +84,7 @@ def no_space() -> str:
 def halving() -> SearchSpace:
     """Six trials, of which poor ones are stopped early."""
     over = {"optim.lr": Choice(1e-5, 3e-3, 1e-4, 5e-3, 1e-1, 1e-3)}
-    return SearchSpace(BASE, over, search=Grid(), scheduler=Asha(grace=1, reduction=2))
+    return SearchSpace(BASE, over, search=Grid(), scheduler=Asha(grace=1 / 6, reduction=2))
 
 
 def with_vectors() -> SearchSpace:

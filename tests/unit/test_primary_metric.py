@@ -10,7 +10,7 @@ from tests.unit.test_task_contract import EXAMPLES, Example
 from tonearm.core.errors import ConfigError, TrainingError
 from tonearm.ensembles.select import select_greedily
 from tonearm.sweeps.domains import Choice
-from tonearm.sweeps.scheduling import scheduler_score
+from tonearm.sweeps.rungs import scheduler_score
 from tonearm.sweeps.space import SearchSpace
 from tonearm.tasks import MultiLabel, SingleLabel, Task
 from tonearm.tasks.metrics import find_metric

@@ -36,7 +36,8 @@ def proposer(chosen: SearchSpace, earlier: tuple[Observation, ...] = ()) -> Prop
 
 def result(ledger: Ledger, proposal: Proposal, score: float | None) -> TrialResult:
     """A trial that reached this score, or failed."""
-    metrics = {"epoch": proposal.config.optim.epochs, "validation_f1_micro": score, "best": score}
+    metrics = {"epoch": proposal.config.optim.epochs, "validation_f1_micro": score, "best": score,
+               "validation_log_loss": 1.0}  # fmt: skip
     history, ending = ([metrics], "completed") if score is not None else ([], "failed")
     folder = ledger.trial(proposal)
     return TrialResult(proposal.index, proposal.name, proposal.config, folder, history, ending, score)

@@ -138,7 +138,7 @@ def test_draws_are_the_same_every_time_and_differ_by_seed() -> None:
 
 def test_scheduler_changes_the_sweep_but_not_what_is_drawn() -> None:
     ours = space()
-    other = dataclasses.replace(ours, scheduler=Asha(grace=5))
+    other = dataclasses.replace(ours, scheduler=Asha(grace=0.5))
     assert drawn(other) == drawn(ours) and other.signature != ours.signature
 
 

@@ -34,12 +34,10 @@ MANIFEST = Manifest("toy", "sound", tuple(toy_tracks()))
 
 
 def test_halving_saves_what_it_does_not_train() -> None:
-    assert expected_epoch_fraction(Full(), 32, 12) == 1.0
-    # 27 trials for 1 epoch, 9 for 2 more, 3 for 6 more, 1 for 18 more, of 27 x 27.
-    assert expected_epoch_fraction(Asha(grace=1, reduction=3), 27, 27) == pytest.approx(
-        (27 + 9 * 2 + 3 * 6 + 18) / 27**2
-    )
-    assert expected_epoch_fraction(Asha(grace=9), 5, 4) == 1.0
+    assert expected_epoch_fraction(Full(), 32) == 1.0
+    # Of 27 epochs: 27 trials for 1, 9 for 2 more, 3 for 6 more, the last two for 18 more.
+    assert expected_epoch_fraction(Asha(grace=1 / 27), 27) == pytest.approx((27 + 9 * 2 + 3 * 6 + 2 * 18) / 27**2)
+    assert expected_epoch_fraction(Asha(), 2) == pytest.approx(1.0)
 
 
 def test_stores_need_what_their_shape_says_and_no_more_than_is_missing(tmp_path: Path) -> None:

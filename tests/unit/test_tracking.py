@@ -114,7 +114,7 @@ def test_parameters_are_text_and_cut_between_items() -> None:
     over = SearchSpace(tiny_config(), {"model": Choice(tiny_config().model), "optim.lr": LogUniform(1e-4, 1e-2)}).over
     assert param_text(over["model"].describe()) == "simple(variant=chroma, width=1)"
     assert param_text(over["optim.lr"].describe()) == "0.0001 to 0.01, evenly by the logarithm"
-    assert strategy_text(Asha()) == "asha grace=2 reduction=3" and strategy_text(Grid()) == "grid"
+    assert strategy_text(Asha()) == "asha grace=0.111111 reduction=3" and strategy_text(Grid()) == "grid"
 
 
 def test_unusable_database_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

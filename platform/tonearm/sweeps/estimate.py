@@ -17,6 +17,7 @@ from tonearm.features.base import Representation
 from tonearm.features.metadata import TokensFeature
 from tonearm.features.store import FeatureStore, store_uri, track_key
 from tonearm.models.base import Inputs
+from tonearm.sweeps.rungs import LEAST
 from tonearm.sweeps.strategies import Asha, Scheduler
 from tonearm.training.batches import truth_of
 from tonearm.training.bundle import build_network
@@ -69,17 +70,15 @@ def estimate_stores(
     return found
 
 
-def expected_epoch_fraction(scheduler: Scheduler, trials: int, epochs: int) -> float:
+def expected_epoch_fraction(scheduler: Scheduler, configurations: int) -> float:
     """The part of all epochs that a scheduler lets a sweep train, as successive halving does when no trial is late."""
     if not isinstance(scheduler, Asha):
         return 1.0  # how much the median rule stops is unknown beforehand
-    trained, reached, left = 0.0, 0, float(trials)
-    rung = scheduler.grace
-    while reached < epochs:
-        upto = min(rung, epochs)
-        trained += left * (upto - reached)
-        reached, rung, left = upto, rung * scheduler.reduction, max(1.0, left / scheduler.reduction)
-    return trained / (trials * epochs)
+    trained, reached, left = 0.0, 0.0, configurations
+    for share in (*scheduler.rungs, 1.0):
+        trained += left * (share - reached)
+        reached, left = share, min(left, max(left // scheduler.reduction, LEAST))
+    return trained / configurations
 
 
 @dataclass(frozen=True)

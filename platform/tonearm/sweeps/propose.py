@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tonearm.core.errors import ConfigError
+from tonearm.core.errors import ConfigError, JobError
 from tonearm.datasets.manifest import Manifest
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.population import limit_to_generation, next_generation
 from tonearm.sweeps.results import TrialResult
+from tonearm.sweeps.rungs import Rungs
 from tonearm.sweeps.sampling import Observation, suggest
 from tonearm.sweeps.space import SearchSpace, Values
 from tonearm.sweeps.strategies import Gp, Grid, Population, Tpe
@@ -51,7 +53,12 @@ class Proposer:
         Parameters
         ----------
         results
-            Of the trials that have ended, by index.
+            Of the trials that have ended, by index; a search that learns is also told of those that are paused.
+
+        Raises
+        ------
+        JobError
+            If a search finds no settings that can work.
         """
         proposals, search = ledger.proposals, self.space.search
         if not proposals:
@@ -63,14 +70,22 @@ class Proposer:
         configurations = proposals[-1].configuration + 1
         if configurations >= self.space.trials:
             return "finished"
-        seen = [*self.earlier, *_observations(proposals, results)]
+        seen = [*self.earlier, *self._observations(proposals, results)]
+        problems: Counter[str] = Counter()
         for attempt in range(MAX_ATTEMPTS):
             values = suggest(self.space, search, seen, configurations, attempt)
             try:
                 return self._proposals([values], len(proposals), configurations)
-            except ConfigError:
+            except ConfigError as error:
                 seen.append(Observation(values, failed=True))  # settings that do not go together: others are drawn
-        return "finished"
+                problems.update(text.partition("): ")[2] or text for text in error.problems)
+        often, count = problems.most_common(1)[0]
+        raise JobError(
+            f"{MAX_ATTEMPTS} settings in a row that the search found promising cannot work, after {configurations} of "
+            f"{self.space.trials} configurations; most often ({count} times): {often}. Narrow the fields "
+            f"({', '.join(self.space.over)}) so that their values go together, or sweep by Random(); the trials that "
+            "were trained are kept"
+        )
 
     def _first(self) -> list[Values]:
         """The proposals known beforehand: the best earlier settings, then the space's own, none twice."""
@@ -94,17 +109,28 @@ class Proposer:
     def _resolved(self, points: Sequence[Values]) -> list[TrialConfig]:
         return [bind_to_data(config, self.manifest) for config in self.space.configs(points, self.base)]
 
+    def _observations(self, proposals: Sequence[Proposal], results: Mapping[int, TrialResult]) -> list[Observation]:
+        """Each configuration with the mean of its seeds' scores at the highest rung that all of them have reached;
+        without a score while one of them is on its way to the first.
 
-def _observations(proposals: Sequence[Proposal], results: Mapping[int, TrialResult]) -> list[Observation]:
-    """Each configuration with the mean of its seeds' best scores; without a score while one of them runs."""
-    by_configuration: dict[int, list[Proposal]] = {}
-    for proposal in proposals:
-        by_configuration.setdefault(proposal.configuration, []).append(proposal)
-    found = []
-    for own in by_configuration.values():
-        ended = [results[p.index] for p in own if p.index in results]
-        scores = [r.best for r in ended if r.best is not None]
-        failed = any(r.best is None for r in ended)
-        score = sum(scores) / len(scores) if len(scores) == len(own) else None
-        found.append(Observation(own[0].values, score, failed))
-    return found
+        A Gaussian process takes scores as numbers, so it is given all at one rung: the highest that all have reached.
+        """
+        rungs = Rungs(self.space.scheduler, self.space.trial)
+        by_configuration: dict[int, list[Proposal]] = {}
+        for proposal in proposals:
+            by_configuration.setdefault(proposal.configuration, []).append(proposal)
+        found: list[tuple[Proposal, list[TrialResult], bool, int]] = []
+        for own in by_configuration.values():
+            known = [results[p.index] for p in own if p.index in results]
+            failed = any(r.best is None or r.ending == "failed" for r in known)
+            levels = [sum(rungs.reached(r, level) for level in range(rungs.last + 1)) - 1 for r in known]
+            level = -1 if failed or len(known) < len(own) else min(levels)
+            found.append((own[0], known, failed, level))
+        common = min((level for *_, level in found if level >= 0), default=-1)
+        observations = []
+        for first, known, failed, level in found:
+            at = min(level, common) if isinstance(self.space.search, Gp) else level
+            score = sum(rungs.score(r, at)[1] for r in known) / len(known) if at >= 0 else None
+            whole = at == rungs.last or isinstance(self.space.search, Gp)
+            observations.append(Observation(first.values, score, failed, None if whole else at))
+        return observations

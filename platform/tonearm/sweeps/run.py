@@ -15,11 +15,11 @@ from tonearm.core import storage
 from tonearm.core.errors import JobError, TrackingError
 from tonearm.core.plugins import modules_of
 from tonearm.core.progress import StatusLine
+from tonearm.sweeps.agenda import Agenda
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
-from tonearm.sweeps.results import TrialResult, finish_run, read_result, reason, run_tags
-from tonearm.sweeps.scheduling import require_resources, tune_scheduler
-from tonearm.sweeps.strategies import Full
+from tonearm.sweeps.results import TrialResult, finish_run, reason, run_tags
+from tonearm.sweeps.scheduling import require_resources
 from tonearm.sweeps.trainable import FAILED, train
 from tonearm.sweeps.worker_places import worker_places
 from tonearm.tasks.base import Task
@@ -107,14 +107,13 @@ def _tune(context: SweepContext, callback: _ProgressCallback) -> None:
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Ctrl-C must end the job, not pass for the end of the sweep
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"  # a trial that fails reports its error instead
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # the older reporter is silent at verbose=0; we show our own progress
-    if not callback.anything_left():
+    if not callback.agenda.anything_left():
         return
     retry(RunWriter(context.parent).resume)
     require_resources(context.cpus, context.gpus)
     tuner = tune.Tuner(
         tune.with_resources(train, {"cpu": context.cpus, "gpu": context.gpus}),
         tune_config=tune.TuneConfig(
-            scheduler=tune_scheduler(context.proposer.space.scheduler, context.proposer.base.optim.max_epochs),
             search_alg=_ProposalSearcher(context, callback),
             num_samples=-1,  # until the proposer has finished
             reuse_actors=not context.gpus,  # a fault leaves a process's GPU unusable for the trials after it
@@ -137,30 +136,19 @@ class _ProposalSearcher(Searcher):
     def __init__(self, context: SweepContext, callback: _ProgressCallback) -> None:
         super().__init__()
         self._context, self._callback = context, callback
-        self._handed = 0
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial's config, None to be asked again, or FINISHED."""
-        while True:
-            ledger = self._callback.ledger
-            if self._handed < len(ledger.proposals):
-                proposal = ledger.proposals[self._handed]
-                self._handed += 1
-                if self._callback.must_run(proposal):
-                    return {"job": self._job(proposal)}
-                continue
-            found = self._context.proposer.next(ledger, self._callback.results)
-            if found == "wait":
-                return None
-            if found == "finished":
-                return Searcher.FINISHED
-            ledger.add(found)
+        found = self._callback.agenda.next()
+        if found == "wait":
+            return None
+        return Searcher.FINISHED if found == "finished" else {"job": self._job(*found)}
 
-    def _job(self, proposal: Proposal) -> dict[str, Any]:
+    def _job(self, proposal: Proposal, until: int) -> dict[str, Any]:
         context = self._context
         return {
             "index": proposal.index, "config": proposal.config.to_dict(), "name": proposal.name,
-            "folder": self._callback.ledger.trial(proposal).uri, "manifest": context.manifest,
+            "folder": self._callback.agenda.ledger.trial(proposal).uri, "until": until, "manifest": context.manifest,
             "features": context.features, "cache": context.cache, "experiment": context.experiment,
             "parent": context.parent, "tags": context.tags(proposal), "cpus": context.cpus, "gpus": context.gpus,
             "modules": modules_of(proposal.config, proposal.config.task.added_by), "places": worker_places(),
@@ -182,27 +170,15 @@ class _ProgressCallback(tune.Callback):
     def __init__(self, context: SweepContext) -> None:
         self._context = context
         self._line = StatusLine()
-        self.ledger = context.ledger()
-        self.results: dict[int, TrialResult] = {}
+        self.agenda = Agenda(context.proposer, context.ledger())
         self._errors: dict[int, str] = {}
         self._writing: dict[int, Future[None]] = {}
         self._background = ThreadPoolExecutor(max_workers=1)
-        for proposal in self.ledger.proposals:
-            if self.ledger.trial(proposal).ended():  # by an earlier driver
-                self._end(proposal.index)
+        for result in self.agenda.results.values():  # of an earlier driver
+            self._show(result)
 
     def __reduce__(self) -> tuple[type[_ProgressCallback], tuple[SweepContext]]:
         return (type(self), (self._context,))  # Tune saves its callbacks for a restore that we do not use
-
-    def anything_left(self) -> bool:
-        """Whether a trial has not ended, or more will be proposed."""
-        if any(p.index not in self.results for p in self.ledger.proposals):
-            return True
-        return self._context.proposer.next(self.ledger, self.results) != "finished"
-
-    def must_run(self, proposal: Proposal) -> bool:
-        """Whether Tune must see the trial: it has not ended, or the scheduler compares others with it."""
-        return proposal.index not in self.results or not isinstance(self._context.proposer.space.scheduler, Full)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -212,34 +188,33 @@ class _ProgressCallback(tune.Callback):
         if FAILED in result:
             self._errors[index] = str(result[FAILED])
             return
-        if index in self.results:
-            return
-        config, count = self.ledger.proposals[index].config, len(self.ledger.proposals)
+        agenda = self.agenda
+        config, count = agenda.ledger.proposals[index].config, len(agenda.ledger.proposals)
         self._line.show(
-            f"  {len(self.results)}/{count} trials ended; trial {index:02d} {config.model.kind} epoch "
+            f"  {len(agenda.results)}/{count} trials ended; trial {index:02d} {config.model.kind} epoch "
             f"{result['epoch']}/{config.optim.max_epochs}: {primary} {result[f'validation_{primary}']:.3f}, best "
             f"{result['best']:.3f}"
         )
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A trial ended by itself or was stopped by the scheduler."""
+        """A trial has ended, or has come to where it is paused."""
         index = self._index(trial)
-        if index in self.results:
-            return
-        if index not in self._errors:
-            self.ledger.trial(self.ledger.proposals[index]).end(
-                "stopped"
-            )  # one that completed has marked its end itself
-        self._end(index)
+        self._returned(index, self._errors.get(index, ""))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial's process died too often."""
-        index = self._index(trial)
-        self._errors[index] = str(trial.get_error() or f"see {trial.error_file}")
-        self._end(index)
+        self._returned(self._index(trial), str(trial.get_error() or f"see {trial.error_file}"))
 
     def finish(self) -> list[TrialResult]:
-        """Wait until all runs are complete, and return the results by index."""
+        """Wait until all runs are complete, those of trials that will not go on too; return the results by index.
+
+        Raises
+        ------
+        JobError
+            If the search found nothing more to try.
+        """
+        for index in self.agenda.stopped():
+            self._show(self.agenda.end(index))
         self._background.shutdown(wait=True)
         for index, writing in self._writing.items():
             if isinstance(writing.exception(), TrackingError):  # the server was away: now is the time to wait for it
@@ -247,7 +222,9 @@ class _ProgressCallback(tune.Callback):
             else:
                 writing.result()  # an error while logging is an error
         self._line.close()
-        return [self.results[p.index] for p in self.ledger.proposals]
+        if self.agenda.failure:
+            raise self.agenda.failure
+        return [self.agenda.results[p.index] for p in self.agenda.ledger.proposals]
 
     def abandon(self) -> None:
         """The sweep was stopped: what was written is kept, and no run stays "running" when nothing runs."""
@@ -256,17 +233,19 @@ class _ProgressCallback(tune.Callback):
         ray.shutdown()  # ends the trials, one of which might open its run anew
         retry_best_effort(mark_running_as_killed, self._context.parent)
 
-    def _end(self, index: int) -> None:
-        proposal = self.ledger.proposals[index]
-        result = read_result(index, proposal.name, proposal.config, self.ledger.trial(proposal),
-                             self._errors.get(index, ""))  # fmt: skip
-        self.results[index] = result
+    def _returned(self, index: int, error: str) -> None:
+        result = self.agenda.returned(index, error)
+        if result is not None:
+            self._show(result)
+
+    def _show(self, result: TrialResult) -> None:
+        """Tell how a trial ended, and complete its run."""
         self._line.say(f"  {describe(result)}")
-        self._writing[index] = self._background.submit(self._complete, index, RETRY_SECONDS)
+        self._writing[result.index] = self._background.submit(self._complete, result.index, RETRY_SECONDS)
 
     def _complete(self, index: int, seconds: float) -> None:
-        context, tags = self._context, self._context.tags(self.ledger.proposals[index])
-        arguments = (self.results[index], context.experiment, context.parent, tags)
+        context, tags = self._context, self._context.tags(self.agenda.ledger.proposals[index])
+        arguments = (self.agenda.results[index], context.experiment, context.parent, tags)
         note = retry(finish_run, *arguments, seconds=seconds, say=self._line.say)
         if note:
             self._line.say(f"  {note}")

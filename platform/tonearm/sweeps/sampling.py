@@ -23,14 +23,17 @@ class Observation:
     Attributes
     ----------
     score
-        The best validation value of the task's primary metric; None while the trial runs.
+        The best validation value of the task's primary metric, at the end or up to the rung; None while the trial runs.
     failed
         Whether the trial failed, so that there will be no score.
+    rung
+        Where the score was reached, if that was not the end: what came farther is better, whatever the scores.
     """
 
     values: Values
     score: float | None = None
     failed: bool = False
+    rung: int | None = None
 
 
 def suggest(space: SearchSpace, search: Tpe | Gp, seen: Sequence[Observation], number: int, attempt: int = 0) -> Values:
@@ -78,7 +81,13 @@ def _frozen(space: SearchSpace, observation: Observation, distributions: dict[st
     if observation.score is None:
         running = state.FAIL if observation.failed else state.RUNNING
         return optuna.trial.create_trial(state=running, params=parameters, distributions=distributions)
-    return optuna.trial.create_trial(params=parameters, distributions=distributions, value=observation.score)
+    if observation.rung is None:
+        return optuna.trial.create_trial(params=parameters, distributions=distributions, value=observation.score)
+    # Optuna ranks what was pruned behind what is complete, then by step, then by score.
+    return optuna.trial.create_trial(
+        state=state.PRUNED, params=parameters, distributions=distributions,
+        intermediate_values={observation.rung: observation.score},
+    )  # fmt: skip
 
 
 def distribution(domain: Domain) -> optuna.distributions.BaseDistribution:

@@ -135,6 +135,7 @@ class SearchSpace:
     def _own_problems(self) -> list[str]:
         least = {"trials": (self.trials, "draw at least one"), "seeds": (self.seeds, "train each at least once")}
         found = [f"{name} is {value}: {fix}" for name, (value, fix) in least.items() if value < 1]
+        found += self.scheduler.problems()
         for path, domain in self.over.items():
             if _is_input(path) and not isinstance(domain, Choice):
                 found.append(f"{path} is varied by a range: every trial would extract a store of its own, use Choice")

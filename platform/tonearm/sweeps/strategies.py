@@ -72,37 +72,80 @@ Search = Grid | Random | Tpe | Gp | Population
 class Full:
     """Every trial is trained to its own end."""
 
+    @property
+    def rungs(self) -> tuple[float, ...]:
+        """None: nobody is stopped."""
+        return ()
+
+    def problems(self) -> list[str]:
+        return []
+
 
 @dataclass(frozen=True)
 class Asha:
-    """Asynchronous successive halving by epochs (Li et al. 2020).
+    """Asynchronous successive halving (Li et al. 2020) of configurations, each judged by the mean of its seeds.
 
     Attributes
     ----------
     grace
-        Epochs every trial gets.
+        Share of the base's optimiser steps that every trial gets; a rung is there, and one at each ``reduction`` times
+        as many steps.
     reduction
-        Of ``reduction`` trials at a rung one goes on.
+        Of ``reduction`` configurations at a rung one goes on, in all at least two.
     """
 
-    grace: int = 2
+    grace: float = 1 / 9
     reduction: int = 3
+
+    @property
+    def rungs(self) -> tuple[float, ...]:
+        """Shares of the base's steps at which is decided who goes on."""
+        return _rungs(self.grace, self.reduction)
+
+    def problems(self) -> list[str]:
+        few = [] if self.reduction >= 2 else [f"scheduler: a reduction of {self.reduction}: it must be at least 2"]
+        return _grace_problems(self.grace) + few
 
 
 @dataclass(frozen=True)
 class Median:
-    """The median stopping rule (Golovin et al. 2017): a trial whose best is below the median of the others' means.
+    """The median stopping rule (Golovin et al. 2017) by configuration: one whose best is below the median of the
+    others' means is stopped.
 
     Attributes
     ----------
     grace
-        Epochs every trial gets.
+        Share of the base's optimiser steps that every trial gets; one is judged there and at each doubling.
     others
-        Trials that must have come as far before one is stopped.
+        Configurations that must have come as far before one is stopped.
     """
 
-    grace: int = 4
+    grace: float = 1 / 8
     others: int = 3
+
+    @property
+    def rungs(self) -> tuple[float, ...]:
+        """Shares of the base's steps at which is decided who goes on."""
+        return _rungs(self.grace, 2)
+
+    def problems(self) -> list[str]:
+        few = [] if self.others >= 1 else [f"scheduler: others is {self.others}: it must be at least 1"]
+        return _grace_problems(self.grace) + few
+
+
+def _rungs(grace: float, factor: int) -> tuple[float, ...]:
+    found = []
+    while grace < 1 - 1e-9:
+        found.append(grace)
+        grace *= factor
+    return tuple(found)
+
+
+def _grace_problems(grace: float) -> list[str]:
+    if 0 < grace < 1:
+        return []
+    return [f"scheduler: a grace of {grace:g}: it is a share of the base's optimiser steps, above 0 and below 1; "
+            "2 of 18 epochs are 0.11"]  # fmt: skip
 
 
 Scheduler = Full | Asha | Median

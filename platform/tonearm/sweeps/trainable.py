@@ -18,7 +18,8 @@ def train(tune_config: dict[str, Any]) -> None:
     ----------
     tune_config
         Its ``"job"`` has ``config`` (a TrialConfig as a dict), ``folder``, ``manifest``, ``features``, ``cache``
-        (URIs), ``experiment``, ``name``, ``parent`` (run id of the sweep), ``tags``, ``cpus`` and ``gpus`` of it,
+        (URIs), ``until`` (the epoch at whose end it is paused, or its last one), ``experiment``, ``name``, ``parent``
+        (run id of the sweep), ``tags``, ``cpus`` and ``gpus`` of it,
         ``modules``, which register what the config names, and ``places``, the driver's as environment variables.
     """
     job = tune_config["job"]
@@ -45,7 +46,6 @@ def _train(job: dict[str, Any]) -> None:
     from tonearm.core.plugins import import_modules
     from tonearm.datasets.manifest import load_manifest
     from tonearm.sweeps.results import metrics_to_log
-    from tonearm.sweeps.scheduling import SCHEDULER_METRIC, scheduler_score
     from tonearm.tracking.buffer import BufferedRun
     from tonearm.training.config import TrialConfig
     from tonearm.training.examples import make_examples
@@ -54,10 +54,6 @@ def _train(job: dict[str, Any]) -> None:
     import_modules(job["modules"])
     config = TrialConfig.from_dict(job["config"])
     folder = TrialFolder(job["folder"])
-    if folder.ended():  # run before: its result is reported to the scheduler
-        for metrics in folder.history():
-            tune.report({**metrics, "replayed": True, SCHEDULER_METRIC: scheduler_score(config.task, metrics)})
-        return
     run = BufferedRun(job["experiment"], job["name"], job["parent"], config.flatten(), job["tags"])
     try:
         manifest = load_manifest(job["manifest"])
@@ -71,9 +67,9 @@ def _train(job: dict[str, Any]) -> None:
         for metrics in epochs:
             if not metrics["replayed"]:
                 run.metrics(metrics_to_log(config, metrics), metrics["epoch"])
-            if metrics["epoch"] == config.optim.max_epochs:
-                next(epochs, None)  # what completes a trial, before a scheduler can stop it
-            tune.report({**metrics, SCHEDULER_METRIC: scheduler_score(config.task, metrics)})
+                tune.report(metrics)
+            if job["until"] <= metrics["epoch"] < config.optim.max_epochs:
+                return  # paused: its state is on disk, and the driver decides whether it goes on
     finally:
         run.close()
 

@@ -10,6 +10,7 @@ from tonearm.core import storage
 from tonearm.core.config import Config
 from tonearm.core.errors import ConfigError
 from tonearm.sweeps.domains import Choice, Domain, contains, from_parameter, to_parameter
+from tonearm.sweeps.results import ENDING
 from tonearm.sweeps.sampling import Observation
 from tonearm.sweeps.space import SearchSpace, Values
 from tonearm.tracking import names
@@ -93,8 +94,8 @@ def load_warm_start(space: SearchSpace, texts: Sequence[str]) -> WarmStart:
     for run in [leaf for one in named for leaf in leaf_runs(one.run_id)]:
         data = artifact_bytes(run.run_id, "config.json") if run.status == "FINISHED" else None
         description = json.loads(data) if data else {}
-        if "model" not in description or best not in run.metrics:
-            continue  # a baseline, or ranked by another metric
+        if "model" not in description or best not in run.metrics or run.tags.get(ENDING) == "stopped":
+            continue  # a baseline, or ranked by another metric, or its score is not that of a whole training
         seen += 1
         values = values_in(space, TrialConfig.from_dict(description))
         if values is not None:

@@ -61,8 +61,8 @@ class TrialFolder:
         return dict(storage.read_json(path)) if storage.exists(path) else None
 
     def end(self, how: Ending) -> None:
-        """Mark the trial as ended; the first mark stays."""
-        if self.ended() is None:
+        """Mark the trial as ended; one that was stopped may go on and complete, one that completed stays so."""
+        if (self.ended() or {}).get("how") not in (how, "completed"):
             storage.write_json(storage.join(self.uri, "ended.json"), {"how": how})
 
     def config(self) -> TrialConfig:
@@ -138,6 +138,8 @@ def run_trial(
 ) -> Iterator[dict[str, Any]]:
     """Run a trial, or what is left of it: recorded epochs are given back as they were, then training goes on.
 
+    One that a scheduler stopped goes on, too: whoever wants no more of its epochs takes no more.
+
     Parameters
     ----------
     test
@@ -155,7 +157,7 @@ def run_trial(
         If the config has a class of a script or notebook, which nobody else could import.
     """
     modules_of(config)  # a model that no other process could load is refused before it is trained
-    ended = folder.ended()
+    ended = (folder.ended() or {}).get("how") == "completed"
     if config.start and not ended:
         folder.continue_from(config.start)
     state = None if ended else folder.state()

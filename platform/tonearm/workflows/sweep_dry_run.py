@@ -16,8 +16,9 @@ from tonearm.sweeps.estimate import (
     training_seconds,
 )
 from tonearm.sweeps.propose import FIRST_FROM_EARLIER
+from tonearm.sweeps.rungs import Rungs
 from tonearm.sweeps.space import settings
-from tonearm.sweeps.strategies import Grid, Random
+from tonearm.sweeps.strategies import Grid, Random, strategy_text
 from tonearm.training.config import TrialConfig
 from tonearm.workflows.sweep_data import GIGABYTE, SweepRequest, listed_tracks, needs_of, prepared
 
@@ -57,9 +58,10 @@ class DryRun:
         space, count, epochs = self.space, self.configurations, self.space.trial.optim.max_epochs
         known = len(self.configs)
         adaptive = "" if count == known else f", of which the first {known} are known beforehand"
+        how = f"search {strategy_text(space.search)}, scheduler {strategy_text(space.scheduler)}"
         lines = [
             f"{self.name}: {count} configurations x {space.seeds} seed(s){adaptive}; at most {epochs} epochs a trial",
-            f"  search {space.search}, scheduler {space.scheduler}",
+            f"  {how}{_rungs_text(space)}",
         ]
         once = space.data_stages()
         for stage in space.upstream_stages:
@@ -82,8 +84,7 @@ class DryRun:
                 "time: not known without the data set: name a prepared one, or its kind and its folder"
             )  # fmt: skip
         space, workers = self.space, max(1, int((os.cpu_count() or 1) / self.cpus))
-        count, epochs = self.configurations * space.seeds, space.trial.optim.max_epochs
-        expected = self.core_seconds * expected_epoch_fraction(space.scheduler, count, epochs)
+        expected = self.core_seconds * expected_epoch_fraction(space.scheduler, self.configurations)
         before = " and the stages before" if space.upstream_stages else ""
         return (
             f"time: about {duration(expected / workers)} with {workers} trial(s) at once "
@@ -134,6 +135,12 @@ def _trials_table(space: SearchSpace, configs: Sequence[TrialConfig]) -> str:
         rows += [(path, *(v[i] for v in values)) for i, path in enumerate(space.over)]
         more = len(configs) - MOST_COLUMNS
     return format_table(rows) + (f"\n  and {more} more" if more > 0 else "")
+
+
+def _rungs_text(space: SearchSpace) -> str:
+    rungs = Rungs(space.scheduler, space.trial)
+    places = ", ".join(map(str, rungs.epochs(space.trial)[: rungs.last]))
+    return f": the base is judged after epoch {places}" if places else ""
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,129 @@
+"""What a sweep trains next: each trial to the next rung, and on from there where its configuration may go on."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from tonearm.core.errors import JobError
+from tonearm.sweeps.ledger import Ledger, Proposal
+from tonearm.sweeps.propose import Proposer
+from tonearm.sweeps.results import TrialResult, read_result
+from tonearm.sweeps.rungs import Rungs, levels
+
+
+class Agenda:
+    """The trials of a sweep, as far as they have come. It follows from what is on disk; the driver alone has it.
+
+    Attributes
+    ----------
+    ledger
+        What was proposed.
+    results
+        The trials that have ended, by index.
+    failure
+        Why no more could be proposed, if that was an error.
+    """
+
+    def __init__(self, proposer: Proposer, ledger: Ledger) -> None:
+        self.ledger, self._proposer = ledger, proposer
+        self.results: dict[int, TrialResult] = {}
+        self.failure: JobError | None = None
+        self._rungs = Rungs(proposer.space.scheduler, proposer.base)
+        self._levels: dict[int, int] = {}
+        self._paused: dict[int, TrialResult] = {}  # those that have not ended
+        self._running: dict[int, int] = {}  # by index the epochs that a trial had when it was handed out
+        self._complete = False  # no more trials will be proposed
+        self._changed = True  # since the levels were decided
+        for proposal in ledger.proposals:
+            if self._completed(proposal):  # by an earlier driver
+                self.end(proposal.index)
+            else:
+                self._pause(proposal)
+
+    def next(self) -> tuple[Proposal, int] | Literal["wait", "finished"]:
+        """The trial that is to be trained next, and until which epoch; more are proposed where none may go on.
+
+        ``"wait"`` until one that is trained has come to where it is paused, ``"finished"`` where nothing is left.
+        """
+        while True:
+            found = self._ready()
+            if found is not None:
+                self._running[found.index] = len(self._paused[found.index].history)
+                return found, self._until(found)
+            if not self._propose():
+                return "wait" if self._running else "finished"
+
+    def anything_left(self) -> bool:
+        """Whether a trial must be trained on, or proposed."""
+        found = self.next()
+        if isinstance(found, tuple):
+            del self._running[found[0].index]
+        return found != "finished"
+
+    def returned(self, index: int, error: str = "") -> TrialResult | None:
+        """Note that a trial is not trained any more; what came of it, if it has ended."""
+        proposal, before = self.ledger.proposals[index], self._running.pop(index)
+        if not error and not self._completed(proposal):
+            self._pause(proposal)
+            if len(self._paused[index].history) > before:
+                return None
+            error = "its process ended without an epoch"
+        return self.end(index, error)
+
+    def end(self, index: int, error: str = "") -> TrialResult:
+        """Note that a trial has ended, by itself, by an error, or since nothing more is wanted of it."""
+        proposal = self.ledger.proposals[index]
+        self._paused.pop(index, None)
+        folder = self.ledger.trial(proposal)
+        self._changed = True
+        self.results[index] = read_result(index, proposal.name, proposal.config, folder, error)
+        return self.results[index]
+
+    def stopped(self) -> list[int]:
+        """The trials that are paused and will not go on; they are marked."""
+        for index in sorted(self._paused):
+            self.ledger.trial(self.ledger.proposals[index]).end("stopped")
+        return sorted(self._paused)
+
+    def _ready(self) -> Proposal | None:
+        """Of the trials that are to go on one whose configuration has risen highest, the first of those."""
+        if self._changed:
+            by_configuration: dict[int, list[TrialResult]] = {}
+            for p in self.ledger.proposals:
+                of = by_configuration.setdefault(p.configuration, [])
+                of.append(self.results.get(p.index) or self._paused[p.index])
+            self._levels, self._changed = levels(self._rungs, by_configuration, self._complete), False
+        waiting = [p for p in self.ledger.proposals if p.index in self._paused and p.index not in self._running]
+        ready = [p for p in waiting if self._levels[p.configuration] == self._rungs.last
+                 or len(self._paused[p.index].history) < self._until(p)]  # fmt: skip
+        return min(ready, key=lambda p: (-self._levels[p.configuration], p.index), default=None)
+
+    def _completed(self, proposal: Proposal) -> bool:
+        return (self.ledger.trial(proposal).ended() or {}).get("how") == "completed"
+
+    def _until(self, proposal: Proposal) -> int:
+        return self._rungs.epochs(proposal.config)[self._levels[proposal.configuration]]
+
+    def _propose(self) -> bool:
+        """Write more trials down; whether that, or that there are no more, lets a trial go on."""
+        if self._complete:
+            return False
+        try:
+            found = self._proposer.next(self.ledger, {**self._paused, **self.results})
+        except JobError as error:
+            self.failure, found = error, "finished"  # what is trained now comes to its end first
+        if found == "wait":
+            return False
+        if found == "finished":
+            self._complete = self._changed = True
+            return True
+        self.ledger.add(found)
+        for proposal in found:
+            self._pause(proposal)
+        return True
+
+    def _pause(self, proposal: Proposal) -> None:
+        found = read_result(proposal.index, proposal.name, proposal.config, self.ledger.trial(proposal))
+        self._changed = True
+        self._paused[proposal.index] = dataclasses.replace(found, ending="paused")
