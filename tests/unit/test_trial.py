@@ -67,19 +67,27 @@ def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial_module, "build_network", fail)
 
 
-@pytest.mark.parametrize("how", ["completed", "stopped"])
-def test_ended_trial_is_replayed_without_training(
-    features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+def test_completed_trial_is_replayed_without_training(
+    features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, folder = tiny_config(), TrialFolder(str(tmp_path))
-    running = run_trial(config, toy_batches(features, config), folder)
-    got = list(running) if how == "completed" else [next(running), next(running)]
-    running.close()
-    folder.end("stopped")  # the first mark stays
-    assert folder.ended() == {"how": how}
+    got = list(run_trial(config, toy_batches(features, config), folder))
+    folder.end("stopped")  # it stays completed
+    assert folder.ended() == {"how": "completed"}
     forbid_training(monkeypatch)
     again = list(run_trial(config, toy_batches(features, config), folder))
     assert again == [{**m, "replayed": True} for m in got]
+
+
+def test_stopped_trial_goes_on_where_it_was(features: Path, tmp_path: Path) -> None:
+    config, folder = tiny_config(), TrialFolder(str(tmp_path))
+    running = run_trial(config, toy_batches(features, config), folder)
+    got = [next(running), next(running)]
+    running.close()
+    folder.end("stopped")
+    again = list(run_trial(config, toy_batches(features, config), folder))
+    assert again[:2] == [{**m, "replayed": True} for m in got] and len(again) > 2 and not again[2]["replayed"]
+    assert folder.ended() == {"how": "completed"}
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])
