@@ -32,6 +32,7 @@ class ShardWriter:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        self.part = ""  # its name, once it is published
         self._rows: list[dict[str, Any]] = []
         self._digests: list[str] = []  # a part is named by what it holds: two that differ never share a name
         self._per_frame: list[FloatArray] = []
@@ -104,7 +105,8 @@ class ShardWriter:
         self._file.write(header.getvalue())
         self._file.close()
         size = self._path.stat().st_size
-        part = storage.join(self.uri, "parts", digest(self._digests))
+        self.part = digest(self._digests)
+        part = storage.join(self.uri, "parts", self.part)
         per_frame, index = io.BytesIO(), io.BytesIO()
         np.save(per_frame, np.concatenate(self._per_frame, axis=1), allow_pickle=False)
         schema = index_schema()

@@ -11,7 +11,8 @@ Layout of one store, a folder named by :meth:`Representation.store_name`::
     index.parquet            the rows of all parts together, so that opening reads one file
 
 A part is complete when its Parquet file is there, which is written last; any other file there is ignored. So a
-job killed at any moment loses only the parts it was writing, and an added track adds a part.
+job killed at any moment loses only the parts it was writing, and an added track adds a part. Small parts are joined
+afterwards, see :mod:`.join_parts`.
 """
 
 from __future__ import annotations

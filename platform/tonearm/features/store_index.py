@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from tonearm.core import storage
@@ -21,21 +22,31 @@ class _PartGoneError(StoreError):
 def read_index(uri: str) -> Any:
     """The rows of all complete parts: the common index, as far as its parts are still there, and what it lacks.
 
-    Parts that are joined meanwhile are read where they are then.
+    Parts that are joined meanwhile are read where they are then: a part that takes others' place is there before they
+    go, so a list of parts that is the same before and after has all rows.
     """
-    for _ in range(ATTEMPTS - 1):
+    read: dict[str, Any] = {}
+    parts = _list_parts(uri)
+    for _ in range(ATTEMPTS):
         try:
-            return _read_index(uri)
+            table = _rows_of(uri, parts, read)
         except _PartGoneError:
-            continue
-    return _read_index(uri)
+            table = None
+        before, parts = parts, _list_parts(uri)
+        if table is not None and parts == before:
+            return table
+    return _rows_of(uri, parts, read)
 
 
-def _read_index(uri: str) -> Any:
+def _list_parts(uri: str) -> list[str]:
+    return [n.removesuffix(".parquet") for n in storage.list_files(storage.join(uri, "parts"), ".parquet")]
+
+
+def _rows_of(uri: str, parts: Sequence[str], read: dict[str, Any]) -> Any:
+    """The rows of these parts; those of parts that the common index lacks are kept in ``read``."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    parts = [n.removesuffix(".parquet") for n in storage.list_files(storage.join(uri, "parts"), ".parquet")]
     tables = []
     known: set[str] = set()
     if storage.exists(storage.join(uri, INDEX)):
@@ -45,9 +56,16 @@ def _read_index(uri: str) -> Any:
         tables.append(common)
     for part in parts:
         if part not in known:
-            rows = _read_table(storage.join(uri, "parts", f"{part}.parquet"))
-            tables.append(rows.append_column("part", pa.array([part] * len(rows), pa.string())))
+            if part not in read:
+                rows = read_part_index(uri, part)
+                read[part] = rows.append_column("part", pa.array([part] * len(rows), pa.string()))
+            tables.append(read[part])
     return pa.concat_tables(tables) if tables else index_schema().empty_table()
+
+
+def read_part_index(uri: str, part: str) -> Any:
+    """The rows of one part, as the index has them without their part."""
+    return _read_table(storage.join(uri, "parts", f"{part}.parquet"))
 
 
 def index_schema() -> Any:

@@ -60,6 +60,10 @@ class StoreRows:
     def __iter__(self) -> Iterator[str]:
         return iter(self.first)
 
+    def part_of(self, key: str) -> str:
+        """The part that a track's clips are read from; of one that is not there a ``KeyError``."""
+        return self.parts[int(self.part[self.of(key)[0]])]
+
     def of(self, key: str) -> range:
         """The rows of a track; of one that is not there a ``KeyError``."""
         place = self.first[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import shutil
 import tempfile
 import time
@@ -27,6 +28,7 @@ from tonearm.core.progress import Progress
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.features.base import Representation
+from tonearm.features.join_parts import join_small_parts
 from tonearm.features.presets import require_whole_clips
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read_keys, read_rows
 from tonearm.features.store import FeatureStore, prepare_store, track_key
@@ -37,7 +39,9 @@ from tonearm.pipelines.on_gpu import gpu_pool
 from tonearm.pipelines.remembering import remembering
 from tonearm.pipelines.workers import WorkerStage, run_workers
 
-TRACKS_A_PART = 16  # 16 x 256 x 643 float16 = 5 MB a file
+logger = logging.getLogger(__name__)
+
+TRACKS_A_PART = 16  # that a worker decodes and writes at once: a kill loses so many. Parts are joined afterwards
 #: Reasons that may be gone the next time; other rejects are not tried again while their content is the same.
 TRANSIENT_REASONS = ("missing", "changed", "out_of_memory", "kills_worker", "unexpected_error")
 
@@ -194,8 +198,8 @@ def extract_features(
                 if not row["left"]:
                     batch_ended()
                 progress.add(note=f"({len(failed)} set aside)" if failed else "")
-        for uri in uris.values():
-            write_index(uri)
+        for name, uri in uris.items():
+            _join_and_index(uri, distinct[name])
     return ExtractionReport(
         rejects=tuple(_rejects(failed, by_key, request)),
         extracted=len([i for i in items if i["key"] not in failed]),
@@ -209,6 +213,15 @@ def extract_features(
         duplicates=_duplicates(root, by_key),
         notes={by_key[key][0].source: note for key, note in keep_notes(root, by_key, heard).items()},
     )
+
+
+def _join_and_index(uri: str, feature: Representation) -> None:
+    """What is done to a store when a job has written to it."""
+    try:
+        join_small_parts(uri, feature)
+    except OSError as error:  # a full disk, say: all is stored, and is read as it is
+        logger.warning("small parts of %s stay as they are, they could not be joined: %s", uri, error)
+    write_index(uri)
 
 
 def _rejects(failed: Mapping[str, Reject], by_key: Mapping[str, Sequence[Track]], request: str) -> list[Reject]:

@@ -20,6 +20,7 @@ from tonearm.features.computed import ComputedClip
 from tonearm.features.descriptor_means import describe_track
 from tonearm.features.descriptors import Descriptors, describe_music
 from tonearm.features.engine import compute_layouts
+from tonearm.features.join_parts import PartJoiner
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, write_rows
 from tonearm.features.shards import ShardWriter
 from tonearm.features.store import store_uri
@@ -36,11 +37,18 @@ BYTES_AT_ONCE = 8 * 2**20  # of samples that a worker sends to a GPU: 3 clips of
 
 
 class ResultWriter:
-    """Writes the results of one batch of tracks: a shard for each store, rows for each table."""
+    """Writes the results of one batch of tracks: a shard for each store, rows for each table.
 
-    def __init__(self, job: ExtractionJob) -> None:
-        self.job = job
+    Parameters
+    ----------
+    joiner
+        Joins the shards of several batches.
+    """
+
+    def __init__(self, job: ExtractionJob, joiner: PartJoiner) -> None:
+        self.job, self._joiner = job, joiner
         self._writers: dict[str, ShardWriter] = {}
+        self._features: dict[str, Representation] = {}
         self._fingerprints: dict[str, list[Any]] = {}
         self._descriptors: dict[str, list[Descriptors]] = {}
 
@@ -69,6 +77,7 @@ class ResultWriter:
             name = feature.store_name()
             if name not in self._writers:
                 self._writers[name] = ShardWriter(store_uri(self.job.root, feature))
+                self._features[name] = feature
             self._writers[name].add(key, one, number, start)
 
     def drop(self, key: str) -> None:
@@ -85,6 +94,9 @@ class ResultWriter:
         written[FINGERPRINT_TABLE] = write_rows(self.job.root, FINGERPRINT_TABLE, prints)
         described = [{"track_key": k, **describe_track(v)} for k, v in self._descriptors.items()]
         written[DESCRIPTOR_TABLE] = write_rows(self.job.root, DESCRIPTOR_TABLE, described)
+        for name, writer in self._writers.items():  # when all is stored
+            if writer.part:
+                self._joiner.add(writer.uri, self._features[name], writer.part, written[name])
         return {name: n for name, n in written.items() if n}
 
     def discard(self) -> None:
@@ -123,9 +135,10 @@ class Extractor:
         keep_memory()
         self.job = ExtractionJob(**job)
         self._batch_compute = batch_compute
+        self._joiner = PartJoiner()
 
     def __call__(self, batch: Mapping[str, Any]) -> Columns:
-        decoding, writer = BatchDecoding(self.job), ResultWriter(self.job)
+        decoding, writer = BatchDecoding(self.job), ResultWriter(self.job, self._joiner)
         waiting: list[_DecodedClip] = []
         try:
             for source, (key, lacking, clips) in zip(batch["source"], decoding.tracks(batch), strict=True):

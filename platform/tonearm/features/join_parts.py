@@ -1,0 +1,226 @@
+"""Parts of a store are joined to large ones: workers write small parts, so that a kill loses little, and a store of
+100 000 tracks in parts of 16 would have 20 000 files.
+
+A joined part is complete before the parts that it is made of are taken away, its index last; killed in between, rows
+are there twice, which readers know, and joining again takes the small parts away.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tonearm.core import storage
+from tonearm.core.damage import describe_unreadable
+from tonearm.core.errors import StoreError
+from tonearm.core.seeding import digest
+from tonearm.features.base import Representation
+from tonearm.features.mapped import map_array
+from tonearm.features.store_index import index_schema, read_index, read_part_index
+from tonearm.features.store_rows import StoreRows
+
+logger = logging.getLogger(__name__)
+
+PART_BYTES = 64 * 2**20  # smaller parts are joined: 64 MiB are 200 clips of 30 s of 256 mel bands
+FILES = (".parquet", ".npy", ".frames.npy")  # the index first: without it the others are no part
+LOCK = ".joining"
+LOCK_SECONDS = 60.0
+
+
+def join_small_parts(uri: str, representation: Representation) -> int:
+    """Join a store's small parts, as a job does when it has written some; returns how many there are fewer.
+
+    A part that cannot be read is left alone, and a warning says so. Where another job joins parts of the store, nothing
+    is done. (Elsewhere than on this machine there is no such lock: two jobs that end at once may write rows twice.)
+    """
+    with _lock(uri, LOCK_SECONDS) as alone:
+        index = read_index(uri) if alone else index_schema().empty_table()
+        rows = StoreRows(index, representation)
+        size = dict(zip(rows.parts, (2 * rows.lengths[0]).tolist(), strict=True))
+        small = [part for part in rows.parts if size[part] < PART_BYTES]
+        joined = _rows_by_track(index, small)  # by a job that was killed before it took them away
+
+        def counts(part: str, clips: list[dict[str, Any]]) -> bool:
+            key = clips[0]["key"]
+            return rows.part_of(key) == part and _identity(clips) not in joined.get(key, ())
+
+        fewer, group = 0, list[str]()
+        for i, part in enumerate(small):
+            group.append(part)
+            if i + 1 == len(small) or sum(size[name] for name in group) >= PART_BYTES:
+                fewer += _join(uri, representation, group, counts)
+                group = []
+        return fewer
+
+
+def _rows_by_track(index: Any, small: Sequence[str]) -> dict[str, set[Any]]:
+    """Of the tracks that are in small parts and in others, too, what they are in each of the others."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_small = pc.is_in(index.column("part"), pa.array(small, pa.string()))
+    others = index.filter(pc.invert(is_small))
+    others = others.filter(pc.is_in(others.column("key"), index.filter(is_small).column("key").unique()))
+    clips: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in others.to_pylist():
+        clips.setdefault((row["key"], row["part"]), []).append(row)
+    found: dict[str, set[Any]] = {}
+    for (key, _), rows in clips.items():
+        found.setdefault(key, set()).add(_identity(rows))
+    return found
+
+
+def _identity(clips: Sequence[dict[str, Any]]) -> Any:
+    """What tells two computations of a track's clips apart."""
+    return tuple((row["clip"], row["frames"], row["mean"], row["deviation"]) for row in clips)
+
+
+class PartJoiner:
+    """Joins the parts that a worker writes, as soon as they are large enough together."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, dict[str, int]] = {}
+
+    def add(self, uri: str, representation: Representation, part: str, size: int) -> None:
+        """Note a part that was written, of ``size`` bytes; those of its store are joined if it is time."""
+        waiting = self._waiting.setdefault(uri, {})
+        waiting[part] = size
+        if sum(waiting.values()) < PART_BYTES:
+            return
+        with _lock(uri, 0.0) as alone:
+            if not alone:  # another one joins just now: with the next part
+                return
+            try:
+                _join(uri, representation, list(waiting))
+            except OSError as error:  # a full disk, say: all is stored
+                logger.warning("small parts of %s stay as they are, they could not be joined: %s", uri, error)
+        waiting.clear()
+
+
+def write_part_of(uri: str, representation: Representation, rows: Sequence[dict[str, Any]]) -> str:
+    """Write clips of complete parts as a part of its own, its index last; returns its name.
+
+    Parameters
+    ----------
+    rows
+        Of the index, each with its ``part``; at least one.
+
+    Raises
+    ------
+    StoreError
+        If a part cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    planes, bins = representation.planes, representation.freq_bins
+    values, frames = dict[str, np.ndarray](), dict[str, np.ndarray]()
+    for part in dict.fromkeys(row["part"] for row in rows):
+        values[part], frames[part] = (_read_array(uri, part + suffix) for suffix in FILES[1:])
+    written, statistics = [], []
+    offset = frame_offset = 0
+    path = storage.temporary_file(storage.join(uri, "parts", "values.npy"))
+    try:
+        with path.open("wb") as file:
+            shape = {"descr": "<f2", "fortran_order": False,
+                     "shape": (sum(planes * bins * row["frames"] for row in rows),)}  # fmt: skip
+            np.lib.format.write_array_header_1_0(file, shape)
+            for row in rows:
+                size, width = planes * bins * row["frames"], planes * row["frames"] if bins > 1 else 0
+                block = values[row["part"]][row["offset"] : row["offset"] + size]
+                noted = frames[row["part"]][:, row["frame_offset"] : row["frame_offset"] + width]
+                if block.shape != (size,) or noted.shape != (2, width):
+                    place = storage.join(uri, "parts", row["part"])
+                    raise StoreError(f"part {place} is damaged: it lacks clip {row['clip']} of {row['key']}")
+                file.write(block.data)
+                statistics.append(noted)
+                written.append({**row, "offset": offset, "frame_offset": frame_offset})
+                offset, frame_offset = offset + size, frame_offset + width
+        # Parts are named by what they hold, and so is this one: two that differ never share a name.
+        name = digest([[row["part"], row["key"], row["clip"]] for row in rows])
+        place = storage.join(uri, "parts", name)
+        per_frame, index, schema = io.BytesIO(), io.BytesIO(), index_schema()
+        np.save(per_frame, np.concatenate(statistics, axis=1), allow_pickle=False)
+        pq.write_table(pa.Table.from_pylist(written, schema.remove(len(schema) - 1)), index)
+        storage.publish(path, f"{place}.npy")
+    finally:
+        path.unlink(missing_ok=True)
+    storage.write_bytes(f"{place}.frames.npy", per_frame.getvalue())
+    storage.write_bytes(f"{place}.parquet", index.getvalue())
+    return name
+
+
+def remove_part(uri: str, name: str) -> None:
+    """Delete a part, its index first."""
+    for suffix in FILES:
+        storage.remove(storage.join(uri, "parts", name + suffix))
+
+
+def _join(
+    uri: str,
+    representation: Representation,
+    parts: Sequence[str],
+    counts: Callable[[str, list[dict[str, Any]]], bool] = lambda part, clips: True,
+) -> int:
+    """Join parts that can be read; returns how many there are fewer.
+
+    ``counts`` says of a part and the rows of a track in it whether they are kept: they may be in another part, too.
+    """
+    kept: list[dict[str, Any]] = []
+    found: list[str] = []
+    for part in parts:
+        try:
+            rows = read_part_index(uri, part).to_pylist()
+            for suffix in FILES[1:]:
+                _read_array(uri, part + suffix)
+        except StoreError as error:
+            if storage.exists(storage.join(uri, "parts", part + FILES[0])):  # else it was joined by another
+                logger.warning("a part is not joined with others: %s", error)
+            continue
+        found.append(part)
+        tracks: dict[str, list[dict[str, Any]]] = {}
+        for row in rows:
+            tracks.setdefault(row["key"], []).append({**row, "part": part})
+        kept += [row for clips in tracks.values() if counts(part, clips) for row in clips]
+    if not found or (len(found) == 1 and kept):
+        return 0
+    made = [write_part_of(uri, representation, kept)] if kept else []
+    for part in found:
+        remove_part(uri, part)
+    return len(found) - len(made)
+
+
+def _read_array(uri: str, file: str) -> np.ndarray:
+    place = storage.join(uri, "parts", file)
+    try:
+        if storage.is_local(place):
+            return np.asarray(map_array(storage.local_path(place)))
+        return np.asarray(np.load(io.BytesIO(storage.read_bytes(place)), allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        remedy = "delete it and its .parquet, then extract"
+        raise StoreError(describe_unreadable(f"part {place}", error, remedy)) from None
+
+
+@contextmanager
+def _lock(uri: str, seconds: float) -> Iterator[bool]:
+    """Held while parts of a store on this machine are joined; gives whether it could be had in so many seconds."""
+    if not storage.is_local(uri):
+        yield True
+        return
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(storage.local_path(storage.join(uri, LOCK)))
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
