@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import scipy.signal
 
-from tonearm.audio.fingerprint import BANDS, Fingerprint, duplicate_groups, find_duplicates
+from tonearm.audio.duplicates import duplicate_groups, find_duplicates
+from tonearm.audio.fingerprint import BANDS, Fingerprint
 
 FRAMES = 634  # of a clip of 30 s
 COPY_EVERY = 100

@@ -12,19 +12,9 @@ import soxr
 
 from tests.builders import RATE, encode, music, tone
 from tonearm.audio import decode
-from tonearm.audio.fingerprint import (
-    FRAMES_PER_SECOND,
-    HOP,
-    LAG,
-    LEAST_OVERLAP,
-    LINKS,
-    MOST_ERRORS,
-    WINDOW,
-    Match,
-    duplicate_groups,
-    find_duplicates,
-    fingerprint,
-)
+from tonearm.audio.anchors import LEAST_OVERLAP, LINKS
+from tonearm.audio.duplicates import MOST_ERRORS, Match, duplicate_groups, find_duplicates
+from tonearm.audio.fingerprint import FRAMES_PER_SECOND, HOP, LAG, WINDOW, fingerprint
 from tonearm.audio.fingerprint import RATE as FINGERPRINT_RATE
 from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import FloatArray, Waveform

@@ -16,10 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tonearm.audio.decoders import DECODER_VERSION
-from tonearm.audio.fingerprint import duplicate_groups, find_duplicates
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import storage
 from tonearm.core.errors import ConfigError
@@ -30,9 +27,10 @@ from tonearm.datasets.manifest import Reject, Track
 from tonearm.features.base import Representation
 from tonearm.features.join_parts import join_small_parts
 from tonearm.features.presets import require_whole_clips
-from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read_keys, read_rows
+from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read_keys
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.features.store_index import write_index
+from tonearm.pipelines.duplicates import duplicate_keys
 from tonearm.pipelines.extractor import Extractor
 from tonearm.pipelines.header_notes import keep_notes
 from tonearm.pipelines.on_gpu import gpu_pool
@@ -166,7 +164,8 @@ def extract_features(
     failed |= _too_short(stores, by_key, min_seconds)
     tables = (FINGERPRINT_TABLE, DESCRIPTOR_TABLE) if descriptors else (FINGERPRINT_TABLE,)
     not_rejected = {key: same for key, same in by_key.items() if key not in failed}
-    items = _pending_items(stores, {table: read_keys(root, table) for table in tables}, not_rejected)
+    stored = {table: read_keys(root, table) for table in tables}
+    items = _pending_items(stores, stored, not_rejected)
     totals, written, heard = Counter[str](), Counter[str](), dict[str, str]()
     first = last = time.monotonic()
     if items:
@@ -200,6 +199,7 @@ def extract_features(
                 progress.add(note=f"({len(failed)} set aside)" if failed else "")
         for name, uri in uris.items():
             _join_and_index(uri, distinct[name])
+    printed = stored[FINGERPRINT_TABLE] | ({i["key"] for i in items} - set(failed))
     return ExtractionReport(
         rejects=tuple(_rejects(failed, by_key, request)),
         extracted=len([i for i in items if i["key"] not in failed]),
@@ -210,7 +210,7 @@ def extract_features(
         decode_seconds=float(totals["decode"]),
         compute_seconds=float(totals["compute"]),
         bytes=dict(written),
-        duplicates=_duplicates(root, by_key),
+        duplicates=_duplicates(root, clip, by_key, printed),
         notes={by_key[key][0].source: note for key, note in keep_notes(root, by_key, heard).items()},
     )
 
@@ -276,13 +276,11 @@ def _worker_results(items: list[dict[str, str]], job: dict[str, Any], gpu: str) 
         yield from run_workers(items, WorkerStage(Extractor, {**job, "batch_compute": pool}, TRACKS_A_PART))
 
 
-def _duplicates(root: str, by_key: Mapping[str, Sequence[Track]]) -> tuple[tuple[str, ...], ...]:
+def _duplicates(
+    root: str, clip: ClipConfig, by_key: Mapping[str, Sequence[Track]], printed: Container[str]
+) -> tuple[tuple[str, ...], ...]:
     """Groups of tracks with the same recording: by their bytes, or by what they sound like."""
-    prints = {
-        key: np.frombuffer(row["fingerprint"], dtype=np.uint32)
-        for key, row in read_rows(root, FINGERPRINT_TABLE, by_key).items()
-    }
-    alike = duplicate_groups(find_duplicates(prints))
+    alike = duplicate_keys(root, clip, (key for key in by_key if key in printed))
     groups = [[t.track_id for key in keys for t in by_key[key]] for keys in alike]
     found = {key for keys in alike for key in keys}
     groups += [[t.track_id for t in same] for key, same in by_key.items() if len(same) > 1 and key not in found]
