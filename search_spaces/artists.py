@@ -79,6 +79,7 @@ def _embedding(name: str) -> Callable[[], SearchSpace]:
             },
             trials=40,
             search=Tpe(startup=12),
+            seeding="own",
         )
 
     space.__doc__ = (
@@ -105,7 +106,6 @@ def _recurrent(name: str) -> Callable[[], SearchSpace]:
             base=RECIPES[f"large_rnn_{name}"](),
             over={
                 "feature": SEQUENCES[name],
-                "feature.hop": Choice(512, 1024),
                 **NORMALISATION,
                 "model.widths": LAYERS,
                 **AUGMENTATION,

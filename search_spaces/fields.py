@@ -25,8 +25,8 @@ AUGMENTATION: Fields = {
     "augment.mixup_alpha": Choice(0.0, 0.2, 0.4),
 }
 GAIN: Fields = {"augment.gain_db": Choice(0.0, 3.0, 6.0)}
-#: All of 30 s, and parts of it. Below 257 frames nothing would be left of Simple's maps on stft, below 241 of Time's on
-#: chroma and mfcc.
+#: All of 30 s, and parts of it, at hop 1024; windows are frames, so that none of these spaces varies the hop as well.
+#: Below 257 frames nothing would be left of Simple's maps on stft, below 241 of Time's on chroma and mfcc.
 WINDOWS: Fields = {
     "window": Choice(
         WHOLE_CLIP,
@@ -35,16 +35,19 @@ WINDOWS: Fields = {
     )
 }
 SWEPT_EPOCHS = 60
-"""Of networks that are published with 200 and a patience of 20: so that a cosine comes to its end."""
+"""Of networks that are published with 200 and a patience of 20, at a constant rate: enough to rank them."""
 
 
-def rates(published: float, decades: float = 1.0) -> LogUniform:
-    """Learning rates so many decades below and above the published one."""
+def rates(published: float, decades: float = 0.7) -> LogUniform:
+    """Learning rates so many decades below and above the published one: by default a fifth to five times as much.
+
+    A scheduler judges after a share of the steps, at which far lower rates have learnt nothing yet.
+    """
     factor = 10**decades
     return LogUniform(round_significant(published / factor), round_significant(published * factor))
 
 
-def optimiser(lr: float, batch_sizes: tuple[int, ...], decades: float = 1.0) -> Fields:
+def optimiser(lr: float, batch_sizes: tuple[int, ...], decades: float = 0.7) -> Fields:
     """Rate, batch size, optimiser and weight decay, around what was published; the schedule stays the base's."""
     return {
         "optim.lr": rates(lr, decades),
@@ -54,13 +57,13 @@ def optimiser(lr: float, batch_sizes: tuple[int, ...], decades: float = 1.0) -> 
     }
 
 
-def scheduled(lr: float, batch_sizes: tuple[int, ...], decades: float = 1.0) -> Fields:
+def scheduled(lr: float, batch_sizes: tuple[int, ...], decades: float = 0.7) -> Fields:
     """The same, and the schedule of the rate: for trials that are trained to their end, as a cosine needs."""
     return {**optimiser(lr, batch_sizes, decades), "optim.schedule": Choice("constant", "cosine", "plateau")}
 
 
 def changed(name: str, **changes: Any) -> Representation:
-    """A representation by name with fields changed, and all of its frames: its hop may vary."""
+    """A representation by name with fields changed, and all of its frames."""
     return PRESETS[name].replace({"frames": None, **changes})
 
 

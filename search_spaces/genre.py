@@ -26,7 +26,6 @@ from tonearm.sweeps import Asha, Choice, Full, Grid, LogUniform, SearchSpace, Tp
 BANDS = {"simple": (192, 256), "time": (64, 128, 256), "freq": (128, 192, 256)}
 #: Rows of the constant-Q transform are seven octaves; of 84 Simple would leave nothing.
 OCTAVES = {"simple": (24, 36, 48), "time": (12, 24, 36), "freq": (12, 24, 36)}
-HOPS = Choice(512, 1024)
 WIDTHS = ("16,32,64,128,256", "8,16,32,64,128", "32,64,128,256,512", "16,32,64,128")
 DEEPER = "16,32,64,128,256,256"
 #: The thesis' divisors, longer kernels, and shorter ones.
@@ -51,10 +50,10 @@ def inputs(model: str, name: str) -> Fields:
         return {"feature.n_fft": Choice(1024, 2048, 4096, 8192), "feature.n_mels": Choice(*BANDS[model])}
     if name == "mfcc":
         coefficients = tuple(changed("mfcc", n_mfcc=count) for count in (13, 21, 41))
-        return {"feature": Choice(*coefficients), "feature.n_fft": Choice(2048, 4096), "feature.hop": HOPS}
+        return {"feature": Choice(*coefficients), "feature.n_fft": Choice(2048, 4096)}
     octaves = OCTAVES["time" if name == "chroma" else model]
     options = tuple(changed(name, bins_per_octave=bins, n_bins=7 * bins) for bins in octaves)
-    return {"feature": Choice(*options), "feature.hop": HOPS}
+    return {"feature": Choice(*options)}
 
 
 def kernels(model: str, name: str) -> Fields:
@@ -184,6 +183,7 @@ def multi_label() -> SearchSpace:
         },
         trials=40,
         search=Tpe(startup=12),
+        seeding="own",
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from search_spaces.fields import AUGMENTATION, DROPOUT, GAIN, NORMALISATION, Fields, only, optimiser
-from tonearm.models import FreqConfig, SimpleConfig, TimeConfig
+from search_spaces.fields import AUGMENTATION, DROPOUT, GAIN, Fields, only
+from tonearm.features.augment import AugmentConfig
+from tonearm.models import FreqConfig, TimeConfig
 from tonearm.sweeps import Asha, Choice, Full, LogUniform, Population, SearchSpace, Tpe, Uniform
-from tonearm.training.config import WindowConfig
 from tonearm.training.recipe import Recipe
 
 MORE_AUGMENTATION: Fields = {
@@ -22,29 +22,23 @@ def _time() -> Recipe:
 
 
 def small_collection() -> SearchSpace:
-    """A small collection: model, seconds, window length, hop, augmentation and optimiser; then tonearm select."""
+    """A small collection: model, window length, normalisation, augmentation, sampling and rate; then tonearm select."""
     return SearchSpace(
-        base=_time().replace({"feature.frames": None, "window.frames": 320}),  # the longest: who has it has all
+        base=_time(),
         over={
-            "clip.seconds": Choice(15.0, 30.0),
-            "feature.n_fft": Choice(1024, 2048, 4096),
-            "feature.hop": Choice(512, 1024),
-            **NORMALISATION,
-            # The longest fits 15 s at hop 1024; of fewer than 133 frames Simple would leave nothing.
-            "window": Choice(*(
-                WindowConfig(frames=f, train_per_track=3, per_track=5) for f in (160, 215, 320)
-            )),
-            "model": Choice(TimeConfig(), FreqConfig(), SimpleConfig()),
-            **DROPOUT,
-            **MORE_AUGMENTATION,
-            "task.class_weights": Choice("none", "balanced"),
+            "model": Choice(TimeConfig(), FreqConfig()),
+            "feature.n_fft": Choice(2048, 4096),
+            "feature.normalisation": Choice("frame", "track"),
+            "augment": Choice(AugmentConfig(), AugmentConfig(time_masks=2, freq_masks=2, mixup_alpha=0.3)),
+            "model.dropout": Uniform(0.0, 0.5),
             "optim.sampling": Choice("all", "balanced"),
-            **optimiser(2e-3, (8, 16, 32)),
+            "optim.lr": LogUniform(1e-3, 5e-3),
         },
-        trials=60,
-        search=Tpe(startup=16),
-        scheduler=Asha(),
-    )  # fmt: skip
+        trials=16,
+        search=Tpe(startup=8),
+        scheduler=Asha(grace=1 / 3),  # what is augmented learns late: nobody is judged before a third
+        seeding="own",
+    )
 
 
 def small_collection_population() -> SearchSpace:
@@ -61,6 +55,7 @@ def small_collection_population() -> SearchSpace:
         trials=8,
         search=Population(generations=4),
         scheduler=Full(),
+        seeding="own",
     )
 
 

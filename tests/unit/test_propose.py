@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.builders import tiny_config, toy_tracks
+from tests.builders import tiny_config, toy_batches, toy_tracks
 from tonearm.datasets.manifest import Manifest
 from tonearm.models.simple import SimpleConfig
 from tonearm.models.time_freq import TimeConfig
@@ -19,6 +19,8 @@ from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
 from tonearm.sweeps.results import TrialResult
 from tonearm.sweeps.sampling import Observation
+from tonearm.training.bundle import load_bundle
+from tonearm.training.trial import TrialFolder, run_trial
 
 Score = Callable[[Proposal], float | None]
 MANIFEST = Manifest("toy", "sound", tuple(toy_tracks()))
@@ -135,6 +137,52 @@ def test_running_trials_are_no_obstacle(tmp_path: Path) -> None:
     ledger.add(proposer(chosen).next(ledger, {}))  # type: ignore[arg-type]
     more = proposer(chosen).next(ledger, {})  # none has ended
     assert isinstance(more, list) and len(more) == 1
+
+
+# --- seeds
+
+
+def test_common_seeds_are_those_of_every_configuration_and_own_ones_of_none_other(tmp_path: Path) -> None:
+    def seeds(**changes: object) -> dict[str, list[int]]:
+        chosen = space(**changes)
+        found: dict[str, list[int]] = {}
+        for p in finish(chosen, tmp_path / str(len(list(tmp_path.iterdir()))), hill).proposals:
+            found.setdefault(str(p.values), []).append(p.config.seed)
+        return found
+
+    assert set(map(tuple, seeds(seeds=2).values())) == {(0, 1)}
+    grid = {"optim.lr": Choice(1e-3, 1e-2), "optim.batch_size": Choice(4, 8)}
+    own = seeds(seeds=2, seeding="own", search=Grid(), over=grid)
+    each = [s for both in own.values() for s in both]
+    assert len(set(each)) == 8 and all(0 <= s < 10**6 for s in each)
+    # One option and one seed more leave those that were there.
+    more = seeds(seeds=3, seeding="own", search=Grid(), over={**grid, "optim.batch_size": Choice(8, 16, 4)})
+    assert {setting: more[setting][:2] for setting in own} == own
+    assert seeds(seeds=2, seeding="own", search=Grid(), over=grid, seed=1) != own
+    learning = seeds(seeding="own", search=Tpe(startup=4))
+    assert len({s for (s,) in learning.values()}) == 12
+
+
+def test_members_of_a_population_keep_seeds_of_their_own(tmp_path: Path) -> None:
+    chosen = space(base=tiny_config({"optim.epochs": 8}), over={"optim.lr": LogUniform(1e-4, 1e-2)}, trials=8,
+                   search=Population(generations=2), seeding="own")  # fmt: skip
+    seeds = [p.config.seed for p in finish(chosen, tmp_path, hill).proposals]
+    assert seeds[:8] == seeds[8:] and len(set(seeds)) == 8
+
+
+def test_trials_with_seeds_of_their_own_differ_in_weights_and_order(tmp_path: Path) -> None:
+    chosen = space(trials=2, seeding="own")
+    found = [p.config for p in finish(chosen, tmp_path, hill).proposals]
+    first = [TrialFolder(str(tmp_path / str(i))) for i in range(2)]
+    orders = []
+    for config, folder in zip(found, first, strict=True):
+        same = config.replace({"optim": tiny_config().optim})  # but for its seed
+        batches = toy_batches(tmp_path / "features", same)
+        orders.append([i for batch in batches.train(1) for i in batch.track_ids])
+        next(run_trial(same.replace({"optim.lr": 1e-9}), batches, folder))
+    weights = [next(iter(load_bundle(f.bundle_uri).network.state_dict().values())) for f in first]
+    assert sorted(orders[0]) == sorted(orders[1]) and orders[0] != orders[1]
+    assert not np.allclose(weights[0], weights[1], atol=1e-3)
 
 
 # --- earlier runs

@@ -33,7 +33,7 @@ DRAWN = 200
 #: What a sweep must be able to vary.
 WANTED = (
     "optim.lr", "optim.batch_size", "optim.optimizer", "optim.schedule", "optim.weight_decay",
-    "optim.clip_norm", "optim.sampling", "feature.n_fft", "feature.hop", "feature.n_mels", "feature.n_mfcc",
+    "optim.clip_norm", "optim.sampling", "feature.n_fft", "feature.n_mels", "feature.n_mfcc",
     "feature.bins_per_octave", "feature.normalisation", "clip.seconds", "window.frames", "model.divisors",
     "model.long_width", "model.separable_length", "model.widths", "model.width", "model.dropout", "task.class_weights",
     "task.label_smoothing", "augment.time_masks", "augment.freq_masks", "augment.gain_db", "augment.shift_share",
@@ -191,6 +191,26 @@ def test_schedules_are_judged_at_their_end(name: str) -> None:
     assert len(schedules) == 1 or isinstance(space(name).scheduler, Full)
 
 
+@pytest.mark.parametrize("name", list(SPACES))
+def test_no_hop_is_varied_where_windows_are_frames(name: str) -> None:
+    """Else a hop half as long would be heard for half the seconds, and credited with what that costs."""
+    assert len({r.hop / r.sample_rate for c in drawn(name) for r in c.representations.values()}) <= 1
+
+
+@pytest.mark.parametrize("name", list(SPACES))
+def test_rates_of_a_space_are_of_one_kind_of_optimiser_and_within_reach_of_its_scheduler(name: str) -> None:
+    configs = drawn(name)
+    assert {c.optim.optimizer for c in configs} in ({"sgd"}, {"adam"}, {"adamw"}, {"adam", "adamw"})
+    rates = [c.optim.lr for c in configs]
+    if isinstance(space(name).scheduler, Asha):
+        assert max(rates) / min(rates) < 100 and min(space(name).scheduler.rungs) > 0.08
+
+
+def test_a_small_collection_is_swept_in_hours_and_each_field_is_tried_twice_at_least() -> None:
+    made = space("small_collection")
+    assert made.trials >= 2 * len(made.over) and made.trials * made.trial.optim.epochs <= 400
+
+
 @pytest.mark.parametrize("name", list(questions.SPACES))
 def test_questions_are_grids_that_tell_a_difference_from_luck(name: str) -> None:
     made = space(name)
@@ -198,6 +218,12 @@ def test_questions_are_grids_that_tell_a_difference_from_luck(name: str) -> None
     assert "tonearm compare SWEEP" in (SPACES[name].__doc__ or "")
     sides = math.prod(len(d.options) for d in made.over.values() if isinstance(d, Choice))
     assert len(drawn(name)) == sides
+
+
+@pytest.mark.parametrize("name", list(SPACES))
+def test_members_that_are_selected_differ_in_chance_and_sides_of_a_comparison_do_not(name: str) -> None:
+    chosen = "tonearm select" in (SPACES[name].__doc__ or "") or isinstance(space(name).search, Population)
+    assert space(name).seeding == ("own" if chosen or name == "demo" else "common")
 
 
 def commands(name: str) -> list[tuple[str, str]]:
@@ -263,7 +289,7 @@ def test_space_on_what_does_not_fit_is_refused() -> None:
     for name, path, value, message in (
         ("simple_mel", "feature.n_mels", 128, "longer than what is left"),
         ("freq_cqt", "model.separable_length", 13, "kernel of 13 is longer than the frequency axis of 84"),
-        ("small_collection", "window.frames", 330, "longer than the 323 frames of a clip of 15 s at hop 1024"),
+        ("small_collection", "window.frames", 650, "longer than the 643 frames of a clip of 30 s at hop 1024"),
     ):
         made = space(name)
         wider = dataclasses.replace(made, over={**made.over, path: Choice(value)})

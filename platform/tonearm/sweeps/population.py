@@ -60,7 +60,8 @@ def next_generation(
             perturbed = {path: perturb(space.over[path], v, search.step, rng) for path, v in source.values.items()}
             values = perturbed if _is_valid(make, perturbed) else source.values
         start = Member(name="start", trial=source.config.signature(), bundle=ledger.trial(source).uri)
-        config = limit_to_generation(make([values])[0], search, generation, epochs).replace({"start": start})
+        changes = {"start": start, "seed": member.config.seed}  # its own order of windows, whosever weights it has
+        config = limit_to_generation(make([values])[0], search, generation, epochs).replace(changes)
         found.append(Proposal(generation * size + place, place, values, config))
     return found
 

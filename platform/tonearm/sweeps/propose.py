@@ -100,7 +100,7 @@ class Proposer:
             if isinstance(search, Population):
                 config = limit_to_generation(config, search, 0, self.base.optim.epochs)
             for s in range(self.space.seeds):
-                seeded = config.replace({"seed": config.seed + s})
+                seeded = self.space.seeded(config, s)
                 if self.members:
                     seeded = seeded.replace({"members": self.members[s]})
                 found.append(Proposal(first + len(found), configuration + i, values, seeded))

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from tonearm.audio.windows import ClipConfig
 from tonearm.core.config import Config
@@ -17,8 +17,8 @@ from tonearm.core.plugins import modules_of
 from tonearm.core.seeding import derive_seed, digest
 from tonearm.features.base import Representation
 from tonearm.sweeps.domains import Choice, Domain
-from tonearm.sweeps.strategies import Asha, Full, Grid, Population, Random, Scheduler, Search
-from tonearm.training.config import TrialConfig
+from tonearm.sweeps.strategies import Asha, Grid, Population, Random, Scheduler, Search
+from tonearm.training.config import DatasetRef, TrialConfig
 from tonearm.training.recipe import Recipe, Stage
 
 Values = dict[str, Any]
@@ -48,10 +48,13 @@ class SearchSpace:
     scheduler
         When to stop poor trials.
     seeds
-        How often each configuration is trained, with the seeds 0, 1, ...: a difference is compared with the
-        variance between seeds.
+        How often each configuration is trained: a difference is compared with the variance between seeds.
     seed
         Of the search.
+    seeding
+        ``"common"``: every configuration has the seeds 0, 1, ...: one order of windows, and of equal networks the same
+        first weights, so that a comparison is of the settings alone. ``"own"``: each has seeds of its own, which follow
+        from its settings: trials that differ by chance, too, are better members of an ensemble.
     """
 
     base: TrialConfig | Recipe
@@ -61,6 +64,7 @@ class SearchSpace:
     scheduler: Scheduler = Asha()  # noqa: RUF009
     seeds: int = 1
     seed: int = 0
+    seeding: Literal["common", "own"] = "common"
 
     @property
     def trial(self) -> TrialConfig:
@@ -136,6 +140,8 @@ class SearchSpace:
         least = {"trials": (self.trials, "draw at least one"), "seeds": (self.seeds, "train each at least once")}
         found = [f"{name} is {value}: {fix}" for name, (value, fix) in least.items() if value < 1]
         found += self.scheduler.problems()
+        if self.seeding not in ("common", "own"):
+            found.append(f"seeding is {self.seeding!r}: 'common' or 'own'")
         for path, domain in self.over.items():
             if _is_input(path) and not isinstance(domain, Choice):
                 found.append(f"{path} is varied by a range: every trial would extract a store of its own, use Choice")
@@ -144,23 +150,7 @@ class SearchSpace:
             if isinstance(self.search, Population) and not path.startswith(WHILE_TRAINING):
                 found.append(f"{path} cannot change while a population trains: vary {', '.join(WHILE_TRAINING)}")
         if isinstance(self.search, Population):
-            found += self._population_problems(self.search)
-        return found
-
-    def _population_problems(self, search: Population) -> list[str]:
-        optim, found = self.trial.optim, []
-        if not isinstance(self.scheduler, Full):
-            found.append("a population replaces its worst members itself: its scheduler is Full()")
-        if optim.schedule != "constant" or optim.rounds:
-            found.append("a population's rates are its own schedule: optim.schedule is 'constant', without rounds")
-        if search.generations < 2 or optim.epochs % search.generations:
-            found.append(f"{search.generations} generations: at least 2, and optim.epochs {optim.epochs} a multiple")
-        if not 0 < search.quantile <= 0.5 or self.trials * search.quantile < 1:
-            found.append(f"a quantile of {search.quantile} of {self.trials} trials: at least one of them, at most half")
-        if search.step <= 1:
-            found.append(f"a step of {search.step}: it must be above 1")
-        if self.seeds > 1:
-            found.append("a population is one training of many members: seeds is 1, sweep again with another seed")
+            found += self.search.problems(self.trial.optim, self.trials, self.seeds, self.scheduler)
         return found
 
     def _problems_of(self, path: str, value: Any) -> list[str]:
@@ -224,6 +214,14 @@ class SearchSpace:
             dataclasses.replace(self.base, stages=(*self.upstream_stages, last))
         return (base or self.trial).replace(values)
 
+    def seeded(self, config: TrialConfig, index: int) -> TrialConfig:
+        """A configuration with one of its seeds, the ``index``-th. With seeds of its own these are below a million, and
+        the same in every space with this ``seed``: a trial that was trained is found again when a space grows."""
+        if self.seeding == "common":
+            return config.replace({"seed": config.seed + index})
+        own = config.replace({"seed": 0, "dataset": DatasetRef(name=""), "members": ()}).signature()
+        return config.replace({"seed": derive_seed("trial", self.seed, own, index) % 10**6})
+
     def extractions(self, also: Sequence[Values] = ()) -> dict[ClipConfig, list[Representation]]:
         """What must be extracted for the sweep, the stages before it included: by clip the representations.
 
@@ -264,7 +262,8 @@ class SearchSpace:
             [s.name, s.config.to_dict(run_only=False), dict(s.members), dict(s.vectors)] for s in self.upstream_stages
         ]
         over = [[path, type(d).__name__, [plain(v) for v in d.extremes()]] for path, d in self.over.items()]
-        how = [[type(x).__name__, dataclasses.asdict(x)] for x in (self.search, self.scheduler)]
+        how: list[Any] = [[type(x).__name__, dataclasses.asdict(x)] for x in (self.search, self.scheduler)]
+        how += [["seeding", self.seeding]] if self.seeding != "common" else []
         return digest(self.trial.to_dict(run_only=False), stages, over, how, self.trials, self.seeds, self.seed)
 
 

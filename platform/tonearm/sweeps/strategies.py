@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from tonearm.training.optim import OptimConfig
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -63,6 +65,23 @@ class Population:
     generations: int = 4
     quantile: float = 0.25
     step: float = 1.3
+
+    def problems(self, optim: OptimConfig, trials: int, seeds: int, scheduler: Scheduler) -> list[str]:
+        """Why a space cannot be searched so."""
+        found = []
+        if not isinstance(scheduler, Full):
+            found.append("a population replaces its worst members itself: its scheduler is Full()")
+        if optim.schedule != "constant" or optim.rounds:
+            found.append("a population's rates are its own schedule: optim.schedule is 'constant', without rounds")
+        if self.generations < 2 or optim.epochs % self.generations:
+            found.append(f"{self.generations} generations: at least 2, and optim.epochs {optim.epochs} a multiple")
+        if not 0 < self.quantile <= 0.5 or trials * self.quantile < 1:
+            found.append(f"a quantile of {self.quantile} of {trials} trials: at least one of them, at most half")
+        if self.step <= 1:
+            found.append(f"a step of {self.step}: it must be above 1")
+        if seeds > 1:
+            found.append("a population is one training of many members: seeds is 1, sweep again with another seed")
+        return found
 
 
 Search = Grid | Random | Tpe | Gp | Population

@@ -23,6 +23,7 @@ from tonearm.datasets.manifest import Manifest, Track
 from tonearm.features.store import store_uri
 from tonearm.inference.load import fetch_model
 from tonearm.sweeps import SearchSpace
+from tonearm.sweeps.estimate import expected_epoch_fraction
 from tonearm.sweeps.find import is_own
 from tonearm.tasks.metrics import find_metric
 from tonearm.tracking.pages import page_of, web_server
@@ -44,9 +45,8 @@ from tonearm.workflows.short_recordings import change_space, fitting_settings, s
 from tonearm.workflows.sweep import resize, run_plan
 from tonearm.workflows.sweep_plan import plan_sweep
 
-SECONDS_A_TRACK = 0.06  # decoding and three spectrograms, one core; measured on 2 cores with 30 s MP3
+SECONDS_A_TRACK = 0.06  # decoding and two spectrograms, one core; measured on 2 cores with 30 s MP3
 SECONDS_A_WINDOW = 0.015  # a training step, a 10 s window, one core
-ASHA_SHARE = 0.5  # of the epochs that a sweep without stopping would train
 FIXED_SECONDS = 60.0  # starting Ray, workers and the server; selecting and registering
 
 logger = logging.getLogger(__name__)
@@ -176,7 +176,7 @@ def earlier_summary(file: str) -> dict[str, Any]:
 def estimate_seconds(tracks: int, space: SearchSpace, cores: int) -> float:
     """About how many seconds the demo takes on recordings that lie ready."""
     trial = space.trial
-    epochs = space.trials * trial.optim.epochs * ASHA_SHARE
+    epochs = space.trials * trial.optim.epochs * expected_epoch_fraction(space.scheduler, space.trials)
     windows = tracks * (0.6 * trial.window.train_per_track + 0.2 * trial.window.per_track / 3)
     return FIXED_SECONDS + (tracks * SECONDS_A_TRACK + epochs * windows * SECONDS_A_WINDOW) / cores
 
