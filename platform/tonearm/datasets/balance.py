@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import pairwise
 
 import numpy as np
 
 from tonearm.datasets.manifest import Track
+from tonearm.datasets.repair import Problem, Repair
 
-ATTEMPTS = 400
-FEWEST_ATTEMPTS, STEPS_FOR_ALL = 4, 3000  # many groups balance by themselves, and each attempt takes longer
-TIE_BREAK = 1e-6
+ATTEMPTS, GROUPS_OF_ALL = 40, 20_000
+"""Other hashes that are tried while a bin lacks a class that it could have; fewer for many groups."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,17 @@ class Placement:
     sizes: np.ndarray
 
 
-def place_groups(counts: GroupCounts, shares: Sequence[float], seed: int, by_size: bool = False) -> Placement:
-    """Place whole groups in bins.
+def place_groups(
+    counts: GroupCounts,
+    shares: Sequence[float],
+    seed: int,
+    by_size: bool = False,
+    before: Mapping[str, int] | None = None,
+) -> Placement:
+    """Place whole groups in bins: each where the hash of its name says, but for those that the balance needs elsewhere.
 
-    They are placed greedily in many seeded orders, large ones first, each where the class balance gains most, and
-    the placement is kept that leaves the fewest bins without a class and, among those, is nearest to the shares.
+    So a group's bin hardly depends on which others there are. What is mended is what leaves a bin without a class, and
+    then how far the bins are from their shares.
 
     Parameters
     ----------
@@ -97,75 +105,68 @@ def place_groups(counts: GroupCounts, shares: Sequence[float], seed: int, by_siz
     shares
         Of the bins, positive, sum 1.
     seed
-        Of the orders.
+        Of the hash.
     by_size
         Whether the numbers of tracks are balanced, too. They are in any case where the classes do not add up to the
         tracks, since some have several labels or none.
+    before
+        Bins of groups that were placed before and stay there, by name.
     """
-    bins = len(shares)
-    target_counts = np.outer(shares, counts.totals)
-    target_sizes = np.asarray(shares) * sum(counts.sizes)
-    labels = np.array([sum(n for _, n in row) for row in counts.class_counts])
-    by_size = by_size or labels.tolist() != list(counts.sizes)
-    # As much as one class for each there is: many rare labels would else outweigh the size of the bins.
-    weight = max(1, len(counts.classes)) / sum(counts.sizes) if by_size else 0.0
-    # By tracks, not by labels: else tracks of several labels came first, and the smallest bin would take them all.
-    weights = np.array(counts.sizes)
-    occurrences = Counter(c for row in counts.class_counts for c, _ in row)
-    unavoidable = sum(max(0, bins - n) for n in occurrences.values())
-    steps = max(sum(occurrences.values()), len(counts.groups)) * bins
-    attempts = max(FEWEST_ATTEMPTS, min(ATTEMPTS, ATTEMPTS * STEPS_FOR_ALL // max(1, steps)))
-    rng = np.random.default_rng(seed)
-    best = Placement(np.zeros(len(weights), dtype=int), np.zeros_like(target_counts), np.zeros(bins))
-    best_cost = (target_counts.size + bins + 1, np.inf)
-    for attempt in range(2 * attempts):
-        # Many small groups tie between bins, and the first bin in order gets them all: if that leaves a bin without a
-        # class that it could have, a second round breaks ties at random.
-        break_ties = attempt >= attempts
-        if break_ties and best_cost[0] <= unavoidable:
+    problem = _problem(counts, shares, by_size)
+    edges = np.concatenate([[0.0], np.cumsum(shares)])
+    known = np.array([(before or {}).get(name, -1) for name in counts.groups])
+    holders = np.diff(problem.held.tocsc().indptr)
+    unavoidable = int(np.maximum(0, len(shares) - holders).sum())
+    best: Repair | None = None
+    for attempt in range(1 + min(ATTEMPTS, GROUPS_OF_ALL // max(1, len(known)))):
+        repair = _place(problem, counts.sizes, edges, known, _positions(counts.groups, seed, attempt))
+        if best is None or (repair.lacking, repair.cost) < (best.lacking, best.cost):
+            best = repair
+        if best.lacking <= unavoidable or (known >= 0).all():
             break
-        order = np.argsort(-(weights * rng.uniform(0.5, 1.5, len(weights))), kind="stable")
-        noise = rng.uniform(0, TIE_BREAK, (len(weights), bins)) if break_ties else np.zeros((len(weights), bins))
-        placed = _place(counts, target_counts, target_sizes, weight, order.tolist(), noise.tolist())
-        lacking = int((placed.class_counts == 0).sum()) + int((placed.sizes == 0).sum())
-        unlike = float(np.abs(placed.class_counts - target_counts).sum())
-        if by_size:
-            unlike += float(np.abs(placed.sizes - target_sizes).sum())
-        if (lacking, unlike) < best_cost:  # no imbalance outweighs a lacking class
-            best, best_cost = placed, (lacking, unlike)
-    return best
+    assert best is not None
+    return Placement(best.bins, best.have[:, :-1], best.have[:, -1])
 
 
-def _place(
-    counts: GroupCounts,
-    target_counts: np.ndarray,
-    target_sizes: np.ndarray,
-    weight: float,
-    order: Sequence[int],
-    noise: Sequence[Sequence[float]],
-) -> Placement:
-    """Each group where the balance gains most. Lists, not arrays, which are ten times slower at this size."""
-    targets, capacities = target_counts.tolist(), target_sizes.tolist()
-    scale = np.maximum(target_counts, 1e-9).tolist()
-    have = np.zeros_like(target_counts).tolist()
-    filled = [0.0] * len(capacities)
-    assignment = np.zeros(len(counts.class_counts), dtype=int)
-    for group, ties in zip(order, noise, strict=True):
-        row, size = counts.class_counts[group], counts.sizes[group]
-        chosen, lowest = 0, np.inf
-        for place, change in enumerate(ties):
-            h, w, s = have[place], targets[place], scale[place]
-            for c, n in row:
-                change += (abs(h[c] + n - w[c]) - abs(h[c] - w[c])) / s[c]
-            if weight:  # of squares: so that all bins fill at one pace
-                change += weight * size * (size + 2 * (filled[place] - capacities[place])) / capacities[place]
-            if change < lowest:
-                chosen, lowest = place, change
-        assignment[group] = chosen
-        filled[chosen] += size
-        for c, n in row:
-            have[chosen][c] += n
-    return Placement(assignment, np.array(have).reshape(target_counts.shape), np.array(filled))
+def _place(problem: Problem, sizes: Sequence[int], edges: np.ndarray, known: np.ndarray, at: np.ndarray) -> Repair:
+    """Balance large groups among themselves, then ever smaller ones with them, then all."""
+    hashed = np.minimum(np.searchsorted(edges, at, side="right") - 1, len(edges) - 2)
+    distances = np.maximum(0.0, np.maximum(edges[:-1] - at[:, None], at[:, None] - edges[1:]))
+    levels = np.where(known < 0, np.log2(sizes).astype(int), -1)
+    stages = [levels == level for level in np.unique(levels[known < 0])[::-1]]
+    bins = known
+    for stage in [*stages, known < 0] if len(stages) != 1 else stages:
+        bins = np.where(stage & (bins < 0), hashed, bins)
+        placed = np.asarray(problem.held[bins >= 0].sum(axis=0)).ravel()
+        repair = Repair(dataclasses.replace(problem, targets=np.outer(np.diff(edges), placed)), bins, stage)
+        repair.run(distances)
+        bins = repair.bins
+    return repair
+
+
+def _problem(counts: GroupCounts, shares: Sequence[float], by_size: bool) -> Problem:
+    from scipy.sparse import csr_array
+
+    groups, classes = len(counts.groups), len(counts.classes)
+    filled = [[*row, (classes, size)] for row, size in zip(counts.class_counts, counts.sizes, strict=True)]
+    cells = np.array([cell for row in filled for cell in row])
+    indptr = np.cumsum([0, *map(len, filled)])
+    held = csr_array((cells[:, 1].astype(float), cells[:, 0], indptr), shape=(groups, classes + 1))
+    totals = np.asarray(held.sum(axis=0)).ravel()
+    labels = np.asarray(held[:, :-1].sum(axis=1)).ravel()
+    weights = 1 / totals
+    # As much as one class for each there is: many rare labels would else outweigh the size of the bins.
+    weights[-1] *= max(1, classes) if by_size or (labels != counts.sizes).any() else 0
+    numbers: dict[tuple[tuple[int, int], ...], int] = {}
+    kinds = np.array([numbers.setdefault(tuple(row), len(numbers)) for row in filled])
+    return Problem(held, np.outer(shares, totals), weights, kinds)
+
+
+def _positions(groups: Sequence[str], seed: int, attempt: int) -> np.ndarray:
+    """Of each group a number in 0..1 that follows from its name and the seed, (groups,)."""
+    key = f"{seed} {attempt}".encode()
+    hashes = b"".join(blake2b(name.encode(errors="surrogatepass"), digest_size=8, key=key).digest() for name in groups)
+    return np.frombuffer(hashes, dtype="<u8") / 2.0**64
 
 
 def join_groups(

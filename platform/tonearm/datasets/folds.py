@@ -1,4 +1,4 @@
-"""Folds for cross-validation: a pure function of ids, contents, groups, labels and a seed."""
+"""Folds for cross-validation: a function of contents, groups, labels, a seed, and of where the tracks were before."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import derive_seed
+from tonearm.datasets.assignment import NOTHING, Assignment
 from tonearm.datasets.balance import count_groups, has_several_labels, join_groups, place_groups
+from tonearm.datasets.extension import Extension, extend
 from tonearm.datasets.manifest import Split, Track
 
 VALIDATION_SHARE = 0.15
@@ -21,6 +23,7 @@ def folds_by_group(
     seed: int = 0,
     grouped: bool = True,
     duplicates: Sequence[Sequence[str]] = (),
+    before: Assignment = NOTHING,
 ) -> tuple[tuple[str, ...], ...]:
     """Divide tracks into folds of like size and like classes. Tracks of one content or recording always share a fold.
 
@@ -34,6 +37,8 @@ def folds_by_group(
         Whether a group stays in one fold. Else classes are balanced track by track.
     duplicates
         Track ids that must share a fold, too, whatever their groups: a recording that occurs in two forms.
+    before
+        Where tracks were in so many folds of this seed, see :func:`extended_folds`; they and their groups stay there.
 
     Returns
     -------
@@ -45,25 +50,33 @@ def folds_by_group(
         If there are fewer than two folds, fewer groups than folds, or all groups of a class of singly labelled
         tracks fall in one fold: no model could be trained on it for that fold.
     """
-    ordered, units = _units(tracks, grouped, duplicates)
-    what = "groups" if grouped else "recordings"
-    if folds < 2:
-        raise DatasetError(f"{folds} fold(s): cross-validation needs at least 2")
-    if len(set(units)) < folds:
-        raise DatasetError(f"{len(set(units))} {what} cannot fill {folds} folds: ask for fewer, or add recordings")
-    counts = count_groups(ordered, units)
-    seed = derive_seed("folds", seed, folds, [t.track_id for t in ordered])
-    placement = place_groups(counts, [1 / folds] * folds, seed, by_size=True)
-    fold_of = dict(zip(counts.groups, placement.bins.tolist(), strict=True))
+    extension, ordered, units = _extend(tracks, folds, seed, grouped, duplicates, before)
     members: list[list[str]] = [[] for _ in range(folds)]
-    for t, unit in zip(ordered, units, strict=True):
-        members[fold_of[unit]].append(t.track_id)
+    for t, place in zip(ordered, extension.places, strict=True):
+        members[int(place) - 1].append(t.track_id)
+    what = _called(grouped)
     if not all(members):
         raise DatasetError(f"{len(set(units))} {what} of unequal size leave one of {folds} folds empty: ask for fewer")
     if not has_several_labels(ordered):
-        in_folds = (placement.class_counts > 0).sum(axis=0)
-        _require_two_folds([label for label, n in zip(counts.classes, in_folds, strict=True) if n < 2], what)
+        in_folds = (extension.placement.class_counts > 0).sum(axis=0)
+        _require_two_folds([label for label, n in zip(extension.counts.classes, in_folds, strict=True) if n < 2], what)
     return tuple(tuple(ids) for ids in members)
+
+
+def extended_folds(
+    tracks: Sequence[Track],
+    folds: int,
+    seed: int = 0,
+    grouped: bool = True,
+    before: Assignment = NOTHING,
+) -> Assignment:
+    """The folds, ``"1"``, ``"2"``, ..., of tracks and of those that are gone, to be kept for the next time.
+
+    Parameters and errors are those of :func:`folds_by_group`. A group of several folds that became one is in the fold
+    of most of its tracks.
+    """
+    extension, ordered, units = _extend(tracks, folds, seed, grouped, (), before)
+    return before.extended(ordered, units, extension.places)
 
 
 def split_by_fold(
@@ -73,6 +86,7 @@ def split_by_fold(
     seed: int = 0,
     grouped: bool = True,
     duplicates: Sequence[Sequence[str]] = (),
+    before: Assignment = NOTHING,
 ) -> tuple[Track, ...]:
     """Assign splits for one round of cross-validation: one fold is tested, the others train and validate.
 
@@ -98,7 +112,7 @@ def split_by_fold(
     """
     if not 0 <= fold < folds:
         raise DatasetError(f"there is no fold {fold} of {folds}: they are 0..{folds - 1}")
-    members = folds_by_group(tracks, folds, seed, grouped, duplicates)
+    members = folds_by_group(tracks, folds, seed, grouped, duplicates, before)
     ordered, units = _units(tracks, grouped, duplicates)
     split_of: dict[str, Split] = dict.fromkeys(members[fold], "test")
     rest = [(t, unit) for t, unit in zip(ordered, units, strict=True) if t.track_id not in split_of]
@@ -119,12 +133,36 @@ def split_by_fold(
     )
 
 
+def _extend(
+    tracks: Sequence[Track],
+    folds: int,
+    seed: int,
+    grouped: bool,
+    duplicates: Sequence[Sequence[str]],
+    before: Assignment,
+) -> tuple[Extension, list[Track], tuple[str, ...]]:
+    ordered, units = _units(tracks, grouped, duplicates)
+    if folds < 2:
+        raise DatasetError(f"{folds} fold(s): cross-validation needs at least 2")
+    if len(set(units)) < folds:
+        raise DatasetError(
+            f"{len(set(units))} {_called(grouped)} cannot fill {folds} folds: ask for fewer, or add recordings"
+        )
+    names = [str(fold + 1) for fold in range(folds)]
+    groups = units if grouped else [""] * len(units)
+    seed = derive_seed("folds", seed, folds)
+    return extend(ordered, units, groups, names, [1 / folds] * folds, seed, before, by_size=True), ordered, units
+
+
+def _called(grouped: bool) -> str:
+    return "groups" if grouped else "recordings"
+
+
 def _validation_ids(tracks: Sequence[Track], units: Sequence[str], seed: int) -> set[str]:
     """The ids of the validation split."""
     if len(set(units)) < 2:
         raise DatasetError("one group is left outside the test fold: it cannot both train and validate")
     counts = count_groups(tracks, units)
-    seed = derive_seed(seed, [t.track_id for t in tracks])
     placement = place_groups(counts, [1 - VALIDATION_SHARE, VALIDATION_SHARE], seed)
     validating = {unit for unit, place in zip(counts.groups, placement.bins, strict=True) if place == 1}
     if not validating:  # every group is larger than the share: the smallest is nearest to it

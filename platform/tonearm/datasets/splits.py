@@ -1,4 +1,4 @@
-"""Splits: a pure function of ids, groups, labels and a seed.
+"""Splits: a function of groups, labels, a seed, and of where the tracks were before.
 
 A group stays in one split, but the groups of a class that has too few of them are dissolved, with a note.
 """
@@ -9,48 +9,76 @@ import dataclasses
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
 
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import derive_seed
 from tonearm.core.text import quoted
-from tonearm.datasets.balance import (
-    count_groups,
-    has_several_labels,
-    join_groups,
-    place_groups,
-    representative_ids,
-)
+from tonearm.datasets.assignment import NOTHING, Assignment
+from tonearm.datasets.balance import has_several_labels, join_groups, representative_ids
+from tonearm.datasets.extension import Extension, Move, extend
 from tonearm.datasets.manifest import SPLITS, Split, Track
 
+OTHER_SEED = ", or deal all tracks anew with another seed: most stay where they were before"
 FRACTIONS: dict[Split, float] = {"train": 0.6, "validation": 0.2, "test": 0.2}
 
 
-def split_by_group(
+@dataclass(frozen=True)
+class Division:
+    """Tracks with their splits.
+
+    Attributes
+    ----------
+    tracks
+        Sorted by id, with their split and, where it had to be dissolved or joined, their group.
+    notes
+        For the user.
+    assignment
+        Where the tracks are now and those were that are gone, for the next time.
+    moves
+        Tracks that were in another split before.
+    """
+
+    tracks: tuple[Track, ...]
+    notes: tuple[str, ...]
+    assignment: Assignment
+    moves: tuple[Move, ...] = ()
+
+
+def divide(
     tracks: Sequence[Track],
     seed: int = 0,
     fractions: Mapping[Split, float] = FRACTIONS,
     duplicates: Sequence[Sequence[str]] = (),
-) -> tuple[tuple[Track, ...], list[str]]:
-    """Assign splits, groups kept whole where that can be and classes balanced.
+    *,
+    grouped: bool = True,
+    before: Assignment = NOTHING,
+) -> Division:
+    """Assign splits; tracks that were placed before stay where they were, only new groups are placed.
 
-    A class with fewer groups than splits cannot be kept apart by group: its tracks are split one by one, each its own
-    group ``track:<id>``, which a note names, since an artist is then on both sides. Where tracks have several labels,
-    all of them are balanced, groups always stay whole, and a note names the labels that a split lacks. Where they have
-    none, as in regression, the numbers of tracks are balanced.
+    A group's split follows from the hash of its name and the seed, but for those that the balance of classes needs
+    elsewhere. Groups of several splits that became one (an artist named in a joint track, a recording that is found
+    twice, a class that has enough groups now) go to train if one was there, or else to validation: so nothing that was
+    trained on is ever tested. Where a class, or all, would lack in a split, as little as can be moves there.
 
     Parameters
     ----------
     seed
-        Of the choice between placements that are equally good.
+        Of the hash.
     fractions
         Shares of the three splits, positive, sum 1.
     duplicates
         Track ids that must share a split whatever their groups: a recording that occurs twice. Their groups are
         joined under the first name of them.
-
-    Returns
-    -------
-    The tracks with their split (and group, where it had to be dissolved), sorted by id; and the notes.
+    grouped
+        Whether groups are kept whole, where that can be. A class with fewer groups than splits cannot be kept apart by
+        group: its tracks are split one by one, each its own group ``track:<id>``, which a note names, since an artist
+        is then on both sides. Where tracks have several labels, all of them are balanced, groups always stay whole, and
+        a note names the labels that a split lacks. Where they have none, as in regression, the numbers of tracks are
+        balanced. If not ``grouped``, classes are balanced track by track, and the tracks' groups stay as they are.
+    before
+        Where tracks were before, in splits of the same seed and fractions.
 
     Raises
     ------
@@ -59,16 +87,43 @@ def split_by_group(
         its groups hold too many other classes. The message names the class. Or if a split would be empty, or the
         fractions are no shares.
     """
+    if set(fractions) != set(SPLITS) or min(fractions.values()) <= 0 or not math.isclose(sum(fractions.values()), 1):
+        raise DatasetError(
+            f"fractions are {dict(fractions)}: give {', '.join(SPLITS)} a share each, positive, which sum to 1"
+        )
     ordered = sorted(tracks, key=lambda t: t.track_id)
-    ids = [t.track_id for t in ordered]
-    groups = join_groups(ids, [t.group for t in ordered], duplicates)
+    ids, one_label = [t.track_id for t in ordered], not has_several_labels(ordered)
     notes: list[str] = []
-    if not has_several_labels(ordered):
-        groups, notes = _ungroup_small_classes(ordered, groups, representative_ids(duplicates))
-        groups = join_groups(ids, groups, duplicates)  # one recording may be in a class that was dissolved and one not
-    split_of, more_notes = _split(ordered, groups, fractions, derive_seed("splits", seed, ids))
-    done = (dataclasses.replace(t, split=split_of[g], group=g) for t, g in zip(ordered, groups, strict=True))
-    return tuple(done), [*notes, *more_notes]
+    if grouped:
+        units = join_groups(ids, [t.group for t in ordered], duplicates)
+        if one_label:
+            units, notes = _ungroup_small_classes(ordered, units, representative_ids(duplicates))
+            units = join_groups(ids, units, duplicates)  # of one recording one class may be dissolved and one not
+    else:
+        if one_label:
+            _require_enough(Counter(t.label for t in ordered))
+        units = join_groups(ids, ids, duplicates)
+    extension = extend(
+        ordered, units, units if grouped else [""] * len(units), SPLITS, [fractions[s] for s in SPLITS],
+        derive_seed("splits", seed), before, first_of=True, fill=one_label,
+    )  # fmt: skip
+    notes += _check(extension, one_label, anew=not before.placed)
+    done = tuple(
+        dataclasses.replace(t, split=cast(Split, split), group=unit if grouped else t.group)
+        for t, unit, split in zip(ordered, units, extension.places, strict=True)
+    )
+    return Division(done, tuple(notes), before.extended(ordered, units, extension.places), extension.moves)
+
+
+def split_by_group(
+    tracks: Sequence[Track],
+    seed: int = 0,
+    fractions: Mapping[Split, float] = FRACTIONS,
+    duplicates: Sequence[Sequence[str]] = (),
+) -> tuple[tuple[Track, ...], list[str]]:
+    """The tracks with their splits, groups kept whole, and notes, as :func:`divide` makes them the first time."""
+    done = divide(tracks, seed, fractions, duplicates)
+    return done.tracks, list(done.notes)
 
 
 def stratified_split(
@@ -77,53 +132,38 @@ def stratified_split(
     fractions: Mapping[Split, float] = FRACTIONS,
     duplicates: Sequence[Sequence[str]] = (),
 ) -> tuple[tuple[Track, ...], list[str]]:
-    """Assign splits track by track, classes balanced and groups ignored: for data that has none.
-
-    Takes, returns and raises what :func:`split_by_group` does; the tracks' groups stay as they are.
-    """
-    ordered = sorted(tracks, key=lambda t: t.track_id)
-    ids = [t.track_id for t in ordered]
-    if not has_several_labels(ordered):
-        _require_enough(Counter(t.label for t in ordered))
-    units = join_groups(ids, ids, duplicates)
-    split_of, notes = _split(ordered, units, fractions, derive_seed("stratified", seed, ids))
-    done = (dataclasses.replace(t, split=split_of[u]) for t, u in zip(ordered, units, strict=True))
-    return tuple(done), notes
+    """The tracks with their splits, groups ignored, and notes, as :func:`divide` makes them the first time."""
+    done = divide(tracks, seed, fractions, duplicates, grouped=False)
+    return done.tracks, list(done.notes)
 
 
-def _split(
-    tracks: Sequence[Track], groups: Sequence[str], fractions: Mapping[Split, float], seed: int
-) -> tuple[dict[str, Split], list[str]]:
-    if set(fractions) != set(SPLITS) or min(fractions.values()) <= 0 or not math.isclose(sum(fractions.values()), 1):
-        raise DatasetError(
-            f"fractions are {dict(fractions)}: give {', '.join(SPLITS)} a share each, positive, which sum to 1"
-        )
-    counts = count_groups(tracks, groups)
-    placement = place_groups(counts, [fractions[s] for s in SPLITS], seed)
+def _check(extension: Extension, one_label: bool, anew: bool) -> list[str]:
+    """Notes on labels that lack in a split; where tracks have one, that and an empty split are errors."""
+    counts, placement = extension.counts, extension.placement
     lacking = {
         label: [SPLITS[s] for s in range(len(SPLITS)) if not placement.class_counts[s, c]]
         for c, label in enumerate(counts.classes)
     }
-    if has_several_labels(tracks):
+    notes = []
+    if one_label:
+        _refuse(lacking, anew)
+    else:
         notes = [
             f"label {quoted(label)} ({total:.0f} tracks) does not occur in {' and '.join(splits)}: too few groups "
             "have it"
             for (label, splits), total in zip(lacking.items(), counts.totals, strict=True)
             if splits
         ]
-    else:
-        notes = []
-        _refuse(lacking)
     empty = [SPLITS[s] for s in range(len(SPLITS)) if not placement.sizes[s]]
     if empty:
         raise DatasetError(
             f"{len(counts.groups)} group(s) cannot fill {len(SPLITS)} splits: no track is left for "
-            f"{', '.join(empty)}. Add recordings by other artists"
+            f"{', '.join(empty)}. Add recordings by other artists{'' if anew else OTHER_SEED}"
         )
-    return {g: SPLITS[s] for g, s in zip(counts.groups, placement.bins, strict=True)}, notes
+    return notes
 
 
-def _refuse(lacking: Mapping[str, Sequence[Split]]) -> None:
+def _refuse(lacking: Mapping[str, Sequence[Split]], anew: bool) -> None:
     problems = [
         f"class {quoted(label)} has no track in the {s} split"
         for s in SPLITS
@@ -133,7 +173,7 @@ def _refuse(lacking: Mapping[str, Sequence[Split]]) -> None:
     if problems:
         raise DatasetError(
             f"{'; '.join(problems)}: its groups cannot be spread over {len(SPLITS)} splits. "
-            "Add recordings by other artists, or leave the class out"
+            f"Add recordings by other artists, or leave the class out{'' if anew else OTHER_SEED}"
         )
 
 

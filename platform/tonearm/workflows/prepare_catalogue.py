@@ -15,12 +15,12 @@ from tonearm.core.text import list_examples
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.contradictions import contradiction_note, kept_apart_notes, set_aside_contradictions
 from tonearm.datasets.labels import drop_small_classes
-from tonearm.datasets.manifest import SPLITS, Manifest, Reject, Track, save_manifest, save_rejects
+from tonearm.datasets.manifest import Manifest, Reject, Track, save_manifest, save_rejects
 from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.metadata_tables import read_metadata_table
-from tonearm.datasets.splits import split_by_group, stratified_split
 from tonearm.workflows.dataset_identity import require_own_name
 from tonearm.workflows.defaults import MAX_REJECTED
+from tonearm.workflows.kept_splits import KeptSplit, SplitSettings, published_changes, split_tracks
 from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.prepared_names import manifest_uri, unfinished_uri
 from tonearm.workflows.ray_session import start_ray
@@ -98,10 +98,9 @@ def prepare_catalogue(
             notes += [*more_notes, *_header_notes(extraction.notes), *(note for f in features for note in f.notes())]
             together = _repeated(tracks, together)
         save_rejects(rejects_uri(catalogue.name), rejects)
-        split, split_notes = (
-            _split(tracks, seed, together, grouped, balanced, fractions) if learnable else (tuple(tracks), [])
-        )
-    split = _with_recordings(split, together)
+        settings = SplitSettings(seed, grouped, balanced, fractions)
+        kept = _split(catalogue, tracks, together, settings) if learnable else KeptSplit(tuple(tracks))
+    split = _with_recordings(kept.tracks, together)
     known = catalogue.metadata
     if predicted:
         if extraction is None:
@@ -113,14 +112,14 @@ def prepare_catalogue(
         from tonearm.training.examples import metadata_of_tracks
 
         known = _joined(known, metadata_of_tracks(read_metadata_table(os.path.expanduser(metadata)), tracks))  # noqa: PTH111  a URI
-    all_notes = tuple(dict.fromkeys([*catalogue.notes, *notes, *split_notes]))
+    all_notes = tuple(dict.fromkeys([*catalogue.notes, *notes, *kept.notes]))
     made = {"config": dict(catalogue.config), "clip": clip.to_dict() if features else None, "seed": seed,
-            "grouped": grouped, "fractions": list(fractions)}  # fmt: skip
+            "grouped": grouped, "balanced": balanced, "fractions": list(fractions)}  # fmt: skip
     manifest = Manifest(catalogue.name, catalogue.label, split, all_notes, known, catalogue.root, made)
     save_manifest(manifest_uri(catalogue.name), manifest)
     storage.remove(unfinished_uri(catalogue.name))
     return PreparedData(manifest, tuple(features), clip, tuple(rejects), extraction,
-                        split_seed=seed, grouped=grouped, fractions=fractions)  # fmt: skip
+                        split_seed=seed, grouped=grouped, fractions=fractions, changes=kept.changes)  # fmt: skip
 
 
 def _header_notes(odd: Mapping[str, str]) -> list[str]:
@@ -182,10 +181,9 @@ def _with_recordings(tracks: Sequence[Track], together: Sequence[Sequence[str]])
 
 
 def _split(
-    tracks: Sequence[Track], seed: int, together: Sequence[Sequence[str]], grouped: bool, balanced: bool,
-    fractions: tuple[float, float, float],
-) -> tuple[tuple[Track, ...], list[str]]:  # fmt: skip
-    """The source's own split; where no track has one, one that keeps groups, or one that balances classes.
+    catalogue: Catalogue, tracks: Sequence[Track], together: Sequence[Sequence[str]], settings: SplitSettings
+) -> KeptSplit:
+    """The source's own split; where no track has one, that of before, extended.
 
     Raises
     ------
@@ -199,20 +197,17 @@ def _split(
             "them out of the data set, or give none of its tracks a split"
         )
     if published:
-        split, notes, kept = tuple(tracks), ["split as published"], "they stay where the source has them"
+        notes, stay = ("split as published",), "they stay where the source has them"
+        kept = KeptSplit(tuple(tracks), notes, published_changes(catalogue.name, tracks))
     else:
-        divide = split_by_group if grouped else stratified_split
-        plain = tracks if balanced else [dataclasses.replace(t, label="", labels=()) for t in tracks]
-        divided, notes = divide(plain, seed, dict(zip(SPLITS, fractions, strict=True)), together)
-        placed = {t.track_id: t for t in divided}
-        split = tuple(
-            dataclasses.replace(t, split=placed[t.track_id].split, group=placed[t.track_id].group)
-            for t in sorted(tracks, key=lambda t: t.track_id)
+        stay, kept = (
+            "each is kept in one split",
+            split_tracks(catalogue.name, catalogue.label, tracks, together, settings),
         )
-        kept = "each is kept in one split"
     if together:
-        notes = [*notes, f"{len(together)} recording(s) occur more than once, e.g. {' = '.join(together[0])}: {kept}"]
-    return split, notes
+        note = f"{len(together)} recording(s) occur more than once, e.g. {' = '.join(together[0])}: {stay}"
+        kept = dataclasses.replace(kept, notes=(*kept.notes, note))
+    return kept
 
 
 def _joined(known: Metadata, more: Metadata) -> Metadata:

@@ -44,6 +44,8 @@ class PreparedData:
         What the extraction came to, for people; "" if no report was asked for.
     split_seed, grouped, fractions
         How it was split, where it has no published split.
+    changes
+        What was added to the splits, what is gone, and what moved and why; nothing the first time.
     """
 
     manifest: Manifest
@@ -56,6 +58,7 @@ class PreparedData:
     split_seed: int = 0
     grouped: bool = True
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    changes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -137,7 +140,7 @@ class PreparedData:
             lines.append(f"{self.extraction.extracted} tracks extracted now ({written:.0f} MiB), "
                          f"{self.extraction.stored} were there")  # fmt: skip
         if any(t.split for t in self.manifest.tracks):
-            lines += report_splits(self.manifest).lines()
+            lines += [*self.changes, *report_splits(self.manifest).lines()]
         lines += [f"note: {note}" for note in self.notes]
         lines += set_aside_lines(self.name, self.rejects)
         return "\n".join(f"  {line}" for line in lines)

@@ -12,6 +12,7 @@ from tonearm.core import home
 from tonearm.core.home_use import using_home
 from tonearm.core.progress import StatusLine
 from tonearm.core.threads import torch_threads
+from tonearm.datasets.assignment import NOTHING, Assignment
 from tonearm.datasets.folds import split_by_fold
 from tonearm.datasets.manifest import Manifest
 from tonearm.datasets.split_report import report_splits as split_report
@@ -23,6 +24,7 @@ from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import StageConfig
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
+from tonearm.workflows.kept_splits import keep_folds
 from tonearm.workflows.ray_session import stop_ray
 from tonearm.workflows.training_data import TrainingRequest, prepare_data
 
@@ -67,6 +69,7 @@ def run_request(request: TrainingRequest) -> Outcome:
     manifests = prepare_data(request)
     stop_ray()  # training is one process: it has the cores to itself
     own = manifests[request.recipe.data.signature()]
+    kept = keep_folds(own, request.folds, request.split_seed, request.grouped) if request.folds else NOTHING
     signature = request.signature_on(manifests.values())
     params = {"recipe": request.name, "folds": request.folds, "seeds": request.seeds, "tracks": len(own.tracks),
               "ensemble": request.recipe.ensemble,
@@ -78,7 +81,7 @@ def run_request(request: TrainingRequest) -> Outcome:
     try:
         with torch_threads(request.threads):  # set here: starting Ray leaves one
             runs = [
-                _run(request, manifests, seed, fold, parent)
+                _run(request, manifests, seed, fold, kept, parent)
                 for seed in range(request.seeds)
                 for fold in (range(request.folds) if request.folds else [-1])
             ]
@@ -88,14 +91,16 @@ def run_request(request: TrainingRequest) -> Outcome:
     return Outcome(runs, own, parent, signature)
 
 
-def _run(request: TrainingRequest, manifests: dict[str, Manifest], seed: int, fold: int, parent: RunWriter) -> FoldRun:
+def _run(
+    request: TrainingRequest, manifests: dict[str, Manifest], seed: int, fold: int, kept: Assignment, parent: RunWriter
+) -> FoldRun:
     places = StagePaths(home.features_home(), f"{home.trials_home()}/single", home.node_cache(), request.device)
     label = f"{fold + 1}/{request.folds}" if fold >= 0 else ""
     finished: dict[str, FinishedStage] = {}
     above = parent
     own = manifests[request.recipe.data.signature()]
     if label:
-        split = split_by_fold(own.tracks, request.folds, fold, request.split_seed, request.grouped)
+        split = split_by_fold(own.tracks, request.folds, fold, request.split_seed, request.grouped, before=kept)
         own = dataclasses.replace(own, tracks=split)
         if seed == 0:
             logger.info("  fold %s: %s", label, split_report(own).lines()[0])

@@ -1,0 +1,119 @@
+"""Where the tracks of a data set were placed before, in splits or folds, kept so that they stay there."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from tonearm.core import storage
+from tonearm.core.errors import DatasetError
+from tonearm.core.parquet import read_parquet
+from tonearm.datasets.manifest import Track
+
+MANIFEST_COLUMNS = ("track_id", "content", "group", "split")
+COLUMNS = ("track_id", "content", "group", "place")
+
+
+GroupAndPlace = tuple[str, str]
+"""The group that a track was placed with, and the split or fold."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """The places of all tracks that a data set ever had, by id and content; those that are gone may come back."""
+
+    placed: Mapping[tuple[str, str], GroupAndPlace] = field(default_factory=dict)
+
+    @cached_property
+    def _by_id(self) -> dict[str, set[GroupAndPlace]]:
+        return _sets((track_id, where) for (track_id, _), where in self.placed.items())
+
+    @cached_property
+    def _by_content(self) -> dict[str, set[GroupAndPlace]]:
+        return _sets((content, where) for (_, content), where in self.placed.items())
+
+    @cached_property
+    def _by_group(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for group, place in self.placed.values():
+            found.setdefault(group, set()).add(place)
+        return found
+
+    def of_track(self, track: Track) -> Collection[GroupAndPlace]:
+        """Where a track was: the same audio, under whatever id, or else what had its id; empty if it is new."""
+        own = self.placed.get((track.track_id, track.content))
+        if own:
+            return (own,)
+        return self._by_content.get(track.content, ()) or self._by_id.get(track.track_id, ())
+
+    def places_of_group(self, group: str) -> set[str]:
+        """Where tracks of a group were."""
+        return self._by_group.get(group, set())
+
+    def extended(self, tracks: Sequence[Track], groups: Sequence[str], places: Sequence[str]) -> Assignment:
+        """With the places that tracks and their groups have now."""
+        now = {(t.track_id, t.content): (g, p) for t, g, p in zip(tracks, groups, places, strict=True)}
+        return Assignment({**self.placed, **now})
+
+
+NOTHING = Assignment()
+
+
+def _sets(pairs: Iterable[tuple[str, GroupAndPlace]]) -> dict[str, set[GroupAndPlace]]:
+    found: dict[str, set[GroupAndPlace]] = {}
+    for key, where in pairs:
+        if key:  # tracks without audio may have no content
+            found.setdefault(key, set()).add(where)
+    return found
+
+
+def last_assignment(uri: str) -> tuple[Assignment, dict[str, Any]]:
+    """Where the tracks of a manifest are, without the rest of them, and how it was prepared.
+
+    One that is absent, damaged or has no splits is of no tracks.
+    """
+    try:
+        table = read_parquet(storage.read_bytes(uri), MANIFEST_COLUMNS) if storage.exists(uri) else None
+        made = json.loads((table.schema.metadata or {}).get(b"made", b"{}")) if table is not None else {}
+    except (OSError, ValueError):  # pyarrow's errors are of these; it is made anew
+        table, made = None, {}
+    columns = [table[name].to_pylist() for name in MANIFEST_COLUMNS] if table is not None else [[]] * len(COLUMNS)
+    rows = zip(*columns, strict=True)
+    return Assignment({(i, content): (group, split) for i, content, group, split in rows if split}), dict(made)
+
+
+def save_assignment(uri: str, assignment: Assignment) -> None:
+    """Write an assignment as Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [(*track, *where) for track, where in assignment.placed.items()]
+    columns = [pa.array([row[i] for row in rows], pa.string()) for i in range(len(COLUMNS))]
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns, names=list(COLUMNS)), buffer)
+    storage.write_bytes(uri, buffer.getvalue())
+
+
+def load_assignment(uri: str) -> Assignment:
+    """Read an assignment; an absent one is empty.
+
+    Raises
+    ------
+    DatasetError
+        If it is damaged.
+    """
+    if not storage.exists(uri):
+        return Assignment()
+    try:
+        table = read_parquet(storage.read_bytes(uri), COLUMNS)
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these
+        raise DatasetError(
+            f"{uri} is damaged ({error}): it says in which split each track is. Restore it, or delete it: then the "
+            "manifest beside it says so, but not for tracks that are away"
+        ) from None
+    columns = [table[name].to_pylist() for name in COLUMNS]
+    return Assignment({(i, content): (group, place) for i, content, group, place in zip(*columns, strict=True)})

@@ -1,0 +1,79 @@
+"""What an added, changed or removed recording changed of the splits, for people."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from tonearm.core.text import list_examples, printable
+from tonearm.datasets.assignment import Assignment
+from tonearm.datasets.extension import Move
+from tonearm.datasets.manifest import SPLITS, Track
+
+
+def growth_lines(
+    tracks: Sequence[Track], last: Assignment, before: Assignment, moves: Sequence[Move] = ()
+) -> tuple[str, ...]:
+    """Which tracks are new, back, gone or moved, and why; none where all is as it was, or nothing was before.
+
+    Parameters
+    ----------
+    tracks
+        With their splits.
+    last
+        Where they were the last time.
+    before
+        Where they ever were.
+    """
+    if not before.placed:
+        return ()
+    new = [t for t in tracks if not before.of_track(t)]
+    back = [t for t in tracks if before.of_track(t) and not last.of_track(t)]
+    ids, contents = {t.track_id for t in tracks}, {t.content for t in tracks}
+    gone = sum(i not in ids and content not in contents for i, content in last.placed)
+    moved = sum(len(move.tracks) for move in moves)
+    parts = []
+    if new:
+        parts.append(f"{_tracks(len(new))} new: {_by_split(new)}")
+    if back:
+        parts.append(f"{_tracks(len(back))} back: {_by_split(back)}")
+    if gone:
+        parts.append(f"{_tracks(gone)} gone, whose split is remembered")
+    if not parts and not moved:
+        return ()
+    parts.append(f"{moved} moved:" if moved else "no other track moved")
+    return ("; ".join(parts), *_move_lines(moves))
+
+
+def other_lines(tracks: Sequence[Track], last: Assignment, why: str) -> tuple[str, ...]:
+    """How many tracks are in another split than the last time, all for one reason; none where none is."""
+    found = [(t, last.of_track(t)) for t in tracks]
+    known = [(t, {place for _, place in was}) for t, was in found if was]
+    moved = [t for t, places in known if t.split not in places]
+    if not moved:
+        return ()
+    trained = sum(t.split != "train" and "train" in places for t, places in known)
+    told = f"; models of before were trained on {trained} that are not in train now" if trained else ""
+    return (f"{len(moved)} of {len(known)} tracks are in another split than before: {why}{told}",)
+
+
+def _move_lines(moves: Sequence[Move]) -> list[str]:
+    alike: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for move in moves:
+        alike[move.before, move.now, move.reason].extend(move.tracks)
+    lines = []
+    for (before, now, reason), ids in alike.items():
+        shown = list_examples([printable(i) for i in ids])
+        seen = SPLITS.index(now) > SPLITS.index(before)
+        told = "; models of before have learned from them" if seen else ""
+        lines.append(f"  from {before} to {now}: {shown}, since {reason}{told}")
+    return lines
+
+
+def _tracks(n: int) -> str:
+    return f"{n} track{'s are' if n != 1 else ' is'}"
+
+
+def _by_split(tracks: Sequence[Track]) -> str:
+    counts = Counter(t.split for t in tracks)
+    return ", ".join(f"{counts[split]} {split}" for split in SPLITS if counts[split])

@@ -1,0 +1,320 @@
+"""Splits of a data set that grows: what was trained on is never tested, and what moves is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import track
+from tonearm.datasets.assignment import Assignment
+from tonearm.datasets.folds import extended_folds, folds_by_group, split_by_fold
+from tonearm.datasets.manifest import SPLITS, Track
+from tonearm.datasets.split_changes import growth_lines
+from tonearm.datasets.splits import Division, divide, split_by_group, stratified_split
+
+EXPOSED = {split: i for i, split in enumerate(SPLITS)}
+"""By what models see of a split: they learn from the first, are chosen by the second, and are only tested on the third.
+"""
+
+
+def recording(track_id: str, label: str, artist: str) -> Track:
+    return track(track_id, label, f"artist:{artist}")
+
+
+def library(tracks: int = 348, artists: int = 120, classes: int = 6, seed: int = 0) -> list[Track]:
+    """Artists of unlike size, who mostly keep to a class."""
+    rng = random.Random(seed)
+    made = []
+    for i in range(tracks):
+        artist = int(artists * rng.random() ** 2)
+        label = artist % classes if rng.random() < 0.85 else rng.randrange(classes)
+        made.append(recording(f"{i:04d}", f"class{label}", f"{artist:03d}"))
+    return made
+
+
+def splits(division: Division) -> dict[str, str | None]:
+    return {t.track_id: t.split for t in division.tracks}
+
+
+def lines(division: Division, last: Division) -> tuple[str, ...]:
+    there = {t.track_id for t in last.tracks}
+    held = {key: where for key, where in last.assignment.placed.items() if key[0] in there}
+    return growth_lines(division.tracks, Assignment(held), last.assignment, division.moves)
+
+
+def moved(division: Division, last: Division) -> dict[str, tuple[str | None, str | None]]:
+    before, now = splits(last), splits(division)
+    return {i: (before[i], split) for i, split in now.items() if before.get(i, split) != split}
+
+
+# --- one file more, one less
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_one_file_more_moves_no_other(grouped: bool) -> None:
+    tracks = library()
+    first = divide(tracks, grouped=grouped)
+    assert growth_lines(first.tracks, Assignment(), Assignment(), first.moves) == () and first.moves == ()
+    for more in (recording("new", "class0", "somebody else"), recording("new", "class0", "000")):
+        second = divide([*tracks, more], grouped=grouped, before=first.assignment)
+        assert moved(second, first) == {} and second.moves == ()
+        now = splits(second)
+        assert lines(second, first) == (f"1 track is new: 1 {now['new']}; no other track moved",)
+        if grouped and more.group == "artist:000":
+            assert {t.split for t in second.tracks if t.group == more.group} == {now["new"]}
+
+
+def test_a_split_hardly_depends_on_the_other_groups_even_where_nothing_is_remembered() -> None:
+    tracks = library()
+    alone = dict(zip((t.track_id for t in tracks), (t.split for t in split_by_group(tracks)[0]), strict=True))
+    for n in range(5):
+        more = [*tracks, recording("new", f"class{n}", "somebody else")]
+        differing = sum(alone.get(t.track_id, t.split) != t.split for t in split_by_group(more)[0])
+        assert differing <= 0.1 * len(tracks)  # dealt anew, about half would differ
+
+
+def test_a_file_that_is_away_comes_back_to_its_split() -> None:
+    tracks = library()
+    first = divide(tracks)
+    for gone in tracks[::60]:
+        without = divide([t for t in tracks if t != gone], before=first.assignment)
+        assert moved(without, first) == {}
+        assert lines(without, first) == ("1 track is gone, whose split is remembered; no other track moved",)
+        grown = divide([*(t for t in tracks if t != gone), recording("x", "class1", "X")], before=without.assignment)
+        back = divide([*tracks, recording("x", "class1", "X")], before=grown.assignment)
+        assert splits(back)[gone.track_id] == splits(first)[gone.track_id] and moved(back, first) == {}
+        assert lines(back, grown) == (f"1 track is back: 1 {splits(first)[gone.track_id]}; no other track moved",)
+
+
+def test_a_whole_artist_who_is_away_comes_back_to_the_split_with_new_songs() -> None:
+    tracks = library()
+    first = divide(tracks)
+    away = divide([t for t in tracks if t.group != "artist:003"], before=first.assignment)
+    was = {t.split for t in first.tracks if t.group == "artist:003"}
+    new_song = divide([*(t for t in tracks if t.group != "artist:003"), recording("new", "class3", "003")],
+                      before=away.assignment)  # fmt: skip
+    assert {splits(new_song)["new"]} == was
+
+
+def test_a_renamed_file_is_the_same_one_and_a_retagged_one_too() -> None:
+    tracks = [track(f"{i:02d}", "ab"[i % 2]) for i in range(40)]  # each its own group
+    first = divide(tracks)
+    renamed = [
+        dataclasses.replace(t, track_id=f"moved/{t.track_id}", group=f"track:moved/{t.track_id}") for t in tracks
+    ]
+    second = divide(renamed, before=first.assignment)
+    assert [t.split for t in second.tracks] == [t.split for t in first.tracks] and not second.moves
+    assert lines(second, first) == ()
+    retagged = [dataclasses.replace(t, content=f"{t.content} with other tags") for t in renamed]
+    assert splits(divide(retagged, before=second.assignment)) == splits(second)
+
+
+def test_a_corrected_label_moves_nothing() -> None:
+    tracks = library()
+    first = divide(tracks)
+    corrected = [dataclasses.replace(t, label="class1") if i % 50 == 0 else t for i, t in enumerate(tracks)]
+    second = divide(corrected, before=first.assignment)
+    assert moved(second, first) == {} and lines(second, first) == ()
+
+
+# --- what must move, and where to
+
+
+def test_groups_that_become_one_go_where_they_were_trained_on() -> None:
+    tracks = library()
+    first = divide(tracks)
+    of = {t.group: t.split for t in first.tracks}
+    by_split = {s: sorted(g for g, split in of.items() if split == s) for s in SPLITS}
+    for one, other in (("train", "test"), ("validation", "test"), ("train", "validation")):
+        joined = {by_split[one][-1], by_split[other][-1]}  # of few tracks each
+        name = min(joined)
+        together = [dataclasses.replace(t, group=name) if t.group in joined else t for t in tracks]
+        second = divide(together, before=first.assignment)
+        changed = moved(second, first)
+        assert changed and set(changed.values()) == {(other, one)}
+        assert {i for move in second.moves for i in move.tracks} == set(changed)
+        told = lines(second, first)
+        gone = max(joined)
+        assert told[0] == f"{len(changed)} moved:" and len(told) == 2
+        assert told[1].startswith(f"  from {other} to {one}: ")
+        assert f"since what was in group {gone} is in one group now, {name}" in told[1] and "learned" not in told[1]
+        assert splits(divide(tracks, before=second.assignment)) == splits(second)  # apart again, they stay
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_a_recording_that_is_found_twice_later_joins_its_groups(grouped: bool) -> None:
+    tracks = library()
+    first = divide(tracks, grouped=grouped)
+    trained = next(t for t in first.tracks if t.split == "train")
+    tested = next(t for t in first.tracks if t.split == "test")
+    ids = [trained.track_id, tested.track_id]
+    second = divide(tracks, duplicates=[ids], grouped=grouped, before=first.assignment)
+    assert {splits(second)[i] for i in ids} == {"train"}
+    assert set(moved(second, first).values()) == {("test", "train")}
+    assert grouped or set(moved(second, first)) == {tested.track_id}
+    assert {t.group for t in second.tracks if t.track_id in ids} == (
+        {min(trained.group, tested.group)} if grouped else {trained.group, tested.group}
+    )
+
+
+def test_a_class_that_was_split_by_track_is_split_by_group_once_it_has_enough() -> None:
+    tracks = [*library(), *(recording(f"solo{i}", "solo", "one") for i in range(10))]
+    first = divide(tracks)
+    assert len(first.notes) == 1 and {t.group for t in first.tracks if t.label == "solo"} > {"track:solo0"}
+    more = [recording(f"{artist}{i}", "solo", artist) for artist in ("two", "three") for i in range(4)]
+    second = divide([*tracks, *more], before=first.assignment)
+    assert second.notes == () and {t.split for t in second.tracks if t.group == "artist:one"} == {"train"}
+    assert {now for _, now in moved(second, first).values()} == {"train"}
+    assert {t.split for t in second.tracks if t.label == "solo"} == set(SPLITS)
+    told = " ".join(lines(second, first))
+    assert "8 tracks are new: " in told and "is in one group now, artist:one" in told
+
+
+def test_a_class_that_lost_its_test_tracks_gets_some_and_it_is_told_that_they_were_trained_on() -> None:
+    tracks = [*library(), *(recording(f"{artist}{i}", "rare", artist) for artist in ("A", "B", "C") for i in range(4))]
+    first = divide(tracks)
+    of = {t.group: t.split for t in first.tracks if t.label == "rare"}
+    tested = next(group for group, split in of.items() if split == "test")
+    second = divide([t for t in tracks if t.group != tested], before=first.assignment)
+    assert {t.split for t in second.tracks if t.label == "rare"} == set(SPLITS)
+    changed = moved(second, first)
+    assert list(changed.values()) == [("validation", "test")]  # not one that was trained on, and one is enough
+    told = lines(second, first)
+    assert "since there would be no class 'rare' in test; models of before have learned from them" in told[-1]
+    more = [*(t for t in tracks if t.group != tested), *(recording(f"D{i}", "rare", "D") for i in range(4))]
+    assert moved(divide(more, before=first.assignment), first) == {}  # new ones fill what lacks
+
+
+def test_a_new_class_of_artists_who_are_all_trained_on_is_in_every_split() -> None:
+    tracks = library()
+    first = divide(tracks)
+    trained = sorted({t.group for t in first.tracks if t.split == "train"})[:5]
+    more = [dataclasses.replace(recording(f"n{i}", "new", ""), group=trained[i % 5]) for i in range(15)]
+    second = divide([*tracks, *more], before=first.assignment)
+    assert {t.split for t in second.tracks if t.label == "new"} == set(SPLITS)
+    changed = moved(second, first)
+    assert {i for move in second.moves for i in move.tracks} == set(changed)
+    assert len(changed) <= 2 * max(Counter(t.group for t in tracks)[g] for g in trained)
+    assert "models of before have learned from them" in lines(second, first)[1]
+
+
+# --- growing for long
+
+
+def history(seed: int, grouped: bool) -> tuple[list[Division], int]:
+    """A library that grows by artists, songs, joint tracks and classes, loses files and gets them back."""
+    rng = random.Random(seed)
+    everything = library(240, 60, 4, seed)
+    rng.shuffle(everything)
+    there, away = everything[:120], list[Track]()
+    for label in range(4):
+        there += [recording(f"base{label}{i}", f"class{label}", f"base{label}{i}") for i in range(6)]
+    coming = everything[120:]
+    before, steps, joined = Assignment(), list[Division](), 0
+    for step in range(6):
+        if step:
+            n = rng.choice([1, 5, 40])
+            there, coming = there + coming[:n], coming[n:]
+            if rng.random() < 0.5:
+                there += away
+                away = []
+            if rng.random() < 0.5:
+                rng.shuffle(there)
+                away, there = away + there[:5], there[5:]
+            if rng.random() < 0.3:
+                there += [recording(f"odd{step}{i}", f"odd{step}", f"odd{step}{i % 5}") for i in range(12)]
+            if rng.random() < 0.3:
+                one, other = rng.sample(sorted({t.group for t in there}), 2)
+                joined += 1
+                there = [dataclasses.replace(t, group=min(one, other)) if t.group in (one, other) else t for t in there]
+        steps.append(divide(there, seed, grouped=grouped, before=before))
+        before = steps[-1].assignment
+    return steps, joined
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), grouped=st.booleans())
+def test_in_any_order_of_growth_nothing_that_was_seen_is_tested_unless_it_is_told(seed: int, grouped: bool) -> None:
+    steps, joined = history(seed, grouped)
+    seen: dict[str, int] = {}
+    for step in steps:
+        told = {i: move for move in step.moves for i in move.tracks}
+        for i, split in splits(step).items():
+            rank = EXPOSED[str(split)]  # type: ignore[index]
+            if i in told:
+                assert told[i].now == split and told[i].reason
+                if rank > seen[i]:
+                    assert "there would be no class" in told[i].reason
+            else:
+                assert seen.get(i, rank) == rank
+            seen[i] = rank
+        assert {t.label for t in step.tracks} == {t.label for t in step.tracks if t.split == "test"}
+        if grouped:
+            assert all(len(s) == 1 for s in _splits_of_groups(step.tracks).values())
+    if not joined and grouped:
+        assert all(move.reason for step in steps for move in step.moves)
+
+
+def _splits_of_groups(tracks: Sequence[Track]) -> dict[str, set[str | None]]:
+    found: dict[str, set[str | None]] = {}
+    for t in tracks:
+        found.setdefault(t.group, set()).add(t.split)
+    return found
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_what_grew_from_a_quarter_in_ten_steps_keeps_its_shares(grouped: bool) -> None:
+    tracks = library(2000, 700, 8, seed=3)
+    groups = sorted({t.group for t in tracks})
+    random.Random(1).shuffle(groups)
+    before = Assignment()
+    for step in range(11):
+        some = set(groups[: len(groups) * (10 + 3 * step) // 40])
+        division = divide([t for t in tracks if t.group in some], grouped=grouped, before=before)
+        assert not division.moves
+        before = division.assignment
+    sizes = Counter(t.split for t in division.tracks)
+    counts = Counter((t.label, t.split) for t in division.tracks)
+    totals = Counter(t.label for t in division.tracks)
+    for split, share in zip(SPLITS, (0.6, 0.2, 0.2), strict=True):
+        assert abs(sizes[split] / len(tracks) - share) < 0.01
+        assert all(abs(counts[label, split] / n - share) < 0.03 for label, n in totals.items())
+
+
+# --- folds
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_folds_stay_and_a_recording_that_is_found_twice_is_in_one(grouped: bool) -> None:
+    tracks = library()
+    first = extended_folds(tracks, 5, grouped=grouped)
+    more = [*tracks, *(recording(f"new{i}", f"class{i % 6}", f"new{i}") for i in range(20))]
+    second = extended_folds(more, 5, grouped=grouped, before=first)
+    assert all(second.placed[key] == where for key, where in first.placed.items())
+    fresh, again = folds_by_group(more, 5, grouped=grouped), folds_by_group(more, 5, grouped=grouped, before=second)
+    assert fresh != again and max(map(len, again)) - min(map(len, again)) <= 6
+    in_fold = {i: fold for fold, ids in enumerate(again) for i in ids}
+    assert all(in_fold[i] == int(fold) - 1 for (i, _), (_, fold) in second.placed.items())
+    for fold in range(5):
+        tested = {t.track_id for t in split_by_fold(more, 5, fold, grouped=grouped, before=second) if t.split == "test"}
+        assert tested == set(again[fold])
+    apart = [again[0][0], again[1][0]]
+    twins = [dataclasses.replace(t, recording=apart[0]) if t.track_id in apart else t for t in more]
+    third = {i: fold for fold, ids in enumerate(folds_by_group(twins, 5, grouped=grouped, before=second)) for i in ids}
+    assert third[apart[0]] == third[apart[1]]
+
+
+def test_tracks_without_labels_and_with_several_stay_too() -> None:
+    for labels in ((), ("all", "rest")):
+        tracks = [dataclasses.replace(t, label=(*labels, "")[0], labels=labels) for t in library()]
+        first = divide(tracks)
+        second = divide([*tracks, recording("new", "", "new")], before=first.assignment)
+        assert moved(second, first) == {}
+    first = divide([dataclasses.replace(t, group="one") for t in library()], grouped=False)
+    assert stratified_split(library())[0][0].split == first.tracks[0].split
