@@ -159,7 +159,7 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     use(place, monkeypatch)
     run = RunWriter.open("music", "run")
     run.text("a.txt", "old")
-    run.dataset("music", "1234", f"{place}/data/music")
+    run.dataset("music", "1234", f"{place}/data/music", {"train": 3})
     return place
 
 

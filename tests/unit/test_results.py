@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from tonearm.sweeps.plots import sweep_plot
 from tonearm.sweeps.results import ENDING, ERROR, TrialResult, finish_run, metrics_to_log, read_result
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client
-from tonearm.tracking.query import child_runs
+from tonearm.tracking.query import child_runs, metric_history
 from tonearm.training.trial import TrialFolder, run_trial
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -42,22 +44,41 @@ def test_run_is_completed_once_with_what_was_not_logged(tmp_path: Path) -> None:
     parent = RunWriter.open("results", "sweep").run_id
     result = result_of(trial(tmp_path))
     begun = RunWriter.open("results", result.name, parent)  # the trial logged its first epoch, then its worker died
-    begun.metrics({"validation_f1_micro": result.history[0]["validation_f1_micro"]}, 1)
+    begun.metrics({"epoch/validation_f1_micro": result.history[0]["validation_f1_micro"]}, 1)
     for _ in range(2):
-        assert finish_run(result, "results", parent, {names.TRIAL: "0"}) == ""
+        tags, splits = {names.TRIAL: "0"}, {"train": 6, "test": 2}
+        assert finish_run(result, "results", parent, tags, splits, {"tuned.lr": 0.01}) == ""
     (found,) = child_runs(parent)
     assert (found.run_id, found.status, found.tags[ENDING]) == (begun.run_id, "FINISHED", "completed")
-    history = client().get_metric_history(found.run_id, "validation_f1_micro")
-    assert [m.step for m in history] == [1, 2]
+    curve = metric_history(found.run_id, "validation_f1_micro")
+    assert curve == [(h["epoch"], h["validation_f1_micro"]) for h in result.history]
+    assert found.metrics["tuned.lr"] == 0.01 and len(client().get_metric_history(found.run_id, "tuned.lr")) == 1
     assert found.tags[names.NOTE].startswith("Trial 00-abc. Completed after 2 of 2 epochs: best f1_micro ")
     (dataset,) = client().get_run(found.run_id).inputs.dataset_inputs
     assert dataset.dataset.name == result.config.dataset.name and "round" not in found.metrics
+    assert [(t.key, t.value) for t in dataset.tags] == [("mlflow.data.context", "train 6, test 2")]
+    assert json.loads(dataset.dataset.profile) == splits
     assert found.metrics["best_f1_micro"] == result.best and found.metrics["epochs"] == 2.0
     assert found.metrics["kept_epoch"] in (1.0, 2.0) and not {"best", "lr", "round", "epoch_lr"} & set(found.metrics)
     assert [m.step for m in client().get_metric_history(found.run_id, "best_f1_micro")] == [2]
     kept = {f.path for folder in ("", "bundle", "predictions") for f in client().list_artifacts(found.run_id, folder)}
     assert kept >= {"learning_curves.png", "confusion_validation.png", "predictions/validation.parquet",
                     "bundle/bundle.json", "bundle/weights.safetensors"}  # fmt: skip
+
+
+def test_a_run_shows_the_figures_of_the_epoch_that_was_kept(tmp_path: Path) -> None:
+    """MLflow's table shows a metric's last value; the last epoch's is not that of the model that is there."""
+    parent, result = RunWriter.open("kept", "sweep").run_id, result_of(trial(tmp_path))
+    first, last = ({**h, "improved": h["epoch"] == 1, "best": 0.7} for h in result.history)
+    history = [{**first, "validation_f1_micro": 0.7, "train_loss": 0.4},
+               {**last, "validation_f1_micro": 0.5, "train_loss": 0.3}]  # fmt: skip
+    finish_run(dataclasses.replace(result, history=history, best=0.7), "kept", parent, {})
+    (found,) = child_runs(parent)
+    assert found.metrics["validation_f1_micro"] == found.metrics["best_f1_micro"] == 0.7
+    assert found.metrics["train_loss"] == 0.4 and found.metrics["kept_epoch"] == 1.0
+    assert metric_history(found.run_id, "validation_f1_micro") == [(1, 0.7), (2, 0.5)]
+    per_epoch = {h.removeprefix("epoch/") for h in found.metrics if h.startswith("epoch/")}
+    assert {"validation_f1_micro", "validation_f1_macro", "train_loss", "seconds"} <= per_epoch
 
 
 def test_what_the_driver_must_write_for_a_trial_is_told(tmp_path: Path) -> None:
@@ -85,6 +106,6 @@ def test_sweep_plot_shows_trials_with_an_epoch(tmp_path: Path) -> None:
 def test_the_rate_of_an_epoch_is_logged_where_it_differs_from_the_parameter() -> None:
     config = tiny_config()
     metrics = {"epoch": 2, "replayed": False, "best": 0.5, "lr": 1e-3, "round": 1.0, "train_loss": 0.1}
-    wanted = {"best_f1_micro": 0.5, "train_loss": 0.1}
-    assert metrics_to_log(config, metrics) == {**wanted, "epoch_lr": 1e-3, "round": 1.0}
+    wanted = {"best_f1_micro": 0.5, "epoch/train_loss": 0.1}
+    assert metrics_to_log(config, metrics) == {**wanted, "epoch/lr": 1e-3, "epoch/round": 1.0}
     assert metrics_to_log(config, {**metrics, "lr": config.optim.lr, "round": 0.0}) == wanted

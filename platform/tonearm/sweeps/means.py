@@ -45,7 +45,7 @@ def log_mean(name: str, config: MeanConfig, found: Mapping[Split, TrackPredictio
     if written and writer.status() == "FINISHED" and writer.tags().get(ENDING) == "completed":
         return
     try:
-        log_config(writer, config)
+        log_config(writer, config, {split: len(predictions.track_ids) for split, predictions in found.items()})
         _log(writer, config, found, folder)
         writer.tag(ENDING, "completed")
         writer.end()
@@ -63,7 +63,8 @@ def _log(writer: RunWriter, config: MeanConfig, found: Mapping[Split, TrackPredi
         writer.file(uri, "predictions")
         scores = task.metrics(predictions.probabilities, predictions.target, predictions.groups)
         if split == "validation":
-            writer.metrics({f"best_{task.primary}": scores[task.primary], "seconds": 0.0})
+            validation = {f"validation_{k}": v for k, v in scores.items()}
+            writer.metrics({**validation, f"best_{task.primary}": scores[task.primary], "seconds": 0.0})
         else:
             writer.metrics({f"test_{k}": v for k, v in scores.items()})
     parameters = _parameters(config)

@@ -91,10 +91,20 @@ def configuration_signature(config: AnyConfig) -> str:
     return config.replace(changes).signature()
 
 
-def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str, str]) -> str:
+def finish_run(
+    result: TrialResult, experiment: str, parent: str, tags: dict[str, str], splits: Mapping[str, int] | None = None,
+    tuned: Mapping[str, float] | None = None,
+) -> str:  # fmt: skip
     """Bring a trial's run to its end: missing metrics, plots, predictions, bundle, status. Done once; then a no-op.
 
     The driver does this, since a trial that the scheduler stops, or that dies, cannot.
+
+    Parameters
+    ----------
+    splits
+        The tracks of each split.
+    tuned
+        The numbers that the sweep varies, by metric.
 
     Returns
     -------
@@ -103,7 +113,8 @@ def finish_run(result: TrialResult, experiment: str, parent: str, tags: dict[str
     run = RunWriter.open(experiment, result.name, parent, result.config.flatten(), tags)
     if run.status() == "FINISHED" and run.tags().get(ENDING) == result.ending:
         return ""
-    log_config(run, result.config)
+    log_config(run, result.config, splits or {})
+    run.metrics({name: value for name, value in (tuned or {}).items() if not run.steps(name)})
     missing = log_history(run, result.config, result.history)
     if result.error or ERROR in run.tags():  # one that failed before and was run again has no error any more
         run.tag(ERROR, result.error[-5000:])
@@ -130,29 +141,31 @@ def described(result: TrialResult) -> str:
     return f"Trial {result.name}. {how.get(result.ending, f'Failed {epochs}')}{best}."
 
 
-def log_config(run: RunWriter, config: AnyConfig) -> None:
+def log_config(run: RunWriter, config: AnyConfig, splits: Mapping[str, int]) -> None:
     """The whole config, of which MLflow's parameters hold no more than the beginning of long texts; and its data."""
     run.text("config.json", json.dumps(config.to_dict(), indent=1))
     data = config.dataset
-    run.dataset(data.name, data.data_signature, home.data_home(data.name))
+    run.dataset(data.name, data.data_signature, home.data_home(data.name), splits)
 
 
 def metrics_to_log(config: TrialConfig | BaselineConfig, metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """What is logged of an epoch's metrics, nothing twice: the best score so far by its metric's name, the learning
-    rate where it is another than the parameter, the round after the first."""
-    kept = {k: v for k, v in metrics.items() if k not in ("epoch", "replayed", "best", "lr", "round")}
-    if "best" in metrics:
-        kept[f"best_{config.task.primary}"] = metrics["best"]
+    """What is logged of an epoch's metrics, nothing twice: the learning rate where it is another than the parameter,
+    the round after the first. They are curves; the best score so far, which runs are sorted by, is none."""
+    left_out = ("epoch", "replayed", "best", "lr", "round", "improved", "epoch_seconds")
+    kept = {k: v for k, v in metrics.items() if k not in left_out}
+    if "epoch_seconds" in metrics:
+        kept["seconds"] = metrics["epoch_seconds"]
     if metrics.get("round"):
         kept["round"] = metrics["round"]
     if isinstance(config, TrialConfig) and metrics.get("lr", config.optim.lr) != config.optim.lr:
-        kept["epoch_lr"] = metrics["lr"]
-    return kept
+        kept["lr"] = metrics["lr"]
+    best = {f"best_{config.task.primary}": metrics["best"]} if "best" in metrics else {}
+    return {**{f"{names.EPOCH}{k}": v for k, v in kept.items()}, **best}
 
 
 def log_history(run: RunWriter, config: TrialConfig | BaselineConfig, history: Sequence[dict[str, Any]]) -> int:
     """Log the metrics of every epoch that is not logged yet; how many these were."""
-    logged = run.steps(f"validation_{config.task.primary}")
+    logged = run.steps(f"{names.EPOCH}validation_{config.task.primary}")
     missing = [m for m in history if m["epoch"] not in logged]
     run.log([LogEntry(numeric_values(metrics_to_log(config, m)), step=m["epoch"]) for m in missing])
     return len(missing)
@@ -167,8 +180,10 @@ def log_outcome(
     last, best = history[-1], f"best_{task.primary}"
     if last["epoch"] not in run.steps(best):  # logged by an earlier version under another name
         run.metrics({best: float(last["best"])}, last["epoch"])
-    kept = max((h["epoch"] for h in history if h.get("improved")), default=last["epoch"])
-    run.metrics({"epochs": float(len(history)), "kept_epoch": float(kept),
+    kept = next((h for h in reversed(history) if h.get("improved")), last)
+    of_kept = {k: v for k, v in kept.items() if k == "train_loss" or k.startswith("validation_")}
+    run.metrics(of_kept, kept["epoch"])  # a table shows the last value of a metric: not the last epoch's, then
+    run.metrics({"epochs": float(len(history)), "kept_epoch": float(kept["epoch"]),
                  "seconds": sum(float(h["epoch_seconds"]) for h in history)})  # fmt: skip
     if plots and len(history) > 1:
         curves = best_effort("learning_curves.png", learning_curves, history, task.primary, name)

@@ -15,15 +15,18 @@ from tonearm.core import storage
 from tonearm.core.errors import JobError, TrackingError
 from tonearm.core.plugins import modules_of
 from tonearm.core.progress import StatusLine
+from tonearm.datasets.manifest import load_manifest
 from tonearm.sweeps.agenda import Agenda
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
 from tonearm.sweeps.results import TrialResult, finish_run, reason, run_tags
 from tonearm.sweeps.scheduling import require_resources
 from tonearm.sweeps.trainable import FAILED, train
+from tonearm.sweeps.trial_names import tuned_numbers
 from tonearm.sweeps.worker_places import worker_places
 from tonearm.tasks.base import Task
 from tonearm.tracking import names
+from tonearm.tracking.dataset_input import split_sizes
 from tonearm.tracking.log import RunWriter
 from tonearm.tracking.query import child_runs
 from tonearm.tracking.retry import retry, retry_best_effort
@@ -152,6 +155,7 @@ class _ProposalSearcher(Searcher):
             "features": context.features, "cache": context.cache, "experiment": context.experiment,
             "parent": context.parent, "tags": context.tags(proposal), "cpus": context.cpus, "gpus": context.gpus,
             "modules": modules_of(proposal.config, proposal.config.task.added_by), "places": worker_places(),
+            "tuned": tuned_numbers(proposal.config, context.proposer.space.over),
         }  # fmt: skip
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -171,6 +175,7 @@ class _ProgressCallback(tune.Callback):
         self._context = context
         self._line = StatusLine()
         self.agenda = Agenda(context.proposer, context.ledger())
+        self._splits = split_sizes(load_manifest(context.manifest).tracks)
         self._errors: dict[int, str] = {}
         self._writing: dict[int, Future[None]] = {}
         self._background = ThreadPoolExecutor(max_workers=1)
@@ -245,7 +250,8 @@ class _ProgressCallback(tune.Callback):
 
     def _complete(self, index: int, seconds: float) -> None:
         context, tags = self._context, self._context.tags(self.agenda.ledger.proposals[index])
-        arguments = (self.agenda.results[index], context.experiment, context.parent, tags)
+        tuned = tuned_numbers(self.agenda.results[index].config, context.proposer.space.over)
+        arguments = (self.agenda.results[index], context.experiment, context.parent, tags, self._splits, tuned)
         note = retry(finish_run, *arguments, seconds=seconds, say=self._line.say)
         if note:
             self._line.say(f"  {note}")

@@ -19,8 +19,8 @@ def train(tune_config: dict[str, Any]) -> None:
     tune_config
         Its ``"job"`` has ``config`` (a TrialConfig as a dict), ``folder``, ``manifest``, ``features``, ``cache``
         (URIs), ``until`` (the epoch at whose end it is paused, or its last one), ``experiment``, ``name``, ``parent``
-        (run id of the sweep), ``tags``, ``cpus`` and ``gpus`` of it,
-        ``modules``, which register what the config names, and ``places``, the driver's as environment variables.
+        (run id of the sweep), ``tags``, ``tuned`` (metrics), ``cpus`` and ``gpus`` of it, ``modules``, which register
+        what the config names, and ``places``, the driver's as environment variables.
     """
     job = tune_config["job"]
     os.environ.update(job["places"])  # this process works in a folder of its own, where relative ones are others
@@ -55,6 +55,7 @@ def _train(job: dict[str, Any]) -> None:
     config = TrialConfig.from_dict(job["config"])
     folder = TrialFolder(job["folder"])
     run = BufferedRun(job["experiment"], job["name"], job["parent"], config.flatten(), job["tags"])
+    run.metrics(job["tuned"])
     try:
         manifest = load_manifest(job["manifest"])
         if manifest.signature() != config.dataset.data_signature:

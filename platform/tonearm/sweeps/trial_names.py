@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from tonearm.core.config import Config
+from tonearm.tracking import names
 from tonearm.training.config import TrialConfig
 
 MAX_VALUE_LENGTH = 40  # characters
@@ -66,6 +67,14 @@ def field_text(value: Any) -> str:
         text = f"{value:g}" if isinstance(value, float) else str(value)
     text = text.replace("'", "").replace('"', "")
     return text if len(text) <= MAX_VALUE_LENGTH else text[: MAX_VALUE_LENGTH - 1] + "…"
+
+
+def tuned_numbers(config: TrialConfig, varied: Collection[str]) -> dict[str, float]:
+    """The varied fields that are numbers, by the names of MLflow's metrics for them: ``tuned.lr``."""
+    short = short_names(dict.fromkeys((*varied, "seed")))
+    values = {path: config.at(path) for path in short}
+    numbers = {path: v for path, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return {f"{names.TUNED}{short[path]}": float(v) for path, v in numbers.items() if path in varied}
 
 
 def _whole(config: TrialConfig, path: str, varied: Sequence[str]) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import getpass
 import os
 import platform
 import subprocess
@@ -56,8 +58,17 @@ def hardware() -> dict[str, str]:
 
 
 def provenance() -> dict[str, str]:
-    """All tags on how a run was made, except the digest of the environment."""
-    return {names.COMMIT: commit(), names.CLEAN: clean(), **hardware()}
+    """All tags on how a run was made and by whom, except the digest of the environment."""
+    version = {} if commit() == UNKNOWN else {names.VERSION: commit().removesuffix(CHANGED)}
+    return {names.COMMIT: commit(), names.CLEAN: clean(), **version, **_user(), **hardware()}
+
+
+@functools.cache
+def _user() -> dict[str, str]:
+    """The name of this process's account, as MLflow itself gives it; none where the machine has no name for it."""
+    with contextlib.suppress(OSError, KeyError, ImportError):
+        return {names.USER: getpass.getuser()}
+    return {}
 
 
 @functools.cache

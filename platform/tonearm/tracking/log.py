@@ -22,6 +22,7 @@ from tonearm.core.figures import png
 from tonearm.core.process_environment import spare_loopback
 from tonearm.core.seeding import digest
 from tonearm.tracking import names
+from tonearm.tracking.dataset_input import dataset_input
 from tonearm.tracking.environment import environment, environment_digest, provenance
 from tonearm.tracking.identity import SERVERS, find_run, identity, open_experiment
 from tonearm.tracking.moved_home import follow_home
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-MAX_DATASET_DIGEST = 36  # characters
 MAX_METRICS, MAX_PARAMS, MAX_TAGS = 1000, 100, 100  # of one request
 ENVIRONMENT_FILE = "environment.txt"
 
@@ -247,13 +247,9 @@ class RunWriter:
         """The steps at which a metric was logged."""
         return {m.step for m in self._client.get_metric_history(self.run_id, metric)}
 
-    def dataset(self, name: str, signature: str, folder: str) -> None:
-        """Say of which data set, in which folder, the run is: MLflow's column Dataset."""
-        from mlflow.entities import Dataset, DatasetInput
-
-        source = json.dumps({"uri": folder})
-        given = Dataset(name, signature[:MAX_DATASET_DIGEST], "local" if storage.is_local(folder) else "remote", source)
-        self._client.log_inputs(self.run_id, [DatasetInput(given, [])])
+    def dataset(self, name: str, signature: str, folder: str, splits: Mapping[str, int]) -> None:
+        """Say of which data set the run is, as :func:`tonearm.tracking.dataset_input.dataset_input` takes it."""
+        self._client.log_inputs(self.run_id, [dataset_input(name, signature, folder, splits)])
 
     def figure(self, name: str, figure: Figure) -> None:
         """Log a plot, e.g. ``learning_curves.png``; one that cannot be drawn, or is refused, is told and left out."""

@@ -7,6 +7,12 @@ from collections.abc import Mapping
 PARENT_RUN = "mlflow.parentRunId"  # MLflow's own tag: the UI nests runs by it
 
 NOTE, SOURCE = "mlflow.note.content", "mlflow.source.name"  # its columns Description and Source
+USER, VERSION = "mlflow.user", "mlflow.source.git.commit"  # its columns User and Version
+CONTEXT = "mlflow.data.context"  # what it shows beside a data set
+
+# Metrics. Those of single epochs are curves; without this before its name, a metric is of the epoch that was kept.
+EPOCH = "epoch/"
+TUNED = "tuned."  # before the short name of a field that a sweep varies: numbers that sort, as parameters do not
 
 # What was run.
 DATASET = "tonearm.dataset"  # of an experiment

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SCORES = ("best", "test_")  # beginnings of the metrics that lists show
 PARAMS = ("recipe", "space")
 SECONDS_TO_WAIT = 10.0  # for a database that another process writes to
-LOSS = "train_loss"  # logged of every epoch of every training
+LOSSES = (f"{names.EPOCH}train_loss", "train_loss")  # logged of every epoch of every training, by now and earlier
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,8 @@ def _pages(search: Callable[..., Any], *arguments: object) -> Iterator[Any]:
 def _glance(run: Run, experiments: dict[str, str], api: MlflowClient) -> RunGlance:
     info, data = run.info, run.data
     # A run carries the values of its metrics, not their times; of those that run now they are asked for.
-    losses = api.get_metric_history(info.run_id, LOSS) if info.status == "RUNNING" and LOSS in data.metrics else []
+    loss = next((name for name in LOSSES if name in data.metrics), "")
+    losses = api.get_metric_history(info.run_id, loss) if info.status == "RUNNING" and loss else []
     last = max(losses, key=lambda m: m.timestamp, default=None)
     return RunGlance(
         str(info.run_id), str(info.run_name), experiments[str(info.experiment_id)], str(info.status),

@@ -160,8 +160,13 @@ def get_run(run_id: str) -> RunSummary:
 
 
 def metric_history(run_id: str, metric: str) -> list[tuple[int, float]]:
-    """Step and value of all that was logged of a metric, by step; of several at one step the last."""
-    logged = sorted(client().get_metric_history(run_id, metric), key=lambda m: (m.step, m.timestamp))
+    """Step and value of all that was logged of a metric, by step; of several at one step the last.
+
+    Of a metric of epochs (``validation_f1_micro``) the values of the single epochs.
+    """
+    of_epochs = client().get_metric_history(run_id, f"{names.EPOCH}{metric}")
+    found = of_epochs or client().get_metric_history(run_id, metric)  # earlier versions had no other names for them
+    logged = sorted(found, key=lambda m: (m.step, m.timestamp))
     return sorted({int(m.step): float(m.value) for m in logged}.items())
 
 

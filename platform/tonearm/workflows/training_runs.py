@@ -19,10 +19,10 @@ from tonearm.datasets.split_report import report_splits as split_report
 from tonearm.sweeps.results import ENDING, ERROR, log_config, log_history, log_outcome, metrics_to_log, run_tags
 from tonearm.tracking import names
 from tonearm.tracking.buffer import BufferedRun
+from tonearm.tracking.dataset_input import split_sizes
 from tonearm.tracking.log import RunWriter, Status, status_of
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
-from tonearm.training.recipe import StageConfig
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
 from tonearm.workflows.kept_splits import keep_folds
 from tonearm.workflows.ray_session import stop_ray
@@ -160,7 +160,7 @@ def train_stage(run: StageRun, seed: int, *above: RunWriter) -> FinishedStage:
         if sending is not None:
             sending.tag(ERROR, str(error)[-5000:])
             sending.close()
-        retry_best_effort(_end_badly, identity, config, status_of(error))
+        retry_best_effort(_end_badly, identity, run, status_of(error))
         raise
     line.say(_sentence(name, done, history))
     if sending is not None:
@@ -182,16 +182,16 @@ def _complete(identity: Identity, done: FinishedStage, history: list[dict[str, A
     """Scores, plots and predictions of a finished stage, once: the tag that comes last says that all is there."""
     writer = RunWriter.open(*identity)
     if writer.tags().get(ENDING) != "completed":
-        log_config(writer, done.config)
+        log_config(writer, done.config, split_sizes(done.manifest.tracks))
         log_history(writer, done.config, history)
         log_outcome(writer, identity[1], done.config, done.folder, history)
         writer.tag(ENDING, "completed")
     writer.end()
 
 
-def _end_badly(identity: Identity, config: StageConfig, status: Status) -> None:
+def _end_badly(identity: Identity, run: StageRun, status: Status) -> None:
     writer = RunWriter.open(*identity)
-    log_config(writer, config)
+    log_config(writer, run.config, split_sizes(run.manifest.tracks))
     writer.end(status)
 
 
