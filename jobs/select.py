@@ -1,7 +1,9 @@
-"""Choose the ensemble of a sweep on validation, score it once on test, register it, and promote it if it is better.
+"""Choose what is registered of a sweep or training, score it once on test, and promote it if it is shown to be better.
 
-tonearm select demo-3f2a              # a sweep, by its name in MLflow or a unique beginning of it
-tonearm select demo-3f2a --promote    # whatever the champion is like
+tonearm select demo-3f2a                       # a sweep, by its name in MLflow or a unique beginning of it
+tonearm select time_mel-0548                   # what tonearm train trained
+tonearm select demo-3f2a --promote             # whatever the champion is like
+tonearm select --rollback music                # the champion before the present one is it again
 """
 
 from __future__ import annotations
@@ -10,28 +12,40 @@ from typing import Annotated
 
 import typer
 
-from jobs.common import cli_errors
+from jobs.common import DEVICES, cli_errors
+from tonearm.core.errors import ConfigError
 from tonearm.tracking.known_runs import require_run
 from tonearm.workflows.preflight import preflight
 
 
 def main(
-    sweep: Annotated[str, typer.Argument(help="sweep: its name or id in MLflow, or a unique beginning of it")],
+    run: Annotated[str, typer.Argument(help="sweep or training: its name or id in MLflow, or a beginning of it")] = "",
     promotion: Annotated[
-        bool | None,
-        typer.Option("--promote/--no-promote", help="make it the champion or not; by default if it validates no worse"),
+        bool | None, typer.Option("--promote/--no-promote", help="make it the champion; by default if it is better")
     ] = None,
+    most_members: Annotated[int, typer.Option(min=1, help="networks of an ensemble, at most")] = 5,
+    max_ms: Annotated[float, typer.Option(min=0, help="all its networks cost less a track; 0: any")] = 0.0,
+    device: Annotated[str, typer.Option(metavar=DEVICES, help="where tracks are predicted")] = "cpu",
+    rollback: Annotated[str, typer.Option(help="data set whose former champion is to be the champion again")] = "",
 ) -> None:
-    """Greedy ensemble on validation predictions, scored once on test, registered, promoted if it is no worse."""
+    """An ensemble if it beats its best trial by more than noise, else that trial: registered, promoted if better."""
     with cli_errors():
-        preflight()
-        require_run(sweep)
+        if bool(run) == bool(rollback):
+            raise ConfigError("name a sweep or training, or a data set with --rollback")
+        preflight(uses_ray=bool(run))
+        if run:
+            require_run(run)
         from tonearm.core.threads import limit_threads
 
         limit_threads()
+        if rollback:
+            from tonearm.workflows.promotion import undo_promotion
+
+            print(undo_promotion(rollback))
+            return
         from tonearm.workflows.select import select
 
-        print(select(sweep, promotion=promotion))
+        print(select(run, promotion=promotion, most_members=most_members, max_milliseconds=max_ms, device=device))
 
 
 if __name__ == "__main__":

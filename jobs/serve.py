@@ -20,9 +20,7 @@ from tonearm.workflows.preflight import preflight
 def main(
     model: Annotated[str, typer.Option(help="folder, URI or models:/NAME@ALIAS; by default the last champion")] = "",
     host: Annotated[str, typer.Option(help="loopback: the server asks nobody for a password")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(help="HTTP port; 0: any free one", envvar="TONEARM_PORT", min=0, max=65535)
-    ] = 8000,
+    port: Annotated[int, typer.Option(help="0: any free one", envvar="TONEARM_PORT", min=0, max=65535)] = 8000,
     replicas: Annotated[int, typer.Option(help="copies of the model")] = 1,
     max_upload_mib: Annotated[float, typer.Option(help="larger uploads are refused")] = 50.0,
     max_seconds: Annotated[float, typer.Option(help="longer recordings are refused")] = 900.0,
@@ -36,12 +34,8 @@ def main(
         from tonearm.workflows.classify import default_model
         from tonearm.workflows.ray_session import start_ray, stop_ray
 
-        args = check_settings(
-            model=model or default_model(),
-            replicas=replicas,
-            max_upload_bytes=int(max_upload_mib * 2**20),
-            max_seconds=max_seconds,
-        )
+        model, most = model or default_model(), int(max_upload_mib * 2**20)
+        args = check_settings(model=model, replicas=replicas, max_upload_bytes=most, max_seconds=max_seconds)
         print(f"loading {args.model} ...", flush=True)
         start_ray()
         exit_on_stop_signals()  # Ray, too, has a handler of its own; the server must be taken down before Ray is

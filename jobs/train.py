@@ -39,23 +39,15 @@ def main(
     several_labels: SeveralLabels = "",
     separator: Separator = "",
     set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="a field of the trial, as in optim.lr=1e-4, STAGE.optim.lr=..., or another task.kind"
-        ),
+        list[str] | None, typer.Option("--set", help="a field, as in optim.lr=1e-4, STAGE.optim.lr=..., or task.kind")
     ] = None,
     folds: Annotated[
-        int | None,
-        typer.Option(min=0, help="cross-validate with so many folds; 0: the one split; by default as the source"),
+        int | None, typer.Option(min=0, help="cross-validate; 0: the one split; by default as the source")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="train so many times, with the seeds 0, 1, ...")] = 1,
     split_seed: Annotated[int, typer.Option(help="of splits and folds")] = 0,
     grouped: Annotated[
-        bool | None,
-        typer.Option(
-            "--grouped/--ungrouped",
-            help="keep an artist on one side, or let artists cross, which flatters scores; by default as the source",
-        ),
+        bool | None, typer.Option("--grouped/--ungrouped", help="keep an artist on one side; by default as the source")
     ] = None,
     descriptors: Annotated[bool, typer.Option(help="measure tempo, energy, ... as facts to be predicted")] = False,
     facts: Annotated[str, typer.Option(help="CSV or Parquet table of further facts, by track_id or artist")] = "",

@@ -72,9 +72,10 @@ def test_selection_comparison_and_model(
     home: Path, data: tonearm.PreparedData, swept: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     selection = tonearm.select(swept)
-    assert selection.promoted and selection.why == "the first one"
+    assert selection.promoted and selection.why.startswith("the first one: f1_micro ")
     assert list(selection.table.index) == ["ensemble", "best single trial", "majority class", "chance"]
-    assert selection.table.loc["ensemble", "f1_micro"] == selection.ensemble.metrics["f1_micro"]
+    assert selection.table.loc["best single trial", "f1_micro"] == selection.single.metrics["f1_micro"]
+    assert "chosen: " in repr(selection) and "on validation tracks that did not choose it: F1 micro" in repr(selection)
     assert "registered as tonearm-music version 1, promoted to champion" in repr(selection)
     assert "the champion" in selection._repr_html_()
     assert tonearm.select(swept.name) == selection, "it was selected anew"

@@ -147,24 +147,43 @@ def test_every_member_needs_a_positive_weight(tmp_path: Path, weights: list[floa
         load_ensemble(uri)
 
 
-@pytest.mark.parametrize("difference", ["classes", "clip"])
-def test_members_must_share_classes_and_clip(tmp_path: Path, difference: str) -> None:
-    other = (
-        member(tmp_path, 1, ("x", "y"))
-        if difference == "classes"
-        else member(tmp_path, 1, changes={"clip.seconds": 3.0})
-    )
+def test_members_must_share_classes(tmp_path: Path) -> None:
     uri = str(tmp_path / "ensemble")
-    save_ensemble(uri, [member(tmp_path, 0), other], [1.0, 1.0], {})
-    with pytest.raises(BundleError, match="differ in classes or clip"):
+    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1, ("x", "y"))], [1.0, 1.0], {})
+    with pytest.raises(BundleError, match="differ in classes, so"):
         load_ensemble(uri)
+
+
+def test_members_may_hear_other_clips(tmp_path: Path) -> None:
+    uri = str(tmp_path / "ensemble")
+    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1, changes={"clip.seconds": 3.0})], [1.0, 1.0], {})
+    assert [m.config.clip.seconds for m in load_ensemble(uri).members] == [2.0, 3.0]
+
+
+@pytest.mark.parametrize("temperatures", [(), (0.5, 2.0)])
+def test_temperatures_are_kept(tmp_path: Path, temperatures: tuple[float, ...]) -> None:
+    uri = str(tmp_path / "ensemble")
+    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1)], [1.0, 1.0], {}, temperatures)
+    assert load_ensemble(uri).temperatures == (temperatures or (1.0, 1.0))
+
+
+def test_ensembles_of_earlier_versions_are_as_they_were(tmp_path: Path) -> None:
+    uri = str(tmp_path / "ensemble")
+    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1)], [2.0, 1.0], {})
+    path = Path(uri) / "ensemble.json"
+    values = json.loads(path.read_text())
+    del values["temperatures"]
+    path.write_text(json.dumps({**values, "format": 1}))
+    found = load_ensemble(uri)
+    assert found.temperatures == (1.0, 1.0) and found.weights == (2.0, 1.0)
 
 
 @pytest.mark.parametrize("change", [{"format": 7}, {"members": "absent"}, {"weights": "absent"}, {"members": 3},
                                     {"members": [1]}, {"weights": ["x", "y"]}, {"facts": "absent"},
                                     {"members": ["members/00", "members/07"]}, {"members": ["members/00", 1]},
                                     {"members": ["members/00", "members/01/"]},
-                                    {"members": ["members/00", "members/../members/01"]}], ids=str)  # fmt: skip
+                                    {"members": ["members/00", "members/../members/01"]},
+                                    {"temperatures": "absent"}, {"temperatures": ["x", 1]}], ids=str)  # fmt: skip
 def test_damaged_ensemble_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     uri = str(tmp_path / "ensemble")
     save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1)], [1.0, 1.0], {})

@@ -1,4 +1,4 @@
-"""Parts of a sweep that need no Ray: estimates, settings of earlier runs, identities, and who becomes champion."""
+"""Parts of a sweep that need no Ray: estimates, settings of earlier runs, and identities."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ from tonearm.sweeps.estimate import (
 )
 from tonearm.sweeps.results import configuration_signature, run_tags
 from tonearm.sweeps.warm_start import values_in
-from tonearm.tasks import Regression, SingleLabel
 from tonearm.tracking import names
-from tonearm.workflows.promotion import validates_as_well
 from tonearm.workflows.sweep_data import check_extraction_size
 
 MANIFEST = Manifest("toy", "sound", tuple(toy_tracks()))
@@ -108,39 +106,3 @@ def test_runs_of_one_configuration_differ_by_seed_fold_and_members_only() -> Non
     tags = run_tags(same[2], "/somewhere")
     assert tags[names.FOLD] == "2/5" and tags[names.FOLDER] == "/somewhere" and tags[names.SEED] == "0"
     assert tags[names.CONFIG] == same[2].signature() != tags[names.CONFIGURATION]
-
-
-# --- the champion
-
-
-def version(score: float, metric: str = "f1_micro", data: str = "d") -> dict[str, str]:
-    return {names.DATA: data, names.METRIC: metric, names.VALIDATION: str(score)}
-
-
-@pytest.mark.parametrize(
-    ("candidate", "champion", "promoted", "why"),
-    [
-        (version(0.8), version(0.7), True, "validation f1_micro 0.800, the champion's 0.700"),
-        (version(0.7), version(0.7), True, "validation f1_micro 0.700"),
-        (version(0.6), version(0.7), False, "validation f1_micro 0.600"),
-        (version(0.6), version(0.7, data="e"), True, "chosen on other data"),
-        (
-            version(0.6),
-            version(0.1, metric="mae"),
-            False,
-            "evaluated by f1_micro, the champion by mae: the promote option decides",
-        ),
-        (version(0.6), {}, True, "chosen on other data"),
-    ],
-)
-def test_candidate_is_promoted_if_it_validates_no_worse(
-    candidate: dict[str, str], champion: dict[str, str], promoted: bool, why: str
-) -> None:
-    found = validates_as_well(candidate, champion, SingleLabel())
-    assert found.promoted is promoted and why in found.why
-
-
-def test_smaller_errors_are_better() -> None:
-    task = Regression(target="tempo")
-    assert validates_as_well(version(3.0, "mae"), version(4.0, "mae"), task).promoted
-    assert not validates_as_well(version(5.0, "mae"), version(4.0, "mae"), task).promoted

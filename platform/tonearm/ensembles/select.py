@@ -1,20 +1,43 @@
-"""Which trials of a sweep go into the ensemble."""
+"""Which trials of a library go into the ensemble, and which one is the best alone."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
-from tonearm.ensembles.combine import weighted_mean
 from tonearm.tasks.base import Task
 from tonearm.tasks.metrics import find_metric
 
 SMALLEST_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an ensemble may consist of.
+
+    Attributes
+    ----------
+    members
+        The most different ones; 0: any number.
+    milliseconds
+        Of each model what it costs a track; () where that does not matter.
+    most_milliseconds
+        All members together cost less.
+    """
+
+    members: int = 0
+    milliseconds: tuple[float, ...] = ()
+    most_milliseconds: float = math.inf
+
+
+UNLIMITED = Limits()
 
 
 def select_greedily(
@@ -25,6 +48,7 @@ def select_greedily(
     rounds: int = 10,
     seed: int = 0,
     groups: Sequence[str] | None = None,
+    limits: Limits = UNLIMITED,
 ) -> dict[int, int]:
     """Bagged greedy forward selection with replacement, on validation predictions.
 
@@ -46,11 +70,18 @@ def select_greedily(
         Of the bags.
     groups
         The artist of each track, for metrics that need it.
+    limits
+        Of all that was chosen, what was chosen most often is kept within them.
 
     Returns
     -------
     dict
         Index of each chosen model to how often it was chosen, which is its weight.
+
+    Raises
+    ------
+    ConfigError
+        If there is no model, or none within the limits.
 
     References
     ----------
@@ -58,15 +89,32 @@ def select_greedily(
     """
     if not predictions:
         raise ConfigError("no trial has predictions, so there is nothing to select: look at the errors of the trials")
-    models = len(predictions)
-    rng = np.random.default_rng(derive_seed("ensemble", seed, models))
+    costs = limits.milliseconds or (0.0,) * len(predictions)
+    affordable = [i for i, cost in enumerate(costs) if cost < limits.most_milliseconds]
+    if not affordable:
+        raise ConfigError(
+            f"the cheapest of {len(predictions)} networks costs {min(costs):.1f} ms a track, at most "
+            f"{limits.most_milliseconds:g} are allowed: allow more, or train smaller ones"
+        )
+    rng = np.random.default_rng(derive_seed("ensemble", seed, len(affordable)))
     chosen: Counter[int] = Counter()
     for _ in range(bags):
-        bag = sorted(rng.choice(models, size=(models + 1) // 2, replace=False).tolist())
+        bag = sorted(rng.choice(affordable, size=(len(affordable) + 1) // 2, replace=False).tolist())
         chosen.update(_search([predictions[i] for i in bag], bag, target, task, rounds, groups))
     # A model that few bags chose costs an evaluation in serving and changes next to nothing.
-    kept = {i: n for i, n in sorted(chosen.items()) if n >= SMALLEST_SHARE * chosen.total()}
-    return kept or dict(sorted(chosen.items()))
+    kept = {i: n for i, n in chosen.items() if n >= SMALLEST_SHARE * chosen.total()} or dict(chosen)
+    return _within(kept, costs, limits)
+
+
+def _within(chosen: dict[int, int], costs: Sequence[float], limits: Limits) -> dict[int, int]:
+    """Those that were chosen most often, as many as the limits allow, by index."""
+    kept, cost = dict[int, int](), 0.0
+    for i, times in sorted(chosen.items(), key=lambda item: (-item[1], item[0])):
+        if limits.members and len(kept) >= limits.members:
+            break
+        if cost + costs[i] < limits.most_milliseconds:
+            kept[i], cost = times, cost + costs[i]
+    return dict(sorted(kept.items()))
 
 
 def _search(
@@ -75,17 +123,34 @@ def _search(
 ) -> list[int]:  # fmt: skip
     chosen: list[int] = []
     best: tuple[float, ...] = (np.inf,)
+    total = np.zeros(predictions[0].shape, dtype=np.float64)
     signs = {name: -1 if find_metric(name).maximise else 1 for name in task.selected_by}
-    for _ in range(rounds):
+    for count in range(1, rounds + 1):
         losses: list[tuple[float, ...]] = []
-        for i in range(len(predictions)):
-            members = [*chosen, i]
-            mean = weighted_mean([predictions[m] for m in members], [1.0] * len(members))
-            found = task.selected_metrics(task.selected_by, mean, target, groups)
+        for one in predictions:
+            found = task.selected_metrics(task.selected_by, _mean(total, one, count), target, groups)
             losses.append(tuple(sign * found[name] for name, sign in signs.items()))
         winner = min(range(len(losses)), key=losses.__getitem__)
         if losses[winner] >= best:
             break
         best = losses[winner]
         chosen.append(winner)
+        total += predictions[winner]
     return [names[i] for i in chosen]
+
+
+def _mean(total: np.ndarray, one: FloatArray, count: int) -> FloatArray:
+    mean: FloatArray = ((total + one) / count).astype(np.float32)
+    return mean
+
+
+def best_alone(
+    predictions: Sequence[FloatArray], target: np.ndarray, task: Task, groups: Sequence[str] | None = None
+) -> int:
+    """Index of the model with the best primary metric, then tie breaker; the first of equals."""
+    best, incumbent = 0, None
+    for i, one in enumerate(predictions):
+        found = task.selected_metrics((task.primary, task.tie_breaker), one, target, groups)
+        if task.better(found, incumbent):
+            best, incumbent = i, found
+    return best

@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
-import torch
+from collections.abc import Sequence
 
 from tonearm.audio.sources import Source
-from tonearm.audio.windows import Clip, load_clips
-from tonearm.core.errors import AudioError
+from tonearm.audio.windows import Clip, ClipConfig, load_clips
 from tonearm.core.types import Prediction, Waveform
 from tonearm.ensembles.bundle import Ensemble
-from tonearm.ensembles.combine import weighted_mean
+from tonearm.features.base import Representation
 from tonearm.features.engine import compute_layouts
 from tonearm.features.normalisation import half_precision
 from tonearm.features.store import StoredClip
-from tonearm.models.base import Inputs, Network, in_chunks
-from tonearm.tasks.pooling import unit_length
-from tonearm.training.bundle import track_embedding
-from tonearm.training.windows import clip_windows
+from tonearm.inference.member import StoredTrack, combine_members, predict_member
 
 
 class Classifier:
-    """An ensemble (or a single model) that classifies new audio.
+    """An ensemble (or a single model) that classifies new audio; each member hears its own clip of it.
 
     Parameters
     ----------
     ensemble
         The members.
+
+    Attributes
+    ----------
+    clips
+        The different ones that its members hear.
+    clip
+        The longest of them.
+    features
+        All representations by the name of their store.
     """
 
     def __init__(self, ensemble: Ensemble) -> None:
         self.ensemble = ensemble
         self.classes = ensemble.classes
-        self.clip = ensemble.members[0].config.clip
+        self.clips = tuple(dict.fromkeys(m.config.clip for m in ensemble.members))
+        self.clip = max(self.clips, key=lambda clip: clip.seconds)
         self.features = {r.store_name(): r for m in ensemble.members for r in m.config.audio_inputs().values()}
 
     def predict(self, source: Source) -> Prediction:
@@ -50,62 +53,67 @@ class Classifier:
         AudioError
             If it is no usable audio, with the reason.
         """
-        layouts = list(dict.fromkeys(f.layout for f in self.features.values()))
-        shortest = max(m.config.min_seconds for m in self.ensemble.members)
-        stored: dict[str, list[StoredClip]] = {name: [] for name in self.features}
-        for clip in load_clips(source, self.clip, layouts, shortest):
-            for name, values in self._as_stored(clip).items():
-                stored[name].append(values)
-        return self.predict_stored(stored)
+        heard = self.hear(source)
+        return self._combined([heard[m.config.clip] for m in self.ensemble.members])
+
+    def hear(self, source: Source) -> dict[ClipConfig, StoredTrack]:
+        """What its members hear of encoded audio: of each clip the representations, by store name.
+
+        Raises
+        ------
+        AudioError
+            If it is no usable audio, with the reason.
+        """
+        heard: dict[ClipConfig, StoredTrack] = {}
+        for clip in self.clips:
+            features = self._features_of(clip)
+            shortest = max(m.config.min_seconds for m in self.ensemble.members if m.config.clip == clip)
+            layouts = list(dict.fromkeys(f.layout for f in features.values()))
+            found: dict[str, list[StoredClip]] = {name: [] for name in features}
+            for part in load_clips(source, clip, layouts, shortest):
+                for name, values in _as_stored(part, features).items():
+                    found[name].append(values)
+            heard[clip] = found
+        return heard
 
     def predict_waveform(self, waveform: Waveform) -> Prediction:
-        """Classify a decoded clip, which must have the layout that all members take."""
-        stored = self._as_stored(Clip(0, 0.0, {f.layout: waveform for f in self.features.values()}))
-        return self.predict_stored({name: [clip] for name, clip in stored.items()})
+        """Classify a decoded clip, which must have the layout that all members take; those that hear shorter clips
+        get its middle."""
+        heard = {}
+        for clip in self.clips:
+            features = self._features_of(clip)
+            part = _middle(waveform, clip.seconds) if len(self.clips) > 1 else waveform
+            stored = _as_stored(Clip(0, 0.0, {f.layout: part for f in features.values()}), features)
+            heard[clip] = {name: [values] for name, values in stored.items()}
+        return self._combined([heard[m.config.clip] for m in self.ensemble.members])
 
-    def _as_stored(self, clip: Clip) -> dict[str, StoredClip]:
-        """The representations of a clip, of the layouts in which it can be used."""
-        features = {name: f for name, f in self.features.items() if f.layout in clip.waveforms}
-        # float16, as the store keeps them: the same numbers in serving as in training.
-        computed = compute_layouts(clip.waveforms, list(features.values()))
-        return {
-            name: StoredClip(half_precision(c.values), c.statistics(), clip.number, clip.start)
-            for name, c in zip(features, computed, strict=True)
-        }
+    def predict_stored(self, stored: StoredTrack) -> Prediction:
+        """Classify a track from its clips' representations, by store name, which all members hear."""
+        return self._combined([stored] * len(self.ensemble.members))
 
-    def predict_stored(self, stored: Mapping[str, Sequence[StoredClip]]) -> Prediction:
-        """Classify a track from its clips' representations, by store name; each is computed once for all members."""
-        probabilities, embeddings = [], []
-        for member, weight in zip(self.ensemble.members, self.ensemble.weights, strict=True):
-            config = member.config
-            clips = _of_the_same_moments({n: stored[r.store_name()] for n, r in config.audio_inputs().items()})
-            parts = {
-                name: torch.from_numpy(clip_windows(clips[name], config, r, member.scaling_of(name)))
-                for name, r in config.audio_inputs().items()
-            }
-            windows: Inputs = parts.get("", parts)
-            with torch.inference_mode():
-                logits, embedded = _logits_and_embeddings(member.network, windows)
-            probabilities.append(config.task.pool(logits.numpy()))
-            embedding = torch.nn.functional.normalize(track_embedding(embedded), dim=0).numpy()
-            embeddings.append(embedding * np.sqrt(weight))  # so that cosines average by weight
-        joined = np.concatenate(embeddings)
-        return Prediction(
-            self.classes,
-            weighted_mean(probabilities, self.ensemble.weights),
-            unit_length(joined),
-        )
+    def _features_of(self, clip: ClipConfig) -> dict[str, Representation]:
+        """What is computed of a clip, once for all members that hear it."""
+        members = (m for m in self.ensemble.members if m.config.clip == clip)
+        return {r.store_name(): r for m in members for r in m.config.audio_inputs().values()}
+
+    def _combined(self, stored: Sequence[StoredTrack]) -> Prediction:
+        answers = [predict_member(m, own) for m, own in zip(self.ensemble.members, stored, strict=True)]
+        return combine_members(self.ensemble, answers)
 
 
-def _logits_and_embeddings(network: Network, windows: Inputs) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of windows: (windows, outputs) and (windows, embedding_dim), in one pass through the network where it has one."""
-    both = in_chunks(lambda part: torch.cat(network.logits_and_embedding(part), dim=1), windows)
-    return both[:, : -network.embedding_dim], both[:, -network.embedding_dim :]
+def _as_stored(clip: Clip, chosen: dict[str, Representation]) -> dict[str, StoredClip]:
+    """The representations of a clip, of the layouts in which it can be used."""
+    features = {name: f for name, f in chosen.items() if f.layout in clip.waveforms}
+    # float16, as the store keeps them: the same numbers in serving as in training.
+    computed = compute_layouts(clip.waveforms, list(chosen.values()))
+    return {
+        name: StoredClip(half_precision(c.values), c.statistics(), clip.number, clip.start)
+        for name, c in zip(features, computed, strict=True)
+    }
 
 
-def _of_the_same_moments(stored: Mapping[str, Sequence[StoredClip]]) -> dict[str, list[StoredClip]]:
-    """Of each input the clips that all inputs have, in order."""
-    shared = set.intersection(*({c.number for c in clips} for clips in stored.values()))
-    if not shared:
-        raise AudioError("silent", "no clip of it can be used in all of the model's inputs")
-    return {name: [c for c in clips if c.number in shared] for name, clips in stored.items()}
+def _middle(waveform: Waveform, seconds: float) -> Waveform:
+    samples = waveform.samples
+    count = min(samples.shape[-1], round(seconds * waveform.sample_rate))
+    first = (samples.shape[-1] - count) // 2
+    return Waveform(samples[..., first : first + count], waveform.sample_rate)

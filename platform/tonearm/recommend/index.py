@@ -116,7 +116,7 @@ class CatalogueIndex:
         BundleError
             If it is missing, damaged or of another format version.
         """
-        read_description(uri, DESCRIPTION, FORMAT_VERSION, "run the recommend job again")
+        read_description(uri, DESCRIPTION, (FORMAT_VERSION,), "run the recommend job again")
         try:
             vectors = np.load(io.BytesIO(storage.read_bytes(storage.join(uri, "vectors.npy"))), allow_pickle=False)
             graph = storage.read_bytes(storage.join(uri, "neighbours.voyager"))

@@ -58,11 +58,23 @@ def read_result(index: int, name: str, config: TrialConfig, folder: TrialFolder,
     return TrialResult(index, name, config, folder, history, ended["how"] if ended else "failed", best, error)
 
 
-def best_result(results: Sequence[TrialResult]) -> TrialResult:
-    """The trial with the best validation score; the first of equals."""
+def trained_enough(result: TrialResult) -> bool:
+    """Whether a trial was not stopped before half of its epochs: what it could be is not known earlier."""
+    return result.ending == "completed" or 2 * len(result.history) >= result.config.optim.max_epochs
+
+
+def best_results(results: Sequence[TrialResult]) -> list[TrialResult]:
+    """Those of which the best single trial is one: that were trained to their end; where there are none those that
+    were trained enough, else all."""
     done = [r for r in results if r.best is not None]
-    sign = 1.0 if done[0].config.task.maximise else -1.0
-    return max(done, key=lambda r: (sign * (r.best or 0.0), -r.index))
+    return [r for r in done if r.ending == "completed"] or [r for r in done if trained_enough(r)] or done
+
+
+def best_result(results: Sequence[TrialResult]) -> TrialResult:
+    """The best single trial, in all reports: of :func:`best_results` by its validation score; the first of equals."""
+    chosen = best_results(results)
+    sign = 1.0 if chosen[0].config.task.maximise else -1.0
+    return max(chosen, key=lambda r: (sign * (r.best or 0.0), -r.index))
 
 
 def reason(result: TrialResult) -> str:

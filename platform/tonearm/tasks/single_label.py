@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -99,10 +99,21 @@ class SingleLabel(Task, kind="single_label"):
             "f1_micro": float(np.trace(confusion) / confusion.sum()),
             "f1_macro": float(f1_of_each_class(confusion).mean()),
             "balanced_accuracy": float(recall.mean()),
-            "log_loss": float(-np.log(np.clip(own, SMALLEST_PROBABILITY, 1.0)).mean()),
+            "log_loss": _log_loss(own),
             **{f"top_{k}": float((place < k).mean()) for k in (3, 5) if k < predictions.shape[1]},
             **self.added_metrics(predictions, target),
         }
+
+    def selected_metrics(
+        self,
+        chosen: Collection[str],
+        predictions: FloatArray,
+        target: np.ndarray,
+        groups: Sequence[str] | None = None,
+    ) -> dict[str, float]:
+        if set(chosen) != {"log_loss"}:  # by which ensembles are selected, with thousands of calls
+            return super().selected_metrics(chosen, predictions, target, groups)
+        return {"log_loss": _log_loss(require_finite(predictions)[np.arange(len(target)), target])}
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
         """1 for the right class, 0 for another."""
@@ -158,6 +169,11 @@ class SingleLabel(Task, kind="single_label"):
         return {
             "confusion": confusion_plot(confusion, names, f"{title}\n{self.primary} {own:.3f}, {len(target)} tracks")
         }
+
+
+def _log_loss(own: np.ndarray) -> float:
+    """Of the probabilities of the right classes, (tracks,)."""
+    return float(-np.log(np.clip(own, SMALLEST_PROBABILITY, 1.0)).mean())
 
 
 def confusion_matrix(target: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:

@@ -47,6 +47,10 @@ METRIC = "tonearm.metric"  # the metric that a version was chosen by; its scores
 VALIDATION = "tonearm.validation"
 TEST = "tonearm.test"
 PROMOTED_AT = "tonearm.promoted_at"
+PROMOTION = "tonearm.promotion"  # why a version became the champion, or did not; its figures begin so, too
+CHOICE = "tonearm.choice"  # why a version is an ensemble, or one trial alone
+CHAMPIONS = "tonearm.champions"  # of a registered model: the versions that were champion, the present one last
+HELD_OUT = "heldout/test_"  # before a metric of the test split, which only a selection or a comparison asks for
 
 
 def model_name(dataset: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tonearm.tracking.retry import is_unavailable
 
 EXAMPLE_SECONDS = 30
 EXAMPLE_RATE = 22050
+MOST_CHAMPIONS = 100  # that are remembered
 
 
 def register_candidate(
@@ -73,25 +75,88 @@ def register_candidate(
     return str(version.version)
 
 
-def promote(dataset: str, version: str) -> None:
-    """Make a version the data set's champion, and note when.
+def promote(dataset: str, version: str, why: str = "", figures: Mapping[str, float] | None = None) -> None:
+    """Make a version the data set's champion, and note when and why; the one before is kept for :func:`roll_back`.
+
+    Parameters
+    ----------
+    why, figures
+        The reason, and what it rests on by name.
 
     Raises
     ------
     TrackingError
         If there is no such version.
     """
+    api, name = client(), names.model_name(dataset)
+    with _refusals(f"{name} version {version} cannot be promoted"):
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        api.set_model_version_tag(name, version, names.PROMOTED_AT, now)
+        explain_version(dataset, version, f"Promoted: {why}" if why else "Promoted", figures)
+        champions = [v for v in _champions(name) if v != version]
+        api.set_registered_model_tag(name, names.CHAMPIONS, ",".join([*champions, version][-MOST_CHAMPIONS:]))
+        api.set_registered_model_alias(name, names.CHAMPION, version)
+
+
+def explain_version(dataset: str, version: str, text: str, figures: Mapping[str, float] | None = None) -> None:
+    """Write to the registry why a version is the champion or not, and the figures that this rests on."""
+    api, name = client(), names.model_name(dataset)
+    api.update_model_version(name, version, description=text)
+    api.set_model_version_tag(name, version, names.PROMOTION, text)
+    for figure, value in (figures or {}).items():
+        api.set_model_version_tag(name, version, f"{names.PROMOTION}.{figure}", f"{value:.6g}")
+
+
+def roll_back(dataset: str) -> tuple[str, str]:
+    """Make the champion before the present one the champion again; may be repeated.
+
+    Returns
+    -------
+    The version that was the champion, and the one that is it now.
+
+    Raises
+    ------
+    TrackingError
+        If there is no champion, or none before it.
+    """
+    api, name = client(), names.model_name(dataset)
+    with _refusals(f"{name} cannot be rolled back"):
+        champions = _champions(name)
+        there = {str(v.version) for v in api.search_model_versions(f"name = '{name}'")}
+        before = [v for v in champions[:-1] if v in there]
+        if not before:
+            shown = f"version {champions[-1]} is the first that was" if champions else "no version is"
+            raise TrackingError(f"{name} cannot be rolled back: {shown} its champion")
+        left, now = champions[-1], before[-1]
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        api.set_model_version_tag(name, now, names.PROMOTED_AT, stamp)
+        explain_version(dataset, now, f"Champion again: version {left} was rolled back at {stamp}")
+        if left in there:
+            explain_version(dataset, left, f"Rolled back at {stamp}: version {now} is the champion again")
+        api.set_registered_model_tag(name, names.CHAMPIONS, ",".join(before))
+        api.set_registered_model_alias(name, names.CHAMPION, now)
+        return left, now
+
+
+def _champions(name: str) -> list[str]:
+    """The versions that were champion, the present one last, whoever moved the alias."""
+    model = client().get_registered_model(name)
+    kept = [v for v in model.tags.get(names.CHAMPIONS, "").split(",") if v]
+    present = model.aliases.get(names.CHAMPION)
+    return [*(v for v in kept if v != str(present)), str(present)] if present is not None else kept
+
+
+@contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """MLflow's refusals as ours; a server that is away is retried by the caller."""
     from mlflow.exceptions import MlflowException
 
-    api, name = client(), names.model_name(dataset)
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
     try:
-        api.set_model_version_tag(name, version, names.PROMOTED_AT, now)
-        api.set_registered_model_alias(name, names.CHAMPION, version)
+        yield
     except MlflowException as error:
         if is_unavailable(error):
             raise
-        raise TrackingError(f"{name} version {version} cannot be promoted: {error}") from error
+        raise TrackingError(f"{what}: {error}") from error
 
 
 def example_audio() -> bytes:

@@ -106,7 +106,7 @@ def load_bundle(uri: str, allowed_modules: Collection[str] = ()) -> Bundle:
 
     damages = (KeyError, TypeError, AttributeError, ConfigError, OSError, SafetensorError, RuntimeError, ValueError,
                DatasetError)  # fmt: skip
-    description = read_description(uri, DESCRIPTION, FORMAT_VERSION, "delete the trial and train it again")
+    description = read_description(uri, DESCRIPTION, (FORMAT_VERSION,), "delete the trial and train it again")
     _import_own_modules(uri, description.get("modules", []), allowed_modules)
     try:
         config = TrialConfig.from_dict(description["config"])
@@ -167,8 +167,8 @@ def _require_fitted(name: str, feature: Feature, found: FittedTransform) -> None
         raise ValueError(f"input {name!r} lacks a vocabulary of at most {feature.vocabulary} words")
 
 
-def read_description(uri: str, name: str, version: int, remedy: str) -> dict[str, Any]:
-    """The JSON description of a bundle, its format version checked; ``remedy`` says how to make a new one."""
+def read_description(uri: str, name: str, readable: Collection[int], remedy: str) -> dict[str, Any]:
+    """The JSON description of a bundle, if its format version is readable; ``remedy`` says how to make a new one."""
     path = storage.join(uri, name)
     if not storage.exists(path):
         raise BundleError(f"no model at {uri}: {name} is not there")
@@ -177,8 +177,9 @@ def read_description(uri: str, name: str, version: int, remedy: str) -> dict[str
         found = description["format"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise BundleError(f"{path} is damaged: {error!r}") from None
-    if found != version:
-        raise BundleError(f"{path} has format version {found}, this Tonearm reads {version}: {remedy}")
+    if found not in readable:
+        known = ", ".join(map(str, readable))
+        raise BundleError(f"{path} has format version {found}, this Tonearm reads {known}: {remedy}")
     return dict(description)
 
 

@@ -27,8 +27,9 @@ from tonearm.sweeps.estimate import expected_epoch_fraction
 from tonearm.sweeps.find import is_own
 from tonearm.tasks.metrics import find_metric
 from tonearm.tracking.pages import page_of, web_server
-from tonearm.tracking.query import champion_uri
-from tonearm.tracking.retry import address
+from tonearm.tracking.names import CHAMPION
+from tonearm.tracking.query import champion_uri, registered
+from tonearm.tracking.retry import address, retry
 from tonearm.training.evaluate import Scores
 from tonearm.workflows.demo_record import SCORES, DemoRequest, record_demo
 from tonearm.workflows.prepare import choose_dataset, make_catalogue
@@ -90,10 +91,11 @@ def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
     with steps.step(f"Sweep: {space.trials} trials on Ray Tune, logged to MLflow"):
         sweep = run_plan(plan)
         logger.info(str(sweep))
-    champion = champion_uri(manifest.name)
-    with steps.step("Select: greedy ensemble on validation, scored once on test"):
+    with steps.step("Select: the best on validation, scored once on test"):
         selection = select(sweep)
         logger.info(str(selection))
+    # What was selected may be worth too little to be promoted; with no champion before it, it is shown all the same.
+    champion = champion_uri(manifest.name) if retry(registered, manifest.name, CHAMPION) else selection.model
     with steps.step("Recommend: neighbours in the champion's embedding"):
         quality = evaluate_recommender(manifest, champion)
         logger.info(str(quality))
@@ -254,7 +256,7 @@ def summary(
         return name, format_with_interval(scores.intervals[first]), rest
 
     table = format_table([
-        row(f"test {find_metric(first).label}", selection.ensemble),
+        row(f"test {find_metric(first).label}", selection.scores),
         row("best single trial", selection.single),
         (selection.trivial_name, rounded(selection.trivial[first]), chance),
         (f"any of {label.k} neighbours of own {manifest.label}", f"{label.at_least_one:.3f}",
@@ -287,7 +289,7 @@ def _as_json(
     return {
         "dataset": manifest.name, "sweep": selection.sweep, "tracks": len(manifest.tracks),
         "classes": list(manifest.classes),
-        "test": selection.ensemble.to_dict(), "best_single": selection.single.to_dict(),
+        "test": selection.scores.to_dict(), "best_single": selection.single.to_dict(),
         "trivial": selection.trivial, "chance": selection.chance, "seconds": seconds,
         "hit_rate": {k: vars(v) for k, v in quality.rates.items()}, "answer": answer.to_dict(),
         "notes": list(manifest.notes),

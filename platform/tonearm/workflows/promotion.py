@@ -1,72 +1,172 @@
-"""Who becomes champion: the rules, and the tags of a registered version that they read."""
+"""Who becomes champion: a candidate that is shown to be better on tracks that neither learned from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
+
+from tonearm.comparison.contrast import SIGNIFICANCE_LEVEL, format_p_value
+from tonearm.core.types import FloatArray
+from tonearm.datasets.manifest import Manifest, Track
 from tonearm.statistics.intervals import Interval
 from tonearm.tasks import Task
 from tonearm.tracking import names
-from tonearm.tracking.query import registered
-from tonearm.tracking.register import promote
+from tonearm.tracking.query import RegisteredVersion, registered
+from tonearm.tracking.register import explain_version, promote, roll_back
 from tonearm.tracking.retry import retry
+from tonearm.workflows.champion import IncomparableError, predict_as_champion
+from tonearm.workflows.paired import compare_predictions, gain_with_interval
 
 SMALL = 0.02
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A registered version, and what it predicts of tracks that it neither learned from nor was chosen on.
+
+    Attributes
+    ----------
+    version
+        In the registry.
+    manifest
+        What it was trained on, with the splits.
+    task, classes
+        Its task and outputs.
+    tracks
+        Of validation and test.
+    target, groups
+        Of these tracks, the target as the task encodes it.
+    predictions
+        (tracks, outputs) of them, several times over where validation tracks were predicted by several halves.
+    trivial
+        The prediction (outputs,) that needs no model, from the training split.
+    """
+
+    version: str
+    manifest: Manifest
+    task: Task
+    classes: tuple[str, ...]
+    tracks: tuple[Track, ...]
+    target: np.ndarray
+    groups: list[str]
+    predictions: tuple[FloatArray, ...]
+    trivial: FloatArray
+
+    def score(self) -> float:
+        """Its primary metric on these tracks."""
+        name = (self.task.primary,)
+        found = [self.task.selected_metrics(name, p, self.target, self.groups) for p in self.predictions]
+        return float(np.mean([f[self.task.primary] for f in found]))
+
+    def trivial_score(self) -> float:
+        """The same of what needs no model."""
+        always = np.tile(self.trivial, (len(self.tracks), 1))
+        return self.task.selected_metrics((self.task.primary,), always, self.target, self.groups)[self.task.primary]
+
+    def on(self, tracks: Sequence[Track]) -> Candidate:
+        """The same on some of its tracks."""
+        wanted = {t.track_id for t in tracks}
+        rows = [i for i, t in enumerate(self.tracks) if t.track_id in wanted]
+        return dataclasses.replace(
+            self, tracks=tuple(self.tracks[i] for i in rows), target=self.target[rows],
+            groups=[self.groups[i] for i in rows], predictions=tuple(p[rows] for p in self.predictions),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Promotion:
-    """Whether a version is the champion now, and the reason."""
+    """Whether a version is the champion now, and the reason.
+
+    Attributes
+    ----------
+    figures
+        What the reason rests on, by name.
+    """
 
     promoted: bool
     why: str
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def decide_promotion(
-    dataset: str, version: str, task: Task, promote_anyway: bool | None = None, known: str = ""
+    candidate: Candidate, promote_anyway: bool | None = None, device: str = "cpu", known: str = ""
 ) -> Promotion:
-    """Make a data set's newest candidate the champion, if it should be.
+    """Make a version its data set's champion, if it should be; the reason and its figures go to the registry.
 
     Parameters
     ----------
     promote_anyway
-        Whether it is to become the champion; None: if it is no worse by the same metric on the same validation tracks,
-        or they are others.
+        Whether it is to become the champion; None: if it is shown to be better than the present one.
+    device
+        Where the champion predicts.
     known
         Why it became the champion, if it did before.
     """
-    now, candidate = (retry(registered, dataset, alias) for alias in (names.CHAMPION, names.CANDIDATE))
-    if now is not None and now.version == version:
+    dataset = candidate.manifest.name
+    now = retry(registered, dataset, names.CHAMPION)
+    if now is not None and now.version == candidate.version:
         return Promotion(True, known or "it is the champion already")
-    if promote_anyway is not None:
-        found = Promotion(promote_anyway, "as was asked for")
-    elif now is not None and candidate is not None:
-        found = validates_as_well(candidate.tags, now.tags, task)
-        found = Promotion(found.promoted, f"{found.why}; the champion was version {now.version}")
-    else:
-        found = Promotion(True, "the first one")
+    found = judge(candidate, now, device)
+    if promote_anyway is not None and promote_anyway != found.promoted:
+        found = Promotion(promote_anyway, f"as was asked for, although {found.why}", found.figures)
     if found.promoted:
-        retry(promote, dataset, version)
+        retry(promote, dataset, candidate.version, found.why, found.figures)
+    else:
+        retry(explain_version, dataset, candidate.version, f"Not promoted: {found.why}", found.figures)
     return found
 
 
-def validates_as_well(candidate: Mapping[str, str], champion: Mapping[str, str], task: Task) -> Promotion:
-    """Whether a version validates at least as well as another, where that can be said.
+def judge(candidate: Candidate, champion: RegisteredVersion | None, device: str = "cpu") -> Promotion:
+    """Whether a candidate is to replace the champion.
 
-    Parameters
-    ----------
-    candidate, champion
-        Tags of the two versions.
+    It is not where it is worse than what needs no model, where the two cannot be compared, and where its advantage on
+    tracks that neither learned from may be noise.
     """
-    if champion.get(names.DATA) != candidate[names.DATA]:
-        return Promotion(True, "the champion was chosen on other data, so its score cannot be compared")
-    metric, other = candidate[names.METRIC], champion.get(names.METRIC)
-    if other != metric:
-        return Promotion(False, f"evaluated by {metric}, the champion by {other or 'none'}: the promote option decides")
-    ours, theirs = float(candidate[names.VALIDATION]), float(champion[names.VALIDATION])
-    better = ours >= theirs if task.maximise else ours <= theirs
-    return Promotion(better, f"validation {task.primary} {rounded(ours)}, the champion's {rounded(theirs)}")
+    task = candidate.task
+    score, trivial = candidate.score(), candidate.trivial_score()
+    figures = {task.primary: score, "trivial": trivial, "tracks": float(len(candidate.tracks))}
+    said = (f"{task.primary} {rounded(score)} on {len(candidate.tracks)} validation and test tracks that it neither "
+            f"learned from nor was chosen on, {task.trivial_name} {rounded(trivial)}")  # fmt: skip
+    if (score < trivial) if task.maximise else (score > trivial):
+        return Promotion(False, f"it is worse than what needs no model: {said}", figures)
+    if champion is None:
+        return Promotion(True, f"the first one: {said}", figures)
+    old = f"the champion, version {champion.version}"
+    try:
+        theirs = predict_as_champion(champion, candidate.manifest, candidate.tracks, task, candidate.classes, device)
+    except IncomparableError as problem:
+        return Promotion(False, f"it cannot be compared with {old}: {problem}", figures)
+    shared = candidate.on(theirs.tracks)
+    found = compare_predictions(task, shared.target, shared.groups, shared.predictions, theirs.predictions)
+    if found is None:
+        return Promotion(False, f"it cannot be compared with {old}: the {len(shared.tracks)} tracks that neither "
+                                "learned from are of one group", figures)  # fmt: skip
+    d = found.difference
+    figures |= {"champion": float(champion.version), "difference": d.value, "low": d.low, "high": d.high, "p": found.p,
+                "compared_tracks": float(found.tracks)}  # fmt: skip
+    by = (f"by {gain_with_interval(found)} in {task.primary}, p {format_p_value(found.p)}, on {found.tracks} tracks of "
+          f"{found.groups} that neither learned from")  # fmt: skip
+    if found.p < SIGNIFICANCE_LEVEL and found.gain > 0:
+        return Promotion(True, f"it is better than {old}, {by}", figures)
+    if found.gain < 0:
+        return Promotion(False, f"it is {'worse' if found.p < SIGNIFICANCE_LEVEL else 'no better'} than {old}: {by}",
+                         figures)  # fmt: skip
+    return Promotion(False, f"it is not shown to be better than {old}: {by}", figures)
+
+
+def undo_promotion(dataset: str) -> str:
+    """Make a data set's champion before the present one the champion again; what was done, in a sentence.
+
+    Raises
+    ------
+    TrackingError
+        If there is none.
+    """
+    left, now = retry(roll_back, dataset)
+    return f"{names.model_name(dataset)}: version {now} is the champion again, version {left} no longer"
 
 
 def rounded(value: float) -> str:

@@ -1,96 +1,114 @@
-"""Choosing the ensemble of a sweep on validation, scoring it once on test, registering it, and promoting the better."""
+"""Choosing what is registered of trials: on validation, scored once on test, promoted if it is shown to be better."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from tonearm.core import home, storage
-from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import JobError
 from tonearm.core.home_use import using_home
+from tonearm.core.plugins import modules_of
+from tonearm.core.precision import require_device
 from tonearm.core.seeding import digest
 from tonearm.core.text import command
 from tonearm.core.types import FloatArray, Prediction
-from tonearm.datasets.manifest import Split
-from tonearm.ensembles.bundle import save_ensemble
+from tonearm.datasets.manifest import Track
+from tonearm.ensembles.bundle import load_ensemble, save_ensemble
 from tonearm.ensembles.combine import weighted_mean
-from tonearm.ensembles.select import select_greedily
-from tonearm.inference import PYFUNC_CODE, load, predict_tracks
+from tonearm.ensembles.provenance import save_provenance
+from tonearm.features.store import FeatureStore
+from tonearm.inference import PYFUNC_CODE
+from tonearm.inference.batch import open_stores, stored_track
+from tonearm.inference.cost import milliseconds_a_track
+from tonearm.inference.member import combine_members
 from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
-from tonearm.sweeps.means import log_mean, mean_name
-from tonearm.sweeps.results import TrialResult, best_result
-from tonearm.tasks.base import Task
+from tonearm.sweeps.results import TrialResult
+from tonearm.tasks.temperature import apply_temperature
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, status_of
 from tonearm.tracking.query import registered
 from tonearm.tracking.register import register_candidate
 from tonearm.tracking.retry import retry, retry_best_effort
-from tonearm.training.batches import truth_of
-from tonearm.training.config import EnsembleConfig, Member
-from tonearm.training.evaluate import Scores, score, trivial_scores
-from tonearm.training.examples import keep_usable_tracks
-from tonearm.training.predictions import TrackPredictions
+from tonearm.training.bundle import load_bundle
+from tonearm.workflows.choose import MOST_MEMBERS, Chosen, choose
 from tonearm.workflows.figures import publish_figure
-from tonearm.workflows.promotion import decide_promotion
+from tonearm.workflows.held_out import HeldOutTracks, held_out_tracks
+from tonearm.workflows.predict_blocks import predict_blocks
+from tonearm.workflows.promotion import Candidate, decide_promotion
+from tonearm.workflows.publish_choice import (
+    keep_predictions,
+    publish_choice,
+    read_predictions,
+    score_choice,
+    version_tags,
+)
 from tonearm.workflows.selection import Selection
-from tonearm.workflows.sweep_result import Sweep, find_sweep
+from tonearm.workflows.sweep_result import Sweep
+from tonearm.workflows.trial_library import TrialLibrary, find_library, library_of_sweep
+
+RULES = 2  # by which is chosen; records of other rules are not taken for this one's
+MEASURED_TRACKS = 3
 
 logger = logging.getLogger(__name__)
 
 
 @using_home("selection")
-def select(sweep: Sweep | str, *, promotion: bool | None = None) -> Selection:
-    """Select the ensemble of a sweep, score it, register it, and promote it if it is no worse than the champion.
+def select(
+    trials: Sweep | str, *, promotion: bool | None = None, most_members: int = MOST_MEMBERS,
+    max_milliseconds: float = 0.0, device: str = "cpu",
+) -> Selection:  # fmt: skip
+    """Select of the trials of a sweep or a training what is registered, score it, and promote it if it is better.
 
-    What was selected of the same trials is not selected again.
+    It is an ensemble where that beats the best single trial by more than noise, else that trial. What was selected of
+    the same trials is not selected again, and tracks that were predicted are not predicted again.
 
     Parameters
     ----------
-    sweep
-        A sweep, or its name in MLflow, or a unique beginning of it.
+    trials
+        A sweep, or the name of a sweep or training in MLflow, or a unique beginning of it.
     promotion
-        Whether it becomes the champion; None: if it is no worse on the same validation tracks, or they are others.
+        Whether it becomes the champion; None: if it is shown to be better on tracks that neither learned from.
+    most_members
+        Of an ensemble.
+    max_milliseconds
+        All members together cost less a track, on this machine; 0: whatever they cost.
+    device
+        Where tracks are predicted: ``"cpu"``, by as many workers as Ray has cores where that pays, or ``"cuda"``.
 
     Raises
     ------
     JobError
-        If no trial of the sweep has ended.
+        If no trial has ended, or those of a training are not in this home.
     ConfigError
-        If its models need more than audio, and so cannot be served.
+        If its models need more than audio, and so cannot be served; or no trial is within the limits.
     """
-    if isinstance(sweep, str):
-        sweep = find_sweep(sweep)
-    results = sweep.results
-    done = [r for r in results if r.ending != "failed" and r.best is not None]
+    require_device(device)
+    library = find_library(trials) if isinstance(trials, str) else library_of_sweep(trials)
+    done = [r for r in library.results if r.ending != "failed" and r.best is not None]
     if not done:
-        raise JobError(f"sweep {sweep.name} has no trial that ended in {sweep.folder}: run {command('sweep')} first")
-    if len(done) < len(results):
+        raise JobError(f"{library.name} has no trial that ended: run its command ({command('sweep')}) first")
+    if len(done) < len(library.results):
         logger.info(
-            f"  {len(results) - len(done)} of {len(results)} trials have not ended, or failed: chosen from the others"
+            f"  {len(library.results) - len(done)} of {len(library.results)} trials have not ended, or failed: chosen "
+            "from the others"
         )
     done[0].config.audio_inputs()  # what needs more than audio cannot be served
-    record, task = record_uri(sweep, done), done[0].config.task
-    parent = sweep.open()
+    record = record_uri(library, done, most_members, max_milliseconds)
+    parent = library.open()
     try:
-        kept = retry(registered, sweep.manifest.name, names.CANDIDATE)
-        selection = None
-        if storage.exists(record):
-            known = {**storage.read_json(record), "bundle": bundle_uri(sweep)}  # the home may have been moved
-            selection = Selection.from_dict(known, sweep.name, sweep.manifest.name, tuple(task.headline))
-        if selection is None or kept is None or kept.version != selection.version:
-            selection = _select(sweep, done, parent)
-        members = set(selection.members)
-        publish_figure("sweep.png", home.reports_home(sweep.manifest.name), parent, sweep.plot, members)
-        found = decide_promotion(sweep.manifest.name, selection.version, task, promotion, selection.why)
-        decided = dataclasses.replace(selection, promoted=found.promoted, why=found.why)
+        selection = _known(library, record)
+        if selection is None:
+            selection = _select(library, done, parent, most_members, max_milliseconds, device)
+        if library.plot:
+            plot, members = library.plot, set(selection.members)
+            publish_figure("sweep.png", home.reports_home(library.manifest.name), parent, lambda: plot(members))
+        decided = _promote(library, selection, promotion, device)
         if decided != selection or not storage.exists(record):
             storage.write_json(record, decided.to_dict())
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
@@ -103,118 +121,122 @@ def select(sweep: Sweep | str, *, promotion: bool | None = None) -> Selection:
     return decided
 
 
-def record_uri(sweep: Sweep, done: Sequence[TrialResult]) -> str:
+def record_uri(library: TrialLibrary, done: Sequence[TrialResult], most_members: int, max_milliseconds: float) -> str:
     """Where the selection from these trials is written down."""
-    name = f"selection-{digest([(r.folder_name, len(r.history)) for r in done])}.json"
-    return storage.join(sweep.folder, "champion", name)
+    limits = [] if (most_members, max_milliseconds) == (MOST_MEMBERS, 0) else [most_members, max_milliseconds]
+    of = digest(RULES, [(r.folder_name, len(r.history)) for r in done], *limits)
+    return storage.join(library.folder, f"selection-{of}.json")
 
 
-def bundle_uri(sweep: Sweep) -> str:
-    """Where the chosen ensemble lies."""
-    return storage.join(sweep.folder, "champion", "bundle")
+def bundle_uri(library: TrialLibrary) -> str:
+    """Where what was chosen lies."""
+    return storage.join(library.folder, "bundle")
 
 
-@dataclasses.dataclass(frozen=True)
-class _TestSplit:
-    """The tracks that are evaluated: their places among the manifest's, their groups and the truth."""
-
-    places: list[int]
-    groups: list[str]
-    target: np.ndarray
-    trivial: dict[str, float]
-
-
-def _select(sweep: Sweep, done: list[TrialResult], parent: RunWriter) -> Selection:
-    task, manifest = done[0].config.task, sweep.manifest
-    validation = [r.folder.validation() for r in done]
-    chosen = select_greedily(
-        [v.probabilities for v in validation], validation[0].target, task, groups=validation[0].groups
+def _known(library: TrialLibrary, record: str) -> Selection | None:
+    """What was selected of the same trials before, while it is the registry's newest version."""
+    if not storage.exists(record) or not storage.exists(_predictions_uri(library)):
+        return None
+    kept = retry(registered, library.manifest.name, names.CANDIDATE)
+    values = {**storage.read_json(record), "bundle": bundle_uri(library)}  # the home may have been moved
+    if kept is None or kept.version != values["version"]:
+        return None
+    return Selection.from_dict(
+        values, library.name, library.manifest.name, tuple(library.results[0].config.task.headline)
     )
-    weights = [float(w) for w in chosen.values()]
-    bundle, uris = bundle_uri(sweep), [done[i].folder.bundle_uri for i in chosen]
-    facts: dict[str, Any] = {"dataset": manifest.name, "sweep": sweep.signature,
-                             "members": {done[i].folder_name: w for i, w in chosen.items()}}  # fmt: skip
-    save_ensemble(bundle, uris, weights, facts)
 
-    torch.set_num_threads(os.cpu_count() or 1)  # the sweep is over: this process has the machine to itself
-    classifier = load(bundle)
-    tracks = list(manifest.tracks)
-    logger.info(f"  {len(uris)} networks chosen; embedding {len(tracks)} tracks for the catalogue ...")
-    predictions = _predict(bundle, sweep)
-    CatalogueIndex.build(np.stack([p.embedding for p in predictions]), tracks).save(storage.join(bundle, CATALOGUE))
 
-    test = _test_split(sweep, done[0], classifier.classes)
-    probabilities = np.stack([predictions[i].probabilities for i in test.places])
-    ensemble = score(task, probabilities, test.target, test.groups)
-    alone = _predict(best_result(done).folder.bundle_uri, sweep, test.places)
-    single = score(task, np.stack([p.probabilities for p in alone]), test.target, test.groups)
-    save_ensemble(bundle, uris, weights, {**facts, "test": ensemble.to_dict()})
+def _select(
+    library: TrialLibrary, done: list[TrialResult], parent: RunWriter, most_members: int, max_milliseconds: float,
+    device: str,
+) -> Selection:  # fmt: skip
+    chosen = choose(done, lambda trials: _costs(library, trials), most_members, max_milliseconds)
+    for note in (*library.notes, *chosen.notes):
+        logger.info(f"  note: {note}")
+    modules = modules_of(*(r.config for r in chosen.trials))
+    bundle = bundle_uri(library)
+    _save(chosen, bundle, {"dataset": library.manifest.name, "trials": library.name})
+    ensemble = load_ensemble(bundle, modules)
+    held = held_out_tracks(library.manifest, chosen.single_trial.config, chosen.validation[0], ensemble.classes)
+    tracks, members = list(library.manifest.tracks), chosen.members
+    logger.info(
+        f"  {len(members)} of {len(done)} networks chosen; predicting {len(tracks)} tracks for the catalogue ..."
+    )
+    answers = predict_blocks([chosen.trials[i].folder.bundle_uri for i in members], tracks, device, modules)
+    predicted = [combine_members(ensemble, own) for own in zip(*answers, strict=True)]
+    CatalogueIndex.build(np.stack([p.embedding for p in predicted]), tracks).save(storage.join(bundle, CATALOGUE))
+    on_test = {chosen.takes_ensemble: _rows(predicted, tracks, held.test)}
+    if len(chosen.ensemble) > 1:
+        others = {chosen.single: 1} if chosen.takes_ensemble else chosen.ensemble
+        on_test[not chosen.takes_ensemble] = _on_test(chosen, others, held, device, modules)
+    scored = score_choice(chosen, held, on_test)
+    _save(chosen, bundle, {"dataset": library.manifest.name, "trials": library.name, "test": scored.taken.to_dict()})
+    save_provenance(
+        bundle, library.manifest, chosen.validation[0].track_ids, chosen.held_out if chosen.is_corrected else ()
+    )
+    registered_test = on_test[chosen.takes_ensemble]
+    keep_predictions(_predictions_uri(library), chosen.held_out, registered_test)
+    publish_choice(library, parent, chosen, held, scored, on_test)
+    version = register_candidate(bundle, parent.run_id, library.manifest.name, ensemble.classes, PYFUNC_CODE,
+                                 version_tags(library, chosen, scored))  # fmt: skip
+    return scored.selection(library, chosen, bundle, version)
 
-    _publish_figures(sweep, parent, task, probabilities, test, classifier.classes)
-    _log_scores(parent, ensemble, single, test.trivial)
-    mean = weighted_mean([validation[i].probabilities for i in chosen], weights)
-    on_validation = task.metrics(mean, validation[0].target, validation[0].groups)[task.primary]
-    found: dict[Split, TrackPredictions] = {
-        "validation": dataclasses.replace(validation[0], probabilities=mean),
-        "test": TrackPredictions([tracks[i].track_id for i in test.places], test.groups, test.target, probabilities,
-                                 classifier.classes),
-    }  # fmt: skip
-    _log_as_candidate(sweep, [done[i] for i in chosen], weights, found, parent)
-    tags = {names.DATA: manifest.signature(), names.SWEEP: sweep.signature, names.METRIC: task.primary,
-            names.VALIDATION: f"{on_validation:.6g}", names.TEST: f"{ensemble.metrics[task.primary]:.6g}"}  # fmt: skip
-    version = register_candidate(bundle, parent.run_id, manifest.name, classifier.classes, PYFUNC_CODE, tags)
-    return Selection(
-        bundle, {done[i].index: weight for i, weight in chosen.items()}, ensemble, single, test.trivial,
-        task.trivial_name, task.chance(len(classifier.classes)), version, False, "", sweep.name, manifest.name,
-        tuple(task.headline), best_result(done).index,
+
+def _save(chosen: Chosen, bundle: str, facts: dict[str, Any]) -> None:
+    """Write what is registered as an ensemble, also of one member."""
+    members = [chosen.trials[i] for i in chosen.members]
+    weights = [float(w) for w in chosen.members.values()]
+    named = {r.folder_name: w for r, w in zip(members, weights, strict=True)}
+    save_ensemble(bundle, [r.folder.bundle_uri for r in members], weights, {**facts, "members": named},
+                  [chosen.temperatures[i] for i in chosen.members])  # fmt: skip
+
+
+def _rows(predicted: Sequence[Prediction], tracks: Sequence[Track], wanted: Sequence[Track]) -> FloatArray:
+    """Probabilities (tracks, outputs) of some tracks."""
+    place = {t.track_id: i for i, t in enumerate(tracks)}
+    return np.stack([predicted[place[t.track_id]].probabilities for t in wanted])
+
+
+def _on_test(
+    chosen: Chosen, members: dict[int, int], held: HeldOutTracks, device: str, modules: Sequence[str]
+) -> FloatArray:
+    """What some trials predict of the test tracks together, calibrated, (tracks, outputs)."""
+    answers = predict_blocks([chosen.trials[i].folder.bundle_uri for i in members], held.test, device, modules)
+    calibrated = [
+        apply_temperature(held.task, np.stack([a.probabilities for a in own]), chosen.temperatures[i])
+        for i, own in zip(members, answers, strict=True)
+    ]
+    return weighted_mean(calibrated, list(members.values()))
+
+
+def _costs(library: TrialLibrary, trials: Sequence[TrialResult]) -> list[float]:
+    """Milliseconds a track of each trial's network, measured here."""
+    some, found = library.manifest.of("validation")[:MEASURED_TRACKS], []
+    stores: dict[str, FeatureStore] = {}
+    for trial in trials:
+        member = load_bundle(trial.folder.bundle_uri, modules_of(trial.config))
+        stores |= open_stores(
+            [r for name, r in member.config.audio_inputs().items() if r.store_name() not in stores],
+            home.features_home(), home.node_cache(),
+        )  # fmt: skip
+        found.append(milliseconds_a_track(member, [stored_track(member, t.content, stores) for t in some]))
+    return found
+
+
+def _predictions_uri(library: TrialLibrary) -> str:
+    return storage.join(library.folder, "held_out_predictions.npz")
+
+
+def _promote(library: TrialLibrary, selection: Selection, promotion: bool | None, device: str) -> Selection:
+    """The selection with what became of it in the registry."""
+    config = next(r.config for r in library.results if r.index in selection.members)
+    validation = next(r for r in library.results if r.index in selection.members).folder.validation()
+    classes = load_ensemble(selection.bundle, modules_of(config)).classes
+    held = held_out_tracks(library.manifest, config, validation, classes)
+    held_out, on_test = read_predictions(_predictions_uri(library))
+    candidate = Candidate(
+        selection.version, library.manifest, config.task, classes, held.tracks, held.target,
+        [*validation.groups, *held.test_groups], tuple(np.concatenate([p, on_test]) for p in held_out), held.trivial(),
     )  # fmt: skip
-
-
-def _predict(bundle: str, sweep: Sweep, places: Sequence[int] | None = None) -> list[Prediction]:
-    """What a model says of the sweep's tracks, or of those at some places, from their stored features."""
-    tracks = sweep.manifest.tracks
-    wanted = list(tracks) if places is None else [tracks[i] for i in places]
-    return predict_tracks(load(bundle), wanted, home.features_home(), home.node_cache())
-
-
-def _test_split(sweep: Sweep, trial: TrialResult, classes: Sequence[str]) -> _TestSplit:
-    task, tracks = trial.config.task, sweep.manifest.tracks
-    usable = keep_usable_tracks(task, trial.config.feature, sweep.manifest)
-    kept = {t.track_id for t in usable.of("test")}
-    places = [i for i, t in enumerate(tracks) if t.track_id in kept]
-    target = task.encode(truth_of([tracks[i] for i in places], usable.metadata), classes)
-    groups = [tracks[i].group for i in places]
-    train_target = task.encode(truth_of(usable.of("train"), usable.metadata), classes)
-    return _TestSplit(places, groups, target, trivial_scores(task, train_target, target, len(classes), groups))
-
-
-def _publish_figures(
-    sweep: Sweep, parent: RunWriter, task: Task, probabilities: FloatArray, test: _TestSplit, classes: Sequence[str]
-) -> None:
-    """The task's own plots of the test split."""
-    reports, title = home.reports_home(sweep.manifest.name), f"{sweep.manifest.name}: ensemble on test"
-    figures = best_effort("the plots of the test split", task.figures, probabilities, test.target, classes, title)
-    for plot, figure in (figures or {}).items():
-        publish_figure(f"{plot}_test.png", reports, parent, lambda figure=figure: figure)
-
-
-def _log_scores(parent: RunWriter, ensemble: Scores, single: Scores, trivial: dict[str, float]) -> None:
-    parent.metrics({
-        **{f"test_{k}": v for k, v in ensemble.metrics.items()},
-        **{f"test_single_{k}": v for k, v in single.metrics.items()},
-        **{f"test_trivial_{k}": v for k, v in trivial.items()},
-    })  # fmt: skip
-
-
-def _log_as_candidate(
-    sweep: Sweep, members: Sequence[TrialResult], weights: Sequence[float], found: dict[Split, TrackPredictions],
-    parent: RunWriter,
-) -> None:  # fmt: skip
-    """A run of its own for the ensemble, so that it can be compared with the trials."""
-    config = EnsembleConfig(
-        dataset=members[0].config.dataset, task=members[0].config.task, weights=tuple(weights),
-        members=tuple(Member(name=f"{r.index:02d}", trial=r.config.signature(), bundle=r.folder.uri) for r in members),
-    )  # fmt: skip
-    folder = f"ensemble-{config.signature()}"
-    retry(log_mean, mean_name(config), config, found, storage.join(sweep.folder, "champion", folder), parent.run_id)
-    retry(parent.tag, names.ENSEMBLE, folder)
+    found = decide_promotion(candidate, promotion, device, selection.why if selection.promoted else "")
+    return dataclasses.replace(selection, promoted=found.promoted, why=found.why)

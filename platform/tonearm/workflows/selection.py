@@ -22,44 +22,68 @@ CONTEXT = ("sweep", "dataset", "headline")  # known from the sweep: not in its r
 
 @dataclass(frozen=True)
 class Selection:
-    """The chosen ensemble and its scores on test, beside the best single trial, what needs no model, and chance.
+    """What was chosen and its scores on test, beside what needs no model, and chance.
 
     Attributes
     ----------
     bundle
-        Folder or URI of the ensemble.
+        Folder or URI of what is registered.
     members
-        How often each trial was chosen, by its index.
+        What is registered: how often each trial was chosen, by its index; of a single trial 1.
+    ensemble_members, ensemble
+        The same of the ensemble, whether it is registered or not, and its scores on test; None where the search found
+        a single trial.
+    single
+        Scores on test of the best single trial.
+    held_out, is_corrected
+        Of what is registered, on validation tracks, predicted by what was chosen without them; not so if the tracks
+        are of one group.
     trivial, trivial_name
         Metrics of what needs no model, and what that is: ``"majority class"``.
     chance
         The primary metric of guessing; None where guessing has no meaning, or what it comes to is not known.
+    choice
+        Why it is the ensemble, or the single trial.
     version
         In the registry.
     promoted, why
         Whether it is the champion now, and the reason.
     sweep, dataset
-        Their names.
+        Names of the sweep or training, and of the data set.
     headline
         The task's metrics that are shown, in their order.
     single_trial
-        Index of the best single trial; None in a record from before it was kept.
+        Index of the best single trial.
     """
 
     bundle: str
     members: dict[int, int]
-    ensemble: Scores
+    ensemble_members: dict[int, int]
+    ensemble: Scores | None
     single: Scores
+    held_out: Scores
+    is_corrected: bool
     trivial: dict[str, float]
     trivial_name: str
     chance: float | None
+    choice: str
     version: str
     promoted: bool
     why: str
     sweep: str
     dataset: str
     headline: tuple[str, ...]
-    single_trial: int | None = None
+    single_trial: int
+
+    @property
+    def takes_ensemble(self) -> bool:
+        """Whether the ensemble is what is registered."""
+        return len(self.members) > 1
+
+    @property
+    def scores(self) -> Scores:
+        """On test, of what is registered."""
+        return self.ensemble if self.takes_ensemble and self.ensemble else self.single
 
     def to_dict(self) -> dict[str, Any]:
         """As its record in the sweep's folder has it."""
@@ -68,9 +92,9 @@ class Selection:
     @classmethod
     def from_dict(cls, values: dict[str, Any], sweep: str, dataset: str, headline: tuple[str, ...]) -> Selection:
         """The inverse of :meth:`to_dict`, by way of JSON."""
-        scores = {k: Scores.from_dict(values[k]) for k in ("ensemble", "single")}
-        members = {int(k): v for k, v in values["members"].items()}
-        return cls(**{**values, **scores, "members": members}, sweep=sweep, dataset=dataset, headline=headline)
+        scores = {k: Scores.from_dict(values[k]) for k in ("ensemble", "single", "held_out") if values[k]}
+        members = {k: {int(i): w for i, w in values[k].items()} for k in ("members", "ensemble_members")}
+        return cls(**{**values, **scores, **members}, sweep=sweep, dataset=dataset, headline=headline)
 
     @property
     def model(self) -> str:
@@ -82,37 +106,42 @@ class Selection:
         """The headline metrics on test: the ensemble, the best single trial, what needs no model, and chance."""
         import pandas as pd
 
-        rows = {"ensemble": self.ensemble.metrics, "best single trial": self.single.metrics,
-                self.trivial_name: self.trivial}  # fmt: skip
+        rows = {name: scores.metrics for name, scores in self._rows()} | {self.trivial_name: self.trivial}
         if self.chance is not None:
             rows["chance"] = {self.headline[0]: self.chance}
         return pd.DataFrame.from_dict(rows, orient="index", columns=list(self.headline))
 
+    def _rows(self) -> list[tuple[str, Scores]]:
+        return [*([("ensemble", self.ensemble)] if self.ensemble else []), ("best single trial", self.single)]
+
     def __str__(self) -> str:
-        chosen = ", ".join(f"{i:02d}" + (f" x{w}" if w > 1 else "") for i, w in self.members.items())
         rows: list[tuple[str, ...]] = [("", *(f"{find_metric(metric).label} [95 %]" for metric in self.headline))]
-        for name, scores in (("ensemble", self.ensemble), ("best single trial", self.single)):
+        for name, scores in self._rows():
             rows.append((name, *(format_with_interval(scores.intervals[metric]) for metric in self.headline)))
         rows.append((self.trivial_name, *(rounded(self.trivial[metric]) for metric in self.headline)))
         if self.chance is not None:
             rows.append(("chance", rounded(self.chance), *[""] * (len(self.headline) - 1)))
+        metric, how = self.headline[0], "that did not choose it" if self.is_corrected else "that chose it"
         became = "promoted to champion" if self.promoted else "candidate, not promoted (the promote option does it)"
         return "\n".join([
-            f"  ensemble of trials {chosen}, chosen on validation; on {self.ensemble.tracks} test tracks, once:",
-            format_table(rows),
+            f"  chosen: {self.choice}",
             *self._explained(),
+            f"  on validation tracks {how}: {find_metric(metric).label} "
+            + format_with_interval(self.held_out.intervals[metric]),
+            f"  on {self.single.tracks} test tracks, once:",
+            format_table(rows),
             f"  registered as {names.model_name(self.dataset)} version {self.version}, {became}: {self.why}",
             f"  the champion: {champion_uri(self.dataset)}",
             f"  how it compares with the trials: {command('compare', self.sweep)}",
         ])  # fmt: skip
 
     def _explained(self) -> list[str]:
-        several = max(self.members.values(), default=1) > 1
-        lines = ["  xN: how often the search on validation chose a trial, which is its weight"] if several else []
-        if self.single_trial is not None:
-            which = f"  best single trial: {self.single_trial:02d}, the best on validation"
-            lines.append(f"{which} of all trials, those that were stopped early included")
-        return lines
+        if not self.ensemble:
+            return []
+        members = ", ".join(f"{i:02d}" + (f" x{w}" if w > 1 else "") for i, w in self.ensemble_members.items())
+        several = max(self.ensemble_members.values(), default=1) > 1
+        times = "; xN: how often the search chose it, its weight" if several else ""
+        return [f"  the ensemble is of trials {members}{times}"]
 
     def __repr__(self) -> str:
         return str(self)

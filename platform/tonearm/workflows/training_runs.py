@@ -26,7 +26,9 @@ from tonearm.training.config import TrialConfig
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
 from tonearm.workflows.kept_splits import keep_folds
 from tonearm.workflows.ray_session import stop_ray
+from tonearm.workflows.sweep_result import takes_only_audio
 from tonearm.workflows.training_data import TrainingRequest, prepare_data
+from tonearm.workflows.trial_library import keep_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +116,8 @@ def _run(
             run = StageRun(seeded(stage, seed), manifest, finished, places, "" if stage.data else label)
             for note in run.manifest.notes[len(manifest.notes) :]:
                 logger.info("  %s: %s", stage.name, note)
+            if isinstance(run.config, TrialConfig) and takes_only_audio(run.config):
+                keep_manifest(run.manifest)  # from it can be selected later, whatever becomes of the data set
             finished[stage.name] = train_stage(run, seed, *dict.fromkeys((above, parent)))
     except BaseException as error:
         if label:

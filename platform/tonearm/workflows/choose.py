@@ -1,0 +1,167 @@
+"""What a selection registers: an ensemble where it is better by more than noise, else the best single trial."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tonearm.comparison.contrast import SIGNIFICANCE_LEVEL, PairedComparison
+from tonearm.core.errors import ConfigError, JobError
+from tonearm.core.types import FloatArray
+from tonearm.ensembles.combine import weighted_mean
+from tonearm.ensembles.out_of_fold import predict_out_of_fold
+from tonearm.ensembles.select import Limits, select_greedily
+from tonearm.sweeps.results import TrialResult, best_result, best_results, trained_enough
+from tonearm.tasks.temperature import apply_temperature, fit_temperature
+from tonearm.training.predictions import TrackPredictions
+from tonearm.workflows.paired import compare_predictions, gain_with_interval
+
+MOST_MEMBERS = 5
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The best single trial, the ensemble, and which of them is registered.
+
+    Attributes
+    ----------
+    trials
+        Those that were chosen from.
+    single
+        The best alone, of ``trials`` the number.
+    ensemble
+        Numbers of its members, with how often each was chosen.
+    temperatures
+        Of each trial, by which its predictions are calibrated.
+    validation
+        What each trial predicts, calibrated; the tracks are the same.
+    held_out, held_out_ensemble
+        What was predicted of the validation tracks by what was chosen without them: of what is registered, and of the
+        ensemble; several times over, with other halves. Of tracks of one group the predictions that chose, once.
+    is_corrected
+        Whether they are that.
+    takes_ensemble
+        Whether the ensemble is what is registered.
+    why
+        The reason in a sentence.
+    notes
+        What a person must know.
+    """
+
+    trials: tuple[TrialResult, ...]
+    single: int
+    ensemble: dict[int, int]
+    temperatures: tuple[float, ...]
+    validation: tuple[TrackPredictions, ...]
+    held_out: tuple[FloatArray, ...]
+    held_out_ensemble: tuple[FloatArray, ...]
+    is_corrected: bool
+    takes_ensemble: bool
+    why: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def single_trial(self) -> TrialResult:
+        """The best alone."""
+        return self.trials[self.single]
+
+    @property
+    def members(self) -> dict[int, int]:
+        """What is registered: numbers of the trials, with their weights."""
+        return self.ensemble if self.takes_ensemble else {self.single: 1}
+
+
+def choose(
+    results: Sequence[TrialResult], costs: Callable[[Sequence[TrialResult]], list[float]],
+    most_members: int = MOST_MEMBERS, most_milliseconds: float = 0.0,
+) -> Chosen:  # fmt: skip
+    """Choose on validation, and say by how much on tracks that did not choose.
+
+    Parameters
+    ----------
+    results
+        Trials with a model.
+    costs
+        Measures what trials cost, in milliseconds a track each.
+    most_members
+        Of an ensemble, at least 1.
+    most_milliseconds
+        All members together cost less; 0: whatever they cost.
+
+    Raises
+    ------
+    ConfigError
+        If a limit cannot be, or no trial is within it.
+    JobError
+        If the trials were validated on different tracks.
+    """
+    if most_members < 1 or most_milliseconds < 0:
+        raise ConfigError(f"most members {most_members}, most milliseconds {most_milliseconds:g}: at least 1, and 0")
+    trials, notes = _trained_enough(results)
+    task = trials[0].config.task
+    validation = [r.folder.validation() for r in trials]
+    _require_same_tracks(trials, validation)
+    target, groups = validation[0].target, validation[0].groups
+    temperatures = tuple(fit_temperature(task, v.probabilities, target) for v in validation)
+    validation = [dataclasses.replace(v, probabilities=apply_temperature(task, v.probabilities, t))
+                  for v, t in zip(validation, temperatures, strict=True)]  # fmt: skip
+    predictions = [v.probabilities for v in validation]
+    limits = Limits(most_members)
+    single_from: Sequence[TrialResult] = trials
+    if most_milliseconds:
+        each = tuple(costs(trials))
+        limits = Limits(most_members, each, most_milliseconds)
+        single_from = [r for r, cost in zip(trials, each, strict=True) if cost < most_milliseconds]
+    ensemble = select_greedily(predictions, target, task, groups=groups, limits=limits)
+    single, lone = trials.index(best_result(single_from)), [trials.index(r) for r in best_results(single_from)]
+    held = predict_out_of_fold(predictions, target, task, groups, limits, lone)
+    mean = weighted_mean([predictions[i] for i in ensemble], list(ensemble.values()))
+    together, alone = (held.ensemble, held.single) if held else ((mean,), (predictions[single],))
+    found = compare_predictions(task, target, groups, together, alone)
+    cost = costs([trials[i] for i in dict.fromkeys([single, *ensemble])]) if len(ensemble) > 1 else []
+    takes, why = _decide(trials[single], ensemble, found, sum(cost[-len(ensemble) :]) / cost[0] if cost else 1.0)
+    return Chosen(
+        tuple(trials), single, ensemble, temperatures, tuple(validation), together if takes else alone, together,
+        held is not None, takes, why, tuple(notes),
+    )  # fmt: skip
+
+
+def _trained_enough(results: Sequence[TrialResult]) -> tuple[list[TrialResult], list[str]]:
+    """Without the trials that were stopped before half of their epochs, unless there is no other."""
+    enough = [r for r in results if trained_enough(r)]
+    short = len(results) - len(enough)
+    if not short:
+        return list(results), []
+    if not enough:
+        return list(results), [f"all {short} trials were stopped before half of their epochs: chosen from them"]
+    return enough, [f"{short} of {len(results)} trials were stopped before half of their epochs: not chosen from"]
+
+
+def _require_same_tracks(trials: Sequence[TrialResult], validation: Sequence[TrackPredictions]) -> None:
+    first = validation[0]
+    for trial, other in zip(trials, validation, strict=True):
+        if (other.track_ids, other.classes) != (first.track_ids, first.classes):
+            raise JobError(
+                f"trials {trials[0].name} and {trial.name} were validated on different tracks or classes, so that no "
+                "ensemble of them can be chosen: select from trainings of one data set and split"
+            )
+
+
+def _decide(
+    single: TrialResult, ensemble: dict[int, int], found: PairedComparison | None, cost: float
+) -> tuple[bool, str]:
+    """Whether the ensemble is taken, and why."""
+    alone, metric = f"trial {single.index:02d} alone", single.config.task.primary
+    if len(ensemble) == 1:
+        return False, f"{alone}: the search for an ensemble chose a single trial"
+    costs = f"costs {cost:.1f} times as much"
+    if found is None:
+        return False, f"{alone}: all validation tracks are of one group, so that nothing better can be shown"
+    size = f"the ensemble of {len(ensemble)}"
+    by = f"by {gain_with_interval(found)} in {metric} on validation tracks that did not choose"
+    if found.p < SIGNIFICANCE_LEVEL and found.gain > 0:
+        return True, f"{size}: it is better than {alone} {by}, and {costs}"
+    if found.p < SIGNIFICANCE_LEVEL:
+        return False, f"{alone}: {size} is worse, {by}"
+    return False, f"{alone}: {size} differs {by}, which is noise, and {costs}"

@@ -1,0 +1,144 @@
+"""The trials that a selection chooses from: of a sweep, of a training, or a single one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tonearm.core import home, storage
+from tonearm.core.errors import JobError
+from tonearm.core.text import command
+from tonearm.datasets.manifest import Manifest, load_manifest, save_manifest
+from tonearm.sweeps.results import TrialResult, read_result
+from tonearm.tracking import names
+from tonearm.tracking.log import RunWriter
+from tonearm.tracking.query import RunSummary, find_runs, get_run, leaf_runs
+from tonearm.tracking.retry import retry
+from tonearm.training.bundle import DESCRIPTION
+from tonearm.training.trial import TrialFolder
+from tonearm.workflows.sweep_result import Sweep, find_sweep, takes_only_audio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class TrialLibrary:
+    """Trials of one data set and split.
+
+    Attributes
+    ----------
+    name
+        What commands know them by.
+    folder
+        URI where a selection from them is kept.
+    manifest
+        What they were trained on, with the splits.
+    results
+        By index.
+    open
+        Opens the run in MLflow that holds them.
+    tags
+        By which a registered version is known to be of them.
+    notes
+        What a person must know.
+    plot
+        Draws them, those of some indices marked; None where there is no such plot.
+    """
+
+    name: str
+    folder: str
+    manifest: Manifest
+    results: tuple[TrialResult, ...]
+    open: Callable[[], RunWriter]
+    tags: dict[str, str]
+    notes: tuple[str, ...] = ()
+    plot: Callable[[Collection[int]], Figure] | None = None
+
+
+def find_library(text: str) -> TrialLibrary:
+    """The trials of a sweep or a training, by its run's name or id in MLflow or a unique beginning of it.
+
+    Raises
+    ------
+    TrackingError
+        If MLflow has no such run, or several.
+    JobError
+        If its trials are not in this home, or no model of them could be served.
+    """
+    (run, *_) = retry(find_runs, text, seconds=60.0)
+    return library_of_sweep(find_sweep(text)) if names.SWEEP in run.tags else _of_training(run)
+
+
+def library_of_sweep(sweep: Sweep) -> TrialLibrary:
+    """The trials of a sweep."""
+    return TrialLibrary(sweep.name, storage.join(sweep.folder, "champion"), sweep.manifest, tuple(sweep.results),
+                        sweep.open, {names.SWEEP: sweep.signature}, plot=sweep.plot)  # fmt: skip
+
+
+def _of_training(run: RunSummary) -> TrialLibrary:
+    """The networks of a training's last stage's task, of all seeds; of a cross-validation those of its first fold."""
+    stages = sorted(retry(leaf_runs, run.run_id), key=lambda leaf: leaf.started)
+    folders = [TrialFolder(leaf.tags[names.FOLDER]) for leaf in stages if names.FOLDER in leaf.tags]
+    folders = list({f.uri: f for f in folders if storage.exists(storage.join(f.bundle_uri, DESCRIPTION))}.values())
+    configs = [folder.config() for folder in folders]
+    if not any(takes_only_audio(c) for c in configs):
+        raise JobError(
+            f"run {run.name} holds no network that takes audio alone and lies in {home.trials_home()}: estimators and "
+            f"what takes more than audio are not registered; {command('ls')} lists sweeps and trainings"
+        )
+    last = next(c for c in reversed(configs) if takes_only_audio(c))
+    alike = [(c, f) for c, f in zip(configs, folders, strict=True)
+             if takes_only_audio(c) and c.task == last.task and c.dataset.label == last.dataset.label]  # fmt: skip
+    fold = min(c.dataset.fold for c, _ in alike)
+    data = next(c.dataset for c, _ in alike if c.dataset.fold == fold)
+    kept = [(c, f) for c, f in alike if c.dataset == data]
+    results = tuple(read_result(i, f"{i:02d} {c.model.brief()}", c, f) for i, (c, f) in enumerate(kept))
+    notes = [f"cross-validated: the networks of fold {fold} are registered, the report has the scores of all"] * bool(
+        fold
+    )
+    whole = _whole(run)
+    name = names.lasting_name(whole.tags) or whole.name
+    return TrialLibrary(
+        name, storage.join(home.trials_home(), "selections", name), kept_manifest(data.name, data.data_signature),
+        results, partial(RunWriter, whole.run_id), {names.TRAINING: name}, tuple(notes),
+    )  # fmt: skip
+
+
+def _whole(run: RunSummary) -> RunSummary:
+    """The training that holds a run, or the run itself."""
+    while run.parent and names.TRAINING not in run.tags:
+        run = retry(get_run, run.parent)
+    return run
+
+
+def keep_manifest(manifest: Manifest) -> None:
+    """Keep what networks are trained on, so that they can be scored on it when the data set has been prepared anew."""
+    uri = _manifest_uri(manifest.name, manifest.signature())
+    if not storage.exists(uri):
+        save_manifest(uri, manifest)
+
+
+def kept_manifest(dataset: str, signature: str) -> Manifest:
+    """What was kept so.
+
+    Raises
+    ------
+    JobError
+        If it was not.
+    """
+    uri = _manifest_uri(dataset, signature)
+    if not storage.exists(uri):
+        raise JobError(
+            f"what the training of {dataset} learned from was not kept in {uri}, as by earlier versions: give its "
+            f"command ({command('train')}) once more, which trains nothing that is finished"
+        )
+    return load_manifest(uri)
+
+
+def _manifest_uri(dataset: str, signature: str) -> str:
+    return storage.join(home.data_home(dataset), "splits", f"{signature}.parquet")

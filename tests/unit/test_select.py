@@ -1,0 +1,138 @@
+"""A selection from the trials to the registry, without Ray: what is chosen, kept, promoted and rolled back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.builders import encode, sounds_like
+from tests.unit.selecting import make_manifest, train_sweep
+from tonearm.core import storage
+from tonearm.core.errors import TrackingError
+from tonearm.core.seeding import digest
+from tonearm.datasets.manifest import Manifest, Track
+from tonearm.inference import load
+from tonearm.inference.blocks import BlockPredictor
+from tonearm.tracking import names
+from tonearm.tracking.log import client
+from tonearm.tracking.query import registered
+from tonearm.workflows import select as selecting
+from tonearm.workflows.champion import predict_as_champion
+from tonearm.workflows.promotion import undo_promotion
+from tonearm.workflows.select import select
+from tonearm.workflows.sweep_result import Sweep
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture(scope="module")
+def swept(one_home: Path) -> Sweep:
+    """Three trials, of two representations and of clips of two lengths."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TONEARM_HOME", str(one_home))
+        return train_sweep(make_manifest(one_home / "music", "different"))
+
+
+@pytest.fixture
+def as_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All three trials are chosen: what so few tracks show is the single trial."""
+    choose = selecting.choose
+
+    def all_of_them(*args: object) -> object:
+        found = choose(*args)  # type: ignore[arg-type]
+        return dataclasses.replace(found, ensemble={0: 1, 1: 2, 2: 1}, takes_ensemble=True)
+
+    monkeypatch.setattr(selecting, "choose", all_of_them)
+
+
+@pytest.mark.usefixtures("as_ensemble")
+def test_members_hear_their_own_clips(swept: Sweep) -> None:
+    selection = select(swept)
+    assert selection.takes_ensemble and set(selection.members) == {0, 1, 2} and selection.promoted
+    model = load(selection.model)
+    assert {clip.seconds for clip in model.clips} == {2.0, 1.2} and model.has_catalogue
+    test = swept.manifest.of("test")
+    heard = [model.predict(t.source) for t in test]
+    nearest = [model.recommender.index.search(p.embedding, 1)[0].track["track_id"] for p in heard]
+    assert nearest == [t.track_id for t in test], "what is stored and what is heard are one"
+    right = [model.classes[np.argmax(p.probabilities)] == t.label for p, t in zip(heard, test, strict=True)]
+    assert np.mean(right) == selection.scores.metrics["f1_micro"]
+
+
+@pytest.mark.usefixtures("as_ensemble")
+def test_nothing_is_predicted_twice_and_killed_work_goes_on(
+    swept: Sweep, monkeypatch: pytest.MonkeyPatch, one_home: Path
+) -> None:
+    first = select(swept)
+    storage.remove(str(next((one_home / "trials" / "a1" / "champion").glob("selection-*.json"))))
+    block, *_ = sorted((one_home / "predictions").glob("*/*.npz"))
+    block.unlink()  # as if the job had been killed before it
+    predicted: list[str] = []
+    predict = BlockPredictor.predict
+
+    def noted(self: BlockPredictor, member: str, uri: str, tracks: Sequence[Sequence[str]]) -> tuple[int, int]:
+        predicted.append(uri)
+        return predict(self, member, uri, tracks)
+
+    monkeypatch.setattr(BlockPredictor, "predict", noted)
+    again = select(swept)
+    assert predicted == [str(block)] and again.scores == first.scores
+    assert select(swept) == again and len(predicted) == 1
+
+
+def test_the_choice_is_explained_and_registered_with_its_figures(swept: Sweep) -> None:
+    selection = select(swept)
+    assert not selection.takes_ensemble and len(selection.members) == 1
+    assert f"chosen: trial {selection.single_trial:02d} alone: " in str(selection)
+    kept = registered(swept.manifest.name, names.CANDIDATE)
+    assert kept is not None and kept.tags[names.CHOICE] == selection.choice
+    assert float(kept.tags[names.VALIDATION]) == pytest.approx(selection.held_out.metrics["f1_micro"], abs=1e-5)
+    assert kept.tags[names.PROMOTION].startswith(("Promoted: ", "Not promoted: "))
+    version = client().get_model_version(names.model_name(swept.manifest.name), kept.version)
+    assert version.description == kept.tags[names.PROMOTION]
+
+
+def test_a_champion_is_scored_on_todays_tracks_that_it_did_not_learn_from(swept: Sweep, tmp_path: Path) -> None:
+    """A recording was added to each split, and one that it was trained on is a test track now."""
+    champion = registered(swept.manifest.name, names.CHAMPION)
+    assert champion is not None
+    old = list(swept.manifest.tracks)
+    learned = next(i for i, t in enumerate(old) if t.split == "train")
+    old[learned] = dataclasses.replace(old[learned], split="test")
+    added = []
+    for split in ("train", "validation", "test"):
+        path = tmp_path / f"{split}.wav"
+        path.write_bytes(encode(sounds_like("flute", 999 + len(split))))
+        added.append(Track(track_id=f"new/{split}", source=str(path), content=digest(path.read_bytes(), size=16),
+                           label="flute", group=f"artist:{split}", split=split))  # type: ignore[arg-type]  # fmt: skip
+    today = Manifest(swept.manifest.name, "sound", (*old, *added))
+    tracks = [*today.of("validation"), *today.of("test")]
+    task = swept.results[0].config.task
+    found = predict_as_champion(champion, today, tracks, task, swept.results[0].folder.validation().classes)
+    assert {t.track_id for t in tracks} - {t.track_id for t in found.tracks} == {old[learned].track_id}
+    assert all(p.shape == (len(found.tracks), 3) for p in found.predictions) and len(found.predictions) >= 1
+
+
+def test_rolling_back_goes_back_one_by_one(swept: Sweep) -> None:
+    dataset = swept.manifest.name
+    before = registered(dataset, names.CHAMPION)
+    assert before is not None
+    second = select(swept, promotion=True, most_members=1)
+    third = select(swept, promotion=True, most_members=2)
+    assert second.promoted and third.promoted and third.why.startswith("as was asked for, although ")
+    versions = [before.version, second.version, third.version]
+    assert len(set(versions)) == 3
+    for now, left in ((versions[1], versions[2]), (versions[0], versions[1])):
+        said = undo_promotion(dataset)
+        assert said == f"tonearm-different: version {now} is the champion again, version {left} no longer"
+        champion = registered(dataset, names.CHAMPION)
+        assert champion is not None and champion.version == now
+        assert "was rolled back at" in champion.tags[names.PROMOTION]
+    with pytest.raises(TrackingError, match=f"cannot be rolled back: version {versions[0]} is the first"):
+        undo_promotion(dataset)
+    with pytest.raises(TrackingError, match="cannot be rolled back"):
+        undo_promotion("absent")
