@@ -64,10 +64,10 @@ def trained_enough(result: TrialResult) -> bool:
 
 
 def best_results(results: Sequence[TrialResult]) -> list[TrialResult]:
-    """Those of which the best single trial is one: that were trained to their end; where there are none those that
-    were trained enough, else all."""
+    """Those of which the best single trial is one: that no scheduler stopped; where there are none those that were
+    trained enough, else all."""
     done = [r for r in results if r.best is not None]
-    return [r for r in done if r.ending == "completed"] or [r for r in done if trained_enough(r)] or done
+    return [r for r in done if r.ending != "stopped"] or [r for r in done if trained_enough(r)] or done
 
 
 def best_result(results: Sequence[TrialResult]) -> TrialResult:

@@ -26,8 +26,8 @@ from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.estimate import expected_epoch_fraction
 from tonearm.sweeps.find import is_own
 from tonearm.tasks.metrics import find_metric
-from tonearm.tracking.pages import page_of, web_server
 from tonearm.tracking.names import CHAMPION
+from tonearm.tracking.pages import page_of, web_server
 from tonearm.tracking.query import champion_uri, registered
 from tonearm.tracking.retry import address, retry
 from tonearm.training.evaluate import Scores
