@@ -15,11 +15,11 @@ import pytest
 from tests.builders import write_part
 from tonearm.core.damage import describe_unreadable, is_damage
 from tonearm.core.errors import BundleError, DatasetError, StoreError
+from tonearm.core.mapped import map_array
 from tonearm.datasets.manifest import load_manifest
 from tonearm.datasets.metadata import load_metadata
 from tonearm.features import Mel
 from tonearm.features import store as store_module
-from tonearm.features.mapped import map_array
 from tonearm.features.row_store import read_rows, write_rows
 from tonearm.features.store import FeatureStore, prepare_store
 from tonearm.features.store_index import write_index

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class ByteBlocks:
+    """Many bytes that come in blocks; hashed as if they were one.
+
+    Attributes
+    ----------
+    size
+        Bytes of all blocks together.
+    """
+
+    size: int
+    blocks: Iterable[bytes]
 
 
 def digest(*parts: Any, size: int = 8) -> str:
@@ -13,15 +29,18 @@ def digest(*parts: Any, size: int = 8) -> str:
     Parameters
     ----------
     parts
-        bytes are hashed as they are, anything else as canonical JSON.
+        bytes, and :class:`ByteBlocks`, are hashed as they are, anything else as canonical JSON.
     size
         Bytes of digest; the text has twice as many characters.
     """
     h = hashlib.blake2b(digest_size=size)
     for part in parts:
-        data = part if isinstance(part, bytes) else json.dumps(part, sort_keys=True, ensure_ascii=False).encode()
-        h.update(len(data).to_bytes(8, "little"))  # so that ("ab", "c") and ("a", "bc") differ
-        h.update(data)
+        if not isinstance(part, ByteBlocks):
+            data = part if isinstance(part, bytes) else json.dumps(part, sort_keys=True, ensure_ascii=False).encode()
+            part = ByteBlocks(len(data), (data,))
+        h.update(part.size.to_bytes(8, "little"))  # so that ("ab", "c") and ("a", "bc") differ
+        for block in part.blocks:
+            h.update(block)
     return h.hexdigest()
 
 

@@ -16,7 +16,8 @@ from tonearm.core.errors import DatasetError
 from tonearm.core.parquet import read_parquet
 from tonearm.core.seeding import digest
 from tonearm.core.text import command
-from tonearm.datasets.metadata import Metadata, load_metadata, save_metadata
+from tonearm.datasets.metadata import Metadata
+from tonearm.datasets.metadata_files import open_metadata, write_metadata
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -142,7 +143,7 @@ def save_manifest(uri: str, manifest: Manifest) -> None:
     """Write a manifest as Parquet, its notes in the same file."""
     signature = manifest.metadata.signature() if len(manifest.metadata) else ""
     if signature:
-        save_metadata(_metadata_uri(uri, signature), manifest.metadata)
+        write_metadata(_metadata_uri(uri, signature), manifest.metadata)
     header = {"name": manifest.name, "label": manifest.label, "facts": signature, "root": manifest.root,
               "home": _home_of(uri),
               "notes": json.dumps(manifest.notes), "made": json.dumps(manifest.made)}  # fmt: skip
@@ -168,7 +169,7 @@ def manifest_leftovers(uri: str) -> list[str]:
     beside = f"{file.removesuffix('.parquet')}.facts-"
     found = [storage.join(folder, name) for name in storage.list_files(folder) if name.startswith(beside)]
     notes = [_old_notes(uri)] if "notes" in header and storage.exists(_old_notes(uri)) else []
-    return [place for place in found if place != own] + notes
+    return [place for place in found if not place.startswith(own.removesuffix("parquet"))] + notes
 
 
 def _old_notes(uri: str) -> str:
@@ -208,7 +209,7 @@ def load_manifest(uri: str) -> Manifest:
     rows = [{**row, "source": now(row["source"])} for row in rows]
     tracks = tuple(Track(**{**row, "labels": tuple(row.get("labels") or ())}) for row in rows)
     signature = header.get("facts", "")
-    metadata = load_metadata(_metadata_uri(uri, signature)) if signature else Metadata()
+    metadata = open_metadata(_metadata_uri(uri, signature), signature) if signature else Metadata()
     root = now(header.get("root", ""))
     return Manifest(header["name"], header["label"], tracks, tuple(notes), metadata, root, how)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ from tonearm.core import storage
 from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import DatasetError
 from tonearm.core.parquet import read_parquet
-from tonearm.core.seeding import digest
+from tonearm.core.seeding import ByteBlocks, digest
+from tonearm.datasets.columns import ArrayColumn, ChosenColumn, Column, ReadColumn, blocks_of
 
 CONTENT = "_content"
 """Suffix of the column with the content digests of the files that another column points to."""
@@ -37,35 +39,28 @@ class Metadata:
     """
 
     def __init__(self, track_ids: Sequence[str] = (), columns: Mapping[str, Any] | None = None) -> None:
+        self._set(track_ids, {name: _column(name, v, len(track_ids)) for name, v in sorted((columns or {}).items())})
+
+    @classmethod
+    def of_columns(cls, track_ids: Sequence[str], columns: Mapping[str, Column], signature: str = "") -> Metadata:
+        """A table of columns that may lie in files.
+
+        Parameters
+        ----------
+        signature
+            What :meth:`signature` is, if that was found out before.
+        """
+        made = cls()
+        made._set(track_ids, dict(sorted(columns.items())), signature)
+        return made
+
+    def _set(self, track_ids: Sequence[str], columns: dict[str, Column], signature: str = "") -> None:
         self._row = {track_id: i for i, track_id in enumerate(track_ids)}
+        self._columns, self._signature = columns, signature
         if len(self._row) != len(track_ids):
             raise DatasetError(
                 f"metadata: {len(track_ids)} rows for {len(self._row)} track ids: each track has one row"
             )
-        self._columns: dict[str, np.ndarray] = {}
-        for name, values in sorted((columns or {}).items()):
-            try:
-                array = np.asarray(values)
-            except ValueError:
-                raise DatasetError(f"metadata: the rows of column {name!r} are of unlike length") from None
-            if array.ndim not in (1, 2) or len(array) != len(track_ids) or 0 in array.shape[1:]:
-                raise DatasetError(
-                    f"metadata: column {name!r} has the shape {array.shape}, expected ({len(track_ids)},) or "
-                    f"({len(track_ids)}, dim) with a dim of at least 1"
-                )
-            if array.dtype.kind == "f":
-                array = array.astype(np.float64)
-            elif array.dtype.kind in "iub":
-                array = array.astype(np.int64)
-            else:
-                strange = [v for v in array.flat if not isinstance(v, str)]
-                if strange or array.ndim == 2:
-                    raise DatasetError(
-                        f"metadata: column {name!r} holds {f'{strange[0]!r}' if strange else 'several texts a row'}: "
-                        'give numbers (NaN where one is unknown), or one text a row ("" where it is unknown)'
-                    )
-                array = np.array([str(v) for v in array], dtype=object)
-            self._columns[name] = array
 
     def __len__(self) -> int:
         return len(self._row)
@@ -90,15 +85,40 @@ class Metadata:
         DatasetError
             If there is no such column, or a track has no row.
         """
-        if column not in self._columns:
-            raise DatasetError(
-                f"no metadata column {column!r} is known of these tracks: there are {', '.join(self) or 'none'}"
-            )
+        return self.column(column).take(self.rows(track_ids))
+
+    def rows(self, track_ids: Iterable[str]) -> np.ndarray:
+        """The rows of these tracks, in their order.
+
+        Raises
+        ------
+        DatasetError
+            If a track has none.
+        """
         chosen = list(track_ids)
-        missing = [i for i in chosen if i not in self._row]
-        if missing:
-            raise DatasetError(f"metadata: {len(missing)} tracks have no row, e.g. {missing[0]!r}")
-        return self._columns[column][[self._row[i] for i in chosen]]
+        try:
+            return np.array([self._row[i] for i in chosen], dtype=np.int64)
+        except KeyError:
+            missing = [i for i in chosen if i not in self._row]
+            raise DatasetError(f"metadata: {len(missing)} tracks have no row, e.g. {missing[0]!r}") from None
+
+    def column(self, name: str) -> Column:
+        """A column, of which rows can be taken.
+
+        Raises
+        ------
+        DatasetError
+            If there is none of this name.
+        """
+        if name not in self._columns:
+            raise DatasetError(
+                f"no metadata column {name!r} is known of these tracks: there are {', '.join(self) or 'none'}"
+            )
+        return self._columns[name]
+
+    def chosen(self, track_ids: Sequence[str], rows: np.ndarray) -> Metadata:
+        """The same columns for other tracks: of each its row here, -1 where nothing is known. Nothing is copied."""
+        return Metadata.of_columns(track_ids, {name: ChosenColumn(self._columns[name], rows) for name in self})
 
     def texts(self, track_ids: Iterable[str], column: str) -> list[str]:
         """The texts of a column for these tracks.
@@ -108,10 +128,10 @@ class Metadata:
         DatasetError
             As of :meth:`of`, and if the column holds numbers.
         """
-        values = self.of(track_ids, column)
-        if values.dtype != object:
+        rows = self.rows(track_ids)
+        if self.column(column).kind != "O":
             raise DatasetError(f"the metadata column {column!r} holds numbers, not texts: name another one")
-        return list(values)
+        return list(self.column(column).take(rows))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
@@ -125,20 +145,53 @@ class Metadata:
     def joined(self, other: Metadata) -> Metadata:
         """Both tables' columns for the tracks that are in both; of a column in both, the other's values."""
         ids = [i for i in self._row if i in other._row]
-        columns = {name: table.of(ids, name) for table in (self, other) for name in table}
-        return Metadata(ids, columns)
+        columns: dict[str, Column] = {}
+        for table in (self, other):
+            same = ids == table.track_ids
+            columns |= table._columns if same else table.chosen(ids, table.rows(ids))._columns
+        return Metadata.of_columns(ids, columns)
 
     def signature(self) -> str:
         """Identity of all values, whatever the order of the rows.
 
         Of a column ``x`` of places of files with a column ``x_content``, as of pictures, only the content counts.
         """
-        ids = sorted(self._row)
-        parts: list[Any] = [ids]
-        for name in [n for n in self if f"{n}{CONTENT}" not in self]:
-            values = self.of(ids, name)
-            parts += [name, list(values.shape), values.tolist() if values.dtype == object else values.tobytes()]
-        return digest(*parts)
+        if not self._signature:
+            ids = sorted(self._row)
+            rows = self.rows(ids)
+            parts: list[Any] = [ids]
+            for name in [n for n in self if f"{n}{CONTENT}" not in self]:
+                column = self._columns[name]
+                blocks = ByteBlocks(8 * math.prod(column.shape), (b.tobytes() for b in blocks_of(column, rows)))
+                parts += [name, list(column.shape), column.take(rows).tolist() if column.kind == "O" else blocks]
+            self._signature = digest(*parts)
+        return self._signature
+
+
+def _column(name: str, values: Any, rows: int) -> Column:
+    """A column of values in memory, or one that is there already."""
+    if isinstance(values, ArrayColumn | ReadColumn | ChosenColumn):
+        return values
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise DatasetError(f"metadata: the rows of column {name!r} are of unlike length") from None
+    if array.ndim not in (1, 2) or len(array) != rows or 0 in array.shape[1:]:
+        raise DatasetError(
+            f"metadata: column {name!r} has the shape {array.shape}, expected ({rows},) or ({rows}, dim) with a dim of "
+            "at least 1"
+        )
+    if array.dtype.kind == "f":
+        return ArrayColumn(array.astype(np.float64))
+    if array.dtype.kind in "iub":
+        return ArrayColumn(array.astype(np.int64))
+    strange = [v for v in array.flat if not isinstance(v, str)]
+    if strange or array.ndim == 2:
+        raise DatasetError(
+            f"metadata: column {name!r} holds {f'{strange[0]!r}' if strange else 'several texts a row'}: "
+            'give numbers (NaN where one is unknown), or one text a row ("" where it is unknown)'
+        )
+    return ArrayColumn(np.array([str(v) for v in array], dtype=object))
 
 
 def save_metadata(uri: str, metadata: Metadata) -> None:
@@ -152,7 +205,7 @@ def save_metadata(uri: str, metadata: Metadata) -> None:
         if values.ndim == 2:
             arrays[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
         else:
-            arrays[name] = pa.array(values.tolist(), pa.string()) if values.dtype == object else pa.array(values)
+            arrays[name] = text_or_numbers(values)
     buffer = io.BytesIO()
     pq.write_table(pa.table(arrays), buffer)
     storage.write_bytes(uri, buffer.getvalue())
@@ -166,14 +219,32 @@ def load_metadata(uri: str) -> Metadata:
     DatasetError
         If there are none at ``uri``, the file is damaged, or what it holds are no metadata.
     """
-    import pyarrow as pa
-
     if not storage.exists(uri):
         raise DatasetError(f"no metadata at {uri}")
     try:
         table = read_parquet(storage.read_bytes(uri))
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
         raise DatasetError(describe_unreadable(uri, error, "make the data set again")) from None
+    return as_metadata(uri, table)
+
+
+def text_or_numbers(values: np.ndarray) -> Any:
+    """A column (tracks,) as an Arrow array."""
+    import pyarrow as pa
+
+    return pa.array(values.tolist(), pa.string()) if values.dtype == object else pa.array(values)
+
+
+def as_metadata(uri: str, table: Any) -> Metadata:
+    """The metadata of an Arrow table that was read from ``uri``.
+
+    Raises
+    ------
+    DatasetError
+        If what it holds are no metadata.
+    """
+    import pyarrow as pa
+
     columns: dict[str, Any] = {}
     for name in table.column_names:
         values = table.column(name).combine_chunks()

@@ -18,9 +18,9 @@ import numpy as np
 from tonearm.core import storage
 from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import StoreError
+from tonearm.core.mapped import map_array
 from tonearm.core.seeding import digest
 from tonearm.features.base import Representation
-from tonearm.features.mapped import map_array
 from tonearm.features.store_index import index_schema, read_index, read_part_index
 from tonearm.features.store_rows import StoreRows
 

@@ -173,8 +173,13 @@ class TableScaling:
     mean: tuple[float, ...]
 
 
-def fit_table(values: np.ndarray, feature: TableFeature) -> TableScaling:
+def fit_table(values: np.ndarray, feature: TableFeature, first: int = 0) -> TableScaling:
     """Shift and scale from the training split's values, float64 (tracks, size); unknown ones are left out.
+
+    Parameters
+    ----------
+    first
+        Of wide tables some numbers can be fitted at a time: which one of the table the first of these values is.
 
     Raises
     ------
@@ -184,8 +189,8 @@ def fit_table(values: np.ndarray, feature: TableFeature) -> TableScaling:
     empty = np.flatnonzero(np.isnan(values).all(axis=0))
     if len(empty) and feature.missing != "keep":
         raise DatasetError(
-            f"number {int(empty[0])} of the table ({', '.join(feature.columns[:8])}) is unknown for all training "
-            "tracks: leave its column out"
+            f"number {first + int(empty[0])} of the table ({', '.join(feature.columns[:8])}) is unknown for all "
+            "training tracks: leave its column out"
         )
     known = np.where(np.isnan(values).all(axis=0), 0.0, values)
     if feature.scaling == "minmax":
@@ -210,14 +215,18 @@ def scale_table(values: np.ndarray, feature: TableFeature, scaling: TableScaling
     unknown = np.isnan(values)
     if feature.missing == "refuse" and unknown.any():
         row, column = (int(i[0]) for i in np.nonzero(unknown))
-        raise DatasetError(
-            f"number {column} of the table ({', '.join(feature.columns[:8])}) is unknown for "
-            f"{int(unknown.any(axis=1).sum())} of {len(values)} tracks, first in row {row}: leave them out, or set "
-            "missing='mean'"
-        )
+        raise unknown_value(feature, column, int(unknown.any(axis=1).sum()), len(values), row)
     if feature.missing == "mean":
         values = np.where(unknown, np.asarray(scaling.mean), values)
     scaled = (values - np.asarray(scaling.shift)) / np.asarray(scaling.scale)
     if feature.scaling == "unit":
         scaled = scaled / np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), 1e-12)
     return np.ascontiguousarray(scaled, dtype=np.float32)[:, None, :, None]
+
+
+def unknown_value(feature: TableFeature, number: int, count: int, tracks: int, row: int) -> DatasetError:
+    """The error of a table that must know all values, and has ``count`` of its ``tracks`` with unknown ones."""
+    return DatasetError(
+        f"number {number} of the table ({', '.join(feature.columns[:8])}) is unknown for {count} of {tracks} tracks, "
+        f"first in row {row}: leave them out, or set missing='mean'"
+    )

@@ -29,10 +29,10 @@ from tonearm.audio.windows import ClipConfig
 from tonearm.core import storage, text
 from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import ConfigError, StoreError
+from tonearm.core.mapped import map_array
 from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Representation
-from tonearm.features.mapped import map_array
 from tonearm.features.normalisation import ClipStatistics, Float16Array, TrainingStatistics, pool_statistics
 from tonearm.features.store_clips import mark_complete, read_clip_configs, write_clip_config
 from tonearm.features.store_index import read_index

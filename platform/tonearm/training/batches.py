@@ -17,10 +17,13 @@ from tonearm.features.augment import augment, draw_gains, step_seed
 from tonearm.features.base import Representation
 from tonearm.features.store import FeatureStore
 from tonearm.models.base import WINDOWS_AT_ONCE, Inputs
+from tonearm.tasks.base import Task
 from tonearm.training.config import TrialConfig
 from tonearm.training.readers import FittedTransform, Reader, StoreReader, WindowPosition, make_reader
 
 __all__ = ["Batch", "Batches", "Examples", "truth_of"]
+
+ENCODED_AT_ONCE = 8192  # tracks
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,41 @@ class Examples(Protocol):
         """The groups of a split's tracks."""
 
 
+class TrackValues(Mapping[str, np.ndarray]):
+    """Metadata of some tracks; a column is read when it is asked for."""
+
+    def __init__(self, metadata: Metadata, tracks: Sequence[Track]) -> None:
+        self._metadata, self._rows = metadata, metadata.rows(t.track_id for t in tracks)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._metadata:
+            raise KeyError(name)
+        return self._metadata.column(name).take(self._rows)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._metadata)
+
+    def __len__(self) -> int:
+        return len(self._metadata.columns)
+
+
 def truth_of(tracks: Sequence[Track], metadata: Metadata | None = None) -> GroundTruth:
     """What a task makes targets of."""
-    ids = [t.track_id for t in tracks]
-    values = {name: metadata.of(ids, name) for name in metadata} if metadata is not None and len(metadata) else {}
+    values = TrackValues(metadata, tracks) if metadata is not None and len(metadata) else {}
     return GroundTruth([t.all_labels for t in tracks], [t.group for t in tracks], values)
+
+
+def encode_targets(task: Task, tracks: Sequence[Track], metadata: Metadata, names: Sequence[str]) -> np.ndarray:
+    """The targets of tracks; of many vectors some at a time, since making them takes several copies."""
+    if task.uses_labels or len(tracks) <= ENCODED_AT_ONCE:
+        return task.encode(truth_of(tracks, metadata), names)
+    first = task.encode(truth_of(tracks[:ENCODED_AT_ONCE], metadata), names)
+    targets = np.empty((len(tracks), *first.shape[1:]), first.dtype)
+    targets[: len(first)] = first
+    for start in range(ENCODED_AT_ONCE, len(tracks), ENCODED_AT_ONCE):
+        some = tracks[start : start + ENCODED_AT_ONCE]
+        targets[start : start + len(some)] = task.encode(truth_of(some, metadata), names)
+    return targets
 
 
 class Batches:
@@ -135,7 +168,7 @@ class Batches:
 
     def targets(self, split: Split) -> np.ndarray:
         if split not in self._targets:
-            self._targets[split] = self.config.task.encode(truth_of(self.tracks(split), self.metadata), self.classes)
+            self._targets[split] = encode_targets(self.config.task, self.tracks(split), self.metadata, self.classes)
         return self._targets[split]
 
     def groups(self, split: Split) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from tonearm.audio.windows import ClipConfig
 from tonearm.core.errors import DatasetError, StoreError
 from tonearm.datasets.artist_names import normalised_name
+from tonearm.datasets.columns import ArrayColumn, blocks_of
 from tonearm.datasets.manifest import SPLITS, Manifest, Track
 from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.vocabulary import tokenise
@@ -71,8 +72,9 @@ def _(feature: TableFeature, manifest: Manifest) -> np.ndarray:
     ids = [t.track_id for t in manifest.tracks]
     usable = np.ones(len(ids), dtype=bool)
     for name in feature.columns if feature.missing == "refuse" else ():
-        values = manifest.metadata.of(ids, name).astype(np.float64).reshape(len(ids), -1)
-        usable &= ~np.isnan(values).any(axis=1)
+        blocks = blocks_of(manifest.metadata.column(name), manifest.metadata.rows(ids))
+        known = [~np.isnan(block.astype(np.float64).reshape(len(block), -1)).any(axis=1) for block in blocks]
+        usable &= np.concatenate([np.empty(0, bool), *known])
     return usable
 
 
@@ -95,8 +97,8 @@ def with_data_sizes(feature: Feature, metadata: Metadata) -> Feature:
 
 @with_data_sizes.register
 def _(feature: TableFeature, metadata: Metadata) -> Feature:
-    values = [metadata.of(metadata.track_ids[:1], name) for name in feature.columns]
-    width = sum(v.shape[1] if v.ndim == 2 else 1 for v in values)
+    shapes = [metadata.column(name).shape for name in feature.columns]
+    width = sum(shape[1] if len(shape) == 2 else 1 for shape in shapes)
     return feature.replace({"width": 0 if width == len(feature.columns) else width})
 
 
@@ -136,7 +138,9 @@ def make_examples(config: TrialConfig, manifest: Manifest, features: str, cache:
     DatasetError
         If metadata or targets are missing.
     """
-    names = config.task.names(truth_of(manifest.tracks, manifest.metadata), manifest.classes)
+    # Where no labels are learned, one track says what the outputs are: nothing is read of all the others.
+    some = manifest.tracks if config.task.uses_labels else manifest.tracks[:1]
+    names = config.task.names(truth_of(some, manifest.metadata), manifest.classes)
     if isinstance(config.feature, ArtistsFeature):
         return RelationExamples(config, manifest.tracks, names, manifest.metadata)
     stores: Mapping[str, FeatureStore] = {
@@ -191,17 +195,12 @@ def metadata_of_tracks(source: Metadata, tracks: Sequence[Track]) -> Metadata:
         raise DatasetError(
             f"metadata of {source.track_ids[:1]} and others, but of none of these tracks or their artists"
         )
-    columns = {}
     for name in source:
-        values = source.of(source.track_ids, name)
-        if values.dtype.kind != "f":
+        if source.column(name).kind != "f":
             raise DatasetError(
                 f"the metadata column {name!r} holds no floating-point numbers: only such may be unknown"
             )
-        rows = values[index]
-        rows[index < 0] = np.nan
-        columns[name] = rows
-    return Metadata([t.track_id for t in tracks], columns)
+    return source.chosen([t.track_id for t in tracks], index)
 
 
 def _row_of(track: Track, row: Mapping[str, int], plain_row: Mapping[str, int]) -> int:
@@ -244,6 +243,6 @@ def with_vectors(manifest: Manifest, vectors: Mapping[str, tuple[list[str], np.n
     """
     metadata = manifest.metadata
     for name, (keys, values) in vectors.items():
-        made = metadata_of_tracks(Metadata(keys, {name: np.asarray(values, dtype=np.float64)}), manifest.tracks)
+        made = metadata_of_tracks(Metadata.of_columns(keys, {name: ArrayColumn(values)}), manifest.tracks)
         metadata = metadata.joined(made) if len(metadata) else made
     return dataclasses.replace(manifest, metadata=metadata)

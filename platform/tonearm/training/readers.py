@@ -17,10 +17,11 @@ from tonearm.datasets.manifest import Track
 from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.vocabulary import Vocabulary, subsample_frequent_words, word_frequencies
 from tonearm.features.base import Feature, Representation
-from tonearm.features.metadata import PictureFeature, TableFeature, TableScaling, TokensFeature, fit_table, scale_table
+from tonearm.features.metadata import PictureFeature, TableFeature, TableScaling, TokensFeature
 from tonearm.features.normalisation import TrainingStatistics
 from tonearm.features.store import FeatureStore, StoredClip, track_key
 from tonearm.training.config import TrialConfig
+from tonearm.training.table_reader import TableReader
 from tonearm.training.windows import clip_windows, scale_window
 
 FittedTransform = TrainingStatistics | TableScaling | Vocabulary | None
@@ -166,37 +167,6 @@ class StoreReader:
         return torch.from_numpy(clip_windows(self.stored(track), self.config, self.feature, self.fitted))
 
 
-class TableReader:
-    """Numeric metadata as vectors."""
-
-    def __init__(self, feature: TableFeature, tracks: Sequence[Track], metadata: Metadata) -> None:
-        self._row = {t.track_id: i for i, t in enumerate(tracks)}
-        columns = [metadata.of(self._row, name) for name in feature.columns]
-        texts = [name for name, c in zip(feature.columns, columns, strict=True) if c.dtype.kind not in "fi"]
-        if texts:
-            raise DatasetError(f"the metadata {', '.join(texts)} are texts: a table holds numbers")
-        values = np.column_stack(columns).astype(np.float64)
-        if values.shape[1] != feature.size:
-            raise DatasetError(
-                f"the metadata {', '.join(feature.columns[:8])} have {values.shape[1]} numbers, the table's size is "
-                f"{feature.size}: set feature.width to {values.shape[1]}"
-            )
-        if np.isinf(values).any():
-            raise DatasetError(
-                f"a number of the metadata {', '.join(feature.columns[:8])} is infinite: correct the table"
-            )
-        self.fitted = fit_table(values[[self._row[t.track_id] for t in _training(tracks)]], feature)
-        self._values = torch.from_numpy(scale_table(values, feature, self.fitted))
-
-    def read(
-        self, tracks: Sequence[Track], positions: Sequence[WindowPosition], gains: np.ndarray, seed: int
-    ) -> torch.Tensor:
-        return self._values[[self._row[t.track_id] for t in tracks]]
-
-    def windows(self, track: Track) -> torch.Tensor:
-        return self._values[[self._row[track.track_id]]]
-
-
 class TokensReader:
     """Texts as tokens, by the training split's vocabulary; frequent words are dropped at random in training."""
 
@@ -206,20 +176,22 @@ class TokensReader:
         train = [t.track_id for t in _training(tracks)]
         self.fitted = Vocabulary.build(metadata.texts(train, feature.column), feature.vocabulary, feature.fewest)
         texts = metadata.texts(self._row, feature.column)
-        self._tokens = np.stack([self.fitted.encode(text, feature.length) for text in texts])
+        self._tokens = np.empty((len(texts), feature.length), np.int32)  # half of what they are read as
+        for row, text in enumerate(texts):
+            self._tokens[row] = self.fitted.encode(text, feature.length)
         self._frequencies = word_frequencies(self._tokens[[self._row[i] for i in train]], self.fitted.size)
 
     def read(
         self, tracks: Sequence[Track], positions: Sequence[WindowPosition], gains: np.ndarray, seed: int
     ) -> torch.Tensor:
-        tokens = self._tokens[[self._row[t.track_id] for t in tracks]]
+        tokens = self._tokens[[self._row[t.track_id] for t in tracks]].astype(np.int64)
         if self.feature.drop_threshold:
             rng = np.random.default_rng(seed)
             tokens = subsample_frequent_words(tokens, self._frequencies, rng, self.feature.drop_threshold)
         return torch.from_numpy(tokens)
 
     def windows(self, track: Track) -> torch.Tensor:
-        return torch.from_numpy(self._tokens[[self._row[track.track_id]]])
+        return torch.from_numpy(self._tokens[[self._row[track.track_id]]].astype(np.int64))
 
 
 class PictureReader:
