@@ -1,7 +1,7 @@
 """What a sweep costs beyond its training, what stopping early saves, and what a second worker brings.
 
 make bench NAME=sweeps                          all of it, on the demo's scores: about a quarter of an hour on 2 cores
-make bench NAME=sweeps ARGS="--only overhead"   one part: overhead, asha or workers
+make bench NAME=sweeps ARGS="--only overhead"   one part: overhead, pauses, asha or workers
 
 CPU time is that of the driver, Ray and all workers, read from the kernel twice a second. Ratios are of one run.
 """
@@ -103,7 +103,7 @@ def child(part: dict[str, Any]) -> None:
     trials = [
         {
             "best": r.best, "epochs": len(r.history), "seconds": sum(h["epoch_seconds"] for h in r.history),
-            "ended": Path(r.folder.uri, "ended.json").stat().st_mtime, "tracks": len(r.folder.validation().track_ids),
+            "ended": Path(r.folder.uri, "state.pt").stat().st_mtime, "tracks": len(r.folder.validation().track_ids),
         }
         for r in results
     ]  # fmt: skip
@@ -113,14 +113,15 @@ def child(part: dict[str, Any]) -> None:
 def space_of(part: Mapping[str, Any]) -> Any:
     """The demo's grid, or some of its trials, for so many epochs."""
     from search_spaces import SPACES
-    from tonearm.sweeps import Choice, Full, Grid
+    from tonearm.sweeps import Choice, Full, Grid, Median
 
     space = SPACES[part["space"]]()
     if part.get("epochs"):
         space = space.replace_base({"optim.epochs": part["epochs"], "optim.patience": part["epochs"]})
     if part.get("rates"):
         over = {"optim.lr": Choice(*part["rates"])}
-        space = dataclasses.replace(space, over=over, search=Grid(), scheduler=Full())
+        scheduler = Median(others=99) if part.get("pauses") else Full()  # with 99 others nobody is stopped
+        space = dataclasses.replace(space, over=over, search=Grid(), scheduler=scheduler)
     return dataclasses.replace(space, seed=part.get("seed", 0))
 
 
@@ -192,6 +193,23 @@ def overhead() -> dict[str, float]:
     return figures
 
 
+def pauses() -> dict[str, float]:
+    """Seconds that a pause at a rung costs: six trials by one worker, each paused three times, against none."""
+    rates = [1e-3 * (1 + i / 100) for i in range(6)]
+    seconds = {}
+    for name, paused in (("straight", False), ("paused", True)):
+        part = {"space": "demo_grid", "name": name, "rates": rates, "epochs": 12, "workers": 1, "pauses": paused,
+                "seed": int(paused)}  # fmt: skip
+        run = run_apart(part)
+        trained = sum(t["seconds"] for t in run.trials)
+        seconds[name] = max(t["ended"] for t in run.trials) - run.begun - trained  # all that is no training
+    figures = {**{f"{name}_seconds": s for name, s in seconds.items()},
+               "pause_seconds": (seconds["paused"] - seconds["straight"]) / (3 * len(rates))}  # fmt: skip
+    print(f"6 trials: {seconds['straight']:.1f} s beside training, with three pauses each {seconds['paused']:.1f} s: "
+          f"{figures['pause_seconds']:.2f} s a pause")  # fmt: skip
+    return figures
+
+
 def asha() -> dict[str, float]:
     """The best of 32 trials with and without stopping early, and the CPU time of both."""
     cores = os.cpu_count() or 1
@@ -227,7 +245,7 @@ def workers() -> dict[str, float]:
     return figures
 
 
-PARTS = {"overhead": overhead, "workers": workers, "asha": asha}
+PARTS = {"overhead": overhead, "workers": workers, "pauses": pauses, "asha": asha}
 
 
 def main() -> None:
