@@ -72,10 +72,17 @@ def tree_cpu_seconds(process: subprocess.Popen[bytes]) -> float:
 
 
 def run_apart(part: Mapping[str, Any]) -> Run:
-    """Run a sweep in a fresh process."""
+    """Run a sweep in a fresh process, in a home of its own on the same features: trials that another sweep has trained
+    would be found in a common one."""
     started = time.monotonic()
-    with tempfile.NamedTemporaryFile("r", suffix=".json") as answer:
-        environment = {**os.environ, CHILD: json.dumps({**part, "answer": answer.name}), "PYTHONUNBUFFERED": "1"}
+    with (
+        tempfile.NamedTemporaryFile("r", suffix=".json") as answer,
+        tempfile.TemporaryDirectory(prefix="tonearm-bench-") as own,
+    ):
+        for name in ("data", "features"):
+            Path(own, name).symlink_to(Path(os.environ["TONEARM_HOME"], name).resolve())
+        environment = {**os.environ, CHILD: json.dumps({**part, "answer": answer.name}), "PYTHONUNBUFFERED": "1",
+                       "TONEARM_HOME": own}  # fmt: skip
         process = subprocess.Popen([sys.executable, "-m", "tests.benchmarks.sweeps"], cwd=ROOT, env=environment,
                                    stdout=subprocess.DEVNULL if part.get("quiet", True) else None)  # fmt: skip
         cpu = tree_cpu_seconds(process)
