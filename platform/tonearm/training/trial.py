@@ -105,11 +105,27 @@ class TrialFolder:
             storage.write_bytes(storage.join(self.uri, file), storage.read_bytes(storage.join(source.uri, file)))
 
     def save(self, state: dict[str, Any], history: list[dict[str, Any]]) -> None:
-        """Record a finished epoch. State and history are one file, so that a kill cannot part them."""
+        """Record a finished epoch. All that is known of it is one file, so that a kill cannot part what belongs
+        together: model, predictions and the history for people are made from it, again where a kill came between."""
         buffer = io.BytesIO()
         torch.save({**state, "history": history}, buffer)
         storage.write_bytes(storage.join(self.uri, "state.pt"), buffer.getvalue())
-        storage.write_json(storage.join(self.uri, HISTORY), history)  # the same, for people and plots
+
+    def keep(self, config: TrialConfig, batches: Examples, model: Network, kept: dict[str, Any]) -> None:
+        """Write the best epoch's predictions and model: its description last, which says that all is there."""
+        task, predictions = config.task, kept["predictions"].numpy()
+        found = track_predictions(task, batches, "validation", predictions)
+        write_predictions(self.predictions_uri("validation"), task, found)
+        save_bundle(self.bundle_uri, Bundle(config, batches.classes, kept["metrics"], model, batches.fitted))
+
+    def kept_epoch(self) -> int | None:
+        """The epoch whose model and predictions lie here; None before there are any."""
+        path = storage.join(self.bundle_uri, DESCRIPTION)
+        return int(storage.read_json(path)["metrics"]["epoch"]) if storage.exists(path) else None
+
+    def publish(self, history: list[dict[str, Any]]) -> None:
+        """Write the history for people and plots."""
+        storage.write_json(storage.join(self.uri, HISTORY), history)
 
     @property
     def bundle_uri(self) -> str:
@@ -162,6 +178,7 @@ def run_trial(
         folder.continue_from(config.start)
     state = None if ended else folder.state()
     history = folder.history() if ended else (state or {}).pop("history", [])
+    kept: dict[str, Any] = (state or {}).pop("kept", {})
     for past in history:
         yield {**past, "replayed": True}
     if ended:
@@ -172,17 +189,14 @@ def run_trial(
     model = build_network(config, len(batches.classes))
     load_members(model, config, batches.classes)
     best = history[-1]["best"] if history else None
+    if state and kept and folder.kept_epoch() != kept["metrics"]["epoch"]:  # killed before the model was written
+        model.load_state_dict(state["best_weights"])
+        folder.keep(config, batches, model, kept)
     for report in fit(model, config.task, batches, config.optim, config.seed, state, device):
         if report.improved:
             best = report.metrics[f"validation_{config.task.primary}"]
             scores = {k: v for k, v in report.metrics.items() if k.startswith("validation_")}
-            kept = {**scores, "epoch": report.epoch}
-            save_bundle(folder.bundle_uri, Bundle(config, batches.classes, kept, model, batches.fitted))
-            write_predictions(
-                folder.predictions_uri("validation"),
-                config.task,
-                track_predictions(config.task, batches, "validation", report.predictions),
-            )
+            kept = {"metrics": {**scores, "epoch": report.epoch}, "predictions": torch.from_numpy(report.predictions)}
         metrics = {
             "epoch": report.epoch,
             **report.metrics,
@@ -191,9 +205,12 @@ def run_trial(
             "replayed": False,
         }
         history = [*history, metrics]
-        folder.save(report.state, history)
+        folder.save({**report.state, "kept": kept}, history)
+        if report.improved:
+            folder.keep(config, batches, model, kept)
+        folder.publish(history)
         yield metrics
-    storage.write_json(storage.join(folder.uri, HISTORY), history)  # a kill may have come between it and the state
+    folder.publish(history)  # a kill may have come between it and the state
     if test:
         score_test(config, batches, folder, device)
     folder.end("completed")
