@@ -1,4 +1,7 @@
-"""The identity of a recording: a digest of its encoded bytes, whatever its name and place."""
+"""The identity of a recording, a digest of its encoded bytes, whatever its name and place; and its tags.
+
+Both are read once, by several threads, and kept (:mod:`tonearm.datasets.file_table`).
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,48 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from tonearm.core.progress import Progress
+from tonearm.datasets.file_table import (
+    FileRecord,
+    FileTable,
+    file_stamp,
+    tag_reader,
+    tags_from_text,
+    tags_to_text,
+)
 from tonearm.datasets.manifest import Reject
 
-MOST_THREADS = 8
+MOST_THREADS = 16
+"""They wait for disks and networks, and a digest lets go of Python's lock."""
+FILES_AT_ONCE = 4096
 SHOWN_FROM = 1000  # files; fewer need no progress line
+
+
+class FileReading(NamedTuple):
+    """What a file holds.
+
+    Attributes
+    ----------
+    content
+        Digest of its bytes, see :func:`content_digest`.
+    tags
+        Values by field, see :func:`tonearm.audio.tags.read_tag_values`.
+    repairs
+        Encoding, text as it stands there and as it was read, of each text that was read in another encoding.
+    """
+
+    content: str
+    tags: Mapping[str, tuple[str, ...]] = {}
+    repairs: tuple[tuple[str, str, str], ...] = ()
 
 
 def content_digest(path: Path) -> str:
@@ -31,39 +67,94 @@ def content_digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def digest_files(files: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, Reject]]:
-    """Read files, several at a time.
+def read_files(
+    files: Mapping[str, Path], root: str, tags: bool = False
+) -> tuple[dict[str, FileReading], dict[str, Reject]]:
+    """Read files, several at a time; those that are as they were when they were read last are not opened.
 
     Parameters
     ----------
     files
         By track id.
+    root
+        Folder that they are in; what is read of it is kept together.
+    tags
+        Whether their tags are read, too.
 
     Returns
     -------
-    The contents of those that can be used, and the rejects: ``missing`` (it cannot be read, with the cause) and
-    ``empty``. Both by track id, in the order given.
+    What those hold that can be used, and the rejects: ``missing`` (it cannot be read, with the cause) and ``empty``.
+    Both by track id, in the order given.
     """
-    contents: dict[str, str] = {}
-    rejects: dict[str, Reject] = {}
-    threads = min(MOST_THREADS, os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads) as pool, Progress("files read", len(files)) as progress:
-        for (track_id, path), found in zip(files.items(), pool.map(_read, files.values()), strict=True):
-            if isinstance(found, str):
-                contents[track_id] = found
-            else:
-                reason, detail, size = found
-                rejects[track_id] = Reject(track_id=track_id, source=str(path), stage="scan", reason=reason,
-                                           detail=detail, bytes=size)  # fmt: skip
-            if len(files) >= SHOWN_FROM:
-                progress.add()
-    return contents, rejects
+    threads = min(MOST_THREADS, 4 * (os.cpu_count() or 1))
+    read: dict[str, FileRecord | Reject] = {}
+    with ThreadPoolExecutor(threads) as pool, closing(FileTable(root)) as table:
+        known: dict[str, FileRecord | None] = {}
+        for some in _some(files):
+            known.update(zip(some, pool.map(partial(_known, table, tags), some.values()), strict=True))
+        new = {track_id: path for track_id, path in files.items() if known[track_id] is None}
+        with Progress("files read", len(new)) as progress:
+            for some in _some(new):
+                results = pool.map(partial(_read, tags), some.values())
+                for (track_id, path), found in zip(some.items(), results, strict=True):
+                    if isinstance(found, FileRecord):
+                        table.add(path, found)
+                        read[track_id] = found
+                    else:
+                        reason, detail, size = found
+                        read[track_id] = Reject(track_id=track_id, source=str(path), stage="scan", reason=reason,
+                                                detail=detail, bytes=size)  # fmt: skip
+                    if len(new) >= SHOWN_FROM:
+                        progress.add()
+    everything = {track_id: known[track_id] or read[track_id] for track_id in files}
+    return (
+        {i: _reading(found, tags) for i, found in everything.items() if isinstance(found, FileRecord)},
+        {i: found for i, found in everything.items() if isinstance(found, Reject)},
+    )
 
 
-def _read(path: Path) -> str | tuple[str, str, int]:
-    """A file's content, or reason, detail and size of a reject."""
+def _some(files: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+    """The files, thousands at a time: each waits in memory for its turn."""
+    items = iter(files.items())
+    while some := dict(islice(items, FILES_AT_ONCE)):
+        yield some
+
+
+def _known(table: FileTable, tags: bool, path: Path) -> FileRecord | None:
+    """What was read of a file, if that is what it holds now."""
+    record = table.get(path)
+    if record is None or (tags and record.reader != tag_reader()):
+        return None
     try:
-        content, size = content_digest(path), path.stat().st_size
+        return record if record.is_of(file_stamp(path.stat())) else None
+    except OSError:
+        return None  # what is wrong is told by reading it
+
+
+def _read(tags: bool, path: Path) -> FileRecord | tuple[str, str, int]:
+    """What a file holds, or reason, detail and size of a reject."""
+    try:
+        read_ns, before = time.time_ns(), file_stamp(path.stat())
+        content = content_digest(path)
+        own = _read_tags(path) if tags and before[0] else ""
+        after = file_stamp(path.stat())
     except OSError as error:
         return "missing", f"cannot be read: {error.strerror or error}", -1
-    return content if size else ("empty", "the file has no bytes", 0)
+    if not after[0]:
+        return "empty", "the file has no bytes", 0
+    if before != after:  # it was being written: nothing that will be known again
+        after = (-1, 0, 0)
+    return FileRecord(after, read_ns, content, tag_reader() if tags else "", own)
+
+
+def _read_tags(path: Path) -> str:
+    from tonearm.audio.tags import read_tag_values
+
+    repairs: list[tuple[str, str, str]] = []
+    values = read_tag_values(path, lambda *repair: repairs.append(repair))
+    return tags_to_text(values, repairs)
+
+
+def _reading(record: FileRecord, tags: bool) -> FileReading:
+    values, repairs = tags_from_text(record.tags) if tags else ({}, [])
+    return FileReading(record.content, values, tuple(repairs))

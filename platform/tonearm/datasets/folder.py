@@ -13,7 +13,7 @@ from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.artist_groups import group_by_artist
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.content import digest_files
+from tonearm.datasets.content import read_files
 from tonearm.datasets.contradictions import contradiction_note
 from tonearm.datasets.find_files import find_recordings
 from tonearm.datasets.folder_labels import one_of_each_content, read_labels, set_aside, without_contradicting_rows
@@ -141,18 +141,18 @@ def scan_folder(root: str, label: str = "folder", separator: str = "", *, config
     table = read_track_table(place, found.files)
     notes = [*found.notes, *table_notes, *table.notes]
     label = _resolved_label(asked.label, table, root, notes)
-    contents, unreadable = digest_files(found.files)
+    read, unreadable = read_files(found.files, root, tags=True)
     repairs = TagRepairs()
-    known = {i: recording_tags(found.files[i], i, table, repairs) for i in found.files if i in contents}
+    known = {i: recording_tags(reading, i, table, repairs) for i, reading in read.items()}
     notes += repairs.notes
     labels, label_notes = read_labels(known, label, asked, table)
     rejects = [*found.rejects, *unreadable.values()]
     labels = without_contradicting_rows(found.files, labels, label, asked, table, rejects)
-    usable, copy_notes = one_of_each_content(found.files, {i: contents[i] for i in labels}, labels, asked, rejects)
+    usable, copy_notes = one_of_each_content(found.files, {i: read[i].content for i in labels}, labels, asked, rejects)
     tracks = []
     for relative, own in usable.items():
         if own or not label:
-            tracks.append(make_track(relative, found.files[relative], contents[relative], known[relative], own))
+            tracks.append(make_track(relative, found.files[relative], read[relative].content, known[relative], own))
         elif reason := _no_audio(found.files[relative]):
             rejects.append(set_aside(relative, found.files[relative], "undecodable", reason))
         else:

@@ -15,7 +15,7 @@ from tonearm.core.seeding import digest
 from tonearm.datasets.artist_groups import group_by_artist
 from tonearm.datasets.artist_names import artist_group
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.content import digest_files
+from tonearm.datasets.content import read_files
 from tonearm.datasets.file_names import FileNames
 from tonearm.datasets.find_files import find_recordings
 from tonearm.datasets.manifest import Reject, Track
@@ -227,19 +227,19 @@ def _recordings(root: str, table: _Memberships) -> _Found:
         for relative, path in files.items()
         if relative not in named
     ]
-    contents, unreadable = digest_files({i: path for i, path in files.items() if i in named})
+    read, unreadable = read_files({i: path for i, path in files.items() if i in named}, root, tags=True)
     rejects += unreadable.values()
     beside = [name for name in there.tables if Path(root) / name != table.path]
     place, table_notes = find_track_table(Path(root), beside)
     known = read_track_table(place, files)
     repairs, found = TagRepairs(), _Found({}, defaultdict(list), rejects, ())
     first_with: dict[str, str] = {}
-    for relative, content in contents.items():
-        first = first_with.setdefault(content, relative)
+    for relative, reading in read.items():
+        first = first_with.setdefault(reading.content, relative)
         if first == relative:
             path = files[relative]
-            tags = recording_tags(path, relative, known, repairs)
-            found.tracks[relative] = make_track(relative, path, content, tags)
+            tags = recording_tags(reading, relative, known, repairs)
+            found.tracks[relative] = make_track(relative, path, reading.content, tags)
             found.albums.update({relative: tags["albumartist"][0]} if "albumartist" in tags else {})
         else:
             detail = f"the same bytes as {first}, which is on its playlists, too"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
-from tonearm.audio.tags import read_tag_values
 from tonearm.core.text import slug
 from tonearm.datasets.artist_names import artist_group
 from tonearm.datasets.cells import clean_text, is_unknown, to_number, to_year
+from tonearm.datasets.content import FileReading
 from tonearm.datasets.manifest import Track
 from tonearm.datasets.track_table import TrackTable
 
@@ -45,10 +44,13 @@ class TagRepairs:
         )
 
 
-def recording_tags(path: Path, relative: str, table: TrackTable, repairs: TagRepairs) -> dict[str, tuple[str, ...]]:
+def recording_tags(
+    reading: FileReading, relative: str, table: TrackTable, repairs: TagRepairs
+) -> dict[str, tuple[str, ...]]:
     """A recording's tags, overridden by its row in the table; values that say "unknown" are left out."""
-    tags = read_tag_values(path, partial(repairs.add, relative))
-    known = {name: tuple(map(clean_text, values)) for name, values in tags.items()}
+    for repair in reading.repairs:
+        repairs.add(relative, *repair)
+    known = {name: tuple(map(clean_text, values)) for name, values in reading.tags.items()}
     known |= {name: (value,) for name, value in table.of(relative).items()}
     stated = {name: tuple(v for v in values if not is_unknown(v)) for name, values in known.items()}
     return {name: values for name, values in stated.items() if values}

@@ -70,9 +70,10 @@ def _compare_new(root: str, before: Compared, wanted: set[str]) -> Compared:
 def _read(uri: str) -> Compared:
     if not storage.exists(uri):
         return {}
+    data = storage.read_bytes(uri)
     try:
-        table = read_parquet(storage.read_bytes(uri), ["track_key", "same"])
-    except ValueError as error:
+        table = read_parquet(data, ["track_key", "same"])
+    except (OSError, ValueError) as error:
         logger.warning("%s is damaged (%s): all tracks are compared anew", uri, error)
         return {}
     return dict(zip(table["track_key"].to_pylist(), map(tuple, table["same"].to_pylist()), strict=True))
