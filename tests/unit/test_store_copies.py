@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.builders import tiny_config, toy_spectrogram, write_part
+from tests.builders import tiny_config, toy_spectrogram, toy_tracks, track, write_part
 from tonearm.core import storage
 from tonearm.core.errors import StoreError
+from tonearm.datasets.manifest import Manifest
+from tonearm.features.join_parts import join_small_parts
 from tonearm.features.row_store import DESCRIPTOR_TABLE, read_keys, read_rows, write_rows
-from tonearm.features.store import FeatureStore, prepare_store
-from tonearm.features.store_copy import copy_to_node
+from tonearm.features.store import FeatureStore, prepare_store, track_key
+from tonearm.features.store_copy import DOWNLOADS, copy_to_node
 from tonearm.features.store_index import write_index
+from tonearm.training.examples import make_examples
 
 
 def stored(root: str, parts: int = 4) -> str:
@@ -49,6 +53,81 @@ def test_trials_that_begin_at_once_copy_once(tmp_path: Path, monkeypatch: pytest
     assert len(store) == 2 and store.frames("track2") == 60
     assert copy_to_node(root, str(tmp_path / "cache"), ["track1"]) == copies[0]
     assert len(FeatureStore(copies[0])) == 3
+
+
+def moved_elsewhere(local: str) -> str:
+    """The same store in memory, as if it lay on another machine."""
+    root = f"memory://{uuid.uuid4().hex}/features/{Path(local).name}"
+    for path in Path(local).rglob("*"):
+        if path.is_file():
+            storage.write_bytes(f"{root}/{path.relative_to(local)}", path.read_bytes())
+    return root
+
+
+def test_eight_trials_on_a_node_ask_for_each_file_of_their_tracks_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, tracks = tiny_config(), toy_tracks(per_class=6)
+    uri = prepare_store(str(tmp_path / "features"), config.feature, config.clip)  # type: ignore[arg-type]
+    for t in [*tracks, *(track(f"other{i}", "bass") for i in range(20))]:
+        write_part(uri, [track_key(t.content, config.clip)], [toy_spectrogram(t.label, 1, 32)])
+    write_index(uri)
+    remote, asked, at_once = moved_elsewhere(uri), list[str](), Counter[str]()
+    fetch = storage.fetch
+
+    def counted(place: str, path: Path) -> None:
+        asked.append(place)
+        at_once["now"] += 1
+        at_once["most"] = max(at_once["most"], at_once["now"])
+        time.sleep(0.01)
+        fetch(place, path)
+        at_once["now"] -= 1
+
+    monkeypatch.setattr(storage, "fetch", counted)
+    manifest = Manifest("toy", "sound", tuple(tracks))
+    with ThreadPoolExecutor(8) as pool:
+        cache = str(tmp_path / "cache")
+        made = list(pool.map(lambda _: make_examples(config, manifest, remote.rsplit("/", 1)[0], cache), range(8)))
+    assert len(asked) == len(set(asked)) == 3 * len(tracks) + 4  # description, index, two on clips
+    assert 1 < at_once["most"] <= DOWNLOADS
+    for examples in made:
+        assert len(next(examples.train(1, 4, 2)).track_ids) == 4
+    with monkeypatch.context() as patch:  # what is here already is not asked for, nor even listed
+        patch.setattr(storage, "_remote", None)
+        make_examples(config, manifest, remote.rsplit("/", 1)[0], cache)
+
+
+def test_parts_that_are_joined_while_they_are_copied_are_copied_where_they_are_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote = moved_elsewhere(stored(str(tmp_path / "made"), parts=6))
+    fetch, fetched = storage.fetch, list[str]()
+
+    def joined_meanwhile(place: str, path: Path) -> None:
+        fetched.append(place)
+        if len(fetched) == 3:
+            join_small_parts(remote, tiny_config().feature)  # type: ignore[arg-type]
+        fetch(place, path)
+
+    monkeypatch.setattr(storage, "fetch", joined_meanwhile)
+    store = FeatureStore(copy_to_node(remote, str(tmp_path / "cache"), [f"track{i}" for i in range(6)]))
+    assert len(store) == 6 and all(store.frames(f"track{i}") == 60 for i in range(6))
+
+
+def test_copies_that_nobody_used_for_a_week_go_when_another_is_made(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    first, second = (moved_elsewhere(stored(str(tmp_path / name), parts=1)) for name in "ab")
+    (cache / "numba").mkdir(parents=True)
+    copy = Path(copy_to_node(first, str(cache), ["track0"]))
+    os.utime(copy, (time.time() - 6 * 86_400,) * 2)
+    copy_to_node(first, str(cache), ["track0"])
+    assert time.time() - copy.stat().st_mtime < 60  # it is used
+    opened = FeatureStore(str(copy)).read("track0")
+    os.utime(copy, (time.time() - 8 * 86_400,) * 2)
+    other = Path(copy_to_node(second, str(cache), ["track0"]))
+    assert not copy.exists() and other.exists() and (cache / "numba").exists()
+    assert opened.values.any()  # who reads it goes on
+    assert Path(copy_to_node(first, str(cache), ["track0"])) == copy and len(FeatureStore(str(copy))) == 1
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"kind": "none"}', '{"kind": "mel", "n_mel": 3}', "\xff"])

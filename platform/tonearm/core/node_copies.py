@@ -1,13 +1,22 @@
-"""Files elsewhere are copied to this machine once, for all processes that read them here."""
+"""Files elsewhere are copied to this machine once, for all processes that read them here.
+
+The node's cache holds, beside others' things, a folder for each copy. Its time says when it was last used; who makes a
+copy deletes those that were not used for a week.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import time
 from pathlib import Path
 
 from tonearm.core import home, storage
 from tonearm.core.seeding import digest
 
-FOLDER = "files"
+LOCK = ".copying"  # in each copy's folder
+WEEK = 7 * 86_400.0
 
 
 def local_copy(uri: str) -> Path:
@@ -19,9 +28,31 @@ def local_copy(uri: str) -> Path:
         return storage.local_path(uri)
     from filelock import FileLock
 
-    target = Path(home.node_cache()) / FOLDER / f"{digest(uri)}-{uri.rsplit('/', 1)[-1]}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{target}.lock"):  # processes that begin at once: one copies, the others find it done
-        if not target.exists():
-            storage.fetch(uri, target)
-    return target
+    name, cache = uri.rsplit("/", 1)[-1], Path(home.node_cache())
+    folder = cache / f"file-{digest(uri)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / LOCK):  # processes that begin at once: one copies, the others find it done
+        mark_used(folder)
+        if not (folder / name).exists():
+            forget_unused(cache)
+            storage.fetch(uri, folder / name)
+    return folder / name
+
+
+def mark_used(folder: Path) -> None:
+    """Note that a copy is used now."""
+    os.utime(folder)
+
+
+def forget_unused(cache: Path, seconds: float = WEEK) -> int:
+    """Delete copies that were not used for so long; returns how many.
+
+    Arrays that are mapped stay readable for the processes that mapped them.
+    """
+    forgotten = 0
+    for folder in [lock.parent for lock in cache.glob(f"*/{LOCK}")]:
+        with contextlib.suppress(OSError):  # another process has just deleted it
+            if time.time() - folder.stat().st_mtime > seconds:
+                shutil.rmtree(folder)
+                forgotten += 1
+    return forgotten

@@ -8,7 +8,7 @@ from typing import Any
 
 from tonearm.core import storage
 from tonearm.datasets.manifest import Manifest, Split
-from tonearm.features.store import FeatureStore, store_uri
+from tonearm.features.store import FeatureStore, store_uri, track_key
 from tonearm.features.store_copy import copy_to_node
 from tonearm.training.baselines import BaselineConfig, design_matrix, fit_baseline
 from tonearm.training.batches import truth_of
@@ -35,7 +35,8 @@ def run_baseline(
         return
     started = time.monotonic()
     storage.write_json(storage.join(folder.uri, "config.json"), config.to_dict())
-    stores = {r.store_name(): FeatureStore(copy_to_node(store_uri(features, r), cache)) for r in config.features}
+    keys = [track_key(t.content, config.clip) for t in manifest.tracks] if config.features else []
+    stores = {r.store_name(): FeatureStore(copy_to_node(store_uri(features, r), cache, keys)) for r in config.features}
     names = config.task.names(truth_of(manifest.tracks, manifest.metadata), manifest.classes)
     tracks = {split: manifest.of(split) for split in ("train", "validation", "test")}
     inputs = {split: design_matrix(config, own, stores, manifest.metadata) for split, own in tracks.items()}

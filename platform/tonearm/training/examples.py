@@ -144,7 +144,11 @@ def make_examples(config: TrialConfig, manifest: Manifest, features: str, cache:
     if isinstance(config.feature, ArtistsFeature):
         return RelationExamples(config, manifest.tracks, names, manifest.metadata)
     stores: Mapping[str, FeatureStore] = {
-        name: FeatureStore(copy_to_node(store_uri(features, representation), cache))
+        name: FeatureStore(
+            copy_to_node(
+                store_uri(features, representation), cache, (track_key(t.content, config.clip) for t in manifest.tracks)
+            )
+        )
         for name, representation in config.representations.items()
     }
     return Batches(config, manifest.tracks, names, stores, manifest.metadata)
