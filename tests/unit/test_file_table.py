@@ -13,7 +13,7 @@ import pytest
 from tests.builders import encode, tone
 from tonearm.core import home, storage
 from tonearm.datasets import content, file_table
-from tonearm.datasets.content import content_digest, read_files
+from tonearm.datasets.content import content_digest, digest_files, read_files
 from tonearm.datasets.file_table import FOLDER, FileTable
 from tonearm.datasets.folder import scan_folder
 
@@ -215,6 +215,18 @@ def test_other_code_reads_tags_again(
     monkeypatch.setattr(content, "tag_reader", lambda: "another")
     scan(root, tags=True)
     assert len(opened()) == 3
+
+
+def test_contents_alone_need_no_root(root: Path, opened: Callable[[], list[str]]) -> None:
+    """As a data set of one's own asks for them, see platform/README.md."""
+    (root / "deeper").mkdir()
+    (root / "deeper" / "d.mp3").write_bytes(b"d")
+    files = {path.name: path for path in sorted(root.rglob("*.mp3"))}
+    for reads in (4, 0):
+        contents, rejects = digest_files({**files, "e": root / "absent.mp3"})
+        assert contents == {name: content_digest(path) for name, path in files.items()}
+        assert [r.reason for r in rejects.values()] == ["missing"] and len(opened()) == reads
+    assert digest_files({}) == ({}, {})
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are text there")

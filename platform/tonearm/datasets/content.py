@@ -67,6 +67,13 @@ def content_digest(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
+def digest_files(files: Mapping[str, Path], root: str = "") -> tuple[dict[str, str], dict[str, Reject]]:
+    """The contents of files alone, see :func:`read_files`; ``root`` is by default the folder that all are in."""
+    shared = root or os.path.commonpath([os.fspath(path.absolute().parent) for path in files.values()] or ["."])
+    read, rejects = read_files(files, shared)
+    return {track_id: reading.content for track_id, reading in read.items()}, rejects
+
+
 def read_files(
     files: Mapping[str, Path], root: str, tags: bool = False
 ) -> tuple[dict[str, FileReading], dict[str, Reject]]:

@@ -25,7 +25,7 @@ from typing import Literal
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.base import Catalogue, DatasetConfig
 from tonearm.datasets.cells import to_number, to_year
-from tonearm.datasets.content import read_files
+from tonearm.datasets.content import digest_files
 from tonearm.datasets.manifest import Reject, Split, Track
 from tonearm.datasets.releases import describe_folder
 from tonearm.datasets.tables import read_table
@@ -80,8 +80,7 @@ class FmaConfig(DatasetConfig, kind="fma"):
                 f"none of the {len(listed)} tracks of FMA {self.subset} has a clip: looked for 000/000002.mp3 and so "
                 f"on in {', '.join(str(p) for p in _places(self.root, self.subset))}; {_what_is_there(self.root)}"
             )
-        read, unreadable = read_files({i: clips[i] for i in listed if i in clips}, self.root)
-        contents = {i: reading.content for i, reading in read.items()}
+        contents, unreadable = digest_files({i: clips[i] for i in listed if i in clips}, self.root)
         rejects += unreadable.values()
         tracks = [self._track(i, clips[i], content, rows[i], labels[i]) for i, content in contents.items()]
         reasons = Counter(r.reason for r in rejects)
