@@ -84,6 +84,18 @@ def test_trials_of_one_sweep_are_logged_with_it_and_others_with_the_first(one_ho
     assert reports_of(find_runs("single-run")[0].run_id) == [(tmp_path / "b" / "comparison.md").read_bytes()]
 
 
+def test_test_scores_are_in_mlflow_where_a_comparison_asked_for_them(one_home: Path, tmp_path: Path) -> None:
+    name = "heldout/test_f1_micro"
+    alone = log_trial(None, "asked for", with_changes({"optim.lr": 0.2}), OF.predictions(OF.right(0.7)), OF)
+    assert name not in find_runs("asked for")[0].metrics
+    compare(["asked for", "single-run"], split="validation").publish(str(tmp_path / "a"))
+    assert name not in find_runs("asked for")[0].metrics
+    compare(["asked for", "single-run"]).publish(str(tmp_path / "b"))
+    (run,) = find_runs("asked for")
+    right = OF.predictions(OF.right(0.7)).argmax(axis=1) == OF.target
+    assert run.run_id == alone.run_id and run.metrics[name] == pytest.approx(right.mean())
+
+
 def reports_of(run_id: str) -> list[bytes | None]:
     folders = [f.path for f in client().list_artifacts(run_id, "comparison")]
     return [artifact_bytes(run_id, f"{folder}/comparison.md") for folder in folders]

@@ -246,7 +246,7 @@ def check_tracking(request: TrainingRequest, outcome: Outcome) -> None:
     learned = {a for a in artifacts if a.startswith("learning_") and a.endswith(".png")}
     assert {"runs.png", "environment.txt"} <= artifacts and len(learned) <= len(request.recipe.stages)
     assert all(a.endswith("_test.png") for a in artifacts - learned - {"runs.png", "environment.txt"}), artifacts
-    assert any(m.startswith("test_") for m in parent.data.metrics)
+    assert any(m.startswith(names.HELD_OUT) for m in parent.data.metrics)
 
     def nested(run_id: str) -> list[Any]:
         experiments = [e.experiment_id for e in api.search_experiments()]
@@ -265,7 +265,7 @@ def check_tracking(request: TrainingRequest, outcome: Outcome) -> None:
         assert {r.info.status for r in [run, *own]} == {"FINISHED"}
         for one in own:
             artifacts = {a.path for a in api.list_artifacts(one.info.run_id)}
-            assert "predictions" in artifacts and any(m.startswith("test_") for m in one.data.metrics)
+            assert "predictions" in artifacts and not any("test_" in m for m in one.data.metrics)
 
 
 def check_same(one: FoldRun, other: FoldRun) -> None:

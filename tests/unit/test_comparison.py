@@ -61,7 +61,7 @@ def planted(one_home: Path) -> str:
         log_trial(parent, "98-stopped", stopped, OF.predictions(OF.right(0.9)), OF, 0.3, ending="stopped", epochs=1)
         log_trial(parent, "99-failed", failed, None, OF, ending="failed", error="Traceback\nTrainingError: <b>nan",
                   epochs=0)  # fmt: skip
-        parent.metrics({"test_trivial_f1_micro": 0.31, "test_trivial_f1_macro": 0.15})
+        parent.metrics({"heldout/test_trivial_f1_micro": 0.31, "heldout/test_trivial_f1_macro": 0.15})
         parent.end()
     return "planted"
 

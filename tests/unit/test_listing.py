@@ -65,7 +65,7 @@ def test_sqlite_and_the_client_say_the_same(fresh: None, one_home: Path) -> None
     child.metrics({"train_loss": 1.0, "best": 0.5, "validation_f1_micro": 0.5}, step=1)
     child.metrics({"train_loss": 0.5, "best": 0.75, "validation_f1_micro": 0.75}, step=2)
     other = RunWriter.open("glance", "over", parent.run_id)
-    other.metrics({"best_f1_micro": 0.9, "test_f1_micro": float("nan")})
+    other.metrics({"best_f1_micro": 0.9, "test_f1_micro": float("nan"), "heldout/test_f1_macro": 0.25})
     other.end()
     client().create_registered_model("tonearm-glance")
     source = f"{one_home}/artifacts/none"
@@ -87,6 +87,7 @@ def test_sqlite_and_the_client_say_the_same(fresh: None, one_home: Path) -> None
     assert runs["leaf"].step == same["leaf"].step == 2 and runs["leaf"].reported == same["leaf"].reported > 0
     assert runs["leaf"].scores == same["leaf"].scores == {"best": 0.75}
     assert runs["over"].scores["best_f1_micro"] == same["over"].scores["best_f1_micro"] == 0.9
+    assert runs["over"].scores["test_f1_macro"] == same["over"].scores["test_f1_macro"] == 0.25
     assert "test_f1_micro" not in {**runs["over"].scores, **same["over"].scores}, "no number was logged"
     assert runs["top"].params == {"recipe": "time_mel"} and runs["leaf"].parent == runs["top"].run_id
 
@@ -195,8 +196,8 @@ def test_training_shows_the_score_of_its_own_metric(fresh: None) -> None:
     assert (active.name, active.dataset, active.now, active.best) == ("time_mel-1", "music", ("time-2 epoch 4",), 0.7)
     assert active.reported is not None
     assert [(t.state, t.test) for t in list_home().trainings] == [("running", None)]
-    stage.metrics({"best_f1_micro": 0.7, "test_f1_micro": 0.6, "test_log_loss": 0.2})
-    run.metrics({"test_f1_micro": 0.55, "test_log_loss": 0.25, "test_f1_micro_deviation": 0.01})
+    stage.metrics({"best_f1_micro": 0.7})
+    run.metrics({"heldout/test_f1_micro": 0.55, "heldout/test_log_loss": 0.25, "heldout/test_f1_micro_deviation": 0.01})
     for each in (stage, fold, run):
         each.end()
     (found,) = list_home().trainings

@@ -39,7 +39,7 @@ def test_mean_is_logged_once_with_its_predictions_and_scores(tmp_path: Path) -> 
         log_mean("ensemble of 00", ENSEMBLE, predictions(), str(tmp_path / "ensemble-abc"), parent)
     (run,) = child_runs(parent)
     assert run.status == "FINISHED" and run.tags[ENDING] == "completed" and run.tags[names.ENSEMBLE] == "ensemble-abc"
-    assert run.metrics["best_f1_micro"] == run.metrics["test_f1_micro"] == pytest.approx(2 / 3)
+    assert run.metrics["best_f1_micro"] == run.metrics["heldout/test_f1_micro"] == pytest.approx(2 / 3)
     assert names.PARAMETERS not in run.tags, "nobody knows how large members are that lie nowhere"
     kept = parse_predictions(artifact_bytes(run.run_id, "predictions/test.parquet") or b"")
     assert kept.track_ids == ["t0", "t1", "t2"] and kept.probabilities.tolist() == np.eye(3).tolist()

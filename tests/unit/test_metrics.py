@@ -61,7 +61,13 @@ def test_every_metric_that_a_task_reports_is_registered_and_keeps_to_its_range(e
 
 
 def test_a_name_is_found_whatever_it_is_of() -> None:
-    for name in ("f1_macro", "validation_f1_macro", "test_trivial_f1_macro", "best_f1_macro", "test_single_f1_macro"):
+    for name in (
+        "f1_macro",
+        "validation_f1_macro",
+        "test_trivial_f1_macro",
+        "best_f1_macro",
+        "heldout/test_single_f1_macro",
+    ):
         assert find_metric(name) == METRICS["f1_macro"]
     assert find_metric("test_window_mae").label == "MAE" and not find_metric("test_window_mae").maximise
     assert (find_metric("validation_top_3").name, find_metric("top_3").label) == ("top_3", "top 3")

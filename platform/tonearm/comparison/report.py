@@ -123,7 +123,8 @@ def candidates_table(comparison: Comparison) -> Table:
         shown = [format_value(chance) if m == task.primary else "" for m in metrics]
         rows.append(["", "chance", "", *shown, *padding])
     for run in comparison.found.named:
-        trivial = [run.metrics.get(f"test_trivial_{m}") for m in metrics]
+        known = {**{k.removeprefix("heldout/"): v for k, v in run.metrics.items()}, **run.metrics}
+        trivial = [known.get(f"test_trivial_{m}") for m in metrics]
         if any(v is not None for v in trivial) and comparison.options.split == "test":
             rows.append(["", task.trivial_name, "", *("" if v is None else format_value(v) for v in trivial), *padding])
             break

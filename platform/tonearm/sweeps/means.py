@@ -66,7 +66,7 @@ def _log(writer: RunWriter, config: MeanConfig, found: Mapping[Split, TrackPredi
             validation = {f"validation_{k}": v for k, v in scores.items()}
             writer.metrics({**validation, f"best_{task.primary}": scores[task.primary], "seconds": 0.0})
         else:
-            writer.metrics({f"test_{k}": v for k, v in scores.items()})
+            writer.metrics({f"{names.HELD_OUT}{k}": v for k, v in scores.items()})
     parameters = _parameters(config)
     if parameters is not None:
         writer.tag(names.PARAMETERS, str(parameters))

@@ -187,7 +187,9 @@ def log_outcome(
     run: RunWriter, name: str, config: TrialConfig | BaselineConfig, folder: TrialFolder,
     history: Sequence[dict[str, Any]], plots: bool = True,
 ) -> None:  # fmt: skip
-    """What a training left: its size and time, scores, predictions, plots with its name, and its best model."""
+    """What a training left: its size and time, predictions, plots of validation with its name, and its best model.
+
+    Nobody sorts trials by their scores on test: these are told by a comparison that asks for them, from predictions."""
     task = config.task
     last, best = history[-1], f"best_{task.primary}"
     if last["epoch"] not in run.steps(best):  # logged by an earlier version under another name
@@ -205,15 +207,13 @@ def log_outcome(
         uri = folder.predictions_uri(split)
         if not storage.exists(uri):
             continue
-        found, title = folder.predictions(split), f"{name}, {split}"
-        shown = (found.probabilities, found.target, found.classes, title)
-        figures = best_effort(f"the {split} plots of {name}", task.figures, *shown) if plots else None
-        for plot, figure in (figures or {}).items():
-            run.figure(f"{plot}_{split}.png", figure)
-        if split == "test":
-            scores = task.metrics(found.probabilities, found.target, found.groups)
-            run.metrics({f"test_{k}": v for k, v in {**scores, **folder.window_metrics()}.items()})
         run.file(uri, "predictions")
+        if not plots or split == "test":
+            continue
+        found = folder.predictions(split)
+        shown = (found.probabilities, found.target, found.classes, f"{name}, {split}")
+        for plot, figure in (best_effort(f"the {split} plots of {name}", task.figures, *shown) or {}).items():
+            run.figure(f"{plot}_{split}.png", figure)
     if isinstance(config, TrialConfig):
         run.tag(names.PARAMETERS, str(count_parameters(load_bundle(folder.bundle_uri).network)))
         for file in (WEIGHTS, DESCRIPTION):

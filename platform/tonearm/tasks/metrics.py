@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from tonearm.core.errors import ConfigError, TrainingError, UnknownNameError
 from tonearm.core.registry import Registry
 
-PREFIXES = re.compile(r"^(validation|test|train|best|single|trivial|window)_")
+PREFIXES = re.compile(r"^(heldout/|(validation|test|train|best|single|trivial|window)_)")
 FAMILY = re.compile(r"^(.+_)(\d+)$")
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-SCORES = ("best", "test_")  # beginnings of the metrics that lists show
+SCORES = ("best", "test_", names.HELD_OUT)  # beginnings of the metrics that lists show
+BEFORE_TEST = names.HELD_OUT.removesuffix("test_")
 PARAMS = ("recipe", "space")
 SECONDS_TO_WAIT = 10.0  # for a database that another process writes to
 LOSSES = (f"{names.EPOCH}train_loss", "train_loss")  # logged of every epoch of every training, by now and earlier
@@ -41,7 +42,8 @@ class RunGlance:
     step
         Of that metric: the epoch.
     scores
-        The last values of ``best``, the best epoch's so far, and of the metrics that begin with ``best_`` or ``test_``.
+        The last values of ``best``, the best epoch's so far, and of the metrics that begin with ``best_`` or ``test_``
+        (or ``heldout/test_``, without ``heldout/``).
     """
 
     run_id: str
@@ -123,11 +125,15 @@ def _of_sqlite(database: sqlite3.Connection) -> Overview:
     for table, kind, condition in (
         ("tags", "tags", "key LIKE 'tonearm.%' OR key = 'mlflow.parentRunId'"),
         ("params", "params", f"key IN {PARAMS}"),
-        ("latest_metrics", "scores", "NOT is_nan AND (key = 'best' OR key LIKE 'best_%' OR key LIKE 'test_%')"),
+        (
+            "latest_metrics",
+            "scores",
+            f"NOT is_nan AND (key = 'best' OR key LIKE 'best_%' OR key LIKE 'test_%' OR key LIKE '{names.HELD_OUT}%')",
+        ),
     ):
         for run_id, key, value in database.execute(f"SELECT run_uuid, key, value FROM {table} WHERE {condition}"):
             if run_id in found:
-                found[run_id][kind][key] = value
+                found[run_id][kind][key.removeprefix(BEFORE_TEST)] = value
     # Of a bare column beside max(), SQLite gives the row's that holds the maximum.
     for run_id, reported, step in database.execute(
         "SELECT run_uuid, max(timestamp), step FROM latest_metrics WHERE key NOT LIKE 'system/%' GROUP BY run_uuid"
@@ -190,5 +196,5 @@ def _glance(run: Run, experiments: dict[str, str], api: MlflowClient) -> RunGlan
         str(info.run_id), str(info.run_name), experiments[str(info.experiment_id)], str(info.status),
         int(info.start_time), data.tags.get(names.PARENT_RUN), int(last.timestamp) if last else 0,
         int(last.step) if last else 0, {k: v for k, v in data.params.items() if k in PARAMS}, dict(data.tags),
-        {k: v for k, v in data.metrics.items() if k.startswith(SCORES) and not math.isnan(v)},
+        {k.removeprefix(BEFORE_TEST): v for k, v in data.metrics.items() if k.startswith(SCORES) and not math.isnan(v)},
     )  # fmt: skip

@@ -22,6 +22,7 @@ from tonearm.core.errors import ConfigError
 from tonearm.core.seeding import digest
 from tonearm.core.text import format_table
 from tonearm.datasets.manifest import Split
+from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
 from tonearm.tracking.query import RunSummary, get_run
 from tonearm.tracking.retry import retry
@@ -132,6 +133,7 @@ class ComparisonReport(Report):
         """
         config = self.comparison.predictions[0].candidate.runs[0].config
         folder = out or storage.join(home.reports_home(config.dataset.name), f"{FOLDER}-{self.identity}")
+        self._log_scores()
         writer = RunWriter(self.keeper.run_id)
         for file in write_document(self.document, folder):
             retry(writer.file, file, f"{FOLDER}/{self.identity}")  # beside those of other runs and options
@@ -139,6 +141,16 @@ class ComparisonReport(Report):
             f"  report: {storage.join(folder, HTML)}\n"
             f"  in MLflow: run {self.keeper.name}, artifacts {FOLDER}/{self.identity}/"
         )
+
+    def _log_scores(self) -> None:
+        """Of the compared runs their scores on test, which were asked for now; of folds the training's run has them."""
+        for p in self.comparison.predictions if self.comparison.options.split == "test" else ():
+            runs = sorted(p.candidate.runs, key=lambda run: run.config.seed)
+            if any(run.config.dataset.fold for run in runs):
+                continue
+            for run, (predictions, target) in zip(runs, p.seeds, strict=True):
+                scores = p.task.metrics(predictions, target, p.groups)
+                retry(RunWriter(run.summary.run_id).metrics, {f"{names.HELD_OUT}{k}": v for k, v in scores.items()})
 
     def __str__(self) -> str:
         """The table, what was found of every two, and the answer."""

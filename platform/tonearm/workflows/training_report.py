@@ -13,6 +13,7 @@ from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
 from tonearm.core.figures import new_figure
 from tonearm.core.text import command, format_table, slug
+from tonearm.tracking import names
 from tonearm.tracking.log import status_of
 from tonearm.tracking.retry import address, retry, retry_best_effort
 from tonearm.training.config import TrialConfig
@@ -165,8 +166,8 @@ def _save(result: TrainingResult) -> None:
     last = result.rows[-1]
 
     def complete() -> None:
-        outcome.parent.metrics({f"test_{m}": last.mean(m) for m in last.each[0]})
-        outcome.parent.metrics({f"test_{m}_deviation": last.deviation(m) for m in last.each[0]})
+        outcome.parent.metrics({f"{names.HELD_OUT}{m}": last.mean(m) for m in last.each[0]})
+        outcome.parent.metrics({f"{names.HELD_OUT}{m}_deviation": last.deviation(m) for m in last.each[0]})
         outcome.parent.end()
 
     retry(complete)
