@@ -272,3 +272,10 @@ def test_field_of_a_narrower_family_refuses_the_wider_one_from_json() -> None:
 def test_impossible_values_of_a_trial_are_refused(path: str, value: Any) -> None:
     with pytest.raises(ConfigError):
         full_trial(TimeConfig()).replace({path: value})
+
+
+def test_people_read_fields_and_kinds_and_no_names_of_classes() -> None:
+    plain = tiny_config().window
+    assert plain.replace({"frames": 99, "per_track": 4}).brief().startswith("(frames=99, ")
+    assert tiny_config().augment.brief() == "default"
+    assert TimeConfig(divisors="2-48").brief() == "time(divisors=2-48)" and TimeConfig().brief() == "time"

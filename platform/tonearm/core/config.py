@@ -130,14 +130,16 @@ class Config:
         return out
 
     def brief(self) -> str:
-        """For people: the kind, and the fields that are not at their defaults, e.g. ``time(divisors=2-48)``."""
+        """For people: the kind, and the fields that are not at their defaults, e.g. ``time(divisors=2-48)``.
+
+        Without a kind the fields alone, ``(time_masks=2)``, or ``default``: it stands behind the name of its field.
+        """
         changed = [
             f"{f.name}={_to_plain(getattr(self, f.name), True)}"
             for f in dataclasses.fields(self)  # type: ignore[arg-type]
             if f.default is dataclasses.MISSING or getattr(self, f.name) != f.default
         ]
-        name = self.kind or type(self).__name__
-        return f"{name}({', '.join(changed)})" if changed else name
+        return f"{self.kind}({', '.join(changed)})" if changed else self.kind or "default"
 
     def at(self, path: str) -> Any:
         """The value of a field by dotted path."""
