@@ -13,7 +13,7 @@ from tests.builders import tiny_config, toy_tracks
 from tonearm.core import storage
 from tonearm.core.errors import ConfigError
 from tonearm.datasets.manifest import Manifest
-from tonearm.sweeps import Asha, Choice, Full, Gp, Integers, LogUniform, Median, Random, SearchSpace, Tpe
+from tonearm.sweeps import Asha, Choice, Full, Gp, Integers, LogUniform, Median, Population, Random, SearchSpace, Tpe
 from tonearm.sweeps.agenda import Agenda
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
@@ -47,6 +47,7 @@ class Sweep:
     ) -> None:
         self.space, self.folder, self.score, self.workers = chosen, str(folder), score, workers
         self.rng, self.segments = np.random.default_rng(seed), 0
+        self.order: list[int] = []  # in which trials came back
 
     def agenda(self) -> Agenda:
         return Agenda(Proposer(self.space, self.space.trial, MANIFEST), Ledger(self.folder, self.space.over))
@@ -67,9 +68,15 @@ class Sweep:
                 return agenda
             self.train(agenda, *running.pop(int(self.rng.integers(len(running)))))
 
+    def source(self, agenda: Agenda, proposal: Proposal) -> Proposal:
+        start = proposal.config.start
+        return next(p for p in agenda.ledger.proposals if start and p.config.signature() == start.trial)
+
     def train(self, agenda: Agenda, proposal: Proposal, until: int) -> None:
         folder, task = agenda.ledger.trial(proposal), proposal.config.task
         history = folder.history()
+        if proposal.config.start and not history:  # a member goes on from where another was
+            history = agenda.ledger.trial(self.source(agenda, proposal)).history()
         for epoch in range(len(history) + 1, until + 1):
             value = self.score(proposal, epoch)
             best = max([value, *(h["best"] for h in history)])
@@ -79,6 +86,7 @@ class Sweep:
         if until == proposal.config.optim.max_epochs:
             folder.end("completed")
         self.segments += 1
+        self.order.append(proposal.index)
         agenda.returned(proposal.index)
 
 
@@ -242,3 +250,28 @@ def test_a_search_without_anything_that_works_is_an_error(tmp_path: Path) -> Non
         raise agenda.failure or AssertionError("no error")
     text = str(agenda.failure)
     assert "is longer than" in text and "Narrow the fields (window.frames)" in text
+
+
+def test_a_generation_waits_for_the_one_before(tmp_path: Path) -> None:
+    chosen = space(Full(), 4, search=Population(generations=3))
+    sweep = Sweep(chosen, tmp_path, workers=4, seed=1)
+    agenda = sweep.run()
+    ledger = agenda.ledger.proposals
+    assert [index // 4 for index in sweep.order] == [0] * 4 + [1] * 4 + [2] * 4
+    assert [len(agenda.results[p.index].history) for p in ledger] == [20] * 4 + [40] * 4 + [60] * 4
+    starts = {p.index: p.config.start.trial for p in ledger if p.config.start}
+    assert sorted(starts) == list(range(4, 12))
+
+
+def test_what_is_being_trained_is_neither_failed_nor_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[list[Observation]] = []
+
+    def suggest(chosen: SearchSpace, how: Search, seen: list[Observation], number: int, attempt: int = 0) -> object:
+        told.append(list(seen))
+        return {"optim.lr": 1e-4 * (1 + number)}
+
+    monkeypatch.setattr("tonearm.sweeps.propose.suggest", suggest)
+    agenda = Sweep(space(Asha(), 8, search=Tpe(startup=2)), tmp_path).agenda()
+    for _ in range(4):
+        assert isinstance(agenda.next(), tuple)
+    assert [(o.score, o.failed) for o in told[-1]] == [(None, False)] * 3

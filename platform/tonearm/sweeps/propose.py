@@ -64,7 +64,8 @@ class Proposer:
         if not proposals:
             return self._proposals(self._first(), 0, 0)
         if isinstance(search, Population):
-            return next_generation(self.space, search, self._resolved, ledger, results)
+            ended = {index: result for index, result in results.items() if result.ending != "paused"}
+            return next_generation(self.space, search, self._resolved, ledger, ended)
         if not isinstance(search, Tpe | Gp):
             return "finished"
         configurations = proposals[-1].configuration + 1
@@ -122,7 +123,7 @@ class Proposer:
         found: list[tuple[Proposal, list[TrialResult], bool, int]] = []
         for own in by_configuration.values():
             known = [results[p.index] for p in own if p.index in results]
-            failed = any(r.best is None or r.ending == "failed" for r in known)
+            failed = any(r.ending == "failed" for r in known)
             levels = [sum(rungs.reached(r, level) for level in range(rungs.last + 1)) - 1 for r in known]
             level = -1 if failed or len(known) < len(own) else min(levels)
             found.append((own[0], known, failed, level))
