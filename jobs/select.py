@@ -3,7 +3,7 @@
 tonearm select demo-3f2a                       # a sweep, by its name in MLflow or a unique beginning of it
 tonearm select time_mel-0548                   # what tonearm train trained
 tonearm select demo-3f2a --promote             # whatever the champion is like
-tonearm select --rollback music                # the champion before the present one is it again
+tonearm select music --rollback                # the data set's champion before the present one is it again
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from tonearm.workflows.preflight import preflight
 
 
 def main(
-    run: Annotated[str, typer.Argument(help="sweep or training: its name or id in MLflow, or a beginning of it")] = "",
+    run: Annotated[str, typer.Argument(help="sweep or training: its name, id or a beginning; or a data set")] = "",
     promotion: Annotated[
         bool | None, typer.Option("--promote/--no-promote", help="make it the champion; by default if it is better")
     ] = None,
     most_members: Annotated[int, typer.Option(min=1, help="networks of an ensemble, at most")] = 5,
     max_ms: Annotated[float, typer.Option(min=0, help="all its networks cost less a track; 0: any")] = 0.0,
     device: Annotated[str, typer.Option(metavar=DEVICES, help="where tracks are predicted")] = "cpu",
-    rollback: Annotated[str, typer.Option(help="data set whose former champion is to be the champion again")] = "",
+    rollback: Annotated[bool, typer.Option("--rollback", help="make the champion before this one it again")] = False,
 ) -> None:
     """An ensemble if it beats its best trial by more than noise, else that trial: registered, promoted if better."""
     with cli_errors():
-        if bool(run) == bool(rollback):
-            raise ConfigError("name a sweep or training, or a data set with --rollback")
-        preflight(uses_ray=bool(run))
-        if run:
+        if not run and not rollback:
+            raise ConfigError("name a sweep or training; with --rollback a data set, or none for the last promoted")
+        preflight(uses_ray=not rollback)
+        if not rollback:
             require_run(run)
         from tonearm.core.threads import limit_threads
 
@@ -41,7 +41,7 @@ def main(
         if rollback:
             from tonearm.workflows.promotion import undo_promotion
 
-            print(undo_promotion(rollback))
+            print(undo_promotion(run))
             return
         from tonearm.workflows.select import select
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tonearm
@@ -13,6 +15,8 @@ from tests.shared_ray import driver_environment, leave_ray
 from tests.tiny_data import make_recordings, write_audio
 from tests.unit.test_comparison_document import Page
 from tonearm.core.errors import BundleError, ConfigError
+from tonearm.inference import blocks
+from tonearm.workflows.predict_blocks import predict_blocks
 from tonearm.workflows.sweep_result import Sweep
 
 pytestmark = pytest.mark.integration
@@ -69,7 +73,12 @@ def test_the_same_call_goes_on_where_it_was_and_trains_nothing_again(data: tonea
 
 
 def test_selection_comparison_and_model(
-    home: Path, data: tonearm.PreparedData, swept: Sweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    home: Path,
+    data: tonearm.PreparedData,
+    swept: Sweep,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     selection = tonearm.select(swept)
     assert selection.promoted and selection.why.startswith("the first one: f1_micro ")
@@ -101,6 +110,17 @@ def test_selection_comparison_and_model(
     assert "2 classes (high, low)" in repr(model)
     with pytest.raises(BundleError, match="has no catalogue to recommend from"):
         tonearm.load(swept.best.folder.bundle_uri).recommend(str(song))
+
+    # The same tracks by workers on Ray, of which each writes its blocks down.
+    bundle, some = swept.best.folder.bundle_uri, list(data.manifest.tracks)
+    (here,) = predict_blocks([bundle], some)
+    shutil.rmtree(home / "home" / "predictions")
+    monkeypatch.setattr(blocks, "BLOCK", 6)
+    (there,) = predict_blocks([bundle], some, seconds_for_ray=-1)
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+        np.testing.assert_allclose(one.embedding, other.embedding, atol=1e-5)
+    assert len(list((home / "home" / "predictions").glob("*/*.npz"))) == 4
 
     quality = tonearm.evaluate_recommender(data)
     assert quality.tracks == 20 and quality.rates[data.manifest.label].k == 5

@@ -135,6 +135,7 @@ def test_what_is_not_there_is_named_before_anything_is_loaded(tmp_path: Path) ->
         "sweep demo --dataset folder --data absent": "--data absent is no folder",
         "sweep demo --dataset scores --warm-start nobody": "no run whose id or name is or begins with 'nobody'",
         "select noone": "no run whose id or name is or begins with 'noone'; there are no runs yet",
+        "select": "name a sweep or training; with --rollback a data set",
         "compare anyone": "no run whose id or name is or begins with 'anyone'",
     }
     calls = [line.split() for line in told]

@@ -10,21 +10,23 @@ import numpy as np
 import pytest
 
 from tests.builders import encode, sounds_like
-from tests.unit.selecting import make_manifest, train_sweep
+from tests.unit.selecting import DIFFERENT, make_manifest, train_sweep, train_trial
 from tonearm.core import storage
-from tonearm.core.errors import TrackingError
+from tonearm.core.errors import JobError, TrackingError
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Manifest, Track
 from tonearm.inference import load
 from tonearm.inference.blocks import BlockPredictor
+from tonearm.sweeps.results import run_tags
 from tonearm.tracking import names
-from tonearm.tracking.log import client
+from tonearm.tracking.log import RunWriter, client
 from tonearm.tracking.query import registered
 from tonearm.workflows import select as selecting
 from tonearm.workflows.champion import predict_as_champion
 from tonearm.workflows.promotion import undo_promotion
 from tonearm.workflows.select import select
 from tonearm.workflows.sweep_result import Sweep
+from tonearm.workflows.trial_library import keep_manifest
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -117,6 +119,27 @@ def test_a_champion_is_scored_on_todays_tracks_that_it_did_not_learn_from(swept:
     assert all(p.shape == (len(found.tracks), 3) for p in found.predictions) and len(found.predictions) >= 1
 
 
+def test_what_was_trained_alone_is_selected_like_a_sweep(swept: Sweep) -> None:
+    manifest = dataclasses.replace(swept.manifest, name="alone")
+    trials = [train_trial(manifest, {**DIFFERENT[0], "seed": seed}, seed) for seed in (0, 1)]
+    run = RunWriter.open("alone", "time_mel-0548", tags={names.TRAINING: "time_mel-0548"})
+    for r in trials:
+        RunWriter.open("alone", r.name, run.run_id, tags={**run_tags(r.config, r.folder.uri)}).end()
+    run.end()
+    with pytest.raises(JobError, match=r"was not kept .* which trains nothing that is finished"):
+        select("time_mel-05")
+    keep_manifest(manifest)
+    selection = select("time_mel-05")
+    assert selection.promoted and selection.sweep == "time_mel-0548" and set(selection.members) <= {0, 1}
+    model = load(selection.model)
+    assert model.recommend(manifest.tracks[0].source, 1).neighbours[0].track["track_id"] == manifest.tracks[0].track_id
+    assert select("time_mel-0548") == dataclasses.replace(selection, why=selection.why)
+    alone = RunWriter.open("alone", "an estimator", tags={names.TRAINING: "svm-0001"})
+    alone.end()
+    with pytest.raises(JobError, match="holds no network that takes audio alone"):
+        select("svm-0001")
+
+
 def test_rolling_back_goes_back_one_by_one(swept: Sweep) -> None:
     dataset = swept.manifest.name
     before = registered(dataset, names.CHAMPION)
@@ -126,13 +149,13 @@ def test_rolling_back_goes_back_one_by_one(swept: Sweep) -> None:
     assert second.promoted and third.promoted and third.why.startswith("as was asked for, although ")
     versions = [before.version, second.version, third.version]
     assert len(set(versions)) == 3
-    for now, left in ((versions[1], versions[2]), (versions[0], versions[1])):
-        said = undo_promotion(dataset)
+    for now, left, named in ((versions[1], versions[2], ""), (versions[0], versions[1], "some-a1")):
+        said = undo_promotion(named)
         assert said == f"tonearm-different: version {now} is the champion again, version {left} no longer"
         champion = registered(dataset, names.CHAMPION)
         assert champion is not None and champion.version == now
         assert "was rolled back at" in champion.tags[names.PROMOTION]
     with pytest.raises(TrackingError, match=f"cannot be rolled back: version {versions[0]} is the first"):
         undo_promotion(dataset)
-    with pytest.raises(TrackingError, match="cannot be rolled back"):
+    with pytest.raises(TrackingError, match="no run whose id or name is or begins with 'absent'"):
         undo_promotion("absent")

@@ -119,8 +119,8 @@ def choose(
     mean = weighted_mean([predictions[i] for i in ensemble], list(ensemble.values()))
     together, alone = (held.ensemble, held.single) if held else ((mean,), (predictions[single],))
     found = compare_predictions(task, target, groups, together, alone)
-    cost = costs([trials[i] for i in dict.fromkeys([single, *ensemble])]) if len(ensemble) > 1 else []
-    takes, why = _decide(trials[single], ensemble, found, sum(cost[-len(ensemble) :]) / cost[0] if cost else 1.0)
+    cost = costs([trials[i] for i in (single, *ensemble)]) if len(ensemble) > 1 else []
+    takes, why = _decide(trials[single], ensemble, found, cost[0] if cost else 1.0, sum(cost[-len(ensemble) :]))
     return Chosen(
         tuple(trials), single, ensemble, temperatures, tuple(validation), together if takes else alone, together,
         held is not None, takes, why, tuple(notes),
@@ -149,13 +149,17 @@ def _require_same_tracks(trials: Sequence[TrialResult], validation: Sequence[Tra
 
 
 def _decide(
-    single: TrialResult, ensemble: dict[int, int], found: PairedComparison | None, cost: float
+    single: TrialResult,
+    ensemble: dict[int, int],
+    found: PairedComparison | None,
+    single_ms: float,
+    ensemble_ms: float,
 ) -> tuple[bool, str]:
     """Whether the ensemble is taken, and why."""
     alone, metric = f"trial {single.index:02d} alone", single.config.task.primary
     if len(ensemble) == 1:
         return False, f"{alone}: the search for an ensemble chose a single trial"
-    costs = f"costs {cost:.1f} times as much"
+    costs = f"costs {ensemble_ms / single_ms:.1f} times as much ({ensemble_ms:.0f} ms a track)"
     if found is None:
         return False, f"{alone}: all validation tracks are of one group, so that nothing better can be shown"
     size = f"the ensemble of {len(ensemble)}"

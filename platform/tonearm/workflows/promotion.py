@@ -14,7 +14,7 @@ from tonearm.datasets.manifest import Manifest, Track
 from tonearm.statistics.intervals import Interval
 from tonearm.tasks import Task
 from tonearm.tracking import names
-from tonearm.tracking.query import RegisteredVersion, registered
+from tonearm.tracking.query import RegisteredVersion, find_runs, last_promoted, registered
 from tonearm.tracking.register import explain_version, promote, roll_back
 from tonearm.tracking.retry import retry
 from tonearm.workflows.champion import IncomparableError, predict_as_champion
@@ -157,14 +157,22 @@ def judge(candidate: Candidate, champion: RegisteredVersion | None, device: str 
     return Promotion(False, f"it is not shown to be better than {old}: {by}", figures)
 
 
-def undo_promotion(dataset: str) -> str:
-    """Make a data set's champion before the present one the champion again; what was done, in a sentence.
+def undo_promotion(text: str = "") -> str:
+    """Make the champion before the present one the champion again; what was done, in a sentence. May be repeated.
+
+    Parameters
+    ----------
+    text
+        A data set, or the name of one of its sweeps or trainings in MLflow; "": that of the model promoted last.
 
     Raises
     ------
     TrackingError
-        If there is none.
+        If there is none before it, or no such data set or run.
     """
+    dataset = text or retry(last_promoted).removeprefix(names.model_name(""))
+    if text and retry(registered, text, names.CHAMPION) is None:
+        dataset = retry(find_runs, text, seconds=60.0)[0].experiment
     left, now = retry(roll_back, dataset)
     return f"{names.model_name(dataset)}: version {now} is the champion again, version {left} no longer"
 

@@ -150,6 +150,8 @@ def _select(
     library: TrialLibrary, done: list[TrialResult], parent: RunWriter, most_members: int, max_milliseconds: float,
     device: str,
 ) -> Selection:  # fmt: skip
+    held_out = len(library.manifest.of("validation"))
+    logger.info(f"  choosing from {len(done)} trials on {held_out} validation tracks, and again on halves of them ...")
     chosen = choose(done, lambda trials: _costs(library, trials), most_members, max_milliseconds)
     for note in (*library.notes, *chosen.notes):
         logger.info(f"  note: {note}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -25,7 +26,9 @@ from tonearm.workflows.ray_session import start_ray
 from tonearm.workflows.several_labels import without_lost_fields
 from tonearm.workflows.sweep_data import SweepRequest, complete_features, prepared, sweep_data
 from tonearm.workflows.sweep_plan import SweepPlan, plan_sweep
-from tonearm.workflows.sweep_result import Sweep
+from tonearm.workflows.sweep_result import Sweep, why_not_selected
+
+logger = logging.getLogger(__name__)
 
 
 def sweep(
@@ -98,6 +101,8 @@ def _manifest_of(data: Manifest | PreparedData | str) -> Manifest:
 def run_request(request: SweepRequest) -> Sweep:
     """Prepare the data of a request where needed, and run its sweep; as :func:`sweep` otherwise."""
     request.space.check()
+    if unselectable := why_not_selected(request.space):
+        logger.info(f"  note: {unselectable}")
     earlier = request.warm_start()
     also = [e.values for e in earlier.found[:FIRST_FROM_EARLIER]]
     manifests = sweep_data(request, also)

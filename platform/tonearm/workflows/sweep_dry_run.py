@@ -21,6 +21,7 @@ from tonearm.sweeps.space import settings
 from tonearm.sweeps.strategies import Grid, Random, strategy_text
 from tonearm.training.config import TrialConfig
 from tonearm.workflows.sweep_data import GIGABYTE, SweepRequest, listed_tracks, needs_of, prepared
+from tonearm.workflows.sweep_result import why_not_selected
 
 SHOWN, MOST_COLUMNS = 40, 6  # trials and columns of the table
 
@@ -72,7 +73,8 @@ class DryRun:
         lines.append(f"{len(self.needs)} distinct representation(s), {size:.2f} MB a track")
         if self.needs:
             lines.append(_needs_table(self.needs))
-        return "\n".join([*lines, self._time()])
+        unselectable = why_not_selected(space)
+        return "\n".join([*lines, *([f"note: {unselectable}"] if unselectable else []), self._time()])
 
     def __repr__(self) -> str:
         return str(self)

@@ -13,6 +13,7 @@ from tonearm.core.config import Config
 from tonearm.core.errors import JobError
 from tonearm.core.text import command, format_table
 from tonearm.datasets.manifest import Manifest, load_manifest, save_manifest
+from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.ledger import Ledger
 from tonearm.sweeps.plots import sweep_plot
 from tonearm.sweeps.results import TrialResult, best_result, read_result, reason
@@ -168,6 +169,20 @@ class Sweep:
 def takes_only_audio(config: TrialConfig) -> bool:
     """Whether a trial's model can answer for audio alone, as a served one must."""
     return len(config.representations) == len(config.feature.named_inputs())
+
+
+def why_not_selected(space: SearchSpace) -> str:
+    """Why no model of a space can be selected and served, or not every one, told before it is trained; "" if all can.
+
+    Clips and representations may differ.
+    """
+    configs = space.configs(space.points())
+    others = sorted({f.kind for c in configs for name, f in c.feature.named_inputs().items()
+                     if name not in c.representations})  # fmt: skip
+    if not others:
+        return ""
+    which = "its networks take" if not any(takes_only_audio(c) for c in configs) else "some of its networks take"
+    return f"{which} {', '.join(others)}, and no audio alone: {command('compare')} ranks them, they cannot be selected"
 
 
 def _cell(value: object) -> object:

@@ -126,6 +126,8 @@ class TrainingResult:
         served = [r for r in self.runs[0].results if isinstance(r.config, TrialConfig) and takes_only_audio(r.config)]
         if served:
             lines.append(f"  serve it: {command('serve', '--model', served[0].folder.bundle_uri)}")
+            named = f"{self.request.name}-{self.outcome.signature}"
+            lines.append(f"  register it, with a catalogue to recommend from: {command('select', named)}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -61,7 +61,7 @@ class TrialLibrary:
 
 
 def find_library(text: str) -> TrialLibrary:
-    """The trials of a sweep or a training, by its run's name or id in MLflow or a unique beginning of it.
+    """The trials of a sweep or a training, or a single one, by the run's name or id in MLflow or a beginning of it.
 
     Raises
     ------
@@ -102,10 +102,12 @@ def _of_training(run: RunSummary) -> TrialLibrary:
         fold
     )
     whole = _whole(run)
-    name = names.lasting_name(whole.tags) or whole.name
+    name = names.lasting_name(run.tags) or run.name
+    of_sweep = names.SWEEP in whole.tags
+    manifest = find_sweep(whole.run_id).manifest if of_sweep else kept_manifest(data.name, data.data_signature)
     return TrialLibrary(
-        name, storage.join(home.trials_home(), "selections", name), kept_manifest(data.name, data.data_signature),
-        results, partial(RunWriter, whole.run_id), {names.TRAINING: name}, tuple(notes),
+        name, storage.join(home.trials_home(), "selections", name), manifest, results, partial(RunWriter, whole.run_id),
+        {names.SWEEP: whole.tags[names.SWEEP]} if of_sweep else {names.TRAINING: name}, tuple(notes),
     )  # fmt: skip
 
 
