@@ -68,7 +68,7 @@ def _predict(missing: Sequence[Block], device: str, modules: Sequence[str], seco
                  "allowed_modules": tuple(modules)}  # fmt: skip
     total, from_audio = sum(len(block.tracks) for block in missing), 0
     what = "tracks" if len({block.member for block in missing}) == 1 else "tracks x networks"
-    with Progress(what, total) as progress:
+    with Progress(what, total, on_stderr=True) as progress:
         here = _here(missing, BlockPredictor(**arguments), seconds_for_ray if not is_gpu(device) else float("inf"))
         done = 0
         for tracks, heard in here:
