@@ -25,7 +25,7 @@ from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
 from tonearm.datasets.artist_names import artist_group, normalised_name
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.content import content_digest
+from tonearm.datasets.content import digest_files
 from tonearm.datasets.folder import PATH_COLUMNS, TABLE, scan_folder
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.metadata import CONTENT, Metadata
@@ -113,7 +113,9 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         notes += [*scan_notes, *table.notes, *known_notes]
         if self.audio:
             columns["picture"], picture_notes = _pictures(Path(self.root), tracks, track_table)
-            contents = {p: content_digest(Path(p)) for p in set(columns["picture"].tolist()) if p}
+            pictures = {p: Path(p) for p in dict.fromkeys(columns["picture"].tolist()) if p}
+            contents, unreadable = digest_files(pictures, self.root)
+            notes += [f"picture {reject.source} {reject.detail}" for reject in unreadable.values()]
             columns[f"picture{CONTENT}"] = np.array([contents.get(p, "") for p in columns["picture"]], dtype=object)
             lyrics, lyrics_notes = _lyrics(Path(self.root), tracks)
             columns |= lyrics
