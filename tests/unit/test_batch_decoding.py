@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -190,3 +191,29 @@ def test_a_file_that_is_written_to_meanwhile_is_not_stored(
 def test_attempts_that_end_well_are_forgotten(arguments: dict[str, Any], batch: dict[str, list[str]]) -> None:
     for _ in range(2 * MAX_ATTEMPTS):
         assert Extractor(**arguments)(batch)["reason"] == ["", "undecodable", ""]
+
+
+def test_workers_that_send_clips_to_a_gpu_load_no_torch(
+    arguments: dict[str, Any], batch: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes 300 MB of each, of which there is one a core."""
+    gpu, answers = GpuWorker("cpu"), []
+    batch["lacking"] = [
+        lacking.replace(DESCRIPTOR_TABLE, "") for lacking in batch["lacking"]
+    ]  # which are made by torch
+
+    def compute(clips: Any, features: Any) -> Any:
+        answers.append(gpu.compute(clips, features))
+        return answers[-1]
+
+    Extractor(compute, **arguments)(batch)
+    replay = iter(answers)
+    for feature in FEATURES:
+        prepare_store(str(tmp_path / "again"), feature)
+    again = {**arguments, "root": str(tmp_path / "again")}
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "torch", None)
+        answer = Extractor(lambda clips, features: next(replay), **again)(batch)
+    assert answer["reason"] == ["", "undecodable", ""]
+    for first, second in zip(stores(arguments), stores(again), strict=True):
+        assert first.read("good1").values.tobytes() == second.read("good1").values.tobytes()
