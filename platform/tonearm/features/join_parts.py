@@ -38,7 +38,7 @@ def join_small_parts(uri: str, representation: Representation) -> int:
     A part that cannot be read is left alone, and a warning says so. Where another job joins parts of the store, nothing
     is done. (Elsewhere than on this machine there is no such lock: two jobs that end at once may write rows twice.)
     """
-    with _lock(uri, LOCK_SECONDS) as alone:
+    with joining_lock(uri, LOCK_SECONDS) as alone:
         index = read_index(uri) if alone else index_schema().empty_table()
         rows = StoreRows(index, representation)
         size = dict(zip(rows.parts, (2 * rows.lengths[0]).tolist(), strict=True))
@@ -92,7 +92,7 @@ class PartJoiner:
         waiting[part] = size
         if sum(waiting.values()) < PART_BYTES:
             return
-        with _lock(uri, 0.0) as alone:
+        with joining_lock(uri, 0.0) as alone:
             if not alone:  # another one joins just now: with the next part
                 return
             try:
@@ -207,8 +207,8 @@ def _read_array(uri: str, file: str) -> np.ndarray:
 
 
 @contextmanager
-def _lock(uri: str, seconds: float) -> Iterator[bool]:
-    """Held while parts of a store on this machine are joined; gives whether it could be had in so many seconds."""
+def joining_lock(uri: str, seconds: float) -> Iterator[bool]:
+    """Held while files of a folder on this machine are joined; gives whether it could be had in so many seconds."""
     if not storage.is_local(uri):
         yield True
         return

@@ -1,24 +1,38 @@
 """Rows by track key, stored next to the feature stores: fingerprints and descriptors.
 
-A table is a folder of Parquet files, each written whole by one worker; the row of a track that was written last counts.
+A table is a folder of Parquet files, each written whole by one worker and joined with others at the end of a job; the
+row of a track that was written last counts.
 """
 
 from __future__ import annotations
 
 import io
+import logging
 import time
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from tonearm.core import storage
 from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import StoreError
 from tonearm.core.parquet import read_parquet
 from tonearm.core.seeding import digest
+from tonearm.features.join_parts import joining_lock
+
+logger = logging.getLogger(__name__)
 
 FINGERPRINT_TABLE = "fingerprints-1"
 DESCRIPTOR_TABLE = "descriptors-2"  # of all clips; loudness of the channels as they are
 WRITTEN = "_written_ns"  # column that says when a row was written, by which the last of a track is told
+FILE_BYTES = 16 * 2**20  # smaller files are joined
+ATTEMPTS = 8  # to read a table while its files are joined
+LOCK_SECONDS = 60.0
+
+
+class _FileGoneError(StoreError):
+    """A file that was listed is not there any more."""
 
 
 def write_rows(root: str, table: str, rows: Sequence[Mapping[str, Any]]) -> int:
@@ -32,63 +46,144 @@ def write_rows(root: str, table: str, rows: Sequence[Mapping[str, Any]]) -> int:
         Name and version, e.g. :data:`FINGERPRINT_TABLE`.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if not rows:
         return 0
-    buffer, now = io.BytesIO(), time.time_ns()
-    pq.write_table(pa.Table.from_pylist([{**r, WRITTEN: now} for r in rows]), buffer)
-    name = digest(sorted(str(r["track_key"]) for r in rows))
-    storage.write_bytes(storage.join(root, table, f"{name}.parquet"), buffer.getvalue())
-    return len(buffer.getvalue())
+    now = time.time_ns()
+    # Never the name of another file: who joins files may delete them by their names.
+    name = digest(sorted(str(r["track_key"]) for r in rows), now)
+    return _write(root, table, name, pa.Table.from_pylist([{**r, WRITTEN: now} for r in rows]))
 
 
 def read_rows(root: str, table: str, keys: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
-    """The rows of a table by track key; an absent table is empty.
+    """The rows of a table by track key, all or those of some; an absent table is empty.
 
     Raises
     ------
     StoreError
         If a file of it is damaged.
     """
-    chosen = None if keys is None else set(keys)
-    return {k: row for k, row in _read(root, table).items() if chosen is None or k in chosen}
-
-
-def _read(root: str, table: str, columns: list[str] | None = None) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     written: dict[str, int] = {}
-    for name in storage.list_files(storage.join(root, table), ".parquet"):
-        uri = storage.join(root, table, name)
-        try:
-            rows = read_parquet(storage.read_bytes(uri), columns).to_pylist()
-        except (OSError, ValueError) as error:
-            raise StoreError(describe_unreadable(f"table {uri}", error, "delete it, then extract again")) from None
-        for row in rows:
-            key, at = row["track_key"], row.pop(WRITTEN, 0)
+    for rows in _read(root, table, keys=None if keys is None else sorted(set(keys))).values():
+        for row in rows.to_pylist():
+            key, at = row["track_key"], row.pop(WRITTEN, None) or 0  # none: of a table from before it was kept
             if at >= written.get(key, 0):
                 found[key], written[key] = row, at
     return found
 
 
-def prune_rows(root: str, table: str, needed: Container[str]) -> None:
-    """Write the rows of needed tracks as one file, then delete the others; killed in between, rows are there twice."""
-    folder = storage.join(root, table)
-    before = storage.list_files(folder, ".parquet")
-    kept = [row for key, row in _read(root, table).items() if key in needed]
-    name = digest(sorted(str(r["track_key"]) for r in kept), len(before)) + ".parquet"
-    if kept:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        buffer, now = io.BytesIO(), time.time_ns()
-        pq.write_table(pa.Table.from_pylist([{**r, WRITTEN: now} for r in kept]), buffer)
-        storage.write_bytes(storage.join(folder, name), buffer.getvalue())
-    for file in before:
-        if file != name or not kept:
-            storage.remove(storage.join(folder, file))
-
-
 def read_keys(root: str, table: str) -> set[str]:
     """The track keys that a table has rows of; nothing else is read."""
-    return set(_read(root, table, ["track_key"]))
+    tables = _read(root, table, ["track_key"]).values()
+    return {key for rows in tables for key in rows.column("track_key").to_pylist()}
+
+
+def join_rows(root: str, table: str) -> int:
+    """Join small files of a table, as a job does at its end; returns how many there are fewer.
+
+    Killed at any moment, rows are there twice at most, which readers know.
+    """
+    folder = storage.join(root, table)
+    names = storage.list_files(folder, ".parquet")
+    if len(names) < 2:
+        return 0
+    with joining_lock(folder, LOCK_SECONDS) as alone:
+        fewer, group, size = 0, list[str](), 0
+        names = storage.list_files(folder, ".parquet") if alone else []
+        small = {n: s for n, s in ((n, storage.size(storage.join(folder, n))) for n in names) if s < FILE_BYTES}
+        for i, (name, more) in enumerate(small.items()):
+            group, size = [*group, name], size + more
+            if i + 1 == len(small) or size >= FILE_BYTES:
+                fewer += _replace(root, table, group) if len(group) > 1 else 0
+                group, size = [], 0
+        return fewer
+
+
+def prune_rows(root: str, table: str, needed: Container[str]) -> None:
+    """Take rows of other tracks than the needed ones out of a table; killed in between, rows are there twice."""
+    for name in storage.list_files(storage.join(root, table), ".parquet"):
+        _replace(root, table, [name], needed)
+
+
+def _replace(root: str, table: str, names: Sequence[str], needed: Container[str] | None = None) -> int:
+    """Write the rows of files as one file, then delete them; returns how many files there are fewer."""
+    import pyarrow as pa
+
+    try:
+        rows = _last_rows(pa.concat_tables(_read(root, table, names=names).values(), promote_options="permissive"))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, StoreError) as error:
+        if needed is not None:
+            raise
+        logger.warning("files of %s stay as they are, they cannot be joined: %s", storage.join(root, table), error)
+        return 0
+    if needed is not None:
+        kept = [key in needed for key in rows.column("track_key").to_pylist()]
+        if all(kept):
+            return 0
+        rows = rows.filter(pa.array(kept, pa.bool_()))
+    if len(rows):
+        _write(root, table, digest(list(names), len(rows)), rows)
+    for name in names:
+        storage.remove(storage.join(root, table, name))
+    return len(names) - bool(len(rows))
+
+
+def _last_rows(rows: Any) -> Any:
+    """Of each track the row that was written last."""
+    keys = rows.column("track_key").combine_chunks().dictionary_encode()
+    keys = (keys.combine_chunks() if hasattr(keys, "combine_chunks") else keys).indices.to_numpy(zero_copy_only=False)
+    written = rows.column(WRITTEN).to_numpy() if WRITTEN in rows.column_names else np.zeros(len(rows))
+    order = np.argsort(np.nan_to_num(written), kind="stable")
+    last = np.zeros(len(rows), np.int64)
+    last[keys[order]] = order  # of an index that occurs several times the last value stays
+    return rows.take(np.sort(last[np.unique(keys)]))
+
+
+def _write(root: str, table: str, name: str, rows: Any) -> int:
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(rows, buffer)
+    storage.write_bytes(storage.join(root, table, f"{name}.parquet"), buffer.getvalue())
+    return len(buffer.getvalue())
+
+
+def _read(
+    root: str,
+    table: str,
+    columns: list[str] | None = None,
+    keys: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """The Arrow tables of files by their names: of all files, also while some are joined, or of these."""
+    folder = storage.join(root, table)
+    if names is not None:
+        return {name: _read_file(storage.join(folder, name), columns, keys) for name in names}
+    read: dict[str, Any] = {}
+    listed = storage.list_files(folder, ".parquet")
+    for attempt in range(ATTEMPTS):
+        gone: StoreError | None = None
+        try:
+            for name in listed:
+                if name not in read:
+                    read[name] = _read_file(storage.join(folder, name), columns, keys)
+        except _FileGoneError as error:
+            gone = error
+        before, listed = listed, storage.list_files(folder, ".parquet")
+        if gone is None and (before == listed or attempt + 1 == ATTEMPTS):
+            return {name: read[name] for name in before}
+    raise StoreError(f"{folder} changes all the time: wait until the job that writes to it has ended")
+
+
+def _read_file(uri: str, columns: list[str] | None, keys: Sequence[str] | None) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        rows = read_parquet(storage.read_bytes(uri), columns)
+    except FileNotFoundError as error:
+        raise _FileGoneError(describe_unreadable(f"table {uri}", error, "try again")) from None
+    except (OSError, ValueError) as error:
+        raise StoreError(describe_unreadable(f"table {uri}", error, "delete it, then extract again")) from None
+    return rows if keys is None else rows.filter(pc.is_in(rows.column("track_key"), pa.array(keys, pa.string())))

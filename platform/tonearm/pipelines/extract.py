@@ -27,12 +27,12 @@ from tonearm.datasets.manifest import Reject, Track
 from tonearm.features.base import Representation
 from tonearm.features.join_parts import join_small_parts
 from tonearm.features.presets import require_whole_clips
-from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read_keys
+from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, join_rows, read_keys
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.features.store_index import write_index
 from tonearm.pipelines.duplicates import duplicate_keys
 from tonearm.pipelines.extractor import Extractor
-from tonearm.pipelines.header_notes import keep_notes
+from tonearm.pipelines.header_notes import NOTE_TABLE, keep_notes
 from tonearm.pipelines.on_gpu import gpu_pool
 from tonearm.pipelines.remembering import remembering
 from tonearm.pipelines.workers import WorkerStage, run_workers
@@ -199,6 +199,8 @@ def extract_features(
                 progress.add(note=f"({len(failed)} set aside)" if failed else "")
         for name, uri in uris.items():
             _join_and_index(uri, distinct[name])
+        for table in (*tables, NOTE_TABLE):
+            join_rows(root, table)
     printed = stored[FINGERPRINT_TABLE] | ({i["key"] for i in items} - set(failed))
     return ExtractionReport(
         rejects=tuple(_rejects(failed, by_key, request)),
