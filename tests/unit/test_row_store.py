@@ -31,7 +31,8 @@ def filled(root: str, count: int = 30) -> dict[str, dict[str, Any]]:
     """Files in which each track is several times; what is to be read of them."""
     rng, wanted = np.random.default_rng(0), {}
     for i in range(count):
-        rows = [{"track_key": f"key{rng.integers(12)}", "value": i, "sometimes": None if i % 3 else float(i), "print": None}]
+        sometimes = None if i % 3 else float(i)
+        rows = [{"track_key": f"key{rng.integers(12)}", "value": i, "sometimes": sometimes, "print": None}]
         rows += [{"track_key": f"only{i}", "value": i, "sometimes": None, "print": bytes([i] * 3)}]
         write_rows(root, TABLE, rows)
         wanted |= {row["track_key"]: row for row in rows}
