@@ -20,11 +20,12 @@ from tonearm.datasets import columns as columns_module
 from tonearm.datasets import metadata as metadata_module
 from tonearm.datasets.manifest import Manifest, load_manifest, manifest_leftovers, save_manifest
 from tonearm.datasets.metadata import Metadata, save_metadata
+from tonearm.datasets.metadata_files import open_metadata, write_metadata
 from tonearm.features.metadata import TableFeature, fit_table, scale_table
 from tonearm.tasks.embedding import Embedding
 from tonearm.training import batches as batches_module
 from tonearm.training import table_reader
-from tonearm.training.batches import encode_targets, truth_of
+from tonearm.training.batches import by_tracks, truth_of
 from tonearm.training.examples import keep_usable_tracks, make_examples, with_vectors
 from tonearm.training.table_reader import TableReader
 
@@ -175,7 +176,10 @@ def test_blocks_are_hashed_as_one() -> None:
 def test_given_vectors_are_not_copied_and_are_unknown_where_they_lack(tmp_path: Path) -> None:
     values = RNG.normal(0, 1, (20, 4)).astype(np.float32)
     known = IDS[10:30]
-    made = with_vectors(MANIFEST, {"made": (known, values), "other": (["g1", "g2"], values[:2])})
+    write_metadata(str(tmp_path / "vectors.parquet"), Metadata(known, {"vector": values}))
+    column = open_metadata(str(tmp_path / "vectors.parquet")).column("vector")
+    assert column.values.dtype == np.float32 and not column.values.flags.owndata  # type: ignore[attr-defined]
+    made = with_vectors(MANIFEST, {"made": (known, column), "other": (["g1", "g2"], values[:2])})
     assert same(made.metadata.of(known, "made"), values.astype(np.float64))
     assert np.isnan(made.metadata.of(IDS[:10], "made")).all()
     assert same(made.metadata.of(["t002", "t005"], "other"), values[:2].astype(np.float64))
@@ -233,8 +237,11 @@ def test_targets_that_are_vectors_are_encoded_some_at_a_time(monkeypatch: pytest
         names = task.names(truth_of(TRACKS[:1], METADATA), ())
         wanted = task.encode(truth_of(TRACKS, METADATA), names)
         with monkeypatch.context() as patch:
-            patch.setattr(batches_module, "ENCODED_AT_ONCE", 7)
-            assert np.array_equal(encode_targets(task, TRACKS, METADATA, names), wanted)
+            patch.setattr(batches_module, "MADE_AT_ONCE", 7)
+            made = by_tracks(task, TRACKS, METADATA, lambda truth, task=task, names=names: task.encode(truth, names))
+            assert np.array_equal(made, wanted)
+            has = by_tracks(task, TRACKS, METADATA, task.has_target)
+        assert np.array_equal(has, task.has_target(truth_of(TRACKS, METADATA)))
 
 
 def test_a_trial_reads_only_the_columns_that_it_uses(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def write_metadata(uri: str, metadata: Metadata) -> None:
     Parameters
     ----------
     uri
-        Of the Parquet file; it must bear the metadata's signature: vectors are never read again to find it out.
+        Of the Parquet file. What lies there must never change: a manifest's bears the metadata's signature.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -54,8 +54,13 @@ def write_metadata(uri: str, metadata: Metadata) -> None:
     storage.write_bytes(uri, buffer.getvalue())
 
 
-def open_metadata(uri: str, signature: str) -> Metadata:
+def open_metadata(uri: str, signature: str = "") -> Metadata:
     """The metadata that :func:`write_metadata` wrote, or ``metadata.save_metadata``.
+
+    Parameters
+    ----------
+    signature
+        What it is, so that it need not be found out.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from tonearm.training.readers import FittedTransform, Reader, StoreReader, Windo
 
 __all__ = ["Batch", "Batches", "Examples", "truth_of"]
 
-ENCODED_AT_ONCE = 8192  # tracks
+MADE_AT_ONCE = 8192  # tracks, of whose vectors something is made
 
 
 @dataclass(frozen=True)
@@ -94,17 +94,19 @@ def truth_of(tracks: Sequence[Track], metadata: Metadata | None = None) -> Groun
     return GroundTruth([t.all_labels for t in tracks], [t.group for t in tracks], values)
 
 
-def encode_targets(task: Task, tracks: Sequence[Track], metadata: Metadata, names: Sequence[str]) -> np.ndarray:
-    """The targets of tracks; of many vectors some at a time, since making them takes several copies."""
-    if task.uses_labels or len(tracks) <= ENCODED_AT_ONCE:
-        return task.encode(truth_of(tracks, metadata), names)
-    first = task.encode(truth_of(tracks[:ENCODED_AT_ONCE], metadata), names)
-    targets = np.empty((len(tracks), *first.shape[1:]), first.dtype)
-    targets[: len(first)] = first
-    for start in range(ENCODED_AT_ONCE, len(tracks), ENCODED_AT_ONCE):
-        some = tracks[start : start + ENCODED_AT_ONCE]
-        targets[start : start + len(some)] = task.encode(truth_of(some, metadata), names)
-    return targets
+def by_tracks(
+    task: Task, tracks: Sequence[Track], metadata: Metadata, made: Callable[[GroundTruth], np.ndarray]
+) -> np.ndarray:
+    """What is made of the truth of each track by itself; of vectors some at a time, since that takes several copies."""
+    if task.uses_labels or len(tracks) <= MADE_AT_ONCE:
+        return made(truth_of(tracks, metadata))
+    first = made(truth_of(tracks[:MADE_AT_ONCE], metadata))
+    found = np.empty((len(tracks), *first.shape[1:]), first.dtype)
+    found[: len(first)] = first
+    for start in range(MADE_AT_ONCE, len(tracks), MADE_AT_ONCE):
+        some = tracks[start : start + MADE_AT_ONCE]
+        found[start : start + len(some)] = made(truth_of(some, metadata))
+    return found
 
 
 class Batches:
@@ -168,7 +170,10 @@ class Batches:
 
     def targets(self, split: Split) -> np.ndarray:
         if split not in self._targets:
-            self._targets[split] = encode_targets(self.config.task, self.tracks(split), self.metadata, self.classes)
+            task = self.config.task
+            self._targets[split] = by_tracks(
+                task, self.tracks(split), self.metadata, lambda truth: task.encode(truth, self.classes)
+            )
         return self._targets[split]
 
     def groups(self, split: Split) -> list[str]:

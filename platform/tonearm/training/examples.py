@@ -11,7 +11,7 @@ import numpy as np
 from tonearm.audio.windows import ClipConfig
 from tonearm.core.errors import DatasetError, StoreError
 from tonearm.datasets.artist_names import normalised_name
-from tonearm.datasets.columns import ArrayColumn, blocks_of
+from tonearm.datasets.columns import Column, blocks_of
 from tonearm.datasets.manifest import SPLITS, Manifest, Track
 from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.vocabulary import tokenise
@@ -29,7 +29,7 @@ from tonearm.features.row_store import DESCRIPTOR_TABLE, read_rows
 from tonearm.features.store import FeatureStore, store_uri, track_key
 from tonearm.features.store_copy import copy_to_node
 from tonearm.tasks.base import Task
-from tonearm.training.batches import Batches, Examples, truth_of
+from tonearm.training.batches import Batches, Examples, by_tracks, truth_of
 from tonearm.training.config import DatasetRef, TrialConfig
 from tonearm.training.relations import RelationExamples
 
@@ -47,7 +47,7 @@ def keep_usable_tracks(task: Task, feature: Feature | None, manifest: Manifest) 
     DatasetError
         If a split would be empty.
     """
-    usable = task.has_target(truth_of(manifest.tracks, manifest.metadata))
+    usable = by_tracks(task, manifest.tracks, manifest.metadata, task.has_target)
     for part in feature.named_inputs().values() if feature else ():
         usable = usable & has_input(part, manifest)
     kept = tuple(t for t, has in zip(manifest.tracks, usable, strict=True) if has)
@@ -231,14 +231,14 @@ def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) else float("nan")
 
 
-def with_vectors(manifest: Manifest, vectors: Mapping[str, tuple[list[str], np.ndarray]]) -> Manifest:
+def with_vectors(manifest: Manifest, vectors: Mapping[str, tuple[list[str], np.ndarray | Column]]) -> Manifest:
     """The manifest with a new metadata column for each of these tables of vectors.
 
     Parameters
     ----------
     vectors
-        By the new column's name the ids and their vectors, float (ids, dim). An id is a track's or an artist's, as in
-        :func:`metadata_of_tracks`. A track without a vector gets NaN.
+        By the new column's name the ids and their vectors, float (ids, dim), or a column, which is not copied. An id is
+        a track's or an artist's, as in :func:`metadata_of_tracks`. A track without a vector gets NaN.
 
     Raises
     ------
@@ -247,6 +247,7 @@ def with_vectors(manifest: Manifest, vectors: Mapping[str, tuple[list[str], np.n
     """
     metadata = manifest.metadata
     for name, (keys, values) in vectors.items():
-        made = metadata_of_tracks(Metadata.of_columns(keys, {name: ArrayColumn(values)}), manifest.tracks)
+        given = Metadata(keys, {name: np.asarray(values, np.float64) if isinstance(values, np.ndarray) else values})
+        made = metadata_of_tracks(given, manifest.tracks)
         metadata = metadata.joined(made) if len(metadata) else made
     return dataclasses.replace(manifest, metadata=metadata)

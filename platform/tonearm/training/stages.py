@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from tonearm.core import storage
+from tonearm.datasets.columns import Column
 from tonearm.datasets.manifest import SPLITS, Manifest
-from tonearm.datasets.metadata import Metadata, load_metadata, save_metadata
+from tonearm.datasets.metadata import Metadata
+from tonearm.datasets.metadata_files import open_metadata, write_metadata
 from tonearm.models.artist_table import ArtistTable
 from tonearm.tasks.base import Task
 from tonearm.training.baseline_trial import run_baseline
@@ -137,15 +139,19 @@ class StageRun:
         return FinishedStage(self.stage.name, self.config, self.folder, self.manifest, validation, test)
 
 
-def track_vectors(finished: FinishedStage, paths: StagePaths) -> tuple[list[str], np.ndarray]:
+def track_vectors(finished: FinishedStage, paths: StagePaths) -> tuple[list[str], Column]:
     """Ids and a vector of each: what a trained model predicts of every track, or the rows of a table of artists."""
     config = finished.config
     if not isinstance(config, TrialConfig):
         raise TypeError("a baseline gives no vectors")
     uri = storage.join(finished.folder.uri, VECTORS)
-    if storage.exists(uri):  # computed once: on another device they would differ in their last bits
-        kept = load_metadata(uri)
-        return kept.track_ids, kept.of(kept.track_ids, "vector")
+    if not storage.exists(uri):  # computed once: on another device they would differ in their last bits
+        write_metadata(uri, _computed_vectors(config, finished, paths))
+    kept = open_metadata(uri)
+    return kept.track_ids, kept.column("vector")
+
+
+def _computed_vectors(config: TrialConfig, finished: FinishedStage, paths: StagePaths) -> Metadata:
     network = load_bundle(finished.folder.bundle_uri).network.to(paths.device)
     examples = make_examples(config, finished.manifest, paths.features, paths.cache)
     if isinstance(examples, RelationExamples) and isinstance(network, ArtistTable):
@@ -156,8 +162,7 @@ def track_vectors(finished: FinishedStage, paths: StagePaths) -> tuple[list[str]
         at_once = windows_at_once(config.optim, paths.device)
         parts = [predict_split(network, config.task, examples, split, paths.device, at_once) for split in SPLITS]
         made = np.concatenate(parts)
-    save_metadata(uri, Metadata(ids, {"vector": made}))
-    return ids, made
+    return Metadata(ids, {"vector": made})
 
 
 def seeded(stage: Stage, seed: int) -> Stage:
