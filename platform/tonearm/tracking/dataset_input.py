@@ -8,17 +8,20 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tonearm.core import storage
-from tonearm.datasets.manifest import SPLITS, Track
 from tonearm.tracking import names
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
+
+    from tonearm.datasets.manifest import Track
 
 MAX_DATASET_DIGEST = 36  # characters
 
 
 def split_sizes(tracks: Iterable[Track]) -> dict[str, int]:
     """The tracks of each split that has any, in the order training, validation, test."""
+    from tonearm.datasets.manifest import SPLITS  # lazy: it brings NumPy, and a wrong name is told before
+
     counts = Counter(t.split for t in tracks)
     return {split: counts[split] for split in SPLITS if counts[split]}
 
