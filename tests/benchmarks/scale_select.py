@@ -1,4 +1,4 @@
-"""Predicting a catalogue: the network of the demo's kind over made spectrograms of stored tracks.
+"""Predicting a catalogue: Time on one window of 215 frames of each stored track, made spectrograms.
 
 In this process, by one and by two workers on Ray, after a kill in the middle, and when all is there.
 """
@@ -32,7 +32,7 @@ from tonearm.workflows.ray_session import start_ray, stop_ray
 CLASSES = tuple(f"class {i}" for i in range(16))
 CONFIG = TrialConfig(
     dataset=DatasetRef(name="made"), feature=Mel(n_mels=256, frames=None), model=TimeConfig(), task=SingleLabel(),
-    clip=ClipConfig(seconds=30.0), window=WindowConfig(frames=430, per_track=3),
+    clip=ClipConfig(seconds=30.0), window=WindowConfig(frames=215, per_track=1),
 )  # fmt: skip
 MADE_AT_ONCE = 16
 
@@ -78,7 +78,7 @@ def store(tracks: list[Track]) -> None:
 
 def root() -> str:
     """Where predictions are kept."""
-    return f"{home.home()}/predictions"
+    return home.predictions_home()
 
 
 def forget() -> None:

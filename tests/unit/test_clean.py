@@ -240,3 +240,14 @@ def test_unfinished_files_elsewhere_are_found() -> None:
     assert (place, size) == (stale.replace("memory://", "memory:///"), 3) and age is not None and age >= 0
     storage.remove(place)
     assert storage.list_temporary(uri) == [] and storage.list_files(f"{uri}/parts") == ["x.npy"]
+
+
+def test_predictions_are_made_again_and_may_go(music: Path) -> None:
+    prepared(music)
+    old, young = (storage.join(home.predictions_home(), "00" * 8, f"{n * 8}.npz") for n in ("ab", "cd"))
+    for uri in (old, young):
+        storage.write_bytes(uri, b"blocks")
+    os.utime(old, (time.time() - 2 * 86400,) * 2)
+    assert [found.place for found in clean().leftovers if "predictions" in found.kind] == [old]
+    clean(delete=True)
+    assert not Path(old).exists() and Path(young).exists()

@@ -117,6 +117,11 @@ def trials_home() -> str:
     return join(home(), "trials")
 
 
+def predictions_home() -> str:
+    """What networks predicted of whole data sets, in blocks; may be deleted: it is made again when it is needed."""
+    return join(home(), "predictions")
+
+
 def reports_home(dataset: str) -> str:
     """Plots and summaries for people."""
     return join(home(), "reports", dataset)

@@ -24,6 +24,7 @@ from tonearm.workflows.spare_features import AGE_UNKNOWN, Leftover, spare_featur
 
 HOUR = 3600.0
 PLACES_SHOWN = 12
+BLOCK_NAME = re.compile(r"(^|/)[0-9a-f]{16}\.npz$")
 TEMPORARY = re.compile(r"tonearm-([0-9a-f]{32}\.tmp|attempts-[0-9a-f]{32}|error-\w+\.txt)")
 
 
@@ -76,7 +77,8 @@ class Cleaning:
 
 def clean(*, delete: bool = False, hours: float = 24.0) -> Cleaning:
     """Find what is not needed: features of recordings that no data set or sweep of the home has any more, stores
-    and tables of earlier versions, side files of earlier manifests, files that killed jobs did not finish.
+    and tables of earlier versions, side files of earlier manifests, predictions that would be made again, files that
+    killed jobs did not finish.
 
     Models, trials, bundles, reports and MLflow's files are never touched.
 
@@ -102,7 +104,7 @@ def clean(*, delete: bool = False, hours: float = 24.0) -> Cleaning:
 
 
 def _find(seconds: float, notes: list[str]) -> tuple[Leftover, ...]:
-    return (*spare_features(seconds, notes), *_side_files(notes), *_temporary(seconds, notes))
+    return (*spare_features(seconds, notes), *_side_files(notes), *_predictions(seconds), *_temporary(seconds, notes))
 
 
 def _delete(found: Sequence[Leftover], notes: Sequence[str]) -> Cleaning:
@@ -140,6 +142,13 @@ def _side_files(notes: list[str]) -> Iterator[Leftover]:
         for place in leftovers:
             yield Leftover("side files of earlier manifests", place, 1, max(0, storage.size(place)),
                            partial(storage.remove, place))  # fmt: skip
+
+
+def _predictions(seconds: float) -> Iterator[Leftover]:
+    """Blocks of whole data sets: what was selected holds what it needs of them."""
+    for place, size, age in storage.list_below(home.predictions_home(), BLOCK_NAME):
+        if age is not None and age > seconds:
+            yield Leftover("predictions that can be made again", place, 1, size, partial(storage.remove, place))
 
 
 def _manifest_folders() -> list[str]:

@@ -55,8 +55,7 @@ def predict_blocks(
         If a track has neither features nor usable audio.
     """
     require_device(device)
-    root = f"{home.home()}/predictions"
-    plans = [plan_blocks(member, tracks, root) for member in members]
+    plans = [plan_blocks(member, tracks, home.predictions_home()) for member in members]
     missing = [block for plan in plans for block in plan if not block.is_there()]
     if missing:
         _predict(missing, device, modules, seconds_for_ray)
