@@ -55,7 +55,9 @@ _COMPANY = re.compile(
 
 def normalised_name(text: str | None) -> str:
     """A text without differences of case, spacing and compatibility forms (NFKC); "" for none."""
-    folded = unicodedata.normalize("NFKC", text or "").casefold()
+    if not text or text.isascii():
+        return " ".join((text or "").casefold().split())
+    folded = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(unicodedata.normalize("NFKC", folded).split())  # folding may take a text out of its form
 
 
@@ -95,6 +97,11 @@ def companions_in_title(title: str | None) -> tuple[str, ...]:
     return _names_behind(_COMPANIONS, title)
 
 
+def may_name_guests(title: str | None) -> bool:
+    """Whether a title has a word that guests are named behind."""
+    return bool(title and _GUEST.search(title))
+
+
 def _names_behind(guest: re.Pattern[str], title: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(
         name for found in guest.finditer(_in_one_form(title)) for name in artist_names(found[1] or found[2])
@@ -124,7 +131,7 @@ def names_by_key(
         Keys of the artists of the collection.
     """
     pairs = (*_keyed_names(artist, artist_names), *_keyed_names(album_artist, artist_names))
-    if title and _GUEST.search(title):
+    if may_name_guests(title):
         perhaps = (pair for pair in _keyed_names(title, companions_in_title) if pair[0] in known)
         pairs = (*pairs, *_keyed_names(title, guests_in_title), *perhaps)
     found: dict[str, str] = {}

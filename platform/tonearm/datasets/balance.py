@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tonearm.datasets.manifest import Track
 from tonearm.datasets.repair import Problem, Repair
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 ATTEMPTS, GROUPS_OF_ALL = 40, 20_000
 """Other hashes that are tried while a bin lacks a class that it could have; fewer for many groups."""
@@ -28,43 +31,49 @@ class GroupCounts:
         Sorted names.
     classes
         Sorted labels.
-    class_counts
-        Of each group, pairs of a class, as its index in ``classes``, and a count.
+    cells
+        Group, class and count of what there is, in order, (3, cells); groups and classes by their indices.
     sizes
-        Tracks of each group: not the sum of the counts where tracks have several labels or none.
+        Tracks of each group, (groups,): not the sum of the counts where tracks have several labels or none.
     """
 
     groups: tuple[str, ...]
     classes: tuple[str, ...]
-    class_counts: tuple[tuple[tuple[int, int], ...], ...]
-    sizes: tuple[int, ...]
+    cells: np.ndarray
+    sizes: np.ndarray
 
     @property
     def totals(self) -> np.ndarray:
-        """Tracks of each class over all groups."""
-        totals = np.zeros(len(self.classes))
-        for row in self.class_counts:
-            for c, n in row:
-                totals[c] += n
-        return totals
+        """Tracks of each class over all groups, (classes,)."""
+        return np.bincount(self.cells[1], weights=self.cells[2], minlength=len(self.classes))
+
+    @property
+    def table(self) -> csr_array:
+        """Tracks of each class, and in the last column all, of each group: sparse (groups, classes + 1)."""
+        from scipy.sparse import csr_array
+
+        every = np.arange(len(self.groups))
+        rows, columns = np.append(self.cells[0], every), np.append(self.cells[1], every * 0 + len(self.classes))
+        values = np.append(self.cells[2], self.sizes).astype(float)
+        return csr_array((values, (rows, columns)), shape=(len(self.groups), len(self.classes) + 1))
 
 
 def has_several_labels(tracks: Sequence[Track]) -> bool:
     """Whether any track has more than one label."""
-    return any(len(t.all_labels) > 1 for t in tracks)
+    return any(len(t.labels) > 1 for t in tracks)
 
 
 def count_groups(tracks: Sequence[Track], groups: Sequence[str]) -> GroupCounts:
     """Count the labels of tracks by group; ``groups`` has the name for each track."""
-    classes = sorted({label for t in tracks for label in t.all_labels})
-    place = {label: c for c, label in enumerate(classes)}
-    counts: dict[str, Counter[int]] = defaultdict(Counter)
-    for t, group in zip(tracks, groups, strict=True):
-        counts[group].update([place[label] for label in t.all_labels])
-    sizes = Counter(groups)
-    names = sorted(counts)
-    rows = tuple(tuple(sorted(counts[name].items())) for name in names)
-    return GroupCounts(tuple(names), tuple(classes), rows, tuple(sizes[name] for name in names))
+    labels = [t.all_labels for t in tracks]
+    classes, names = sorted({label for own in labels for label in own}), sorted(set(groups))
+    column, row = {label: c for c, label in enumerate(classes)}, {name: g for g, name in enumerate(names)}
+    group_of = np.array([row[group] for group in groups], dtype=int)
+    of_label = np.repeat(group_of, [len(own) for own in labels])
+    codes = of_label * max(1, len(classes)) + np.array([column[label] for own in labels for label in own], dtype=int)
+    found, counts = np.unique(codes, return_counts=True)
+    cells = np.stack([*np.divmod(found, max(1, len(classes))), counts])
+    return GroupCounts(tuple(names), tuple(classes), cells, np.bincount(group_of, minlength=len(names)))
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ def place_groups(
     return Placement(best.bins, best.have[:, :-1], best.have[:, -1])
 
 
-def _place(problem: Problem, sizes: Sequence[int], edges: np.ndarray, known: np.ndarray, at: np.ndarray) -> Repair:
+def _place(problem: Problem, sizes: np.ndarray, edges: np.ndarray, known: np.ndarray, at: np.ndarray) -> Repair:
     """Balance large groups among themselves, then ever smaller ones with them, then all."""
     hashed = np.minimum(np.searchsorted(edges, at, side="right") - 1, len(edges) - 2)
     distances = np.maximum(0.0, np.maximum(edges[:-1] - at[:, None], at[:, None] - edges[1:]))
@@ -145,20 +154,14 @@ def _place(problem: Problem, sizes: Sequence[int], edges: np.ndarray, known: np.
 
 
 def _problem(counts: GroupCounts, shares: Sequence[float], by_size: bool) -> Problem:
-    from scipy.sparse import csr_array
-
-    groups, classes = len(counts.groups), len(counts.classes)
-    filled = [[*row, (classes, size)] for row, size in zip(counts.class_counts, counts.sizes, strict=True)]
-    cells = np.array([cell for row in filled for cell in row])
-    indptr = np.cumsum([0, *map(len, filled)])
-    held = csr_array((cells[:, 1].astype(float), cells[:, 0], indptr), shape=(groups, classes + 1))
+    held = counts.table
     totals = np.asarray(held.sum(axis=0)).ravel()
     labels = np.asarray(held[:, :-1].sum(axis=1)).ravel()
     weights = 1 / totals
     # As much as one class for each there is: many rare labels would else outweigh the size of the bins.
-    weights[-1] *= max(1, classes) if by_size or (labels != counts.sizes).any() else 0
-    numbers: dict[tuple[tuple[int, int], ...], int] = {}
-    kinds = np.array([numbers.setdefault(tuple(row), len(numbers)) for row in filled])
+    weights[-1] *= max(1, len(counts.classes)) if by_size or (labels != counts.sizes).any() else 0
+    # Groups that hold the same have the same sum of odd numbers.
+    _, kinds = np.unique(held @ np.random.default_rng(0).random(held.shape[1]), return_inverse=True)
     return Problem(held, np.outer(shares, totals), weights, kinds)
 
 
@@ -187,15 +190,16 @@ def join_groups(
     """
     from scipy.cluster.hierarchy import DisjointSet
 
-    group_of = dict(zip(track_ids, groups, strict=True))
-    joined = DisjointSet(groups)
+    wanted = {i for ids in duplicates for i in ids}
+    group_of = {i: group for i, group in zip(track_ids, groups, strict=True) if i in wanted}
+    joined = DisjointSet(group_of.values())
     for ids in duplicates:
         for one, other in pairwise(group_of[i] for i in ids if i in group_of):
             joined.merge(one, other)
     name_of: dict[str, str] = {}
     for subset in joined.subsets():
         name_of |= dict.fromkeys(subset, min(subset))
-    return tuple(name_of[g] for g in groups)
+    return tuple(name_of.get(g, g) for g in groups)
 
 
 def representative_ids(duplicates: Sequence[Sequence[str]]) -> Mapping[str, str]:

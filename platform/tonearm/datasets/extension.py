@@ -127,23 +127,24 @@ def _fill(
     learned of. The smallest moves. Returns also the reasons, by the groups that were placed before.
     """
     have = np.hstack([placement.class_counts, placement.sizes[:, None]])
-    cells = [(*row, (len(counts.classes), n)) for row, n in zip(counts.class_counts, counts.sizes, strict=True)]
+    table = counts.table
     placed, reasons = placement.bins.copy(), dict[str, str]()
     for to, column in np.argwhere(have == 0).tolist():
         if have[to, column]:
             continue  # by the last one that moved
-        able = [
-            (name in kept, placed[g] < to, abs(int(placed[g]) - to), counts.sizes[g], name, g)
-            for g, name in enumerate(counts.groups)
-            if any(c == column for c, _ in cells[g]) and all(have[placed[g], c] > n for c, n in cells[g])
-        ]
+        able = []
+        for g in np.flatnonzero(table[:, [column]].toarray()).tolist():
+            of, held = table.indices[slice(*table.indptr[g : g + 2])], table.data[slice(*table.indptr[g : g + 2])]
+            if (have[placed[g], of] > held).all():  # it would lack nothing where it leaves
+                far = abs(int(placed[g]) - to)
+                able.append((counts.groups[g] in kept, bool(placed[g] < to), far, int(counts.sizes[g]), g))
         if able:
-            *_, name, g = min(able)
-            for c, n in cells[g]:
-                have[placed[g], c] -= n
-                have[to, c] += n
+            *_, g = min(able)
+            row = table[[g]].toarray()[0]
+            have[placed[g]] -= row
+            have[to] += row
             placed[g] = to
-            if name in kept:
+            if counts.groups[g] in kept:
                 what = f"class {quoted(counts.classes[column])}" if column < len(counts.classes) else "tracks"
-                reasons[name] = f"there would be no {what} in {bins[to]}"
+                reasons[counts.groups[g]] = f"there would be no {what} in {bins[to]}"
     return Placement(placed, have[:, :-1], have[:, -1]), reasons

@@ -16,7 +16,8 @@ LEAST_GAIN = 1e-9
 MOST_TO_SWAP = 500
 """Pairs of so many groups are tried, of each kind in each bin one; of more, some are small enough to mend what is left
 by moving alone."""
-PAIRS_AT_ONCE = 5000
+AT_ONCE = 5000
+"""Of what helps, so much is tried before it is looked what helps now."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Repair:
         best = changes.argmin(axis=1)
         helps = changes[np.arange(len(groups)), best] < -LEAST_GAIN
         groups, best = groups[helps], best[helps]
-        order = np.argsort(distances[groups, best], kind="stable")
+        order = np.argsort(distances[groups, best], kind="stable")[:AT_ONCE]
         return self._apply([((int(g), int(b)),) for g, b in zip(groups[order], best[order], strict=True)])
 
     def _swap(self, distances: np.ndarray) -> bool:
@@ -129,7 +130,7 @@ class Repair:
         total[own[:, None] == own[None, :]] = 0.0
         first, second = np.nonzero(np.triu(total < -LEAST_GAIN))
         far = distances[groups[first], own[second]] + distances[groups[second], own[first]]
-        order = np.argsort(far, kind="stable")[:PAIRS_AT_ONCE]
+        order = np.argsort(far, kind="stable")[:AT_ONCE]
         pairs = [((int(groups[a]), int(own[b])), (int(groups[b]), int(own[a])))
                  for a, b in zip(first[order], second[order], strict=True)]  # fmt: skip
         return self._apply(pairs)

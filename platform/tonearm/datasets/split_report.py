@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tonearm.core.errors import DatasetError
 from tonearm.core.text import printable, quoted
-from tonearm.datasets.artist_names import artist_group, names_by_key, normalised_name
+from tonearm.datasets.artist_names import artist_group, may_name_guests, names_by_key, normalised_name
 from tonearm.datasets.manifest import SPLITS, Manifest, Split, Track
 from tonearm.datasets.nobody_names import is_nobody
 
@@ -158,7 +158,8 @@ def report_splits(manifest: Manifest, fractions: Mapping[Split, float] | None = 
         raise DatasetError(f"{manifest.name}: none of {len(manifest.tracks)} tracks has a split: split them first")
     sizes = _by_split(tracks)
     targets: dict[str, float] = {s: fractions[s] if fractions else sizes[s] / len(tracks) for s in SPLITS}
-    artists = _sorts_of_artists(tracks)
+    known = _Artists(tracks)
+    artists = _sorts_of_artists(tracks, known)
     members: dict[str, list[Track]] = {label: [] for label in manifest.classes}
     for t in tracks:
         for label in t.all_labels:
@@ -181,76 +182,96 @@ def report_splits(manifest: Manifest, fractions: Mapping[Split, float] | None = 
         largest_deviation=deviations[worst] if worst else 0.0,
         lacking=tuple((label, s) for label, own in counts.items() for s, n in own.items() if not n),
         leaks=(
-            _overlap(tracks, "groups", lambda t: t.group),
+            _overlap(tracks, "groups", lambda t: (t.group,)),
             _overlap(tracks, "artists", artists["sure"]),
-            _overlap(tracks, "contents", lambda t: t.content),
-            _overlap(tracks, "recordings", lambda t: t.recording),
+            _overlap(tracks, "contents", lambda t: (t.content,)),
+            _overlap(tracks, "recordings", lambda t: (t.recording,)),
             _overlap(tracks, "artists named among others", artists["among others"], certain=False),
             _overlap(tracks, "artists of one name", artists["possible"], certain=False),
-            _overlap(tracks, "songs by artist and title", _artist_and_title, certain=False),
-            _overlap(tracks, "titles of unknown artists", _title_alone, certain=False),
+            _overlap(tracks, "songs by artist and title", known.and_title, certain=False),
+            _overlap(tracks, "titles of unknown artists", known.title_alone, certain=False),
         ),
         information=(
             _overlap(tracks, "artists", artists["intended"]),
-            _overlap(tracks, "albums", lambda t: normalised_name(t.album)),
+            _overlap(tracks, "albums", lambda t: (normalised_name(t.album),)),
         ),
-        without_artist=sum(is_nobody(t.artist) and t.group.startswith("track:") for t in tracks),
+        without_artist=sum(t.artist in known.nobody and t.group.startswith("track:") for t in tracks),
     )
 
 
-Key = Callable[[Track], str | Sequence[str]]
-"""What tracks may have in common: one thing or several; "" is none."""
+Key = Callable[[Track], Sequence[str]]
+"""What tracks may have in common; "" is none."""
 
 
 def _overlap(tracks: Sequence[Track], what: str, key: Key, certain: bool = True) -> Overlap:
     """Keys that tracks of two splits share."""
+    first: dict[str, Split | None] = {}
+    across = {v for t in tracks for v in key(t) if v and first.setdefault(v, t.split) != t.split}
     having: dict[str, list[Track]] = defaultdict(list)
-    for t in tracks:
-        values = key(t)
-        for value in (values,) if isinstance(values, str) else values:
-            if value:
-                having[value].append(t)
-    across = {value: own for value, own in sorted(having.items()) if len({t.split for t in own}) > 1}
+    for t in tracks if across else ():  # lists of what does not occur in two splits would be many
+        for value in across.intersection(key(t)):
+            having[value].append(t)
     examples = tuple(
         f"{printable(value, WIDTH)}: {', '.join(f'{n} {split}' for split, n in _by_split(own).items() if n)} "
         f"(e.g. {printable(own[0].track_id)})"
-        for value, own in list(across.items())[:EXAMPLES]
+        for value, own in ((value, having[value]) for value in sorted(across)[:EXAMPLES])
     )
-    return Overlap(what, len(across), sum(len(own) for own in across.values()), examples, certain)
+    return Overlap(what, len(across), sum(map(len, having.values())), examples, certain)
 
 
-def _sorts_of_artists(tracks: Sequence[Track]) -> dict[str, Key]:
+class _Artists:
+    """What is known of each artist, looked up once: a large collection has more than caches hold."""
+
+    def __init__(self, tracks: Sequence[Track]) -> None:
+        artists = {t.artist for t in tracks}
+        self.nobody = {artist for artist in artists if is_nobody(artist)}
+        self.names = {artist: names_by_key(artist) for artist in artists}
+        self.first = {artist: tuple(names)[:1] for artist, names in self.names.items()}  # a title's guest is none
+        self.known = {key for names in self.names.values() for key in names}
+        self.groups = {artist_group(artist) for artist in artists}
+
+    def all(self, track: Track) -> Mapping[str, str]:
+        """All that are named, guests in the title, too: a spelling of each by its key."""
+        if may_name_guests(track.title):
+            return names_by_key(track.artist, title=track.title, known=self.known)
+        return self.names[track.artist]
+
+    def and_title(self, track: Track) -> Sequence[str]:
+        title = "" if track.artist in self.nobody else normalised_name(track.title)
+        return (f"{normalised_name(track.artist)}: {title}",) if title else ()
+
+    def title_alone(self, track: Track) -> Sequence[str]:
+        return (normalised_name(track.title),) if track.artist in self.nobody else ()
+
+
+def _sorts_of_artists(tracks: Sequence[Track], artists: _Artists) -> dict[str, Key]:
     """Keys of those whose occurrence in two splits is a sure leak, a possible one, or intended; others get "".
 
     It is intended where groups are something else (works), and a sure leak where they are artists or were dissolved.
     Groups by artists' ids may be of two artists of one name. Those that are named among others (guests, or parts of a
     band's name) are possible leaks, but for those that leak by themselves.
     """
-    names, shown = dict[str, list[str]](), dict[str, str]()  # the keys of each track, and one spelling of each key
-    main: dict[str, list[str]] = {}  # the key of the one that is named first; a title's guest is none
-    known = {key for t in tracks for key in names_by_key(t.artist)}
+    shown = dict[str, str]()  # one spelling of each key
     for t in reversed(tracks):
-        own = names_by_key(t.artist, title=t.title, known=known)
-        names[t.track_id], main[t.track_id] = list(own), list(names_by_key(t.artist))[:1]
-        shown |= own
-    by_name = {artist_group(t.artist) for t in tracks}
+        shown |= artists.all(t)
     kinds: dict[str, set[str]] = defaultdict(set)
     splits: dict[str, set[str | None]] = defaultdict(set)
     for t in tracks:
-        by_artist = t.group in by_name or t.group.startswith("track:")
+        by_artist = t.group in artists.groups or t.group.startswith("track:")
         kind = "sure" if by_artist else "possible" if t.group.startswith("artist:") else "intended"
-        for first in main[t.track_id]:
+        for first in artists.first[t.artist]:
             kinds[first].add(kind)
             splits[first].add(t.split)
     sort = {name: next(k for k in ("sure", "possible", "intended") if k in own) for name, own in kinds.items()}
 
     def key_of(leak: str) -> Key:
-        return lambda t: [shown[key] for key in main[t.track_id] if sort[key] == leak]
+        own = {a: [shown[key] for key in first if sort[key] == leak] for a, first in artists.first.items()}
+        return lambda t: own[t.artist]
 
     def among_others(t: Track) -> list[str]:
         if not t.group.startswith(("artist:", "track:")):
             return []
-        return [shown[key] for key in names[t.track_id] if len(splits[key]) < 2]
+        return [shown[key] for key in artists.all(t) if len(splits[key]) < 2]
 
     return {**{leak: key_of(leak) for leak in ("sure", "possible", "intended")}, "among others": among_others}
 
@@ -258,15 +279,6 @@ def _sorts_of_artists(tracks: Sequence[Track]) -> dict[str, Key]:
 def _by_split(tracks: Sequence[Track]) -> dict[str, int]:
     counts = Counter(t.split for t in tracks)
     return {split: counts[split] for split in SPLITS}
-
-
-def _artist_and_title(track: Track) -> str:
-    artist, title = normalised_name(track.artist), normalised_name(track.title)
-    return f"{artist}: {title}" if title and not is_nobody(artist) else ""
-
-
-def _title_alone(track: Track) -> str:
-    return normalised_name(track.title) if is_nobody(track.artist) else ""
 
 
 def _describe(overlap: Overlap) -> str:
