@@ -117,7 +117,7 @@ def test_groups_that_become_one_go_where_they_were_trained_on() -> None:
         gone = max(joined)
         assert told[0] == f"{len(changed)} moved:" and len(told) == 2
         assert told[1].startswith(f"  from {other} to {one}: ")
-        assert f"since what was in group {gone} is in one group now, {name}" in told[1] and "learned" not in told[1]
+        assert f"since {gone} belongs to {name} now" in told[1] and "learned" not in told[1]
         assert splits(divide(tracks, before=second.assignment)) == splits(second)  # apart again, they stay
 
 
@@ -132,6 +132,9 @@ def test_a_recording_that_is_found_twice_later_joins_its_groups(grouped: bool) -
     assert {splits(second)[i] for i in ids} == {"train"}
     assert set(moved(second, first).values()) == {("test", "train")}
     assert grouped or set(moved(second, first)) == {tested.track_id}
+    assert grouped or lines(second, first)[1] == (
+        f"  from test to train: {tested.track_id}, since they are one recording: {' = '.join(sorted(ids))}"
+    )
     assert {t.group for t in second.tracks if t.track_id in ids} == (
         {min(trained.group, tested.group)} if grouped else {trained.group, tested.group}
     )
@@ -147,7 +150,7 @@ def test_a_class_that_was_split_by_track_is_split_by_group_once_it_has_enough() 
     assert {now for _, now in moved(second, first).values()} == {"train"}
     assert {t.split for t in second.tracks if t.label == "solo"} == set(SPLITS)
     told = " ".join(lines(second, first))
-    assert "8 tracks are new: " in told and "is in one group now, artist:one" in told
+    assert "8 tracks are new: " in told and " belong to artist:one now" in told
 
 
 def test_a_class_that_lost_its_test_tracks_gets_some_and_it_is_told_that_they_were_trained_on() -> None:
@@ -176,6 +179,16 @@ def test_a_new_class_of_artists_who_are_all_trained_on_is_in_every_split() -> No
     assert {i for move in second.moves for i in move.tracks} == set(changed)
     assert len(changed) <= 2 * max(Counter(t.group for t in tracks)[g] for g in trained)
     assert "models of before have learned from them" in lines(second, first)[1]
+
+
+def test_many_moves_for_many_reasons_are_counted_and_the_first_are_named() -> None:
+    tracks = library()
+    first = divide(tracks, grouped=False)
+    by_split = {s: [t.track_id for t in first.tracks if t.split == s] for s in SPLITS}
+    pairs = [list(pair) for pair in zip(by_split["train"][:30], by_split["test"], strict=False)]
+    told = lines(divide(tracks, grouped=False, duplicates=pairs, before=first.assignment), first)
+    assert told[0] == "30 moved:" and len(told) == 12
+    assert told[-1] == "  and 20 more, for 20 such reasons"
 
 
 # --- folds

@@ -13,6 +13,9 @@ from tonearm.datasets.assignment import Assignment, GroupAndPlace
 from tonearm.datasets.balance import GroupCounts, Placement, count_groups, place_groups
 from tonearm.datasets.manifest import Track
 
+WIDTH = 60
+"""Of a name in a line."""
+
 
 @dataclass(frozen=True)
 class Move:
@@ -87,7 +90,8 @@ def extend(
         if votes:
             kept[unit] = min(votes) if first_of else min(votes, key=lambda b: (-votes[b], b))
         if len(votes) > 1:
-            reasons[unit] = _why_joined(unit, sorted({group for i in own for group, _ in was[i]}))
+            ids, former = [tracks[i].track_id for i in own], {group for i in own for group, _ in was[i]}
+            reasons[unit] = _why_joined(unit, sorted(former)) if groups[own[0]] else _why_one(ids)
     placement = place_groups(counts, shares, seed, by_size, kept)
     if fill and kept:
         placement, filled = _fill(counts, placement, kept, bins)
@@ -114,8 +118,12 @@ def _moves(
 
 
 def _why_joined(unit: str, groups: Sequence[str]) -> str:
-    shown = list_examples([printable(group, 60) for group in groups if group != unit], " and ")
-    return f"what was in group {shown} is in one group now, {printable(unit, 60)}"
+    others = [printable(group, WIDTH) for group in groups if group != unit]
+    return f"{list_examples(others)} belong{'s' * (len(others) == 1)} to {printable(unit, WIDTH)} now"
+
+
+def _why_one(track_ids: Sequence[str]) -> str:
+    return f"they are one recording: {list_examples([printable(i, WIDTH) for i in track_ids], ' = ')}"
 
 
 def _fill(

@@ -10,6 +10,9 @@ from tonearm.datasets.assignment import Assignment
 from tonearm.datasets.extension import Move
 from tonearm.datasets.manifest import SPLITS, Track
 
+MOST_REASONS = 10
+"""That are named."""
+
 
 def growth_lines(
     tracks: Sequence[Track], last: Assignment, before: Assignment, moves: Sequence[Move] = ()
@@ -62,12 +65,13 @@ def _move_lines(moves: Sequence[Move]) -> list[str]:
     for move in moves:
         alike[move.before, move.now, move.reason].extend(move.tracks)
     lines = []
-    for (before, now, reason), ids in alike.items():
+    for (before, now, reason), ids in list(alike.items())[:MOST_REASONS]:
         shown = list_examples([printable(i) for i in ids])
         seen = SPLITS.index(now) > SPLITS.index(before)
         told = "; models of before have learned from them" if seen else ""
         lines.append(f"  from {before} to {now}: {shown}, since {reason}{told}")
-    return lines
+    rest = list(alike.values())[MOST_REASONS:]
+    return [*lines, *([f"  and {sum(map(len, rest))} more, for {len(rest)} such reasons"] if rest else [])]
 
 
 def _tracks(n: int) -> str:
