@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tests.builders import track
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
 from tonearm.core.errors import DatasetError
-from tonearm.datasets.assignment import load_assignment
+from tonearm.datasets.assignment import last_assignment, load_assignment
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.folds import split_by_fold
 from tonearm.datasets.manifest import SPLITS, Manifest, Track, load_manifest, save_manifest
@@ -160,3 +161,14 @@ def test_folds_are_kept_with_the_data_set(grouped: bool) -> None:
         assert tested == {i for (i, _), (_, place) in after.placed.items() if int(place) == fold + 1}
     keep_folds(second, 3, 0, grouped)
     assert keep_folds(second, 4, 0, grouped) == after
+
+
+def test_a_manifest_that_cannot_be_read_for_a_moment_is_no_new_deal(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared(ALL)
+
+    def refuse(uri: str) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(storage, "read_bytes", refuse)
+    with pytest.raises(DatasetError, match=r"cannot be read now .*that does not mean it is damaged"):
+        last_assignment(manifest_uri("toys"))

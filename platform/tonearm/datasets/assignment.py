@@ -10,10 +10,15 @@ from functools import cached_property
 from typing import Any
 
 from tonearm.core import storage
+from tonearm.core.damage import describe_unreadable, is_damage
 from tonearm.core.errors import DatasetError
 from tonearm.core.parquet import read_parquet
 from tonearm.datasets.manifest import Track
 
+RESTORE = (
+    "it says in which split each track is. Restore it, or delete it: then the manifest beside it says so, but not for "
+    "tracks that are away"
+)
 MANIFEST_COLUMNS = ("track_id", "content", "group", "split")
 COLUMNS = ("track_id", "content", "group", "place")
 
@@ -75,12 +80,19 @@ def last_assignment(uri: str) -> tuple[Assignment, dict[str, Any]]:
     """Where the tracks of a manifest are, without the rest of them, and how it was prepared.
 
     One that is absent, damaged or has no splits is of no tracks.
+
+    Raises
+    ------
+    DatasetError
+        If it cannot be read now, but may be later.
     """
     try:
         table = read_parquet(storage.read_bytes(uri), MANIFEST_COLUMNS) if storage.exists(uri) else None
         made = json.loads((table.schema.metadata or {}).get(b"made", b"{}")) if table is not None else {}
-    except (OSError, ValueError):  # pyarrow's errors are of these; it is made anew
-        table, made = None, {}
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these
+        if not is_damage(error):
+            raise DatasetError(describe_unreadable(uri, error, "")) from None
+        table, made = None, {}  # it is made anew
     columns = [table[name].to_pylist() for name in MANIFEST_COLUMNS] if table is not None else [[]] * len(COLUMNS)
     rows = zip(*columns, strict=True)
     return Assignment({(i, content): (group, split) for i, content, group, split in rows if split}), dict(made)
@@ -111,9 +123,6 @@ def load_assignment(uri: str) -> Assignment:
     try:
         table = read_parquet(storage.read_bytes(uri), COLUMNS)
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
-        raise DatasetError(
-            f"{uri} is damaged ({error}): it says in which split each track is. Restore it, or delete it: then the "
-            "manifest beside it says so, but not for tracks that are away"
-        ) from None
+        raise DatasetError(describe_unreadable(uri, error, RESTORE)) from None
     columns = [table[name].to_pylist() for name in COLUMNS]
     return Assignment({(i, content): (group, place) for i, content, group, place in zip(*columns, strict=True)})

@@ -6,7 +6,7 @@ import dataclasses
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -206,8 +206,9 @@ def load_manifest(uri: str) -> Manifest:
     def now(place: str) -> str:  # if the home was moved or copied, what was rendered there came with it
         return here + place.removeprefix(made) if made and place.startswith(f"{made}/") else place
 
-    rows = [{**row, "source": now(row["source"])} for row in rows]
-    tracks = tuple(Track(**{**row, "labels": tuple(row.get("labels") or ())}) for row in rows)
+    tracks = tuple(
+        Track(**{**row, "source": now(row["source"]), "labels": tuple(row.get("labels") or ())}) for row in rows
+    )
     signature = header.get("facts", "")
     metadata = open_metadata(_metadata_uri(uri, signature), signature) if signature else Metadata()
     root = now(header.get("root", ""))
@@ -274,13 +275,13 @@ def _write_rows(uri: str, rows: Sequence[Any], kind: type[Any], header: dict[str
     }
     fields = [pa.field(f.name, types.get(f.name, pa.string())) for f in dataclasses.fields(kind)]
     schema = pa.schema(fields, metadata=header)
-    table = pa.Table.from_pylist([dataclasses.asdict(r) for r in rows], schema=schema)
+    table = pa.Table.from_arrays([pa.array([getattr(r, f.name) for r in rows], f.type) for f in fields], schema=schema)
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     storage.write_bytes(uri, buffer.getvalue())
 
 
-def _read_rows(uri: str, kind: type[Any], needed: Sequence[str] = ()) -> tuple[list[dict[str, Any]], dict[str, str]]:
+def _read_rows(uri: str, kind: type[Any], needed: Sequence[str] = ()) -> tuple[Iterator[Any], dict[str, str]]:
     try:
         table = read_parquet(storage.read_bytes(uri))
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
@@ -293,4 +294,4 @@ def _read_rows(uri: str, kind: type[Any], needed: Sequence[str] = ()) -> tuple[l
         raise DatasetError(
             f"{uri} is no table of {kind.__name__.lower()}s that was written here: make the data set again"
         )
-    return table.to_pylist(), header
+    return (row for batch in table.to_batches(10_000) for row in batch.to_pylist()), header  # never all as dicts
