@@ -15,18 +15,26 @@ import psutil
 
 from tests.integration.conftest import Workplace
 from tests.servers import wait_until
+from tonearm.sweeps.ledger import Ledger
 from tonearm.tracking import names, query
+from tonearm.tracking.query import RunSummary
 from tonearm.training.trial import TrialFolder
 
 SPACE = "tests.integration.spaces:quick"
-TRIALS, EPOCHS = 4, 6
+TRIALS, EPOCHS, PATIENCE = 4, 6, 100
 ONE_AT_A_TIME = ("--cpus", "1.5")  # of two: a trainer goes through all trials, of one thread each as if there were two
 Figures = dict[str, tuple[list[dict[str, Any]], list[list[float]], list[list[float]]]]
 
 
 def sweep(seed: int, *more: str) -> tuple[str, ...]:
-    """The same four trials for any seed, which a grid has no use for: but another sweep, in a folder of its own."""
-    return ("jobs.sweep", SPACE, "--dataset", "music", "--seed", str(seed), *more)
+    """The same four trainings for any seed, but of another patience, which none of them needs: other trials, in folders
+    of their own, of another sweep."""
+    return ("jobs.sweep", SPACE, "--dataset", "music", "--seed", str(seed), *patience(seed), *more)
+
+
+def patience(seed: int) -> tuple[str, ...]:
+    """Of a sweep of its own: long enough to change nothing."""
+    return ("--set", f"optim.patience={PATIENCE + seed}")
 
 
 def folder_of(place: Workplace, seed: int) -> Path | None:
@@ -38,8 +46,11 @@ def folder_of(place: Workplace, seed: int) -> Path | None:
 
 
 def trials(place: Workplace, seed: int) -> dict[str, TrialFolder]:
+    """Those with an epoch, by their number in the sweep."""
     folder = folder_of(place, seed)
-    return {p.parent.name: TrialFolder(str(p.parent)) for p in sorted(folder.glob("*/history.json"))} if folder else {}
+    ledger = Ledger(str(folder)) if folder else None
+    found = {f"{p.index:02d}": ledger.trial(p) for p in ledger.proposals} if ledger else {}
+    return {number: trial for number, trial in found.items() if trial.history()}
 
 
 def figures(place: Workplace, seed: int) -> Figures:
@@ -56,7 +67,9 @@ def figures(place: Workplace, seed: int) -> Figures:
 
 def ended(place: Workplace, seed: int) -> dict[str, int]:
     """The trials that ended, with the time at which their state was written last."""
-    return {name: Path(t.uri, "state.pt").stat().st_mtime_ns for name, t in trials(place, seed).items() if t.ended()}
+    return {
+        name: Path(t.uri, "state.pt").stat().st_mtime_ns for name, t in trials(place, seed).items() if t.is_completed()
+    }
 
 
 def trainers(driver: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -99,10 +112,15 @@ def require_complete(place: Workplace, seed: int, expected: Figures) -> None:
     for run in runs:
         history = query.metric_history(run.run_id, "validation_f1_micro")
         assert sorted(step for step, _ in history) == list(range(1, EPOCHS + 1))
-        recorded = [h["validation_f1_micro"] for h in expected[names.lasting_name(run.tags)][0]]
+        recorded = [h["validation_f1_micro"] for h in expected[number_of(run)][0]]
         assert [value for _, value in sorted(history)] == recorded
         for file in ("config.json", "predictions/test.parquet", "bundle/weights.safetensors"):
             assert query.artifact_bytes(run.run_id, file)
+
+
+def number_of(run: RunSummary) -> str:
+    """A trial's number in its sweep."""
+    return f"{int(run.tags[names.TRIAL]):02d}"
 
 
 def run_name(place: Workplace, seed: int) -> str:

@@ -13,6 +13,7 @@ from tests.integration.conftest import Workplace, kill_group
 from tests.integration.quick_sweep import (
     EPOCHS,
     ONE_AT_A_TIME,
+    PATIENCE,
     TRIALS,
     Figures,
     ended,
@@ -20,7 +21,9 @@ from tests.integration.quick_sweep import (
     figures,
     folder_of,
     midway,
+    number_of,
     output_of,
+    patience,
     require_complete,
     run_name,
     sweep,
@@ -28,13 +31,10 @@ from tests.integration.quick_sweep import (
     trials,
     wait,
 )
-from tests.integration.spaces import quick
 from tests.servers import TrackingServer, missing, running_server
-from tonearm.datasets.manifest import load_manifest
-from tonearm.tracking import names, query
-from tonearm.workflows.sweep import resize
-from tonearm.workflows.sweep_plan import sweep_signature
-from tonearm.workflows.sweep_result import sweep_folder
+from tonearm.sweeps.ledger import Ledger
+from tonearm.tracking import query
+from tonearm.training.trial_places import TrialPlaces
 
 pytestmark = pytest.mark.integration
 
@@ -94,14 +94,15 @@ def test_killed_driver(place: Workplace, undisturbed: Figures) -> None:
 def test_killed_driver_of_a_sweep_that_stops_trials_early(place: Workplace, undisturbed: Figures) -> None:
     """One trial at a time: then who is stopped does not hang on who comes first."""
     command = ("tests.integration.spaces:halving", "--dataset", "music", *ONE_AT_A_TIME)
-    place.call("jobs.sweep", *command, "--seed", "10")
+    place.call("jobs.sweep", *command, "--seed", "10", *patience(10))
     expected = figures(place, 10)
     assert 0 < sum(len(history) < EPOCHS for history, _, _ in expected.values()) < len(expected)
-    driver = place.start("jobs.sweep", *command, "--seed", "11")
+    again = ("jobs.sweep", *command, "--seed", "11", *patience(11))
+    driver = place.start(*again)
     wait(driver, lambda: len(ended(place, 11)) >= 2 and len(ended(place, 11)) < len(expected), "two trials had ended")
     kill_group(driver)
     finished = ended(place, 11)
-    place.call("jobs.sweep", *command, "--seed", "11", "--resume")
+    place.call(*again, "--resume")
     assert figures(place, 11) == expected
     assert {name: ended(place, 11)[name] for name in finished} == finished, "a finished trial was trained again"
 
@@ -151,26 +152,25 @@ def test_killed_tracking_server(place: Workplace, undisturbed: Figures, server: 
 def test_trial_without_disk_space_fails_alone(place: Workplace, undisturbed: Figures) -> None:
     """Its folder is a file system of 40 kB; with more space the same command completes it."""
     victim = sorted(undisturbed)[1]
-    manifest = load_manifest(str(place.home / "data" / "music" / "manifest.parquet"))
-    folder = Path(sweep_folder(sweep_signature(resize(quick(), seed=4), {"": manifest}, [])))
-    full = folder / victim
+    (config,) = [p.config for p in Ledger(str(folder_of(place, 0))).proposals if f"{p.index:02d}" == victim]
+    trial = TrialPlaces(str(place.home / "trials")).folder(config.replace({"optim.patience": PATIENCE + 4}))
+    full = Path(trial.uri)
     full.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(full)]
     if subprocess.run(mount, capture_output=True).returncode:
         missing("root's right to mount a small file system")
     try:
         output = place.call(*sweep(4))
-        assert folder_of(place, 4) == folder
         assert "No space left on device" in output and "1 of 4 trials failed" in output
         (parent,) = [r for r in query.find_runs(run_name(place, 4)) if r.parent is None]
-        by_name = {names.lasting_name(r.tags): r for r in query.child_runs(parent.run_id)}
+        by_name = {number_of(r): r for r in query.child_runs(parent.run_id)}
         assert by_name[victim].status == "FAILED" and "No space left" in by_name[victim].tags["tonearm.error"]
         assert [r.status for n, r in by_name.items() if n != victim] == ["FINISHED"] * (TRIALS - 1)
     finally:
         subprocess.run(["umount", str(full)], check=True)
     place.call(*sweep(4, "--resume"))
     require_complete(place, 4, undisturbed)
-    run = next(r for r in query.child_runs(parent.run_id) if names.lasting_name(r.tags) == victim)
+    run = next(r for r in query.child_runs(parent.run_id) if number_of(r) == victim)
     assert not run.tags.get("tonearm.error")
 
 

@@ -123,7 +123,7 @@ def at_work(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", list(SPACES))
 def test_first_trial_of_a_space_trains(name: str, shop: Shop) -> None:
     request = shop.request(name)
-    places = StagePaths(home.features_home(), f"{home.trials_home()}/single", home.node_cache())
+    places = StagePaths(home.features_home(), home.trials_home(), home.node_cache())
     finished: dict[str, FinishedStage] = {}
     own = request.recipe.data.signature()
     manifests = prepare_data(request)

@@ -50,7 +50,7 @@ def sweep(signature: str, ended: int, epochs: dict[int, list[float]], changes: d
         history = [{"epoch": n, "best": best} for n, best in enumerate(epochs.get(proposal.index, []), 1)]
         storage.write_json(storage.join(trial.uri, "history.json"), history)
         if proposal.index < ended:
-            trial.end("completed")
+            trial.complete()
     params = {"space": "quick", "trials": 3, "seeds": 1, "search": "Random()"}
     storage.write_json(storage.join(folder, "sweep.json"), {"name": "quick", "params": params})
     return folder

@@ -87,6 +87,19 @@ def test_what_the_driver_must_write_for_a_trial_is_told(tmp_path: Path) -> None:
     assert finish_run(result, "lost", parent, {}) == "", "told once"
 
 
+def test_trial_of_another_sweep_is_shown_with_its_own_times(tmp_path: Path) -> None:
+    parent, result = RunWriter.open("shared", "sweep").run_id, result_of(trial(tmp_path))
+    times = {"1": 1_700_000_000.0, "2": 1_700_000_060.0}
+    (tmp_path / "trial" / "times.json").write_text(json.dumps(times))
+    for _ in range(2):
+        assert finish_run(result, "shared", parent, {}, trained=False) == ""
+    (found,) = child_runs(parent)
+    logged = client().get_metric_history(found.run_id, "epoch/train_loss")
+    assert [m.timestamp for m in logged] == [1_700_000_000_000, 1_700_000_060_000]
+    assert found.ended == 1_700_000_060_000
+    assert found.started == 1_700_000_000_000 - int(1000 * result.history[0]["epoch_seconds"])
+
+
 def test_failed_trial_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
     parent = RunWriter.open("failures", "sweep").run_id
     finish_run(result_of(trial(tmp_path, epochs=1), "TrainingError: the loss is nan"), "failures", parent, {})

@@ -84,7 +84,7 @@ class Sweep:
                             f"validation_{task.tie_breaker}": 1.0})  # fmt: skip
         storage.write_json(storage.join(folder.uri, "history.json"), history)
         if until == proposal.config.optim.max_epochs:
-            folder.end("completed")
+            folder.complete()
         self.segments += 1
         self.order.append(proposal.index)
         agenda.returned(proposal.index)

@@ -107,7 +107,7 @@ def test_field_of_a_varied_model_may_vary_with_it() -> None:
         over={"model": Choice(TimeConfig(divisors="4,8", widths="8,8")), "model.long_width": Choice(2, 4)},
         trials=4,
     )
-    assert sorted(c.model.long_width for c in drawn(varied)) == [2, 2, 4, 4]  # type: ignore[attr-defined]
+    assert sorted(c.model.long_width for c in drawn(varied)) == [2, 4], "each once"  # type: ignore[attr-defined]
 
 
 # --- drawing
@@ -121,12 +121,28 @@ def test_every_option_is_tried_equally_often(trials: int) -> None:
     assert set(Counter(c.feature.n_fft for c in configs).values()) == {trials // 2}
 
 
-def test_every_part_of_a_range_is_tried_once() -> None:
-    configs = drawn(space(12))
+@pytest.mark.parametrize("trials", [8, 16, 32])
+def test_every_part_of_a_range_is_tried_once(trials: int) -> None:
+    configs = drawn(space(trials))
     decades = np.array([np.log10(c.optim.lr) for c in configs])
-    assert sorted(np.floor((decades + 4) / 3 * 12 - 1e-4).clip(0).astype(int)) == list(range(12))
+    assert sorted(np.floor((decades + 4) / 3 * trials - 1e-4).clip(0).astype(int)) == list(range(trials))
     shares = np.array([c.model.dropout for c in configs])  # type: ignore[attr-defined]
-    assert sorted((shares / 0.5 * 12).astype(int)) == list(range(12))
+    assert sorted((shares / 0.5 * trials).astype(int)) == list(range(trials))
+
+
+@pytest.mark.parametrize("fewer", [1, 2, 3, 7, 10, 16, 59])
+def test_more_trials_begin_with_the_fewer(fewer: int) -> None:
+    assert drawn(space(60))[:fewer] == drawn(space(fewer))
+
+
+def test_settings_are_drawn_once_also_where_there_are_few() -> None:
+    over = {"optim.batch_size": Choice(4, 8, 16), "window.frames": Integers(20, 22), "seed": Choice(0, 1)}
+    few = SearchSpace(base=tiny_config(), over=over, trials=18)
+    assert len({str(p) for p in few.points()}) == 18
+    assert few.points()[:11] == dataclasses.replace(few, trials=11).points()
+    assert dataclasses.replace(few, trials=100).points() == few.points(), "there are no more"
+    most = {"optim.batch_size": Choice(*range(2, 300))}
+    assert len(dataclasses.replace(few, over=most, trials=298).points()) == 298
 
 
 def test_draws_are_the_same_every_time_and_differ_by_seed() -> None:
@@ -155,8 +171,8 @@ def test_domains_stay_in_their_ranges(u: float) -> None:
     assert Choice("a", "b").at(u) == ("a" if u < 0.5 else "b")
 
 
-def test_space_that_varies_nothing_repeats_the_base() -> None:
-    assert drawn(SearchSpace(base=tiny_config(), over={}, trials=2)) == [tiny_config()] * 2
+def test_space_that_varies_nothing_is_its_base_once() -> None:
+    assert drawn(SearchSpace(base=tiny_config(), over={}, trials=2)) == [tiny_config()]
 
 
 # --- grids, searches, populations
@@ -204,6 +220,7 @@ def test_population_varies_only_what_may_change_while_it_trains() -> None:
         ({"search": Population(quantile=0.05)}, "a quantile of 0.05 of 8 trials"),
         ({"search": Population(step=1.0)}, "a step of 1.0"),
         ({"seeds": 2}, "seeds is 1"),
+        ({"over": {"optim.lr": Choice(1e-3, 1e-2)}}, "8 members, but 2 different settings"),
         ({"base": tiny_config({"optim.epochs": 8, "optim.schedule": "cosine"})}, "optim.schedule is 'constant'"),
     ):
         with pytest.raises(ConfigError) as caught:
@@ -234,6 +251,13 @@ def test_option_named_twice_is_refused() -> None:
 def test_schedulers_and_searches_are_part_of_the_identity() -> None:
     ours = space()
     kinds = [ours, dataclasses.replace(ours, scheduler=Median()), dataclasses.replace(ours, scheduler=Full()),
-             dataclasses.replace(ours, search=Tpe()), dataclasses.replace(ours, seeds=3),
+             dataclasses.replace(ours, search=Tpe()), dataclasses.replace(ours, seed=3),
              ours.replace_base({"optim.epochs": 9})]  # fmt: skip
     assert len({s.signature for s in kinds}) == len(kinds)
+
+
+def test_more_trials_and_seeds_are_the_same_sweep() -> None:
+    ours = space()
+    grown = [dataclasses.replace(ours, trials=60), dataclasses.replace(ours, seeds=3)]
+    assert {s.signature for s in (ours, *grown)} == {ours.signature}
+    assert population(trials=12).signature != population().signature, "a population is as large as it is"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +16,7 @@ import torch
 
 from tests.builders import CLASSES, tiny_config, toy_batches, track
 from tests.unit.toy_problems import AnyInput, table_batches, table_config
+from tonearm.core import lock
 from tonearm.core.errors import TrainingError
 from tonearm.datasets.manifest import SPLITS
 from tonearm.datasets.metadata import Metadata
@@ -72,22 +75,45 @@ def test_completed_trial_is_replayed_without_training(
 ) -> None:
     config, folder = tiny_config(), TrialFolder(str(tmp_path))
     got = list(run_trial(config, toy_batches(features, config), folder))
-    folder.end("stopped")  # it stays completed
-    assert folder.ended() == {"how": "completed"}
+    assert sorted(folder.times()) == [1, 2, 3, 4] and list(folder.times().values()) == sorted(folder.times().values())
     forbid_training(monkeypatch)
     again = list(run_trial(config, toy_batches(features, config), folder))
     assert again == [{**m, "replayed": True} for m in got]
 
 
-def test_stopped_trial_goes_on_where_it_was(features: Path, tmp_path: Path) -> None:
-    config, folder = tiny_config(), TrialFolder(str(tmp_path))
+def test_trial_that_a_sweep_stopped_goes_on_for_another(features: Path, tmp_path: Path) -> None:
+    """Also one that an earlier version marked as stopped: that was its sweep's wish alone."""
+    config, folder = tiny_config(), TrialFolder(str(tmp_path / "stopped"))
     running = run_trial(config, toy_batches(features, config), folder)
-    got = [next(running), next(running)]
+    next(running)
     running.close()
-    folder.end("stopped")
-    again = list(run_trial(config, toy_batches(features, config), folder))
-    assert again[:2] == [{**m, "replayed": True} for m in got] and len(again) > 2 and not again[2]["replayed"]
-    assert folder.ended() == {"how": "completed"}
+    (tmp_path / "stopped" / "ended.json").write_text('{"how": "stopped"}')
+    got = list(run_trial(config, toy_batches(features, config), folder))
+    assert [m["replayed"] for m in got] == [True, False, False, False] and folder.is_completed()
+    whole = list(run_trial(config, toy_batches(features, config), TrialFolder(str(tmp_path / "whole"))))
+    assert without_seconds(got) == without_seconds(whole)
+
+
+def test_who_wants_a_trial_that_another_trains_waits_and_takes_it(
+    features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "SECONDS_BETWEEN_LOOKS", 0.01)
+    config, folder = tiny_config(), TrialFolder(str(tmp_path))
+    first, second = list[bool](), list[bool]()
+
+    def want(into: list[bool]) -> None:
+        into += [m["replayed"] for m in run_trial(config, toy_batches(features, config), folder)]
+
+    running = run_trial(config, toy_batches(features, config), folder)
+    first.append(next(running)["replayed"])
+    assert (folder.trainer() or {})["pid"] == os.getpid()
+    other = threading.Thread(target=want, args=(second,))
+    other.start()
+    other.join(0.2)
+    assert other.is_alive() and not second, "two trained one trial at a time"
+    first += [m["replayed"] for m in running]
+    other.join(60)
+    assert first == [False] * 4 and second == [True] * 4 and folder.trainer() is None
 
 
 @pytest.mark.parametrize("after", [1, 2, 3])

@@ -113,7 +113,7 @@ def features_home() -> str:
 
 
 def trials_home() -> str:
-    """Trials, one folder a sweep."""
+    """Sweeps, one folder each, and beside them ``single``: the trials, each once, whoever wants it."""
     return join(home(), "trials")
 
 

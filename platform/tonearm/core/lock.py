@@ -1,22 +1,31 @@
-"""One driver a folder: two of one sweep, say, would train the same trials at the same places."""
+"""One writer a folder: two drivers of one sweep, say, would train the same trials at the same places."""
 
 from __future__ import annotations
 
 import logging
 import os
 import platform
+import tempfile
 import threading
 import time
+import uuid
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tonearm.core import storage
 from tonearm.core.errors import JobError
+from tonearm.core.seeding import digest
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 logger = logging.getLogger(__name__)
 
 FILE = "driver.json"
 HEARTBEAT_SECONDS, STALE_SECONDS = 10.0, 60.0  # seconds between signs of life, and without one
+SECONDS_BETWEEN_LOOKS = 1.0  # of one that waits
+SECONDS_TO_SETTLE = 1.0  # until a claim elsewhere than on this machine is seen by who claimed at the same time
 
 
 class DriverLock:
@@ -33,31 +42,33 @@ class DriverLock:
         Is done there, for messages.
     file
         Name of the lock in the folder.
+    wait
+        Whether to wait for another driver, as long as it lives.
 
     Raises
     ------
     JobError
-        If another driver works there.
+        If another driver works there, and is not to be waited for.
     """
 
-    def __init__(self, folder: str, what: str = "sweep", file: str = FILE) -> None:
-        self._folder, self._what, self._file = folder, what, file
+    def __init__(self, folder: str, what: str = "sweep", file: str = FILE, wait: bool = False) -> None:
+        self._folder, self._what, self._file, self._wait = folder, what, file, wait
         self._uri = storage.join(folder, file)
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._heartbeat_loop, name=f"lock of a {what}", daemon=True)
 
     def __enter__(self) -> DriverLock:
-        other = running_driver(self._folder, self._file)
-        if other:
-            raise JobError(
-                f"the {self._what} is being run since {time.ctime(other['since'])} by process {other['pid']} on "
-                f"{other['host']}: wait for it, or stop it; then the same command goes on ({self._uri})"
-            )
-        import psutil  # lazy: the torch side runs without it
-
-        self._owner = {"host": platform.node(), "pid": os.getpid(), "started": psutil.Process().create_time(),
-                    "since": time.time(), "what": self._what}  # fmt: skip
-        self._write_heartbeat()
+        self._owner = {"host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid()),
+                       "since": time.time(), "what": self._what, "token": uuid.uuid4().hex}  # fmt: skip
+        told = False
+        while other := self._claim():
+            if not self._wait:
+                raise JobError(f"{_told(other, self._what)}: wait for it, or stop it; then the same command goes on "
+                               f"({self._uri})")  # fmt: skip
+            if not told:
+                logger.warning("  note: %s: waiting for it", _told(other, self._what))
+            told = True
+            time.sleep(SECONDS_BETWEEN_LOOKS)
         self._thread.start()
         return self
 
@@ -66,13 +77,36 @@ class DriverLock:
     ) -> None:
         self._released.set()
         self._thread.join()
-        storage.write_json(self._uri, {**self._owner, "over": True})
+        if not self._is_ours():
+            return
+        try:
+            storage.write_json(self._uri, {**self._owner, "over": True})
+        except OSError:  # the disk is full, say
+            storage.remove(self._uri)
+
+    def _claim(self) -> dict[str, Any] | None:
+        """Write our name down, unless another driver works there, which is returned."""
+        with machine_lock("lock", self._uri):
+            other = running_driver(self._folder, self._file)
+            if other:
+                return other
+            self._write_heartbeat()
+        if storage.is_local(self._uri):
+            return None
+        time.sleep(SECONDS_TO_SETTLE)
+        return None if self._is_ours() else running_driver(self._folder, self._file)
+
+    def _is_ours(self) -> bool:
+        """Whether the lock is ours still: another may have taken it, having had no sign of life for a minute."""
+        found = storage.read_json(self._uri) if storage.exists(self._uri) else {}
+        return bool(found.get("token") == self._owner["token"])
 
     def _heartbeat_loop(self) -> None:
         told = False
         while not self._released.wait(HEARTBEAT_SECONDS):
             try:
-                self._write_heartbeat()
+                if self._is_ours():
+                    self._write_heartbeat()
             except Exception as error:  # a store that is away for a moment: the next beat is the next attempt
                 if not told:
                     logger.warning("the lock %s cannot be renewed, trying again: %s", self._uri, error)
@@ -82,6 +116,19 @@ class DriverLock:
 
     def _write_heartbeat(self) -> None:
         storage.write_json(self._uri, {**self._owner, "beat": time.time()})
+
+
+def _told(driver: dict[str, Any], what: str) -> str:
+    return (f"the {what} is being run since {time.ctime(driver['since'])} by process {driver['pid']} on "
+            f"{driver['host']}")  # fmt: skip
+
+
+def machine_lock(*what: str) -> BaseFileLock:
+    """A lock that one process of this machine has at a time; one of 256 files, which stay."""
+    from filelock import FileLock
+
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    return FileLock(Path(tempfile.gettempdir()) / f"tonearm-{user}-{digest(*what)[:2]}.lock")
 
 
 def running_driver(folder: str, file: str = FILE) -> dict[str, Any] | None:
@@ -97,9 +144,17 @@ def _is_alive(other: dict[str, Any]) -> bool:
         return False
     if other["host"] != platform.node():
         return bool(time.time() - other["beat"] < STALE_SECONDS)
-    import psutil
+    started = _started(other["pid"])
+    return started is not None and abs(started - other["started"]) < 1
 
+
+def _started(pid: int) -> float | None:
+    """When a process of this machine was started, in seconds since 1970, if that can be told; None if there is none."""
     try:
-        return bool(abs(psutil.Process(other["pid"]).create_time() - other["started"]) < 1)
+        import psutil
+    except ImportError:  # a bare machine that only trains
+        return 0.0 if Path(f"/proc/{pid}").exists() else None
+    try:
+        return float(psutil.Process(pid).create_time())
     except psutil.NoSuchProcess:
-        return False
+        return None

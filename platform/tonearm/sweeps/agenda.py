@@ -8,7 +8,7 @@ from typing import Literal
 from tonearm.core.errors import JobError
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
-from tonearm.sweeps.results import TrialResult, read_result
+from tonearm.sweeps.results import TrialResult, result_in_sweep
 from tonearm.sweeps.rungs import Rungs, levels
 
 
@@ -35,10 +35,11 @@ class Agenda:
         self._running: dict[int, int] = {}  # by index the epochs that a trial had when it was handed out
         self._complete = False  # no more trials will be proposed
         self._changed = True  # since the levels were decided
+        wanted = proposer.wanted(ledger.proposals)
         for proposal in ledger.proposals:
-            if self._completed(proposal):  # by an earlier driver
+            if self._completed(proposal):  # by an earlier driver, perhaps another sweep's
                 self.end(proposal.index)
-            else:
+            elif proposal.index in wanted:
                 self._pause(proposal)
 
     def next(self) -> tuple[Proposal, int] | Literal["wait", "finished"]:
@@ -75,15 +76,14 @@ class Agenda:
         """Note that a trial has ended, by itself, by an error, or since nothing more is wanted of it."""
         proposal = self.ledger.proposals[index]
         self._paused.pop(index, None)
-        folder = self.ledger.trial(proposal)
         self._changed = True
-        self.results[index] = read_result(index, proposal.name, proposal.config, folder, error)
+        self.results[index] = result_in_sweep(self.ledger, proposal, error)
         return self.results[index]
 
     def stopped(self) -> list[int]:
         """The trials that are paused and will not go on; they are marked."""
         for index in sorted(self._paused):
-            self.ledger.trial(self.ledger.proposals[index]).end("stopped")
+            self.ledger.stop(self.ledger.proposals[index])
         return sorted(self._paused)
 
     def _ready(self) -> Proposal | None:
@@ -91,6 +91,8 @@ class Agenda:
         if self._changed:
             by_configuration: dict[int, list[TrialResult]] = {}
             for p in self.ledger.proposals:
+                if p.index not in self.results and p.index not in self._paused:
+                    continue  # begun before, and not asked for now
                 of = by_configuration.setdefault(p.configuration, [])
                 of.append(self.results.get(p.index) or self._paused[p.index])
             self._levels, self._changed = levels(self._rungs, by_configuration, self._complete), False
@@ -100,7 +102,7 @@ class Agenda:
         return min(ready, key=lambda p: (-self._levels[p.configuration], p.index), default=None)
 
     def _completed(self, proposal: Proposal) -> bool:
-        return (self.ledger.trial(proposal).ended() or {}).get("how") == "completed"
+        return self.ledger.ending(proposal) == "completed"
 
     def _until(self, proposal: Proposal) -> int:
         return self._rungs.epochs(proposal.config)[self._levels[proposal.configuration]]
@@ -124,6 +126,6 @@ class Agenda:
         return True
 
     def _pause(self, proposal: Proposal) -> None:
-        found = read_result(proposal.index, proposal.name, proposal.config, self.ledger.trial(proposal))
+        found = result_in_sweep(self.ledger, proposal)
         self._changed = True
         self._paused[proposal.index] = dataclasses.replace(found, ending="paused")

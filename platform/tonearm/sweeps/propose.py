@@ -50,6 +50,8 @@ class Proposer:
     def next(self, ledger: Ledger, results: Mapping[int, TrialResult]) -> Next:
         """The next proposals; ``"wait"`` until more trials have ended; ``"finished"`` when there are no more.
 
+        A ledger that was finished goes on where more seeds or trials are wanted now.
+
         Parameters
         ----------
         results
@@ -61,15 +63,21 @@ class Proposer:
             If a search finds no settings that can work.
         """
         proposals, search = ledger.proposals, self.space.search
-        if not proposals:
-            return self._proposals(self._first(), 0, 0)
-        if isinstance(search, Population):
+        if isinstance(search, Population) and proposals:
             ended = {index: result for index, result in results.items() if result.ending != "paused"}
             return next_generation(self.space, search, self._resolved, ledger, ended)
-        if not isinstance(search, Tpe | Gp):
-            return "finished"
-        configurations = proposals[-1].configuration + 1
-        if configurations >= self.space.trials:
+        known = _configurations(proposals)
+        first = self._first()
+        tried = [own[0].values for own in known.values()]
+        fresh = [v for v in first if v not in tried]
+        if not isinstance(search, Grid):
+            fresh = fresh[: max(0, len(first) - len(known))]
+        found = self._more_seeds(known, len(proposals))
+        found += self._proposals(fresh, len(proposals) + len(found), len(known))
+        if found:
+            return found
+        configurations = len(known)
+        if not isinstance(search, Tpe | Gp) or configurations >= self.space.trials:
             return "finished"
         seen = [*self.earlier, *self._observations(proposals, results)]
         problems: Counter[str] = Counter()
@@ -88,11 +96,31 @@ class Proposer:
             "were trained are kept"
         )
 
+    def wanted(self, proposals: Sequence[Proposal]) -> set[int]:
+        """The indices of the trials that are asked for now; a sweep that has more was asked for more before."""
+        if isinstance(self.space.search, Population):
+            return {p.index for p in proposals}
+        known = _configurations(proposals)
+        return {p.index for c, own in known.items() if self._wants(c) for p in own[: self.space.seeds]}
+
+    def _wants(self, configuration: int) -> bool:
+        return isinstance(self.space.search, Grid) or configuration < self.space.trials
+
     def _first(self) -> list[Values]:
         """The proposals known beforehand: the best earlier settings, then the space's own, none twice."""
         own, found = self.space.points(), [o.values for o in self.earlier[:FIRST_FROM_EARLIER]]
         found += [p for p in own if p not in found]
         return found if isinstance(self.space.search, Grid) else found[: len(own)]
+
+    def _more_seeds(self, known: Mapping[int, Sequence[Proposal]], first: int) -> list[Proposal]:
+        """The seeds that configurations lack."""
+        found: list[Proposal] = []
+        for configuration, own in known.items():
+            lacking = range(len(own), self.space.seeds)  # they are proposed in their order
+            if lacking and self._wants(configuration):
+                (config,) = self._resolved([own[0].values])
+                found += self._seeded(own[0].values, config, configuration, lacking, first + len(found))
+        return found
 
     def _proposals(self, points: Sequence[Values], first: int, configuration: int) -> list[Proposal]:
         search = self.space.search
@@ -100,11 +128,18 @@ class Proposer:
         for i, (values, config) in enumerate(zip(points, self._resolved(points), strict=True)):
             if isinstance(search, Population):
                 config = limit_to_generation(config, search, 0, self.base.optim.epochs)
-            for s in range(self.space.seeds):
-                seeded = self.space.seeded(config, s)
-                if self.members:
-                    seeded = seeded.replace({"members": self.members[s]})
-                found.append(Proposal(first + len(found), configuration + i, values, seeded))
+            found += self._seeded(values, config, configuration + i, range(self.space.seeds), first + len(found))
+        return found
+
+    def _seeded(
+        self, values: Values, config: TrialConfig, configuration: int, seeds: Sequence[int], first: int
+    ) -> list[Proposal]:
+        found = []
+        for i, s in enumerate(seeds):
+            seeded = self.space.seeded(config, s)
+            if self.members:
+                seeded = seeded.replace({"members": self.members[s]})
+            found.append(Proposal(first + i, configuration, values, seeded))
         return found
 
     def _resolved(self, points: Sequence[Values]) -> list[TrialConfig]:
@@ -117,11 +152,8 @@ class Proposer:
         A Gaussian process takes scores as numbers, so it is given all at one rung: the highest that all have reached.
         """
         rungs = Rungs(self.space.scheduler, self.space.trial)
-        by_configuration: dict[int, list[Proposal]] = {}
-        for proposal in proposals:
-            by_configuration.setdefault(proposal.configuration, []).append(proposal)
         found: list[tuple[Proposal, list[TrialResult], bool, int]] = []
-        for own in by_configuration.values():
+        for own in _configurations(proposals).values():
             known = [results[p.index] for p in own if p.index in results]
             failed = any(r.ending == "failed" for r in known)
             levels = [sum(rungs.reached(r, level) for level in range(rungs.last + 1)) - 1 for r in known]
@@ -135,3 +167,11 @@ class Proposer:
             whole = at == rungs.last or isinstance(self.space.search, Gp)
             observations.append(Observation(first.values, score, failed, None if whole else at))
         return observations
+
+
+def _configurations(proposals: Sequence[Proposal]) -> dict[int, list[Proposal]]:
+    """Proposals by configuration, in the order in which these were proposed."""
+    found: dict[int, list[Proposal]] = {}
+    for proposal in proposals:
+        found.setdefault(proposal.configuration, []).append(proposal)
+    return found

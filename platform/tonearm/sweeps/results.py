@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
 from tonearm.models import count_parameters
+from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.tracking import names
 from tonearm.tracking.log import LogEntry, RunWriter, numeric_values
 from tonearm.training.baselines import BaselineConfig
@@ -51,11 +53,19 @@ class TrialResult:
         return self.folder.uri.rstrip("/").rpartition("/")[2]
 
 
-def read_result(index: int, name: str, config: TrialConfig, folder: TrialFolder, error: str = "") -> TrialResult:
-    """Read a trial's folder."""
-    history, ended = folder.history(), folder.ended()
+def read_result(
+    index: int, name: str, config: TrialConfig, folder: TrialFolder, error: str = "", ending: str = ""
+) -> TrialResult:
+    """Read a trial's folder. How it ended is what the folder says, unless ``ending`` is given."""
+    history, how = folder.history(), ending or (folder.ended() or {}).get("how", "failed")
     best = history[-1]["best"] if history else None
-    return TrialResult(index, name, config, folder, history, ended["how"] if ended else "failed", best, error)
+    return TrialResult(index, name, config, folder, history, how, best, error)
+
+
+def result_in_sweep(ledger: Ledger, proposal: Proposal, error: str = "") -> TrialResult:
+    """Read a trial of a sweep as it is now, also where another sweep has trained it further."""
+    ending, folder = ledger.ending(proposal) or "failed", ledger.trial(proposal)
+    return read_result(proposal.index, proposal.name, proposal.config, folder, error, ending)
 
 
 def trained_enough(result: TrialResult) -> bool:
@@ -82,6 +92,18 @@ def reason(result: TrialResult) -> str:
     return result.error.strip().splitlines()[-1] if result.error.strip() else "no epoch was finished"
 
 
+def describe(result: TrialResult) -> str:
+    """A trial in one line: what distinguishes it, and what it came to."""
+    line = f"trial {result.name}"
+    if result.ending == "failed":
+        return f"{line}: failed: {reason(result)}"
+    seconds = sum(h["epoch_seconds"] for h in result.history)
+    return (
+        f"{line}: {result.config.task.primary} {result.best:.3f}, {result.ending} after {len(result.history)} epochs, "
+        f"{seconds:.0f} s"
+    )
+
+
 def run_tags(config: AnyConfig, folder: str) -> dict[str, str]:
     """The tags by which a training's run is found and compared."""
     return {
@@ -105,11 +127,12 @@ def configuration_signature(config: AnyConfig) -> str:
 
 def finish_run(
     result: TrialResult, experiment: str, parent: str, tags: dict[str, str], splits: Mapping[str, int] | None = None,
-    tuned: Mapping[str, float] | None = None,
+    tuned: Mapping[str, float] | None = None, trained: bool = True,
 ) -> str:  # fmt: skip
     """Bring a trial's run to its end: missing metrics, plots, predictions, bundle, status. Done once; then a no-op.
 
-    The driver does this, since a trial that the scheduler stops, or that dies, cannot.
+    The driver does this, since a trial that the scheduler stops, or that dies, cannot. A trial that another sweep has
+    trained gets a run below this one, too, with its own times.
 
     Parameters
     ----------
@@ -117,17 +140,22 @@ def finish_run(
         The tracks of each split.
     tuned
         The numbers that the sweep varies, by metric.
+    trained
+        Whether it was trained for this sweep, so that its figures should have come from itself.
 
     Returns
     -------
     What people must know: that nothing had come from the trial itself. "" if all is well.
     """
-    run = RunWriter.open(experiment, result.name, parent, result.config.flatten(), tags)
+    times = {epoch: int(1000 * seconds) for epoch, seconds in result.folder.times().items()}
+    begun = [times[h["epoch"]] - int(1000 * h["epoch_seconds"]) for h in result.history[:1] if h["epoch"] in times]
+    started = begun[0] if begun else None
+    run = RunWriter.open(experiment, result.name, parent, result.config.flatten(), tags, started=started)
     if run.status() == "FINISHED" and run.tags().get(ENDING) == result.ending:
         return ""
     log_config(run, result.config, splits or {})
     run.metrics({name: value for name, value in (tuned or {}).items() if not run.steps(name)})
-    missing = log_history(run, result.config, result.history)
+    missing = log_history(run, result.config, result.history, times)
     if result.error or ERROR in run.tags():  # one that failed before and was run again has no error any more
         run.tag(ERROR, result.error[-5000:])
     if result.history:
@@ -136,13 +164,11 @@ def finish_run(
         log_outcome(run, result.name, result.config, result.folder, result.history, plots)
     run.tag(names.NOTE, described(result))
     run.tag(ENDING, result.ending)  # last: it marks that all above is there
-    run.end("FAILED" if result.ending == "failed" else "FINISHED")
-    if not missing or missing < len(result.history):  # a trial that is stopped may leave its last epoch to the driver
+    late = bool(result.history) and missing == len(result.history)  # one that is stopped may leave its last epoch
+    run.end("FAILED" if result.ending == "failed" else "FINISHED", max(times.values(), default=None) if late else None)
+    if not late or not trained:
         return ""
-    return (
-        f"trial {result.name}: its epochs were not in MLflow when it ended; they are now, but without their own "
-        "times and the machine's load"
-    )
+    return f"trial {result.name}: its epochs were not in MLflow when it ended; they are now, without the machine's load"
 
 
 def described(result: TrialResult) -> str:
@@ -175,11 +201,17 @@ def metrics_to_log(config: TrialConfig | BaselineConfig, metrics: Mapping[str, A
     return {**{f"{names.EPOCH}{k}": v for k, v in kept.items()}, **best}
 
 
-def log_history(run: RunWriter, config: TrialConfig | BaselineConfig, history: Sequence[dict[str, Any]]) -> int:
-    """Log the metrics of every epoch that is not logged yet; how many these were."""
+def log_history(
+    run: RunWriter, config: TrialConfig | BaselineConfig, history: Sequence[dict[str, Any]],
+    times: Mapping[int, int] | None = None,
+) -> int:  # fmt: skip
+    """Log the metrics of every epoch that is not logged yet, with its time in milliseconds since 1970 if that is known;
+    how many these were."""
     logged = run.steps(f"{names.EPOCH}validation_{config.task.primary}")
     missing = [m for m in history if m["epoch"] not in logged]
-    run.log([LogEntry(numeric_values(metrics_to_log(config, m)), step=m["epoch"]) for m in missing])
+    now = int(1000 * time.time())
+    run.log([LogEntry(numeric_values(metrics_to_log(config, m)), step=m["epoch"],
+                      time=(times or {}).get(m["epoch"], now)) for m in missing])  # fmt: skip
     return len(missing)
 
 

@@ -19,7 +19,7 @@ from tonearm.datasets.manifest import load_manifest
 from tonearm.sweeps.agenda import Agenda
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
-from tonearm.sweeps.results import TrialResult, finish_run, reason, run_tags
+from tonearm.sweeps.results import TrialResult, describe, finish_run, run_tags
 from tonearm.sweeps.scheduling import require_resources
 from tonearm.sweeps.trainable import FAILED, train
 from tonearm.sweeps.trial_names import tuned_numbers
@@ -46,7 +46,7 @@ class SweepContext:
     proposer
         Proposes the trials.
     folder, manifest, features, cache
-        URIs: of the trials, the manifest, the feature stores; a folder on each node for copies of remote stores.
+        URIs: of the sweep, the manifest, the feature stores; a folder on each node for copies of remote stores.
     experiment, parent
         MLflow's experiment and the sweep's run id.
     cpus, gpus
@@ -72,9 +72,8 @@ class SweepContext:
         """What was proposed so far, as it is on disk."""
         return Ledger(self.folder, self.proposer.space.over)
 
-    def tags(self, proposal: Proposal) -> dict[str, str]:
-        """The tags by which a trial's run is found."""
-        folder = f"{self.folder}/{proposal.folder}"
+    def tags(self, proposal: Proposal, folder: str) -> dict[str, str]:
+        """The tags by which a trial's run is found, with the trial's folder."""
         feature_stores = sorted(r.store_name() for r in proposal.config.representations.values())
         return {
             **run_tags(proposal.config, folder),
@@ -145,15 +144,19 @@ class _ProposalSearcher(Searcher):
         found = self._callback.agenda.next()
         if found == "wait":
             return None
-        return Searcher.FINISHED if found == "finished" else {"job": self._job(*found)}
+        if found == "finished":
+            return Searcher.FINISHED
+        self._callback.tell_of_others(found[0])
+        return {"job": self._job(*found)}
 
     def _job(self, proposal: Proposal, until: int) -> dict[str, Any]:
-        context = self._context
+        context, folder = self._context, self._callback.agenda.ledger.trial(proposal).uri
         return {
             "index": proposal.index, "config": proposal.config.to_dict(), "name": proposal.name,
-            "folder": self._callback.agenda.ledger.trial(proposal).uri, "until": until, "manifest": context.manifest,
+            "folder": folder, "until": until, "manifest": context.manifest,
             "features": context.features, "cache": context.cache, "experiment": context.experiment,
-            "parent": context.parent, "tags": context.tags(proposal), "cpus": context.cpus, "gpus": context.gpus,
+            "parent": context.parent, "tags": context.tags(proposal, folder), "cpus": context.cpus,
+            "gpus": context.gpus,
             "modules": modules_of(proposal.config, proposal.config.task.added_by), "places": worker_places(),
             "tuned": tuned_numbers(proposal.config, context.proposer.space.over),
         }  # fmt: skip
@@ -177,9 +180,10 @@ class _ProgressCallback(tune.Callback):
         self.agenda = Agenda(context.proposer, context.ledger())
         self._splits = split_sizes(load_manifest(context.manifest).tracks)
         self._errors: dict[int, str] = {}
+        self._trained: set[int] = set()  # of which an epoch was finished for this sweep
         self._writing: dict[int, Future[None]] = {}
         self._background = ThreadPoolExecutor(max_workers=1)
-        for result in self.agenda.results.values():  # of an earlier driver
+        for result in self.agenda.results.values():  # of an earlier driver, perhaps another sweep's
             self._show(result)
 
     def __reduce__(self) -> tuple[type[_ProgressCallback], tuple[SweepContext]]:
@@ -193,6 +197,7 @@ class _ProgressCallback(tune.Callback):
         if FAILED in result:
             self._errors[index] = str(result[FAILED])
             return
+        self._trained.add(index)
         agenda = self.agenda
         config, count = agenda.ledger.proposals[index].config, len(agenda.ledger.proposals)
         self._line.show(
@@ -229,7 +234,7 @@ class _ProgressCallback(tune.Callback):
         self._line.close()
         if self.agenda.failure:
             raise self.agenda.failure
-        return [self.agenda.results[p.index] for p in self.agenda.ledger.proposals]
+        return [result for _, result in sorted(self.agenda.results.items())]
 
     def abandon(self) -> None:
         """The sweep was stopped: what was written is kept, and no run stays "running" when nothing runs."""
@@ -237,6 +242,13 @@ class _ProgressCallback(tune.Callback):
         self._line.close()
         ray.shutdown()  # ends the trials, one of which might open its run anew
         retry_best_effort(mark_running_as_killed, self._context.parent)
+
+    def tell_of_others(self, proposal: Proposal) -> None:
+        """Say if another job trains a trial now: ours waits for it."""
+        other = self.agenda.ledger.trial(proposal).trainer()
+        if other:
+            self._line.say(f"  trial {proposal.name} is being trained by process {other['pid']} on {other['host']}, "
+                           "for another job: waiting for it")  # fmt: skip
 
     def _returned(self, index: int, error: str) -> None:
         result = self.agenda.returned(index, error)
@@ -249,9 +261,10 @@ class _ProgressCallback(tune.Callback):
         self._writing[result.index] = self._background.submit(self._complete, result.index, RETRY_SECONDS)
 
     def _complete(self, index: int, seconds: float) -> None:
-        context, tags = self._context, self._context.tags(self.agenda.ledger.proposals[index])
-        tuned = tuned_numbers(self.agenda.results[index].config, context.proposer.space.over)
-        arguments = (self.agenda.results[index], context.experiment, context.parent, tags, self._splits, tuned)
+        context, result = self._context, self.agenda.results[index]
+        tags = context.tags(self.agenda.ledger.proposals[index], result.folder.uri)
+        tuned = tuned_numbers(result.config, context.proposer.space.over)
+        arguments = (result, context.experiment, context.parent, tags, self._splits, tuned, index in self._trained)
         note = retry(finish_run, *arguments, seconds=seconds, say=self._line.say)
         if note:
             self._line.say(f"  {note}")
@@ -265,15 +278,3 @@ def mark_running_as_killed(parent: str) -> None:
     for run in child_runs(parent):
         if run.status == "RUNNING":
             RunWriter(run.run_id).end("KILLED")
-
-
-def describe(result: TrialResult) -> str:
-    """A trial in one line: what distinguishes it, and what it came to."""
-    line = f"trial {result.name}"
-    if result.ending == "failed":
-        return f"{line}: failed: {reason(result)}"
-    seconds = sum(h["epoch_seconds"] for h in result.history)
-    return (
-        f"{line}: {result.config.task.primary} {result.best:.3f}, {result.ending} after {len(result.history)} epochs, "
-        f"{seconds:.0f} s"
-    )

@@ -17,6 +17,7 @@ from tonearm.core.plugins import modules_of
 from tonearm.core.seeding import derive_seed, digest
 from tonearm.features.base import Representation
 from tonearm.sweeps.domains import Choice, Domain
+from tonearm.sweeps.drawing import draw
 from tonearm.sweeps.strategies import Asha, Grid, Population, Random, Scheduler, Search
 from tonearm.training.config import DatasetRef, TrialConfig
 from tonearm.training.recipe import Recipe, Stage
@@ -42,7 +43,7 @@ class SearchSpace:
         fields that later ones vary (a ``model``, then its ``dropout``). Fields of the input (``feature``, ``clip``) are
         varied by a ``Choice``, since each value is extracted once.
     trials
-        How many configurations are tried; a grid tries all.
+        How many configurations are tried, or all where there are fewer; a grid tries all.
     search
         How they are chosen.
     scheduler
@@ -151,6 +152,9 @@ class SearchSpace:
                 found.append(f"{path} cannot change while a population trains: vary {', '.join(WHILE_TRAINING)}")
         if isinstance(self.search, Population):
             found += self.search.problems(self.trial.optim, self.trials, self.seeds, self.scheduler)
+            usable = not any(domain.problem() for domain in self.over.values())
+            if usable and 0 < (distinct := len(self.draw(self.trials))) < self.trials:
+                found.append(f"{self.trials} members, but {distinct} different settings: equal members are one trial")
         return found
 
     def _problems_of(self, path: str, value: Any) -> list[str]:
@@ -170,17 +174,12 @@ class SearchSpace:
             domains = [d.options for d in self.over.values() if isinstance(d, Choice)]
             return [dict(zip(self.over, values, strict=True)) for values in itertools.product(*domains)]
         if isinstance(self.search, Random | Population):
-            return self.latin_hypercube(self.trials)
-        return self.latin_hypercube(min(self.trials, self.search.startup))
+            return self.draw(self.trials)
+        return self.draw(min(self.trials, self.search.startup))
 
-    def latin_hypercube(self, count: int) -> list[Values]:
-        """So many settings, every part of every domain tried about equally often."""
-        from scipy.stats import qmc
-
-        seed = derive_seed("space", self.seed, sorted(self.over))
-        drawn = qmc.LatinHypercube(d=max(1, len(self.over)), rng=seed).random(count)
-        return [{path: domain.at(float(u)) for (path, domain), u in zip(self.over.items(), point, strict=False)}
-                for point in drawn]  # fmt: skip
+    def draw(self, count: int) -> list[Values]:
+        """So many settings of a sequence that grows (:func:`tonearm.sweeps.drawing.draw`); none twice."""
+        return draw(self.over, count, derive_seed("space", self.seed, sorted(self.over)))
 
     def configs(self, points: Sequence[Values], base: TrialConfig | None = None) -> list[TrialConfig]:
         """The trials of some settings.
@@ -257,14 +256,18 @@ class SearchSpace:
 
     @cached_property
     def signature(self) -> str:
-        """Identity of the search: base, stages before it, domains, search, scheduler, seeds; not yet of the data."""
+        """Identity of the search: base, stages before it, domains, search, scheduler; not yet of the data.
+
+        More trials or seeds make no other sweep: it grows. (A population is as large as it is.)
+        """
         stages = [
             [s.name, s.config.to_dict(run_only=False), dict(s.members), dict(s.vectors)] for s in self.upstream_stages
         ]
         over = [[path, type(d).__name__, [plain(v) for v in d.extremes()]] for path, d in self.over.items()]
         how: list[Any] = [[type(x).__name__, dataclasses.asdict(x)] for x in (self.search, self.scheduler)]
         how += [["seeding", self.seeding]] if self.seeding != "common" else []
-        return digest(self.trial.to_dict(run_only=False), stages, over, how, self.trials, self.seeds, self.seed)
+        size = [self.trials] if isinstance(self.search, Population) else []
+        return digest(self.trial.to_dict(run_only=False), stages, over, how, size, self.seed)
 
 
 def _is_input(path: str) -> bool:

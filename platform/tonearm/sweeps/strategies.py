@@ -15,7 +15,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Random:
-    """A Latin hypercube, so that every option of every field is tried about equally often."""
+    """A scrambled Sobol sequence: every option of every field about equally often, and more trials only add."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import Any
 
 from tonearm.core.threads import keep_large_memory, limit_threads
@@ -64,13 +65,14 @@ def _train(job: dict[str, Any]) -> None:
                 f"{config.dataset.data_signature}: delete the sweep's folder and begin it anew"
             )
         examples = make_examples(config, manifest, job["features"], job["cache"])
-        epochs = run_trial(config, examples, folder, device(job["gpus"]), test=True)
-        for metrics in epochs:
-            if not metrics["replayed"]:
-                run.metrics(metrics_to_log(config, metrics), metrics["epoch"])
-                tune.report(metrics)
-            if job["until"] <= metrics["epoch"] < config.optim.max_epochs:
-                return  # paused: its state is on disk, and the driver decides whether it goes on
+        # Closed in any case: whoever else wants the trial waits until it is free.
+        with closing(run_trial(config, examples, folder, device(job["gpus"]), test=True)) as epochs:
+            for metrics in epochs:
+                if not metrics["replayed"]:
+                    run.metrics(metrics_to_log(config, metrics), metrics["epoch"])
+                    tune.report(metrics)
+                if job["until"] <= metrics["epoch"] < config.optim.max_epochs:
+                    return  # paused: its state is on disk, and the driver decides whether it goes on
     finally:
         run.close()
 

@@ -19,8 +19,8 @@ from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import TrackingError
 from tonearm.core.figures import png
+from tonearm.core.lock import machine_lock
 from tonearm.core.process_environment import spare_loopback
-from tonearm.core.seeding import digest
 from tonearm.tracking import names
 from tonearm.tracking.dataset_input import dataset_input
 from tonearm.tracking.environment import environment, environment_digest, provenance
@@ -30,7 +30,6 @@ from tonearm.tracking.param_text import param_text
 from tonearm.tracking.retry import address, is_unavailable
 
 if TYPE_CHECKING:
-    from filelock import BaseFileLock
     from matplotlib.figure import Figure
     from mlflow import MlflowClient
 
@@ -93,7 +92,7 @@ def _make_tables(uri: str) -> None:
             raise TrackingError(f"MLflow at {address()} needs {error.name}: pip install 'tonearm[server]'") from error
         sqlalchemy.inspect(engine).get_table_names()
         engine.dispose()
-    with _process_lock("tables", uri):
+    with machine_lock("tables", uri):
         mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         file = home.sqlite_path(uri.partition("?")[0])  # options, as in ?timeout=30, make no other file of it
         if file:
@@ -106,14 +105,6 @@ def _remove_folder_of_escapes(uri: str) -> None:
     if path and not uri.endswith(path):
         with contextlib.suppress(OSError):
             os.removedirs(Path(uri.removeprefix(home.SQLITE)).parent)
-
-
-def _process_lock(*what: str) -> BaseFileLock:
-    """A lock that one process of this machine has at a time; one of 256 files, which stay."""
-    from filelock import FileLock
-
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    return FileLock(Path(tempfile.gettempdir()) / f"tonearm-{user}-{digest(*what)[:2]}.lock")
 
 
 def experiment_id(name: str) -> str:
@@ -171,6 +162,7 @@ class RunWriter:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
         former_name: str = "",
+        started: int | None = None,
     ) -> RunWriter:
         """Find a run, or start it; one that is there is left as it is until :meth:`resume`.
 
@@ -191,16 +183,18 @@ class RunWriter:
             and in runs without a parent as the artifact ``environment.txt``.
         former_name
             What earlier versions, which had names only, called it.
+        started
+            When it began, in milliseconds since 1970, of a run that is made now; None: now.
         """
         api, experiment_of_run, own = client(), experiment_id(experiment), identity(tags or {})
         which = json.dumps(own) if own else name
-        with _process_lock("run", home.tracking_uri(), experiment, which, parent or ""):
+        with machine_lock("run", home.tracking_uri(), experiment, which, parent or ""):
             run = find_run(api, experiment_of_run, name, parent, tags or {}, former_name)
             is_new = run is None
             if run is None:
                 nested = {names.PARENT_RUN: parent, names.ENVIRONMENT: environment_digest()} if parent else {}
                 all_tags = {**provenance(), **(tags or {}), **nested}
-                run = api.create_run(experiment_of_run, run_name=name, tags=all_tags)
+                run = api.create_run(experiment_of_run, started, all_tags, name)
         writer = cls(str(run.info.run_id))
         writer.is_new = is_new
         # A run whose opening was cut off, or that an earlier version made, lacks some of what follows.
@@ -277,10 +271,11 @@ class RunWriter:
         """Log a text file."""
         self._client.log_text(self.run_id, content, name)
 
-    def end(self, status: Status = "FINISHED") -> None:
-        """End the run now; one that is finished stays as it is, with the time of its end, until it is resumed."""
+    def end(self, status: Status = "FINISHED", at: int | None = None) -> None:
+        """End the run now, or at a time in milliseconds since 1970; one that is finished stays as it is, with the time
+        of its end, until it is resumed."""
         if self.status() != "FINISHED":
-            self._client.set_terminated(self.run_id, status)
+            self._client.set_terminated(self.run_id, status, at)
 
     def _params(self, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param

@@ -20,6 +20,7 @@ SWEEP = "tonearm.sweep"
 TRAINING = "tonearm.training"  # of a recipe's run that holds the others: recipe-signature
 SPACE = "tonearm.space"
 TRIAL = "tonearm.trial"
+TRIALS, SEEDS = "tonearm.trials", "tonearm.seeds"  # of a sweep: how many configurations, and how often each
 ENSEMBLE = "tonearm.ensemble"  # of an ensemble's run its name; of a sweep's run the one that counts
 DATA = "tonearm.data_signature"
 FEATURE = "tonearm.feature_signature"
@@ -59,7 +60,7 @@ def model_name(dataset: str) -> str:
 
 
 def trial_folder(index: int, signature: str) -> str:
-    """Name of a trial's folder: its index in the sweep and its config's signature; no time, no chance."""
+    """Name of a trial's folder in its sweep's, where earlier versions put it: its index and its config's signature."""
     return f"{index:02d}-{signature}"
 
 

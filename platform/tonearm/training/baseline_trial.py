@@ -19,7 +19,7 @@ from tonearm.training.trial import TrialFolder
 def run_baseline(
     config: BaselineConfig, manifest: Manifest, folder: TrialFolder, features: str, cache: str
 ) -> Iterator[dict[str, Any]]:
-    """Fit a baseline, or give back what is recorded of it.
+    """Fit a baseline, or give back what is recorded of it; while another process fits it, this one waits.
 
     Parameters
     ----------
@@ -30,9 +30,15 @@ def run_baseline(
     ------
     Metrics as :func:`tonearm.training.trial.run_trial` yields them, of a single epoch.
     """
-    if folder.ended():
-        yield from ({**past, "replayed": True} for past in folder.history())
-        return
+    if not folder.is_completed():
+        with folder.lock():
+            if not folder.is_completed():  # by whom it waited for
+                yield _fit(config, manifest, folder, features, cache)
+                return
+    yield from ({**past, "replayed": True} for past in folder.history())
+
+
+def _fit(config: BaselineConfig, manifest: Manifest, folder: TrialFolder, features: str, cache: str) -> dict[str, Any]:
     started = time.monotonic()
     storage.write_json(storage.join(folder.uri, "config.json"), config.to_dict())
     keys = [track_key(t.content, config.clip) for t in manifest.tracks] if config.features else []
@@ -62,5 +68,5 @@ def run_baseline(
         **{f"chosen_{k}": v for k, v in fitted.chosen.items()},
     }  # fmt: skip
     storage.write_json(storage.join(folder.uri, "history.json"), [row])
-    folder.end("completed")
-    yield row
+    folder.complete()
+    return row

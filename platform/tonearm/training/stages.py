@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,13 +27,14 @@ from tonearm.training.predictions import TrackPredictions
 from tonearm.training.recipe import Stage
 from tonearm.training.relations import RelationExamples
 from tonearm.training.trial import TrialFolder, run_trial, score_test
+from tonearm.training.trial_places import TrialPlaces
 
 VECTORS = "vectors.parquet"
 
 
 @dataclass(frozen=True)
 class StagePaths:
-    """URIs of the feature stores and the trials, and a local folder for copies."""
+    """URIs of the feature stores and of the folder of all trials, and a local folder for copies."""
 
     features: str
     trials: str
@@ -41,13 +42,8 @@ class StagePaths:
     device: str = "cpu"
 
     def folder(self, config: TrialConfig | BaselineConfig) -> TrialFolder:
-        """Of a trial: the same trial is the same folder, whatever recipe asks for it."""
-        return TrialFolder(storage.join(self.trials, f"{self.kind(config)}-{config.signature()}"))
-
-    @staticmethod
-    def kind(config: TrialConfig | BaselineConfig) -> str:
-        """What is trained, in a word."""
-        return config.model.kind if isinstance(config, TrialConfig) else config.estimator.kind
+        """Of a trial: the same trial is the same folder, whatever recipe or sweep asks for it."""
+        return TrialPlaces(self.trials).folder(config)
 
 
 @dataclass(frozen=True)
@@ -118,7 +114,7 @@ class StageRun:
             self.config = stage.config.replace({"dataset": dataset_ref(self.manifest, fold)})
         self.folder = paths.folder(self.config)
 
-    def run(self) -> Iterator[dict[str, Any]]:
+    def run(self) -> Generator[dict[str, Any]]:
         """Train, or what is left of it; yields the metrics of each epoch as :func:`run_trial` does."""
         if isinstance(self.config, BaselineConfig):
             yield from run_baseline(self.config, self.manifest, self.folder, self.paths.features, self.paths.cache)

@@ -4,44 +4,49 @@
 
     config.json            the resolved TrialConfig
     history.json           the metrics of every epoch that is finished
-    state.pt               the same and all that is needed to go on behind it (read with weights_only)
+    times.json             when these were finished, in seconds since 1970
+    state.pt               the history and all that is needed to go on behind it (read with weights_only)
     bundle/                the best epoch's model
     validation.parquet     the best epoch's predictions, a row a track
     test.parquet           the same on the test split, if requested
     test_windows.json      figures of the test split's single windows, where the task has such
-    ended.json             that it ended, and why: "completed", or "stopped" by the scheduler
+    ended.json             that it was completed
+    training.json          who trains it now, or did last
 """
 
 from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
 from tonearm.core import storage
-from tonearm.core.errors import BundleError, TrainingError
+from tonearm.core.errors import TrainingError
+from tonearm.core.lock import DriverLock, running_driver
 from tonearm.core.plugins import modules_of
 from tonearm.core.seeding import derive_seed
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Split
 from tonearm.models.base import Network
-from tonearm.models.stacked import StackedNetwork
 from tonearm.tasks.base import Task
 from tonearm.training.batches import Examples
 from tonearm.training.bundle import DESCRIPTION, WEIGHTS, Bundle, build_network, load_bundle, save_bundle
 from tonearm.training.config import Member, TrialConfig
 from tonearm.training.fit import fit
+from tonearm.training.load_members import load_members
 from tonearm.training.logits import window_logits, windows_at_once
 from tonearm.training.predictions import TrackPredictions, read_predictions, write_predictions
 
-HISTORY = "history.json"
+HISTORY, TIMES = "history.json", "times.json"
+ENDED = "ended.json"
 WINDOW_METRICS = "test_windows.json"
-Ending = Literal["completed", "stopped"]
+LOCK = "training.json"
 
 
 @dataclass(frozen=True)
@@ -56,14 +61,28 @@ class TrialFolder:
         return list(storage.read_json(path)) if storage.exists(path) else []
 
     def ended(self) -> dict[str, Any] | None:
-        """How the trial ended, or None while it has not."""
-        path = storage.join(self.uri, "ended.json")
+        """How the trial ended, or None while it has not.
+
+        Only earlier versions said ``stopped`` here: of a trial that one sweep stops, others may want more.
+        """
+        path = storage.join(self.uri, ENDED)
         return dict(storage.read_json(path)) if storage.exists(path) else None
 
-    def end(self, how: Ending) -> None:
-        """Mark the trial as ended; one that was stopped may go on and complete, one that completed stays so."""
-        if (self.ended() or {}).get("how") not in (how, "completed"):
-            storage.write_json(storage.join(self.uri, "ended.json"), {"how": how})
+    def is_completed(self) -> bool:
+        """Whether the trial was trained to its end."""
+        return (self.ended() or {}).get("how") == "completed"
+
+    def complete(self) -> None:
+        """Mark the trial as trained to its end."""
+        storage.write_json(storage.join(self.uri, ENDED), {"how": "completed"})
+
+    def lock(self) -> DriverLock:
+        """Held while it is trained: who comes meanwhile waits, and then goes on from there."""
+        return DriverLock(self.uri, "trial", LOCK, wait=True)
+
+    def trainer(self) -> dict[str, Any] | None:
+        """Who trains it now, as :func:`tonearm.core.lock.running_driver` says."""
+        return running_driver(self.uri, LOCK)
 
     def config(self) -> TrialConfig:
         """The trial's config."""
@@ -124,8 +143,17 @@ class TrialFolder:
         return int(storage.read_json(path)["metrics"]["epoch"]) if storage.exists(path) else None
 
     def publish(self, history: list[dict[str, Any]]) -> None:
-        """Write the history for people and plots."""
+        """Write the history for people and plots, and the time of its last epoch, the first time that it is there."""
         storage.write_json(storage.join(self.uri, HISTORY), history)
+        times = {str(epoch): seconds for epoch, seconds in self.times().items()}
+        if history and str(history[-1]["epoch"]) not in times:
+            storage.write_json(storage.join(self.uri, TIMES), {**times, str(history[-1]["epoch"]): time.time()})
+
+    def times(self) -> dict[int, float]:
+        """When each epoch was finished, in seconds since 1970; earlier versions did not write that down."""
+        path = storage.join(self.uri, TIMES)
+        kept: dict[str, float] = storage.read_json(path) if storage.exists(path) else {}
+        return {int(epoch): seconds for epoch, seconds in kept.items()}
 
     @property
     def bundle_uri(self) -> str:
@@ -151,10 +179,10 @@ class TrialFolder:
 
 def run_trial(
     config: TrialConfig, batches: Examples, folder: TrialFolder, device: str = "cpu", test: bool = False
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     """Run a trial, or what is left of it: recorded epochs are given back as they were, then training goes on.
 
-    One that a scheduler stopped goes on, too: whoever wants no more of its epochs takes no more.
+    While another process trains it, this one waits; then it takes what is there.
 
     Parameters
     ----------
@@ -173,16 +201,25 @@ def run_trial(
         If the config has a class of a script or notebook, which nobody else could import.
     """
     modules_of(config)  # a model that no other process could load is refused before it is trained
-    ended = (folder.ended() or {}).get("how") == "completed"
-    if config.start and not ended:
+    if not folder.is_completed():
+        with folder.lock():
+            if not folder.is_completed():  # by whom it waited for
+                yield from _train(config, batches, folder, device, test)
+                return
+    for past in folder.history():
+        yield {**past, "replayed": True}
+
+
+def _train(
+    config: TrialConfig, batches: Examples, folder: TrialFolder, device: str, test: bool
+) -> Generator[dict[str, Any]]:
+    if config.start:
         folder.continue_from(config.start)
-    state = None if ended else folder.state()
-    history = folder.history() if ended else (state or {}).pop("history", [])
+    state = folder.state()
+    history = (state or {}).pop("history", [])
     kept: dict[str, Any] = (state or {}).pop("kept", {})
     for past in history:
         yield {**past, "replayed": True}
-    if ended:
-        return
     storage.write_json(storage.join(folder.uri, "config.json"), config.to_dict())
     # Not by the config's signature: then a field that changes nothing would change the first weights.
     torch.manual_seed(derive_seed("weights", config.seed, config.model.kind))
@@ -213,48 +250,7 @@ def run_trial(
     folder.publish(history)  # a kill may have come between it and the state
     if test:
         score_test(config, batches, folder, device)
-    folder.end("completed")
-
-
-def load_members(network: Network, config: TrialConfig, names: Sequence[str]) -> None:
-    """Put the trained members' weights into a network that consists of them.
-
-    Raises
-    ------
-    TrainingError
-        If a member is missing, was trained by another trial than the config says, on other inputs, or for other
-        classes; all problems at once.
-    """
-    if not isinstance(network, StackedNetwork):
-        if config.members:
-            raise TrainingError(f"the model {config.model.kind!r} has no members, {len(config.members)} were given")
-        return
-    trained = {m.name: m for m in config.members}
-    specs = network.member_specs
-    found = [f"member {name!r} is not trained: name its trial" for name in network.members if name not in trained]
-    found += [f"there is no member {name!r}: {', '.join(network.members)}" for name in trained
-              if name not in network.members]  # fmt: skip
-    for name, member in trained.items():
-        if name in network.members:
-            try:
-                bundle = load_bundle(member.bundle)
-            except BundleError as error:
-                found.append(f"member {name!r}: {error}")
-                continue
-            part = config.feature.named_inputs()[network.member_inputs[name] or ""]
-            checks = {
-                "is of another trial": bundle.config.signature() == member.trial,
-                "takes another input": (bundle.config.feature, bundle.config.window.frames)
-                == (part, config.window.frames),
-                "gives other classes": bundle.classes == tuple(names),
-                "is another model": bundle.config.built_model == specs[name].config,
-            }
-            wrong = [what for what, fits in checks.items() if not fits]
-            found += [f"member {name!r} at {member.bundle} {what}" for what in wrong]
-            if not wrong:
-                network.members[name].load_state_dict(bundle.network.state_dict())
-    if found:
-        raise TrainingError(f"{config.model.kind}: " + "; ".join(found))
+    folder.complete()
 
 
 def score_test(config: TrialConfig, batches: Examples, folder: TrialFolder, device: str = "cpu") -> TrackPredictions:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tonearm.core import home, storage
 from tonearm.core.errors import DatasetError, TonearmError
@@ -13,7 +14,7 @@ from tonearm.datasets.manifest import summarise_manifest
 from tonearm.tracking import names
 from tonearm.tracking.overview import Overview, RunGlance, overview
 
-TRIAL = re.compile(r"\d{2,}-[0-9a-f]+")  # names of trials' folders
+TRIAL = re.compile(r"\d{2,}-[0-9a-f]+")  # names of trials' folders in their sweep's, as earlier versions have them
 PREDETERMINED = ("grid", "random")  # searches that propose all their trials before the first one runs
 
 
@@ -151,13 +152,23 @@ def _sweep(signature: str, run: RunGlance | None) -> ListedSweep:
     trials = int(params["trials"]) * int(params["seeds"])
     if proposed and str(params["search"]).lower().startswith(PREDETERMINED):
         trials = len(proposed)  # a grid has as many as it has points
-    folders = [f for f in storage.list_folders(_file(signature)) if TRIAL.fullmatch(f)]
-    ended = sum(storage.exists(_file(signature, folder, "ended.json")) for folder in folders)
+    ended = _ended(signature, proposed)
     state = "running" if running_driver(_file(signature)) else "finished" if 0 < trials <= ended else "stopped"
     metric, best = _best(signature, run if state == "finished" else None)
     dataset = run.experiment if run else str(proposed[0]["config"]["dataset"]["name"]) if proposed else ""
     return ListedSweep(f"{description['name']}-{signature}", dataset, state, ended, trials, metric, best,
                        run.started / 1000 if run else None)  # fmt: skip
+
+
+def _ended(signature: str, proposed: Sequence[Mapping[str, Any]]) -> int:
+    """How many trials of a ledger have ended, wherever they lie; read without torch."""
+    kept = _file(signature, "stopped.json")
+    stopped = storage.read_json(kept) if storage.exists(kept) else {}
+    places = [row["trial"] for i, row in enumerate(proposed) if row.get("trial") and str(i) not in stopped]
+    # Of earlier versions: in the sweep's own folder.
+    places += [f"{signature}/{f}" for f in storage.list_folders(_file(signature)) if TRIAL.fullmatch(f)]
+    done = sum(storage.exists(storage.join(home.trials_home(), p, "ended.json")) for p in dict.fromkeys(places))
+    return done + len(stopped)
 
 
 def _best(signature: str, run: RunGlance | None) -> tuple[str, float | None]:
@@ -166,10 +177,10 @@ def _best(signature: str, run: RunGlance | None) -> tuple[str, float | None]:
         if key.startswith("best_"):
             return key.removeprefix("best_"), value
     from tonearm.sweeps.ledger import Ledger  # lazy: torch, which most lists need not wait for
-    from tonearm.sweeps.results import best_result, read_result
+    from tonearm.sweeps.results import best_result, result_in_sweep
 
     ledger = Ledger(_file(signature))
-    results = [read_result(p.index, p.name, p.config, ledger.trial(p)) for p in ledger.proposals]
+    results = [result_in_sweep(ledger, p) for p in ledger.proposals]
     if not any(r.best is not None for r in results):
         return "", None
     best = best_result(results)

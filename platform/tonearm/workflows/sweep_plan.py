@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,9 +13,9 @@ from tonearm.core.lock import DriverLock
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Manifest
 from tonearm.sweeps import SearchSpace
-from tonearm.sweeps.ledger import Ledger
+from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
-from tonearm.sweeps.strategies import strategy_text
+from tonearm.sweeps.strategies import Population, strategy_text
 from tonearm.sweeps.warm_start import NONE, WarmStart
 from tonearm.tracking.log import RunWriter, status_of
 from tonearm.tracking.retry import retry_best_effort
@@ -38,7 +39,10 @@ class SweepPlan:
 
 
 def sweep_signature(space: SearchSpace, data: Mapping[str, Manifest], earlier: Sequence[str]) -> str:
-    """Identity of a sweep: its space, its data, and the runs that it begins with, by their ids."""
+    """Identity of a sweep: its space, its data, and the runs that it begins with, by their ids.
+
+    Not how many trials and seeds there are: with more of them the same sweep goes on.
+    """
     return digest(space.signature, sorted({m.signature() for m in data.values()}), sorted(earlier))
 
 
@@ -61,18 +65,19 @@ def plan_sweep(
         If it was not, or another process trains the stages before it.
     """
     own, signature = data[""], sweep_signature(space, data, earlier.run_ids)
-    if resume and not Ledger(sweep_folder(signature)).proposals:
+    proposed = Ledger(sweep_folder(signature), space.over).proposals
+    if resume and not proposed:
         raise JobError(
             f"there is nothing to resume: no sweep {name}-{signature} was begun in {home.trials_home()} with these "
             "options on these data; leave resume out to begin it"
         )
     params = {
-        "space": name, "tracks": len(own.tracks), "trials": space.trials, "seeds": space.seeds, "seed": space.seed,
+        "space": name, "tracks": len(own.tracks), **sizes(space, proposed), "seed": space.seed,
         "search": strategy_text(space.search), "scheduler": strategy_text(space.scheduler),
         "earlier": len(earlier.found),
         **{f"{OVER}{path}": domain.describe() for path, domain in space.over.items()},
     }  # fmt: skip
-    places = StagePaths(home.features_home(), f"{home.trials_home()}/single", home.node_cache(), device)
+    places = StagePaths(home.features_home(), home.trials_home(), home.node_cache(), device)
     by_seed: list[dict[str, FinishedStage]] = [{}]
     if space.upstream_stages:
         with DriverLock(sweep_folder(signature)):  # a second driver would train the same stages at the same places
@@ -91,6 +96,12 @@ def plan_sweep(
     sweep = Sweep(name, signature, swept, params)
     sweep.save()
     return SweepPlan(sweep, proposer)
+
+
+def sizes(space: SearchSpace, proposed: Sequence[Proposal]) -> dict[str, int]:
+    """How many configurations and seeds a sweep has: as asked for now, or before, if that was more."""
+    seeds = Counter(p.configuration for p in proposed) if not isinstance(space.search, Population) else Counter[int]()
+    return {"trials": max(space.trials, len(seeds)), "seeds": max([space.seeds, *seeds.values()])}
 
 
 def _train_before(

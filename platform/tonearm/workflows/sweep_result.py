@@ -16,9 +16,9 @@ from tonearm.datasets.manifest import Manifest, load_manifest, save_manifest
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.ledger import Ledger
 from tonearm.sweeps.plots import sweep_plot
-from tonearm.sweeps.results import TrialResult, best_result, read_result, reason
+from tonearm.sweeps.results import TrialResult, best_result, reason, result_in_sweep
 from tonearm.tracking import names
-from tonearm.tracking.log import RunWriter
+from tonearm.tracking.log import LogEntry, RunWriter
 from tonearm.tracking.query import RunSummary, child_runs, find_runs
 from tonearm.tracking.retry import retry
 from tonearm.training.config import TrialConfig
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MANIFEST, DESCRIPTION = "manifest.parquet", "sweep.json"
 OVER = "over."  # before a varied field's path, in the parameters
+GROWING = ("trials", "seeds")  # what a sweep may have more of later: MLflow's parameters never change, its tags do
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Sweep:
 
     @property
     def folder(self) -> str:
-        """Where its trials and their models lie."""
+        """Where it lies; its trials lie beside it, where other sweeps find them, too."""
         return sweep_folder(self.signature)
 
     @property
@@ -76,7 +77,7 @@ class Sweep:
         if self.finished is not None:
             return list(self.finished)
         ledger = Ledger(self.folder)
-        return [read_result(p.index, p.name, p.config, ledger.trial(p)) for p in ledger.proposals]
+        return [result_in_sweep(ledger, p) for p in ledger.proposals]
 
     @property
     def best(self) -> TrialResult:
@@ -155,10 +156,17 @@ class Sweep:
 
     def open(self) -> RunWriter:
         """The sweep's run in MLflow; waits for a server that is away."""
-        note = f"Sweep of the search space {self.space} on {self.manifest.name}; its trials are below."
+        trials, seeds = self.params["trials"], self.params["seeds"]
+        note = (f"Sweep of the search space {self.space} on {self.manifest.name}, {trials} configuration(s) x {seeds} "
+                "seed(s); its trials are below.")  # fmt: skip
+        growing = {names.NOTE: note, names.TRIALS: str(trials), names.SEEDS: str(seeds)}
         tags = {names.SWEEP: self.signature, names.SPACE: self.space, names.DATA: self.manifest.signature(),
-                names.SOURCE: "tonearm sweep", names.NOTE: note}  # fmt: skip
-        return retry(RunWriter.open, self.manifest.name, self.name, None, self.params, tags)
+                names.SOURCE: "tonearm sweep", **growing}  # fmt: skip
+        params = {key: value for key, value in self.params.items() if key not in GROWING}
+        run = retry(RunWriter.open, self.manifest.name, self.name, None, params, tags)
+        if not run.is_new:
+            retry(run.log, [LogEntry(tags=growing)])
+        return run
 
     @property
     def takes_only_audio(self) -> bool:

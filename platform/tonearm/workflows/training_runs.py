@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +97,7 @@ def run_request(request: TrainingRequest) -> Outcome:
 def _run(
     request: TrainingRequest, manifests: dict[str, Manifest], seed: int, fold: int, kept: Assignment, parent: RunWriter
 ) -> FoldRun:
-    places = StagePaths(home.features_home(), f"{home.trials_home()}/single", home.node_cache(), request.device)
+    places = StagePaths(home.features_home(), home.trials_home(), home.node_cache(), request.device)
     label = f"{fold + 1}/{request.folds}" if fold >= 0 else ""
     finished: dict[str, FinishedStage] = {}
     above = parent
@@ -145,19 +146,20 @@ def train_stage(run: StageRun, seed: int, *above: RunWriter) -> FinishedStage:
     most = config.optim.max_epochs if isinstance(config, TrialConfig) else 1
     history: list[dict[str, Any]] = []
     sending = None
-    if run.folder.ended() is None:
+    if not run.folder.is_completed():
         for holder in above:
             retry(holder.resume)
         sending = BufferedRun(*identity)
     try:
-        for metrics in run.run():
-            history.append(metrics)
-            if sending is not None and not metrics["replayed"]:
-                sending.metrics(metrics_to_log(config, metrics), metrics["epoch"])
-            line.show(
-                f"  {name}: epoch {metrics['epoch']}/{most}, training loss {metrics['train_loss']:.4f}, validation "
-                f"{task.primary} {metrics[f'validation_{task.primary}']:.4f}, best {metrics['best']:.4f}"
-            )
+        with closing(run.run()) as epochs:
+            for metrics in epochs:
+                history.append(metrics)
+                if sending is not None and not metrics["replayed"]:
+                    sending.metrics(metrics_to_log(config, metrics), metrics["epoch"])
+                line.show(
+                    f"  {name}: epoch {metrics['epoch']}/{most}, training loss {metrics['train_loss']:.4f}, validation "
+                    f"{task.primary} {metrics[f'validation_{task.primary}']:.4f}, best {metrics['best']:.4f}"
+                )
         done = run.finish()
     except BaseException as error:
         line.close()
