@@ -72,7 +72,6 @@ def test_runs_say_what_was_run(prepared: Workplace) -> None:
 
 def test_sweep_begins_with_the_best_of_another(prepared: Workplace) -> None:
     parent, runs = runs_of("learning")
-    best = max(runs, key=lambda r: (r.metrics["best_f1_micro"], r.name))
     output = prepared.call("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", "--trials", "2", "--epochs", "1",
                           "--warm-start", parent.name, *ONE_AT_A_TIME)  # fmt: skip
     name = output.split("tonearm compare ")[1].split()[0]
@@ -80,7 +79,7 @@ def test_sweep_begins_with_the_best_of_another(prepared: Workplace) -> None:
     rates = {float(r.params["optim.lr"]) for r in query.child_runs(warm.run_id)}
     assert len(rates) == 2
     scores = {float(r.params["optim.lr"]): r.metrics["best_f1_micro"] for r in runs}
-    assert rates <= set(scores) and {scores[r] for r in rates} == {best.metrics["best_f1_micro"]}
+    assert rates <= set(scores) and sorted(scores[r] for r in rates) == sorted(scores.values())[-2:], "the two best"
     refused = prepared.call("jobs.sweep", f"{SPACES}:quick", "--dataset", "music", "--warm-start", "nobody",
                            check=False)  # fmt: skip
     assert "has no run whose id or name is or begins with 'nobody'" in refused

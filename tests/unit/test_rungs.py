@@ -45,7 +45,7 @@ class Sweep:
     def __init__(
         self, chosen: SearchSpace, folder: Path, score: Score = noisy, workers: int = 4, seed: int = 0
     ) -> None:
-        self.space, self.folder, self.score, self.workers = chosen, str(folder), score, workers
+        self.space, self.folder, self.score, self.workers = chosen, f"{folder}/sweep", score, workers
         self.rng, self.segments = np.random.default_rng(seed), 0
         self.order: list[int] = []  # in which trials came back
 
@@ -239,7 +239,7 @@ def test_a_search_without_anything_that_works_is_an_error(tmp_path: Path) -> Non
     over = {"window.frames": Integers(1, 10**6)}
     chosen = dataclasses.replace(space(Full(), 12, search=Tpe(startup=1)), over=over)
     sweep = Sweep(chosen, tmp_path, lambda p, e: 0.5)
-    ledger = Ledger(str(tmp_path), over)
+    ledger = Ledger(sweep.folder, over)
     works = chosen.trial.window.frames
     ledger.add([Proposal(0, 0, {"window.frames": works}, chosen.trial)])
     agenda = sweep.run()
