@@ -20,7 +20,6 @@ SWEEP = "tonearm.sweep"
 TRAINING = "tonearm.training"  # of a recipe's run that holds the others: recipe-signature
 SPACE = "tonearm.space"
 TRIAL = "tonearm.trial"
-TRIALS, SEEDS = "tonearm.trials", "tonearm.seeds"  # of a sweep: how many configurations, and how often each
 ENSEMBLE = "tonearm.ensemble"  # of an ensemble's run its name; of a sweep's run the one that counts
 DATA = "tonearm.data_signature"
 FEATURE = "tonearm.feature_signature"

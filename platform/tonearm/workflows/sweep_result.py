@@ -156,10 +156,10 @@ class Sweep:
 
     def open(self) -> RunWriter:
         """The sweep's run in MLflow; waits for a server that is away."""
-        trials, seeds = self.params["trials"], self.params["seeds"]
-        note = (f"Sweep of the search space {self.space} on {self.manifest.name}, {trials} configuration(s) x {seeds} "
-                "seed(s); its trials are below.")  # fmt: skip
-        growing = {names.NOTE: note, names.TRIALS: str(trials), names.SEEDS: str(seeds)}
+        size = {key: str(self.params[key]) for key in GROWING if key in self.params}
+        text = f", {size['trials']} configuration(s) x {size['seeds']} seed(s)" if len(size) == len(GROWING) else ""
+        note = f"Sweep of the search space {self.space} on {self.manifest.name}{text}; its trials are below."
+        growing = {names.NOTE: note, **{f"tonearm.{key}": value for key, value in size.items()}}
         tags = {names.SWEEP: self.signature, names.SPACE: self.space, names.DATA: self.manifest.signature(),
                 names.SOURCE: "tonearm sweep", **growing}  # fmt: skip
         params = {key: value for key, value in self.params.items() if key not in GROWING}
