@@ -103,7 +103,7 @@ def main(
             return
         sweep = run_request(request)
         aside = "".join(f"{line}\n" for line in set_aside_lines(sweep.manifest.name))
-        print(f"{sweep}\n{aside}trials and their models: {sweep.folder}\nnext: {command('compare', sweep.name)}")
+        print(f"{sweep}\n{aside}{sweep.places}\nnext: {command('compare', sweep.name)}")
         if sweep.takes_only_audio:
             print(f"      {command('select', sweep.name)}")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
+from tonearm.core.text import command
 from tonearm.models import count_parameters
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.tracking import names
@@ -172,11 +173,16 @@ def finish_run(
 
 
 def described(result: TrialResult) -> str:
-    """A trial and how it ended, for MLflow's description: to MLflow what a scheduler stopped is finished, too."""
+    """A trial, how it ended (to MLflow what was stopped is finished, too) and how to go on, in Markdown."""
     epochs = f"after {len(result.history)} of {result.config.optim.max_epochs} epochs"
     how = {"completed": f"Completed {epochs}", "stopped": f"Stopped early by the scheduler, {epochs}"}
     best = "" if result.best is None else f": best {result.config.task.primary} {result.best:.4g} on validation"
-    return f"Trial {result.name}. {how.get(result.ending, f'Failed {epochs}')}{best}."
+    text = f"Trial {result.name}. {how.get(result.ending, f'Failed {epochs}')}{best}."
+    if result.best is None:
+        return text
+    compare = command("compare", result.folder_name)
+    bundle = command("serve", "--model", result.folder.bundle_uri)
+    return f"{text}\n\nHow to go on:\n- serve this model: `{bundle}`\n- compare it with others: `{compare} ...`"
 
 
 def log_config(run: RunWriter, config: AnyConfig, splits: Mapping[str, int]) -> None:

@@ -16,6 +16,7 @@ TUNED = "tuned."  # before the short name of a field that a sweep varies: number
 
 # What was run.
 DATASET = "tonearm.dataset"  # of an experiment
+VIEW = "tonearm.view"  # of an experiment: the key of the view that it is shown in
 SWEEP = "tonearm.sweep"
 TRAINING = "tonearm.training"  # of a recipe's run that holds the others: recipe-signature
 SPACE = "tonearm.space"

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
 
 from tonearm.core import home
+from tonearm.tracking import names
 from tonearm.tracking.identity import find_experiment
 from tonearm.tracking.log import client
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment
 
 LOCAL = "http://127.0.0.1:5000"  # where tonearm mlflow shows them by default
 
 
-def experiment_page(experiment_id: str, server: str = LOCAL) -> str:
-    """The page of an experiment's runs."""
-    return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+def experiment_page(experiment: Experiment, server: str = LOCAL) -> str:
+    """The page of an experiment's runs, in the view that its last sweep or training left."""
+    view = experiment.tags.get(names.VIEW)
+    shown = f"&viewStateShareKey={quote(view)}" if view else ""
+    return f"{server}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning{shown}"
 
 
 def run_page(experiment_id: str, run_id: str, server: str = LOCAL) -> str:
@@ -35,7 +42,7 @@ def experiment_pages(server: str = LOCAL) -> list[tuple[str, str]]:
     api = client()
     found = api.search_experiments(order_by=["last_update_time DESC"])
     return [
-        (str(e.name), experiment_page(str(e.experiment_id), server))
+        (str(e.name), experiment_page(e, server))
         for e in found
         if api.search_runs([str(e.experiment_id)], max_results=1)
     ]
@@ -44,4 +51,4 @@ def experiment_pages(server: str = LOCAL) -> list[tuple[str, str]]:
 def page_of(name: str, server: str = LOCAL) -> str:
     """The page of a data set's experiment; "" if there is none."""
     found = find_experiment(client(), name)
-    return experiment_page(str(found.experiment_id), server) if found else ""
+    return experiment_page(found, server) if found else ""

@@ -26,6 +26,7 @@ from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
 from tonearm.tracking.query import RunSummary, get_run
 from tonearm.tracking.retry import retry
+from tonearm.workflows.mlflow_pages import link_comparison
 from tonearm.workflows.selection import Selection
 from tonearm.workflows.sweep_result import Sweep
 from tonearm.workflows.training_report import TrainingResult
@@ -137,10 +138,8 @@ class ComparisonReport(Report):
         writer = RunWriter(self.keeper.run_id)
         for file in write_document(self.document, folder):
             retry(writer.file, file, f"{FOLDER}/{self.identity}")  # beside those of other runs and options
-        return (
-            f"  report: {storage.join(folder, HTML)}\n"
-            f"  in MLflow: run {self.keeper.name}, artifacts {FOLDER}/{self.identity}/"
-        )
+        linked = retry(link_comparison, writer, self.keeper.experiment_id, f"{FOLDER}/{self.identity}/{HTML}")
+        return f"  report: {storage.join(folder, HTML)}\n  in MLflow: run {self.keeper.name}, {linked}"
 
     def _log_scores(self) -> None:
         """Of the compared runs their scores on test, which were asked for now; of folds the training's run has them."""

@@ -20,6 +20,7 @@ from tonearm.sweeps.run import SweepContext, run_sweep
 from tonearm.tracking.log import status_of
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.workflows.figures import publish_figure
+from tonearm.workflows.mlflow_pages import show_sweep, write_description
 from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.prepared_names import not_prepared
 from tonearm.workflows.ray_session import start_ray
@@ -120,6 +121,8 @@ def _run(plan: SweepPlan, cpus: float, gpus: float) -> Sweep:
     sweep = plan.sweep
     start_ray()
     parent = sweep.open()
+    over, task = plan.proposer.space.over, plan.proposer.base.task
+    show_sweep(parent, sweep.manifest.name, sweep.name, task, over)
     context = SweepContext(
         plan.proposer, sweep.folder, sweep.manifest_uri, home.features_home(), home.node_cache(), sweep.manifest.name,
         parent.run_id, cpus, gpus,
@@ -134,6 +137,8 @@ def _run(plan: SweepPlan, cpus: float, gpus: float) -> Sweep:
     publish_figure("sweep.png", home.reports_home(sweep.manifest.name), parent, done.plot)
 
     def complete() -> None:
+        write_description(parent, done.description)
+        parent.dataset(*done.data)
         parent.metrics({f"best_{best.config.task.primary}": best.best or 0.0, "trials": float(len(results))})
         parent.end()
 

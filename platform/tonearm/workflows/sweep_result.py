@@ -18,10 +18,12 @@ from tonearm.sweeps.ledger import Ledger
 from tonearm.sweeps.plots import sweep_plot
 from tonearm.sweeps.results import TrialResult, best_result, reason, result_in_sweep
 from tonearm.tracking import names
+from tonearm.tracking.dataset_input import split_sizes
 from tonearm.tracking.log import LogEntry, RunWriter
 from tonearm.tracking.query import RunSummary, child_runs, find_runs
 from tonearm.tracking.retry import retry
 from tonearm.training.config import TrialConfig
+from tonearm.workflows.mlflow_pages import describe_sweep, page_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,6 +128,23 @@ class Sweep:
             lines.append(f"  {len(failed)} of {len(self.results)} trials failed; the same command tries them again:")
             lines += [f"    {r.name}: {reason(r)}" for r in failed]
         return "\n".join(lines)
+
+    @property
+    def description(self) -> str:
+        """What it is, what came of it and how to go on, in Markdown."""
+        return describe_sweep(self.space, self.name, self.manifest.name, self.results, self.takes_only_audio)
+
+    @property
+    def data(self) -> tuple[str, str, str, dict[str, int]]:
+        """Its data set for MLflow: name, signature, folder, and the tracks of each split."""
+        name = self.manifest.name
+        return name, self.manifest.signature(), home.data_home(name), split_sizes(self.manifest.tracks)
+
+    @property
+    def places(self) -> str:
+        """Where its trials lie and where they are looked at, for people."""
+        page = page_line(self.manifest.name)
+        return f"trials and their models: {self.folder}" + (f"\n{page}" if page else "")
 
     def __repr__(self) -> str:
         """The table of trials and the best one."""

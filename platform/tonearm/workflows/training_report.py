@@ -14,11 +14,13 @@ from tonearm.core.best_effort import best_effort
 from tonearm.core.figures import new_figure
 from tonearm.core.text import command, format_table, slug
 from tonearm.tracking import names
+from tonearm.tracking.dataset_input import split_sizes
 from tonearm.tracking.log import status_of
 from tonearm.tracking.retry import address, retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.plots import learning_curves
 from tonearm.workflows.figures import publish_figure
+from tonearm.workflows.mlflow_pages import describe_training, page_line, write_description
 from tonearm.workflows.set_aside import set_aside_lines
 from tonearm.workflows.sweep_result import takes_only_audio
 from tonearm.workflows.training_data import TrainingRequest
@@ -122,7 +124,8 @@ class TrainingResult:
             lines.append(f"  {name}: " + ", ".join(f"{k} {v:.4f}" for k, v in values.items()))
             lines.append("  (its test pairs are those that it was trained on: the table knows no other artists)")
         lines += [f"  {line}" for line in set_aside_lines(self.outcome.manifest.name)]
-        lines.append(f"  plots and summary: {self.folder}; MLflow: {address()}")
+        lines.append(f"  plots and summary: {self.folder}")
+        lines.append(f"  {page_line(self.outcome.manifest.name) or f'MLflow: {address()}'}")
         served = [r for r in self.runs[0].results if isinstance(r.config, TrialConfig) and takes_only_audio(r.config)]
         if served:
             lines.append(f"  serve it: {command('serve', '--model', served[0].folder.bundle_uri)}")
@@ -165,9 +168,14 @@ def _save(result: TrainingResult) -> None:
                   "parameters": r.parameters, "seconds": r.seconds} for r in result.rows],
     }  # fmt: skip
     storage.write_json(storage.join(result.folder, "summary.json"), summary)
-    last = result.rows[-1]
+    last, name = result.rows[-1], f"{request.name}-{outcome.signature}"
+    scores = {r.name: f"{r.task.primary} **{r.mean(r.task.primary):.4g}**" for r in result.rows}
 
     def complete() -> None:
+        data = outcome.manifest
+        text = describe_training(request.name, name, data.name, scores)
+        write_description(outcome.parent, text)
+        outcome.parent.dataset(data.name, data.signature(), home.data_home(data.name), split_sizes(data.tracks))
         outcome.parent.metrics({f"{names.HELD_OUT}{m}": last.mean(m) for m in last.each[0]})
         outcome.parent.metrics({f"{names.HELD_OUT}{m}_deviation": last.deviation(m) for m in last.each[0]})
         outcome.parent.end()

@@ -26,6 +26,7 @@ from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
 from tonearm.workflows.kept_splits import keep_folds
+from tonearm.workflows.mlflow_pages import show_training
 from tonearm.workflows.ray_session import stop_ray
 from tonearm.workflows.sweep_result import takes_only_audio
 from tonearm.workflows.training_data import TrainingRequest, prepare_data
@@ -81,6 +82,7 @@ def run_request(request: TrainingRequest) -> Outcome:
     tags = {names.DATA: own.signature(), names.SOURCE: "tonearm train", names.NOTE: note}
     name = f"{request.name}-{signature}"
     parent = retry(RunWriter.open, own.name, name, None, params, {**tags, names.TRAINING: name})
+    show_training(parent, own.name, name, request.recipe.stages[-1].config.task)
     try:
         with torch_threads(request.threads):  # set here: starting Ray leaves one
             runs = [
