@@ -16,6 +16,7 @@ from unittest.mock import patch
 
 import numpy as np
 
+from tests.benchmarks.scale_metadata import memory
 from tests.builders import tiny_config
 from tonearm.datasets.manifest import Track
 from tonearm.features import Mel
@@ -54,7 +55,8 @@ def steps(tracks: int, folder: Path) -> Iterator[tuple[str, Callable[[], object]
                 count += len(batch.track_ids)
                 if count >= WINDOWS:
                     break
-            return {"windows_a_cpu_second": count / (time.process_time() - started), "open_files": open_files()}
+            return {"windows_a_cpu_second": count / (time.process_time() - started), "open_files": open_files(),
+                    "own_mib": memory()["own"], "mapped_mib": memory()["mapped"]}  # fmt: skip
 
         yield f"open, {size} tracks a part", open_store
         yield f"read windows, {size} tracks a part", read

@@ -85,6 +85,8 @@ def values(data: tonearm.PreparedData) -> dict[tuple[str, str, int], np.ndarray]
 def test_nothing_is_found_where_all_is_needed(music: Path) -> None:
     prepared(music)
     before = files()
+    for folder in Path(home.features_home()).iterdir():  # of two batches of workers
+        assert len(list(folder.rglob("*/*.parquet" if (folder / "parts").exists() else "*.parquet"))) == 1
     found = clean(delete=True, hours=0)
     assert not found.leftovers and not found.notes and "nothing is here that is not needed" in str(found)
     assert files() == before

@@ -214,6 +214,21 @@ def test_a_large_table_is_read_by_row_and_scaled_to_the_bit_as_a_small_one(
         assert np.array_equal(reader.windows(TRACKS[7]).numpy(), wanted[7:8], equal_nan=True)
 
 
+def test_a_large_table_is_fitted_once_on_a_machine(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    feature = TableFeature(columns=("single", "tempo"), width=8, missing="keep")
+    metadata = load_manifest(uri).metadata
+    wanted = TableReader(feature, TRACKS, METADATA).fitted
+    monkeypatch.setattr(table_reader, "IN_MEMORY_BYTES", 0)
+    made: list[int] = []
+    monkeypatch.setattr(table_reader, "fit_table", lambda *a: (made.append(1), fit_table(*a))[1])
+    for _ in range(3):
+        found = TableReader(feature, TRACKS, metadata).fitted
+        assert repr(found) == repr(wanted)  # NaN where all is unknown, if at all
+    assert len(made) == 1
+    others = [dataclasses.replace(t, split="train") for t in TRACKS]
+    assert TableReader(feature, others, metadata).fitted.mean != wanted.mean and len(made) == 2
+
+
 def test_unknown_and_infinite_values_of_large_tables_are_named_as_of_small_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

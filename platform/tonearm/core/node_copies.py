@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from tonearm.core import home, storage
@@ -26,17 +27,26 @@ def local_copy(uri: str) -> Path:
     """
     if storage.is_local(uri):
         return storage.local_path(uri)
-    from filelock import FileLock
-
-    name, cache = uri.rsplit("/", 1)[-1], Path(home.node_cache())
-    folder = cache / f"file-{digest(uri)}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / LOCK):  # processes that begin at once: one copies, the others find it done
-        mark_used(folder)
+    name = uri.rsplit("/", 1)[-1]
+    with node_folder(f"file-{digest(uri)}") as folder:
         if not (folder / name).exists():
-            forget_unused(cache)
             storage.fetch(uri, folder / name)
     return folder / name
+
+
+@contextlib.contextmanager
+def node_folder(name: str) -> Iterator[Path]:
+    """A folder of the node's cache, held while what is to be there is made: of processes that begin at once one makes
+    it, the others find it done."""
+    from filelock import FileLock
+
+    cache = Path(home.node_cache())
+    if not (cache / name).exists():
+        forget_unused(cache)
+    (cache / name).mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / name / LOCK):
+        mark_used(cache / name)
+        yield cache / name
 
 
 def mark_used(folder: Path) -> None:

@@ -151,6 +151,11 @@ class Metadata:
             columns |= table._columns if same else table.chosen(ids, table.rows(ids))._columns
         return Metadata.of_columns(ids, columns)
 
+    @property
+    def known_signature(self) -> str:
+        """The signature if it was found out before, else ""."""
+        return self._signature
+
     def signature(self) -> str:
         """Identity of all values, whatever the order of the rows.
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from tonearm.core import storage
 from tonearm.core.errors import DatasetError
+from tonearm.core.node_copies import node_folder
+from tonearm.core.seeding import digest
 from tonearm.datasets.columns import ROWS_AT_ONCE
 from tonearm.datasets.manifest import Track
 from tonearm.datasets.metadata import Metadata
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from tonearm.training.readers import WindowPosition
 
 IN_MEMORY_BYTES = 16 * 2**20  # of a table in float64
+DEFINITION = 1  # of what is kept of a large table
 FITTED_BYTES = 32 * 2**20  # of a large one that scaling is fitted to at a time
 
 
@@ -49,13 +54,11 @@ class TableReader:
                 f"the metadata {', '.join(feature.columns[:8])} have {sum(self._widths)} numbers, the table's size is "
                 f"{feature.size}: set feature.width to {sum(self._widths)}"
             )
-        unknown = self._require_finite()
         train = np.array([self._row[t.track_id] for t in tracks if t.split == "train"], dtype=np.int64)
-        self.fitted = self._fit(train)
-        if unknown and feature.missing == "refuse":
-            raise unknown
+        small = 8 * len(tracks) * feature.size <= IN_MEMORY_BYTES
+        self.fitted = self._checked_fit(train) if small else self._kept_fit(train, tracks, metadata)
         self._scaled: torch.Tensor | None = None
-        if 8 * len(tracks) * feature.size <= IN_MEMORY_BYTES:
+        if small:
             self._scaled = self._read(np.arange(len(tracks)))
 
     def read(
@@ -86,11 +89,26 @@ class TableReader:
                 taken = column.take(self._metadata_rows[rows], slice(int(numbers[0]), int(numbers[-1]) + 1))
                 yield taken.reshape(len(rows), -1).astype(np.float64)
 
-    def _fit(self, train: np.ndarray) -> TableScaling:
-        fits, first = [], 0
+    def _kept_fit(self, train: np.ndarray, tracks: Sequence[Track], metadata: Metadata) -> TableScaling:
+        """What is found out of all values of a large table, by the first of all trials on this machine."""
+        if not metadata.known_signature:
+            return self._checked_fit(train)
+        splits = [[t.track_id, t.split] for t in tracks]
+        key = digest(metadata.known_signature, self.feature.to_dict(), splits, np.__version__, DEFINITION)
+        with node_folder(f"table-{key}") as folder:
+            file = str(folder / "scaling.json")
+            if not storage.exists(file):
+                storage.write_json(file, asdict(self._checked_fit(train)))
+            kept = storage.read_json(file)
+        return TableScaling(*(tuple(kept[name]) for name in ("shift", "scale", "mean")))
+
+    def _checked_fit(self, train: np.ndarray) -> TableScaling:
+        unknown, fits, first = self._require_finite(), [], 0
         for values in self._numbers(train):
             fits.append(fit_table(values, self.feature, first))
             first += values.shape[1]
+        if unknown and self.feature.missing == "refuse":
+            raise unknown
         shift, scale, mean = (sum((getattr(f, name) for f in fits), ()) for name in ("shift", "scale", "mean"))
         return TableScaling(shift, scale, mean)
 
