@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -106,6 +107,14 @@ def test_trials_of_other_tracks_are_refused(tmp_path: Path) -> None:
     results = [trial(tmp_path, 0, noisy(0)), trial(tmp_path, 1, noisy(1)[:60], of=tracks(20, 3))]
     with pytest.raises(JobError, match="validated on different tracks or classes"):
         choose(results, cheap)
+
+
+def test_each_trial_is_calibrated_as_it_pools(tmp_path: Path) -> None:
+    """Shares of windows that won are no probabilities, and stay."""
+    results = [trial(tmp_path, i, noisy(i, sharpness=3.0)) for i in range(2)]
+    votes = dataclasses.replace(results[0], config=results[0].config.replace({"task.pooling": "vote"}))
+    found = choose([votes, results[1]], cheap)
+    assert found.temperatures[0] == 1.0 and found.temperatures[1] > 1.5
 
 
 # --- temperature

@@ -221,6 +221,12 @@ def test_fractions_that_are_no_shares_are_refused(fractions: dict[Split, float])
             split(tracks_of([[2] * 6]), fractions=fractions)
 
 
+def test_no_track_at_all_is_refused() -> None:
+    for split in (split_by_group, stratified_split):
+        with pytest.raises(DatasetError, match=r"0 group\(s\) cannot fill 3 splits"):
+            split([])
+
+
 # --- by class, groups ignored
 
 

@@ -157,7 +157,7 @@ def _problem(counts: GroupCounts, shares: Sequence[float], by_size: bool) -> Pro
     held = counts.table
     totals = np.asarray(held.sum(axis=0)).ravel()
     labels = np.asarray(held[:, :-1].sum(axis=1)).ravel()
-    weights = 1 / totals
+    weights = 1 / np.maximum(totals, 1)
     # As much as one class for each there is: many rare labels would else outweigh the size of the bins.
     weights[-1] *= max(1, len(counts.classes)) if by_size or (labels != counts.sizes).any() else 0
     # Groups that hold the same have the same sum of odd numbers.

@@ -12,7 +12,7 @@ import stat
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -31,7 +31,8 @@ from tonearm.datasets.manifest import Reject
 
 MOST_THREADS = 16
 """They wait for disks and networks, and a digest lets go of Python's lock."""
-FILES_AT_ONCE = 4096
+FILES_AT_ONCE = 4096  # wait in memory to be read
+CHECKED_AT_ONCE = 64  # by one thread: handing them over takes as long as the look at one
 SHOWN_FROM = 1000  # files; fewer need no progress line
 
 
@@ -95,13 +96,13 @@ def read_files(
     """
     threads = min(MOST_THREADS, 4 * (os.cpu_count() or 1))
     read: dict[str, FileRecord | Reject] = {}
-    with ThreadPoolExecutor(threads) as pool, closing(FileTable(root)) as table:
+    with _pool(threads) as pool, closing(FileTable(root)) as table:
         known: dict[str, FileRecord | None] = {}
-        for some in _some(files):
-            known.update(zip(some, pool.map(partial(_known, table, tags), some.values()), strict=True))
+        for records in pool.map(partial(_known, table, tags), _some(files, CHECKED_AT_ONCE)):
+            known.update(records)
         new = {track_id: path for track_id, path in files.items() if known[track_id] is None}
         with Progress("files read", len(new)) as progress:
-            for some in _some(new):
+            for some in _some(new, FILES_AT_ONCE):
                 results = pool.map(partial(_read, tags), some.values())
                 for (track_id, path), found in zip(some.items(), results, strict=True):
                     if isinstance(found, FileRecord):
@@ -120,22 +121,34 @@ def read_files(
     )
 
 
-def _some(files: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
-    """The files, thousands at a time: each waits in memory for its turn."""
+@contextmanager
+def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that, when the work is broken off, read to their end only the files that they have begun."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _some(files: Mapping[str, Path], count: int) -> Iterator[dict[str, Path]]:
+    """The files, so many at a time."""
     items = iter(files.items())
-    while some := dict(islice(items, FILES_AT_ONCE)):
+    while some := dict(islice(items, count)):
         yield some
 
 
-def _known(table: FileTable, tags: bool, path: Path) -> FileRecord | None:
-    """What was read of a file, if that is what it holds now."""
-    record = table.get(path)
-    if record is None or (tags and record.reader != tag_reader()):
-        return None
-    try:
-        return record if record.is_of(file_stamp(path.stat())) else None
-    except OSError:
-        return None  # what is wrong is told by reading it
+def _known(table: FileTable, tags: bool, files: Mapping[str, Path]) -> dict[str, FileRecord | None]:
+    """What was read of files, if that is what they hold now."""
+    found: dict[str, FileRecord | None] = {}
+    for track_id, path in files.items():
+        record = table.get(path)
+        try:
+            same = record is not None and record.is_of(file_stamp(path.stat()))
+        except OSError:
+            same = False  # what is wrong is told by reading it
+        found[track_id] = record if same and record and (not tags or record.reader == tag_reader()) else None
+    return found
 
 
 def _read(tags: bool, path: Path) -> FileRecord | tuple[str, str, int]:

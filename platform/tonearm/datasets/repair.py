@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 LEAST_GAIN = 1e-9
+CLOSE = 5e-4
+"""Of a class's tracks."""
 MOST_TO_SWAP = 500
 """Pairs of so many groups are tried, of each kind in each bin one; of more, some are small enough to mend what is left
 by moving alone."""
@@ -67,6 +69,12 @@ class Repair:
         """Lower is better balanced; it does not count what is lacking."""
         return float((np.square(self.have - self.problem.targets) * self.problem.weights).sum())
 
+    @property
+    def close(self) -> bool:
+        """Whether nothing lacks and no deviation is worth a move: of many groups ever more moves gain ever less."""
+        off, p = np.abs(self.have - self.problem.targets), self.problem
+        return not self.lacking and bool((off <= CLOSE * p.targets.sum(axis=0))[:, p.weights > 0].all())
+
     def run(self, distances: np.ndarray) -> None:
         """Mend the balance until nothing helps any more.
 
@@ -76,7 +84,7 @@ class Repair:
             Of each group from each bin, (groups, bins): of all moves that help the nearest are made first, so that the
             same groups move when a few others are added.
         """
-        while self._move(distances) or self._swap(distances) or self._exchange():
+        while not self.close and (self._move(distances) or self._swap(distances) or self._exchange()):
             pass
 
     def _changes(self, groups: np.ndarray) -> np.ndarray:

@@ -103,9 +103,12 @@ def choose(
     validation = [r.folder.validation() for r in trials]
     _require_same_tracks(trials, validation)
     target, groups = validation[0].target, validation[0].groups
-    temperatures = tuple(fit_temperature(task, v.probabilities, target) for v in validation)
-    validation = [dataclasses.replace(v, probabilities=apply_temperature(task, v.probabilities, t))
-                  for v, t in zip(validation, temperatures, strict=True)]  # fmt: skip
+    tasks = [r.config.task for r in trials]  # which may pool their windows differently
+    temperatures = tuple(
+        fit_temperature(own, v.probabilities, target) for own, v in zip(tasks, validation, strict=True)
+    )
+    validation = [dataclasses.replace(v, probabilities=apply_temperature(own, v.probabilities, t))
+                  for own, v, t in zip(tasks, validation, temperatures, strict=True)]  # fmt: skip
     predictions = [v.probabilities for v in validation]
     limits = Limits(most_members)
     single_from: Sequence[TrialResult] = trials

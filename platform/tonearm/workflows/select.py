@@ -204,10 +204,10 @@ def _on_test(
 ) -> FloatArray:
     """What some trials predict of the test tracks together, calibrated, (tracks, outputs)."""
     answers = predict_blocks([chosen.trials[i].folder.bundle_uri for i in members], held.test, device, modules)
-    calibrated = [
-        apply_temperature(held.task, np.stack([a.probabilities for a in own]), chosen.temperatures[i])
-        for i, own in zip(members, answers, strict=True)
-    ]
+    calibrated = []
+    for i, own in zip(members, answers, strict=True):
+        task, probabilities = chosen.trials[i].config.task, np.stack([a.probabilities for a in own])
+        calibrated.append(apply_temperature(task, probabilities, chosen.temperatures[i]))
     return weighted_mean(calibrated, list(members.values()))
 
 
