@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.scale_duplicates import made_prints
+from tests.builders import encode, music
+from tests.extract_in_process import extract_in_process
 from tonearm.audio import anchors, duplicates
 from tonearm.audio.duplicates import connected_groups, duplicate_groups, find_duplicates
 from tonearm.audio.fingerprint import Fingerprint
 from tonearm.audio.windows import ClipConfig
+from tonearm.datasets.manifest import Track
+from tonearm.features import Mel
 from tonearm.features.row_store import FINGERPRINT_TABLE, prune_rows, write_rows
 from tonearm.pipelines import duplicates as kept
 from tonearm.pipelines.duplicates import duplicate_keys
+from tonearm.workflows.prepare import prepare
 
 CLIP = ClipConfig()
 FRAMES = 300
@@ -160,3 +165,29 @@ def test_a_damaged_table_is_made_anew_and_that_is_said(
     file.write_bytes(data)
     assert duplicate_keys(str(tmp_path), CLIP, library) == GROUPS
     assert "is damaged" in caplog.text and "compared anew" in caplog.text
+
+
+def test_a_copy_that_is_added_joins_the_old_recording_and_its_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TONEARM_HOME", str(tmp_path / "home"))
+    extract_in_process(monkeypatch)
+    root = tmp_path / "music"
+    for i in range(20):
+        path = root / ("high" if i % 2 else "low") / f"song{i:02d}.flac"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(music(4.0, seed=i), container="FLAC"))
+
+    def prepared() -> dict[str, Track]:
+        data = prepare("folder", root=str(root), features=[Mel(n_mels=16, n_fft=512, hop=256, frames=None)])
+        return {t.track_id: t for t in data.manifest.tracks}
+
+    before = prepared()
+    assert not any(t.recording for t in before.values())
+    (root / "low" / "a copy.ogg").write_bytes(encode(music(4.0, seed=4), container="OGG", subtype="VORBIS"))
+    after = prepared()
+    copy, old = after.pop("low/a copy.ogg"), after["low/song04.flac"]
+    assert copy.recording == old.recording != "" and copy.split == old.split
+    assert {i: t.split for i, t in after.items()} == {i: t.split for i, t in before.items()}
+    forbid_reading(monkeypatch)
+    assert prepared()["low/a copy.ogg"] == copy
