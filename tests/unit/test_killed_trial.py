@@ -19,7 +19,7 @@ from tonearm.training.batches import Batches
 from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
 from tonearm.training.logits import predict_split
-from tonearm.training.trial import TrialFolder, run_trial
+from tonearm.training.trial import LOCK, TrialFolder, run_trial
 
 EPOCHS = 2
 
@@ -42,6 +42,7 @@ def as_it_was(config: TrialConfig, batches: Batches, folder: TrialFolder) -> lis
         write_bytes(uri, data)
         place = own.parent / f"{own.name}-{len(copies) + 1}"
         shutil.copytree(own, place)
+        (place / LOCK).unlink(missing_ok=True)  # it names this process, which lives
         copies.append(TrialFolder(str(place)))
 
     with pytest.MonkeyPatch.context() as patch:
