@@ -95,13 +95,13 @@ class Candidates:
         chosen = []
         for start in range(0, len(self.codes), ANCHORS_AT_ONCE):
             codes = self.codes[start : start + ANCHORS_AT_ONCE]
-            used = (codes & np.uint32((1 << part_bits) - 1)) == part
-            used &= codes != 0
-            used[1:] &= codes[1:] != codes[:-1]  # of a sustained sound the first frame is enough
-            places = np.flatnonzero(used)
+            places = np.flatnonzero((codes & np.uint32((1 << part_bits) - 1)) == part) + start
+            values = self.codes[places]
+            # Of a sustained sound the first frame is enough.
+            places = places[(values != 0) & ((values != self.codes[places - 1]) | (places == 0))]
             if met is not None:
-                places = places[met[codes[places] >> np.uint32(6)]]
-            chosen.append(places + start)
+                places = places[met[self.codes[places] >> np.uint32(6)]]
+            chosen.append(places)
         return np.concatenate(chosen) if chosen else np.empty(0, np.int64)
 
     def _blocks(self, places: Places, part_bits: int) -> Iterator[Places]:
