@@ -183,7 +183,8 @@ def _units(
     for t in ordered:
         for identity in filter(None, (t.content, f"recording {t.recording}" if t.recording else "")):
             same[identity].append(t.track_id)
-    return ordered, join_groups(ids, [t.group for t in ordered] if grouped else ids, [*duplicates, *same.values()])
+    shared = [own for own in same.values() if len(own) > 1]
+    return ordered, join_groups(ids, [t.group for t in ordered] if grouped else ids, [*duplicates, *shared])
 
 
 def _require_two_folds(labels: Sequence[str], what: str) -> None:

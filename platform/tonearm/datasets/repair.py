@@ -117,8 +117,10 @@ class Repair:
         changes = self._changes(groups)
         best = changes.argmin(axis=1)
         helps = changes[np.arange(len(groups)), best] < -LEAST_GAIN
-        groups, best = groups[helps], best[helps]
-        order = np.argsort(distances[groups, best], kind="stable")[:AT_ONCE]
+        groups, best, change = groups[helps], best[helps], changes.min(axis=1)[helps]
+        most = np.lexsort((distances[groups, best], change))[:AT_ONCE]  # of very many what helps most
+        groups, best = groups[most], best[most]
+        order = np.argsort(distances[groups, best], kind="stable")
         return self._apply([((int(g), int(b)),) for g, b in zip(groups[order], best[order], strict=True)])
 
     def _swap(self, distances: np.ndarray) -> bool:
@@ -158,18 +160,21 @@ class Repair:
     def _apply(self, steps: Sequence[Sequence[tuple[int, int]]]) -> bool:
         """Make each step, some groups to other bins, if it still helps when its turn comes."""
         p = self.problem
-        indptr, indices = p.held.indptr.tolist(), p.held.indices.tolist()
-        values, weights = p.held.data.tolist(), p.weights.tolist()
+        if not steps:
+            return False
+        was = {group: int(self.bins[group]) for step in steps for group, _ in step}
+        held, row = p.held[list(was)], {group: i for i, group in enumerate(was)}
+        indptr, indices = held.indptr.tolist(), held.indices.tolist()
+        values, weights = held.data.tolist(), p.weights.tolist()
         have, targets, penalty = self.have.tolist(), p.targets.tolist(), p.penalty
         made = False
-        was = {group: int(self.bins[group]) for step in steps for group, _ in step}
         left = dict(was)
         for step in steps:
             if any(left[group] != was[group] for group, _ in step):
                 continue
             change: dict[tuple[int, int], float] = {}
             for group, to in step:
-                for k in range(indptr[group], indptr[group + 1]):
+                for k in range(indptr[row[group]], indptr[row[group] + 1]):
                     change[to, indices[k]] = change.get((to, indices[k]), 0.0) + values[k]
                     change[was[group], indices[k]] = change.get((was[group], indices[k]), 0.0) - values[k]
             gain = 0.0
