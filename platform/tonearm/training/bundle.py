@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from tonearm.core import plugins, storage
-from tonearm.core.damage import describe_unreadable
+from tonearm.core.damage import describe_unreadable, is_damage
 from tonearm.core.errors import BundleError, ConfigError, DatasetError
 from tonearm.datasets.vocabulary import Vocabulary
 from tonearm.features.base import Feature, Representation
@@ -118,7 +118,9 @@ def load_bundle(uri: str, allowed_modules: Collection[str] = ()) -> Bundle:
         for name, feature in config.feature.named_inputs().items():
             _require_fitted(name, feature, fitted.get(name))
     except damages as error:
-        raise BundleError(describe_unreadable(f"the bundle at {uri}", error, "train or fetch it again")) from error
+        if not is_damage(error):
+            raise BundleError(describe_unreadable(f"the bundle at {uri}", error, "")) from error
+        raise BundleError(f"the bundle at {uri} is damaged: {error}. Train or fetch it again") from error
     return Bundle(config, classes, metrics, network.eval(), fitted)
 
 
