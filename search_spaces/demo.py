@@ -35,7 +35,7 @@ def demo() -> SearchSpace:
             "model.dropout": Choice(0.0, 0.3),
             "optim.lr": LogUniform(1e-3, 4e-3),
         },
-        trials=8,
+        trials=6,
         scheduler=Full(),
         seeding="own",
     )
