@@ -275,3 +275,12 @@ def test_what_is_being_trained_is_neither_failed_nor_judged(tmp_path: Path, monk
     for _ in range(4):
         assert isinstance(agenda.next(), tuple)
     assert [(o.score, o.failed) for o in told[-1]] == [(None, False)] * 3
+
+
+def test_what_another_sweep_has_completed_is_handed_to_nobody(tmp_path: Path) -> None:
+    first, again = Sweep(space(Full(), 3), tmp_path), Sweep(space(Full(), 3), tmp_path)
+    again.folder += "-of-another-kind"
+    first.run()
+    agenda = again.run()
+    assert (first.segments, again.segments) == (3, 0)
+    assert [r.ending for r in agenda.results.values()] == ["completed"] * 3

@@ -62,23 +62,22 @@ class Agenda:
             del self._running[found[0].index]
         return found != "finished"
 
-    def returned(self, index: int, error: str = "") -> TrialResult | None:
-        """Note that a trial is not trained any more; what came of it, if it has ended."""
+    def returned(self, index: int, error: str = "") -> None:
+        """Note that a trial is not trained any more: it has ended, or is paused."""
         proposal, before = self.ledger.proposals[index], self._running.pop(index)
         if not error and not self._completed(proposal):
             self._pause(proposal)
             if len(self._paused[index].history) > before:
-                return None
+                return
             error = "its process ended without an epoch"
-        return self.end(index, error)
+        self.end(index, error)
 
-    def end(self, index: int, error: str = "") -> TrialResult:
+    def end(self, index: int, error: str = "") -> None:
         """Note that a trial has ended, by itself, by an error, or since nothing more is wanted of it."""
         proposal = self.ledger.proposals[index]
         self._paused.pop(index, None)
         self._changed = True
         self.results[index] = result_in_sweep(self.ledger, proposal, error)
-        return self.results[index]
 
     def stopped(self) -> list[int]:
         """The trials that are paused and will not go on; they are marked."""
@@ -122,7 +121,10 @@ class Agenda:
             return True
         self.ledger.add(found)
         for proposal in found:
-            self._pause(proposal)
+            if self._completed(proposal):  # for another sweep
+                self.end(proposal.index)
+            else:
+                self._pause(proposal)
         return True
 
     def _pause(self, proposal: Proposal) -> None:

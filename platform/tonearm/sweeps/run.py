@@ -142,6 +142,7 @@ class _ProposalSearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         """The next trial's config, None to be asked again, or FINISHED."""
         found = self._callback.agenda.next()
+        self._callback.show_ended()
         if found == "wait":
             return None
         if found == "finished":
@@ -183,8 +184,7 @@ class _ProgressCallback(tune.Callback):
         self._trained: set[int] = set()  # of which an epoch was finished for this sweep
         self._writing: dict[int, Future[None]] = {}
         self._background = ThreadPoolExecutor(max_workers=1)
-        for result in self.agenda.results.values():  # of an earlier driver, perhaps another sweep's
-            self._show(result)
+        self.show_ended()
 
     def __reduce__(self) -> tuple[type[_ProgressCallback], tuple[SweepContext]]:
         return (type(self), (self._context,))  # Tune saves its callbacks for a restore that we do not use
@@ -197,7 +197,8 @@ class _ProgressCallback(tune.Callback):
         if FAILED in result:
             self._errors[index] = str(result[FAILED])
             return
-        self._trained.add(index)
+        if not result["replayed"]:
+            self._trained.add(index)
         agenda = self.agenda
         config, count = agenda.ledger.proposals[index].config, len(agenda.ledger.proposals)
         self._line.show(
@@ -209,11 +210,13 @@ class _ProgressCallback(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial has ended, or has come to where it is paused."""
         index = self._index(trial)
-        self._returned(index, self._errors.get(index, ""))
+        self.agenda.returned(index, self._errors.get(index, ""))
+        self.show_ended()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial's process died too often."""
-        self._returned(self._index(trial), str(trial.get_error() or f"see {trial.error_file}"))
+        self.agenda.returned(self._index(trial), str(trial.get_error() or f"see {trial.error_file}"))
+        self.show_ended()
 
     def finish(self) -> list[TrialResult]:
         """Wait until all runs are complete, those of trials that will not go on too; return the results by index.
@@ -224,7 +227,8 @@ class _ProgressCallback(tune.Callback):
             If the search found nothing more to try.
         """
         for index in self.agenda.stopped():
-            self._show(self.agenda.end(index))
+            self.agenda.end(index)
+        self.show_ended()
         self._background.shutdown(wait=True)
         for index, writing in self._writing.items():
             if isinstance(writing.exception(), TrackingError):  # the server was away: now is the time to wait for it
@@ -250,10 +254,11 @@ class _ProgressCallback(tune.Callback):
             self._line.say(f"  trial {proposal.name} is being trained by process {other['pid']} on {other['host']}, "
                            "for another job: waiting for it")  # fmt: skip
 
-    def _returned(self, index: int, error: str) -> None:
-        result = self.agenda.returned(index, error)
-        if result is not None:
-            self._show(result)
+    def show_ended(self) -> None:
+        """Show the trials that have ended and were not shown, be it that another driver or sweep has trained them."""
+        for index, result in self.agenda.results.items():
+            if index not in self._writing:
+                self._show(result)
 
     def _show(self, result: TrialResult) -> None:
         """Tell how a trial ended, and complete its run."""

@@ -66,13 +66,17 @@ def _train(job: dict[str, Any]) -> None:
             )
         examples = make_examples(config, manifest, job["features"], job["cache"])
         # Closed in any case: whoever else wants the trial waits until it is free.
+        reported, metrics = True, dict[str, Any]()
         with closing(run_trial(config, examples, folder, device(job["gpus"]), test=True)) as epochs:
             for metrics in epochs:
-                if not metrics["replayed"]:
+                reported = not metrics["replayed"]
+                if reported:
                     run.metrics(metrics_to_log(config, metrics), metrics["epoch"])
                     tune.report(metrics)
                 if job["until"] <= metrics["epoch"] < config.optim.max_epochs:
-                    return  # paused: its state is on disk, and the driver decides whether it goes on
+                    break  # paused: its state is on disk, and the driver decides whether it goes on
+            if not reported:  # of a trial without any report Ray prints a line of its own
+                tune.report(metrics)
     finally:
         run.close()
 
