@@ -54,6 +54,17 @@ def test_model_based_search_proposes_all_and_then_nothing(prepared: Workplace) -
     assert (trials(prepared, parent) / "trials.json").stat().st_mtime_ns == before
 
 
+def test_more_trials_are_the_same_sweep_and_train_only_what_is_new(prepared: Workplace) -> None:
+    parent, before = runs_of("learning")
+    single = prepared.home / "trials" / "single"
+    states = {p: p.stat().st_mtime_ns for p in single.glob("*/state.pt")}
+    prepared.call("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", "--trials", "6", *ONE_AT_A_TIME)
+    after, runs = runs_of("learning")
+    assert after.run_id == parent.run_id and after.status == "FINISHED" and after.tags["tonearm.trials"] == "6"
+    assert {r.run_id: r.ended for r in before}.items() <= {r.run_id: r.ended for r in runs}.items() and len(runs) == 6
+    assert {p: p.stat().st_mtime_ns for p in states} == states and len(list(single.glob("*/state.pt"))) == 6
+
+
 def test_runs_say_what_was_run(prepared: Workplace) -> None:
     parent, runs = runs_of("learning")
     assert parent.params["search"].startswith("tpe ") and " to " in parent.params["over.optim.lr"]
@@ -143,6 +154,14 @@ def test_clips_of_every_length_are_extracted(prepared: Workplace) -> None:
     prepared.call("jobs.sweep", f"{SPACES}:clips", "--dataset", "music", *ONE_AT_A_TIME)
     _, runs = runs_of("clips")
     assert {r.params["clip.seconds"] for r in runs} == {"8.0", "10.0"} and {r.status for r in runs} == {"FINISHED"}
+    again = prepared.call("jobs.sweep", f"{SPACES}:clips", "--dataset", "music", "--seed", "5", *ONE_AT_A_TIME)
+    (sweep,) = {word for word in again.split() if word.startswith("clips-")}
+    shared = query.child_runs(query.find_runs(sweep)[0].run_id)
+    for name in (names.CONFIG, names.FOLDER, names.TRIAL):
+        assert [r.tags[name] for r in shared] == [r.tags[name] for r in runs], "another sweep, the same trials"
+    assert [r.metrics["best_f1_micro"] for r in shared] == [r.metrics["best_f1_micro"] for r in runs]
+    ends = [(s.ended, r.ended) for s, r in zip(shared, runs, strict=True)]
+    assert all(s and r and s <= r for s, r in ends), "nothing was trained: they have their own times"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ from tonearm.tracking.dataset_input import split_sizes
 from tonearm.tracking.log import RunWriter
 from tonearm.tracking.query import child_runs
 from tonearm.tracking.retry import retry, retry_best_effort
+from tonearm.training.trained_code import code_digest, told_of_other_code
+from tonearm.training.trial import TrialFolder
 
 FINAL_RETRY_SECONDS, RETRY_SECONDS = 600.0, 20.0
 """Seconds to retry a tracking server that is away: once all trials have ended, and before."""
@@ -81,6 +83,7 @@ class SweepContext:
             names.NOTE: f"Trial {proposal.name}.",
             names.SOURCE: "tonearm sweep",
             names.FEATURE: " ".join(feature_stores),
+            names.CODE: " ".join(TrialFolder(folder).code()) or code_digest(),
         }
 
 
@@ -235,6 +238,9 @@ class _ProgressCallback(tune.Callback):
                 self._complete(index, FINAL_RETRY_SECONDS)
             else:
                 writing.result()  # an error while logging is an error
+        told = told_of_other_code([result.folder for result in self.agenda.results.values()])
+        if told:
+            self._line.say(f"  note: {told}")
         self._line.close()
         if self.agenda.failure:
             raise self.agenda.failure

@@ -1,4 +1,4 @@
-"""Places that a trial's worker is told, without a password that Tune would write to its files."""
+"""Places, and the code, that a trial's worker is told, without a password that Tune would write to its files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import ray
 
 from tonearm.core import home
+from tonearm.training.trained_code import CODE, code_digest
 
 
 def worker_places() -> dict[str, str]:
@@ -17,4 +18,4 @@ def worker_places() -> dict[str, str]:
     uri = places.get(home.TRACKING, "")
     if urlsplit(uri).password and handed.get(home.TRACKING) == uri:
         del places[home.TRACKING]
-    return places
+    return {**places, CODE: code_digest()}

@@ -33,6 +33,7 @@ PARAMETERS = "tonearm.parameters"
 
 # By what it was run.
 COMMIT = "tonearm.commit"
+CODE = "tonearm.code"  # digest of the modules that decide results
 CLEAN = "tonearm.clean"  # whether the tree held nothing but the commit: true, false or unknown
 ENVIRONMENT = "tonearm.environment"  # digest of the artifact environment.txt of the parent run
 CPU = "tonearm.cpu"

@@ -12,6 +12,7 @@
     test_windows.json      figures of the test split's single windows, where the task has such
     ended.json             that it was completed
     training.json          who trains it now, or did last
+    code.json              the digests of the code that trained it, in their order
 """
 
 from __future__ import annotations
@@ -42,11 +43,12 @@ from tonearm.training.fit import fit
 from tonearm.training.load_members import load_members
 from tonearm.training.logits import window_logits, windows_at_once
 from tonearm.training.predictions import TrackPredictions, read_predictions, write_predictions
+from tonearm.training.trained_code import code_digest
 
 HISTORY, TIMES = "history.json", "times.json"
 ENDED = "ended.json"
 WINDOW_METRICS = "test_windows.json"
-LOCK = "training.json"
+LOCK, CODE_FILE = "training.json", "code.json"
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,17 @@ class TrialFolder:
     def trainer(self) -> dict[str, Any] | None:
         """Who trains it now, as :func:`tonearm.core.lock.running_driver` says."""
         return running_driver(self.uri, LOCK)
+
+    def code(self) -> list[str]:
+        """Digests of the code that trained it, one after the other; earlier versions did not write that down."""
+        path = storage.join(self.uri, CODE_FILE)
+        return list(storage.read_json(path)) if storage.exists(path) else []
+
+    def note_code(self, begun: bool) -> None:
+        """Write down the code that trains it now; if it has begun, after that which did."""
+        before = self.code() or ["unknown"] if begun else []
+        if before[-1:] != [code_digest()]:
+            storage.write_json(storage.join(self.uri, CODE_FILE), [*before, code_digest()])
 
     def config(self) -> TrialConfig:
         """The trial's config."""
@@ -221,6 +234,7 @@ def _train(
     for past in history:
         yield {**past, "replayed": True}
     storage.write_json(storage.join(folder.uri, "config.json"), config.to_dict())
+    folder.note_code(bool(history))
     # Not by the config's signature: then a field that changes nothing would change the first weights.
     torch.manual_seed(derive_seed("weights", config.seed, config.model.kind))
     model = build_network(config, len(batches.classes))

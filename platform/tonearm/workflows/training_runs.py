@@ -25,6 +25,7 @@ from tonearm.tracking.log import RunWriter, Status, status_of
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
+from tonearm.training.trained_code import code_digest, told_of_other_code
 from tonearm.workflows.kept_splits import keep_folds
 from tonearm.workflows.mlflow_pages import show_training
 from tonearm.workflows.ray_session import stop_ray
@@ -93,6 +94,9 @@ def run_request(request: TrainingRequest) -> Outcome:
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
         retry_best_effort(parent.end, status_of(error))
         raise
+    told = told_of_other_code([done.folder for run in runs for done in run.finished.values()])
+    if told:
+        logger.info(f"  note: {told}")
     return Outcome(runs, own, parent, signature)
 
 
@@ -143,7 +147,8 @@ def train_stage(run: StageRun, seed: int, *above: RunWriter) -> FinishedStage:
     config, task, line = run.config, run.config.task, StatusLine()
     name = f"{run.stage.name} seed {seed}" + (f" fold {config.dataset.fold}" if config.dataset.fold else "")
     note = f"Stage {name}: {config.model.brief() if isinstance(config, TrialConfig) else config.estimator.brief()}."
-    tags = {**run_tags(config, run.folder.uri), names.SOURCE: "tonearm train", names.NOTE: note}
+    code = " ".join(run.folder.code()) or code_digest()
+    tags = {**run_tags(config, run.folder.uri), names.SOURCE: "tonearm train", names.NOTE: note, names.CODE: code}
     identity = (config.dataset.name, name, above[0].run_id, config.flatten(), tags)
     most = config.optim.max_epochs if isinstance(config, TrialConfig) else 1
     history: list[dict[str, Any]] = []
