@@ -178,9 +178,9 @@ class Sweep:
         size = {key: str(self.params[key]) for key in GROWING if key in self.params}
         text = f", {size['trials']} configuration(s) x {size['seeds']} seed(s)" if len(size) == len(GROWING) else ""
         note = f"Sweep of the search space {self.space} on {self.manifest.name}{text}; its trials are below."
-        growing = {names.NOTE: note, **{f"tonearm.{key}": value for key, value in size.items()}}
+        growing = {f"tonearm.{key}": value for key, value in size.items()}
         tags = {names.SWEEP: self.signature, names.SPACE: self.space, names.DATA: self.manifest.signature(),
-                names.SOURCE: "tonearm sweep", **growing}  # fmt: skip
+                names.SOURCE: "tonearm sweep", names.NOTE: note, **growing}  # fmt: skip
         params = {key: value for key, value in self.params.items() if key not in GROWING}
         run = retry(RunWriter.open, self.manifest.name, self.name, None, params, tags)
         if not run.is_new:
