@@ -103,12 +103,13 @@ def write_playlists(root: Path, recordings: Sequence[Recording]) -> None:
 
 
 def write_artists(root: Path, recordings: Sequence[Recording]) -> None:
-    """Recordings whose artists are related in a ring with three others; the last artist has no relations. Some
+    """Recordings whose artists are related in a ring with three others; the third artist has no relations. Some
     recordings lack lyrics or a picture, some artists a year or a place."""
     from PIL import Image
 
     write_audio(root, recordings)
-    names = sorted({r.artist for r in recordings})[:-1] + [f"Unheard {i}" for i in range(3)]
+    artists = sorted({r.artist for r in recordings})
+    names = artists[:2] + artists[3:] + [f"Unheard {i}" for i in range(3)]
     pairs = [(name, names[(i + step) % len(names)]) for i, name in enumerate(names) for step in (1, 2)]
     write_table(root / "relations.csv", [{"artist": a, "related": b} for a, b in pairs])
     write_table(root / "artists.csv", [

@@ -118,7 +118,12 @@ class FileTable:
     def _load(self) -> dict[bytes, FileRecord]:
         """All records; of a path that of the piece written last."""
         found: dict[bytes, FileRecord] = {}
-        for name in storage.list_files(self._folder, ".parquet"):
+        try:
+            names = storage.list_files(self._folder, ".parquet")
+        except OSError as error:  # a home that this user may not read
+            logger.warning("%s cannot be listed (%s): the files are read again", self._folder, error)
+            return found
+        for name in names:
             uri = storage.join(self._folder, name)
             try:
                 data = storage.read_bytes(uri)
