@@ -11,7 +11,7 @@ from tests.builders import track
 from tests.unit.growing_libraries import library, recording, splits
 from tonearm.datasets.assignment import Assignment
 from tonearm.datasets.folds import extended_folds, folds_by_group, split_by_fold
-from tonearm.datasets.manifest import SPLITS
+from tonearm.datasets.manifest import SPLITS, Track
 from tonearm.datasets.split_changes import growth_lines
 from tonearm.datasets.splits import Division, divide, split_by_group, stratified_split
 
@@ -140,17 +140,50 @@ def test_a_recording_that_is_found_twice_later_joins_its_groups(grouped: bool) -
     )
 
 
-def test_a_class_that_was_split_by_track_is_split_by_group_once_it_has_enough() -> None:
-    tracks = [*library(), *(recording(f"solo{i}", "solo", "one") for i in range(10))]
+def one_artist(n: int = 10) -> list[Track]:
+    return [*library(), *(recording(f"solo{i}", "solo", "one") for i in range(n))]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_class_that_was_split_by_track_stays_so_when_it_has_enough_groups(known: bool) -> None:
+    tracks = one_artist()
     first = divide(tracks)
     assert len(first.notes) == 1 and {t.group for t in first.tracks if t.label == "solo"} > {"track:solo0"}
+    before = first.assignment if known else Assignment(first.assignment.placed)  # as earlier versions kept it
     more = [recording(f"{artist}{i}", "solo", artist) for artist in ("two", "three") for i in range(4)]
-    second = divide([*tracks, *more], before=first.assignment)
-    assert second.notes == () and {t.split for t in second.tracks if t.group == "artist:one"} == {"train"}
-    assert {now for _, now in moved(second, first).values()} == {"train"}
+    unknown = [track(f"u{i}", "solo") for i in range(3)]  # each its own group
+    for _ in range(3):  # also when it is prepared again, and grows further
+        second = divide([*tracks, *more], before=before)
+        assert moved(second, first) == {} and second.moves == ()
+        (note,) = second.notes
+        assert "class 'solo' was split by track, since it had too few groups: 1 of its " in note
+        assert "another seed deals all tracks anew" in note
+        now = {t.track_id: t for t in second.tracks}
+        assert {now[t.track_id].group for t in more} >= {"artist:two", "artist:three"}  # new ones are whole
+        assert len({now[f"two{i}"].split for i in range(4)}) == 1
+        more, before = [*more, *unknown], second.assignment
+        unknown = []
+    song = divide([*tracks, *more, recording("solo99", "solo", "one")], before=before)
+    assert moved(song, first) == {} and song.moves == ()
+
+
+def test_one_track_of_two_labels_takes_no_class_out_of_test() -> None:
+    tracks = one_artist(20)
+    first = divide(tracks)
+    both = dataclasses.replace(recording("both", "class0", "both"), labels=("class0", "solo"))
+    second = divide([*tracks, both], before=first.assignment)
+    assert moved(second, first) == {} and second.moves == ()
     assert {t.split for t in second.tracks if t.label == "solo"} == set(SPLITS)
-    told = " ".join(lines(second, first))
-    assert "8 tracks are new: " in told and " belong to artist:one now" in told
+
+
+def test_unknown_artists_who_are_tagged_later_are_whole() -> None:
+    tracks = [*library(), *(track(f"u{i}", "loose") for i in range(30))]
+    first = divide(tracks)
+    assert first.assignment.dissolved == frozenset()
+    tagged = [dataclasses.replace(t, group="artist:A") if t.track_id in ("u0", "u1", "u2", "u3") else t for t in tracks]
+    for before in (first.assignment, Assignment(first.assignment.placed)):
+        second = divide(tagged, before=before)
+        assert len({t.split for t in second.tracks if t.group == "artist:A"}) == 1 and not second.notes
 
 
 def test_a_class_that_lost_its_test_tracks_gets_some_and_it_is_told_that_they_were_trained_on() -> None:

@@ -21,17 +21,28 @@ RESTORE = (
 )
 MANIFEST_COLUMNS = ("track_id", "content", "group", "split")
 COLUMNS = ("track_id", "content", "group", "place")
+DISSOLVED = b"dissolved"
+"""Of the table's metadata."""
 
-
+ALONE = "track:"
+"""What the group of a track begins with that is its own group."""
 GroupAndPlace = tuple[str, str]
 """The group that a track was placed with, and the split or fold."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """The places of all tracks that a data set ever had, by id and content; those that are gone may come back."""
+    """The places of all tracks that a data set ever had, by id and content; those that are gone may come back.
+
+    Attributes
+    ----------
+    dissolved
+        Label and group of tracks that were placed one by one, since their class had too few groups; None: not known,
+        as in what earlier versions kept.
+    """
 
     placed: Mapping[tuple[str, str], GroupAndPlace] = field(default_factory=dict)
+    dissolved: frozenset[tuple[str, str]] | None = None
 
     @cached_property
     def _by_id(self) -> dict[str, set[GroupAndPlace]]:
@@ -59,10 +70,38 @@ class Assignment:
         """Where tracks of a group were."""
         return self._by_group.get(group, set())
 
-    def extended(self, tracks: Sequence[Track], groups: Sequence[str], places: Sequence[str]) -> Assignment:
-        """With the places that tracks and their groups have now."""
+    def dissolved_among(self, tracks: Sequence[Track], least: int) -> frozenset[tuple[str, str]]:
+        """Label and group of tracks that were placed one by one.
+
+        Where that is not known it is so in classes whose known tracks all were, and have fewer than ``least`` groups.
+        """
+        if self.dissolved is not None:
+            return self.dissolved
+        alone: dict[str, set[str]] = {}
+        whole = set[str]()
+        for t in tracks if self.placed else ():
+            groups = {group for group, _ in self.of_track(t)}
+            if groups and all(group.startswith(ALONE) for group in groups):
+                alone.setdefault(t.label, set()).add(t.group)
+            elif groups:
+                whole.add(t.label)
+        return frozenset(
+            (label, group)
+            for label, groups in alone.items()
+            if label not in whole and len(groups) < least
+            for group in groups
+        )
+
+    def extended(
+        self,
+        tracks: Sequence[Track],
+        groups: Sequence[str],
+        places: Sequence[str],
+        dissolved: frozenset[tuple[str, str]] = frozenset(),
+    ) -> Assignment:
+        """With the places that tracks and their groups have now, and what is dissolved now."""
         now = {(t.track_id, t.content): (g, p) for t, g, p in zip(tracks, groups, places, strict=True)}
-        return Assignment({**self.placed, **now})
+        return Assignment({**self.placed, **now}, dissolved | (self.dissolved or frozenset()))
 
 
 NOTHING = Assignment()
@@ -106,7 +145,10 @@ def save_assignment(uri: str, assignment: Assignment) -> None:
     rows = [(*track, *where) for track, where in assignment.placed.items()]
     columns = [pa.array([row[i] for row in rows], pa.string()) for i in range(len(COLUMNS))]
     buffer = io.BytesIO()
-    pq.write_table(pa.table(columns, names=list(COLUMNS)), buffer)
+    table = pa.table(columns, names=list(COLUMNS))
+    if assignment.dissolved is not None:
+        table = table.replace_schema_metadata({DISSOLVED: json.dumps(sorted(assignment.dissolved))})
+    pq.write_table(table, buffer)
     storage.write_bytes(uri, buffer.getvalue())
 
 
@@ -125,4 +167,8 @@ def load_assignment(uri: str) -> Assignment:
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
         raise DatasetError(describe_unreadable(uri, error, RESTORE)) from None
     columns = [table[name].to_pylist() for name in COLUMNS]
-    return Assignment({(i, content): (group, place) for i, content, group, place in zip(*columns, strict=True)})
+    dissolved = json.loads((table.schema.metadata or {}).get(DISSOLVED, b"null"))
+    return Assignment(
+        {(i, content): (group, place) for i, content, group, place in zip(*columns, strict=True)},
+        None if dissolved is None else frozenset((label, group) for label, group in dissolved),
+    )

@@ -15,12 +15,12 @@ from typing import cast
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import derive_seed
 from tonearm.core.text import quoted
-from tonearm.datasets.assignment import NOTHING, Assignment
+from tonearm.datasets.assignment import ALONE, NOTHING, Assignment
 from tonearm.datasets.balance import has_several_labels, join_groups, representative_ids
 from tonearm.datasets.extension import Extension, Move, extend
 from tonearm.datasets.manifest import SPLITS, Split, Track
 
-OTHER_SEED = ", or deal all tracks anew with another seed: most stay where they were before"
+OTHER_SEED = ", or deal all tracks anew with another seed: with this one they stay where they were before"
 FRACTIONS: dict[Split, float] = {"train": 0.6, "validation": 0.2, "test": 0.2}
 
 
@@ -59,7 +59,7 @@ def divide(
 
     A group's split follows from the hash of its name and the seed, but for those that the balance of classes needs
     elsewhere. Groups of several splits that became one (an artist named in a joint track, a recording that is found
-    twice, a class that has enough groups now) go to train if one was there, or else to validation: so nothing that was
+    twice) go to train if one was there, or else to validation: so nothing that was
     trained on is ever tested. Where a class, or all, would lack in a split, as little as can be moves there.
 
     Parameters
@@ -94,10 +94,17 @@ def divide(
     ordered = sorted(tracks, key=lambda t: t.track_id)
     ids, one_label = [t.track_id for t in ordered], not has_several_labels(ordered)
     notes: list[str] = []
+    dissolved: frozenset[tuple[str, str]] = frozenset()
     if grouped:
         units = join_groups(ids, [t.group for t in ordered], duplicates)
-        if one_label:
-            units, notes = _ungroup_small_classes(ordered, units, representative_ids(duplicates))
+        was = before.dissolved_among(ordered, len(SPLITS))
+        dissolved, notes = _dissolved(ordered, units, one_label, was)
+        if dissolved:
+            first = representative_ids(duplicates)
+            alone = [(t.label, t.group) in dissolved for t in ordered]
+            units = tuple(
+                f"{ALONE}{first.get(i, i)}" if own else u for i, u, own in zip(ids, units, alone, strict=True)
+            )
             units = join_groups(ids, units, duplicates)  # of one recording one class may be dissolved and one not
     else:
         if one_label:
@@ -112,7 +119,8 @@ def divide(
         dataclasses.replace(t, split=cast(Split, split), group=unit if grouped else t.group)
         for t, unit, split in zip(ordered, units, extension.places, strict=True)
     )
-    return Division(done, tuple(notes), before.extended(ordered, units, extension.places), extension.moves)
+    assignment = before.extended(ordered, units, extension.places, dissolved)
+    return Division(done, tuple(notes), assignment, extension.moves)
 
 
 def split_by_group(
@@ -191,28 +199,30 @@ def _require_enough(sizes: Mapping[str, int]) -> None:
             )
 
 
-def _ungroup_small_classes(
-    tracks: Sequence[Track], groups: Sequence[str], first: Mapping[str, str]
-) -> tuple[tuple[str, ...], list[str]]:
-    """Make every track its own group in classes that have fewer groups than splits.
+def _dissolved(
+    tracks: Sequence[Track], groups: Sequence[str], one_label: bool, before: frozenset[tuple[str, str]]
+) -> tuple[frozenset[tuple[str, str]], list[str]]:
+    """Label and group of tracks that are placed one by one, and notes.
 
-    ``first`` names the first id of a recording that occurs more than once.
+    They are so in classes that have fewer groups than splits, and where they were so ``before``: joined now, what was
+    trained on and what was tested would change places.
     """
     members: dict[str, set[str]] = defaultdict(set)
     for t, group in zip(tracks, groups, strict=True):
         members[t.label].add(group)
-    small = sorted(label for label, names in members.items() if len(names) < len(SPLITS))
-    if not small:
-        return tuple(groups), []
+    small = {label for label, names in members.items() if len(names) < len(SPLITS)} if one_label else set[str]()
     sizes = Counter(t.label for t in tracks)
     _require_enough({label: sizes[label] for label in small})
+    found = frozenset((t.label, t.group) for t in tracks if t.label in small or (t.label, t.group) in before)
     notes = [
         f"{_called(label)} has {len(members[label])} group(s), fewer than {len(SPLITS)} splits: split by track, so "
         "that one group is on both sides and its score is flattered"
-        for label in small
+        for label in sorted(small)
     ]
-    alone = set(small)
-    return tuple(
-        f"track:{first.get(t.track_id, t.track_id)}" if t.label in alone else group
-        for t, group in zip(tracks, groups, strict=True)
-    ), notes
+    stay = Counter(label for label, group in found if label not in small and not group.startswith(ALONE))
+    notes += [
+        f"{_called(label)} was split by track, since it had too few groups: {n} of its {len(members[label])} groups "
+        "stay so, on both sides, since models may have learned from them; another seed deals all tracks anew"
+        for label, n in sorted(stay.items())
+    ]
+    return found, notes
