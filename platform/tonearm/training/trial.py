@@ -119,7 +119,8 @@ class TrialFolder:
         return state
 
     def continue_from(self, start: Member) -> None:
-        """Take over what another trial has reached, unless that was done before; its state comes last.
+        """Take over what another trial has reached, and which code trained that, unless it was done before; its state
+        comes last.
 
         Raises
         ------
@@ -133,6 +134,8 @@ class TrialFolder:
             raise TrainingError(f"trial {start.trial}, which this one goes on from, has no state in {start.bundle}")
         if source.config().signature() != start.trial:
             raise TrainingError(f"{start.bundle} holds trial {source.config().signature()}, not {start.trial}")
+        if source.code():
+            storage.write_json(storage.join(self.uri, CODE_FILE), source.code())
         for file in (f"bundle/{WEIGHTS}", f"bundle/{DESCRIPTION}", "validation.parquet", "state.pt"):
             storage.write_bytes(storage.join(self.uri, file), storage.read_bytes(storage.join(source.uri, file)))
 
