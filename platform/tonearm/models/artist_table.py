@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -44,6 +45,9 @@ class ArtistTable(Network):
         nn.init.normal_(self.table.weight, std=1 / math.sqrt(dim))
         self.scale = nn.Parameter(torch.tensor(10.0))
         self.bias = nn.Parameter(torch.tensor(-5.0))
+
+    def row_tables(self) -> Sequence[nn.Embedding]:
+        return (self.table,)
 
     def embed(self, x: Inputs) -> Tensor:
         """Vectors of shape (batch, dim).

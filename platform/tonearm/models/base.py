@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
@@ -155,6 +155,10 @@ class Network(nn.Module, ABC):
     def logits_and_embedding(self, x: Inputs) -> tuple[Tensor, Tensor]:
         """What :meth:`forward` and :meth:`embed` give; a network that has one on the way to the other shares it."""
         return self(x), self.embed(x)
+
+    def row_tables(self) -> Sequence[nn.Embedding]:
+        """Tables of which a batch reads few rows, through their forward pass alone: a step changes only these."""
+        return ()
 
     def penalty(self) -> Tensor | None:
         """What a model's own regularisation adds to the loss (a scalar), or None; it depends on the weights alone."""

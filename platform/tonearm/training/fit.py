@@ -21,7 +21,7 @@ from tonearm.tasks.base import Task
 from tonearm.training.batches import Batch, Examples
 from tonearm.training.logits import on_device, predict_split, windows_at_once
 from tonearm.training.losses import LossSum, batch_loss, losses_at_once
-from tonearm.training.optim import OptimConfig, Round, Schedule, build_optimizer
+from tonearm.training.optim import OptimConfig, Round, Schedule, build_optimizer, limit_norm, settle
 from tonearm.training.prefetch import pinned_batch, prefetched
 
 State = dict[str, Any]
@@ -204,6 +204,7 @@ class _TrainingLoop:
                     self._step(examples)
                     examples = 0
         mean = self.losses.mean()
+        settle(self.optimizer)
         if not all(bool(p.isfinite().all()) for p in self.model.parameters() if p.requires_grad):
             raise self.losses.diverged("the weights are not finite after the step", batch.track_ids, step, rate)
         return mean
@@ -229,7 +230,7 @@ class _TrainingLoop:
                     p.grad /= examples
         if self.optim.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.optim.clip_norm)
+            limit_norm(self.model, self.optim.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
 

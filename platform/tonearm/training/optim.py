@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 
 from tonearm.core.config import Config
+from tonearm.models.base import Network
+from tonearm.training.row_adam import RowAdam
 
 
 class Round(Config):
@@ -51,6 +53,8 @@ class OptimConfig(Config):
         the best epoch's weights are kept.
     optimizer
         ``"adam"`` (with ``weight_decay`` as an L2 penalty), ``"adamw"`` (decoupled) or ``"sgd"`` (Nesterov momentum).
+        Of a table of artists a step of the first two costs as much as the rows that its batch reads
+        (:class:`tonearm.training.row_adam.RowAdam`); one of SGD changes the whole table.
     momentum
         Of SGD, 0 <= momentum < 1.
     schedule
@@ -131,15 +135,42 @@ class OptimConfig(Config):
 
 
 def build_optimizer(model: torch.nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """The optimiser of all trainable parameters; the fused forms update them in one pass over memory."""
+    """The optimiser of all trainable parameters; the fused forms update them in one pass over memory.
+
+    Of a network with :meth:`~tonearm.models.base.Network.row_tables` it is a :class:`RowAdam`, before whose weights are
+    read :func:`settle` is due.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
+    tables = [t for t in model.row_tables() if t.weight.requires_grad] if isinstance(model, Network) else []
     if config.optimizer == "sgd":
+        for table in tables:
+            table.sparse = False
         nesterov = config.momentum > 0
         return torch.optim.SGD(
             parameters, lr=config.lr, momentum=config.momentum, nesterov=nesterov, weight_decay=config.weight_decay
         )
+    if tables:
+        return RowAdam(parameters, tables, config.lr, config.weight_decay, decoupled=config.optimizer == "adamw")
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(parameters, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+
+
+def settle(optimizer: torch.optim.Optimizer) -> None:
+    """Carry out what an optimiser has put off, so that the weights are what all its steps made them."""
+    if isinstance(optimizer, RowAdam):
+        optimizer.catch_up()
+
+
+def limit_norm(model: torch.nn.Module, most: float) -> None:
+    """Scale the gradient down to a norm of ``most``, if it is longer."""
+    for p in model.parameters():
+        if p.grad is not None and p.grad.is_sparse:
+            p.grad = p.grad.coalesce()  # the norm is of sums: a batch may read a row several times
+    found = [p.grad for p in model.parameters() if p.grad is not None]
+    gradients = [g.values() if g.is_sparse else g for g in found]
+    share = torch.clamp(most / (torch.nn.utils.get_total_norm(gradients) + 1e-6), max=1.0)
+    for gradient in gradients:
+        gradient.mul_(share)
 
 
 @dataclass
