@@ -30,6 +30,7 @@ from tonearm.workflows import extraction_report, prepare_catalogue
 from tonearm.workflows.clean import Cleaning, clean
 from tonearm.workflows.job_processes import JobProcess
 from tonearm.workflows.prepared_names import manifest_uri, unfinished_uri
+from tonearm.workflows.trial_library import KEPT, keep_manifest
 
 FEATURES = [Mel(n_mels=16, n_fft=512, hop=512, channels="mid_side"), RawWaveform(sample_rate=8000)]
 CLIP = tonearm.ClipConfig(seconds=1.0, position="all")
@@ -151,6 +152,25 @@ def test_what_a_sweep_another_data_set_or_young_files_have_stays(music: Path) ->
     (trials / "manifest.parquet").write_bytes(b"damaged")
     found = clean(delete=True, hours=0)
     assert not found.leftovers and "features are left alone, since it cannot be told which are needed" in str(found)
+
+
+def test_what_a_training_learned_from_stays(music: Path) -> None:
+    """From its networks can be selected, which predicts all its tracks."""
+    keep_manifest(prepared(music).manifest)
+    for path in list(music.rglob("*.wav"))[:8]:
+        path.unlink()
+    prepared(music)
+    assert not clean(hours=0).leftovers
+    kept = Path(home.data_home("music")) / KEPT
+    (manifest,) = kept.iterdir()
+    manifest.write_bytes(b"damaged")
+    assert "features are left alone, since it cannot be told which are needed" in str(clean(hours=0))
+    manifest.unlink()
+    assert kinds(clean(hours=0))["features of recordings that no data set or sweep has"] == 2 * 8
+    kept.rmdir()
+    kept.symlink_to(music / "not mounted")
+    found = clean(hours=0)
+    assert not found.leftovers and "features are left alone" in str(found)
 
 
 def test_an_extraction_that_was_not_finished_keeps_its_features(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:

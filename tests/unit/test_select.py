@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 
 from tests.builders import encode, sounds_like
 from tests.unit.selecting import DIFFERENT, make_manifest, train_sweep, train_trial
-from tonearm.core import storage
-from tonearm.core.errors import JobError, TrackingError
+from tonearm.core import home, storage
+from tonearm.core.errors import AudioError, JobError, StoreError, TrackingError
 from tonearm.core.seeding import digest
+from tonearm.datasets.content import content_digest
 from tonearm.datasets.manifest import Manifest, Track
 from tonearm.inference import load
-from tonearm.inference.blocks import BlockPredictor
+from tonearm.inference.blocks import BlockPredictor, plan_blocks
 from tonearm.sweeps.results import run_tags
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client
@@ -26,7 +28,7 @@ from tonearm.workflows.champion import predict_as_champion
 from tonearm.workflows.promotion import undo_promotion
 from tonearm.workflows.select import select
 from tonearm.workflows.sweep_result import Sweep
-from tonearm.workflows.trial_library import keep_manifest
+from tonearm.workflows.trial_library import keep_manifest, library_of_sweep
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -117,6 +119,50 @@ def test_a_champion_is_scored_on_todays_tracks_that_it_did_not_learn_from(swept:
     found = predict_as_champion(champion, today, tracks, task, swept.results[0].folder.validation().classes)
     assert {t.track_id for t in tracks} - {t.track_id for t in found.tracks} == {old[learned].track_id}
     assert all(p.shape == (len(found.tracks), 3) for p in found.predictions) and len(found.predictions) >= 1
+
+
+def test_costs_are_measured_where_features_were_deleted(
+    swept: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(home, "features_home", lambda: str(tmp_path))
+    library = library_of_sweep(swept)
+    first, last = selecting._costs(library, [swept.results[0], swept.results[2]])
+    assert first > 0 and last > 0
+
+
+@pytest.mark.parametrize("rendered", [True, False])
+def test_audio_that_has_changed_is_not_predicted_as_what_it_was(swept: Sweep, tmp_path: Path, rendered: bool) -> None:
+    source, uri = tmp_path / "a.wav", str(tmp_path / "block.npz")
+    source.write_bytes(encode(sounds_like("flute", 7)))
+    content = digest(source.read_bytes(), size=16) if rendered else content_digest(source)
+    member, predictor = swept.results[0].folder.bundle_uri, BlockPredictor(str(tmp_path / "features"), str(tmp_path))
+    assert predictor.predict(member, uri, [(content, str(source))]) == (1, 1)
+    again = str(tmp_path / "again.npz")
+    source.write_bytes(encode(sounds_like("bass", 7)))
+    with pytest.raises(AudioError, match=r"changed: .*a\.wav holds other audio .* prepare it again"):
+        predictor.predict(member, again, [(content, str(source))])
+    source.unlink()
+    with pytest.raises(AudioError, match=r"missing: .*a\.wav cannot be read: No such file"):
+        predictor.predict(member, again, [(content, str(source))])
+    assert not storage.exists(again)
+
+
+def test_a_damaged_block_says_what_to_do(swept: Sweep, tmp_path: Path) -> None:
+    (block,) = plan_blocks(swept.results[0].folder.bundle_uri, swept.manifest.tracks[:2], str(tmp_path))
+    buffer = io.BytesIO()
+    np.savez(buffer, probabilities=np.zeros((2, 3)), embeddings=np.zeros((2, 4)))
+    whole = buffer.getvalue()
+    storage.write_bytes(block.uri, whole)
+    assert len(block.read()) == 2
+    npy = io.BytesIO()
+    np.save(npy, np.zeros(3))
+    rows = io.BytesIO()
+    np.savez(rows, probabilities=np.zeros((1, 3)), embeddings=np.zeros((1, 4)))
+    flipped = whole[:100] + b"\xff" * 40 + whole[140:]
+    for damaged in (b"", b"no block", whole[:90], flipped, npy.getvalue(), rows.getvalue()):
+        storage.write_bytes(block.uri, damaged)
+        with pytest.raises(StoreError, match=r"npz is damaged .* delete it, then it is predicted again"):
+            block.read()
 
 
 def test_what_was_trained_alone_is_selected_like_a_sweep(swept: Sweep) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tonearm.core.progress import Progress
+from tonearm.core.seeding import ByteBlocks, digest
 from tonearm.datasets.file_table import (
     FileRecord,
     FileTable,
@@ -66,6 +67,21 @@ def content_digest(path: Path) -> str:
         raise OSError(errno.EINVAL, "no regular file")  # reading a pipe would wait for ever
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def is_content(path: Path, content: str) -> bool:
+    """Whether a file holds what a track's content says: its digest or, of rendered examples, that with its length.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, or is no regular file.
+    """
+    if content_digest(path) == content:
+        return True
+    with path.open("rb") as file:
+        blocks = ByteBlocks(path.stat().st_size, iter(partial(file.read, 1 << 20), b""))
+        return digest(blocks, size=16) == content
 
 
 def digest_files(files: Mapping[str, Path], root: str = "") -> tuple[dict[str, str], dict[str, Reject]]:

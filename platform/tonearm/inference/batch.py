@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tonearm.core import storage
+from tonearm.core.errors import AudioError
 from tonearm.core.types import Prediction
+from tonearm.datasets.content import is_content
 from tonearm.datasets.manifest import Track
+from tonearm.ensembles.bundle import Ensemble
 from tonearm.features.base import Representation
 from tonearm.features.store import FeatureStore, store_uri, track_key
 from tonearm.features.store_copy import copy_to_node
@@ -40,6 +44,57 @@ def predict_tracks(classifier: Classifier, tracks: Sequence[Track], features: st
 def open_stores(chosen: Iterable[Representation], features: str, cache: str) -> dict[str, FeatureStore]:
     """The stores of representations by their names, remote ones copied to this machine."""
     return {r.store_name(): FeatureStore(copy_to_node(store_uri(features, r), cache)) for r in chosen}
+
+
+def is_store(uri: str) -> bool:
+    """Whether anything was ever extracted there."""
+    return storage.exists(storage.join(uri, "representation.json"))
+
+
+class TrackReader:
+    """What networks hear of tracks: as it is stored, else from their audio.
+
+    Parameters
+    ----------
+    features, cache
+        Folder or URI of the feature stores, of which any may be absent, and a local folder for copies of remote ones.
+    """
+
+    def __init__(self, features: str, cache: str) -> None:
+        self._features, self._cache = features, cache
+        self._stores: dict[str, FeatureStore] = {}
+
+    def read(self, member: Bundle, content: str, source: str) -> tuple[StoredTrack, bool]:
+        """What a member hears of a track, and whether it was stored.
+
+        Raises
+        ------
+        AudioError
+            If a track without features is no usable audio any more, or its file holds something else now.
+        """
+        needed = {r.store_name(): r for r in member.config.audio_inputs().values()}
+        for name, representation in needed.items():
+            if name not in self._stores and is_store(store_uri(self._features, representation)):
+                self._stores |= open_stores([representation], self._features, self._cache)
+        key = track_key(content, member.config.clip)
+        if all(name in self._stores and key in self._stores[name] for name in needed):
+            return stored_track(member, content, self._stores), True
+        if storage.is_local(source):
+            _require_same(source, content)
+        alone = Classifier(Ensemble((member,), (1.0,), {}, (1.0,)))
+        return alone.hear(source)[member.config.clip], False
+
+
+def _require_same(source: str, content: str) -> None:
+    try:
+        same = is_content(storage.local_path(source), content)
+    except OSError as error:
+        raise AudioError("missing", f"{source} cannot be read: {error.strerror or error}") from None
+    if not same:
+        raise AudioError(
+            "changed", f"{source} holds other audio than when its data set was prepared: prepare it again, or put the "
+            "file back"
+        )  # fmt: skip
 
 
 def stored_track(member: Bundle, content: str, stores: dict[str, FeatureStore]) -> StoredTrack:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +16,11 @@ from typing import Any
 import numpy as np
 
 from tonearm.core import storage
+from tonearm.core.errors import StoreError
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Track
-from tonearm.ensembles.bundle import Ensemble
-from tonearm.features.store import FeatureStore, track_key
-from tonearm.inference.batch import open_stores, stored_track
-from tonearm.inference.classify import Classifier
-from tonearm.inference.member import MemberPrediction, StoredTrack, predict_member
+from tonearm.inference.batch import TrackReader
+from tonearm.inference.member import MemberPrediction, predict_member
 from tonearm.training.bundle import DESCRIPTION, WEIGHTS, Bundle, load_bundle
 
 BLOCK = 64  # tracks: seconds of work, and files of some hundreds of kilobytes
@@ -48,9 +48,19 @@ class Block:
         return storage.exists(self.uri)
 
     def read(self) -> list[MemberPrediction]:
-        """What was written down, a track each."""
-        kept = np.load(io.BytesIO(storage.read_bytes(self.uri)), allow_pickle=False)
-        return [MemberPrediction(p, e) for p, e in zip(kept["probabilities"], kept["embeddings"], strict=True)]
+        """What was written down, a track each.
+
+        Raises
+        ------
+        StoreError
+            If the file is damaged.
+        """
+        try:
+            kept = np.load(io.BytesIO(storage.read_bytes(self.uri)), allow_pickle=False)
+            rows = zip(self.tracks, kept["probabilities"], kept["embeddings"], strict=True)
+            return [MemberPrediction(probabilities, embedding) for _, probabilities, embedding in rows]
+        except (ValueError, LookupError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+            raise StoreError(f"{self.uri} is damaged ({error}): delete it, then it is predicted again") from None
 
     def to_item(self) -> dict[str, str]:
         """As it travels to a worker."""
@@ -80,10 +90,9 @@ class BlockPredictor:
     """
 
     def __init__(self, features: str, cache: str, device: str = "cpu", allowed_modules: Sequence[str] = ()) -> None:
-        self._features, self._cache, self._device = features, cache, device
+        self._reader, self._device = TrackReader(features, cache), device
         self._allowed = tuple(allowed_modules)
         self._members: dict[str, Bundle] = {}
-        self._stores: dict[str, FeatureStore] = {}
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Columns of :meth:`Block.to_item`; of each the number of its tracks, and of those computed from audio."""
@@ -98,14 +107,14 @@ class BlockPredictor:
         Raises
         ------
         AudioError
-            If a track without features is no usable audio any more.
+            If a track without features is no usable audio any more, or its file holds something else now.
         """
         if storage.exists(uri):
             return len(tracks), 0
         member = self._member(member_uri)
         answers, from_audio = [], 0
         for content, source in tracks:
-            stored, was_stored = self._stored(member, content, source)
+            stored, was_stored = self._reader.read(member, content, source)
             answers.append(predict_member(member, stored, self._device))
             from_audio += not was_stored
         buffer = io.BytesIO()
@@ -119,13 +128,3 @@ class BlockPredictor:
             self._members = {uri: load_bundle(uri, self._allowed)}  # one at a time: blocks come network by network
             self._members[uri].network.to(self._device)
         return self._members[uri]
-
-    def _stored(self, member: Bundle, content: str, source: str) -> tuple[StoredTrack, bool]:
-        """What the network hears of a track, and whether that was stored."""
-        lacking = [r for r in member.config.audio_inputs().values() if r.store_name() not in self._stores]
-        self._stores |= open_stores(lacking, self._features, self._cache)
-        key = track_key(content, member.config.clip)
-        if all(key in self._stores[r.store_name()] for r in member.config.audio_inputs().values()):
-            return stored_track(member, content, self._stores), True
-        alone = Classifier(Ensemble((member,), (1.0,), {}, (1.0,)))
-        return alone.hear(source)[member.config.clip], False

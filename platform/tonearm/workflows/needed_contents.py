@@ -1,4 +1,4 @@
-"""Which recordings a home needs the features of: those of its data sets and sweeps."""
+"""Which recordings a home needs the features of: those of its data sets, sweeps and trainings."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from tonearm.datasets.contradictions import CONTRADICTION
 from tonearm.datasets.manifest import load_manifest, load_rejects
 from tonearm.workflows.prepared_names import manifest_uri, unfinished_uri
 from tonearm.workflows.set_aside import rejects_uri
+from tonearm.workflows.trial_library import KEPT, kept_manifests
 
 MANIFEST = "manifest.parquet"
 REMEDY = "mount its disk, or delete it if it is not needed"
 
 
 def needed_contents() -> set[str]:
-    """The contents of all tracks of data sets and sweeps, and of files that were set aside but are extracted.
+    """The contents of all tracks of data sets, sweeps and trainings, and of files set aside but extracted.
 
     Raises
     ------
@@ -38,6 +39,8 @@ def needed_contents() -> set[str]:
                 f"data set {name} was begun and not finished: prepare it again, or delete {unfinished_uri(name)}"
             )
         found.update(_set_aside(name))
+        if KEPT in readable_folders(folder):  # from what was trained on them can be selected at any time
+            found.update(t.content for uri in kept_manifests(name) for t in load_manifest(uri).tracks)
     names = list(_folders_with_manifest(home.data_root()))
     if not names:
         raise DatasetError(

@@ -52,7 +52,9 @@ def predict_blocks(
     ConfigError
         If there is no such device here.
     AudioError
-        If a track has neither features nor usable audio.
+        If a track has neither features nor usable audio, or its file holds something else now.
+    StoreError
+        If what was written down is damaged.
     """
     require_device(device)
     plans = [plan_blocks(member, tracks, home.predictions_home()) for member in members]

@@ -21,9 +21,8 @@ from tonearm.datasets.manifest import Track
 from tonearm.ensembles.bundle import load_ensemble, save_ensemble
 from tonearm.ensembles.combine import weighted_mean
 from tonearm.ensembles.provenance import save_provenance
-from tonearm.features.store import FeatureStore
 from tonearm.inference import PYFUNC_CODE
-from tonearm.inference.batch import open_stores, stored_track
+from tonearm.inference.batch import TrackReader
 from tonearm.inference.cost import milliseconds_a_track
 from tonearm.inference.member import combine_members
 from tonearm.inference.recommend import CATALOGUE
@@ -214,14 +213,10 @@ def _on_test(
 def _costs(library: TrialLibrary, trials: Sequence[TrialResult]) -> list[float]:
     """Milliseconds a track of each trial's network, measured here."""
     some, found = library.manifest.of("validation")[:MEASURED_TRACKS], []
-    stores: dict[str, FeatureStore] = {}
+    reader = TrackReader(home.features_home(), home.node_cache())
     for trial in trials:
         member = load_bundle(trial.folder.bundle_uri, modules_of(trial.config))
-        stores |= open_stores(
-            [r for name, r in member.config.audio_inputs().items() if r.store_name() not in stores],
-            home.features_home(), home.node_cache(),
-        )  # fmt: skip
-        found.append(milliseconds_a_track(member, [stored_track(member, t.content, stores) for t in some]))
+        found.append(milliseconds_a_track(member, [reader.read(member, t.content, t.source)[0] for t in some]))
     return found
 
 

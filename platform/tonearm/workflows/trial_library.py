@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from matplotlib.figure import Figure
+
+KEPT, KEPT_NAME = "splits", re.compile(r"[0-9a-f]+\.parquet")  # the folder of kept manifests, beside their metadata
 
 
 @dataclass(frozen=True)
@@ -142,5 +145,11 @@ def kept_manifest(dataset: str, signature: str) -> Manifest:
     return load_manifest(uri)
 
 
+def kept_manifests(dataset: str) -> list[str]:
+    """The URIs of all that were kept so of a data set."""
+    folder = storage.join(home.data_home(dataset), KEPT)
+    return [storage.join(folder, file) for file in storage.list_files(folder) if KEPT_NAME.fullmatch(file)]
+
+
 def _manifest_uri(dataset: str, signature: str) -> str:
-    return storage.join(home.data_home(dataset), "splits", f"{signature}.parquet")
+    return storage.join(home.data_home(dataset), KEPT, f"{signature}.parquet")
