@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
@@ -141,3 +142,16 @@ def test_pruning_keeps_what_is_needed_and_only_that(tmp_path: Path) -> None:
     join_rows(str(tmp_path), TABLE)
     prune_rows(str(tmp_path), TABLE, set())
     assert files(str(tmp_path)) == [] and read_rows(str(tmp_path), TABLE) == {}
+
+
+def test_a_full_disk_ends_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    wanted = known(filled(str(tmp_path)))
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(storage, "write_bytes", full)
+        assert join_rows(str(tmp_path), TABLE) == 0
+    assert "No space left" in caplog.text and read(str(tmp_path)) == wanted and len(files(str(tmp_path))) == 30

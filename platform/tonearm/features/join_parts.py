@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,13 +31,17 @@ PART_BYTES = 64 * 2**20  # smaller parts are joined: 64 MiB are 200 clips of 30 
 FILES = (".parquet", ".npy", ".frames.npy")  # the index first: without it the others are no part
 LOCK = ".joining"
 LOCK_SECONDS = 60.0
+REMEDY = "delete it and its .parquet, then extract"
+
+Arrays = tuple[np.ndarray, np.ndarray]  # of a part: its values, and its frames' statistics
 
 
 def join_small_parts(uri: str, representation: Representation) -> int:
     """Join a store's small parts, as a job does when it has written some; returns how many there are fewer.
 
-    A part that cannot be read is left alone, and a warning says so. Where another job joins parts of the store, nothing
-    is done. (Elsewhere than on this machine there is no such lock: two jobs that end at once may write rows twice.)
+    A part that cannot be read, or is not what its index says, is left alone, and a warning says so. Where another job
+    joins parts of the store, nothing is done. (Elsewhere than on this machine there is no such lock: two jobs that end
+    at once may write rows twice.)
     """
     with joining_lock(uri, LOCK_SECONDS) as alone:
         index = read_index(uri) if alone else index_schema().empty_table()
@@ -97,7 +102,7 @@ class PartJoiner:
                 return
             try:
                 _join(uri, representation, list(waiting))
-            except OSError as error:  # a full disk, say: all is stored
+            except (OSError, StoreError) as error:  # a full disk, say: all is stored
                 logger.warning("small parts of %s stay as they are, they could not be joined: %s", uri, error)
         waiting.clear()
 
@@ -115,13 +120,17 @@ def write_part_of(uri: str, representation: Representation, rows: Sequence[dict[
     StoreError
         If a part cannot be read.
     """
+    return _write(uri, representation, rows, {row["part"]: _read_arrays(uri, row["part"]) for row in rows})
+
+
+def _write(
+    uri: str, representation: Representation, rows: Sequence[dict[str, Any]], arrays: Mapping[str, Arrays]
+) -> str:
+    """Write clips as a part, out of the arrays of their parts; returns its name."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     planes, bins = representation.planes, representation.freq_bins
-    values, frames = dict[str, np.ndarray](), dict[str, np.ndarray]()
-    for part in dict.fromkeys(row["part"] for row in rows):
-        values[part], frames[part] = (_read_array(uri, part + suffix) for suffix in FILES[1:])
     written, statistics = [], []
     offset = frame_offset = 0
     path = storage.temporary_file(storage.join(uri, "parts", "values.npy"))
@@ -132,8 +141,9 @@ def write_part_of(uri: str, representation: Representation, rows: Sequence[dict[
             np.lib.format.write_array_header_1_0(file, shape)
             for row in rows:
                 size, width = planes * bins * row["frames"], planes * row["frames"] if bins > 1 else 0
-                block = values[row["part"]][row["offset"] : row["offset"] + size]
-                noted = frames[row["part"]][:, row["frame_offset"] : row["frame_offset"] + width]
+                values, frames = arrays[row["part"]]
+                block = values[row["offset"] : row["offset"] + size]
+                noted = frames[:, row["frame_offset"] : row["frame_offset"] + width]
                 if block.shape != (size,) or noted.shape != (2, width):
                     place = storage.join(uri, "parts", row["part"])
                     raise StoreError(f"part {place} is damaged: it lacks clip {row['clip']} of {row['key']}")
@@ -172,27 +182,52 @@ def _join(
     ``counts`` says of a part and the rows of a track in it whether they are kept: they may be in another part, too.
     """
     kept: list[dict[str, Any]] = []
-    found: list[str] = []
+    found: dict[str, Arrays] = {}
     for part in parts:
         try:
             rows = read_part_index(uri, part).to_pylist()
-            for suffix in FILES[1:]:
-                _read_array(uri, part + suffix)
+            arrays = _read_arrays(uri, part)
+            _check_sizes(uri, representation, part, rows, arrays)
         except StoreError as error:
             if storage.exists(storage.join(uri, "parts", part + FILES[0])):  # else it was joined by another
                 logger.warning("a part is not joined with others: %s", error)
             continue
-        found.append(part)
+        found[part] = arrays
         tracks: dict[str, list[dict[str, Any]]] = {}
         for row in rows:
             tracks.setdefault(row["key"], []).append({**row, "part": part})
         kept += [row for clips in tracks.values() if counts(part, clips) for row in clips]
     if not found or (len(found) == 1 and kept):
         return 0
-    made = [write_part_of(uri, representation, kept)] if kept else []
+    made = [_write(uri, representation, kept, found)] if kept else []
     for part in found:
         remove_part(uri, part)
     return len(found) - len(made)
+
+
+def _read_arrays(uri: str, part: str) -> Arrays:
+    """The values of a part and its frames' statistics; each is read once."""
+    values, frames = (_read_array(uri, part + suffix) for suffix in FILES[1:])
+    if (values.dtype, values.ndim, frames.dtype, frames.shape[:-1]) != (np.float16, 1, np.float32, (2,)):
+        place = storage.join(uri, "parts", part)
+        raise StoreError(f"part {place} is damaged: it holds {values.dtype} {values.shape} and {frames.dtype} "
+                         f"{frames.shape}: {REMEDY}")  # fmt: skip
+    return values, frames
+
+
+def _check_sizes(
+    uri: str, representation: Representation, part: str, rows: Sequence[dict[str, Any]], arrays: Arrays
+) -> None:
+    """A part must hold what its index says, no less and no more: readers take no other."""
+    planes, bins = representation.planes, representation.freq_bins
+    sizes = [(row["offset"] + planes * bins * row["frames"],
+              row["frame_offset"] + (planes * row["frames"] if bins > 1 else 0)) for row in rows]  # fmt: skip
+    wanted = tuple(max(ends, default=0) for ends in zip(*sizes, strict=True)) if sizes else (0, 0)
+    there = tuple(array.shape[-1] for array in arrays)
+    if there != wanted:
+        raise StoreError(f"part {storage.join(uri, 'parts', part)} is damaged: it holds {there[0]} values and "
+                         f"{there[1]} frames' statistics, its index says {wanted[0]} and {wanted[1]}: "
+                         f"{REMEDY}")  # fmt: skip
 
 
 def _read_array(uri: str, file: str) -> np.ndarray:
@@ -202,13 +237,15 @@ def _read_array(uri: str, file: str) -> np.ndarray:
             return np.asarray(map_array(storage.local_path(place)))
         return np.asarray(np.load(io.BytesIO(storage.read_bytes(place)), allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
-        remedy = "delete it and its .parquet, then extract"
-        raise StoreError(describe_unreadable(f"part {place}", error, remedy)) from None
+        raise StoreError(describe_unreadable(f"part {place}", error, REMEDY)) from None
 
 
 @contextmanager
 def joining_lock(uri: str, seconds: float) -> Iterator[bool]:
-    """Held while files of a folder on this machine are joined; gives whether it could be had in so many seconds."""
+    """Held while files of a folder on this machine are joined; gives whether it could be had in so many seconds.
+
+    On a mount that has no locks, or where no file can be made, it cannot be had, and a warning says so once.
+    """
     if not storage.is_local(uri):
         yield True
         return
@@ -220,7 +257,17 @@ def joining_lock(uri: str, seconds: float) -> Iterator[bool]:
     except Timeout:
         yield False
         return
+    except (OSError, NotImplementedError) as error:
+        _tell_that_it_cannot_be_locked(uri, str(error))
+        yield False
+        return
     try:
         yield True
     finally:
         lock.release()
+
+
+@cache
+def _tell_that_it_cannot_be_locked(uri: str, reason: str) -> None:
+    logger.warning("small files of %s stay as they are: they are joined under a lock, and none can be had there (%s)",
+                   uri, reason)  # fmt: skip

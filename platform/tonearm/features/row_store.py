@@ -82,7 +82,8 @@ def read_keys(root: str, table: str) -> set[str]:
 def join_rows(root: str, table: str) -> int:
     """Join small files of a table, as a job does at its end; returns how many there are fewer.
 
-    Killed at any moment, rows are there twice at most, which readers know.
+    Killed at any moment, rows are there twice at most, which readers know. On a full disk files stay as they are, and a
+    warning says so.
     """
     folder = storage.join(root, table)
     names = storage.list_files(folder, ".parquet")
@@ -95,9 +96,17 @@ def join_rows(root: str, table: str) -> int:
         for i, (name, more) in enumerate(small.items()):
             group, size = [*group, name], size + more
             if i + 1 == len(small) or size >= FILE_BYTES:
-                fewer += _replace(root, table, group) if len(group) > 1 else 0
+                fewer += _join(root, table, group) if len(group) > 1 else 0
                 group, size = [], 0
         return fewer
+
+
+def _join(root: str, table: str, names: Sequence[str]) -> int:
+    try:
+        return _replace(root, table, names)
+    except OSError as error:  # a full disk, say: all is stored
+        logger.warning("files of %s stay as they are, they could not be joined: %s", storage.join(root, table), error)
+        return 0
 
 
 def prune_rows(root: str, table: str, needed: Container[str]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from tonearm.audio.decoders import DECODER_VERSION
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import storage
-from tonearm.core.errors import ConfigError
+from tonearm.core.errors import ConfigError, StoreError
 from tonearm.core.precision import is_gpu
 from tonearm.core.progress import Progress
 from tonearm.core.seeding import digest
@@ -221,9 +221,9 @@ def _join_and_index(uri: str, feature: Representation) -> None:
     """What is done to a store when a job has written to it."""
     try:
         join_small_parts(uri, feature)
-    except OSError as error:  # a full disk, say: all is stored, and is read as it is
-        logger.warning("small parts of %s stay as they are, they could not be joined: %s", uri, error)
-    write_index(uri)
+        write_index(uri)
+    except (OSError, StoreError) as error:  # a full disk, say: all is stored, and is read as it is
+        logger.warning("all is stored, but small parts or indices of %s could not be joined: %s", uri, error)
 
 
 def _rejects(failed: Mapping[str, Reject], by_key: Mapping[str, Sequence[Track]], request: str) -> list[Reject]:
