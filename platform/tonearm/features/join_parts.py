@@ -208,7 +208,8 @@ def _join(
 def _read_arrays(uri: str, part: str) -> Arrays:
     """The values of a part and its frames' statistics; each is read once."""
     values, frames = (_read_array(uri, part + suffix) for suffix in FILES[1:])
-    if (values.dtype, values.ndim, frames.dtype, frames.shape[:-1]) != (np.float16, 1, np.float32, (2,)):
+    are_values = values.dtype == np.float16 and values.ndim == 1
+    if not are_values or frames.dtype != np.float32 or frames.ndim != 2 or len(frames) != 2:
         place = storage.join(uri, "parts", part)
         raise StoreError(f"part {place} is damaged: it holds {values.dtype} {values.shape} and {frames.dtype} "
                          f"{frames.shape}: {REMEDY}")  # fmt: skip
