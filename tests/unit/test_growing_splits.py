@@ -14,6 +14,7 @@ from tonearm.datasets.folds import extended_folds, folds_by_group, split_by_fold
 from tonearm.datasets.manifest import SPLITS, Track
 from tonearm.datasets.split_changes import growth_lines
 from tonearm.datasets.splits import Division, divide, split_by_group, stratified_split
+from tonearm.ensembles.provenance import KnownTracks
 
 
 def lines(division: Division, last: Division) -> tuple[str, ...]:
@@ -87,6 +88,46 @@ def test_a_renamed_file_is_the_same_one_and_a_retagged_one_too() -> None:
     assert lines(second, first) == ()
     retagged = [dataclasses.replace(t, content=f"{t.content} with other tags") for t in renamed]
     assert splits(divide(retagged, before=second.assignment)) == splits(second)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_a_library_that_is_encoded_anew_stays_and_it_is_told(grouped: bool) -> None:
+    def named(suffix: str) -> list[Track]:
+        ids = [f"cd {i % 2}/{i:02d}{suffix}" for i in range(60)]
+        return [dataclasses.replace(track(i, "ab"[n % 2]), content=f"of {i}", group=f"track:{i}") for n, i in
+                enumerate(ids)]  # fmt: skip
+
+    old, new = named(".mp3"), named(".FLAC")
+    first = divide(old, grouped=grouped)
+    second = divide([*new, track("one more.flac", "a")], grouped=grouped, before=first.assignment)
+    was = {t.track_id[:-4]: t.split for t in first.tracks}
+    now = {t.track_id[:-5]: t.split for t in second.tracks}
+    assert {name: now[name] for name in was} == was and not second.moves
+    assert lines(second, first) == (
+        f"1 track is new: 1 {now['one more']}; 60 tracks are re-encoded; no other track moved",
+    )
+    third = divide([*new, track("one more.flac", "a")], grouped=grouped, before=second.assignment)
+    assert splits(third) == splits(second) and lines(third, second) == ()
+    fresh = divide([*old, *new], grouped=grouped, before=first.assignment)  # the old ones are still there
+    assert lines(fresh, first)[0].startswith("60 tracks are new: ") and not fresh.moves
+    folds = extended_folds(old, 5, grouped=grouped)
+    again = extended_folds(new, 5, grouped=grouped, before=folds)
+    assert {i[:-4]: place for (i, _), (_, place) in folds.placed.items()} == {
+        i[:-5]: place for (i, _), (_, place) in again.placed.items() if i.endswith("FLAC")
+    }
+    model = KnownTracks.of([t for t in first.tracks if t.split == "train"])
+    tested = model.unknown(second.tracks, second.tracks, by_group=True)
+    assert {t.track_id[:-5] for t in tested} == {name for name, split in now.items() if split != "train"} | {"one more"}
+
+
+def test_a_file_that_is_renamed_and_encoded_anew_is_known_by_its_sound() -> None:
+    tracks = [track(f"{i:02d}.mp3", "ab"[i % 2]) for i in range(40)]
+    first = divide(tracks)
+    new = [dataclasses.replace(t, track_id=f"new {t.track_id}", content=f"{t.content} anew", group=f"track:new {t.track_id}")
+           for t in tracks]  # fmt: skip
+    before = first.assignment.recognising(new, {f"{t.content} anew": [t.content] for t in tracks})
+    second = divide(new, before=before)
+    assert [t.split for t in second.tracks] == [t.split for t in first.tracks] and not second.moves
 
 
 def test_a_corrected_label_moves_nothing() -> None:

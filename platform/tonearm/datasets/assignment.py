@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from tonearm.audio.decode import AUDIO_SUFFIXES
 from tonearm.core import storage
 from tonearm.core.damage import describe_unreadable, is_damage
 from tonearm.core.errors import DatasetError
@@ -39,10 +41,13 @@ class Assignment:
     dissolved
         Label and group of tracks that were placed one by one, since their class had too few groups; None: not known,
         as in what earlier versions kept.
+    replaced
+        By id of tracks whose file took the place of another, re-encoded, say, the ids and contents that it had.
     """
 
     placed: Mapping[tuple[str, str], GroupAndPlace] = field(default_factory=dict)
     dissolved: frozenset[tuple[str, str]] | None = None
+    replaced: Mapping[str, Collection[tuple[str, str]]] = field(default_factory=dict)
 
     @cached_property
     def _by_id(self) -> dict[str, set[GroupAndPlace]]:
@@ -60,11 +65,40 @@ class Assignment:
         return found
 
     def of_track(self, track: Track) -> Collection[GroupAndPlace]:
-        """Where a track was: the same audio, under whatever id, or else what had its id; empty if it is new."""
+        """Where a track was: the same file, under whatever id, or else what had its id; empty if it is new."""
         own = self.placed.get((track.track_id, track.content))
         if own:
             return (own,)
-        return self._by_content.get(track.content, ()) or self._by_id.get(track.track_id, ())
+        known = self._by_content.get(track.content, ()) or self._by_id.get(track.track_id, ())
+        return known or {self.placed[key] for key in self.replaced.get(track.track_id, ())}
+
+    def recognising(self, tracks: Sequence[Track], alike: Mapping[str, Collection[str]] | None = None) -> Assignment:
+        """The same, which also knows those tracks that took the place of a file that is gone.
+
+        Parameters
+        ----------
+        tracks
+            All that are there now.
+        alike
+            By content the contents of files that hold the same recording. Without, or where there is none, a file that
+            differs in the suffix only is the same one.
+        """
+        unknown = [t for t in tracks if not self.of_track(t)] if self.placed else []
+        if not unknown:
+            return self
+        ids, contents = {t.track_id for t in tracks}, {t.content for t in tracks}
+        gone = [key for key in self.placed if key[0] not in ids and key[1] not in contents]
+        by_name, by_content = dict[str, list[tuple[str, str]]](), dict[str, list[tuple[str, str]]]()
+        for key in gone:
+            by_name.setdefault(without_suffix(key[0]), []).append(key)
+            by_content.setdefault(key[1], []).append(key)
+        replaced = dict[str, Collection[tuple[str, str]]](self.replaced)
+        for t in unknown:
+            sounding = [key for content in (alike or {}).get(t.content, ()) for key in by_content.get(content, ())]
+            found = sounding or by_name.get(without_suffix(t.track_id), ())
+            if found:
+                replaced[t.track_id] = tuple(found)
+        return dataclasses.replace(self, replaced=replaced)
 
     def places_of_group(self, group: str) -> set[str]:
         """Where tracks of a group were."""
@@ -105,6 +139,12 @@ class Assignment:
 
 
 NOTHING = Assignment()
+
+
+def without_suffix(track_id: str) -> str:
+    """A track's id without the suffix of an audio file: a recording keeps it when it is encoded anew."""
+    stem, dot, suffix = track_id.rpartition(".")
+    return stem if dot + suffix.lower() in AUDIO_SUFFIXES else track_id
 
 
 def _sets(pairs: Iterable[tuple[str, GroupAndPlace]]) -> dict[str, set[GroupAndPlace]]:

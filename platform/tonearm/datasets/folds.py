@@ -151,6 +151,7 @@ def _extend(
     names = [str(fold + 1) for fold in range(folds)]
     groups = units if grouped else [""] * len(units)
     seed = derive_seed("folds", seed, folds)
+    before = before.recognising(ordered)
     return extend(ordered, units, groups, names, [1 / folds] * folds, seed, before, by_size=True), ordered, units
 
 

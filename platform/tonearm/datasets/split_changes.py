@@ -17,7 +17,7 @@ MOST_REASONS = 10
 def growth_lines(
     tracks: Sequence[Track], last: Assignment, before: Assignment, moves: Sequence[Move] = ()
 ) -> tuple[str, ...]:
-    """Which tracks are new, back, gone or moved, and why; none where all is as it was, or nothing was before.
+    """Which tracks are new, back, re-encoded, gone or moved, and why; none where all is as it was, or nothing was before.
 
     Parameters
     ----------
@@ -30,16 +30,20 @@ def growth_lines(
     """
     if not before.placed:
         return ()
+    last, before = last.recognising(tracks), before.recognising(tracks)
     new = [t for t in tracks if not before.of_track(t)]
     back = [t for t in tracks if before.of_track(t) and not last.of_track(t)]
     ids, contents = {t.track_id for t in tracks}, {t.content for t in tracks}
-    gone = sum(i not in ids and content not in contents for i, content in last.placed)
+    encoded = {key for keys in last.replaced.values() for key in keys}
+    gone = sum(i not in ids and content not in contents for i, content in last.placed.keys() - encoded)
     moved = sum(len(move.tracks) for move in moves)
     parts = []
     if new:
         parts.append(f"{_tracks(len(new))} new: {_by_split(new)}")
     if back:
         parts.append(f"{_tracks(len(back))} back: {_by_split(back)}")
+    if last.replaced:
+        parts.append(f"{_tracks(len(last.replaced))} re-encoded")
     if gone:
         parts.append(f"{_tracks(gone)} gone, whose split is remembered")
     if not parts and not moved:
@@ -50,6 +54,7 @@ def growth_lines(
 
 def other_lines(tracks: Sequence[Track], last: Assignment, why: str) -> tuple[str, ...]:
     """How many tracks are in another split than the last time, all for one reason; none where none is."""
+    last = last.recognising(tracks)
     found = [(t, last.of_track(t)) for t in tracks]
     known = [(t, {place for _, place in was}) for t, was in found if was]
     moved = [t for t, places in known if t.split not in places]

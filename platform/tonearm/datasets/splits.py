@@ -92,6 +92,7 @@ def divide(
             f"fractions are {dict(fractions)}: give {', '.join(SPLITS)} a share each, positive, which sum to 1"
         )
     ordered = sorted(tracks, key=lambda t: t.track_id)
+    before = before.recognising(ordered)
     ids, one_label = [t.track_id for t in ordered], not has_several_labels(ordered)
     notes: list[str] = []
     dissolved: frozenset[tuple[str, str]] = frozenset()

@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from tonearm.core import storage
 from tonearm.core.parquet import read_parquet
 from tonearm.core.types import FloatArray
+from tonearm.datasets.assignment import without_suffix
 from tonearm.datasets.manifest import Manifest, Track
 
 TRACKS, HELD_OUT = "training_tracks.parquet", "held_out.npz"
@@ -66,7 +68,13 @@ class KnownTracks:
         return [t for t in tracks if self._has(t)]
 
     def _has(self, track: Track) -> bool:
-        return track.content in self.contents or track.track_id in self.ids or track.recording in self.ids
+        known = track.content in self.contents or track.track_id in self.ids or track.recording in self.ids
+        return known or without_suffix(track.track_id) in self._names
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """Of files that may have been encoded anew since."""
+        return frozenset(map(without_suffix, self.ids))
 
 
 def save_provenance(uri: str, manifest: Manifest, held_out_ids: Sequence[str], held_out: Sequence[FloatArray]) -> None:
