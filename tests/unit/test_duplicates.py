@@ -18,9 +18,11 @@ from tonearm.audio.windows import ClipConfig
 from tonearm.datasets.manifest import Track
 from tonearm.features import Mel
 from tonearm.features.row_store import FINGERPRINT_TABLE, prune_rows, write_rows
+from tonearm.features.store import track_key
 from tonearm.pipelines import duplicates as kept
-from tonearm.pipelines.duplicates import duplicate_keys
+from tonearm.pipelines.duplicates import duplicate_keys, same_recordings
 from tonearm.workflows.prepare import prepare
+from tonearm.workflows.prepared import PreparedData
 
 CLIP = ClipConfig()
 FRAMES = 300
@@ -165,6 +167,43 @@ def test_a_damaged_table_is_made_anew_and_that_is_said(
     file.write_bytes(data)
     assert duplicate_keys(str(tmp_path), CLIP, library) == GROUPS
     assert "is damaged" in caplog.text and "compared anew" in caplog.text
+
+
+def test_what_was_compared_says_which_new_files_are_earlier_recordings(
+    library: dict[str, Fingerprint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = {name: track_key(name, CLIP) for name in library}
+    store(tmp_path, {key[name]: values for name, values in library.items()})
+    assert same_recordings(str(tmp_path), CLIP, ["a"], ["a2"]) == {}  # nothing was compared
+    duplicate_keys(str(tmp_path), CLIP, key.values())
+    forbid_reading(monkeypatch)
+    found = same_recordings(str(tmp_path), CLIP, ["a", "b2", "c", "d"], ["a2", "a3", "b", "e", "unknown"])
+    assert found == {"a": {"a2", "a3"}, "b2": {"b"}}
+    assert same_recordings(str(tmp_path), CLIP, ["a"], []) == {}
+
+
+def test_a_library_that_is_renamed_and_encoded_anew_keeps_its_splits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TONEARM_HOME", str(tmp_path / "home"))
+    extract_in_process(monkeypatch)
+    root = tmp_path / "music"
+    paths = [root / ("high" if i % 2 else "low") / f"song{i:02d}.wav" for i in range(20)]
+    for i, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(music(4.0, seed=i)))
+
+    def prepared() -> PreparedData:
+        return prepare("folder", root=str(root), features=[Mel(n_mels=16, n_fft=512, hop=256, frames=None)])
+
+    before = {t.track_id: t.split for t in prepared().manifest.tracks}
+    for i, path in enumerate(paths):
+        path.with_name(f"{i} anew.ogg").write_bytes(encode(music(4.0, seed=i), container="OGG", subtype="VORBIS"))
+        path.unlink()
+    data = prepared()
+    after = {t.track_id: t.split for t in data.manifest.tracks}
+    assert after == {f"{p.parent.name}/{i} anew.ogg": before[f"{p.parent.name}/{p.name}"] for i, p in enumerate(paths)}
+    assert data.changes == ("20 tracks are re-encoded; no other track moved",)
 
 
 def test_a_copy_that_is_added_joins_the_old_recording_and_its_split(

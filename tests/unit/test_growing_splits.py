@@ -123,8 +123,10 @@ def test_a_library_that_is_encoded_anew_stays_and_it_is_told(grouped: bool) -> N
 def test_a_file_that_is_renamed_and_encoded_anew_is_known_by_its_sound() -> None:
     tracks = [track(f"{i:02d}.mp3", "ab"[i % 2]) for i in range(40)]
     first = divide(tracks)
-    new = [dataclasses.replace(t, track_id=f"new {t.track_id}", content=f"{t.content} anew", group=f"track:new {t.track_id}")
-           for t in tracks]  # fmt: skip
+    new = [
+        dataclasses.replace(t, track_id=f"new {t.track_id}", content=f"{t.content} anew", group=f"track:{t.track_id}")
+        for t in tracks
+    ]
     before = first.assignment.recognising(new, {f"{t.content} anew": [t.content] for t in tracks})
     second = divide(new, before=before)
     assert [t.split for t in second.tracks] == [t.split for t in first.tracks] and not second.moves

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ import pytest
 from tests.builders import track
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home, storage
-from tonearm.core.errors import DatasetError
+from tonearm.core.errors import DatasetError, TonearmError
 from tonearm.datasets.assignment import last_assignment, load_assignment
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.folds import split_by_fold
 from tonearm.datasets.manifest import SPLITS, Manifest, Track, load_manifest, save_manifest
-from tonearm.workflows.kept_splits import keep_folds
+from tonearm.workflows.kept_splits import SplitSettings, keep_folds, split_tracks
 from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.prepared_names import manifest_uri
@@ -57,6 +57,59 @@ def test_added_tracks_are_told_by_split_and_no_other_moves() -> None:
     parts = ", ".join(f"{n} {s}" for s in SPLITS if (n := sum(now[t.track_id] == s for t in more)))
     assert line == f"23 tracks are new: {parts}; no other track moved" and line in second.describe()
     assert prepared([*ALL, *more]).changes == ()
+
+
+def test_a_preparation_that_is_broken_off_makes_no_new_track_an_old_one() -> None:
+    prepared(ALL)
+    more = [*ALL, *songs("a", 6, "x")]
+    for _ in range(2):
+        with pytest.raises(TonearmError):
+            prepared(more, metadata="/nowhere.csv")
+    assert prepared(more).changes[0].startswith("6 tracks are new: ")
+
+
+def test_equal_files_share_a_split_and_known_recordings_stay_without_features() -> None:
+    twins = [dataclasses.replace(t, content="same") for t in (ALL[0], ALL[10], ALL[20])]
+    tracks = [*(t for i, t in enumerate(ALL) if i not in (0, 10, 20)), *twins]
+    first = prepared(tracks)
+    of = {t.track_id: t for t in first.manifest.tracks}
+    assert len({of[t.track_id].split for t in twins}) == 1
+    assert {of[t.track_id].recording for t in twins} == {min(t.track_id for t in twins)}
+    pair = ("a02", "a03")  # as an extraction finds it
+    found = [dataclasses.replace(t, recording="a02") if t.track_id in pair else t for t in first.manifest.tracks]
+    extracted = dataclasses.replace(first.manifest, tracks=tuple(found))
+    save_manifest(manifest_uri("toys"), extracted)
+    again = prepared(tracks).manifest
+    assert {t.track_id: t.recording for t in again.tracks if t.recording} == {
+        t.track_id: t.recording for t in found if t.recording
+    }
+    assert again.signature() == extracted.signature()
+    silent = [dataclasses.replace(t, source="", content="none") for t in ALL]  # rows of a table are no files
+    assert not any(t.recording for t in prepared(silent, "table").manifest.tracks)
+
+
+def test_an_equal_file_under_two_labels_is_set_aside_without_features_too() -> None:
+    twins = [dataclasses.replace(t, content="same") if t.track_id in ("a00", "b00") else t for t in ALL]
+    made = prepare_catalogue(Catalogue("toys", "sort", twins, one_label=True), [], ClipConfig(), 1.0)
+    assert {"a00", "b00"}.isdisjoint(splits(made)) and len(made.rejects) == 2
+
+
+def test_a_library_that_is_renamed_and_encoded_anew_is_known_by_its_fingerprints() -> None:
+    prepared(ALL)
+    new = [
+        dataclasses.replace(t, track_id=f"new {t.track_id}", content=f"{t.content} anew", group=f"track:{t.track_id}")
+        for t in ALL
+    ]
+    asked: list[int] = []
+
+    def sounds_like(contents: Collection[str], gone: Collection[str]) -> dict[str, set[str]]:
+        asked.extend((len(contents), len(gone)))
+        return {f"{content} anew": {content} for content in gone}
+
+    kept = split_tracks("toys", "sort", new, (), SplitSettings(), sounds_like)
+    was = splits(load_manifest(manifest_uri("toys")))
+    assert {t.track_id: t.split for t in kept.tracks} == {f"new {i}": split for i, split in was.items()}
+    assert asked == [90, 90] and kept.changes == ("90 tracks are re-encoded; no other track moved",)
 
 
 def test_what_is_away_for_a_while_is_remembered_over_other_preparations() -> None:

@@ -95,7 +95,7 @@ class Assignment:
         replaced = dict[str, Collection[tuple[str, str]]](self.replaced)
         for t in unknown:
             sounding = [key for content in (alike or {}).get(t.content, ()) for key in by_content.get(content, ())]
-            found = sounding or by_name.get(without_suffix(t.track_id), ())
+            found = sounding or by_name.get(without_suffix(t.track_id), [])
             if found:
                 replaced[t.track_id] = tuple(found)
         return dataclasses.replace(self, replaced=replaced)
@@ -175,6 +175,22 @@ def last_assignment(uri: str) -> tuple[Assignment, dict[str, Any]]:
     columns = [table[name].to_pylist() for name in MANIFEST_COLUMNS] if table is not None else [[]] * len(COLUMNS)
     rows = zip(*columns, strict=True)
     return Assignment({(i, content): (group, split) for i, content, group, split in rows if split}), dict(made)
+
+
+def last_recordings(uri: str) -> dict[tuple[str, str], str]:
+    """Of a manifest's tracks that are one recording with another its first id, by their ids and contents.
+
+    There are none where it is absent, damaged or of an earlier version.
+    """
+    try:
+        data = storage.read_bytes(uri) if storage.exists(uri) else b""
+        columns = ("track_id", "content", "recording")
+        rows = zip(*(read_parquet(data, columns)[name].to_pylist() for name in columns), strict=True) if data else ()
+        return {(i, content): recording for i, content, recording in rows if recording}
+    except (OSError, ValueError) as error:  # pyarrow's errors are of these
+        if not is_damage(error):
+            raise DatasetError(describe_unreadable(uri, error, "")) from None
+        return {}
 
 
 def save_assignment(uri: str, assignment: Assignment) -> None:

@@ -17,7 +17,7 @@ MOST_REASONS = 10
 def growth_lines(
     tracks: Sequence[Track], last: Assignment, before: Assignment, moves: Sequence[Move] = ()
 ) -> tuple[str, ...]:
-    """Which tracks are new, back, re-encoded, gone or moved, and why; none where all is as it was, or nothing was before.
+    """Which tracks are new, back, re-encoded, gone or moved, and why; none where all is as it was, or nothing was.
 
     Parameters
     ----------

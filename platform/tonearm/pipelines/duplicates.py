@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from tonearm.core.parquet import read_parquet
 from tonearm.core.progress import Progress
 from tonearm.core.seeding import digest
 from tonearm.features.row_store import FINGERPRINT_TABLE, read_rows
+from tonearm.features.store import track_key
 
 FOLDER = "duplicates"
 logger = logging.getLogger(__name__)
@@ -41,13 +42,40 @@ def duplicate_keys(root: str, clip: ClipConfig, keys: Iterable[str]) -> list[tup
         were, in other data sets, too, and with one another.
     """
     wanted = set(keys)
-    uri = storage.join(root, FOLDER, f"{FINGERPRINT_TABLE}-{SEARCH_VERSION}-{digest(clip.to_dict())}.parquet")
+    uri = _uri(root, clip)
     compared = _read(uri)
     if not wanted <= compared.keys():
         compared = _compare_new(root, compared, wanted)
         _write(uri, compared)
-    found = ((first, second) for first in wanted & compared.keys() for second in compared[first] if second in wanted)
-    return connected_groups(found)
+    return _groups(compared, wanted)
+
+
+def same_recordings(
+    root: str, clip: ClipConfig, contents: Collection[str], earlier: Collection[str]
+) -> dict[str, set[str]]:
+    """By content the earlier contents that hold the same recording; of what was compared before, nothing is now.
+
+    Parameters are those of :func:`duplicate_keys`, the files by their contents.
+    """
+    if not contents or not earlier:
+        return {}
+    content_of = {track_key(content, clip): content for content in (*earlier, *contents)}
+    new, old = set(contents), set(earlier)
+    found: dict[str, set[str]] = {}
+    for keys in _groups(_read(_uri(root, clip)), content_of.keys()):
+        same = {content_of[key] for key in keys}
+        found |= dict.fromkeys(same & new, same & old)
+    return {content: same for content, same in found.items() if same}
+
+
+def _uri(root: str, clip: ClipConfig) -> str:
+    return storage.join(root, FOLDER, f"{FINGERPRINT_TABLE}-{SEARCH_VERSION}-{digest(clip.to_dict())}.parquet")
+
+
+def _groups(compared: Compared, wanted: Set[str]) -> list[tuple[str, ...]]:
+    return connected_groups(
+        (first, second) for first in wanted & compared.keys() for second in compared[first] if second in wanted
+    )
 
 
 def _compare_new(root: str, before: Compared, wanted: set[str]) -> Compared:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
+from tonearm.audio.duplicates import connected_groups
 from tonearm.core import home, storage
 from tonearm.core.seeding import digest
-from tonearm.datasets.assignment import Assignment, last_assignment, load_assignment, save_assignment
+from tonearm.datasets.assignment import (
+    NOTHING,
+    Assignment,
+    last_assignment,
+    last_recordings,
+    load_assignment,
+    save_assignment,
+)
 from tonearm.datasets.folds import extended_folds
 from tonearm.datasets.manifest import SPLITS, Manifest, Track
 from tonearm.datasets.split_changes import growth_lines, other_lines
 from tonearm.datasets.splits import divide
 from tonearm.workflows.prepared_names import manifest_uri
+
+SoundsLike = Callable[[Collection[str], Collection[str]], Mapping[str, Collection[str]]]
 
 
 @dataclass(frozen=True)
@@ -51,17 +63,34 @@ class SplitSettings:
 
 @dataclass(frozen=True)
 class KeptSplit:
-    """Tracks with their splits, notes, and what changed since the last time."""
+    """Tracks with their splits, notes, what changed since the last time, and what is to be remembered, and where."""
 
     tracks: tuple[Track, ...]
     notes: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    assignment: Assignment = NOTHING
+    uri: str = ""
+
+    def remember(self) -> None:
+        """Keep where the tracks are: just before the manifest is written, else new ones would be told as old ones."""
+        if self.uri:
+            save_assignment(self.uri, self.assignment)
 
 
 def split_tracks(
-    name: str, label: str, tracks: Sequence[Track], duplicates: Sequence[Sequence[str]], settings: SplitSettings
+    name: str,
+    label: str,
+    tracks: Sequence[Track],
+    duplicates: Sequence[Sequence[str]],
+    settings: SplitSettings,
+    sounds_like: SoundsLike | None = None,
 ) -> KeptSplit:
-    """Split the tracks of a data set, those that it had before as then, and remember where they are.
+    """Split the tracks of a data set, those that it had before as then. What is to be remembered is not kept yet.
+
+    Parameters
+    ----------
+    sounds_like
+        From contents that are new and those that are gone: by new ones the gone ones that are the same recording.
 
     Raises
     ------
@@ -73,11 +102,15 @@ def split_tracks(
     was = dataclasses.replace(SplitSettings.of_manifest(made), balanced=made.get("balanced", settings.balanced))
     before = load_assignment(uri)
     if was == settings:  # it may be of a time when none was kept beside it
-        before = Assignment({**before.placed, **last.placed})
+        before = dataclasses.replace(before, placed={**before.placed, **last.placed})
+    if sounds_like and before.placed:
+        contents = {t.content for t in tracks}
+        gone = {content for _, content in before.placed} - contents
+        alike = sounds_like({t.content for t in tracks if not before.of_track(t)}, gone)
+        last, before = last.recognising(tracks, alike), before.recognising(tracks, alike)
     plain = tracks if settings.balanced else [dataclasses.replace(t, label="", labels=()) for t in tracks]
     shares = dict(zip(SPLITS, settings.fractions, strict=True))
     division = divide(plain, settings.seed, shares, duplicates, grouped=settings.grouped, before=before)
-    save_assignment(uri, division.assignment)
     ordered = sorted(tracks, key=lambda t: t.track_id)
     split = tuple(
         dataclasses.replace(t, split=placed.split, group=placed.group)
@@ -89,7 +122,18 @@ def split_tracks(
         changes = other_lines(split, last, settings.differing(was)) + growth_lines(
             split, before, before, division.moves
         )
-    return KeptSplit(split, division.notes, changes)
+    return KeptSplit(split, division.notes, changes, division.assignment, uri)
+
+
+def known_recordings(name: str, tracks: Sequence[Track]) -> tuple[tuple[str, ...], ...]:
+    """Groups of ids that are one recording, as far as is known without audio: equal files, and what was found then."""
+    same: dict[str, list[str]] = defaultdict(list)
+    found = last_recordings(manifest_uri(name))
+    for t in tracks:
+        recording = found.get((t.track_id, t.content))
+        for key in [f"file {t.content}"] * bool(t.source and t.content) + [f"recording {recording}"] * bool(recording):
+            same[key].append(t.track_id)
+    return tuple(connected_groups(pair for ids in same.values() for pair in pairwise(ids)))
 
 
 def published_changes(name: str, tracks: Sequence[Track]) -> tuple[str, ...]:

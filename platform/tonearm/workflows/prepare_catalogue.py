@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tonearm.audio.windows import ClipConfig
@@ -20,7 +21,14 @@ from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.metadata_tables import read_metadata_table
 from tonearm.workflows.dataset_identity import require_own_name
 from tonearm.workflows.defaults import MAX_REJECTED
-from tonearm.workflows.kept_splits import KeptSplit, SplitSettings, published_changes, split_tracks
+from tonearm.workflows.kept_splits import (
+    KeptSplit,
+    SoundsLike,
+    SplitSettings,
+    known_recordings,
+    published_changes,
+    split_tracks,
+)
 from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.prepared_names import manifest_uri, unfinished_uri
 from tonearm.workflows.ray_session import start_ray
@@ -79,13 +87,15 @@ def prepare_catalogue(
     with with_diagnosis(catalogue.name, catalogue.notes, rejects):
         require_enough(rejects, catalogue.found, max_rejected, rejects_uri(catalogue.name))
         tracks, notes, learnable = _learnable(catalogue.tracks, catalogue.label, classes)
-        together: Sequence[Sequence[str]] = ()
-        extraction = None
+        extraction, failed = None, set[str]()
         if features:
             extraction = _extract(
                 catalogue, tracks, rejects, features, clip, min_seconds, max_rejected, device, descriptors
             )
-            together, failed = extraction.duplicates, {r.track_id for r in extraction.rejects}
+            failed = {r.track_id for r in extraction.rejects}
+        together: Sequence[Sequence[str]]
+        together = extraction.duplicates if extraction else known_recordings(catalogue.name, tracks)
+        if extraction or together:
             usable: Sequence[Track] = [t for t in tracks if t.track_id not in failed]
             if catalogue.one_label and learnable and classes is not False:
                 usable, contradicting = set_aside_contradictions(usable, together)
@@ -95,11 +105,14 @@ def prepare_catalogue(
             elif catalogue.label:
                 notes += kept_apart_notes(usable, together)
             tracks, more_notes, learnable = _learnable(usable, catalogue.label, classes)
-            notes += [*more_notes, *_header_notes(extraction.notes), *(note for f in features for note in f.notes())]
+            notes += [*more_notes, *_header_notes(extraction.notes if extraction else {})]
+            notes += [note for f in features for note in f.notes()]
             together = _repeated(tracks, together)
         save_rejects(rejects_uri(catalogue.name), rejects)
         settings = SplitSettings(seed, grouped, balanced, fractions)
-        kept = _split(catalogue, tracks, together, settings) if learnable else KeptSplit(tuple(tracks))
+        kept = KeptSplit(tuple(tracks))
+        if learnable:
+            kept = _split(catalogue, tracks, together, settings, _sounds_like(clip) if features else None)
     split = _with_recordings(kept.tracks, together)
     known = catalogue.metadata
     if predicted:
@@ -116,6 +129,7 @@ def prepare_catalogue(
     made = {"config": dict(catalogue.config), "clip": clip.to_dict() if features else None, "seed": seed,
             "grouped": grouped, "balanced": balanced, "fractions": list(fractions)}  # fmt: skip
     manifest = Manifest(catalogue.name, catalogue.label, split, all_notes, known, catalogue.root, made)
+    kept.remember()
     save_manifest(manifest_uri(catalogue.name), manifest)
     storage.remove(unfinished_uri(catalogue.name))
     return PreparedData(manifest, tuple(features), clip, tuple(rejects), extraction,
@@ -167,6 +181,13 @@ def _extract(
     return extraction
 
 
+def _sounds_like(clip: ClipConfig) -> SoundsLike:
+    """What knows files that were renamed and encoded anew by their fingerprints."""
+    from tonearm.pipelines.duplicates import same_recordings
+
+    return partial(same_recordings, home.features_home(), clip)
+
+
 def _repeated(tracks: Sequence[Track], together: Sequence[Sequence[str]]) -> list[list[str]]:
     """Of lists of ids that are one recording those that still are several tracks."""
     there = {t.track_id for t in tracks}
@@ -181,8 +202,9 @@ def _with_recordings(tracks: Sequence[Track], together: Sequence[Sequence[str]])
 
 
 def _split(
-    catalogue: Catalogue, tracks: Sequence[Track], together: Sequence[Sequence[str]], settings: SplitSettings
-) -> KeptSplit:
+    catalogue: Catalogue, tracks: Sequence[Track], together: Sequence[Sequence[str]], settings: SplitSettings,
+    sounds_like: SoundsLike | None,
+) -> KeptSplit:  # fmt: skip
     """The source's own split; where no track has one, that of before, extended.
 
     Raises
@@ -202,7 +224,7 @@ def _split(
     else:
         stay, kept = (
             "each is kept in one split",
-            split_tracks(catalogue.name, catalogue.label, tracks, together, settings),
+            split_tracks(catalogue.name, catalogue.label, tracks, together, settings, sounds_like),
         )
     if together:
         note = f"{len(together)} recording(s) occur more than once, e.g. {' = '.join(together[0])}: {stay}"
