@@ -127,6 +127,20 @@ def test_network_holds_the_weights_to_keep_whenever_an_epoch_is_reported_as_bett
             assert line.weight.tolist() == weight_of(report) == report.state["best_weights"]["weight"].tolist()
 
 
+def test_weights_of_a_better_epoch_are_kept_once_and_change_no_more(tmp_path: Path) -> None:
+    line, sizes = Line(*[1.0] * 4000), []
+    points = Points([[1.0] * 4000], [0.0])
+    got = list(fit(line, scripted("+-+"), points, MOMENTUM))
+    for report in got:
+        model, best = (report.state[name]["weight"] for name in ("model", "best_weights"))
+        assert (model.data_ptr() == best.data_ptr()) == report.improved
+        torch.save(report.state, tmp_path / "state.pt")
+        sizes.append((tmp_path / "state.pt").stat().st_size)
+    assert sizes[0] < sizes[1] - 15_000 and sizes[2] < sizes[1] - 15_000
+    assert torch.equal(got[1].state["best_weights"]["weight"], got[0].state["model"]["weight"])
+    assert not torch.equal(got[1].state["model"]["weight"], got[0].state["model"]["weight"])
+
+
 def test_no_batch_at_all_is_an_error() -> None:
     config = table_config({"model.batch_norm": True, "window.train_per_track": 1})
     with pytest.raises(TrainingError, match=r"no training batch: batches of 8 with at least 2 example.*more tracks"):

@@ -129,10 +129,13 @@ class _TrainingLoop:
         self.schedule = Schedule(self.optim, **state["schedule"])
         self.best_weights = state["best_weights"]
 
-    def state(self) -> State:
-        """All that is needed to come back here; nothing in it changes later."""
+    def state(self, weights: Mapping[str, torch.Tensor]) -> State:
+        """All that is needed to come back here, with a copy of the weights; nothing in it changes later.
+
+        The best epoch's weights are its own: kept, and written to a file, once.
+        """
         return {
-            "model": _kept(self.model.state_dict()),
+            "model": weights,
             "optimizer": _kept(self.optimizer.state_dict()),
             "scaler": self.scaler.state_dict(),
             "progress": {**asdict(self.progress), "best": dict(self.progress.best or {}) or None},
@@ -162,8 +165,9 @@ class _TrainingLoop:
         predictions = predict_split(self.model, self.task, self.examples, "validation", self.device, at_once)
         scores = self.task.metrics(predictions, self.examples.targets("validation"), self.examples.groups("validation"))
         improved = self.task.better(scores, at.best)
+        weights = _kept(self.model.state_dict())
         if improved:
-            at.best, self.best_weights = scores, copy.deepcopy(self.model.state_dict())
+            at.best, self.best_weights = scores, weights
         at.epoch_of_round += 1
         at.waited = 0 if improved else at.waited + 1
         self.schedule.end_epoch(improved)
@@ -174,7 +178,7 @@ class _TrainingLoop:
             "round": float(at.round),
             "epoch_seconds": time.monotonic() - started,
         }
-        return EpochReport(at.epoch, metrics, improved, predictions, self.state())
+        return EpochReport(at.epoch, metrics, improved, predictions, self.state(weights))
 
     def _train(self, this: Round) -> float:
         self.model.train()
