@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import time
 import uuid
 from pathlib import Path
 
@@ -101,3 +102,42 @@ def test_a_mount_without_locks_is_not_joined_and_a_line_says_so(
     assert parts(small) == before and read_keys(small, "table-1") == {"a", "b"}
     assert caplog.text.count(f"small files of {small} stay as they are") == 1
     assert join_small_parts(small, MEL) >= 0 and join_rows(small, "table-1") == 1
+
+
+def rows_by_age(uri: str) -> dict[str, float]:
+    """Of each track in a store, how many days ago its part was written."""
+    index = read_index(uri)
+    return {
+        key: round((storage.age(f"{uri}/parts/{part}.parquet") or 0.0) / 86_400, 1)
+        for key, part in zip(index.column("key").to_pylist(), index.column("part").to_pylist(), strict=True)
+    }
+
+
+def test_a_store_that_grows_every_day_has_old_parts(tmp_path: Path) -> None:
+    uri = prepare_store(str(tmp_path), MEL)
+    for i, days in enumerate((9, 9, 5, 3)):
+        path = Path(uri, "parts", write(uri, MEL, i) + ".parquet")
+        os.utime(path, (time.time() - days * 86_400,) * 2)
+    for i in range(4, 7):
+        write(uri, MEL, i)
+    assert join_small_parts(uri, MEL) == 5 and len(parts(uri)) == 2
+    assert rows_by_age(uri) == dict.fromkeys(("key0", "key1", "key2", "key3"), 3.0) | dict.fromkeys(
+        ("key4", "key5", "key6"), 0.0
+    )
+    whole(uri, tracks=7)
+    assert join_small_parts(uri, MEL) == 0
+
+
+def test_many_small_parts_of_an_old_store_are_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    uri = prepare_store(str(tmp_path), MEL)
+    stored(uri, 40)
+    monkeypatch.setattr(join_module, "PART_BYTES", 4 * 2 * 7 * 2 * 2)
+    join_small_parts(uri, MEL)
+    assert f"40 small parts of {uri} are joined to large ones" in caplog.text
+    assert "40/40 small parts joined" in capsys.readouterr().out
+    whole(uri, tracks=40)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import tiny_config, toy_spectrogram, toy_tracks, track, write_part
-from tonearm.core import storage
+from tonearm.core import node_copies, storage
 from tonearm.core.errors import StoreError
 from tonearm.datasets.manifest import Manifest
 from tonearm.features.join_parts import join_small_parts
@@ -170,3 +170,21 @@ def test_object_stores_are_written_by_one_request(monkeypatch: pytest.MonkeyPatc
     uri = f"memory://{uuid.uuid4().hex}.bin"
     storage.write_bytes(uri, b"whole")
     assert storage.read_bytes(uri) == b"whole" and "mv" not in asked and "makedirs" not in asked
+
+
+def test_a_copy_that_is_read_for_longer_than_a_week_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    first, second = (moved_elsewhere(stored(str(tmp_path / name), parts=3)) for name in "ab")
+    copy = Path(copy_to_node(first, str(cache)))
+    training = FeatureStore(str(copy))
+    os.utime(copy, (time.time() - 8 * 86_400,) * 2)
+    training.read("track0")  # it has just been opened: an hour later that is noted
+    assert time.time() - copy.stat().st_mtime > 7 * 86_400
+    monkeypatch.setattr(node_copies, "SECONDS_BETWEEN_NOTES", 0.0)
+    training.read_windows([("track0", 0, 0)], 8)
+    copy_to_node(second, str(cache))
+    assert copy.exists() and training.read("track2").values.any()  # a part that was not mapped before
+    local = FeatureStore(stored(str(tmp_path / "home"), parts=1))  # no copy: its time is left as it is
+    os.utime(local.uri, (1e9, 1e9))
+    local.read("track0")
+    assert Path(local.uri).stat().st_mtime == 1e9

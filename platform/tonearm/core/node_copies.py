@@ -18,6 +18,7 @@ from tonearm.core.seeding import digest
 
 LOCK = ".copying"  # in each copy's folder
 WEEK = 7 * 86_400.0
+SECONDS_BETWEEN_NOTES = 3_600.0  # that a copy is used still
 
 
 def local_copy(uri: str) -> Path:
@@ -52,6 +53,25 @@ def node_folder(name: str) -> Iterator[Path]:
 def mark_used(folder: Path) -> None:
     """Note that a copy is used now."""
     os.utime(folder)
+
+
+class CopyInUse:
+    """Notes now and then that a copy is used still, as a training of many days does; a folder that is no copy is left
+    as it is."""
+
+    def __init__(self, uri: str) -> None:
+        self._folder = storage.local_path(uri) if storage.is_local(uri) else None
+        if self._folder is not None and not (self._folder / LOCK).exists():
+            self._folder = None
+        self._noted = time.monotonic()
+
+    def note(self) -> None:
+        """It is used now."""
+        if self._folder is None or time.monotonic() - self._noted < SECONDS_BETWEEN_NOTES:
+            return
+        self._noted = time.monotonic()
+        with contextlib.suppress(OSError):  # of another user, say: what is mapped stays readable
+            mark_used(self._folder)
 
 
 def forget_unused(cache: Path, seconds: float = WEEK) -> int:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,10 @@ from tonearm.core import storage
 from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import StoreError
 from tonearm.core.mapped import map_array
+from tonearm.core.progress import Progress
 from tonearm.core.seeding import digest
 from tonearm.features.base import Representation
+from tonearm.features.joining_lock import joining_lock
 from tonearm.features.store_index import index_schema, read_index, read_part_index
 from tonearm.features.store_rows import StoreRows
 
@@ -29,8 +31,9 @@ logger = logging.getLogger(__name__)
 
 PART_BYTES = 64 * 2**20  # smaller parts are joined: 64 MiB are 200 clips of 30 s of 256 mel bands
 FILES = (".parquet", ".npy", ".frames.npy")  # the index first: without it the others are no part
-LOCK = ".joining"
 LOCK_SECONDS = 60.0
+DAY = 86_400.0  # what is younger ``clean`` leaves alone
+MANY_GROUPS = 8  # half a gigabyte: more than these are told, and how far they are
 REMEDY = "delete it and its .parquet, then extract"
 
 Arrays = tuple[np.ndarray, np.ndarray]  # of a part: its values, and its frames' statistics
@@ -54,13 +57,39 @@ def join_small_parts(uri: str, representation: Representation) -> int:
             key = clips[0]["key"]
             return rows.part_of(key) == part and _identity(clips) not in joined.get(key, ())
 
-        fewer, group = 0, list[str]()
-        for i, part in enumerate(small):
-            group.append(part)
-            if i + 1 == len(small) or sum(size[name] for name in group) >= PART_BYTES:
+        fewer = 0
+        groups = _groups(uri, {part: size[part] for part in small})
+        if len(groups) > MANY_GROUPS:
+            logger.warning("  %d small parts of %s are joined to large ones, once; if that is stopped, the next "
+                           "extraction goes on", len(small), uri)  # fmt: skip
+        with Progress("small parts joined", sum(map(len, groups))) as progress:
+            for group in groups:
                 fewer += _join(uri, representation, group, counts)
-                group = []
+                if len(groups) > MANY_GROUPS:
+                    progress.add(len(group))
         return fewer
+
+
+def _groups(uri: str, sizes: Mapping[str, int]) -> list[list[str]]:
+    """Small parts that become one each: of one day (UTC), or older than a day.
+
+    What is joined is as old as the youngest of its parts. Were old parts joined with new ones, a store that grows every
+    day would have none that is old, and ``clean`` would find nothing that is not needed.
+    """
+    now, days = time.time(), dict[int, list[str]]()
+    for part in sizes:
+        written = storage.modified(storage.join(uri, "parts", part + FILES[0])) or now
+        days.setdefault(int(written // DAY) if now - written < DAY else 0, []).append(part)
+    groups = []
+    for day, parts in sorted(days.items()):
+        group, size = list[str](), 0
+        for i, part in enumerate(parts):
+            group, size = [*group, part], size + sizes[part]
+            # Elsewhere than here what is written is new, whatever is in it: old parts are joined to large ones only.
+            if size >= PART_BYTES or (i + 1 == len(parts) and (day or storage.is_local(uri))):
+                groups.append(group)
+                group, size = [], 0
+    return groups
 
 
 def _rows_by_track(index: Any, small: Sequence[str]) -> dict[str, set[Any]]:
@@ -199,7 +228,11 @@ def _join(
         kept += [row for clips in tracks.values() if counts(part, clips) for row in clips]
     if not found or (len(found) == 1 and kept):
         return 0
+    indices = [storage.join(uri, "parts", part + FILES[0]) for part in found]
+    written = [at for at in map(storage.modified, indices) if at is not None] if storage.is_local(uri) else []
     made = [_write(uri, representation, kept, found)] if kept else []
+    for name in made if written else ():
+        os.utime(storage.local_path(storage.join(uri, "parts", name + FILES[0])), (max(written),) * 2)
     for part in found:
         remove_part(uri, part)
     return len(found) - len(made)
@@ -239,36 +272,3 @@ def _read_array(uri: str, file: str) -> np.ndarray:
         return np.asarray(np.load(io.BytesIO(storage.read_bytes(place)), allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
         raise StoreError(describe_unreadable(f"part {place}", error, REMEDY)) from None
-
-
-@contextmanager
-def joining_lock(uri: str, seconds: float) -> Iterator[bool]:
-    """Held while files of a folder on this machine are joined; gives whether it could be had in so many seconds.
-
-    On a mount that has no locks, or where no file can be made, it cannot be had, and a warning says so once.
-    """
-    if not storage.is_local(uri):
-        yield True
-        return
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(storage.local_path(storage.join(uri, LOCK)))
-    try:
-        lock.acquire(timeout=seconds)
-    except Timeout:
-        yield False
-        return
-    except (OSError, NotImplementedError) as error:
-        _tell_that_it_cannot_be_locked(uri, str(error))
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()
-
-
-@cache
-def _tell_that_it_cannot_be_locked(uri: str, reason: str) -> None:
-    logger.warning("small files of %s stay as they are: they are joined under a lock, and none can be had there (%s)",
-                   uri, reason)  # fmt: skip

@@ -19,7 +19,7 @@ from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import StoreError
 from tonearm.core.parquet import read_parquet
 from tonearm.core.seeding import digest
-from tonearm.features.join_parts import joining_lock
+from tonearm.features.joining_lock import joining_lock
 
 logger = logging.getLogger(__name__)
 

@@ -30,6 +30,7 @@ from tonearm.core import storage, text
 from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import ConfigError, StoreError
 from tonearm.core.mapped import map_array
+from tonearm.core.node_copies import CopyInUse
 from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.features.base import Representation
@@ -119,6 +120,7 @@ class FeatureStore:
         self._shape = (self.representation.planes, self.representation.freq_bins)
         self._parts: OrderedDict[int, tuple[Float16Array, FloatArray]] = OrderedDict()
         self._rows = StoreRows(read_index(uri), self.representation)
+        self._in_use = CopyInUse(uri)
 
     def __len__(self) -> int:
         return len(self._rows.first)
@@ -230,6 +232,7 @@ class FeatureStore:
 
     def _open(self, key: str, clip: int | None) -> tuple[int, Float16Array, FloatArray]:
         """The row of a clip, and the values and the statistics of its part; the parts used last stay mapped."""
+        self._in_use.note()
         row = self._row(key, clip)
         part = int(self._rows.part[row])
         if part not in self._parts:
