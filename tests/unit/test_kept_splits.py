@@ -201,11 +201,12 @@ def test_another_data_set_has_its_own_and_a_damaged_table_is_no_new_deal() -> No
 @pytest.mark.parametrize("grouped", [True, False])
 def test_folds_are_kept_with_the_data_set(grouped: bool) -> None:
     first = prepared(ALL).manifest
-    before = keep_folds(first, 4, 0, grouped)
+    before, told = keep_folds(first, 4, 0, grouped)
     (name,) = [n for n in storage.list_files(home.data_home("toys")) if n.startswith("folds-")]
     assert load_assignment(storage.join(home.data_home("toys"), name)) == before
     second = prepared([*ALL, *songs("a", 9, "x"), *songs("new", 12)]).manifest
-    after = keep_folds(second, 4, 0, grouped)
+    assert told == ()
+    after, told = keep_folds(second, 4, 0, grouped)
     assert {key: after.placed[key] for key in before.placed} == dict(before.placed)
     for fold in range(4):
         tested = {
@@ -213,7 +214,23 @@ def test_folds_are_kept_with_the_data_set(grouped: bool) -> None:
         }
         assert tested == {i for (i, _), (_, place) in after.placed.items() if int(place) == fold + 1}
     keep_folds(second, 3, 0, grouped)
-    assert keep_folds(second, 4, 0, grouped) == after
+    assert told == () and keep_folds(second, 4, 0, grouped) == (after, ())
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_what_moves_to_another_fold_is_told_with_the_reason(grouped: bool) -> None:
+    first = prepared(ALL).manifest
+    folds, _ = keep_folds(first, 4, 0, grouped)
+    of = {i: place for (i, _), (_, place) in folds.placed.items()}
+    one, other = "a00", next(i for i in sorted(of) if of[i] != of["a00"])
+    twins = [dataclasses.replace(t, recording=one) if t.track_id in (one, other) else t for t in first.tracks]
+    after, told = keep_folds(dataclasses.replace(first, tracks=tuple(twins)), 4, 0, grouped)
+    now = {i: place for (i, _), (_, place) in after.placed.items()}
+    moved = sorted(i for i in of if now[i] != of[i])
+    are = f"{len(moved)} track{'s are' if len(moved) > 1 else ' is'}"
+    assert moved and told[0] == f"{are} in another fold than before:" and len(told) == 2
+    assert told[1].startswith(f"  from fold {of[moved[0]]} to fold {now[moved[0]]}: {moved[0]}")
+    assert ", since " in told[1] and "learned" not in told[1]
 
 
 def test_a_manifest_that_cannot_be_read_for_a_moment_is_no_new_deal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import derive_seed
 from tonearm.datasets.assignment import NOTHING, Assignment
 from tonearm.datasets.balance import count_groups, has_several_labels, join_groups, place_groups
-from tonearm.datasets.extension import Extension, extend
+from tonearm.datasets.extension import Extension, Move, extend
 from tonearm.datasets.manifest import Split, Track
 
 VALIDATION_SHARE = 0.15
@@ -69,14 +69,14 @@ def extended_folds(
     seed: int = 0,
     grouped: bool = True,
     before: Assignment = NOTHING,
-) -> Assignment:
-    """The folds, ``"1"``, ``"2"``, ..., of tracks and of those that are gone, to be kept for the next time.
+) -> tuple[Assignment, tuple[Move, ...]]:
+    """The folds, ``"1"``, ``"2"``, ..., of tracks and of those that are gone, to be kept; and what moved, and why.
 
     Parameters and errors are those of :func:`folds_by_group`. A group of several folds that became one is in the fold
     of most of its tracks.
     """
     extension, ordered, units = _extend(tracks, folds, seed, grouped, (), before)
-    return before.extended(ordered, units, extension.places)
+    return before.extended(ordered, units, extension.places), extension.moves
 
 
 def split_by_fold(

@@ -65,16 +65,24 @@ def other_lines(tracks: Sequence[Track], last: Assignment, why: str) -> tuple[st
     return (f"{len(moved)} of {len(known)} tracks are in another split than before: {why}{told}",)
 
 
-def _move_lines(moves: Sequence[Move]) -> list[str]:
+def fold_lines(moves: Sequence[Move]) -> tuple[str, ...]:
+    """Which tracks are in another fold than before, and why; none where none is."""
+    if not moves:
+        return ()
+    return (f"{_tracks(sum(len(m.tracks) for m in moves))} in another fold than before:", *_move_lines(moves, "fold "))
+
+
+def _move_lines(moves: Sequence[Move], what: str = "") -> list[str]:
+    """What moved, of splits or of what is named."""
     alike: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for move in moves:
         alike[move.before, move.now, move.reason].extend(move.tracks)
     lines = []
     for (before, now, reason), ids in list(alike.items())[:MOST_REASONS]:
         shown = list_examples([printable(i) for i in ids])
-        seen = SPLITS.index(now) > SPLITS.index(before)
+        seen = not what and list(SPLITS).index(now) > list(SPLITS).index(before)  # type: ignore[arg-type]
         told = "; models of before have learned from them" if seen else ""
-        lines.append(f"  from {before} to {now}: {shown}, since {reason}{told}")
+        lines.append(f"  from {what}{before} to {what}{now}: {shown}, since {reason}{told}")
     rest = list(alike.values())[MOST_REASONS:]
     return [*lines, *([f"  and {sum(map(len, rest))} more, for {len(rest)} such reasons"] if rest else [])]
 

@@ -21,7 +21,7 @@ from tonearm.datasets.assignment import (
 )
 from tonearm.datasets.folds import extended_folds
 from tonearm.datasets.manifest import SPLITS, Manifest, Track
-from tonearm.datasets.split_changes import growth_lines, other_lines
+from tonearm.datasets.split_changes import fold_lines, growth_lines, other_lines
 from tonearm.datasets.splits import divide
 from tonearm.workflows.prepared_names import manifest_uri
 
@@ -142,8 +142,8 @@ def published_changes(name: str, tracks: Sequence[Track]) -> tuple[str, ...]:
     return other_lines(tracks, last, "they are as published") or growth_lines(tracks, last, last)
 
 
-def keep_folds(manifest: Manifest, folds: int, seed: int, grouped: bool) -> Assignment:
-    """The folds of a data set: tracks that it had before stay in theirs.
+def keep_folds(manifest: Manifest, folds: int, seed: int, grouped: bool) -> tuple[Assignment, tuple[str, ...]]:
+    """The folds of a data set: tracks that it had before stay in theirs. And what moved nevertheless, for people.
 
     Raises
     ------
@@ -151,9 +151,9 @@ def keep_folds(manifest: Manifest, folds: int, seed: int, grouped: bool) -> Assi
         If there cannot be so many, or what is remembered is damaged.
     """
     uri = _uri(manifest.name, "folds", manifest.label, folds, seed, grouped)
-    assignment = extended_folds(manifest.tracks, folds, seed, grouped, load_assignment(uri))
+    assignment, moves = extended_folds(manifest.tracks, folds, seed, grouped, load_assignment(uri))
     save_assignment(uri, assignment)
-    return assignment
+    return assignment, fold_lines(moves)
 
 
 def _uri(name: str, what: str, *settings: object) -> str:

@@ -74,7 +74,11 @@ def run_request(request: TrainingRequest) -> Outcome:
     manifests = prepare_data(request)
     stop_ray()  # training is one process: it has the cores to itself
     own = manifests[request.recipe.data.signature()]
-    kept = keep_folds(own, request.folds, request.split_seed, request.grouped) if request.folds else NOTHING
+    kept, changes = NOTHING, tuple[str, ...]()
+    if request.folds:
+        kept, changes = keep_folds(own, request.folds, request.split_seed, request.grouped)
+    for line in changes:
+        logger.info("  %s", line)
     signature = request.signature_on(manifests.values())
     params = {"recipe": request.name, "folds": request.folds, "seeds": request.seeds, "tracks": len(own.tracks),
               "ensemble": request.recipe.ensemble,
