@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from tests.builders import encode, sounds_like
 from tests.unit.selecting import DIFFERENT, make_manifest, train_sweep, train_trial
@@ -22,9 +23,10 @@ from tonearm.inference.blocks import BlockPredictor, plan_blocks
 from tonearm.sweeps.results import run_tags
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client
-from tonearm.tracking.query import registered
+from tonearm.tracking.query import RegisteredVersion, registered
 from tonearm.workflows import select as selecting
 from tonearm.workflows.champion import predict_as_champion
+from tonearm.workflows.predict_blocks import predict_blocks
 from tonearm.workflows.promotion import undo_promotion
 from tonearm.workflows.select import select
 from tonearm.workflows.sweep_result import Sweep
@@ -51,6 +53,15 @@ def as_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
         return dataclasses.replace(found, ensemble={0: 1, 1: 2, 2: 1}, takes_ensemble=True)
 
     monkeypatch.setattr(selecting, "choose", all_of_them)
+
+
+def champion_of(swept: Sweep) -> RegisteredVersion:
+    """That of the sweep's data; one is made if no test before did."""
+    if registered(swept.manifest.name, names.CHAMPION) is None:
+        select(swept, promotion=True)
+    found = registered(swept.manifest.name, names.CHAMPION)
+    assert found is not None
+    return found
 
 
 @pytest.mark.usefixtures("as_ensemble")
@@ -102,8 +113,7 @@ def test_the_choice_is_explained_and_registered_with_its_figures(swept: Sweep) -
 
 def test_a_champion_is_scored_on_todays_tracks_that_it_did_not_learn_from(swept: Sweep, tmp_path: Path) -> None:
     """A recording was added to each split, and one that it was trained on is a test track now."""
-    champion = registered(swept.manifest.name, names.CHAMPION)
-    assert champion is not None
+    champion = champion_of(swept)
     old = list(swept.manifest.tracks)
     learned = next(i for i, t in enumerate(old) if t.split == "train")
     old[learned] = dataclasses.replace(old[learned], split="test")
@@ -165,6 +175,29 @@ def test_a_damaged_block_says_what_to_do(swept: Sweep, tmp_path: Path) -> None:
             block.read()
 
 
+def test_a_champion_that_cannot_hear_a_track_is_compared_on_the_others(swept: Sweep, tmp_path: Path) -> None:
+    champion = champion_of(swept)
+    samples, rate = soundfile.read(swept.manifest.tracks[0].source)
+    short, gone = tmp_path / "short.wav", tmp_path / "vanished.wav"
+    soundfile.write(short, samples[: round(0.3 * rate)], rate)
+    soundfile.write(gone, 0.5 * samples, rate)
+    added = [Track(track_id=f"new/{path.stem}", source=str(path), content=digest(path.read_bytes(), size=16),
+                   label="flute", group=f"artist:{path.stem}", split="test") for path in (short, gone)]  # fmt: skip
+    gone.unlink()
+    today = Manifest(swept.manifest.name, "sound", (*swept.manifest.tracks, *added))
+    tracks = [*today.of("validation"), *today.of("test")]
+    task, classes = swept.results[0].config.task, swept.results[0].folder.validation().classes
+    for _ in range(2):  # also when it is written down
+        found = predict_as_champion(champion, today, tracks, task, classes)
+        assert {t.track_id for t in tracks} - {t.track_id for t in found.tracks} == {"new/short", "new/vanished"}
+        assert found.unusable.startswith("2 of ") and "e.g. new/short: too_short: 0.30 s of audio" in found.unusable
+    soundfile.write(gone, 0.5 * samples, rate)  # it may be back the next time
+    found = predict_as_champion(champion, today, tracks, task, classes)
+    assert found.unusable.startswith("1 of ") and "new/vanished" in {t.track_id for t in found.tracks}
+    with pytest.raises(AudioError, match=r"too_short: .*0\.30 s"):
+        predict_blocks([swept.results[0].folder.bundle_uri], added)
+
+
 def test_what_was_trained_alone_is_selected_like_a_sweep(swept: Sweep) -> None:
     manifest = dataclasses.replace(swept.manifest, name="alone")
     trials = [train_trial(manifest, {**DIFFERENT[0], "seed": seed}, seed) for seed in (0, 1)]
@@ -179,7 +212,7 @@ def test_what_was_trained_alone_is_selected_like_a_sweep(swept: Sweep) -> None:
     assert selection.promoted and selection.sweep == "time_mel-0548" and set(selection.members) <= {0, 1}
     model = load(selection.model)
     assert model.recommend(manifest.tracks[0].source, 1).neighbours[0].track["track_id"] == manifest.tracks[0].track_id
-    assert select("time_mel-0548") == dataclasses.replace(selection, why=selection.why)
+    assert select("time_mel-0548") == selection
     alone = RunWriter.open("alone", "an estimator", tags={names.TRAINING: "svm-0001"})
     alone.end()
     with pytest.raises(JobError, match="holds no network that takes audio alone"):
@@ -187,9 +220,7 @@ def test_what_was_trained_alone_is_selected_like_a_sweep(swept: Sweep) -> None:
 
 
 def test_rolling_back_goes_back_one_by_one(swept: Sweep) -> None:
-    dataset = swept.manifest.name
-    before = registered(dataset, names.CHAMPION)
-    assert before is not None
+    dataset, before = swept.manifest.name, champion_of(swept)
     second = select(swept, promotion=True, most_members=1)
     third = select(swept, promotion=True, most_members=2)
     assert second.promoted and third.promoted and third.why.startswith("as was asked for, although ")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tonearm.core import storage
-from tonearm.core.errors import StoreError
+from tonearm.core.errors import AudioError, StoreError
 from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Track
 from tonearm.inference.batch import TrackReader
@@ -47,8 +47,8 @@ class Block:
     def is_there(self) -> bool:
         return storage.exists(self.uri)
 
-    def read(self) -> list[MemberPrediction]:
-        """What was written down, a track each.
+    def read(self) -> list[MemberPrediction | AudioError]:
+        """What was written down, a track each; of one that the network cannot hear the reason.
 
         Raises
         ------
@@ -57,8 +57,11 @@ class Block:
         """
         try:
             kept = np.load(io.BytesIO(storage.read_bytes(self.uri)), allow_pickle=False)
-            rows = zip(self.tracks, kept["probabilities"], kept["embeddings"], strict=True)
-            return [MemberPrediction(probabilities, embedding) for _, probabilities, embedding in rows]
+            problems = json.loads(str(kept["problems"])) if "problems" in kept else {}
+            heard = [i for i in range(len(self.tracks)) if str(i) not in problems]
+            rows = zip(heard, kept["probabilities"], kept["embeddings"], strict=True)
+            found = {i: MemberPrediction(probabilities, embedding) for i, probabilities, embedding in rows}
+            return [found[i] if i in found else AudioError(*problems[str(i)]) for i in range(len(self.tracks))]
         except (ValueError, LookupError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise StoreError(f"{self.uri} is damaged ({error}): delete it, then it is predicted again") from None
 
@@ -66,6 +69,16 @@ class Block:
         """As it travels to a worker."""
         return {"member": self.member, "uri": self.uri,
                 "tracks": json.dumps([[t.content, t.source] for t in self.tracks])}  # fmt: skip
+
+
+def share_bundle(member: str, root: str) -> str:
+    """A copy of a network's bundle beside its predictions, where workers of all machines read it."""
+    files = {name: storage.read_bytes(storage.join(member, name)) for name in (DESCRIPTION, WEIGHTS)}
+    folder = storage.join(root, digest(*files.values()), "bundle")
+    for name, data in files.items():
+        if not storage.exists(storage.join(folder, name)):
+            storage.write_bytes(storage.join(folder, name), data)
+    return folder
 
 
 def plan_blocks(member: str, tracks: Sequence[Track], root: str) -> list[Block]:
@@ -87,10 +100,15 @@ class BlockPredictor:
         Where networks compute.
     allowed_modules
         That bundles may have imported.
+    keep_unusable
+        Whether it is written down of a track that its audio cannot be used; else that is an error.
     """
 
-    def __init__(self, features: str, cache: str, device: str = "cpu", allowed_modules: Sequence[str] = ()) -> None:
-        self._reader, self._device = TrackReader(features, cache), device
+    def __init__(
+        self, features: str, cache: str, device: str = "cpu", allowed_modules: Sequence[str] = (),
+        keep_unusable: bool = False,
+    ) -> None:  # fmt: skip
+        self._reader, self._device, self._keep_unusable = TrackReader(features, cache), device, keep_unusable
         self._allowed = tuple(allowed_modules)
         self._members: dict[str, Bundle] = {}
 
@@ -102,24 +120,33 @@ class BlockPredictor:
 
     def predict(self, member_uri: str, uri: str, tracks: Sequence[Sequence[str]]) -> tuple[int, int]:
         """Write one block, unless it is there; how many tracks, and how many lacked features, so that their audio was
-        read.
+        read. Where such tracks are kept, the reason is written of a track whose audio cannot be used.
 
         Raises
         ------
         AudioError
-            If a track without features is no usable audio any more, or its file holds something else now.
+            If they are not kept, and a track without features is no usable audio any more, or its file holds something
+            else now.
         """
         if storage.exists(uri):
             return len(tracks), 0
         member = self._member(member_uri)
-        answers, from_audio = [], 0
-        for content, source in tracks:
-            stored, was_stored = self._reader.read(member, content, source)
-            answers.append(predict_member(member, stored, self._device))
-            from_audio += not was_stored
-        buffer = io.BytesIO()
-        np.savez(buffer, probabilities=np.stack([a.probabilities for a in answers]),
-                 embeddings=np.stack([a.embedding for a in answers]))  # fmt: skip
+        answers, problems, from_audio = [], {}, 0
+        for i, (content, source) in enumerate(tracks):
+            try:
+                stored, was_stored = self._reader.read(member, content, source)
+                answers.append(predict_member(member, stored, self._device))
+                from_audio += not was_stored
+            except AudioError as error:
+                if not self._keep_unusable:
+                    raise
+                problems[i] = (error.reason, error.detail)
+        buffer, columns = io.BytesIO(), {}
+        columns["probabilities"] = np.stack([a.probabilities for a in answers]) if answers else np.empty((0, 0))
+        columns["embeddings"] = np.stack([a.embedding for a in answers]) if answers else np.empty((0, 0))
+        if problems:
+            columns["problems"] = np.array(json.dumps(problems))
+        np.savez(buffer, **columns)  # type: ignore[arg-type]
         storage.write_bytes(uri, buffer.getvalue())
         return len(tracks), from_audio
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,17 +12,18 @@ from tonearm.core import storage
 from tonearm.core.errors import TonearmError
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Manifest, Track, load_manifest
-from tonearm.ensembles.bundle import DESCRIPTION, Ensemble, load_ensemble
+from tonearm.ensembles.bundle import Ensemble, load_ensemble
 from tonearm.ensembles.provenance import KnownTracks, read_held_out, read_training_tracks
-from tonearm.inference.member import combine_members
 from tonearm.tasks.base import Task
 from tonearm.tracking import names
 from tonearm.tracking.query import RegisteredVersion, download_model
 from tonearm.tracking.retry import retry
-from tonearm.workflows.predict_blocks import predict_blocks
+from tonearm.workflows.predict_blocks import predict_usable
 from tonearm.workflows.sweep_result import MANIFEST, sweep_folder
 
 FEWEST_TRACKS = 10  # on which two models are compared
+
+logger = logging.getLogger(__name__)
 
 
 class IncomparableError(TonearmError):
@@ -31,10 +33,12 @@ class IncomparableError(TonearmError):
 @dataclass(frozen=True)
 class ChampionPredictions:
     """Predictions (tracks, outputs) of the tracks that it did not learn from, several times over where validation
-    tracks are among them that it was chosen on: those of halves that were chosen on the others."""
+    tracks are among them that it was chosen on: those of halves that were chosen on the others; and how many others it
+    cannot hear, in words."""
 
     tracks: tuple[Track, ...]
     predictions: tuple[FloatArray, ...]
+    unusable: str = ""
 
 
 def predict_as_champion(
@@ -64,32 +68,38 @@ def predict_as_champion(
         _require_same_question(ensemble, manifest, task, classes)
         trained, chosen_on = _known_tracks(champion, folder)
         held_out = read_held_out(folder)
+        left_out = ""
         left = trained.unknown(tracks, manifest.tracks, _is_grouped(manifest))
         lost = {t.track_id for t in chosen_on.seen(left) if t.content not in held_out}
         left = [t for t in left if t.track_id not in lost]
-        if len(left) < FEWEST_TRACKS:
-            raise IncomparableError(
-                f"of {len(tracks)} validation and test tracks only {len(left)} are none that it learned from or was "
-                f"chosen on, {FEWEST_TRACKS} are needed"
-            )
+        _require_enough(left, tracks, "are none that it learned from or was chosen on")
         fresh = [t for t in left if t.content not in held_out]
-        members = [storage.join(folder, f"members/{i:02d}") for i in range(len(ensemble.members))]
-        if not storage.exists(storage.join(folder, DESCRIPTION)):
-            members = [folder]
-        # Here, since its bundle was fetched to this machine.
-        answers = predict_blocks(members, fresh, device, seconds_for_ray=float("inf"))
+        predicted, unusable = predict_usable(folder, ensemble, fresh, device)
+        if unusable:
+            one, why = next(iter(unusable.items()))
+            left_out = f"{len(unusable)} of {len(left)} that the champion cannot hear are left out, e.g. {one}: {why}"
+            logger.info(f"  note: {left_out}")
+            left = [t for t in left if t.track_id not in unusable]
+            _require_enough(left, tracks, "can be heard by it, and are none that it learned from or was chosen on")
     except IncomparableError:
         raise
     except TonearmError as error:
         raise IncomparableError(str(error)) from error
-    predicted = dict(zip((t.content for t in fresh), zip(*answers, strict=True), strict=True))
     repeats = max([len(held_out[t.content]) for t in left if t.content in held_out], default=1)
     rows = [
         held_out[t.content] if t.content in held_out
-        else np.stack([combine_members(ensemble, predicted[t.content]).probabilities] * repeats)
+        else np.stack([predicted[t.track_id].probabilities] * repeats)
         for t in left
     ]  # fmt: skip
-    return ChampionPredictions(tuple(left), tuple(np.stack([row[i] for row in rows]) for i in range(repeats)))
+    predictions = tuple(np.stack([row[i] for row in rows]) for i in range(repeats))
+    return ChampionPredictions(tuple(left), predictions, left_out)
+
+
+def _require_enough(left: Sequence[Track], tracks: Sequence[Track], which: str) -> None:
+    if len(left) < FEWEST_TRACKS:
+        raise IncomparableError(
+            f"of {len(tracks)} validation and test tracks only {len(left)} {which}, {FEWEST_TRACKS} are needed"
+        )
 
 
 def _require_same_question(ensemble: Ensemble, manifest: Manifest, task: Task, classes: tuple[str, ...]) -> None:

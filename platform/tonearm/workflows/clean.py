@@ -24,7 +24,7 @@ from tonearm.workflows.spare_features import AGE_UNKNOWN, Leftover, spare_featur
 
 HOUR = 3600.0
 PLACES_SHOWN = 12
-BLOCK_NAME = re.compile(r"(^|/)[0-9a-f]{16}\.npz$")
+BLOCK_NAME = re.compile(r"(^|/)[0-9a-f]{16}(\.npz|/bundle/[^/]+)$")
 TEMPORARY = re.compile(r"tonearm-([0-9a-f]{32}\.tmp|attempts-[0-9a-f]{32}|error-\w+\.txt)")
 
 

@@ -7,16 +7,20 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tonearm.core import home
+from tonearm.core import home, storage
+from tonearm.core.errors import AudioError
 from tonearm.core.precision import is_gpu, require_device
 from tonearm.core.progress import Progress
 from tonearm.core.threads import torch_threads
+from tonearm.core.types import Prediction
 from tonearm.datasets.manifest import Track
-from tonearm.inference.blocks import Block, BlockPredictor, plan_blocks
-from tonearm.inference.member import MemberPrediction
+from tonearm.ensembles.bundle import DESCRIPTION, Ensemble
+from tonearm.inference.blocks import Block, BlockPredictor, plan_blocks, share_bundle
+from tonearm.inference.member import MemberPrediction, combine_members
 from tonearm.pipelines.workers import WorkerStage, run_workers
 from tonearm.workflows.ray_session import start_ray
 
+NOT_LASTING = ("missing", "changed")  # reasons of files that may be back
 SECONDS_FOR_RAY = 30.0  # of work on this process; less is done before workers have started
 
 
@@ -56,17 +60,64 @@ def predict_blocks(
     StoreError
         If what was written down is damaged.
     """
+    found = _answers(members, tracks, device, modules, seconds_for_ray)
+    for own in found:
+        for track, answer in zip(tracks, own, strict=True):
+            if isinstance(answer, AudioError):
+                raise AudioError(answer.reason, f"{track.track_id}: {answer.detail}")
+    return [[answer for answer in own if not isinstance(answer, AudioError)] for own in found]
+
+
+def predict_usable(
+    folder: str, ensemble: Ensemble, tracks: Sequence[Track], device: str = "cpu", modules: Sequence[str] = ()
+) -> tuple[dict[str, Prediction], dict[str, AudioError]]:
+    """What a model predicts of the tracks that it can hear, by their ids, and why it cannot hear the others.
+
+    Parameters
+    ----------
+    folder
+        Of its bundle, which may lie on this machine only.
+    ensemble
+        The same, loaded.
+    tracks, device, modules
+        As :func:`predict_blocks` has them.
+    """
+    members = [storage.join(folder, f"members/{i:02d}") for i in range(len(ensemble.members))]
+    if not storage.exists(storage.join(folder, DESCRIPTION)):
+        members = [folder]
+    shared = [m if m.startswith(f"{home.home()}/") else share_bundle(m, home.predictions_home()) for m in members]
+    predicted, unusable = {}, {}
+    for track, *own in zip(tracks, *_answers(shared, tracks, device, modules, SECONDS_FOR_RAY, True), strict=True):
+        heard = [answer for answer in own if not isinstance(answer, AudioError)]
+        if len(heard) == len(own):
+            predicted[track.track_id] = combine_members(ensemble, heard)
+        else:
+            unusable[track.track_id] = next(answer for answer in own if isinstance(answer, AudioError))
+    return predicted, unusable
+
+
+def _answers(
+    members: Sequence[str], tracks: Sequence[Track], device: str, modules: Sequence[str], seconds_for_ray: float,
+    keep_unusable: bool = False,
+) -> list[list[MemberPrediction | AudioError]]:  # fmt: skip
+    """Of each member what it predicts of each track, or why it cannot."""
     require_device(device)
     plans = [plan_blocks(member, tracks, home.predictions_home()) for member in members]
     missing = [block for plan in plans for block in plan if not block.is_there()]
     if missing:
-        _predict(missing, device, modules, seconds_for_ray)
-    return [[answer for block in plan for answer in block.read()] for plan in plans]
+        _predict(missing, device, modules, seconds_for_ray, keep_unusable)
+    found = {block: block.read() for plan in plans for block in plan}
+    for block, answers in found.items():
+        if any(isinstance(answer, AudioError) and answer.reason in NOT_LASTING for answer in answers):
+            storage.remove(block.uri)
+    return [[answer for block in plan for answer in found[block]] for plan in plans]
 
 
-def _predict(missing: Sequence[Block], device: str, modules: Sequence[str], seconds_for_ray: float) -> None:
+def _predict(
+    missing: Sequence[Block], device: str, modules: Sequence[str], seconds_for_ray: float, keep_unusable: bool
+) -> None:
     arguments: dict[str, Any] = {"features": home.features_home(), "cache": home.node_cache(), "device": device,
-                 "allowed_modules": tuple(modules)}  # fmt: skip
+                 "allowed_modules": tuple(modules), "keep_unusable": keep_unusable}  # fmt: skip
     total, from_audio = sum(len(block.tracks) for block in missing), 0
     what = "tracks" if len({block.member for block in missing}) == 1 else "tracks x networks"
     with Progress(what, total, on_stderr=True) as progress:

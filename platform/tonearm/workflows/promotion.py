@@ -148,7 +148,7 @@ def judge(candidate: Candidate, champion: RegisteredVersion | None, device: str 
     figures |= {"champion": float(champion.version), "difference": d.value, "low": d.low, "high": d.high, "p": found.p,
                 "compared_tracks": float(found.tracks)}  # fmt: skip
     by = (f"by {gain_with_interval(found)} in {task.primary}, p {format_p_value(found.p)}, on {found.tracks} tracks of "
-          f"{found.groups} that neither learned from")  # fmt: skip
+          f"{found.groups} that neither learned from{f' ({theirs.unusable})' * bool(theirs.unusable)}")  # fmt: skip
     if found.p < SIGNIFICANCE_LEVEL and found.gain > 0:
         return Promotion(True, f"it is better than {old}, {by}", figures)
     if found.gain < 0:
