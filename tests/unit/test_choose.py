@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -95,6 +96,26 @@ def test_the_limits_hold_for_the_single_trial_too(tmp_path: Path) -> None:
     assert len(choose(results, cheap, most_members=1).ensemble) == 1
     with pytest.raises(ConfigError, match="most members 0"):
         choose(results, cheap, most_members=0)
+
+
+def test_predictions_are_in_memory_once_and_of_what_costs_too_much_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = [trial(tmp_path, i, noisy(i, sharpness=3.0)) for i in range(6)]
+    read, as_read = list[int](), list[weakref.ref[FloatArray]]()
+    validation = TrialFolder.validation
+
+    def noted(folder: TrialFolder) -> TrackPredictions:
+        found = validation(folder)
+        read.append(int(Path(folder.uri).name))
+        as_read.append(weakref.ref(found.probabilities))
+        assert sum(ref() is not None for ref in as_read) <= 2, "this one and the one before, until it is calibrated"
+        return found
+
+    monkeypatch.setattr(TrialFolder, "validation", noted)
+    found = choose(results, cheap, most_milliseconds=13.5)
+    assert read == [0, 1, 2, 3] and [r.index for r in found.trials] == read
+    assert found.notes == ("2 of 6 trials cost too much a track: not chosen from",)
 
 
 def test_tracks_of_one_group_show_nothing(tmp_path: Path) -> None:

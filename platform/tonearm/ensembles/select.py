@@ -90,20 +90,32 @@ def select_greedily(
     if not predictions:
         raise ConfigError("no trial has predictions, so there is nothing to select: look at the errors of the trials")
     costs = limits.milliseconds or (0.0,) * len(predictions)
-    affordable = [i for i, cost in enumerate(costs) if cost < limits.most_milliseconds]
-    if not affordable:
-        raise ConfigError(
-            f"the cheapest of {len(predictions)} networks costs {min(costs):.1f} ms a track, at most "
-            f"{limits.most_milliseconds:g} are allowed: allow more, or train smaller ones"
-        )
-    rng = np.random.default_rng(derive_seed("ensemble", seed, len(affordable)))
+    within = affordable(costs, limits.most_milliseconds)
+    rng = np.random.default_rng(derive_seed("ensemble", seed, len(within)))
     chosen: Counter[int] = Counter()
     for _ in range(bags):
-        bag = sorted(rng.choice(affordable, size=(len(affordable) + 1) // 2, replace=False).tolist())
+        bag = sorted(rng.choice(within, size=(len(within) + 1) // 2, replace=False).tolist())
         chosen.update(_search([predictions[i] for i in bag], bag, target, task, rounds, groups))
     # A model that few bags chose costs an evaluation in serving and changes next to nothing.
     kept = {i: n for i, n in chosen.items() if n >= SMALLEST_SHARE * chosen.total()} or dict(chosen)
     return _within(kept, costs, limits)
+
+
+def affordable(costs: Sequence[float], most_milliseconds: float) -> list[int]:
+    """Numbers of the networks that cost less.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    found = [i for i, cost in enumerate(costs) if cost < most_milliseconds]
+    if not found:
+        raise ConfigError(
+            f"the cheapest of {len(costs)} networks costs {min(costs):.1f} ms a track, at most {most_milliseconds:g} "
+            "are allowed: allow more, or train smaller ones"
+        )
+    return found
 
 
 def _within(chosen: dict[int, int], costs: Sequence[float], limits: Limits) -> dict[int, int]:

@@ -67,7 +67,7 @@ def register_candidate(
         api.set_terminated(run_id, before.status, before.end_time)
     name = names.model_name(dataset)
     if not api.search_registered_models(f"name = '{name}'"):
-        api.create_registered_model(name, description=f"Tonearm's best ensemble on {dataset}")
+        api.create_registered_model(name, description=f"Tonearm's models of {dataset}: ensembles and single networks")
     version = api.create_model_version(
         name, source=info.model_uri, run_id=run_id, tags=dict(tags or {}), model_id=info.model_id
     )

@@ -11,7 +11,7 @@ from tonearm.core.errors import ConfigError, JobError
 from tonearm.core.types import FloatArray
 from tonearm.ensembles.combine import weighted_mean
 from tonearm.ensembles.out_of_fold import predict_out_of_fold
-from tonearm.ensembles.select import Limits, select_greedily
+from tonearm.ensembles.select import Limits, affordable, select_greedily
 from tonearm.sweeps.results import TrialResult, best_result, best_results, trained_enough
 from tonearm.tasks.temperature import apply_temperature, fit_temperature
 from tonearm.training.predictions import TrackPredictions
@@ -99,25 +99,26 @@ def choose(
     if most_members < 1 or most_milliseconds < 0:
         raise ConfigError(f"most members {most_members}, most milliseconds {most_milliseconds:g}: at least 1, and 0")
     trials, notes = _trained_enough(results)
-    task = trials[0].config.task
-    validation = [r.folder.validation() for r in trials]
-    _require_same_tracks(trials, validation)
-    target, groups = validation[0].target, validation[0].groups
-    tasks = [r.config.task for r in trials]  # which may pool their windows differently
-    temperatures = tuple(
-        fit_temperature(own, v.probabilities, target) for own, v in zip(tasks, validation, strict=True)
-    )
-    validation = [dataclasses.replace(v, probabilities=apply_temperature(own, v.probabilities, t))
-                  for own, v, t in zip(tasks, validation, temperatures, strict=True)]  # fmt: skip
-    predictions = [v.probabilities for v in validation]
     limits = Limits(most_members)
-    single_from: Sequence[TrialResult] = trials
-    if most_milliseconds:
-        each = tuple(costs(trials))
-        limits = Limits(most_members, each, most_milliseconds)
-        single_from = [r for r, cost in zip(trials, each, strict=True) if cost < most_milliseconds]
+    if most_milliseconds:  # before predictions are read: of many trials these fill the memory
+        each = costs(trials)
+        within = affordable(each, most_milliseconds)
+        if len(within) < len(trials):
+            notes.append(f"{len(trials) - len(within)} of {len(trials)} trials cost too much a track: not chosen from")
+        limits = Limits(most_members, tuple(each[i] for i in within), most_milliseconds)
+        trials = [trials[i] for i in within]
+    task, temperatures, validation = trials[0].config.task, list[float](), list[TrackPredictions]()
+    for trial in trials:
+        read, own = trial.folder.validation(), trial.config.task  # which may pool its windows differently
+        first = validation[0] if validation else read
+        _require_same_tracks(trials[0], first, trial, read)
+        temperatures.append(fit_temperature(own, read.probabilities, first.target))
+        calibrated = apply_temperature(own, read.probabilities, temperatures[-1])
+        validation.append(dataclasses.replace(first, probabilities=calibrated))
+    target, groups = validation[0].target, validation[0].groups
+    predictions = [v.probabilities for v in validation]
     ensemble = select_greedily(predictions, target, task, groups=groups, limits=limits)
-    single, lone = trials.index(best_result(single_from)), [trials.index(r) for r in best_results(single_from)]
+    single, lone = trials.index(best_result(trials)), [trials.index(r) for r in best_results(trials)]
     held = predict_out_of_fold(predictions, target, task, groups, limits, lone)
     mean = weighted_mean([predictions[i] for i in ensemble], list(ensemble.values()))
     together, alone = (held.ensemble, held.single) if held else ((mean,), (predictions[single],))
@@ -125,7 +126,7 @@ def choose(
     cost = costs([trials[i] for i in (single, *ensemble)]) if len(ensemble) > 1 else []
     takes, why = _decide(trials[single], ensemble, found, cost[0] if cost else 1.0, sum(cost[-len(ensemble) :]))
     return Chosen(
-        tuple(trials), single, ensemble, temperatures, tuple(validation), together if takes else alone, together,
+        tuple(trials), single, ensemble, tuple(temperatures), tuple(validation), together if takes else alone, together,
         held is not None, takes, why, tuple(notes),
     )  # fmt: skip
 
@@ -141,14 +142,14 @@ def _trained_enough(results: Sequence[TrialResult]) -> tuple[list[TrialResult], 
     return enough, [f"{short} of {len(results)} trials were stopped before half of their epochs: not chosen from"]
 
 
-def _require_same_tracks(trials: Sequence[TrialResult], validation: Sequence[TrackPredictions]) -> None:
-    first = validation[0]
-    for trial, other in zip(trials, validation, strict=True):
-        if (other.track_ids, other.classes) != (first.track_ids, first.classes):
-            raise JobError(
-                f"trials {trials[0].name} and {trial.name} were validated on different tracks or classes, so that no "
-                "ensemble of them can be chosen: select from trainings of one data set and split"
-            )
+def _require_same_tracks(
+    one: TrialResult, first: TrackPredictions, trial: TrialResult, other: TrackPredictions
+) -> None:  # fmt: skip
+    if (other.track_ids, other.classes) != (first.track_ids, first.classes):
+        raise JobError(
+            f"trials {one.name} and {trial.name} were validated on different tracks or classes, so that no "
+            "ensemble of them can be chosen: select from trainings of one data set and split"
+        )
 
 
 def _decide(
