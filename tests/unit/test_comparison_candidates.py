@@ -99,6 +99,17 @@ def test_states_of_code_and_data_are_candidates_of_their_own() -> None:
     assert len(apart) == 2 and "data d0" in apart[1] and "data 12ab" in apart[0]
 
 
+def test_seeds_that_were_added_by_another_commit_of_the_same_code_join_their_configuration() -> None:
+    for name, codes in (("joined", ("1a", "1a")), ("parted", ("1a11111111", "1b22222222"))):
+        parent = log_sweep(f"seeds-{name}", tags={names.SWEEP: name})
+        for seed, (commit, code) in enumerate(zip(("aaaaaaaaaa", "bbbbbbbbbb"), codes, strict=True)):
+            more = {names.COMMIT: commit, names.CODE: code, names.TRIAL: "0"}
+            log(parent, f"{name}-{seed}", {"seed": seed}, more=more)
+    (joined,) = find_candidates(["seeds-joined"]).candidates
+    assert [run.config.seed for run in joined.runs] == [0, 1]
+    assert found_names(find_candidates(["seeds-parted"])) == ["00 simple [code 1a11111]", "00 simple [code 1b22222]"]
+
+
 def test_states_within_one_sweep_are_told_by_what_differs() -> None:
     parent = log_sweep("moved", tags={names.SWEEP: "s"})
     for i, commit in enumerate(("aaaaaaaaaa", "bbbbbbbbbb")):

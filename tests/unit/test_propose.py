@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from tonearm.sweeps import (
     Uniform,
 )
 from tonearm.sweeps.ledger import Ledger, Proposal
+from tonearm.sweeps.results import TrialResult
 from tonearm.sweeps.sampling import Observation
 from tonearm.training.bundle import load_bundle
 from tonearm.training.trial import TrialFolder, run_trial
@@ -95,6 +97,24 @@ def test_search_learns_from_the_mean_over_seeds_and_leaves_failures_alone(tmp_pa
     assert len(ledger.proposals) == 12
     for first, second in zip(ledger.proposals[::2], ledger.proposals[1::2], strict=True):
         assert first.config.replace({"seed": 1}) == second.config
+
+
+@pytest.mark.parametrize("search", [Tpe(startup=4), Gp(startup=4)])
+def test_a_search_with_fewer_seeds_than_before_learns_from_what_it_has(tmp_path: Path, search: Tpe | Gp) -> None:
+    """Of a configuration that was stopped the seed that is asked for no more is in no result."""
+    both = space(search=search, trials=4, seeds=2)
+    ledger = finish(both, tmp_path, hill)
+    results = {p.index: result(ledger, p, hill(p)) for p in ledger.proposals}
+    first = {index: found for index, found in results.items() if ledger.proposals[index].config.seed == 0}
+
+    def scores(seeds: int, known: dict[int, TrialResult]) -> list[float | None]:
+        chosen = proposer(dataclasses.replace(both, seeds=seeds))
+        return [o.score for o in chosen._observations(ledger.proposals, known)]
+
+    assert scores(1, first) == [pytest.approx(hill(p)) for p in ledger.proposals[::2]]
+    assert scores(1, results) == scores(2, results) and None not in scores(2, results)
+    assert scores(2, first) == [None] * 4, "the second seed is asked for, and on its way"
+    assert scores(1, {}) == [None] * 4
 
 
 def test_running_trials_are_no_obstacle(tmp_path: Path) -> None:

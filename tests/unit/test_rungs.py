@@ -84,6 +84,7 @@ class Sweep:
                             f"validation_{task.tie_breaker}": 1.0})  # fmt: skip
         storage.write_json(storage.join(folder.uri, "history.json"), history)
         if until == proposal.config.optim.max_epochs:
+            storage.write_bytes(folder.predictions_uri("test"), b"")
             folder.complete()
         self.segments += 1
         self.order.append(proposal.index)
@@ -284,3 +285,11 @@ def test_what_another_sweep_has_completed_is_handed_to_nobody(tmp_path: Path) ->
     agenda = again.run()
     assert (first.segments, again.segments) == (3, 0)
     assert [r.ending for r in agenda.results.values()] == ["completed"] * 3
+
+
+def test_what_was_completed_without_its_test_predictions_is_handed_out(tmp_path: Path) -> None:
+    """A training of an earlier version was killed between the two."""
+    first, again = Sweep(space(Full(), 3), tmp_path), Sweep(space(Full(), 3), tmp_path)
+    before = first.run().ledger
+    storage.remove(before.trial(before.proposals[1]).predictions_uri("test"))
+    assert [r.ending for r in again.run().results.values()] == ["completed"] * 3 and again.order == [1]

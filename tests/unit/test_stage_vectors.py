@@ -9,12 +9,14 @@ import pytest
 
 from tests.builders import track
 from tests.unit.toy_problems import table_config
+from tonearm.core import storage
 from tonearm.datasets.manifest import SPLITS, Manifest
 from tonearm.datasets.metadata import Metadata, save_metadata
 from tonearm.tasks.embedding import Embedding
 from tonearm.training import stages
 from tonearm.training.examples import bind_to_data, make_examples, with_vectors
-from tonearm.training.stages import FinishedStage, StagePaths, track_vectors
+from tonearm.training.recipe import Stage
+from tonearm.training.stages import FinishedStage, StagePaths, StageRun, track_vectors
 from tonearm.training.trial import TrialFolder, run_trial
 
 
@@ -49,3 +51,21 @@ def test_vectors_of_a_stage_are_computed_once_and_mapped(tmp_path: Path, monkeyp
     kept.unlink()  # as stages of an earlier version kept them
     save_metadata(str(tmp_path / "trial" / "vectors.parquet"), Metadata(ids, {"vector": values}))
     assert np.array_equal(track_vectors(done, paths)[1].take(np.arange(24)), values)
+
+
+def test_a_stage_is_completed_with_its_test_predictions_and_old_trials_are_looked_through_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracks = tuple(track(f"t{i:02}", split=SPLITS[i % 3]) for i in range(24))
+    columns = {name: np.linspace(0, i + 1.0, 24) for i, name in enumerate("abc")}
+    columns["place"] = np.ones((24, 4))
+    manifest = Manifest("toy", "genre", tracks, metadata=Metadata([t.track_id for t in tracks], columns))
+    (tmp_path / "0ld5weep" / "00-1234").mkdir(parents=True)
+    listed, list_folders = list[str](), storage.list_folders
+    monkeypatch.setattr(storage, "list_folders", lambda uri: listed.append(uri) or list_folders(uri))
+    paths, config = StagePaths("", str(tmp_path), ""), table_config({"task": Embedding(target="place")})
+    for seed in range(3):
+        own = config.replace({"optim.epochs": 1, "seed": seed})
+        run = StageRun(Stage("first", own), manifest, {}, paths)
+        assert [m["epoch"] for m in run.run()] == [1] and run.folder.is_completed(tested=True)
+    assert len(listed) == len(set(listed)) == 3

@@ -248,6 +248,20 @@ def test_classes_keep_their_order_and_odd_names(tmp_path: Path) -> None:
     assert found.target.tolist() == [1, 3]
 
 
+def test_completed_trial_without_test_predictions_gets_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks for a trial with them finds one of an earlier version's training that was killed before its test."""
+    config, folder = table_config({"optim.lr": 0.02}), TrialFolder(str(tmp_path))
+    tracks = [t for split in SPLITS for t in table_batches(config).tracks(split)]
+    tracks = [dataclasses.replace(t, split="test") if t.track_id.endswith("3") else t for t in tracks]
+    batches = Batches(config, tracks, "xyz", metadata=table_batches(config).metadata)
+    got = list(run_trial(config, batches, folder))
+    assert folder.is_completed() and not folder.is_completed(tested=True)
+    monkeypatch.setattr(trial_module, "fit", lambda *_, **__: pytest.fail("it was trained again"))
+    again = list(run_trial(config, batches, folder, test=True))
+    assert again == [{**m, "replayed": True} for m in got] and folder.is_completed(tested=True)
+    assert folder.trainer() is None and len(folder.code()) == 1
+
+
 def test_test_split_is_scored_once_by_the_kept_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config, folder = table_config({"optim.lr": 0.02}), TrialFolder(str(tmp_path))
     tracks = [t for split in SPLITS for t in table_batches(config).tracks(split)]

@@ -55,14 +55,22 @@ class _Leaf:
 
     @property
     def state(self) -> tuple[str, str, str]:
-        """Commit, data, and what a person named: runs that differ here are not of one candidate.
+        """Code, data, and what a person named: runs that differ here are not of one candidate.
 
         Folds have data of their own each: there the data are those of the whole training. A sweep that is named twice
         over, such as in two databases, is no reason to part its runs.
         """
-        tags, data = self.run.summary.tags, self.run.config.dataset
+        data = self.run.config.dataset
         whole = self.origin.tags.get(names.DATA, "") if data.fold else data.data_signature
-        return tags.get(names.COMMIT, ""), whole, "" if names.SWEEP in self.origin.tags else self.text
+        return self.code, whole, "" if names.SWEEP in self.origin.tags else self.text
+
+    @property
+    def code(self) -> str:
+        """``code 1a2b...``: what decides results, which other commits may leave as it was; of runs of earlier versions,
+        which did not note that, and of means the commit: ``commit 3c4d...``."""
+        tags = self.run.summary.tags
+        code, commit = tags.get(names.CODE, ""), tags.get(names.COMMIT, "")
+        return f"code {code}" if code else f"commit {commit or 'unknown'}"
 
 
 def find_candidates(texts: Sequence[str]) -> FoundCandidates:
@@ -217,7 +225,7 @@ def _configuration(leaf: _Leaf) -> str:
 #: What may distinguish candidates of one name.
 TRAITS: tuple[tuple[str, Callable[[_Leaf], str]], ...] = (
     ("", lambda leaf: _configuration(leaf)[:6]),
-    ("commit ", lambda leaf: leaf.state[0][:7] or "unknown"),
+    ("", lambda leaf: " ".join(word[:7] for word in leaf.code.split())),
     ("data ", lambda leaf: leaf.state[1][:6] or "unknown"),
     ("run ", lambda leaf: leaf.text),
 )

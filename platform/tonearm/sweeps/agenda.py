@@ -101,7 +101,9 @@ class Agenda:
         return min(ready, key=lambda p: (-self._levels[p.configuration], p.index), default=None)
 
     def _completed(self, proposal: Proposal) -> bool:
-        return self.ledger.ending(proposal) == "completed"
+        """Whether nothing of it is left to do: earlier versions' trainings completed trials before these were scored on
+        test, and may have been killed then."""
+        return self.ledger.ending(proposal) == "completed" and self.ledger.trial(proposal).is_completed(tested=True)
 
     def _until(self, proposal: Proposal) -> int:
         return self._rungs.epochs(proposal.config)[self._levels[proposal.configuration]]

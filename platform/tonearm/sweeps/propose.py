@@ -147,7 +147,8 @@ class Proposer:
 
     def _observations(self, proposals: Sequence[Proposal], results: Mapping[int, TrialResult]) -> list[Observation]:
         """Each configuration with the mean of its seeds' scores at the highest rung that all of them have reached;
-        without a score while one of them is on its way to the first.
+        without a score while one that is asked for is on its way to the first. Seeds that were asked for before, and
+        not now, count where they are known.
 
         A Gaussian process takes scores as numbers, so it is given all at one rung: the highest that all have reached.
         """
@@ -157,7 +158,7 @@ class Proposer:
             known = [results[p.index] for p in own if p.index in results]
             failed = any(r.ending == "failed" for r in known)
             levels = [sum(rungs.reached(r, level) for level in range(rungs.last + 1)) - 1 for r in known]
-            level = -1 if failed or len(known) < len(own) else min(levels)
+            level = -1 if failed or len(known) < min(len(own), self.space.seeds) else min(levels)
             found.append((own[0], known, failed, level))
         common = min((level for *_, level in found if level >= 0), default=-1)
         observations = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,12 @@ class StagePaths:
 
     def folder(self, config: TrialConfig | BaselineConfig) -> TrialFolder:
         """Of a trial: the same trial is the same folder, whatever recipe or sweep asks for it."""
-        return TrialPlaces(self.trials).folder(config)
+        return self._places.folder(config)
+
+    @cached_property
+    def _places(self) -> TrialPlaces:
+        """Looked through once: earlier versions' sweeps may hold thousands of trials."""
+        return TrialPlaces(self.trials)
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ class StageRun:
         if isinstance(self.config, BaselineConfig):
             yield from run_baseline(self.config, self.manifest, self.folder, self.paths.features, self.paths.cache)
             return
-        yield from run_trial(self.config, self.examples(), self.folder, self.paths.device)
+        yield from run_trial(self.config, self.examples(), self.folder, self.paths.device, test=True)
 
     def examples(self) -> Examples:
         """The trial's examples."""

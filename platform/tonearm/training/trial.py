@@ -70,9 +70,10 @@ class TrialFolder:
         path = storage.join(self.uri, ENDED)
         return dict(storage.read_json(path)) if storage.exists(path) else None
 
-    def is_completed(self) -> bool:
-        """Whether the trial was trained to its end."""
-        return (self.ended() or {}).get("how") == "completed"
+    def is_completed(self, tested: bool = False) -> bool:
+        """Whether the trial was trained to its end; with ``tested`` also whether its test predictions are there."""
+        completed = (self.ended() or {}).get("how") == "completed"
+        return completed and (not tested or storage.exists(self.predictions_uri("test")))
 
     def complete(self) -> None:
         """Mark the trial as trained to its end."""
@@ -224,6 +225,9 @@ def run_trial(
                 return
     for past in folder.history():
         yield {**past, "replayed": True}
+    if test and not folder.is_completed(tested=True):  # killed before that, or trained by an earlier version
+        with folder.lock():
+            score_test(config, batches, folder, device)
 
 
 def _train(

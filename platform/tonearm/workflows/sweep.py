@@ -119,6 +119,7 @@ def run_plan(plan: SweepPlan, cpus: float = 1.0, gpus: float = 0.0) -> Sweep:
 
 def _run(plan: SweepPlan, cpus: float, gpus: float) -> Sweep:
     sweep = plan.sweep
+    sweep.save()  # under the lock: a driver that is refused must not rewrite what another one runs
     start_ray()
     parent = sweep.open()
     over, task = plan.proposer.space.over, plan.proposer.base.task

@@ -94,7 +94,6 @@ def plan_sweep(
     kept = earlier.persisted_in(sweep_folder(signature), space.over)
     proposer = Proposer(space, base, swept, kept.on(swept.signature()), members)
     sweep = Sweep(name, signature, swept, params)
-    sweep.save()
     return SweepPlan(sweep, proposer)
 
 

@@ -142,9 +142,12 @@ class Sweep:
 
     @property
     def places(self) -> str:
-        """Where its trials lie and where they are looked at, for people."""
-        page = page_line(self.manifest.name)
-        return f"trials and their models: {self.folder}" + (f"\n{page}" if page else "")
+        """Where its best model and all its trials lie, and where they are looked at, for people."""
+        folders = dict.fromkeys(r.folder.uri.rstrip("/").rpartition("/")[0] for r in self.results)
+        lines = [f"trials and their models: {', '.join(folders)}", page_line(self.manifest.name)]
+        if any(r.history for r in self.results):
+            lines.insert(0, f"its model: {self.best.folder.bundle_uri}")
+        return "\n".join(line for line in lines if line)
 
     def __repr__(self) -> str:
         """The table of trials and the best one."""

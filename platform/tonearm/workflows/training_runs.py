@@ -88,10 +88,11 @@ def run_request(request: TrainingRequest) -> Outcome:
     name = f"{request.name}-{signature}"
     parent = retry(RunWriter.open, own.name, name, None, params, {**tags, names.TRAINING: name})
     show_training(parent, own.name, name, request.recipe.stages[-1].config.task)
+    places = StagePaths(home.features_home(), home.trials_home(), home.node_cache(), request.device)
     try:
         with torch_threads(request.threads):  # set here: starting Ray leaves one
             runs = [
-                _run(request, manifests, seed, fold, kept, parent)
+                _run(request, manifests, seed, fold, kept, parent, places)
                 for seed in range(request.seeds)
                 for fold in (range(request.folds) if request.folds else [-1])
             ]
@@ -105,9 +106,9 @@ def run_request(request: TrainingRequest) -> Outcome:
 
 
 def _run(
-    request: TrainingRequest, manifests: dict[str, Manifest], seed: int, fold: int, kept: Assignment, parent: RunWriter
-) -> FoldRun:
-    places = StagePaths(home.features_home(), home.trials_home(), home.node_cache(), request.device)
+    request: TrainingRequest, manifests: dict[str, Manifest], seed: int, fold: int, kept: Assignment,
+    parent: RunWriter, places: StagePaths,
+) -> FoldRun:  # fmt: skip
     label = f"{fold + 1}/{request.folds}" if fold >= 0 else ""
     finished: dict[str, FinishedStage] = {}
     above = parent

@@ -1,0 +1,40 @@
+"""What a sweep leaves in its folder, and what it tells of where things lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.builders import tiny_config, toy_tracks
+from tests.unit.proposals import proposer, space
+from tonearm.core import home, storage
+from tonearm.core.errors import JobError
+from tonearm.core.lock import DriverLock
+from tonearm.datasets.manifest import Manifest
+from tonearm.sweeps.results import TrialResult
+from tonearm.training.trial import TrialFolder
+from tonearm.workflows.sweep import run_plan
+from tonearm.workflows.sweep_plan import SweepPlan
+from tonearm.workflows.sweep_result import DESCRIPTION, Sweep
+
+
+def test_a_driver_that_is_refused_leaves_the_running_sweep_as_it_is(tonearm_home: Path) -> None:
+    manifest = Manifest("toy", "sound", tuple(toy_tracks()))
+    running = Sweep("some", "a1", manifest, {"trials": 10})
+    running.save()
+    refused = Sweep("some", "a1", manifest, {"trials": 60})
+    with DriverLock(running.folder), pytest.raises(JobError, match="the sweep is being run since"):
+        run_plan(SweepPlan(refused, proposer(space())))
+    assert storage.read_json(storage.join(running.folder, DESCRIPTION))["params"] == {"trials": 10}
+
+
+def test_a_sweep_says_where_its_model_and_its_trials_lie(tonearm_home: Path) -> None:
+    manifest = Manifest("toy", "sound", tuple(toy_tracks()))
+    folders = [TrialFolder(f"{home.trials_home()}/single/simple-{i}") for i in range(2)]
+    own = [TrialResult(i, f"0{i} simple", tiny_config(), f, [{"epoch": 1, "best": i / 2}], "completed", i / 2)
+           for i, f in enumerate(folders)]  # fmt: skip
+    sweep = Sweep("some", "a1", manifest, {}, tuple(own))
+    model, trials, *_ = sweep.places.splitlines()
+    assert model == f"its model: {home.trials_home()}/single/simple-1/bundle"
+    assert trials == f"trials and their models: {home.trials_home()}/single"
