@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from tests.broken_files import USABLE, write_broken_files
 from tests.builders import encode, music
 from tests.integration.conftest import Workplace, kill_group, workplace
 from tonearm.audio import ClipConfig
-from tonearm.datasets.manifest import load_manifest, load_rejects
+from tonearm.datasets.manifest import SPLITS, load_manifest, load_rejects
 from tonearm.features.presets import parse_features
 from tonearm.features.row_store import DESCRIPTOR_TABLE, read_rows
 from tonearm.features.store import FeatureStore, track_key
@@ -42,6 +43,11 @@ def parts(home: Path) -> dict[str, int]:
     """The stored files and when they were written."""
     kept = (home / "features").glob("*/parts/*")
     return {str(p.relative_to(home)): p.stat().st_mtime_ns for p in kept}
+
+
+def stored(home: Path) -> dict[tuple[str, str], bytes]:
+    """All values of all stores, by kind and key."""
+    return {(kind, key): store.read(key).values.tobytes() for kind, store in stores(home).items() for key in store}
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +106,7 @@ def test_report_says_what_was_done(place: Workplace, output: str) -> None:
 
 
 def test_second_run_extracts_nothing_and_an_added_file_one_file(place: Workplace, output: str) -> None:
-    before = parts(place.home)
+    before, values = parts(place.home), stored(place.home)
     again = extract(place, "--audio", str(place.music), "--descriptors")
     assert "0 tracks extracted now" in again and parts(place.home) == before
     (place.music / "bass" / "added.flac").write_bytes(encode(music(12.0, seed=500), container="FLAC"))
@@ -109,8 +115,8 @@ def test_second_run_extracts_nothing_and_an_added_file_one_file(place: Workplace
     more = extract(place, "--audio", str(place.music), "--descriptors")
     assert "2 tracks extracted now" in more
     assert "bass/added-again.ogg = bass/added.flac" in more
-    after = parts(place.home)
-    assert {name: after[name] for name in before} == before
+    after = stored(place.home)  # small parts may have been joined: in other files, the same values
+    assert {name: after[name] for name in values} == values and len(after) == len(values) + 2 * len(stores(place.home))
     manifest = load_manifest(str(place.home / "data" / "music" / "manifest.parquet"))
     twins = {t.split for t in manifest.tracks if "added" in t.track_id}
     assert len(twins) == 1, "a recording that occurs twice is in two splits"
@@ -183,7 +189,9 @@ def test_killed_extraction_goes_on(place: Workplace, output: str, tmp_path: Path
         assert driver.returncode == 0, said
     wanted = load_manifest(str(place.home / "data" / "music" / "manifest.parquet"))
     found = load_manifest(str(out / "data" / "music" / "manifest.parquet"))
-    assert found.signature() == wanted.signature()
+    # Where each is trained or tested depends on what was there before, and the other place has grown.
+    assert [replace(t, split=None) for t in found.tracks] == [replace(t, split=None) for t in wanted.tracks]
+    assert {t.split for t in found.tracks} == set(SPLITS)
     for kind, store in stores(out).items():
         undisturbed = stores(place.home)[kind]
         for track in found.tracks:
