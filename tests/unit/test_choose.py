@@ -21,6 +21,7 @@ from tonearm.tasks.pooling import softmax
 from tonearm.tasks.temperature import apply_temperature, fit_temperature
 from tonearm.training.predictions import TrackPredictions, write_predictions
 from tonearm.training.trial import TrialFolder
+from tonearm.workflows import choose as choosing
 from tonearm.workflows.choose import choose
 from tonearm.workflows.sweep_result import takes_only_audio, why_not_selected
 
@@ -69,6 +70,16 @@ def test_the_best_trial_is_taken_alone_where_an_ensemble_is_no_better(tmp_path: 
     assert not found.takes_ensemble and found.members == {found.single: 1} and len(found.ensemble) > 1
     assert found.why.startswith(f"trial {found.single:02d} alone: the ensemble of {len(found.ensemble)} differs by ")
     assert ", which is noise, and costs " in found.why and "times as much" in found.why
+
+
+def test_a_gain_that_its_cost_does_not_justify_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [trial(tmp_path, i, noisy(i)) for i in range(8)]
+    monkeypatch.setattr(choosing, "LEAST_GAIN", 0.2)
+    found = choose(results, cheap)
+    assert (
+        not found.takes_ensemble and f"trial {found.single:02d} alone: the ensemble of 5 is better by +0." in found.why
+    )
+    assert "times as much" in found.why and ", for which at least 0." in found.why and found.why.endswith(" is asked")
 
 
 def test_trials_that_were_stopped_early_are_not_chosen_from(tmp_path: Path) -> None:

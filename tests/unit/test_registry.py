@@ -7,16 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mlflow import MlflowClient
 
 from tests.builders import CLASSES, encode, music, tiny_config
+from tonearm.core import storage
 from tonearm.core.errors import TrackingError
 from tonearm.ensembles.bundle import save_ensemble
 from tonearm.inference import PYFUNC_CODE, load
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client
 from tonearm.tracking.query import champion_uri, download_model, last_promoted, registered
-from tonearm.tracking.register import example_audio, promote, register_candidate
+from tonearm.tracking.register import example_audio, promote, register_candidate, roll_back
 from tonearm.training.bundle import Bundle, build_network, save_bundle
+from tonearm.workflows.prepared_names import manifest_uri
+from tonearm.workflows.promotion import undo_promotion
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -112,3 +116,49 @@ def test_the_last_promoted_is_known_when_an_old_version_is_champion_again(tmp_pa
     assert second != first
     promote("old", first)  # moves an alias only: no time of MLflow's own changes
     assert last_promoted() == "tonearm-old"
+
+
+def test_champions_of_an_earlier_version_are_known_by_the_times_of_their_promotion() -> None:
+    api, name = client(), names.model_name("earlier")
+    api.create_registered_model(name)
+    times = {"1": "2026-02-01T00:00:00.000+00:00", "2": "2026-01-01T00:00:00.000+00:00", "3": ""}
+    for time in (*times.values(), "2026-03-01T00:00:00.000+00:00"):
+        api.create_model_version(name, source="runs:/none", tags={names.PROMOTED_AT: time} if time else {})
+    api.set_registered_model_alias(name, names.CHAMPION, "4")
+    assert [roll_back("earlier"), roll_back("earlier")] == [("4", "1"), ("1", "2")]
+    with pytest.raises(TrackingError, match="version 2 is the first that was its champion"):
+        roll_back("earlier")
+
+
+def test_killed_while_it_is_promoted_a_version_that_never_was_champion_is_not_gone_back_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    api, name = client(), names.model_name("killed")
+    api.create_registered_model(name)
+    for _ in range(3):
+        api.create_model_version(name, source="runs:/none")
+    promote("killed", "1")
+    for call in ("set_registered_model_alias", "set_registered_model_tag", "set_model_version_tag"):
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(MlflowClient, call, killed)
+            promote("killed", "2")
+    promote("killed", "3")
+    assert roll_back("killed") == ("3", "2"), "it was the champion: its alias was set"
+    assert roll_back("killed") == ("2", "1")
+
+
+def test_a_data_set_without_a_champion_is_not_taken_for_a_run_that_begins_so() -> None:
+    RunWriter.open("others", "bare-3f2a").end()
+    api = client()
+    api.create_registered_model(names.model_name("bare"))
+    api.create_model_version(names.model_name("bare"), source="runs:/none")
+    api.set_registered_model_alias(names.model_name("bare"), names.CANDIDATE, "1")
+    with pytest.raises(TrackingError, match="the data set bare has no champion yet"):
+        undo_promotion("bare")
+    storage.write_bytes(manifest_uri("bare-3"), b"")
+    with pytest.raises(TrackingError, match="the data set bare-3 has no champion yet"):
+        undo_promotion("bare-3")

@@ -24,10 +24,12 @@ from tonearm.sweeps.results import run_tags
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client
 from tonearm.tracking.query import RegisteredVersion, registered
+from tonearm.workflows import promotion
 from tonearm.workflows import select as selecting
 from tonearm.workflows.champion import predict_as_champion
 from tonearm.workflows.predict_blocks import predict_blocks
-from tonearm.workflows.promotion import undo_promotion
+from tonearm.workflows.promotion import Promotion, undo_promotion
+from tonearm.workflows.recommend import evaluate_recommender
 from tonearm.workflows.select import select
 from tonearm.workflows.sweep_result import Sweep
 from tonearm.workflows.trial_library import keep_manifest, library_of_sweep
@@ -127,7 +129,8 @@ def test_a_champion_is_scored_on_todays_tracks_that_it_did_not_learn_from(swept:
     tracks = [*today.of("validation"), *today.of("test")]
     task = swept.results[0].config.task
     found = predict_as_champion(champion, today, tracks, task, swept.results[0].folder.validation().classes)
-    assert {t.track_id for t in tracks} - {t.track_id for t in found.tracks} == {old[learned].track_id}
+    left_out = {old[learned].track_id, "new/validation"}  # epochs were chosen on the latter, and not the champion's
+    assert {t.track_id for t in tracks} - {t.track_id for t in found.tracks} == left_out
     assert all(p.shape == (len(found.tracks), 3) for p in found.predictions) and len(found.predictions) >= 1
 
 
@@ -198,6 +201,17 @@ def test_a_champion_that_cannot_hear_a_track_is_compared_on_the_others(swept: Sw
         predict_blocks([swept.results[0].folder.bundle_uri], added)
 
 
+def test_a_library_that_grows_is_recommended_from_by_the_champion_that_stays(swept: Sweep, tmp_path: Path) -> None:
+    champion_of(swept)
+    samples, rate = soundfile.read(swept.manifest.tracks[0].source)
+    soundfile.write(tmp_path / "new.wav", 0.5 * samples, rate)
+    content = digest((tmp_path / "new.wav").read_bytes(), size=16)
+    new = Track(track_id="new/new", source=str(tmp_path / "new.wav"), content=content, label="flute",
+                group="artist:new", split="test")  # fmt: skip
+    today = Manifest(swept.manifest.name, "sound", (*swept.manifest.tracks, new))
+    assert evaluate_recommender(today).tracks == len(today.tracks)
+
+
 def test_what_was_trained_alone_is_selected_like_a_sweep(swept: Sweep) -> None:
     manifest = dataclasses.replace(swept.manifest, name="alone")
     trials = [train_trial(manifest, {**DIFFERENT[0], "seed": seed}, seed) for seed in (0, 1)]
@@ -219,7 +233,7 @@ def test_what_was_trained_alone_is_selected_like_a_sweep(swept: Sweep) -> None:
         select("svm-0001")
 
 
-def test_rolling_back_goes_back_one_by_one(swept: Sweep) -> None:
+def test_rolling_back_goes_back_one_by_one(swept: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
     dataset, before = swept.manifest.name, champion_of(swept)
     second = select(swept, promotion=True, most_members=1)
     third = select(swept, promotion=True, most_members=2)
@@ -232,6 +246,15 @@ def test_rolling_back_goes_back_one_by_one(swept: Sweep) -> None:
         champion = registered(dataset, names.CHAMPION)
         assert champion is not None and champion.version == now
         assert "was rolled back at" in champion.tags[names.PROMOTION]
+    monkeypatch.setattr(promotion, "judge", lambda *_: Promotion(True, "it is better"))
+    again = select(swept, most_members=2)
+    assert not again.promoted and again.why == "it was rolled back, although it is better"
+    for record in Path(again.bundle).parent.glob("selection-*.json"):
+        record.unlink()  # so that the same is registered anew
+    newer = select(swept, most_members=2)
+    assert newer.version != again.version and not newer.promoted
+    assert newer.why == f"version {third.version}, which is the same choice, was rolled back, although it is better"
+    assert select(swept, most_members=2, promotion=True).promoted and undo_promotion(dataset)
     with pytest.raises(TrackingError, match=f"cannot be rolled back: version {versions[0]} is the first"):
         undo_promotion(dataset)
     with pytest.raises(TrackingError, match="no run whose id or name is or begins with 'absent'"):

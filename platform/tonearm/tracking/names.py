@@ -49,6 +49,7 @@ METRIC = "tonearm.metric"  # the metric that a version was chosen by; its scores
 VALIDATION = "tonearm.validation"
 TEST = "tonearm.test"
 PROMOTED_AT = "tonearm.promoted_at"
+ROLLED_BACK = "tonearm.rolled_back"  # of a version: when; only who asks for it makes it the champion again
 PROMOTION = "tonearm.promotion"  # why a version became the champion, or did not; its figures begin so, too
 CHOICE = "tonearm.choice"  # why a version is an ensemble, or one trial alone
 CHAMPIONS = "tonearm.champions"  # of a registered model: the versions that were champion, the present one last

@@ -18,6 +18,7 @@ from tonearm.tracking.retry import is_unavailable
 EXAMPLE_SECONDS = 30
 EXAMPLE_RATE = 22050
 MOST_CHAMPIONS = 100  # that are remembered
+SAME_CHOICE = (names.SWEEP, names.TRAINING, names.DATA, names.VALIDATION, names.TEST)  # tags of versions that are alike
 
 
 def register_candidate(
@@ -90,12 +91,15 @@ def promote(dataset: str, version: str, why: str = "", figures: Mapping[str, flo
     """
     api, name = client(), names.model_name(dataset)
     with _refusals(f"{name} version {version} cannot be promoted"):
+        champions = [v for v in _champions(name) if v != version]
+        # First: killed behind it, the version is the champion, and was it for roll_back(); never the other way round.
+        api.set_registered_model_alias(name, names.CHAMPION, version)
+        api.set_registered_model_tag(name, names.CHAMPIONS, ",".join([*champions, version][-MOST_CHAMPIONS:]))
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         api.set_model_version_tag(name, version, names.PROMOTED_AT, now)
         explain_version(dataset, version, f"Promoted: {why}" if why else "Promoted", figures)
-        champions = [v for v in _champions(name) if v != version]
-        api.set_registered_model_tag(name, names.CHAMPIONS, ",".join([*champions, version][-MOST_CHAMPIONS:]))
-        api.set_registered_model_alias(name, names.CHAMPION, version)
+        for left in _rolled_back(name, version):
+            api.delete_model_version_tag(name, left, names.ROLLED_BACK)
 
 
 def explain_version(dataset: str, version: str, text: str, figures: Mapping[str, float] | None = None) -> None:
@@ -129,19 +133,40 @@ def roll_back(dataset: str) -> tuple[str, str]:
             raise TrackingError(f"{name} cannot be rolled back: {shown} its champion")
         left, now = champions[-1], before[-1]
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        if left in there:
+            api.set_model_version_tag(name, left, names.ROLLED_BACK, stamp)
+        api.set_registered_model_tag(name, names.CHAMPIONS, ",".join(before))
+        api.set_registered_model_alias(name, names.CHAMPION, now)
         api.set_model_version_tag(name, now, names.PROMOTED_AT, stamp)
         explain_version(dataset, now, f"Champion again: version {left} was rolled back at {stamp}")
         if left in there:
             explain_version(dataset, left, f"Rolled back at {stamp}: version {now} is the champion again")
-        api.set_registered_model_tag(name, names.CHAMPIONS, ",".join(before))
-        api.set_registered_model_alias(name, names.CHAMPION, now)
         return left, now
+
+
+def rolled_back(dataset: str, version: str) -> str:
+    """The version that was rolled back and is this one, or the same choice registered before; "" if none was."""
+    return next(iter(_rolled_back(names.model_name(dataset), version)), "")
+
+
+def _rolled_back(name: str, version: str) -> list[str]:
+    """Those that were rolled back, of a version and of all that have its trials, data and scores."""
+    tags = {str(v.version): v.tags for v in client().search_model_versions(f"name = '{name}'")}
+
+    def choice(of: str) -> tuple[str | None, ...]:
+        return tuple(tags[of].get(tag) for tag in SAME_CHOICE)
+
+    return [v for v in tags if names.ROLLED_BACK in tags[v]
+            and (v == version or (any(choice(v)) and choice(v) == choice(version)))]  # fmt: skip
 
 
 def _champions(name: str) -> list[str]:
     """The versions that were champion, the present one last, whoever moved the alias."""
     model = client().get_registered_model(name)
     kept = [v for v in model.tags.get(names.CHAMPIONS, "").split(",") if v]
+    if names.CHAMPIONS not in model.tags:  # of an earlier version of Tonearm, which noted the times only
+        noted = [v for v in client().search_model_versions(f"name = '{name}'") if names.PROMOTED_AT in v.tags]
+        kept = [str(v.version) for v in sorted(noted, key=lambda v: v.tags[names.PROMOTED_AT])]
     present = model.aliases.get(names.CHAMPION)
     return [*(v for v in kept if v != str(present)), str(present)] if present is not None else kept
 

@@ -21,6 +21,7 @@ from tonearm.tracking.retry import retry
 from tonearm.workflows.predict_blocks import predict_usable
 from tonearm.workflows.sweep_result import MANIFEST, sweep_folder
 
+NEEDED = "are none that it learned from, or that only one of both was chosen on"
 FEWEST_TRACKS = 10  # on which two models are compared
 
 logger = logging.getLogger(__name__)
@@ -71,8 +72,10 @@ def predict_as_champion(
         left_out = ""
         left = trained.unknown(tracks, manifest.tracks, _is_grouped(manifest))
         lost = {t.track_id for t in chosen_on.seen(left) if t.content not in held_out}
+        # Networks' epochs and settings are chosen on validation: both were on such a track, or neither.
+        lost |= {t.track_id for t in left if (t.split == "validation") != (t.content in held_out)}
         left = [t for t in left if t.track_id not in lost]
-        _require_enough(left, tracks, "are none that it learned from or was chosen on")
+        _require_enough(left, tracks, NEEDED)
         fresh = [t for t in left if t.content not in held_out]
         predicted, unusable = predict_usable(folder, ensemble, fresh, device)
         if unusable:
@@ -80,7 +83,11 @@ def predict_as_champion(
             left_out = f"{len(unusable)} of {len(left)} that the champion cannot hear are left out, e.g. {one}: {why}"
             logger.info(f"  note: {left_out}")
             left = [t for t in left if t.track_id not in unusable]
-            _require_enough(left, tracks, "can be heard by it, and are none that it learned from or was chosen on")
+            _require_enough(
+                left,
+                tracks,
+                f"can be heard by it, and {NEEDED}",
+            )
     except IncomparableError:
         raise
     except TonearmError as error:
@@ -105,8 +112,9 @@ def _require_enough(left: Sequence[Track], tracks: Sequence[Track], which: str) 
 def _require_same_question(ensemble: Ensemble, manifest: Manifest, task: Task, classes: tuple[str, ...]) -> None:
     config = ensemble.members[0].config
     if ensemble.classes != classes:
-        differ = sorted(set(ensemble.classes) ^ set(classes))
-        raise IncomparableError(f"its classes are others, e.g. {differ[:3] or 'in another order'}")
+        new, gone = sorted(set(classes) - set(ensemble.classes)), sorted(set(ensemble.classes) - set(classes))
+        differ = " and ".join([*[f"does not know {new[:3]}"] * bool(new), *[f"knows {gone[:3]}, too"] * bool(gone)])
+        raise IncomparableError(f"its classes are others: it {differ or 'has them in another order'}")
     if config.dataset.label != manifest.label:
         raise IncomparableError(f"its label is {config.dataset.label!r}, here it is {manifest.label!r}")
     own = [(t.kind, getattr(t, "target", "")) for t in (config.task, task)]

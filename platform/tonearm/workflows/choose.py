@@ -18,6 +18,7 @@ from tonearm.training.predictions import TrackPredictions
 from tonearm.workflows.paired import compare_predictions, gain_with_interval
 
 MOST_MEMBERS = 5
+LEAST_GAIN = 0.0025  # of the single trial's score, that an ensemble gains for each time more that it costs
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,9 @@ def choose(
     together, alone = (held.ensemble, held.single) if held else ((mean,), (predictions[single],))
     found = compare_predictions(task, target, groups, together, alone)
     cost = costs([trials[i] for i in (single, *ensemble)]) if len(ensemble) > 1 else []
-    takes, why = _decide(trials[single], ensemble, found, cost[0] if cost else 1.0, sum(cost[-len(ensemble) :]))
+    score = [task.selected_metrics((task.primary,), p, target, groups)[task.primary] for p in alone]
+    total = sum(cost[-len(ensemble) :])
+    takes, why = _decide(trials[single], ensemble, found, cost[0] if cost else 1.0, total, sum(score) / len(score))
     return Chosen(
         tuple(trials), single, ensemble, tuple(temperatures), tuple(validation), together if takes else alone, together,
         held is not None, takes, why, tuple(notes),
@@ -158,8 +161,9 @@ def _decide(
     found: PairedComparison | None,
     single_ms: float,
     ensemble_ms: float,
+    single_score: float,
 ) -> tuple[bool, str]:
-    """Whether the ensemble is taken, and why."""
+    """Whether the ensemble is taken, and why: better by more than noise, and by what its cost asks for."""
     alone, metric = f"trial {single.index:02d} alone", single.config.task.primary
     if len(ensemble) == 1:
         return False, f"{alone}: the search for an ensemble chose a single trial"
@@ -168,6 +172,9 @@ def _decide(
         return False, f"{alone}: all validation tracks are of one group, so that nothing better can be shown"
     size = f"the ensemble of {len(ensemble)}"
     by = f"by {gain_with_interval(found)} in {metric} on validation tracks that did not choose"
+    least = LEAST_GAIN * max(0.0, ensemble_ms / single_ms - 1) * abs(single_score)
+    if found.p < SIGNIFICANCE_LEVEL and 0 < found.gain < least:
+        return False, f"{alone}: {size} is better {by}, but {costs}, for which at least {least:.3g} is asked"
     if found.p < SIGNIFICANCE_LEVEL and found.gain > 0:
         return True, f"{size}: it is better than {alone} {by}, and {costs}"
     if found.p < SIGNIFICANCE_LEVEL:

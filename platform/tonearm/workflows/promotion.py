@@ -9,23 +9,28 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tonearm.comparison.contrast import SIGNIFICANCE_LEVEL, format_p_value
+from tonearm.core.errors import TrackingError
+from tonearm.core.text import command
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Manifest, Track
 from tonearm.statistics.intervals import Interval
 from tonearm.tasks import Task
 from tonearm.tracking import names
 from tonearm.tracking.query import RegisteredVersion, find_runs, last_promoted, registered
-from tonearm.tracking.register import explain_version, promote, roll_back
+from tonearm.tracking.register import explain_version, promote, roll_back, rolled_back
 from tonearm.tracking.retry import retry
 from tonearm.workflows.champion import IncomparableError, predict_as_champion
 from tonearm.workflows.paired import compare_predictions, gain_with_interval
+from tonearm.workflows.prepared_names import prepared_name
 
 SMALL = 0.02
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A registered version, and what it predicts of tracks that it neither learned from nor was chosen on.
+    """A registered version, and what it predicts of tracks that it did not learn from.
+
+    Of validation tracks what was chosen without them predicts; its networks' epochs and settings were chosen on them.
 
     Attributes
     ----------
@@ -36,7 +41,7 @@ class Candidate:
     task, classes
         Its task and outputs.
     tracks
-        Of validation and test.
+        Of validation and test; of test alone where nothing was chosen without the validation tracks.
     target, groups
         Of these tracks, the target as the task encodes it.
     predictions
@@ -110,6 +115,10 @@ def decide_promotion(
     if now is not None and now.version == candidate.version:
         return Promotion(True, known or "it is the champion already")
     found = judge(candidate, now, device)
+    left = retry(rolled_back, dataset, candidate.version)
+    if found.promoted and left:
+        which = "it" if left == candidate.version else f"version {left}, which is the same choice,"
+        found = Promotion(False, f"{which} was rolled back, although {found.why}", found.figures)
     if promote_anyway is not None and promote_anyway != found.promoted:
         found = Promotion(promote_anyway, f"as was asked for, although {found.why}", found.figures)
     if found.promoted:
@@ -128,8 +137,12 @@ def judge(candidate: Candidate, champion: RegisteredVersion | None, device: str 
     task = candidate.task
     score, trivial = candidate.score(), candidate.trivial_score()
     figures = {task.primary: score, "trivial": trivial, "tracks": float(len(candidate.tracks))}
-    said = (f"{task.primary} {rounded(score)} on {len(candidate.tracks)} validation and test tracks that it neither "
-            f"learned from nor was chosen on, {task.trivial_name} {rounded(trivial)}")  # fmt: skip
+    which = "test tracks that it neither learned from nor was chosen on"
+    if any(t.split == "validation" for t in candidate.tracks):
+        which = ("validation and test tracks that it did not learn from; test tracks chose nothing, validation tracks "
+                 "its epochs and settings")  # fmt: skip
+    of_both = f"{task.primary} {rounded(score)}, {task.trivial_name} {rounded(trivial)}"
+    said = f"{of_both}, on {len(candidate.tracks)} {which}"
     if (score < trivial) if task.maximise else (score > trivial):
         return Promotion(False, f"it is worse than what needs no model: {said}", figures)
     if champion is None:
@@ -170,8 +183,11 @@ def undo_promotion(text: str = "") -> str:
     TrackingError
         If there is none before it, or no such data set or run.
     """
-    dataset = text or retry(last_promoted).removeprefix(names.model_name(""))
-    if text and retry(registered, text, names.CHAMPION) is None:
+    dataset = prepared_name(text) or text or retry(last_promoted).removeprefix(names.model_name(""))
+    if text and retry(registered, dataset, names.CHAMPION) is None:
+        if prepared_name(text) or retry(registered, dataset, names.CANDIDATE) is not None:
+            raise TrackingError(f"the data set {dataset} has no champion yet, so that there is none before it: "
+                                f"{command('select', 'SWEEP', '--promote')} makes one")  # fmt: skip
         dataset = retry(find_runs, text, seconds=60.0)[0].experiment
     left, now = retry(roll_back, dataset)
     return f"{names.model_name(dataset)}: version {now} is the champion again, version {left} no longer"

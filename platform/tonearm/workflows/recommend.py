@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tonearm.core import home
 from tonearm.core.errors import ConfigError
 from tonearm.core.text import format_table
 from tonearm.datasets.manifest import Manifest, load_manifest
-from tonearm.inference import load, predict_tracks
+from tonearm.inference import load
+from tonearm.inference.load import fetch_model
 from tonearm.inference.model import Model
 from tonearm.recommend import CatalogueIndex
 from tonearm.recommend.evaluate import HitRate, hit_rate
 from tonearm.tracking.query import champion_uri
+from tonearm.workflows.predict_blocks import predict_usable
 from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.prepared_names import manifest_uri, prepared_name
 
@@ -74,7 +75,7 @@ def evaluate_recommender(
         A prepared data set, its manifest, or its name.
     model
         Folder, URI or ``models:/NAME@ALIAS`` of a model; "" for the data set's champion. One without a catalogue, as
-        training leaves it, gets one of the data set's tracks.
+        training leaves it, or with one of other tracks gets one of the data set's tracks.
     save
         Whether to keep that catalogue in the model's folder, so that it can be served with it.
 
@@ -82,15 +83,14 @@ def evaluate_recommender(
     ------
     BundleError
         If the catalogue is to be kept with a registered version.
-    StoreError
-        If the features that the model takes were not extracted of a track.
     ConfigError
         If no query shares its label with another track.
     """
     named = load_manifest(manifest_uri(prepared_name(data) or data)) if isinstance(data, str) else data
     manifest = named if isinstance(named, Manifest) else named.manifest
     index = _catalogue(load(model or champion_uri(manifest.name)), manifest, save)
-    queries = [t.track_id for t in manifest.of("test")]
+    known = {row["track_id"] for row in index.tracks}
+    queries = [t.track_id for t in manifest.of("test") if t.track_id in known]
     rates = {manifest.label: hit_rate(index, "label", queries, K)}
     # An artist counts where a label has several: else "same artist" is another word for "same label".
     artists: dict[str, Counter[str]] = {}
@@ -98,7 +98,7 @@ def evaluate_recommender(
         if t.artist:
             artists.setdefault(t.label, Counter())[t.artist] += 1
     varied = {label for label, counts in artists.items() if len(counts) > 1}
-    by_artist = [t.track_id for t in manifest.of("test") if t.artist and t.label in varied]
+    by_artist = [t.track_id for t in manifest.of("test") if t.track_id in known and t.artist and t.label in varied]
     try:
         rates["artist"] = hit_rate(index, "artist", by_artist, K)
     except ConfigError as error:
@@ -107,13 +107,22 @@ def evaluate_recommender(
 
 
 def _catalogue(model: Model, manifest: Manifest, save: bool) -> CatalogueIndex:
-    """The model's own catalogue, or one of the data set's tracks."""
-    if model.has_catalogue and not save:
-        return model.recommender.index
+    """The model's own catalogue if it is of the data set's tracks as they are now, else one of these."""
     tracks = list(manifest.tracks)
-    logger.info(f"  catalogue of {len(tracks)} tracks of {manifest.name}, from their stored features ...")
-    predictions = predict_tracks(model, tracks, home.features_home(), home.node_cache())
-    index = CatalogueIndex.build(np.stack([p.embedding for p in predictions]), tracks)
+    if model.has_catalogue and not save:
+        own = model.recommender.index
+        if {row["track_id"] for row in own.tracks} == {t.track_id for t in tracks}:
+            return own
+        logger.info("  the model's catalogue is of other tracks than the data set has now: one of these is measured")
+    logger.info(f"  catalogue of {len(tracks)} tracks of {manifest.name} ...")
+    predicted, unusable = predict_usable(fetch_model(model.uri), model.ensemble, tracks)
+    if unusable:
+        one, why = next(iter(unusable.items()))
+        logger.info(f"  note: the model cannot hear {len(unusable)} tracks, which are left out, e.g. {one}: {why}")
+    if not predicted:
+        raise ConfigError(f"the model can hear none of the {len(tracks)} tracks of {manifest.name}: prepare them again")
+    heard = [t for t in tracks if t.track_id in predicted]
+    index = CatalogueIndex.build(np.stack([predicted[t.track_id].embedding for t in heard]), heard)
     if save:
         logger.info(f"  kept in {model.save_catalogue(index)}")
     return index

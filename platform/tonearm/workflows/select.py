@@ -235,5 +235,7 @@ def _promote(library: TrialLibrary, selection: Selection, promotion: bool | None
         selection.version, library.manifest, config.task, classes, held.tracks, held.target,
         [*validation.groups, *held.test_groups], tuple(np.concatenate([p, on_test]) for p in held_out), held.trivial(),
     )  # fmt: skip
+    if not selection.is_corrected:
+        candidate = candidate.on(held.test)
     found = decide_promotion(candidate, promotion, device, selection.why if selection.promoted else "")
     return dataclasses.replace(selection, promoted=found.promoted, why=found.why)

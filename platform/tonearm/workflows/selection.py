@@ -122,7 +122,8 @@ class Selection:
         if self.chance is not None:
             rows.append(("chance", rounded(self.chance), *[""] * (len(self.headline) - 1)))
         metric, how = self.headline[0], "that did not choose it" if self.is_corrected else "that chose it"
-        became = "promoted to champion" if self.promoted else "candidate, not promoted (the promote option does it)"
+        asked = command("select", self.sweep, "--promote")
+        became = "promoted to champion" if self.promoted else f"candidate, not promoted ({asked} does it)"
         return "\n".join([
             f"  chosen: {self.choice}",
             *self._explained(),
