@@ -146,7 +146,8 @@ def roll_back(dataset: str) -> tuple[str, str]:
 
 def rolled_back(dataset: str, version: str) -> str:
     """The version that was rolled back and is this one, or the same choice registered before; "" if none was."""
-    return next(iter(_rolled_back(names.model_name(dataset), version)), "")
+    found = _rolled_back(names.model_name(dataset), version)
+    return version if version in found else next(iter(found), "")
 
 
 def _rolled_back(name: str, version: str) -> list[str]:
