@@ -22,7 +22,7 @@ def _time() -> Recipe:
 
 
 def small_collection() -> SearchSpace:
-    """A small collection: model, window length, normalisation, augmentation, sampling and rate; then tonearm select."""
+    """A small collection: model, window, normalisation, masks, dropout, sampling, rate; then tonearm select."""
     return SearchSpace(
         base=_time(),
         over={

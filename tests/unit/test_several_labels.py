@@ -12,6 +12,7 @@ from tests.builders import toy_tracks
 from tonearm.core.errors import ConfigError
 from tonearm.core.text import parse_fields
 from tonearm.datasets.manifest import Manifest
+from tonearm.sweeps.domains import Uniform
 from tonearm.tasks import MultiLabel
 from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.several_labels import learn_all_labels, require_one_label
@@ -45,12 +46,15 @@ def test_a_task_of_one_class_is_refused() -> None:
         require_one_label(SEVERAL, [changed_space.trial.task])
 
 
+@pytest.mark.parametrize("smoothed", [False, True])
 @pytest.mark.parametrize("name", ["demo", "small_collection"])
-def test_the_demo_learns_all_labels(name: str) -> None:
+def test_the_demo_learns_all_labels(name: str, smoothed: bool) -> None:
     space = SPACES[name]()
+    if smoothed:  # a field of one label's task
+        space = dataclasses.replace(space, over={**space.over, "task.label_smoothing": Uniform(0.0, 0.2)})
     assert learn_all_labels(space, ONE) is space
     changed = learn_all_labels(space, SEVERAL)
     changed.check()
     assert changed.trial.task == MultiLabel()
-    assert set(space.over) - set(changed.over) == ({"task.label_smoothing"} if name == "small_collection" else set())
+    assert set(space.over) - set(changed.over) == ({"task.label_smoothing"} if smoothed else set())
     assert learn_all_labels(changed, SEVERAL) is changed

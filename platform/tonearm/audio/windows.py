@@ -49,6 +49,11 @@ class ClipConfig(Config):
     hop: float | None = None
     tail: Tail = "drop"
 
+    def brief(self) -> str:
+        """As it is typed in a notebook: it stands by itself in messages and listings of stores."""
+        fields = super().brief()
+        return f"ClipConfig{fields}" if fields.startswith("(") else "ClipConfig"
+
     def problems(self) -> list[str]:
         found = []
         if not 0 < self.seconds <= LONGEST_DECODE_SECONDS:
