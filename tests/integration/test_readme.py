@@ -131,7 +131,7 @@ def test_runs_are_nested_and_complete(demo: str) -> None:
             assert key in trial.params
         for tag in ("tonearm.data_signature", "tonearm.feature_signature", "tonearm.seed", "tonearm.commit"):
             assert trial.tags[tag]
-        epochs = {m.step for m in api.get_metric_history(trial.run_id, "validation_f1_micro")}
+        epochs = {m.step for m in api.get_metric_history(trial.run_id, "epoch/validation_f1_micro")}
         assert epochs == set(range(1, int(trial.metrics["epochs"]) + 1))
         artifacts = {a.path for a in api.list_artifacts(trial.run_id)}
         assert {"learning_curves.png", "confusion_validation.png", "predictions", "bundle"} <= artifacts

@@ -47,9 +47,9 @@ def test_trials_write_to_the_one_database_while_they_run(
     assert [r.tags[names.TRIAL] for r in runs] == ["0", "1"] and all(r.tags[ENDING] == "completed" for r in runs)
     for run in runs:
         api = client()
-        losses = sorted(api.get_metric_history(run.run_id, "train_loss"), key=lambda m: m.step)
+        losses = sorted(api.get_metric_history(run.run_id, "epoch/train_loss"), key=lambda m: m.step)
         assert [m.step for m in losses] == list(range(1, EPOCHS + 1))
-        took = api.get_metric_history(run.run_id, "epoch_seconds")
+        took = api.get_metric_history(run.run_id, "epoch/seconds")
         assert run.ended is not None and run.ended - run.started >= 1000 * sum(m.value for m in took[1:])
         assert run.started <= losses[0].timestamp < losses[-1].timestamp <= run.ended, "epochs at their own times"
         assert run.tags[names.SOURCE] == "tonearm sweep" and "lr" in run.tags[names.NOTE]

@@ -132,7 +132,7 @@ def test_every_fold_is_a_run_within_the_whole_and_holds_its_stages(
         (stage,) = [r for r in runs if above[r.info.run_id] == fold.info.run_id]
         assert stage.data.params["dataset.fold"] == fold.data.params["fold"]
         assert stage.data.params["seed"] == fold.data.params["seed"] == stage.data.tags[names.SEED]
-        assert {m.step for m in api.get_metric_history(stage.info.run_id, "validation_f1_micro")} == {1, 2}
+        assert {m.step for m in api.get_metric_history(stage.info.run_id, "epoch/validation_f1_micro")} == {1, 2}
     assert len(runs) == 9
 
 
@@ -196,7 +196,7 @@ def test_killed_training_goes_on_as_if_it_had_never_stopped(
     assert len(runs) == 9 + 1 + 2, "a run was made twice"
     long = [r for r in runs if r.data.params.get("optim.epochs") == str(EPOCHS)]
     for run in long:
-        steps = [m.step for m in api.get_metric_history(run.info.run_id, "train_loss")]
+        steps = [m.step for m in api.get_metric_history(run.info.run_id, "epoch/train_loss")]
         assert sorted(steps) == list(range(1, EPOCHS + 1)), "an epoch was logged twice, or not"
     assert len(long) == 2
 
