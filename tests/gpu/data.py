@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 
 import numpy as np
 
 from tests.gpu.device import Sizes
+from tonearm.core.node_copies import CopyInUse
 from tonearm.core.seeding import derive_seed, digest
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.datasets.manifest import Split, Track
@@ -14,6 +16,7 @@ from tonearm.features import Mel
 from tonearm.features.base import Representation
 from tonearm.features.normalisation import half_precision, statistics
 from tonearm.features.store import FeatureStore, track_key
+from tonearm.features.store_rows import StoreRows
 from tonearm.models import ModelConfig
 from tonearm.tasks import SingleLabel
 from tonearm.training.batches import Batches
@@ -45,22 +48,17 @@ class MemoryStore(FeatureStore):
 
     def __init__(self, representation: Representation, clips: Mapping[str, FloatArray]) -> None:
         self.uri, self.representation = "memory", representation
-        self._shape = (1, representation.freq_bins)
+        self._shape, self._in_use = (1, representation.freq_bins), CopyInUse(self.uri)
         stats = [statistics(values) for values in clips.values()]
         frames = np.array([values.shape[1] for values in clips.values()])
-        before = np.concatenate([[0], np.cumsum(frames)[:-1]])
-        self._part = ["memory"] * len(clips)
-        self._parts = {
-            "memory": (
-                half_precision(np.concatenate([values.ravel() for values in clips.values()])),
-                np.concatenate([np.stack([s.frame_mean, s.frame_deviation]) for s in stats], axis=1),
-            )
-        }
-        self._column = {"frames": frames, "offset": before * representation.freq_bins, "frame_offset": before,
-                        "mean": np.array([s.mean for s in stats]),
-                        "deviation": np.array([s.deviation for s in stats]), "start": np.zeros(len(clips))}  # fmt: skip
-        self._number = [0] * len(clips)
-        self._rows = {key: [row] for row, key in enumerate(clips)}
+        before, each, zeros = np.concatenate([[0], np.cumsum(frames)[:-1]]), np.arange(len(clips)), np.zeros(len(clips))
+        column = {"clip": zeros, "start": zeros, "frames": frames, "offset": before * representation.freq_bins,
+                  "frame_offset": before, "mean": np.array([s.mean for s in stats]),
+                  "deviation": np.array([s.deviation for s in stats])}  # fmt: skip
+        values = half_precision(np.concatenate([values.ravel() for values in clips.values()]))
+        per_frame = np.concatenate([np.stack([s.frame_mean, s.frame_deviation]) for s in stats], axis=1)
+        self._parts = OrderedDict({0: (values, per_frame)})
+        self._rows = StoreRows((list(clips), each), (["memory"], np.zeros(len(clips), int)), column, representation)
 
 
 def tracks(count: int) -> list[Track]:

@@ -48,7 +48,7 @@ def join_small_parts(uri: str, representation: Representation) -> int:
     """
     with joining_lock(uri, LOCK_SECONDS) as alone:
         index = read_index(uri) if alone else index_schema().empty_table()
-        rows = StoreRows(index, representation)
+        rows = StoreRows.of_index(index, representation)
         size = dict(zip(rows.parts, (2 * rows.lengths[0]).tolist(), strict=True))
         small = [part for part in rows.parts if size[part] < PART_BYTES]
         joined = _rows_by_track(index, small)  # by a job that was killed before it took them away

@@ -119,7 +119,7 @@ class FeatureStore:
         self.representation = read_representation(description)
         self._shape = (self.representation.planes, self.representation.freq_bins)
         self._parts: OrderedDict[int, tuple[Float16Array, FloatArray]] = OrderedDict()
-        self._rows = StoreRows(read_index(uri), self.representation)
+        self._rows = StoreRows.of_index(read_index(uri), self.representation)
         self._in_use = CopyInUse(uri)
 
     def __len__(self) -> int:
@@ -247,7 +247,7 @@ class FeatureStore:
                     raise
                 # Its rows are in another part now, which joining or cleaning wrote before it took this one away.
                 self._parts.clear()
-                self._rows = StoreRows(read_index(self.uri), self.representation)
+                self._rows = StoreRows.of_index(read_index(self.uri), self.representation)
                 return self._open(key, clip)
             if len(self._parts) > MAPPED_PARTS:
                 self._parts.popitem(last=False)
