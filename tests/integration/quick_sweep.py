@@ -92,9 +92,9 @@ def wait(driver: subprocess.Popen[str], happened: Callable[[], bool], what: str)
     wait_until(now, what)
 
 
-def midway(place: Workplace, seed: int) -> bool:
+def midway(place: Workplace, seed: int, epochs: int = EPOCHS) -> bool:
     """Whether a trial has finished an epoch, but not all of them."""
-    return any(0 < len(t.history()) < EPOCHS for t in trials(place, seed).values())
+    return any(0 < len(t.history()) < epochs for t in trials(place, seed).values())
 
 
 def output_of(driver: subprocess.Popen[str]) -> str:
@@ -103,7 +103,7 @@ def output_of(driver: subprocess.Popen[str]) -> str:
     return output
 
 
-def require_complete(place: Workplace, seed: int, expected: Figures) -> None:
+def require_complete(place: Workplace, seed: int, expected: Figures, epochs: int = EPOCHS) -> None:
     """The sweep came to what an undisturbed one does, and so do its runs in MLflow."""
     assert figures(place, seed) == expected
     (parent,) = [r for r in query.find_runs(run_name(place, seed)) if r.parent is None]
@@ -111,7 +111,7 @@ def require_complete(place: Workplace, seed: int, expected: Figures) -> None:
     assert parent.status == "FINISHED" and [r.status for r in runs] == ["FINISHED"] * TRIALS
     for run in runs:
         history = query.metric_history(run.run_id, "validation_f1_micro")
-        assert sorted(step for step, _ in history) == list(range(1, EPOCHS + 1))
+        assert sorted(step for step, _ in history) == list(range(1, epochs + 1))
         recorded = [h["validation_f1_micro"] for h in expected[number_of(run)][0]]
         assert [value for _, value in sorted(history)] == recorded
         for file in ("config.json", "predictions/test.parquet", "bundle/weights.safetensors"):

@@ -19,6 +19,8 @@ from tests.servers import free_port, wait_until
 pytestmark = pytest.mark.integration
 
 TOKEN = "cd" * 32
+EPOCHS = 30  # so many that it is seen while trials of both nodes are midway
+LONG = ("--epochs", str(EPOCHS))
 
 
 @dataclass
@@ -92,11 +94,11 @@ def test_killed_worker_node(
     monkeypatch.setenv("TONEARM_HOME", str(place.home))
     extract(place)
     made, worker = cluster
-    place.call(*sweep(0))
+    place.call(*sweep(0, *LONG))
     undisturbed = figures(place, 0)
-    driver = place.start(*sweep(1))
-    wait(driver, lambda: midway(place, 1) and trains(worker), "a trial was midway, and one ran on the worker node")
+    driver = place.start(*sweep(1, *LONG))
+    wait(driver, lambda: midway(place, 1, EPOCHS) and trains(worker), "a trial was midway, and one on the worker node")
     kill_node(worker)
     output_of(driver)
-    require_complete(place, 1, undisturbed)
+    require_complete(place, 1, undisturbed, EPOCHS)
     wait_until(lambda: made.alive() == 1, "the head noticed that a node is gone")
