@@ -18,6 +18,7 @@ from tonearm.datasets.assignment import last_assignment, load_assignment
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.folds import split_by_fold
 from tonearm.datasets.manifest import SPLITS, Manifest, Track, load_manifest, save_manifest
+from tonearm.workflows import kept_splits
 from tonearm.workflows.kept_splits import SplitSettings, keep_folds, split_tracks
 from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.prepared import PreparedData
@@ -66,6 +67,56 @@ def test_a_preparation_that_is_broken_off_makes_no_new_track_an_old_one() -> Non
         with pytest.raises(TonearmError):
             prepared(more, metadata="/nowhere.csv")
     assert prepared(more).changes[0].startswith("6 tracks are new: ")
+
+
+WRITES = 3  # of a preparation: what is set aside, the manifest, where tracks are
+
+
+@pytest.mark.parametrize("write", range(WRITES + 1))
+def test_a_preparation_that_is_killed_at_any_write_makes_no_new_track_an_old_one(
+    monkeypatch: pytest.MonkeyPatch, write: int
+) -> None:
+    """Artists d: a class of so few that its tracks are placed one by one, which is to be remembered, too."""
+    prepared(ALL)
+    first, other = splits(prepared(ALL, seed=1)), splits(prepared(ALL))
+    more = [*ALL, *songs("a", 6, "x"), *songs("d", 8, "p"), *songs("d", 8, "q")]
+    added = {t.track_id for t in more} - other.keys()
+    plain, seen = storage.write_bytes, []
+
+    def killed(uri: str, data: bytes) -> None:
+        if uri.startswith(home.data_home("toys")):
+            seen.append(uri)
+            if len(seen) > write:
+                raise KeyboardInterrupt
+        plain(uri, data)
+
+    with monkeypatch.context() as during:
+        during.setattr(storage, "write_bytes", killed)
+        if write < WRITES:
+            with pytest.raises(KeyboardInterrupt):
+                prepared(more)
+        else:
+            prepared(more)
+            assert len(seen) == write  # so all were tried
+    whole = [uri for uri in seen[:write] if uri == manifest_uri("toys")]
+    placed = splits(load_manifest(manifest_uri("toys")))
+    assert (placed.keys() >= added) == bool(whole)
+    if write % 2:  # others' splits in between lose nothing of it
+        assert {i: s for i, s in splits(prepared(ALL, seed=1)).items() if i in first} == first
+        away = prepared(ALL)
+        assert splits(away) == other
+    again = prepared([*more, *songs("d", 3, "r")])
+    (line,) = again.changes
+    now = splits(again)
+    assert now.items() >= placed.items()
+    if write % 2 == 0:
+        assert "back" not in line and f"{3 + len(added) * (not whole)} tracks are new: " in line
+    dissolved = load_assignment(assignment_of_toys()).dissolved or frozenset()
+    assert (dissolved >= {("d", "artist:p"), ("d", "artist:q")}) == bool(whole)  # else there are three: enough
+
+
+def assignment_of_toys() -> str:
+    return kept_splits._uri("toys", "splits", "sort", *dataclasses.astuple(SplitSettings()))
 
 
 def test_equal_files_share_a_split_and_known_recordings_stay_without_features() -> None:

@@ -23,8 +23,8 @@ RESTORE = (
 )
 MANIFEST_COLUMNS = ("track_id", "content", "group", "split")
 COLUMNS = ("track_id", "content", "group", "place")
-DISSOLVED = b"dissolved"
-"""Of the table's metadata."""
+DISSOLVED = "dissolved"
+"""In the metadata of the table, and in what a manifest says of how it was made."""
 
 ALONE = "track:"
 """What the group of a track begins with that is its own group."""
@@ -126,6 +126,12 @@ class Assignment:
             for group in groups
         )
 
+    def joined(self, later: Assignment) -> Assignment:
+        """With what a later one, of the same settings, knows."""
+        both = [known for known in (self.dissolved, later.dissolved) if known is not None]
+        dissolved = frozenset[tuple[str, str]]().union(*both) if both else None
+        return dataclasses.replace(self, placed={**self.placed, **later.placed}, dissolved=dissolved)
+
     def extended(
         self,
         tracks: Sequence[Track],
@@ -174,7 +180,8 @@ def last_assignment(uri: str) -> tuple[Assignment, dict[str, Any]]:
         table, made = None, {}  # it is made anew
     columns = [table[name].to_pylist() for name in MANIFEST_COLUMNS] if table is not None else [[]] * len(COLUMNS)
     rows = zip(*columns, strict=True)
-    return Assignment({(i, content): (group, split) for i, content, group, split in rows if split}), dict(made)
+    placed = {(i, content): (group, split) for i, content, group, split in rows if split}
+    return Assignment(placed, _pairs(made.get(DISSOLVED))), dict(made)
 
 
 def last_recordings(uri: str) -> dict[tuple[str, str], str]:
@@ -223,8 +230,11 @@ def load_assignment(uri: str) -> Assignment:
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
         raise DatasetError(describe_unreadable(uri, error, RESTORE)) from None
     columns = [table[name].to_pylist() for name in COLUMNS]
-    dissolved = json.loads((table.schema.metadata or {}).get(DISSOLVED, b"null"))
+    dissolved = json.loads((table.schema.metadata or {}).get(DISSOLVED.encode(), b"null"))
     return Assignment(
-        {(i, content): (group, place) for i, content, group, place in zip(*columns, strict=True)},
-        None if dissolved is None else frozenset((label, group) for label, group in dissolved),
+        {(i, content): (group, place) for i, content, group, place in zip(*columns, strict=True)}, _pairs(dissolved)
     )
+
+
+def _pairs(dissolved: Iterable[Sequence[str]] | None) -> frozenset[tuple[str, str]] | None:
+    return None if dissolved is None else frozenset((label, group) for label, group in dissolved)

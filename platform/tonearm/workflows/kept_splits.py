@@ -12,6 +12,7 @@ from tonearm.audio.duplicates import connected_groups
 from tonearm.core import home, storage
 from tonearm.core.seeding import digest
 from tonearm.datasets.assignment import (
+    DISSOLVED,
     NOTHING,
     Assignment,
     last_assignment,
@@ -71,8 +72,16 @@ class KeptSplit:
     assignment: Assignment = NOTHING
     uri: str = ""
 
+    def made(self) -> dict[str, object]:
+        """What a manifest says beside the splits themselves, so that it alone tells the next preparation all."""
+        return {DISSOLVED: sorted(self.assignment.dissolved or ())} if self.uri else {}
+
     def remember(self) -> None:
-        """Keep where the tracks are: just before the manifest is written, else new ones would be told as old ones."""
+        """Keep where the tracks are, for when some are away or the settings are others.
+
+        After the manifest is written: from it a killed job's successor knows the same, while tracks that are remembered
+        without one would be told as old ones.
+        """
         if self.uri:
             save_assignment(self.uri, self.assignment)
 
@@ -101,8 +110,12 @@ def split_tracks(
     last, made = last_assignment(manifest_uri(name))
     was = dataclasses.replace(SplitSettings.of_manifest(made), balanced=made.get("balanced", settings.balanced))
     before = load_assignment(uri)
-    if was == settings:  # it may be of a time when none was kept beside it
-        before = dataclasses.replace(before, placed={**before.placed, **last.placed})
+    if was == settings:  # of a time when none was kept beside it, or of a job that was killed before it could be
+        before = before.joined(last)
+    elif storage.exists(of_last := _uri(name, "splits", label, *dataclasses.astuple(was))):
+        remembered = load_assignment(of_last)
+        if not last.placed.items() <= remembered.placed.items():
+            save_assignment(of_last, remembered.joined(last))
     if sounds_like and before.placed:
         contents = {t.content for t in tracks}
         gone = {content for _, content in before.placed} - contents

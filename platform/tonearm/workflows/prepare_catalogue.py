@@ -128,9 +128,10 @@ def prepare_catalogue(
     all_notes = tuple(dict.fromkeys([*catalogue.notes, *notes, *kept.notes]))
     made = {"config": dict(catalogue.config), "clip": clip.to_dict() if features else None, "seed": seed,
             "grouped": grouped, "balanced": balanced, "fractions": list(fractions)}  # fmt: skip
+    made |= kept.made()
     manifest = Manifest(catalogue.name, catalogue.label, split, all_notes, known, catalogue.root, made)
-    kept.remember()
     save_manifest(manifest_uri(catalogue.name), manifest)
+    kept.remember()
     storage.remove(unfinished_uri(catalogue.name))
     return PreparedData(manifest, tuple(features), clip, tuple(rejects), extraction,
                         split_seed=seed, grouped=grouped, fractions=fractions, changes=kept.changes)  # fmt: skip
