@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import tempfile
@@ -22,6 +23,7 @@ from tests.extract_in_process import extract_in_process
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.datasets.manifest import load_manifest, save_manifest
+from tonearm.datasets.metadata import Metadata
 from tonearm.features import Mel, RawWaveform
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read_rows
 from tonearm.features.store import FeatureStore, prepare_store, store_uri, track_key
@@ -30,7 +32,7 @@ from tonearm.workflows import extraction_report, prepare_catalogue
 from tonearm.workflows.clean import Cleaning, clean
 from tonearm.workflows.job_processes import JobProcess
 from tonearm.workflows.prepared_names import manifest_uri, unfinished_uri
-from tonearm.workflows.trial_library import KEPT, keep_manifest
+from tonearm.workflows.trial_library import KEPT, keep_manifest, kept_manifest
 
 FEATURES = [Mel(n_mels=16, n_fft=512, hop=512, channels="mid_side"), RawWaveform(sample_rate=8000)]
 CLIP = tonearm.ClipConfig(seconds=1.0, position="all")
@@ -171,6 +173,26 @@ def test_what_a_training_learned_from_stays(music: Path) -> None:
     kept.symlink_to(music / "not mounted")
     found = clean(hours=0)
     assert not found.leftovers and "features are left alone" in str(found)
+
+
+def test_metadata_of_kept_manifests_stay_while_one_of_them_is_there(music: Path) -> None:
+    manifest = prepared(music).manifest
+    ids = [t.track_id for t in manifest.tracks]
+    known = Metadata(ids, {"tempo": np.arange(len(ids)), "place": np.ones((len(ids), 2))})
+    kept = Path(home.data_home("music")) / KEPT
+    for fold in ("1", "2"):
+        keep_manifest(dataclasses.replace(manifest, label=fold, metadata=known))
+    manifests = sorted(path for path in kept.iterdir() if not path.name.startswith("facts-"))
+    assert len(manifests) == 2 and len(list(kept.iterdir())) == 2 + 2
+    before = files()
+    assert not clean(delete=True, hours=0).leftovers and files() == before
+    manifests[0].unlink()
+    assert not clean(delete=True, hours=0).leftovers
+    assert kept_manifest("music", manifests[1].stem).metadata.signature() == known.signature()
+    manifests[1].write_bytes(b"damaged")
+    assert not clean(delete=True, hours=0).leftovers and len(list(kept.iterdir())) == 3
+    manifests[1].unlink()
+    assert kinds(clean(delete=True, hours=0)) == {"side files of earlier manifests": 2} and not list(kept.iterdir())
 
 
 def test_an_extraction_that_was_not_finished_keeps_its_features(music: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import ByteBlocks, digest
 from tonearm.datasets import columns as columns_module
 from tonearm.datasets import metadata as metadata_module
-from tonearm.datasets.manifest import Manifest, load_manifest, manifest_leftovers, save_manifest
+from tonearm.datasets.manifest import Manifest, load_manifest, manifest_leftovers, save_manifest, shared_leftovers
 from tonearm.datasets.metadata import Metadata, save_metadata
 from tonearm.datasets.metadata_files import open_metadata, write_metadata
 from tonearm.features.metadata import TableFeature, fit_table, scale_table
@@ -122,6 +122,26 @@ def test_files_of_an_earlier_manifest_are_left_over_and_those_of_this_one_are_no
     save_manifest(uri, dataclasses.replace(MANIFEST, metadata=changed))
     assert {Path(p) for p in manifest_leftovers(uri)} == before - {Path(uri)}
     assert len(before) == 6
+
+
+def test_manifests_share_metadata_until_none_has_them(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "m" / "splits"
+    folds = [dataclasses.replace(MANIFEST, notes=(f"fold {i}",)) for i in range(4)]
+    uris = [str(folder / f"{i:02d}.parquet") for i in range(4)]
+    save_manifest(uris[0], folds[0], shared=True)
+    alone = {path.name for path in folder.iterdir()}
+    for uri, fold in zip(uris[1:], folds[1:], strict=True):
+        save_manifest(uri, fold, shared=True)
+    others = {path.name for path in folder.iterdir()}
+    assert others == {*alone, "01.parquet", "02.parquet", "03.parquet"}
+    for uri, fold in zip(uris, folds, strict=True):
+        read = load_manifest(uri)
+        assert read.notes == fold.notes and read.signature() == fold.signature() and manifest_leftovers(uri) == []
+        assert all(same(read.metadata.of(IDS, name), np.asarray(v)) for name, v in COLUMNS.items())
+    save_manifest(uris[0], dataclasses.replace(MANIFEST, metadata=Metadata(IDS, {"tempo": np.zeros(60)})), shared=True)
+    assert shared_leftovers(str(folder), uris) == []
+    left = shared_leftovers(str(folder), uris[:1])
+    assert {Path(p).name for p in left} == alone - {"00.parquet"}
 
 
 @pytest.mark.parametrize("damage", ["cut", "absent", "other shape"])

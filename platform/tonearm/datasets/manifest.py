@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,9 +16,11 @@ from tonearm.core.seeding import digest
 from tonearm.core.text import command
 from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.metadata_files import open_metadata, write_metadata
+from tonearm.datasets.record_files import read_records, write_records
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+SHARED = "shared"  # in the header of a manifest whose metadata are shared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,20 +139,30 @@ class Manifest:
         return digest(self.name, self.label, seen, *([self.metadata.signature()] if len(self.metadata) else []))
 
 
-def save_manifest(uri: str, manifest: Manifest) -> None:
-    """Write a manifest as Parquet, its notes in the same file."""
+def save_manifest(uri: str, manifest: Manifest, shared: bool = False) -> None:
+    """Write a manifest as Parquet, its notes in the same file.
+
+    Parameters
+    ----------
+    shared
+        Whether its metadata are one with those of other manifests in the folder that have the same.
+    """
     signature = manifest.metadata.signature() if len(manifest.metadata) else ""
-    if signature:
-        write_metadata(_metadata_uri(uri, signature), manifest.metadata)
+    place = _metadata_uri(uri, signature, shared)
+    if signature and not (shared and storage.exists(place)):
+        write_metadata(place, manifest.metadata)
     header = {"name": manifest.name, "label": manifest.label, "facts": signature, "root": manifest.root,
               "home": _home_of(uri),
-              "notes": json.dumps(manifest.notes), "made": json.dumps(manifest.made)}  # fmt: skip
-    _write_rows(uri, manifest.tracks, Track, header)  # last: it names the metadata that belong to it
+              "notes": json.dumps(manifest.notes), "made": json.dumps(manifest.made),
+              **({SHARED: "yes"} if shared else {})}  # fmt: skip
+    write_records(uri, manifest.tracks, Track, header)  # last: it names the metadata that belong to it
     storage.remove(_old_notes(uri))
 
 
-def _metadata_uri(uri: str, signature: str) -> str:
-    return f"{uri.removesuffix('.parquet')}.facts-{signature}.parquet"
+def _metadata_uri(uri: str, signature: str, shared: bool) -> str:
+    folder, _, file = uri.rpartition("/")
+    whose = "" if shared else f"{file.removesuffix('.parquet')}."
+    return storage.join(folder, f"{whose}facts-{signature}.parquet")
 
 
 def manifest_leftovers(uri: str) -> list[str]:
@@ -163,13 +173,27 @@ def manifest_leftovers(uri: str) -> list[str]:
     DatasetError
         If there is no manifest, or it is damaged.
     """
-    header = _read_rows(uri, Track, ("name", "label"))[1]
+    header = read_records(uri, Track, ("name", "label"))[1]
     folder, _, file = uri.rpartition("/")
-    own = _metadata_uri(uri, header.get("facts", ""))
+    own = _metadata_uri(uri, header.get("facts", ""), SHARED in header)
     beside = f"{file.removesuffix('.parquet')}.facts-"
     found = [storage.join(folder, name) for name in storage.list_files(folder) if name.startswith(beside)]
     notes = [_old_notes(uri)] if "notes" in header and storage.exists(_old_notes(uri)) else []
     return [place for place in found if not place.startswith(own.removesuffix("parquet"))] + notes
+
+
+def shared_leftovers(folder: str, manifests: Iterable[str]) -> list[str]:
+    """Files of shared metadata in a folder that none of its manifests, all of which are given, names.
+
+    Raises
+    ------
+    DatasetError
+        If a manifest is damaged.
+    """
+    headers = [read_records(uri, Track, ("name", "label"))[1] for uri in manifests]
+    named = {f"facts-{header.get('facts')}" for header in headers if SHARED in header}
+    files = [name for name in storage.list_files(folder) if name.startswith("facts-")]
+    return [storage.join(folder, name) for name in files if name.partition(".")[0] not in named]
 
 
 def _old_notes(uri: str) -> str:
@@ -192,7 +216,7 @@ def load_manifest(uri: str) -> Manifest:
     """
     if not storage.exists(uri):
         raise DatasetError(f"no manifest at {uri}: make the data set first ({command('extract', '--help')})")
-    rows, header = _read_rows(uri, Track, ("name", "label"))
+    rows, header = read_records(uri, Track, ("name", "label"))
     try:
         if "notes" in header:
             notes = json.loads(header["notes"])
@@ -210,7 +234,7 @@ def load_manifest(uri: str) -> Manifest:
         Track(**{**row, "source": now(row["source"]), "labels": tuple(row.get("labels") or ())}) for row in rows
     )
     signature = header.get("facts", "")
-    metadata = open_metadata(_metadata_uri(uri, signature), signature) if signature else Metadata()
+    metadata = open_metadata(_metadata_uri(uri, signature, SHARED in header), signature) if signature else Metadata()
     root = now(header.get("root", ""))
     return Manifest(header["name"], header["label"], tracks, tuple(notes), metadata, root, how)
 
@@ -248,7 +272,7 @@ def summarise_manifest(uri: str) -> ManifestSummary:
 
 def save_rejects(uri: str, rejects: Iterable[Reject]) -> None:
     """Write a rejects table as Parquet."""
-    _write_rows(uri, sorted(rejects, key=lambda r: (r.stage, r.track_id)), Reject, {})
+    write_records(uri, sorted(rejects, key=lambda r: (r.stage, r.track_id)), Reject, {})
 
 
 def load_rejects(uri: str) -> list[Reject]:
@@ -259,39 +283,4 @@ def load_rejects(uri: str) -> list[Reject]:
     DatasetError
         If it is damaged.
     """
-    return [Reject(**row) for row in _read_rows(uri, Reject)[0]] if storage.exists(uri) else []
-
-
-def _write_rows(uri: str, rows: Sequence[Any], kind: type[Any], header: dict[str, str]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    types = {
-        "bytes": pa.int64(),
-        "year": pa.int32(),
-        "latitude": pa.float64(),
-        "longitude": pa.float64(),
-        "labels": pa.list_(pa.string()),
-    }
-    fields = [pa.field(f.name, types.get(f.name, pa.string())) for f in dataclasses.fields(kind)]
-    schema = pa.schema(fields, metadata=header)
-    table = pa.Table.from_arrays([pa.array([getattr(r, f.name) for r in rows], f.type) for f in fields], schema=schema)
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    storage.write_bytes(uri, buffer.getvalue())
-
-
-def _read_rows(uri: str, kind: type[Any], needed: Sequence[str] = ()) -> tuple[Iterator[Any], dict[str, str]]:
-    try:
-        table = read_parquet(storage.read_bytes(uri))
-    except (OSError, ValueError) as error:  # pyarrow's errors are of these
-        raise DatasetError(describe_unreadable(uri, error, "make the data set again")) from None
-    header = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
-    fields = {f.name: f.default is dataclasses.MISSING for f in dataclasses.fields(kind)}
-    strange = set(table.column_names) - set(fields)
-    lacking = {name for name, required in fields.items() if required} - set(table.column_names)
-    if strange or lacking or not header.keys() >= set(needed):
-        raise DatasetError(
-            f"{uri} is no table of {kind.__name__.lower()}s that was written here: make the data set again"
-        )
-    return (row for batch in table.to_batches(10_000) for row in batch.to_pylist()), header  # never all as dicts
+    return [Reject(**row) for row in read_records(uri, Reject)[0]] if storage.exists(uri) else []

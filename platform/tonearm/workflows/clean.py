@@ -21,6 +21,7 @@ from tonearm.core.text import command, format_table
 from tonearm.datasets.manifest import manifest_leftovers
 from tonearm.workflows.job_processes import find_jobs
 from tonearm.workflows.spare_features import AGE_UNKNOWN, Leftover, spare_features
+from tonearm.workflows.trial_library import kept_leftovers
 
 HOUR = 3600.0
 PLACES_SHOWN = 12
@@ -133,9 +134,11 @@ def _side_files(notes: list[str]) -> Iterator[Leftover]:
     except OSError as error:
         notes.append(f"side files of manifests are left alone: {error}")
         return
-    for folder in folders:
+    sources = [partial(manifest_leftovers, storage.join(folder, "manifest.parquet")) for folder in folders]
+    sources += [partial(kept_leftovers, name) for name in storage.list_folders(home.data_root())]
+    for source in sources:
         try:
-            leftovers = manifest_leftovers(storage.join(folder, "manifest.parquet"))
+            leftovers = source()
         except (TonearmError, OSError) as error:
             notes.append(str(error))
             continue

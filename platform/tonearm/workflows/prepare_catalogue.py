@@ -127,8 +127,7 @@ def prepare_catalogue(
         known = _joined(known, metadata_of_tracks(read_metadata_table(os.path.expanduser(metadata)), tracks))  # noqa: PTH111  a URI
     all_notes = tuple(dict.fromkeys([*catalogue.notes, *notes, *kept.notes]))
     made = {"config": dict(catalogue.config), "clip": clip.to_dict() if features else None, "seed": seed,
-            "grouped": grouped, "balanced": balanced, "fractions": list(fractions)}  # fmt: skip
-    made |= kept.made()
+            "grouped": grouped, "balanced": balanced, "fractions": list(fractions), **kept.made()}  # fmt: skip
     manifest = Manifest(catalogue.name, catalogue.label, split, all_notes, known, catalogue.root, made)
     save_manifest(manifest_uri(catalogue.name), manifest)
     kept.remember()

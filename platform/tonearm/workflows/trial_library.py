@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.core.text import command
-from tonearm.datasets.manifest import Manifest, load_manifest, save_manifest
+from tonearm.datasets.manifest import Manifest, load_manifest, manifest_leftovers, save_manifest, shared_leftovers
 from tonearm.sweeps.results import TrialResult, read_result
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
@@ -125,7 +125,7 @@ def keep_manifest(manifest: Manifest) -> None:
     """Keep what networks are trained on, so that they can be scored on it when the data set has been prepared anew."""
     uri = _manifest_uri(manifest.name, manifest.signature())
     if not storage.exists(uri):
-        save_manifest(uri, manifest)
+        save_manifest(uri, manifest, shared=True)  # folds differ in their splits alone
 
 
 def kept_manifest(dataset: str, signature: str) -> Manifest:
@@ -150,6 +150,19 @@ def kept_manifests(dataset: str) -> list[str]:
     """The URIs of all that were kept so of a data set."""
     folder = storage.join(home.data_home(dataset), KEPT)
     return [storage.join(folder, file) for file in storage.list_files(folder) if KEPT_NAME.fullmatch(file)]
+
+
+def kept_leftovers(dataset: str) -> list[str]:
+    """Metadata beside them that none of them names.
+
+    Raises
+    ------
+    DatasetError
+        If one of them is damaged.
+    """
+    uris = kept_manifests(dataset)
+    shared = shared_leftovers(storage.join(home.data_home(dataset), KEPT), uris)
+    return shared + [place for uri in uris for place in manifest_leftovers(uri)]
 
 
 def _manifest_uri(dataset: str, signature: str) -> str:
