@@ -1,39 +1,37 @@
-"""A selection from the trials to the registry, without Ray: what is chosen, kept, promoted and rolled back."""
+"""A selection from the trials to the registry, without Ray: what is chosen, kept and registered."""
 
 from __future__ import annotations
 
 import dataclasses
 import io
-import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from tests.builders import encode, sounds_like
 from tests.unit.selecting import DIFFERENT, make_manifest, train_sweep, train_trial
 from tonearm.core import home, storage
-from tonearm.core.errors import AudioError, JobError, StoreError, TrackingError
+from tonearm.core.errors import AudioError, JobError, StoreError
 from tonearm.core.seeding import digest
 from tonearm.datasets.content import content_digest
-from tonearm.datasets.manifest import Manifest, Track
+from tonearm.ensembles.bundle import load_ensemble
 from tonearm.inference import load
 from tonearm.inference.blocks import BlockPredictor, plan_blocks
 from tonearm.sweeps.results import run_tags
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client
-from tonearm.tracking.query import RegisteredVersion, registered
-from tonearm.workflows import promotion
+from tonearm.tracking.query import registered
+from tonearm.training.bundle import DESCRIPTION
 from tonearm.workflows import select as selecting
-from tonearm.workflows.champion import predict_as_champion
+from tonearm.workflows.choose import Chosen
 from tonearm.workflows.predict_blocks import predict_blocks
-from tonearm.workflows.promotion import Promotion, undo_promotion
-from tonearm.workflows.recommend import evaluate_recommender
+from tonearm.workflows.promotion import Candidate, Promotion
 from tonearm.workflows.select import select
 from tonearm.workflows.sweep_result import Sweep
-from tonearm.workflows.trial_library import keep_manifest, library_of_sweep
+from tonearm.workflows.trial_library import find_library, keep_manifest, library_of_sweep
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -46,6 +44,12 @@ def swept(one_home: Path) -> Sweep:
         return train_sweep(make_manifest(one_home / "music", "different"))
 
 
+@pytest.fixture(autouse=True)
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is now, no Ray is started."""
+    monkeypatch.setattr(selecting, "predict_blocks", partial(predict_blocks, seconds_for_ray=float("inf")))
+
+
 @pytest.fixture
 def as_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
     """All three trials are chosen: what so few tracks show is the single trial."""
@@ -56,15 +60,6 @@ def as_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
         return dataclasses.replace(found, ensemble={0: 1, 1: 2, 2: 1}, takes_ensemble=True)
 
     monkeypatch.setattr(selecting, "choose", all_of_them)
-
-
-def champion_of(swept: Sweep) -> RegisteredVersion:
-    """That of the sweep's data; one is made if no test before did."""
-    if registered(swept.manifest.name, names.CHAMPION) is None:
-        select(swept, promotion=True)
-    found = registered(swept.manifest.name, names.CHAMPION)
-    assert found is not None
-    return found
 
 
 @pytest.mark.usefixtures("as_ensemble")
@@ -114,25 +109,67 @@ def test_the_choice_is_explained_and_registered_with_its_figures(swept: Sweep) -
     assert version.description == kept.tags[names.PROMOTION]
 
 
-def test_a_champion_is_scored_on_todays_tracks_that_it_did_not_learn_from(swept: Sweep, tmp_path: Path) -> None:
-    """A recording was added to each split, and one that it was trained on is a test track now."""
-    champion = champion_of(swept)
-    old = list(swept.manifest.tracks)
-    learned = next(i for i, t in enumerate(old) if t.split == "train")
-    old[learned] = dataclasses.replace(old[learned], split="test")
-    added = []
-    for split in ("train", "validation", "test"):
-        path = tmp_path / f"{split}.wav"
-        path.write_bytes(encode(sounds_like("flute", 999 + len(split))))
-        added.append(Track(track_id=f"new/{split}", source=str(path), content=digest(path.read_bytes(), size=16),
-                           label="flute", group=f"artist:{split}", split=split))  # type: ignore[arg-type]  # fmt: skip
-    today = Manifest(swept.manifest.name, "sound", (*old, *added))
-    tracks = [*today.of("validation"), *today.of("test")]
-    task = swept.results[0].config.task
-    found = predict_as_champion(champion, today, tracks, task, swept.results[0].folder.validation().classes)
-    left_out = {old[learned].track_id, "new/validation"}  # epochs were chosen on the latter, and not the champion's
-    assert {t.track_id for t in tracks} - {t.track_id for t in found.tracks} == left_out
-    assert all(p.shape == (len(found.tracks), 3) for p in found.predictions) and len(found.predictions) >= 1
+def test_a_choice_is_promoted_by_its_own_figures_after_a_kill(
+    swept: Sweep, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """What another choice of the same trials has written, before it was killed, is not taken for it."""
+    seen: list[Candidate] = []
+    decide = selecting.decide_promotion
+
+    def noted(candidate: Candidate, *others: object) -> Promotion:
+        seen.append(candidate)
+        return decide(candidate, *others)  # type: ignore[arg-type]
+
+    def killed(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(selecting, "decide_promotion", noted)
+    plain = select(swept, promotion=False, most_members=1)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        request.getfixturevalue("as_ensemble")
+        patch.setattr(selecting, "register_candidate", killed)
+        select(swept, most_members=3)
+    again = select(swept, promotion=False, most_members=1)
+    assert again.version == plain.version and len(load_ensemble(again.bundle).members) == len(again.members) == 1
+    assert [c.version for c in seen] == [plain.version] * 2
+    for one, other in zip(seen[0].predictions, seen[1].predictions, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_trial_that_is_trained_meanwhile_is_not_registered(swept: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose, changed = selecting.choose, list[tuple[str, bytes]]()
+
+    def meanwhile(*args: object) -> Chosen:
+        found = choose(*args)  # type: ignore[arg-type]
+        uri = storage.join(found.single_trial.folder.bundle_uri, DESCRIPTION)
+        changed.append((uri, storage.read_bytes(uri)))
+        values = storage.read_json(uri)
+        values["metrics"]["epoch"] += 1
+        storage.write_json(uri, values)
+        return dataclasses.replace(found, takes_ensemble=False)
+
+    monkeypatch.setattr(selecting, "choose", meanwhile)
+    before = registered(swept.manifest.name, names.CANDIDATE)
+    with pytest.raises(JobError, match=r"was trained further while it was chosen.*tonearm select some-a1"):
+        select(swept, most_members=7)
+    storage.write_bytes(*changed[0])
+    assert registered(swept.manifest.name, names.CANDIDATE) == before
+
+
+def test_folds_of_several_trainings_have_places_of_their_own(swept: Sweep) -> None:
+    keep_manifest(swept.manifest)
+    runs, trial = [], swept.results[0]
+    for training in ("time_mel-1111", "freq_mel-2222"):
+        whole = RunWriter.open("folds", training, tags={names.TRAINING: training})
+        fold = RunWriter.open("folds", "seed 0 fold 1/5", whole.run_id, tags={names.FOLD: "1/5", names.SEED: "0"})
+        RunWriter.open("folds", trial.name, fold.run_id, tags=run_tags(trial.config, trial.folder.uri)).end()
+        runs += [fold.run_id]
+    one, other = map(find_library, runs)
+    assert (one.name, other.name) == ("time_mel-1111", "freq_mel-2222")
+    assert one.folder.endswith("selections/time_mel-1111-seed-0-fold-1-5") and one.folder != other.folder
+    assert find_library("time_mel-1111").folder not in (one.folder, other.folder)
+    with pytest.raises(JobError, match=r"name of 2 runs, of freq_mel-2222, time_mel-1111: name one by its id"):
+        find_library("seed 0 fold 1/5")
 
 
 def test_costs_are_measured_where_features_were_deleted(
@@ -179,40 +216,6 @@ def test_a_damaged_block_says_what_to_do(swept: Sweep, tmp_path: Path) -> None:
             block.read()
 
 
-def test_a_champion_that_cannot_hear_a_track_is_compared_on_the_others(swept: Sweep, tmp_path: Path) -> None:
-    champion = champion_of(swept)
-    samples, rate = soundfile.read(swept.manifest.tracks[0].source)
-    short, gone = tmp_path / "short.wav", tmp_path / "vanished.wav"
-    soundfile.write(short, samples[: round(0.3 * rate)], rate)
-    soundfile.write(gone, 0.5 * samples, rate)
-    added = [Track(track_id=f"new/{path.stem}", source=str(path), content=digest(path.read_bytes(), size=16),
-                   label="flute", group=f"artist:{path.stem}", split="test") for path in (short, gone)]  # fmt: skip
-    gone.unlink()
-    today = Manifest(swept.manifest.name, "sound", (*swept.manifest.tracks, *added))
-    tracks = [*today.of("validation"), *today.of("test")]
-    task, classes = swept.results[0].config.task, swept.results[0].folder.validation().classes
-    for _ in range(2):  # also when it is written down
-        found = predict_as_champion(champion, today, tracks, task, classes)
-        assert {t.track_id for t in tracks} - {t.track_id for t in found.tracks} == {"new/short", "new/vanished"}
-        assert found.unusable.startswith("2 of ") and "e.g. new/short: too_short: 0.30 s of audio" in found.unusable
-    soundfile.write(gone, 0.5 * samples, rate)  # it may be back the next time
-    found = predict_as_champion(champion, today, tracks, task, classes)
-    assert found.unusable.startswith("1 of ") and "new/vanished" in {t.track_id for t in found.tracks}
-    with pytest.raises(AudioError, match=r"too_short: .*0\.30 s"):
-        predict_blocks([swept.results[0].folder.bundle_uri], added)
-
-
-def test_a_library_that_grows_is_recommended_from_by_the_champion_that_stays(swept: Sweep, tmp_path: Path) -> None:
-    champion_of(swept)
-    samples, rate = soundfile.read(swept.manifest.tracks[0].source)
-    soundfile.write(tmp_path / "new.wav", 0.5 * samples, rate)
-    content = digest((tmp_path / "new.wav").read_bytes(), size=16)
-    new = Track(track_id="new/new", source=str(tmp_path / "new.wav"), content=content, label="flute",
-                group="artist:new", split="test")  # fmt: skip
-    today = Manifest(swept.manifest.name, "sound", (*swept.manifest.tracks, new))
-    assert evaluate_recommender(today).tracks == len(today.tracks)
-
-
 def test_what_was_trained_alone_is_selected_like_a_sweep(swept: Sweep) -> None:
     manifest = dataclasses.replace(swept.manifest, name="alone")
     trials = [train_trial(manifest, {**DIFFERENT[0], "seed": seed}, seed) for seed in (0, 1)]
@@ -232,31 +235,3 @@ def test_what_was_trained_alone_is_selected_like_a_sweep(swept: Sweep) -> None:
     alone.end()
     with pytest.raises(JobError, match="holds no network that takes audio alone"):
         select("svm-0001")
-
-
-def test_rolling_back_goes_back_one_by_one(swept: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset, before = swept.manifest.name, champion_of(swept)
-    second = select(swept, promotion=True, most_members=1)
-    third = select(swept, promotion=True, most_members=2)
-    assert second.promoted and third.promoted and third.why.startswith("as was asked for, although ")
-    versions = [before.version, second.version, third.version]
-    assert len(set(versions)) == 3
-    for now, left, named in ((versions[1], versions[2], ""), (versions[0], versions[1], "some-a1")):
-        said = undo_promotion(named)
-        assert said == f"tonearm-different: version {now} is the champion again, version {left} no longer"
-        champion = registered(dataset, names.CHAMPION)
-        assert champion is not None and champion.version == now
-        assert "was rolled back at" in champion.tags[names.PROMOTION]
-    monkeypatch.setattr(promotion, "judge", lambda *_: Promotion(True, "it is better"))
-    again = select(swept, most_members=2)
-    assert not again.promoted and again.why == "it was rolled back, although it is better"
-    for record in Path(again.bundle).parent.glob("selection-*.json"):
-        record.unlink()  # so that the same is registered anew
-    newer = select(swept, most_members=2)
-    assert newer.version != again.version and not newer.promoted
-    assert re.fullmatch(r"version \d+, which is the same choice, was rolled back, although it is better", newer.why)
-    assert select(swept, most_members=2, promotion=True).promoted and undo_promotion(dataset)
-    with pytest.raises(TrackingError, match=f"cannot be rolled back: version {versions[0]} is the first"):
-        undo_promotion(dataset)
-    with pytest.raises(TrackingError, match="no run whose id or name is or begins with 'absent'"):
-        undo_promotion("absent")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -103,11 +103,11 @@ def select(
     try:
         selection = _known(library, record)
         if selection is None:
-            selection = _select(library, done, parent, most_members, max_milliseconds, device)
+            selection = _select(library, done, record, parent, most_members, max_milliseconds, device)
         if library.plot:
             plot, members = library.plot, set(selection.members)
             publish_figure("sweep.png", home.reports_home(library.manifest.name), parent, lambda: plot(members))
-        decided = _promote(library, selection, promotion, device)
+        decided = _promote(library, selection, record, promotion, device)
         if decided != selection or not storage.exists(record):
             storage.write_json(record, decided.to_dict())
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
@@ -127,17 +127,21 @@ def record_uri(library: TrialLibrary, done: Sequence[TrialResult], most_members:
     return storage.join(library.folder, f"selection-{of}.json")
 
 
-def bundle_uri(library: TrialLibrary) -> str:
-    """Where what was chosen lies."""
-    return storage.join(library.folder, "bundle")
+def bundle_uri(record: str) -> str:
+    """Where what was chosen lies: each record's own, so that what is promoted is what the record says."""
+    return f"{record.removesuffix('.json')}-bundle"
+
+
+def _predictions_uri(record: str) -> str:
+    return f"{record.removesuffix('.json')}-held-out.npz"
 
 
 def _known(library: TrialLibrary, record: str) -> Selection | None:
     """What was selected of the same trials before, while it is the registry's newest version."""
-    if not storage.exists(record) or not storage.exists(_predictions_uri(library)):
+    if not storage.exists(record) or not storage.exists(_predictions_uri(record)):
         return None
     kept = retry(registered, library.manifest.name, names.CANDIDATE)
-    values = {**storage.read_json(record), "bundle": bundle_uri(library)}  # the home may have been moved
+    values = {**storage.read_json(record), "bundle": bundle_uri(record)}  # the home may have been moved
     if kept is None or kept.version != values["version"]:
         return None
     return Selection.from_dict(
@@ -146,17 +150,18 @@ def _known(library: TrialLibrary, record: str) -> Selection | None:
 
 
 def _select(
-    library: TrialLibrary, done: list[TrialResult], parent: RunWriter, most_members: int, max_milliseconds: float,
-    device: str,
+    library: TrialLibrary, done: list[TrialResult], record: str, parent: RunWriter, most_members: int,
+    max_milliseconds: float, device: str,
 ) -> Selection:  # fmt: skip
     held_out = len(library.manifest.of("validation"))
     logger.info(f"  choosing from {len(done)} trials on {held_out} validation tracks, and again on halves of them ...")
+    epochs = {r.index: r.folder.kept_epoch() for r in done}  # another sweep may train them further
     chosen = choose(done, lambda trials: _costs(library, trials), most_members, max_milliseconds)
     for note in (*library.notes, *chosen.notes):
         logger.info(f"  note: {note}")
     modules = modules_of(*(r.config for r in chosen.trials))
-    bundle = bundle_uri(library)
-    _save(chosen, bundle, {"dataset": library.manifest.name, "trials": library.name})
+    bundle = bundle_uri(record)
+    _save(library, chosen, bundle, epochs)
     ensemble = load_ensemble(bundle, modules)
     held = held_out_tracks(library.manifest, chosen.single_trial.config, chosen.validation[0], ensemble.classes)
     tracks, members = list(library.manifest.tracks), chosen.members
@@ -171,25 +176,41 @@ def _select(
         others = {chosen.single: 1} if chosen.takes_ensemble else chosen.ensemble
         on_test[not chosen.takes_ensemble] = _on_test(chosen, others, held, device, modules)
     scored = score_choice(chosen, held, on_test)
-    _save(chosen, bundle, {"dataset": library.manifest.name, "trials": library.name, "test": scored.taken.to_dict()})
+    _save(library, chosen, bundle, epochs, {"test": scored.taken.to_dict()})
     save_provenance(
         bundle, library.manifest, chosen.validation[0].track_ids, chosen.held_out if chosen.is_corrected else ()
     )
     registered_test = on_test[chosen.takes_ensemble]
-    keep_predictions(_predictions_uri(library), chosen.held_out, registered_test)
+    keep_predictions(_predictions_uri(record), chosen.held_out, registered_test)
     publish_choice(library, parent, chosen, held, scored, on_test)
     version = register_candidate(bundle, parent.run_id, library.manifest.name, ensemble.classes, PYFUNC_CODE,
                                  version_tags(library, chosen, scored))  # fmt: skip
     return scored.selection(library, chosen, bundle, version)
 
 
-def _save(chosen: Chosen, bundle: str, facts: dict[str, Any]) -> None:
-    """Write what is registered as an ensemble, also of one member."""
+def _save(
+    library: TrialLibrary, chosen: Chosen, bundle: str, epochs: Mapping[int, int | None],
+    scores: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """Write what is registered as an ensemble, also of one member.
+
+    Raises
+    ------
+    JobError
+        If a network is of another epoch than the predictions by which it was chosen.
+    """
     members = [chosen.trials[i] for i in chosen.members]
     weights = [float(w) for w in chosen.members.values()]
     named = {r.folder_name: w for r, w in zip(members, weights, strict=True)}
-    save_ensemble(bundle, [r.folder.bundle_uri for r in members], weights, {**facts, "members": named},
+    facts = {"dataset": library.manifest.name, "trials": library.name, **(scores or {}), "members": named}
+    save_ensemble(bundle, [r.folder.bundle_uri for r in members], weights, facts,
                   [chosen.temperatures[i] for i in chosen.members])  # fmt: skip
+    for trial in members:
+        if trial.folder.kept_epoch() != epochs[trial.index]:
+            raise JobError(
+                f"trial {trial.name} was trained further while it was chosen, so that its model is not the one that "
+                f"was compared: give the command again ({command('select', library.name)}) when no sweep trains it"
+            )
 
 
 def _rows(predicted: Sequence[Prediction], tracks: Sequence[Track], wanted: Sequence[Track]) -> FloatArray:
@@ -220,17 +241,15 @@ def _costs(library: TrialLibrary, trials: Sequence[TrialResult]) -> list[float]:
     return found
 
 
-def _predictions_uri(library: TrialLibrary) -> str:
-    return storage.join(library.folder, "held_out_predictions.npz")
-
-
-def _promote(library: TrialLibrary, selection: Selection, promotion: bool | None, device: str) -> Selection:
+def _promote(
+    library: TrialLibrary, selection: Selection, record: str, promotion: bool | None, device: str
+) -> Selection:
     """The selection with what became of it in the registry."""
     config = next(r.config for r in library.results if r.index in selection.members)
     validation = next(r for r in library.results if r.index in selection.members).folder.validation()
     classes = load_ensemble(selection.bundle, modules_of(config)).classes
     held = held_out_tracks(library.manifest, config, validation, classes)
-    held_out, on_test = read_predictions(_predictions_uri(library))
+    held_out, on_test = read_predictions(_predictions_uri(record))
     candidate = Candidate(
         selection.version, library.manifest, config.task, classes, held.tracks, held.target,
         [*validation.groups, *held.test_groups], tuple(np.concatenate([p, on_test]) for p in held_out), held.trivial(),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+NOT_IN_FOLDERS = r"[^\w.-]+"
 KEPT, KEPT_NAME = "splits", re.compile(r"[0-9a-f]+\.parquet")  # the folder of kept manifests, beside their metadata
 
 
@@ -71,9 +72,16 @@ def find_library(text: str) -> TrialLibrary:
     TrackingError
         If MLflow has no such run, or several.
     JobError
-        If its trials are not in this home, or no model of them could be served.
+        If its trials are not in this home, no model of them could be served, or several trainings have such a run.
     """
-    (run, *_) = retry(find_runs, text, seconds=60.0)
+    (run, *others) = retry(find_runs, text, seconds=60.0)
+    if others and not names.lasting_name(run.tags):  # as folds of several trainings are called alike
+        of = {whole.run_id: names.lasting_name(whole.tags) or whole.name for whole in map(_whole, (run, *others))}
+        if len(of) > 1:
+            raise JobError(
+                f"{text!r} is the name of {1 + len(others)} runs, of {', '.join(sorted(of.values()))}: name one by its "
+                f"id in MLflow, e.g. {run.run_id}, or name its training"
+            )
     return library_of_sweep(find_sweep(text)) if names.SWEEP in run.tags else _of_training(run)
 
 
@@ -105,11 +113,14 @@ def _of_training(run: RunSummary) -> TrialLibrary:
         fold
     )
     whole = _whole(run)
-    name = names.lasting_name(run.tags) or run.name
+    own = names.lasting_name(run.tags)
+    name = own or names.lasting_name(whole.tags) or run.name
+    place = own or f"{name}-{re.sub(NOT_IN_FOLDERS, '-', run.name)}"  # a fold's run: it has no name of its own
     of_sweep = names.SWEEP in whole.tags
     manifest = find_sweep(whole.run_id).manifest if of_sweep else kept_manifest(data.name, data.data_signature)
+    folder = storage.join(home.trials_home(), "selections", place)
     return TrialLibrary(
-        name, storage.join(home.trials_home(), "selections", name), manifest, results, partial(RunWriter, whole.run_id),
+        name, folder, manifest, results, partial(RunWriter, whole.run_id),
         {names.SWEEP: whole.tags[names.SWEEP]} if of_sweep else {names.TRAINING: name}, tuple(notes),
     )  # fmt: skip
 
