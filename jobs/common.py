@@ -15,7 +15,7 @@ from tonearm.core.errors import ConfigError
 from tonearm.core.processes import STOP_SIGNALS, exit_on_stop_signals
 from tonearm.workflows.prepared_names import KINDS
 
-DATASETS = f"[{'|'.join(KINDS)}]"
+DATASETS = ", ".join(KINDS)
 FEATURES = (
     "stft, stft_halved, mel, cqt, chroma, mfcc, contrast, waveform, waveform_mid_side, mel_mid_side, mel_playlist, "
     "mel_temporal"

@@ -54,7 +54,7 @@ def _request(
 
 
 def main(
-    dataset: Annotated[str, typer.Option(metavar=DATASETS, help="folder: your recordings")],
+    dataset: Annotated[str, typer.Option(help=f"folder: your recordings; all kinds: {DATASETS}")],
     audio: Annotated[str, typer.Option(help="folder of the recordings, or of the data set's files")] = "",
     label: Annotated[str, typer.Option(help="folder: folder, artist, album, genre or a column of tracks.csv")] = "",
     option: Options = None,
@@ -63,7 +63,7 @@ def main(
     separator: Separator = "",
     name: Annotated[str, typer.Option(help="what to call the data set; by default the folder's name")] = "",
     features: Annotated[
-        str, typer.Option(help=f"representations, also with fields, 'mel(n_mels=128,hop=512)': {FEATURES}")
+        str, typer.Option(help=f"representations, with fields or not, 'mel(hop=512)': {FEATURES}")
     ] = "",
     space: Annotated[str, typer.Option(help="instead: what this search space needs, demo by default")] = "",
     out: Annotated[str, typer.Option(help="folder or URI for everything that is made; default TONEARM_HOME")] = "",
@@ -75,7 +75,7 @@ def main(
     tail: Annotated[Tail | None, typer.Option(help="what becomes of a clip that the track ends in; drop")] = None,
     min_seconds: Annotated[float | None, typer.Option(help="shorter tracks are set aside; 1")] = None,
     device: Annotated[str, typer.Option(metavar=DEVICES, help="cuda: CPU workers decode, GPU workers compute")] = "cpu",
-    descriptors: Annotated[bool, typer.Option(help="tempo, key, loudness ... of each track, too")] = False,
+    descriptors: Annotated[bool, typer.Option("--descriptors", help="tempo, key, loudness ... of tracks")] = False,
     seed: Annotated[int, typer.Option(help="number that the splits follow from; another one deals them anew")] = 0,
     max_rejected: Annotated[float, typer.Option(min=0, max=1, help="largest share of unusable files")] = MAX_REJECTED,
 ) -> None:

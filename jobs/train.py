@@ -29,9 +29,9 @@ FILLED_IN = {"dataset", "members", "seed"}
 
 
 def main(
-    recipe: Annotated[str, typer.Option(help="name of a recipe, or package.module:function; --list shows ours")] = "",
+    recipe: Annotated[str, typer.Option(help="a recipe; --list shows ours; your own: module:function")] = "",
     list_recipes: Annotated[bool, typer.Option("--list", help="list the recipes")] = False,
-    dataset: Annotated[str, typer.Option(metavar=DATASETS, help="another data set than the source's")] = "",
+    dataset: Annotated[str, typer.Option(help=f"another data set than the source's: {DATASETS}")] = "",
     data: Annotated[str, typer.Option(help="folder of the data set's files")] = "",
     label: Annotated[str, typer.Option(help="folder: what the label is, e.g. genre")] = "",
     option: Options = None,
@@ -39,7 +39,7 @@ def main(
     several_labels: SeveralLabels = "",
     separator: Separator = "",
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="a field, as in optim.lr=1e-4, STAGE.optim.lr=..., or task.kind")
+        list[str] | None, typer.Option("--set", help="a field, as in optim.lr=1e-4, STAGE.optim.lr=3e-4, task.kind=...")
     ] = None,
     folds: Annotated[
         int | None, typer.Option(min=0, help="cross-validate; 0: the one split; by default as the source")
@@ -49,7 +49,7 @@ def main(
     grouped: Annotated[
         bool | None, typer.Option("--grouped/--ungrouped", help="keep an artist on one side; by default as the source")
     ] = None,
-    descriptors: Annotated[bool, typer.Option(help="measure tempo, energy, ... as facts to be predicted")] = False,
+    descriptors: Annotated[bool, typer.Option("--descriptors", help="tempo, energy, ... as facts to predict")] = False,
     facts: Annotated[str, typer.Option(help="CSV or Parquet table of further facts, by track_id or artist")] = "",
     name: Annotated[str, typer.Option(help="what to call the data set; by default the source's or the folder's")] = "",
     device: Annotated[str, typer.Option(metavar=DEVICES, help="where it is trained")] = "cpu",

@@ -20,6 +20,7 @@ from tonearm.comparison.contrast import (
 )  # fmt: skip
 from tonearm.comparison.factors import factor
 from tonearm.comparison.measure import ComparisonMetric
+from tonearm.comparison.plots import pairs_plot
 from tonearm.comparison.predictions import Predictions, aligned
 from tonearm.core.errors import ConfigError
 from tonearm.models.simple import SimpleConfig
@@ -176,6 +177,14 @@ def test_a_class_of_one_artist_has_no_interval() -> None:
     assert found["flute"].value == 1.0 and found["flute"].p == 1.0
 
 
+def test_colours_of_what_may_be_noise_are_not_the_deepest() -> None:
+    of = tracks(20, 2)
+    found = compare_sides(side(of, of.right(0.6, 1)), side(of, of.right(0.5, 2), label="B"), ACCURACY)
+    assert not found.significant
+    low, high = pairs_plot([found], ["A", "B"]).axes[0].images[0].get_clim()
+    assert -low == high == (found.difference.high - found.difference.low) / 2 > 2 * abs(found.gain)
+
+
 # --- the tracks
 
 
@@ -281,6 +290,8 @@ def test_figures_are_written_as_people_read_them() -> None:
     assert format_value(0.001, like=0.7) == "0.001"
     assert format_with_interval(Difference(0.01, -0.005, 0.03, 0.1, 9)) == "+0.010 [-0.005, +0.030]"
     assert format_with_interval(Difference(0.001, -0.0005, 0.003, 0.1, 9)) == "+0.00100 [-0.00050, +0.00300]"
+    assert format_with_interval(Difference(0.0, 0.0, 0.0, 1.0, 4)) == "0.000 (the same on all tracks)"
+    assert format_with_interval(Difference(1.0, 1.0, 1.0, 1.0, 4)) == "+1.000 (the same on all tracks)"
     assert (format_p_value(0.0004), format_p_value(0.0321)) == ("< 0.001", "0.032")
     assert counted_groups(["artist:a", "artist:a", "artist:b"]) == "2 artists"
     assert counted_groups(["artist:a", "track:b"]) == "2 groups"

@@ -171,6 +171,10 @@ def test_curves_calibration_and_agreement_are_drawn(tmp_path: Path) -> None:
     panels = reliability_plot(dict.fromkeys("ABCD", diagram))
     assert sum(axis.get_visible() for axis in panels.axes) == 4
     assert panels.axes[0].get_title() == f"A: ECE {diagram.error:.3f}"
+    many = reliability(np.array([*[0.25] * 9, *[0.35] * 7, 0.65]), np.array([*[1] * 3, *[0] * 13, 1]))
+    _, line, few = reliability_plot({"A": many}).axes[0].lines
+    assert len(line.get_xdata()) == 2 and len(few.get_xdata()) == 1  # type: ignore[arg-type]
+    assert few.get_markerfacecolor() == "white" and few.get_linestyle() == "None", "a single statement proves nothing"
     shown(panels, tmp_path)
     matrix = np.array([[1, 0.8, 0.7], [0.8, 1, 0.6], [0.7, 0.6, 1]])
     figure = agreement_plot(["A", "B", "C"], matrix, matrix - 0.1)
@@ -186,4 +190,8 @@ def test_parallel_coordinates_draw_each_configuration(tmp_path: Path) -> None:
                                                                "validation\nf1_micro"]  # fmt: skip
     lines = [line for line in axis.lines if len(line.get_xdata()) == 5]  # type: ignore[arg-type]
     assert len(lines) == 11 and all(0 <= y <= 1 for line in lines for y in line.get_ydata())  # type: ignore[union-attr]
+    three = parallel_plot(configs[:3], ["model.kind"], [0.517241, 0.103448, 0.137931], "f1_micro").axes[0]
+    heights = [line.get_ydata()[1] for line in three.lines if len(line.get_ydata()) == 2][:3]  # type: ignore[arg-type,index]
+    assert sorted(heights) == pytest.approx([0, 0.08333, 1], abs=1e-3), "scores lie where they are, however few"
+    assert {t.get_text() for t in three.texts} >= {"0.517", "0.103"}
     shown(figure, tmp_path)

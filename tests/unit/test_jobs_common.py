@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import subprocess
 import sys
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 import tonearm.examples  # noqa: F401  registers a data set
+from jobs.cli import COMMANDS
 from jobs.common import DATASETS, FEATURES, configure_output
 from tonearm.datasets import DatasetConfig
 from tonearm.features.presets import PRESETS
@@ -27,8 +31,21 @@ def test_choices_in_help_texts_are_those_that_there_are() -> None:
     shipped = [
         kind for kind in DatasetConfig.registry if DatasetConfig.registry[kind].__module__.startswith("tonearm.")
     ]
-    assert f"[{'|'.join(shipped)}]" == DATASETS
+    assert ", ".join(shipped) == DATASETS
     assert ", ".join(PRESETS) == FEATURES
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_is_read_whole_on_a_narrow_terminal(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    app = typer.Typer(add_completion=False)
+    app.command()(importlib.import_module(f"jobs.{COMMANDS[command][0]}").main)
+    printed = CliRunner().invoke(app, ["--help"]).output
+    assert [line for line in printed.splitlines() if "…" in line] == [], "cut: shorten the option's metavar or words"
+    words = set(printed.replace("│", " ").split())
+    for param in typer.main.get_command(app).params:
+        lost = [word for word in (getattr(param, "help", None) or "").split() if word not in words]
+        assert lost == [], f"{param.name}: brackets in a help text are markup"
 
 
 LIGHT = """

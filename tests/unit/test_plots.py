@@ -38,6 +38,8 @@ def test_curves_of_any_task_have_room() -> None:
     errors = learning_curves([epoch(i, "mae", v) for i, v in ((1, 30.0), (2, 12.0))], "mae", "")
     assert errors.axes[1].get_ylim()[0] == 0 and errors.axes[1].get_ylim()[1] > 30
     assert [line.get_label() for line in errors.axes[0].lines] == ["training loss"]
+    slow = learning_curves([epoch(1, "mae", 30.0, loss=2.09), epoch(2, "mae", 29.0, loss=2.08)], "mae", "")
+    assert slow.axes[0].get_ylim()[1] > 2.15, "the first point is cut off"
     small = learning_curves([epoch(1, "mse", 0.014), epoch(2, "mse", 0.013)], "mse", "")
     assert small.axes[1].get_ylim()[1] < 0.02
     cosines = [epoch(1, "mean_cosine", -0.2, loss=-0.1), epoch(2, "mean_cosine", 0.3, loss=-0.4)]

@@ -111,7 +111,9 @@ def test_failed_trial_says_so_and_keeps_what_it_has(tmp_path: Path) -> None:
 def test_sweep_plot_shows_trials_with_an_epoch(tmp_path: Path) -> None:
     results = [result_of(trial(tmp_path)), result_of(TrialFolder(str(tmp_path / "absent")))]
     figure = sweep_plot(results, "a sweep")
-    assert len(figure.axes[0].lines) == 1
+    assert len(figure.axes[0].lines) == 1 and figure.axes[0].get_xticks().tolist() == [1, 2], "no epoch was a third"
+    for members, word in (([0], "chosen"), ([0, 1], "in the ensemble")):
+        assert word in [t.get_text() for t in sweep_plot(results, "", members).legends[0].get_texts()]
     figure.savefig(tmp_path / "sweep.png")
     assert (tmp_path / "sweep.png").stat().st_size > 1000
 

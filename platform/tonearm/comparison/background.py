@@ -9,7 +9,14 @@ import numpy as np
 
 from tonearm.comparison.candidates import varied_fields
 from tonearm.comparison.compare import Comparison, agreement_pairs
-from tonearm.comparison.curves import cost_plot, curves_plot, importance_plot, parallel_plot, reliability_plot
+from tonearm.comparison.curves import (
+    FEW_STATEMENTS,
+    cost_plot,
+    curves_plot,
+    importance_plot,
+    parallel_plot,
+    reliability_plot,
+)
 from tonearm.comparison.document import Plot, Section, Table, draw_plot
 from tonearm.comparison.importance import ROUNDS, importances
 from tonearm.comparison.plots import agreement_plot
@@ -106,7 +113,8 @@ def _calibration_section(comparison: Comparison) -> Section | None:
     )
     caption = (
         "Of what was stated with a probability (across), the share that was so (up); on the dotted line both agree, "
-        "below it the model is overconfident. Grey bars: how often it stated such a probability." + which
+        "below it the model is overconfident. Grey bars: how often it stated such a probability; hollow points: of "
+        f"fewer than {FEW_STATEMENTS} statements." + which
     )
     plots = draw_plot("reliability", caption, reliability_plot, comparison.reliability)
     rows = [[label, f"{d.error:.3f}", f"{d.worst:.3f}", f"{d.brier:.3f}", str(int(d.count.sum()))]

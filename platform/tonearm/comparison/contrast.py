@@ -264,8 +264,13 @@ def format_value(value: float, like: float | None = None) -> str:
 
 
 def format_with_interval(d: Difference) -> str:
-    """A difference with the ends of its interval, with their signs and all to as many decimals."""
+    """A difference with the ends of its interval, with their signs and all to as many decimals.
+
+    What is the same on all tracks, be they four, has an interval without width, which would look like certainty.
+    """
     decimals = _decimals(max(abs(d.low), abs(d.high)))
+    if d.low == d.high:
+        return f"{signed(d.value, decimals)} (the same on all tracks)"
     return f"{signed(d.value, decimals)} [{signed(d.low, decimals)}, {signed(d.high, decimals)}]"
 
 

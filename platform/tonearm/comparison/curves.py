@@ -22,6 +22,7 @@ MAX_AXES = 8
 COLUMNS = 3
 MAX_TICK_LENGTH = 16
 MIN_LABEL_DISTANCE = 0.06  # of the span of an axis
+FEW_STATEMENTS = 5  # of a bin: fewer say little of what is so
 
 
 def curves_plot(curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]], metric: str) -> Figure:
@@ -44,17 +45,21 @@ def curves_plot(curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]], met
 
 
 def reliability_plot(diagrams: Mapping[str, Reliability]) -> Figure:
-    """Stated probability against what was so, a panel a candidate; the diagonal is perfect."""
+    """Stated probability against what was so, a panel a candidate; the diagonal is perfect.
+
+    Of fewer than :data:`FEW_STATEMENTS` the points are hollow, and no line leads there.
+    """
     columns = min(COLUMNS, len(diagrams))
     lines = -(-len(diagrams) // columns)
     drawn = new_figure(0.6 + 2.6 * columns, 0.5 + 2.8 * lines)
     panels = np.atleast_1d(drawn.subplots(lines, columns, sharey=True, squeeze=False)).ravel()
     for axis, (label, d) in zip(panels, diagrams.items(), strict=False):
-        some = d.count > 0
+        some, few = d.count >= FEW_STATEMENTS, (d.count > 0) & (d.count < FEW_STATEMENTS)
         axis.bar((d.edges[:-1] + d.edges[1:]) / 2, d.count / d.count.sum(), width=0.9 / len(d.count), color=GREY,
                  alpha=0.4)  # fmt: skip
         axis.plot([0, 1], [0, 1], color=BLACK, linestyle=":", linewidth=1)
         axis.plot(d.confidence[some], d.accuracy[some], "o-", color=BLUE, markersize=5)
+        axis.plot(d.confidence[few], d.accuracy[few], "o", color=BLUE, markersize=5, markerfacecolor="white")
         axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
         axis.set_title(f"{label}: ECE {d.error:.3f}", fontsize=10)
         axis.grid(alpha=0.3)
@@ -92,7 +97,7 @@ def parallel_plot(
     maximise = find_metric(metric).maximise
     order = sorted(rows, key=lambda i: scores[i] if maximise else -scores[i])
     places = [_places([configs[i].get(p) for i in rows]) for p in paths]
-    score_place, score_ticks = _places([scores[i] for i in rows])
+    score_place, score_ticks = _scaled([scores[i] for i in rows])
     low, high = min(scores[i] for i in rows), max(scores[i] for i in rows)
     colours = colormaps["cividis" if maximise else "cividis_r"]
     for i in order:
@@ -115,12 +120,7 @@ def parallel_plot(
 def _places(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]]:
     """Of each value its height on an axis, 0..1, and the axis's ticks."""
     if all(isinstance(v, int | float) and not isinstance(v, bool) for v in values) and len(set(values)) > 5:
-        numbers = np.array(values, dtype=np.float64)
-        wide = numbers.min() > 0 and numbers.max() / numbers.min() >= WIDE
-        scale = np.log(numbers) if wide else numbers
-        span = float(np.ptp(scale)) or 1.0
-        ends = [(0.0, f"{numbers.min():.3g}"), (1.0, f"{numbers.max():.3g}")]
-        return ((scale - scale.min()) / span).tolist(), ends
+        return _scaled(values)
     text = {v: "none" if v is None else str(v) for v in values}
     numeric = all(isinstance(v, int | float) for v in values)
     levels = sorted(text) if numeric else sorted(text, key=lambda v: text[v])
@@ -128,6 +128,16 @@ def _places(values: Sequence[Any]) -> tuple[list[float], list[tuple[float, str]]
     shown = {level: text[level] if level is None else field_text(level) for level in levels}
     ticks = [(height[v], t if len(t) <= MAX_TICK_LENGTH else t[: MAX_TICK_LENGTH - 1] + "…") for v, t in shown.items()]
     return [height[v] for v in values], ticks
+
+
+def _scaled(values: Sequence[float]) -> tuple[list[float], list[tuple[float, str]]]:
+    """The same of numbers, each where it lies between the least and the largest, which alone are written."""
+    numbers = np.array(values, dtype=np.float64)
+    wide = numbers.min() > 0 and numbers.max() / numbers.min() >= WIDE
+    scale = np.log(numbers) if wide else numbers
+    span = float(np.ptp(scale)) or 1.0
+    ends = [(0.0, f"{numbers.min():.3g}"), (1.0, f"{numbers.max():.3g}")]
+    return ((scale - scale.min()) / span).tolist(), ends
 
 
 def cost_plot(rows: Sequence[CandidateRow], metric: str) -> Figure | None:

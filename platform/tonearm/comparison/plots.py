@@ -91,7 +91,10 @@ def differences_plot(contrasts: Sequence[PairedComparison]) -> Figure:
 
 
 def pairs_plot(pairs: Sequence[PairedComparison], labels: Sequence[str]) -> Figure:
-    """By how much the row is better than the column; stars by the adjusted p, pale where no difference is shown."""
+    """By how much the row is better than the column; stars by the adjusted p, pale where no difference is shown.
+
+    The colours reach as far as the widest interval does to a side: of what may be noise none is the deepest.
+    """
     place = {label: i for i, label in enumerate(labels)}
     values, text = np.full((len(labels), len(labels)), np.nan), {}
     strength = np.full(values.shape, NOT_SHOWN)
@@ -104,7 +107,8 @@ def pairs_plot(pairs: Sequence[PairedComparison], labels: Sequence[str]) -> Figu
     size = 2.6 + 0.62 * len(labels)
     drawn = new_figure(size + 2.2, size)
     axis = drawn.subplots()
-    reach = float(np.nanmax(np.abs(values))) or 1.0
+    widths = [(c.difference.high - c.difference.low) / 2 for c in pairs]
+    reach = max(float(np.nanmax(np.abs(values))), *widths) or 1.0
     image = axis.imshow(values, cmap="RdBu", vmin=-reach, vmax=reach, alpha=strength)
     for (i, j), stars in text.items():
         if len(labels) <= MAX_NAMES_WRITTEN:

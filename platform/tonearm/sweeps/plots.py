@@ -28,8 +28,10 @@ def sweep_plot(results: Sequence[TrialResult], title: str, members: Collection[i
     results
         Those without a finished epoch are not drawn; at least one must have one.
     members
-        Indices of the trials of an ensemble.
+        Indices of the trials of an ensemble, or of the one that was chosen alone.
     """
+    from matplotlib.ticker import MaxNLocator
+
     shown = [r for r in results if r.history]
     best = best_result(shown)
     primary = best.config.task.primary
@@ -48,8 +50,8 @@ def sweep_plot(results: Sequence[TrialResult], title: str, members: Collection[i
     right.plot([best.config.optim.lr], [best.best], "*", color="black", markersize=13)
     span = _span([h[f"validation_{primary}"] for r in shown for h in r.history], primary)
     left.set(xlabel="epoch", ylabel=f"validation {primary}", ylim=span, title="learning curves, by trial")
-    left.xaxis.get_major_locator().set_params(integer=True)
     last = max(len(r.history) for r in shown)
+    left.set_xticks([tick for tick in MaxNLocator(integer=True).tick_values(1, last) if 1 <= tick <= last])
     left.set_xlim(1 - 0.06 * last, last + 0.25 * last)  # room for the indices at the ends
     right.set(xlabel="learning rate", ylabel=f"best validation {primary}", ylim=span, xscale="log", title="best epoch")
     rates = [r.config.optim.lr for r in shown]
@@ -61,7 +63,7 @@ def sweep_plot(results: Sequence[TrialResult], title: str, members: Collection[i
         _write_indices(right, {r.index: (r.config.optim.lr, r.best or 0.0) for r in shown})
     for axis in (left, right):
         axis.grid(alpha=0.3)
-    _legend(figure, right, colours, shown, bool(members))
+    _legend(figure, right, colours, shown, len(members))
     figure.suptitle(f"{title}\nbest on validation: {best.name}: {primary} {best.best:.4g}", fontsize=11)
     return figure
 
@@ -101,7 +103,7 @@ def _write_indices(axis: Any, places: Mapping[int, tuple[float, float]]) -> None
         axis.annotate(written, places[names[0]], fontsize=8, xytext=(6, 0), textcoords="offset points", va="center")
 
 
-def _legend(figure: Figure, axis: Any, colours: Mapping[str, str], shown: Sequence[TrialResult], members: bool) -> None:
+def _legend(figure: Figure, axis: Any, colours: Mapping[str, str], shown: Sequence[TrialResult], members: int) -> None:
     """What colours and marks mean, below both panels, where no trial is covered."""
     marks: list[tuple[str, dict[str, Any]]] = [(kind, {"color": colour}) for kind, colour in colours.items()]
     endings = {r.ending for r in shown}
@@ -111,6 +113,7 @@ def _legend(figure: Figure, axis: Any, colours: Mapping[str, str], shown: Sequen
         marks += [(word, {**plain, "marker": mark}) for word, mark in (("completed", "o"), (early, "x"))]
     marks.append(("best on validation", {"color": "black", "linestyle": "", "marker": "*", "markersize": 11}))
     if members:
-        marks.append(("in the ensemble", {"color": "black", "linestyle": "", "marker": "s", "fillstyle": "none"}))
+        named = "in the ensemble" if members > 1 else "chosen"
+        marks.append((named, {"color": "black", "linestyle": "", "marker": "s", "fillstyle": "none"}))
     handles = [axis.plot([], [], label=label, **style)[0] for label, style in marks]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), frameon=False)

@@ -35,8 +35,9 @@ def learning_curves(history: Sequence[dict[str, Any]], primary: str, title: str)
     for label, losses in curves.items():
         left.plot(epochs, losses, "o-", label=label)
     left.set(xlabel="epoch", ylabel="loss")
-    if min(min(losses) for losses in curves.values()) >= 0:
-        left.set_ylim(0, None)
+    every = [loss for losses in curves.values() for loss in losses]
+    if min(every) >= 0:
+        left.set_ylim(0, 1.05 * max(every) or None)
     left.legend()
     right.plot(epochs, scores, "o-", color="tab:green")
     right.axvline(epochs[best], color="grey", linestyle=":", label=f"kept: epoch {epochs[best]}, {scores[best]:.4g}")
