@@ -19,7 +19,8 @@ def main(
     dataset: Annotated[str, typer.Option(help="data set, as tonearm extract named it")] = "scores",
     model: Annotated[str, typer.Option(help="folder, URI or models:/NAME@ALIAS; by default the champion")] = "",
     save: Annotated[
-        bool, typer.Option("--save", help="keep a catalogue of the data set with a model that was trained, to serve it")
+        bool,
+        typer.Option("--save", help="keep a catalogue of the data set with the model: it is served with it"),
     ] = False,
 ) -> None:
     """Measure the recommender: hit rate at 5 of a track's own label and artist."""

@@ -22,7 +22,6 @@ from tonearm.workflows import select as selecting
 from tonearm.workflows.champion import predict_as_champion
 from tonearm.workflows.predict_blocks import predict_blocks
 from tonearm.workflows.promotion import Promotion, undo_promotion
-from tonearm.workflows.recommend import evaluate_recommender
 from tonearm.workflows.select import select
 from tonearm.workflows.sweep_result import Sweep
 
@@ -94,17 +93,6 @@ def test_a_champion_that_cannot_hear_a_track_is_compared_on_the_others(swept: Sw
     assert found.unusable.startswith("1 of ") and "new/vanished" in {t.track_id for t in found.tracks}
     with pytest.raises(AudioError, match=r"too_short: .*0\.30 s"):
         predict_blocks([swept.results[0].folder.bundle_uri], added)
-
-
-def test_a_library_that_grows_is_recommended_from_by_the_champion_that_stays(swept: Sweep, tmp_path: Path) -> None:
-    champion_of(swept)
-    samples, rate = soundfile.read(swept.manifest.tracks[0].source)
-    soundfile.write(tmp_path / "new.wav", 0.5 * samples, rate)
-    content = digest((tmp_path / "new.wav").read_bytes(), size=16)
-    new = Track(track_id="new/new", source=str(tmp_path / "new.wav"), content=content, label="flute",
-                group="artist:new", split="test")  # fmt: skip
-    today = Manifest(swept.manifest.name, "sound", (*swept.manifest.tracks, new))
-    assert evaluate_recommender(today).tracks == len(today.tracks)
 
 
 def test_rolling_back_goes_back_one_by_one(swept: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:

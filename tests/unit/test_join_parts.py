@@ -6,8 +6,6 @@ import errno
 import logging
 import threading
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.builders import write_part
+from tests.killing import killed_after
 from tonearm.core import storage
 from tonearm.core.types import FloatArray
 from tonearm.features import Mel, RawWaveform, Representation
@@ -105,28 +104,11 @@ def test_parts_are_large_and_stay_as_they_are(small: str) -> None:
 
 
 @pytest.mark.parametrize("at", range(0, 76, 5))
-def test_joining_that_is_killed_anywhere_loses_and_doubles_nothing(
-    small: str, at: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps = 0
-
-    def counted(step: Callable[..., Any]) -> Callable[..., Any]:
-        def stepped(*arguments: Any) -> Any:
-            nonlocal steps
-            steps += 1
-            if steps > at:
-                raise KeyboardInterrupt
-            return step(*arguments)
-
-        return stepped
-
+def test_joining_that_is_killed_anywhere_loses_and_doubles_nothing(small: str, at: int) -> None:
     if at % 2:
         write_index(small)
-    with monkeypatch.context() as patch:
-        for name in ("publish", "write_bytes", "remove"):
-            patch.setattr(storage, name, counted(getattr(storage, name)))
-        with suppress(KeyboardInterrupt):
-            join_small_parts(small, MEL)
+    with killed_after(at, storage, ("publish", "write_bytes", "remove")):
+        join_small_parts(small, MEL)
     whole(small)
     write_index(small)
     whole(small)

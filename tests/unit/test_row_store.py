@@ -7,8 +7,6 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.killing import killed_after
 from tonearm.core import storage
 from tonearm.features import row_store
 from tonearm.features.row_store import WRITTEN, join_rows, prune_rows, read_keys, read_rows, write_rows
@@ -74,22 +73,9 @@ def test_files_that_are_large_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("at", range(0, 12, 2))
-def test_joining_that_is_killed_loses_nothing(tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanted, steps = known(filled(str(tmp_path), 9)), 0
-
-    def counted(step: Callable[..., Any]) -> Callable[..., Any]:
-        def stepped(*arguments: Any) -> Any:
-            nonlocal steps
-            steps += 1
-            if steps > at:
-                raise KeyboardInterrupt
-            return step(*arguments)
-
-        return stepped
-
-    with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
-        for name in ("write_bytes", "remove"):
-            patch.setattr(storage, name, counted(getattr(storage, name)))
+def test_joining_that_is_killed_loses_nothing(tmp_path: Path, at: int) -> None:
+    wanted = known(filled(str(tmp_path), 9))
+    with killed_after(at, storage, ("write_bytes", "remove")):
         join_rows(str(tmp_path), TABLE)
     assert read(str(tmp_path)) == wanted
     join_rows(str(tmp_path), TABLE)

@@ -12,8 +12,9 @@ from tonearm.core.errors import BundleError
 from tonearm.core.text import command, format_table
 from tonearm.core.types import FloatArray, Prediction
 from tonearm.ensembles.bundle import Ensemble
+from tonearm.inference.catalogues import add_to_folder, add_to_registered, newest_catalogue
 from tonearm.inference.classify import Classifier
-from tonearm.inference.recommend import CATALOGUE, Recommender
+from tonearm.inference.recommend import Recommender
 from tonearm.recommend.index import DESCRIPTION, CatalogueIndex, Neighbour
 
 if TYPE_CHECKING:
@@ -84,12 +85,12 @@ class Model(Classifier):
     uri
         The one that it was loaded by.
     folder
-        Where its bundle lies, with its catalogue if it has one.
+        Where its bundle lies, with its catalogues if it has any.
     """
 
     def __init__(self, ensemble: Ensemble, uri: str, folder: str) -> None:
         super().__init__(ensemble)
-        self.uri, self._folder = uri, folder
+        self.uri, self.folder = uri, folder
 
     def classify(self, source: Source) -> Classification:
         """Classify a recording.
@@ -121,7 +122,7 @@ class Model(Classifier):
     @property
     def has_catalogue(self) -> bool:
         """Whether it can recommend, not only classify."""
-        return storage.exists(storage.join(self._folder, CATALOGUE, DESCRIPTION))
+        return storage.exists(storage.join(newest_catalogue(self.folder), DESCRIPTION))
 
     @cached_property
     def recommender(self) -> Recommender:
@@ -137,20 +138,26 @@ class Model(Classifier):
                 f"the model {self.uri} has no catalogue to recommend from: make one of a data set's tracks with "
                 + command("recommend", "--dataset", "NAME", "--model", self.uri, "--save")
             )
-        return Recommender(self, CatalogueIndex.load(storage.join(self._folder, CATALOGUE)))
+        return Recommender(self, CatalogueIndex.load(newest_catalogue(self.folder)))
 
     def save_catalogue(self, index: CatalogueIndex) -> str:
-        """Keep a catalogue with the model; where it lies.
+        """Keep a catalogue with the model, beside those that it has: it is the one that counts now. Where it lies.
 
         Raises
         ------
         BundleError
-            If the model is a registered version, which nobody changes.
+            If the model was loaded by an alias, which may be another version's by now.
+        TrackingError
+            If it is a registered version of another tool.
         """
         if self.uri.startswith("models:/"):
-            raise BundleError(f"{self.uri} is a registered version, which is not changed: name a bundle's folder")
-        index.save(storage.join(self._folder, CATALOGUE))
-        return storage.join(self._folder, CATALOGUE)
+            if "@" in self.uri:
+                raise BundleError(f"{self.uri} may be another version by now: load models:/NAME/VERSION")
+            self.folder = add_to_registered(self.uri, self.folder, index)
+        else:
+            add_to_folder(self.folder, index)
+        self.__dict__.pop("recommender", None)
+        return newest_catalogue(self.folder)
 
     def __repr__(self) -> str:
         members = len(self.ensemble.members)

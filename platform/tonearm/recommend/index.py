@@ -20,6 +20,7 @@ import numpy as np
 from tonearm.core import storage
 from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import BundleError
+from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Track
 from tonearm.tasks.pooling import unit_length
@@ -38,6 +39,11 @@ class Neighbour:
     track: dict[str, Any]
 
 
+def catalogue_rows(tracks: Sequence[Track]) -> list[dict[str, Any]]:
+    """What a catalogue says of tracks."""
+    return [{k: v for k, v in asdict(t).items() if k in TRACK_FIELDS and v is not None} for t in tracks]
+
+
 class CatalogueIndex:
     """Nearest neighbours by cosine.
 
@@ -47,12 +53,18 @@ class CatalogueIndex:
         float32 of shape (tracks, dim), unit length.
     tracks
         Metadata of each, in the same order.
+    graph
+        As it was saved; None: it is built.
+    data
+        Digest of the tracks' metadata and contents; "" if it is not known.
     """
 
-    def __init__(self, vectors: FloatArray, tracks: Sequence[dict[str, Any]], graph: bytes | None = None) -> None:
+    def __init__(
+        self, vectors: FloatArray, tracks: Sequence[dict[str, Any]], graph: bytes | None = None, data: str = ""
+    ) -> None:
         import voyager
 
-        self.vectors, self.tracks = vectors, list(tracks)
+        self.vectors, self.tracks, self._data = vectors, list(tracks), data
         if graph is not None:
             self._graph = voyager.Index.load(io.BytesIO(graph))
         else:
@@ -67,8 +79,13 @@ class CatalogueIndex:
         """Index tracks by their embeddings, (tracks, dim)."""
         if len(vectors) != len(tracks) or len(tracks) == 0:
             raise BundleError(f"{len(vectors)} vectors for {len(tracks)} tracks: give one vector a track, at least one")
-        rows = [{k: v for k, v in asdict(t).items() if k in TRACK_FIELDS and v is not None} for t in tracks]
-        return cls(unit_length(vectors), rows)
+        rows = catalogue_rows(tracks)
+        return cls(unit_length(vectors), rows, data=_digest(rows, tracks))
+
+    def is_of(self, tracks: Sequence[Track]) -> bool:
+        """Whether it is of these tracks as they are: the same recordings, described alike, in this order."""
+        rows = catalogue_rows(tracks)
+        return self._data == _digest(rows, tracks) if self._data else self.tracks == rows
 
     def search(self, vector: FloatArray, k: int = 5, exclude: str | None = None) -> list[Neighbour]:
         """The ``k`` nearest tracks, nearest first.
@@ -105,7 +122,9 @@ class CatalogueIndex:
         storage.write_bytes(storage.join(uri, "vectors.npy"), vectors.getvalue())
         storage.write_bytes(storage.join(uri, "neighbours.voyager"), graph.getvalue())
         storage.write_json(storage.join(uri, "tracks.json"), self.tracks)
-        storage.write_json(storage.join(uri, DESCRIPTION), {"format": FORMAT_VERSION, "tracks": len(self.tracks)})
+        storage.write_json(
+            storage.join(uri, DESCRIPTION), {"format": FORMAT_VERSION, "tracks": len(self.tracks), "data": self._data}
+        )
 
     @classmethod
     def load(cls, uri: str) -> CatalogueIndex:
@@ -116,12 +135,16 @@ class CatalogueIndex:
         BundleError
             If it is missing, damaged or of another format version.
         """
-        read_description(uri, DESCRIPTION, (FORMAT_VERSION,), "run the recommend job again")
+        described = read_description(uri, DESCRIPTION, (FORMAT_VERSION,), "run the recommend job again")
         try:
             vectors = np.load(io.BytesIO(storage.read_bytes(storage.join(uri, "vectors.npy"))), allow_pickle=False)
             graph = storage.read_bytes(storage.join(uri, "neighbours.voyager"))
-            return cls(vectors, storage.read_json(storage.join(uri, "tracks.json")), graph)
+            return cls(vectors, storage.read_json(storage.join(uri, "tracks.json")), graph, described.get("data", ""))
         except (OSError, EOFError, ValueError, RuntimeError) as error:
             raise BundleError(
                 describe_unreadable(f"the catalogue at {uri}", error, "run the recommend job again")
             ) from error
+
+
+def _digest(rows: Sequence[dict[str, Any]], tracks: Sequence[Track]) -> str:
+    return digest(rows, [t.content for t in tracks])

@@ -90,7 +90,7 @@ def promote(dataset: str, version: str, why: str = "", figures: Mapping[str, flo
         If there is no such version.
     """
     api, name = client(), names.model_name(dataset)
-    with _refusals(f"{name} version {version} cannot be promoted"):
+    with refusals_told(f"{name} version {version} cannot be promoted"):
         champions = [v for v in _champions(name) if v != version]
         # First: killed behind it, the version is the champion, and was it for roll_back(); never the other way round.
         api.set_registered_model_alias(name, names.CHAMPION, version)
@@ -124,7 +124,7 @@ def roll_back(dataset: str) -> tuple[str, str]:
         If there is no champion, or none before it.
     """
     api, name = client(), names.model_name(dataset)
-    with _refusals(f"{name} cannot be rolled back"):
+    with refusals_told(f"{name} cannot be rolled back"):
         champions = _champions(name)
         there = {str(v.version) for v in api.search_model_versions(f"name = '{name}'")}
         before = [v for v in champions[:-1] if v in there]
@@ -173,7 +173,7 @@ def _champions(name: str) -> list[str]:
 
 
 @contextmanager
-def _refusals(what: str) -> Iterator[None]:
+def refusals_told(what: str) -> Iterator[None]:
     """MLflow's refusals as ours; a server that is away is retried by the caller."""
     from mlflow.exceptions import MlflowException
 

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tonearm.core import home, storage
-from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import DatasetError, JobError
 from tonearm.core.seeding import digest
-from tonearm.core.text import command, format_table
+from tonearm.core.text import format_table
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.manifest import Manifest, Track
 from tonearm.features.store import store_uri
@@ -25,22 +24,18 @@ from tonearm.inference.load import fetch_model
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.estimate import expected_epoch_fraction
 from tonearm.sweeps.find import is_own
-from tonearm.tasks.metrics import find_metric
 from tonearm.tracking.names import CHAMPION
-from tonearm.tracking.pages import page_of, web_server
 from tonearm.tracking.query import champion_uri, registered
-from tonearm.tracking.retry import address, retry
-from tonearm.training.evaluate import Scores
-from tonearm.workflows.demo_record import SCORES, DemoRequest, record_demo
+from tonearm.tracking.retry import retry
+from tonearm.workflows.demo_record import DemoRequest, record_demo
+from tonearm.workflows.demo_summary import find_served, summary, summary_values
 from tonearm.workflows.prepare import choose_dataset, make_catalogue
 from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.prepared import PreparedData
-from tonearm.workflows.promotion import format_with_interval, rounded
 from tonearm.workflows.ray_session import start_ray, stop_ray
-from tonearm.workflows.recommend import NeighbourQuality, evaluate_recommender
+from tonearm.workflows.recommend import evaluate_recommender
 from tonearm.workflows.select import select
-from tonearm.workflows.selection import Selection
-from tonearm.workflows.set_aside import load_failed, set_aside_lines, too_short
+from tonearm.workflows.set_aside import load_failed, too_short
 from tonearm.workflows.several_labels import learn_all_labels
 from tonearm.workflows.short_recordings import change_space, fitting_settings, space_recipe
 from tonearm.workflows.sweep import resize, run_plan
@@ -96,20 +91,21 @@ def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
         logger.info(str(selection))
     # What was selected may be worth too little to be promoted; with no champion before it, it is shown all the same.
     champion = champion_uri(manifest.name) if retry(registered, manifest.name, CHAMPION) else selection.model
+    served = find_served(selection)
     with steps.step("Recommend: neighbours in the champion's embedding"):
         quality = evaluate_recommender(manifest, champion)
-        logger.info(str(quality))
+        logger.info(f"{served.line}{quality}")
     with steps.step("Serve: ask the champion over HTTP"), server(champion) as url:
         answer = ask(url, held_out(manifest))
-        logger.info(str(answer))
+        logger.info(f"{served.line}{answer}")
     stop_ray()
     reports = home.reports_home(manifest.name)
     file = storage.join(reports, "summary.json")
     before = earlier_summary(file)
     seconds = seconds_of_work(steps.seconds, before, selection.sweep)
-    written = _as_json(manifest, selection, quality, seconds, answer)
-    storage.write_json(file, {**written, "seconds_of_this_run": steps.seconds})
-    text = summary(manifest, selection, quality, seconds, sum(steps.seconds.values()))
+    written = summary_values(manifest, selection, served, quality, seconds)
+    storage.write_json(file, {**written, "answer": answer.to_dict(), "seconds_of_this_run": steps.seconds})
+    text = summary(manifest, selection, served, quality, seconds, sum(steps.seconds.values()))
     stores = [store_uri(home.features_home(), f) for f in features]
     left = [home.data_home(manifest.name), sweep.folder, reports, fetch_model(champion), *stores]
     record_demo(request, text, manifest.name, left, sweep.folder, is_own(request.space, space))
@@ -241,56 +237,3 @@ def ask(url: str, track: Track) -> ServedAnswer:
     # The catalogue holds the clip itself, which is no recommendation.
     others = [n for n in found["neighbours"] if n["track_id"] != track.track_id][:5]
     return ServedAnswer(track, classified, others)
-
-
-def summary(
-    manifest: Manifest, selection: Selection, quality: NeighbourQuality, seconds: dict[str, float], now: float
-) -> str:
-    """What a person wants to know at the end; ``now`` is the seconds that this run took."""
-    label = quality.rates[manifest.label]
-    first, *others = selection.headline  # intervals that were read back from JSON have another order
-    chance = "" if selection.chance is None else f"chance {selection.chance:.3f}"
-
-    def row(name: str, scores: Scores) -> tuple[str, ...]:
-        rest = ", ".join(f"{find_metric(m).label} {format_with_interval(scores.intervals[m])}" for m in others)
-        return name, format_with_interval(scores.intervals[first]), rest
-
-    table = format_table([
-        row(f"test {find_metric(first).label}", selection.scores),
-        row("best single trial", selection.single),
-        (selection.trivial_name, rounded(selection.trivial[first]), chance),
-        (f"any of {label.k} neighbours of own {manifest.label}", f"{label.at_least_one:.3f}",
-         f"chance {label.chance_at_least_one:.3f}"),
-    ])  # fmt: skip
-    took = ", ".join(f"{name.split(':')[0]} {s:.0f}" for name, s in seconds.items())
-    page = best_effort("the address of its page", lambda: page_of(manifest.name, web_server()))
-    return "\n".join([
-        f"\n=== {manifest.name}: {len(manifest.tracks)} tracks, {len(manifest.classes)} classes ({manifest.label})",
-        table,
-        *(f"  {line}" for line in set_aside_lines(manifest.name)),
-        f"  seconds: {took}; in all {sum(seconds.values()):.0f}"
-        + (f" (this run {now:.0f})" if now < 0.9 * sum(seconds.values()) else ""),
-        *(f"  note: {note}" for note in manifest.notes),
-        f"""  plots and summary  {home.reports_home(manifest.name)}
-  MLflow database    {address()}
-next:
-  make mlflow                            compare the trials in a browser, at
-                                         {page or address()}
-  make serve                             the server stays up; ask it with curl (README)
-  {command("compare", selection.sweep):<38} which trial is better, how surely, as a page""",
-        *(["  make demo AUDIO=~/Music LABEL=genre    your own recordings"] if manifest.name == SCORES else []),
-    ])  # fmt: skip
-
-
-def _as_json(
-    manifest: Manifest, selection: Selection, quality: NeighbourQuality, seconds: dict[str, float],
-    answer: ServedAnswer,
-) -> dict[str, Any]:  # fmt: skip
-    return {
-        "dataset": manifest.name, "sweep": selection.sweep, "tracks": len(manifest.tracks),
-        "classes": list(manifest.classes),
-        "test": selection.scores.to_dict(), "best_single": selection.single.to_dict(),
-        "trivial": selection.trivial, "chance": selection.chance, "seconds": seconds,
-        "hit_rate": {k: vars(v) for k, v in quality.rates.items()}, "answer": answer.to_dict(),
-        "notes": list(manifest.notes),
-    }  # fmt: skip

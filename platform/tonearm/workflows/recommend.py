@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tonearm.core.errors import ConfigError
-from tonearm.core.text import format_table
+from tonearm.core.best_effort import best_effort
+from tonearm.core.errors import BundleError, ConfigError
+from tonearm.core.plugins import modules_of
+from tonearm.core.text import command, format_table
 from tonearm.datasets.manifest import Manifest, load_manifest
 from tonearm.inference import load
-from tonearm.inference.load import fetch_model
 from tonearm.inference.model import Model
 from tonearm.recommend import CatalogueIndex
 from tonearm.recommend.evaluate import HitRate, hit_rate
-from tonearm.tracking.query import champion_uri
+from tonearm.tracking import names
+from tonearm.tracking.model_files import pinned_uri
+from tonearm.tracking.query import champion_uri, registered
+from tonearm.tracking.retry import retry
 from tonearm.workflows.predict_blocks import predict_usable
 from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.prepared_names import manifest_uri, prepared_name
@@ -77,18 +81,21 @@ def evaluate_recommender(
         Folder, URI or ``models:/NAME@ALIAS`` of a model; "" for the data set's champion. One without a catalogue, as
         training leaves it, or with one of other tracks gets one of the data set's tracks.
     save
-        Whether to keep that catalogue in the model's folder, so that it can be served with it.
+        Whether to keep that catalogue with the model, so that it is served with it.
 
     Raises
     ------
     BundleError
-        If the catalogue is to be kept with a registered version.
+        If there is no such model, or its catalogue is damaged.
+    TrackingError
+        If the catalogue is to be kept with a version that another tool registered.
     ConfigError
         If no query shares its label with another track.
     """
     named = load_manifest(manifest_uri(prepared_name(data) or data)) if isinstance(data, str) else data
     manifest = named if isinstance(named, Manifest) else named.manifest
-    index = _catalogue(load(model or champion_uri(manifest.name)), manifest, save)
+    uri = model or champion_uri(manifest.name)
+    index = _catalogue(load(pinned_uri(uri) if save else uri), manifest, save)
     known = {row["track_id"] for row in index.tracks}
     queries = [t.track_id for t in manifest.of("test") if t.track_id in known]
     rates = {manifest.label: hit_rate(index, "label", queries, K)}
@@ -106,23 +113,54 @@ def evaluate_recommender(
     return NeighbourQuality(rates, len(index.tracks))
 
 
-def _catalogue(model: Model, manifest: Manifest, save: bool) -> CatalogueIndex:
+def refresh_champion(dataset: str, device: str = "cpu") -> None:
+    """Give a data set's champion a catalogue of the tracks that were prepared last, unless its own is of these.
+
+    So what was added is recommended whoever is the champion. Other versions keep their catalogues, also the one that a
+    rollback comes to.
+    """
+    name = prepared_name(dataset)
+    champion = retry(registered, dataset, names.CHAMPION) if name else None
+    if champion is None:
+        return
+
+    def refresh() -> None:
+        model = load(f"models:/{names.model_name(dataset)}/{champion.version}")
+        _catalogue(model, load_manifest(manifest_uri(name)), True, device)
+
+    best_effort("the champion's catalogue of the tracks that were prepared last", refresh)
+
+
+def _catalogue(model: Model, manifest: Manifest, save: bool, device: str = "cpu") -> CatalogueIndex:
     """The model's own catalogue if it is of the data set's tracks as they are now, else one of these."""
-    tracks = list(manifest.tracks)
-    if model.has_catalogue and not save:
-        own = model.recommender.index
-        if {row["track_id"] for row in own.tracks} == {t.track_id for t in tracks}:
-            return own
-        logger.info("  the model's catalogue is of other tracks than the data set has now: one of these is measured")
-    logger.info(f"  catalogue of {len(tracks)} tracks of {manifest.name} ...")
-    predicted, unusable = predict_usable(fetch_model(model.uri), model.ensemble, tracks)
+    tracks, own = list(manifest.tracks), None
+    if model.has_catalogue:
+        try:
+            own = model.recommender.index
+        except BundleError:
+            if not save:
+                raise
+    if own and own.is_of(tracks):
+        return own
+    modules = modules_of(*(m.config for m in model.ensemble.members))
+    predicted, unusable = predict_usable(model.folder, model.ensemble, tracks, device, modules)
     if unusable:
         one, why = next(iter(unusable.items()))
         logger.info(f"  note: the model cannot hear {len(unusable)} tracks, which are left out, e.g. {one}: {why}")
     if not predicted:
         raise ConfigError(f"the model can hear none of the {len(tracks)} tracks of {manifest.name}: prepare them again")
     heard = [t for t in tracks if t.track_id in predicted]
+    if own and own.is_of(heard):
+        return own
+    if own:
+        have, now = {row["track_id"] for row in own.tracks}, {t.track_id for t in heard}
+        how = command("recommend", "--dataset", manifest.name, "--model", model.uri, "--save")
+        until = "" if save else f"; until it gets one of these ({how}) it is served with that"
+        logger.info(
+            f"  the catalogue of {model.uri} is of earlier data: of {len(now)} tracks now {len(now - have)} are new, "
+            f"and {len(have - now)} are gone{until}"
+        )
     index = CatalogueIndex.build(np.stack([predicted[t.track_id].embedding for t in heard]), heard)
     if save:
-        logger.info(f"  kept in {model.save_catalogue(index)}")
+        logger.info(f"  a catalogue of {len(heard)} tracks is kept in {model.save_catalogue(index)}")
     return index

@@ -23,9 +23,9 @@ from tonearm.ensembles.combine import weighted_mean
 from tonearm.ensembles.provenance import save_provenance
 from tonearm.inference import PYFUNC_CODE
 from tonearm.inference.batch import TrackReader
+from tonearm.inference.catalogues import save_to_register
 from tonearm.inference.cost import milliseconds_a_track
 from tonearm.inference.member import combine_members
-from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
 from tonearm.sweeps.results import TrialResult
 from tonearm.tasks.temperature import apply_temperature
@@ -47,6 +47,7 @@ from tonearm.workflows.publish_choice import (
     score_choice,
     version_tags,
 )
+from tonearm.workflows.recommend import refresh_champion
 from tonearm.workflows.selection import Selection
 from tonearm.workflows.sweep_result import Sweep
 from tonearm.workflows.trial_library import TrialLibrary, find_library, library_of_sweep
@@ -117,6 +118,7 @@ def select(
     # What a sweep came to, and when it ended, is not this job's to say: it may be run now, or its driver was killed.
     if parent.is_new:  # another database than that of the sweep
         retry(parent.end)
+    refresh_champion(library.manifest.name, device)
     return decided
 
 
@@ -170,7 +172,7 @@ def _select(
     )
     answers = predict_blocks([chosen.trials[i].folder.bundle_uri for i in members], tracks, device, modules)
     predicted = [combine_members(ensemble, own) for own in zip(*answers, strict=True)]
-    CatalogueIndex.build(np.stack([p.embedding for p in predicted]), tracks).save(storage.join(bundle, CATALOGUE))
+    save_to_register(bundle, CatalogueIndex.build(np.stack([p.embedding for p in predicted]), tracks))
     on_test = {chosen.takes_ensemble: _rows(predicted, tracks, held.test)}
     if len(chosen.ensemble) > 1:
         others = {chosen.single: 1} if chosen.takes_ensemble else chosen.ensemble
