@@ -1,6 +1,7 @@
 """How good the champion's neighbours are, beside chance.
 
 tonearm recommend --dataset scores
+tonearm recommend --dataset scores --save    # and the champion is served with the tracks that were prepared last
 tonearm recommend --dataset music --model .tonearm/trials/single/TRIAL/bundle --save    # then serve that bundle
 """
 
@@ -18,10 +19,7 @@ from tonearm.workflows.preflight import preflight
 def main(
     dataset: Annotated[str, typer.Option(help="data set, as tonearm extract named it")] = "scores",
     model: Annotated[str, typer.Option(help="folder, URI or models:/NAME@ALIAS; by default the champion")] = "",
-    save: Annotated[
-        bool,
-        typer.Option("--save", help="keep a catalogue of the data set with the model: it is served with it"),
-    ] = False,
+    save: Annotated[bool, typer.Option("--save", help="keep a catalogue of it with the model, to be served")] = False,
 ) -> None:
     """Measure the recommender: hit rate at 5 of a track's own label and artist."""
     with cli_errors():

@@ -105,7 +105,7 @@ def test_what_was_added_is_recommended_and_served_when_the_champion_stays(
         quality = evaluate_recommender(today)
         assert quality.tracks == count + 1 and "earlier data" not in caplog.text
     served_now = find_served(newer)
-    head, _, kept = summary(today, newer, served_now, quality, {}, 0.0).partition("served: ")
+    head, _, kept = summary(today, newer, served_now, quality, {}, 0.0).partition("\nserved: ")
     assert f"chosen now, and not served: version {newer.version}; " in head and "majority class" in head
     assert kept.startswith(f"the champion, version {champion}; its catalogue is of the {count + 1} tracks\n")
     assert "neighbours of own" not in head and "neighbours of own" in kept and "majority class" not in kept
