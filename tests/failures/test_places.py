@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import known_implementations
 
 from tonearm.core import home
 from tonearm.core.errors import ConfigError, JobError, TonearmError
@@ -56,6 +60,57 @@ def test_a_home_elsewhere_that_cannot_be(given: str, problem: str, monkeypatch: 
     monkeypatch.setenv(home.HOME, given)
     monkeypatch.setenv(home.TRACKING, "sqlite:///runs.db")
     assert refused().startswith(f"{home.HOME} is {given}") and problem in refused()
+
+
+class Shelf(MemoryFileSystem):
+    """A storage elsewhere that refuses as the errors say."""
+
+    protocol, cachable = "shelf", False
+    store: dict[str, Any] = {}  # noqa: RUF012
+    pseudo_dirs = [""]  # noqa: RUF012
+    on_write: Exception | None = None
+    on_read: Exception | None = None
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
+        if self.on_write:
+            raise self.on_write
+        super().pipe_file(path, value, mode, **options)
+
+    def exists(self, path: str, **options: Any) -> bool:
+        if self.on_read:
+            raise self.on_read
+        return bool(super().exists(path, **options))
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch) -> type[Shelf]:
+    fsspec.register_implementation("shelf", Shelf, clobber=True)
+    monkeypatch.setitem(known_implementations, "shelf", {"class": f"{Shelf.__module__}.Shelf"})
+    monkeypatch.setenv(home.HOME, "shelf://bucket/music")
+    monkeypatch.setenv(home.TRACKING, "sqlite:///runs.db")
+    return Shelf
+
+
+@pytest.mark.parametrize("error", [
+    RuntimeError("Unable to locate credentials\n" + "x" * 1000), FileNotFoundError("The bucket does not exist"),
+    PermissionError("Access Denied"),
+])  # fmt: skip
+def test_a_home_elsewhere_that_refuses(error: Exception, shelf: type[Shelf], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "on_write", error)
+    text, said = refused(), f"({type(error).__name__}: {str(error).splitlines()[0]})"
+    assert text.startswith(f"{home.HOME} is shelf://bucket/music, where nothing can be written {said}: ")
+    preflight(writes=False)
+    monkeypatch.setattr(shelf, "on_read", error)
+    if isinstance(error, PermissionError):
+        preflight(writes=False)  # who may not list may read what is named
+    else:
+        text = refused(writes=False)
+        assert text.startswith(f"{home.HOME} is shelf://bucket/music, where nothing can be read {said}: ")
+
+
+def test_nothing_is_left_of_trying_to_write_elsewhere(shelf: type[Shelf]) -> None:
+    preflight()
+    assert shelf.store == {}
 
 
 @pytest.mark.parametrize(("given", "problem"), [

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from search_spaces import SPACES
 from tests.builders import tiny_config, toy_batches, toy_tracks
 from tonearm.core.errors import ConfigError
 from tonearm.datasets.manifest import Manifest
@@ -23,9 +25,23 @@ from tonearm.sweeps.estimate import (
 from tonearm.sweeps.results import configuration_signature, run_tags
 from tonearm.sweeps.warm_start import values_in
 from tonearm.tracking import names
+from tonearm.workflows.sweep import stage_device
 from tonearm.workflows.sweep_data import check_extraction_size
 
 MANIFEST = Manifest("toy", "sound", tuple(toy_tracks()))
+
+
+@pytest.mark.parametrize(("gpus", "sees", "device", "told"), [
+    (0.0, True, "cpu", 0), (0.5, True, "cuda", 0), (0.5, False, "cpu", 1),
+])  # fmt: skip
+def test_stages_on_the_cpu_are_told_where_gpus_were_asked_for(
+    gpus: float, sees: bool, device: str, told: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: sees)
+    with caplog.at_level("INFO", "tonearm"):
+        assert stage_device(gpus, SPACES["embedding_mel"]()) == device
+        assert stage_device(gpus, SPACES["demo"]()) == device, "it builds on nothing"
+    assert len(caplog.messages) == told and all("(artist_table)" in line for line in caplog.messages)
 
 
 # --- estimates

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,19 +43,31 @@ def run_workers(items: Sequence[dict[str, Any]], stage: WorkerStage) -> Iterator
     items
         Flat dicts of small values, all with the same keys.
     """
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False  # we show our own, which knows the work
-    context.print_on_execution_start = False
     cluster: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     cpus = max(1, int(cluster["CPU"]))
     blocks = -(-len(items) // stage.batch_size)
-    dataset: Any = ray.data.from_items(list(items), override_num_blocks=blocks).map_batches(
-        stage.worker,
-        fn_constructor_kwargs=stage.arguments,
-        batch_size=stage.batch_size,
-        compute=ray.data.ActorPoolStrategy(size=max(1, min(cpus, blocks))),
-        num_cpus=1,
-        runtime_env={"env_vars": thread_environment()},
-    )
-    yield from dataset.iter_rows()
+    with quiet_ray_data():
+        dataset: Any = ray.data.from_items(list(items), override_num_blocks=blocks).map_batches(
+            stage.worker,
+            fn_constructor_kwargs=stage.arguments,
+            batch_size=stage.batch_size,
+            compute=ray.data.ActorPoolStrategy(size=max(1, min(cpus, blocks))),
+            num_cpus=1,
+            runtime_env={"env_vars": thread_environment()},
+        )
+        yield from dataset.iter_rows()
+
+
+@contextmanager
+def quiet_ray_data() -> Iterator[None]:
+    """Let Ray Data say errors only, for as long as we work: a notebook may use it for work of its own, too."""
+    logger, context = logging.getLogger("ray.data"), ray.data.DataContext.get_current()
+    before = logger.level, context.enable_progress_bars, context.print_on_execution_start
+    logger.setLevel(logging.ERROR)
+    context.enable_progress_bars = False  # we show our own, which knows the work
+    context.print_on_execution_start = False
+    try:
+        yield
+    finally:
+        logger.setLevel(before[0])
+        context.enable_progress_bars, context.print_on_execution_start = before[1:]

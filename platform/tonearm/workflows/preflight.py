@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import re
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -203,7 +204,8 @@ def _path_problems(uri: str, said: str) -> Iterator[str]:
 
 def _home_problems(where: str, writes: bool) -> Iterator[str]:
     if "://" in where:
-        yield from _remote_problems(where, f"{home.HOME} is {where}")
+        found = list(_remote_problems(where, f"{home.HOME} is {where}"))
+        yield from found or _tried(where, f"{home.HOME} is {where}", writes)
     elif Path(where).exists() and not Path(where).is_dir():
         yield f"{home.HOME} is {where}, which is no folder: give one"
     elif writes and not may_write(where):
@@ -238,6 +240,25 @@ def _remote_problems(where: str, said: str, installed: bool = True) -> Iterator[
     if missing:
         how = "pip install 'tonearm[s3]'" if "boto3" in needed else known_implementations[kind].get("err", "install it")
         yield f"{said}, which needs {' and '.join(missing)}: {how}"
+
+
+def _tried(where: str, said: str, writes: bool) -> Iterator[str]:
+    """Why a place elsewhere cannot be written or read, which is found out by trying."""
+    try:
+        if writes:
+            attempt = storage.join(where, f"{uuid.uuid4().hex}.tmp")
+            storage.write_bytes(attempt, b"")
+            storage.remove(attempt)
+        else:
+            with suppress(PermissionError):  # who may not list may read what is named
+                storage.exists(where)
+    except Exception as error:  # every driver has errors of its own
+        line = next(iter(str(error).strip().splitlines()), "")[:150]
+        key = " (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)" if where.startswith("s3") else ""
+        yield (
+            f"{said}, where nothing can be {'written' if writes else 'read'} ({type(error).__name__}: {line}): "
+            f"give a bucket that is there, and credentials{key} that may"
+        )
 
 
 def allow_open_files() -> None:

@@ -85,7 +85,7 @@ def sweep(
     earlier = request.warm_start()
     also = [e.values for e in earlier.found[:FIRST_FROM_EARLIER]]
     manifests = complete_features(space, manifest, max_gigabytes, also)
-    return run_plan(plan_sweep(name, space, manifests, earlier, device=_device(gpus)), cpus, gpus)
+    return run_plan(plan_sweep(name, space, manifests, earlier, device=stage_device(gpus, space)), cpus, gpus)
 
 
 def _manifest_of(data: Manifest | PreparedData | str) -> Manifest:
@@ -107,7 +107,9 @@ def run_request(request: SweepRequest) -> Sweep:
     earlier = request.warm_start()
     also = [e.values for e in earlier.found[:FIRST_FROM_EARLIER]]
     manifests = sweep_data(request, also)
-    plan = plan_sweep(request.name, request.space, manifests, earlier, request.resume, _device(request.gpus))
+    plan = plan_sweep(
+        request.name, request.space, manifests, earlier, request.resume, stage_device(request.gpus, request.space)
+    )
     return run_plan(plan, request.cpus, request.gpus)
 
 
@@ -169,5 +171,14 @@ def resize(
     )
 
 
-def _device(gpus: float) -> str:
-    return "cuda" if gpus and torch.cuda.is_available() else "cpu"  # the driver's node may have none
+def stage_device(gpus: float, space: SearchSpace) -> str:
+    """Where the stages before a sweep are trained: this process may see no GPU where the trials' nodes have some."""
+    if gpus and torch.cuda.is_available():
+        return "cuda"
+    if gpus and space.upstream_stages:
+        names = ", ".join(stage.name for stage in space.upstream_stages)
+        logger.info(
+            f"  note: this process sees no GPU: what the sweep builds on ({names}) is trained on its CPU, the trials on "
+            "the cluster's GPUs"
+        )
+    return "cpu"
