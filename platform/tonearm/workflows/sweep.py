@@ -178,7 +178,7 @@ def stage_device(gpus: float, space: SearchSpace) -> str:
     if gpus and space.upstream_stages:
         names = ", ".join(stage.name for stage in space.upstream_stages)
         logger.info(
-            f"  note: this process sees no GPU: what the sweep builds on ({names}) is trained on its CPU, the trials on "
-            "the cluster's GPUs"
+            f"  note: this process sees no GPU: what the sweep builds on ({names}) is trained on its CPU, the "
+            "trials on the cluster's GPUs"
         )
     return "cpu"
