@@ -22,7 +22,7 @@ from tonearm.inference import load
 from tonearm.inference.blocks import BlockPredictor, plan_blocks
 from tonearm.sweeps.results import run_tags
 from tonearm.tracking import names
-from tonearm.tracking.log import RunWriter, client
+from tonearm.tracking.log import RunWriter, client, experiment_id
 from tonearm.tracking.query import registered
 from tonearm.training.bundle import DESCRIPTION
 from tonearm.workflows import select as selecting
@@ -48,6 +48,16 @@ def swept(one_home: Path) -> Sweep:
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the machine is now, no Ray is started."""
     monkeypatch.setattr(selecting, "predict_blocks", partial(predict_blocks, seconds_for_ray=float("inf")))
+
+
+@pytest.fixture(autouse=True)
+def nothing_selected(database: None, swept: Sweep) -> None:
+    """No choice of the sweep is written down or registered, whatever tests ran before."""
+    api, name = client(), names.model_name(swept.manifest.name)
+    if api.search_registered_models(f"name = '{name}'"):
+        api.delete_registered_model(name)
+    for record in Path(library_of_sweep(swept).folder).glob("selection-*.json"):
+        record.unlink()
 
 
 @pytest.fixture
@@ -82,8 +92,8 @@ def test_nothing_is_predicted_twice_and_killed_work_goes_on(
 ) -> None:
     first = select(swept)
     storage.remove(str(next((one_home / "trials" / "a1" / "champion").glob("selection-*.json"))))
-    block, *_ = sorted((one_home / "predictions").glob("*/*.npz"))
-    block.unlink()  # as if the job had been killed before it
+    (block,) = plan_blocks(swept.results[1].folder.bundle_uri, swept.manifest.tracks, home.predictions_home())
+    storage.remove(block.uri)  # as if the job had been killed before it
     predicted: list[str] = []
     predict = BlockPredictor.predict
 
@@ -93,13 +103,16 @@ def test_nothing_is_predicted_twice_and_killed_work_goes_on(
 
     monkeypatch.setattr(BlockPredictor, "predict", noted)
     again = select(swept)
-    assert predicted == [str(block)] and again.scores == first.scores
+    assert predicted == [block.uri] and again.scores == first.scores
     assert select(swept) == again and len(predicted) == 1
 
 
 def test_the_choice_is_explained_and_registered_with_its_figures(swept: Sweep) -> None:
     selection = select(swept, most_members=4)
     assert not selection.takes_ensemble and len(selection.members) == 1
+    run = swept.open()
+    page = f"http://127.0.0.1:5000/#/experiments/{experiment_id(swept.manifest.name)}/runs/{run.run_id}"
+    assert f"\n  in MLflow, while tonearm mlflow runs: {page}?workflowType=machine_learning" in str(selection)
     assert f"chosen: trial {selection.single_trial:02d} alone: " in str(selection)
     kept = registered(swept.manifest.name, names.CANDIDATE)
     assert kept is not None and kept.tags[names.CHOICE] == selection.choice

@@ -59,7 +59,19 @@ def _show(parent: RunWriter, dataset: str, name: str, task: Task, columns: Seque
 
 def page_line(dataset: str) -> str:
     """Where a person looks at a data set's last runs; "" if MLflow does not answer."""
-    page = best_effort("the address of its page in MLflow", lambda: page_of(dataset, web_server()))
+    return _line(best_effort("the address of its page in MLflow", lambda: page_of(dataset, web_server())))
+
+
+def run_line(dataset: str, run_id: str) -> str:
+    """Where a person looks at a run of a data set; "" if MLflow does not answer."""
+
+    def page() -> str:
+        return run_page(experiment_id(dataset), run_id, web_server())
+
+    return _line(best_effort("the address of its page in MLflow", page))
+
+
+def _line(page: str | None) -> str:
     if not page:
         return ""
     where = f"in MLflow, while {command('mlflow')} runs" if web_server() == LOCAL else "in MLflow"

@@ -38,6 +38,7 @@ from tonearm.training.bundle import load_bundle
 from tonearm.workflows.choose import MOST_MEMBERS, Chosen, choose
 from tonearm.workflows.figures import publish_figure
 from tonearm.workflows.held_out import HeldOutTracks, held_out_tracks
+from tonearm.workflows.mlflow_pages import run_line
 from tonearm.workflows.predict_blocks import predict_blocks
 from tonearm.workflows.promotion import Candidate, decide_promotion
 from tonearm.workflows.publish_choice import (
@@ -119,7 +120,7 @@ def select(
     if parent.is_new:  # another database than that of the sweep
         retry(parent.end)
     refresh_champion(library.manifest.name, device)
-    return decided
+    return dataclasses.replace(decided, page=run_line(library.manifest.name, parent.run_id))
 
 
 def record_uri(library: TrialLibrary, done: Sequence[TrialResult], most_members: int, max_milliseconds: float) -> str:

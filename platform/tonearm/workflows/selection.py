@@ -17,7 +17,7 @@ from tonearm.workflows.promotion import format_with_interval, rounded
 if TYPE_CHECKING:
     import pandas as pd
 
-CONTEXT = ("sweep", "dataset", "headline")  # known from the sweep: not in its record
+CONTEXT = ("sweep", "dataset", "headline", "page")  # known from the sweep: not in its record
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Selection:
         The task's metrics that are shown, in their order.
     single_trial
         Index of the best single trial.
+    page
+        Where its run is looked at, for people; "" if that is not known.
     """
 
     bundle: str
@@ -74,6 +76,7 @@ class Selection:
     dataset: str
     headline: tuple[str, ...]
     single_trial: int
+    page: str = ""
 
     @property
     def takes_ensemble(self) -> bool:
@@ -134,6 +137,7 @@ class Selection:
             f"  registered as {names.model_name(self.dataset)} version {self.version}, {became}: {self.why}",
             f"  the champion: {champion_uri(self.dataset)}",
             f"  how it compares with the trials: {command('compare', self.sweep)}",
+            *([f"  {self.page}"] if self.page else []),
         ])  # fmt: skip
 
     def _explained(self) -> list[str]:
