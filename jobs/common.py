@@ -24,7 +24,7 @@ DEVICES = "[cpu|cuda]"
 """Choices as help texts show them, which import nothing to know them; a test compares them with the registries.
 Data sets of one's own and ``cuda:1`` are accepted, too."""
 SIGNAL_CODES = {*(128 + number for number in STOP_SIGNALS), signal.SIGTERM}  # Ray's handler leaves the 128 out
-STOPPED = "\nstopped; what is finished is kept, the same command goes on"
+GOES_ON = "; what is finished is kept, the same command goes on"
 
 
 class _PrintedMessages(logging.Handler):
@@ -50,7 +50,7 @@ def configure_output() -> None:
 
 
 @contextmanager
-def cli_errors() -> Iterator[None]:
+def cli_errors(stopped: str = GOES_ON) -> Iterator[None]:
     """Turn Tonearm's and Ray's errors into a message and exit code 1; all else is a bug and keeps its traceback.
 
     SIGTERM and SIGHUP end a job as Ctrl-C does: its runs in MLflow are marked as killed, locks are released.
@@ -66,11 +66,11 @@ def cli_errors() -> Iterator[None]:
         print(f"\nerror: {said}", file=sys.stderr, flush=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        print(STOPPED, file=sys.stderr, flush=True)
+        print(f"\nstopped{stopped}", file=sys.stderr, flush=True)
         sys.exit(130)
     except SystemExit as end:
         if end.code in SIGNAL_CODES:
-            print(STOPPED, file=sys.stderr, flush=True)
+            print(f"\nstopped{stopped}", file=sys.stderr, flush=True)
         raise
 
 

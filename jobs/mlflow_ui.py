@@ -21,7 +21,7 @@ def main(
     port: Annotated[int, typer.Option(help="of the pages", min=1, max=65535)] = 5000,
 ) -> None:
     """Show the experiments in a browser until Ctrl-C."""
-    with cli_errors():
+    with cli_errors(stopped=""):  # a server has nothing to go on with
         require_free_port(host, port)
         preflight()
         from tonearm.core import home, storage

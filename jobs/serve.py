@@ -26,7 +26,7 @@ def main(
     max_seconds: Annotated[float, typer.Option(help="longer recordings are refused")] = 900.0,
 ) -> None:
     """Answer POST /v1/classify, POST /v1/recommend and GET /healthz until Ctrl-C."""
-    with cli_errors():
+    with cli_errors(stopped=""):  # a server has nothing to go on with
         if port:
             require_free_port(host, port)  # before Ray starts, which takes seconds
         preflight(uses_ray=True, writes=False, tracks=not model or model.startswith("models:"))

@@ -21,6 +21,7 @@ from starlette.types import Message, Receive
 
 from serve.schemas import Classification, Health, Problem, Recommendation
 from serve.settings import MAX_NEIGHBOURS, AppArgs
+from tonearm.audio.formats import READ_FORMATS
 
 AUDIO_FIELD = "audio"
 MULTIPART_OVERHEAD = 64 * 1024  # bytes that a form's boundaries and headers may add to the file
@@ -48,7 +49,7 @@ UPLOAD = {
 
 api = FastAPI(
     title="Tonearm",
-    description="Send a recording (MP3, OGG, Opus, FLAC, WAV, AIFF) and learn what it is and what sounds like it.",
+    description=f"Send a recording ({READ_FORMATS}) and learn what it is and what sounds like it.",
 )
 
 

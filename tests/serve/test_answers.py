@@ -10,6 +10,7 @@ import pytest
 
 from tests.builders import CLASSES, encode, music, sounds_like
 from tests.serve.conftest import NEIGHBOURS
+from tonearm.audio.formats import READ_FORMATS
 from tonearm.inference import load_recommender
 
 pytestmark = pytest.mark.integration
@@ -71,5 +72,6 @@ def test_health_and_description(server: str, model: str) -> None:
     health = httpx.get(f"{server}/healthz", timeout=30).raise_for_status().json()
     assert health["status"] == "ok" and health["model"] == model
     assert health["classes"] == list(CLASSES) and health["tracks"] == 9
-    paths = httpx.get(f"{server}/openapi.json", timeout=30).raise_for_status().json()["paths"]
-    assert {"/v1/classify", "/v1/recommend", "/healthz"} <= set(paths)
+    described = httpx.get(f"{server}/openapi.json", timeout=30).raise_for_status().json()
+    assert {"/v1/classify", "/v1/recommend", "/healthz"} <= set(described["paths"])
+    assert READ_FORMATS in described["info"]["description"], "M4A is read, too"

@@ -30,7 +30,7 @@ def test_port_in_use() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(JobError, match=rf"port {port} .* in use.*choose another port"):
+        with pytest.raises(JobError, match=rf"port {port} .* in use.*choose another port, by --port N, .*ARGS"):
             require_free_port("127.0.0.1", port)
 
 

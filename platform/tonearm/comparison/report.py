@@ -18,6 +18,7 @@ from tonearm.comparison.contrast import (
     format_with_interval,
     signed,
 )
+from tonearm.comparison.differing import differing_section
 from tonearm.comparison.document import Document, Plot, Section, Table, draw_plot
 from tonearm.comparison.plots import classes_plot, differences_plot, pairs_plot, scores_plot
 from tonearm.comparison.rows import CandidateRow
@@ -27,12 +28,12 @@ MAX_ROWS = 40
 
 
 def report(comparison: Comparison) -> Document:
-    """The whole report: the summary, the table, the pairs, the fields, the classes, and how it came about."""
+    """The whole report: the summary, the table, pairs, fields, classes and tracks, and how it came about."""
     config = comparison.predictions[0].candidate.runs[0].config
     label = f" ({config.dataset.label})" if config.dataset.label else ""
     sections = [
         _table_section(comparison), _pairs_section(comparison), _factor_section(comparison),
-        _classes_section(comparison), *background(comparison),
+        _classes_section(comparison), differing_section(comparison.predictions), *background(comparison),
     ]  # fmt: skip
     title = (
         f"{config.dataset.name}{label}: {len(comparison.predictions)} of {len(comparison.rows)} configurations compared"

@@ -31,7 +31,8 @@ def require_free_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise JobError(
-                f"port {port} on {host} is in use or not ours ({error.strerror}): choose another port"
+                f"port {port} on {host} is in use or not ours ({error.strerror}): choose another port, "
+                'by --port N, or through make by ARGS="--port N"'
             ) from None
 
 
