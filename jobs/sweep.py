@@ -56,9 +56,8 @@ def main(
     warm_start: Annotated[
         list[str] | None, typer.Option(help="run or sweep in MLflow whose best settings are tried first")
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="go on with a sweep that was begun; an error where there is none")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with a begun sweep; an error without one")] = False,
+    retrain: Annotated[bool, typer.Option(help="train the trials anew that other code has trained")] = False,
     cpus: Annotated[float, typer.Option(help="cores of each trial")] = 1.0,
     gpus: Annotated[float, typer.Option(help="GPUs of each trial; with 0.25 four trials share one")] = 0.0,
     max_gigabytes: Annotated[float, typer.Option(help="refuse to extract more features than this")] = 20.0,
@@ -91,7 +90,7 @@ def main(
         request = SweepRequest(
             name.rsplit(":")[-1], space, dataset or ("" if data else space.trial.dataset.name),
             os.path.expanduser(data), label, fields, tuple(warm_start or ()), resume, cpus,  # noqa: PTH111  a URI must stay as it is
-            gpus, max_rejected, max_gigabytes, dataset_name,
+            gpus, max_rejected, max_gigabytes, dataset_name, retrain,
         )  # fmt: skip
         if dry:
             from tonearm.workflows.sweep_data import check_extraction_size

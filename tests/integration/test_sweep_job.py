@@ -65,6 +65,25 @@ def test_more_trials_are_the_same_sweep_and_train_only_what_is_new(prepared: Wor
     assert {p: p.stat().st_mtime_ns for p in states} == states and len(list(single.glob("*/state.pt"))) == 6
 
 
+def test_trials_of_other_code_are_told_and_trained_anew_where_that_is_asked_for(prepared: Workplace) -> None:
+    again = ("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", "--trials", "6", *ONE_AT_A_TIME)
+    single, before = prepared.home / "trials" / "single", runs_of("learning")[1]
+    first, second = (p.parent for p in sorted(single.glob("*/code.json"))[:2])
+    for folder in (first, second):
+        (folder / "code.json").write_text('["0ld"]')
+    states = {p: p.stat().st_mtime_ns for p in single.glob("*/state.pt")}
+    assert "2 of 6 trials were trained by other code (digest 0ld; now " in prepared.call(*again)
+    assert {p: p.stat().st_mtime_ns for p in states} == states
+    output = prepared.call(*again, "--retrain")
+    assert output.count("is trained anew: it was trained by code 0ld, now ") == 2 and "by other code" not in output
+    assert {p.parent for p in states if p.stat().st_mtime_ns != states[p]} == {first, second}
+    parent, runs = runs_of("learning")
+    kept = {r.run_id for r in before} & {r.run_id for r in runs}
+    assert (
+        len(runs) == 6 and len(kept) == 4 and parent.status == "FINISHED" and {r.status for r in runs} == {"FINISHED"}
+    )
+
+
 def test_runs_say_what_was_run(prepared: Workplace) -> None:
     parent, runs = runs_of("learning")
     assert parent.params["search"].startswith("tpe ") and " to " in parent.params["over.optim.lr"]

@@ -144,6 +144,16 @@ def test_second_call_gives_the_same_and_trains_nothing(place: Workplace, output:
     assert table in again and "0 tracks extracted now" in again
 
 
+def test_what_other_code_has_trained_is_trained_anew_where_that_is_asked_for(place: Workplace, output: str) -> None:
+    stages = sorted((place.home / "trials").rglob("code.json"))
+    code = stages[0].read_text()
+    stages[0].write_text('["0ld"]')
+    again = train(place, *FOLDED, "--data", str(place.music), "--retrain")
+    assert again.count("is trained anew: it was trained by code 0ld, now ") == 1 and stages[0].read_text() == code
+    table = output[output.index("===") : output.index("chance")]
+    assert table in again
+
+
 # --- a kill
 
 EPOCHS = 20

@@ -11,9 +11,11 @@ import pytest
 from tests.builders import tiny_config, toy_batches
 from tonearm.sweeps.plots import sweep_plot
 from tonearm.sweeps.results import ENDING, ERROR, TrialResult, finish_run, metrics_to_log, read_result
+from tonearm.sweeps.trial_runs import Retraining, code_tag
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client
 from tonearm.tracking.query import child_runs, metric_history
+from tonearm.training.trained_code import note_machine
 from tonearm.training.trial import TrialFolder, run_trial
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -124,3 +126,40 @@ def test_the_rate_of_an_epoch_is_logged_where_it_differs_from_the_parameter() ->
     wanted = {"best_f1_micro": 0.5, "epoch/train_loss": 0.1}
     assert metrics_to_log(config, metrics) == {**wanted, "epoch/lr": 1e-3, "epoch/round": 1.0}
     assert metrics_to_log(config, {**metrics, "lr": config.optim.lr, "round": 0.0}) == wanted
+
+
+def test_a_run_made_for_another_sweep_says_what_machine_trained_the_trial(tmp_path: Path) -> None:
+    folder = trial(tmp_path)
+    note_machine(folder, {names.COMMIT: "abc", names.CPU: "a fast one", names.ENVIRONMENT: "e1"})
+    parent = RunWriter.open("machines", "sweep").run_id
+    finish_run(result_of(folder), "machines", parent, {names.TRIAL: "0", names.CONFIG: "c"}, trained=False)
+    (run,) = child_runs(parent)
+    assert (run.tags[names.COMMIT], run.tags[names.CPU], run.tags[names.ENVIRONMENT]) == ("abc", "a fast one", "e1")
+
+
+def test_a_run_of_what_a_trial_was_before_it_began_anew_is_replaced(tmp_path: Path) -> None:
+    """For this sweep or for another one, which has the same folder."""
+    folder = trial(tmp_path)
+    folder_uri, parents = folder.uri, [RunWriter.open("anew", name).run_id for name in ("own", "other")]
+    code, now = tmp_path / "trial" / "code.json", folder.code()
+
+    def finish(parent: str) -> str:
+        result = result_of(folder)
+        tags = {names.TRIAL: "0", names.CONFIG: "c", names.FOLDER: folder_uri, **code_tag(folder, result.config)}
+        finish_run(result, "anew", parent, tags)
+        (run,) = child_runs(parent)
+        return run.run_id
+
+    code.write_text(json.dumps(["0ld"]))
+    before = [finish(parent) for parent in parents]
+    assert [finish(parent) for parent in parents] == before
+    said: list[str] = []
+    again = Retraining(parents[0], False, said.append)
+    assert again("trial 00", folder, result_of(folder).config)
+    assert said == [f"  trial 00 is trained anew: it was trained by code 0ld, now {now[0]}"]
+    assert [len(child_runs(parent)) for parent in parents] == [0, 1]
+    trial(tmp_path)
+    assert folder.code() == now and not again("trial 00", folder, result_of(folder).config)
+    after = [finish(parent) for parent in parents]
+    assert not set(before) & set(after) and [finish(parent) for parent in parents] == after
+    assert all(client().get_run(run).data.tags[names.CODE] == now[0] for run in after)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from tonearm.core.errors import JobError
@@ -10,10 +11,20 @@ from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
 from tonearm.sweeps.results import TrialResult, result_in_sweep
 from tonearm.sweeps.rungs import Rungs, levels
+from tonearm.training.config import TrialConfig
+from tonearm.training.trial import TrialFolder
+
+Anew = Callable[[str, TrialFolder, TrialConfig], object]
 
 
 class Agenda:
     """The trials of a sweep, as far as they have come. It follows from what is on disk; the driver alone has it.
+
+    Parameters
+    ----------
+    anew
+        Called with the name, the folder and the config of each trial that is asked for, before it is looked at: it may
+        let the trial begin anew.
 
     Attributes
     ----------
@@ -25,8 +36,8 @@ class Agenda:
         Why no more could be proposed, if that was an error.
     """
 
-    def __init__(self, proposer: Proposer, ledger: Ledger) -> None:
-        self.ledger, self._proposer = ledger, proposer
+    def __init__(self, proposer: Proposer, ledger: Ledger, anew: Anew | None = None) -> None:
+        self.ledger, self._proposer, self._anew = ledger, proposer, anew
         self.results: dict[int, TrialResult] = {}
         self.failure: JobError | None = None
         self._rungs = Rungs(proposer.space.scheduler, proposer.base)
@@ -36,6 +47,7 @@ class Agenda:
         self._complete = False  # no more trials will be proposed
         self._changed = True  # since the levels were decided
         wanted = proposer.wanted(ledger.proposals)
+        self._begin_anew([p for p in ledger.proposals if p.index in wanted])
         for proposal in ledger.proposals:
             if self._completed(proposal):  # by an earlier driver, perhaps another sweep's
                 self.end(proposal.index)
@@ -100,6 +112,12 @@ class Agenda:
                  or len(self._paused[p.index].history) < self._until(p)]  # fmt: skip
         return min(ready, key=lambda p: (-self._levels[p.configuration], p.index), default=None)
 
+    def _begin_anew(self, proposals: Sequence[Proposal]) -> None:
+        if self._anew is None:
+            return
+        for proposal in proposals:
+            self._anew(f"trial {proposal.name}", self.ledger.trial(proposal), proposal.config)
+
     def _completed(self, proposal: Proposal) -> bool:
         """Whether nothing of it is left to do: earlier versions' trainings completed trials before these were scored on
         test, and may have been killed then."""
@@ -122,6 +140,7 @@ class Agenda:
             self._complete = self._changed = True
             return True
         self.ledger.add(found)
+        self._begin_anew(self.ledger.proposals[-len(found) :])
         for proposal in found:
             if self._completed(proposal):  # for another sweep
                 self.end(proposal.index)

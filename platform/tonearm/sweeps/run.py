@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import ray
 from ray import tune
@@ -23,20 +23,22 @@ from tonearm.sweeps.results import TrialResult, describe, finish_run, run_tags
 from tonearm.sweeps.scheduling import require_resources
 from tonearm.sweeps.trainable import FAILED, train
 from tonearm.sweeps.trial_names import tuned_numbers
+from tonearm.sweeps.trial_runs import Retraining, code_tag, mark_running_as_killed
 from tonearm.sweeps.worker_places import worker_places
 from tonearm.tasks.base import Task
 from tonearm.tracking import names
 from tonearm.tracking.dataset_input import split_sizes
 from tonearm.tracking.log import RunWriter
-from tonearm.tracking.query import child_runs
 from tonearm.tracking.retry import retry, retry_best_effort
-from tonearm.training.trained_code import code_digest, told_of_other_code
+from tonearm.training.trained_code import told_of_other_code
 from tonearm.training.trial import TrialFolder
 
 FINAL_RETRY_SECONDS, RETRY_SECONDS = 600.0, 20.0
 """Seconds to retry a tracking server that is away: once all trials have ended, and before."""
 MAX_PROCESS_ATTEMPTS = 3
 """Attempts of a trial's process before the trial counts as failed; each goes on where the last one was."""
+
+Retrain = Literal["none", "other code", "all"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class SweepContext:
         MLflow's experiment and the sweep's run id.
     cpus, gpus
         Of each trial; a GPU may be shared by fractions.
+    retrain
+        Which of the finished trials begin anew: none, those of other code, or all.
     """
 
     proposer: Proposer
@@ -64,6 +68,7 @@ class SweepContext:
     parent: str
     cpus: float = 1.0
     gpus: float = 0.0
+    retrain: Retrain = "none"
 
     @property
     def task(self) -> Task:
@@ -83,7 +88,7 @@ class SweepContext:
             names.NOTE: f"Trial {proposal.name}.",
             names.SOURCE: "tonearm sweep",
             names.FEATURE: " ".join(feature_stores),
-            names.CODE: " ".join(TrialFolder(folder).code()) or code_digest(),
+            **code_tag(TrialFolder(folder), proposal.config),
         }
 
 
@@ -181,7 +186,8 @@ class _ProgressCallback(tune.Callback):
     def __init__(self, context: SweepContext) -> None:
         self._context = context
         self._line = StatusLine()
-        self.agenda = Agenda(context.proposer, context.ledger())
+        anew = Retraining(context.parent, context.retrain == "all", self._line.say)
+        self.agenda = Agenda(context.proposer, context.ledger(), None if context.retrain == "none" else anew)
         self._splits = split_sizes(load_manifest(context.manifest).tracks)
         self._errors: dict[int, str] = {}
         self._trained: set[int] = set()  # of which an epoch was finished for this sweep
@@ -238,7 +244,7 @@ class _ProgressCallback(tune.Callback):
                 self._complete(index, FINAL_RETRY_SECONDS)
             else:
                 writing.result()  # an error while logging is an error
-        told = told_of_other_code([result.folder for result in self.agenda.results.values()])
+        told = told_of_other_code([(result.folder, result.config) for result in self.agenda.results.values()])
         if told:
             self._line.say(f"  note: {told}")
         self._line.close()
@@ -282,10 +288,3 @@ class _ProgressCallback(tune.Callback):
 
     def _index(self, trial: Any) -> int:
         return int(trial.config["job"]["index"])
-
-
-def mark_running_as_killed(parent: str) -> None:
-    """Mark the runs below a run that nobody writes any more as killed."""
-    for run in child_runs(parent):
-        if run.status == "RUNNING":
-            RunWriter(run.run_id).end("KILLED")

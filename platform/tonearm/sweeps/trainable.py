@@ -47,9 +47,12 @@ def _train(job: dict[str, Any]) -> None:
     from tonearm.core.plugins import import_modules
     from tonearm.datasets.manifest import load_manifest
     from tonearm.sweeps.results import metrics_to_log
+    from tonearm.tracking import names
     from tonearm.tracking.buffer import BufferedRun
+    from tonearm.tracking.environment import machine_tags
     from tonearm.training.config import TrialConfig
     from tonearm.training.examples import make_examples
+    from tonearm.training.trained_code import note_machine
     from tonearm.training.trial import TrialFolder, run_trial
 
     import_modules(job["modules"])
@@ -71,10 +74,12 @@ def _train(job: dict[str, Any]) -> None:
             for metrics in epochs:
                 reported = not metrics["replayed"]
                 if reported:
+                    note_machine(folder, machine_tags())
                     run.metrics(metrics_to_log(config, metrics), metrics["epoch"])
                     tune.report(metrics)
                 if job["until"] <= metrics["epoch"] < config.optim.max_epochs:
                     break  # paused: its state is on disk, and the driver decides whether it goes on
+            run.tag(names.CODE, " ".join(folder.code()))
             if not reported:  # of a trial without any report Ray prints a line of its own
                 tune.report(metrics)
     finally:

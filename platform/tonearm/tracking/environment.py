@@ -63,6 +63,11 @@ def provenance() -> dict[str, str]:
     return {names.COMMIT: commit(), names.CLEAN: clean(), **version, **_user(), **hardware()}
 
 
+def machine_tags() -> dict[str, str]:
+    """All of that, with the digest of the environment: what this process says of what it trains."""
+    return {**provenance(), names.ENVIRONMENT: environment_digest()}
+
+
 @functools.cache
 def _user() -> dict[str, str]:
     """The name of this process's account, as MLflow itself gives it; none where the machine has no name for it."""

@@ -193,7 +193,7 @@ class RunWriter:
             is_new = run is None
             if run is None:
                 nested = {names.PARENT_RUN: parent, names.ENVIRONMENT: environment_digest()} if parent else {}
-                all_tags = {**provenance(), **(tags or {}), **nested}
+                all_tags = {**provenance(), **nested, **(tags or {})}
                 run = api.create_run(experiment_of_run, started, all_tags, name)
         writer = cls(str(run.info.run_id))
         writer.is_new = is_new
@@ -276,6 +276,10 @@ class RunWriter:
         of its end, until it is resumed."""
         if self.status() != "FINISHED":
             self._client.set_terminated(self.run_id, status, at)
+
+    def delete(self) -> None:
+        """Delete the run, which MLflow's pages can restore."""
+        self._client.delete_run(self.run_id)
 
     def _params(self, params: Mapping[str, Any]) -> None:
         from mlflow.entities import Param

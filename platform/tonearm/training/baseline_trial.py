@@ -13,6 +13,7 @@ from tonearm.features.store_copy import copy_to_node
 from tonearm.training.baselines import BaselineConfig, design_matrix, fit_baseline
 from tonearm.training.batches import truth_of
 from tonearm.training.predictions import TrackPredictions, write_predictions
+from tonearm.training.trained_code import code_of
 from tonearm.training.trial import TrialFolder
 
 
@@ -41,7 +42,7 @@ def run_baseline(
 def _fit(config: BaselineConfig, manifest: Manifest, folder: TrialFolder, features: str, cache: str) -> dict[str, Any]:
     started = time.monotonic()
     storage.write_json(storage.join(folder.uri, "config.json"), config.to_dict())
-    folder.note_code(begun=False)
+    folder.note_code(code_of(config), begun=False)
     keys = [track_key(t.content, config.clip) for t in manifest.tracks] if config.features else []
     stores = {r.store_name(): FeatureStore(copy_to_node(store_uri(features, r), cache, keys)) for r in config.features}
     names = config.task.names(truth_of(manifest.tracks, manifest.metadata), manifest.classes)

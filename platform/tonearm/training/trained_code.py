@@ -1,23 +1,31 @@
-"""Which code trained a trial: a digest of the modules that decide results, kept in the trial's folder."""
+"""Which code trained a trial, and on which machine: a digest of the modules that decide results, and the tags of the
+process, kept in the trial's folder."""
 
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tonearm.core import storage
+from tonearm.core.plugins import modules_of
 from tonearm.core.seeding import digest
 
 if TYPE_CHECKING:
+    from tonearm.training.baselines import BaselineConfig
+    from tonearm.training.config import TrialConfig
     from tonearm.training.trial import TrialFolder
 
 ROOMS = ("audio", "datasets", "features", "models", "tasks", "training")
+CORE = ("core/precision.py", "core/seeding.py")  # the rest of the core reads, writes and names
+MACHINE = "trained_by.json"  # in a trial's folder: the tags of the process that trained it last
 CODE = "TONEARM_CODE"  # in a worker's environment: the driver's digest, which takes a second to find
-SHOWN = 3  # folders in a message
+SHOWN = 3  # digests in a message
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -29,8 +37,23 @@ def code_digest() -> str:
     if given:
         return given
     root = Path(__file__).parents[1]
-    files = sorted(path for room in ROOMS for path in (root / room).rglob("*.py"))
+    files = sorted([*(root / name for name in CORE), *(p for room in ROOMS for p in (root / room).rglob("*.py"))])
     return digest([[path.relative_to(root).as_posix(), tree_digest(path.read_text("utf-8"))] for path in files])
+
+
+def code_of(config: TrialConfig | BaselineConfig) -> str:
+    """:func:`code_digest`, for a config that names classes outside Tonearm with the modules that these are written in;
+    what such modules import is not looked at."""
+    return with_modules(tuple(modules_of(config)))
+
+
+@cache
+def with_modules(names: tuple[str, ...]) -> str:
+    """:func:`code_digest` with that of the sources of these modules."""
+    sources = [getattr(importlib.import_module(name), "__file__", None) for name in names]
+    own = [[name, tree_digest(Path(source).read_text("utf-8"))]
+           for name, source in zip(names, sources, strict=True) if source and source.endswith(".py")]  # fmt: skip
+    return digest(code_digest(), own) if own else code_digest()
 
 
 def tree_digest(source: str) -> str:
@@ -46,15 +69,26 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def told_of_other_code(folders: Sequence[TrialFolder]) -> str:
+def told_of_other_code(trials: Sequence[tuple[TrialFolder, TrialConfig | BaselineConfig]]) -> str:
     """What people must know of finished trials that are taken as they are: how many other code has trained, and what
-    to delete for them to be trained anew; "" if none."""
-    now = code_digest()
-    others = {folder.uri: code for folder in folders if (code := folder.code()) != [now]}
+    trains them anew; "" if none."""
+    others = [(folder.code(), now) for folder, config in trials if folder.code() != [now := code_of(config)]]
     if not others:
         return ""
-    by = Counter(" then ".join(code) or "unknown, of an earlier version" for code in others.values())
+    by = Counter(" then ".join(code) or "unknown, of an earlier version" for code, _ in others)
     which = ", ".join(text if count == len(others) else f"{count} by {text}" for text, count in by.most_common(SHOWN))
-    places = ", ".join(list(others)[:SHOWN]) + (", ..." if len(others) > SHOWN else "")
-    return (f"{len(others)} of {len(folders)} trials were trained by other code (digest {which}; now {now}) and are "
-            f"taken as they are; to train them anew, delete {places}")  # fmt: skip
+    present = ", ".join(list(dict.fromkeys(now for _, now in others))[:SHOWN])
+    return (f"{len(others)} of {len(trials)} trials were trained by other code (digest {which}; now {present}) and are "
+            "taken as they are; --retrain trains them anew")  # fmt: skip
+
+
+def note_machine(folder: TrialFolder, tags: Mapping[str, str]) -> None:
+    """Write down what the process that trains a trial says of itself: commit, machine, environment."""
+    if machine_of(folder) != tags:
+        storage.write_json(storage.join(folder.uri, MACHINE), dict(tags))
+
+
+def machine_of(folder: TrialFolder) -> dict[str, Any]:
+    """What the process that trained a trial last said of itself; earlier versions did not write that down."""
+    path = storage.join(folder.uri, MACHINE)
+    return dict(storage.read_json(path)) if storage.exists(path) else {}

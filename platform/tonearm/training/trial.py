@@ -13,6 +13,7 @@
     ended.json             that it was completed
     training.json          who trains it now, or did last
     code.json              the digests of the code that trained it, in their order
+    trained_by.json        commit, machine and environment of the process that trained it last
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ from tonearm.training.fit import fit
 from tonearm.training.load_members import load_members
 from tonearm.training.logits import window_logits, windows_at_once
 from tonearm.training.predictions import TrackPredictions, read_predictions, write_predictions
-from tonearm.training.trained_code import code_digest
+from tonearm.training.trained_code import code_of
 
 HISTORY, TIMES = "history.json", "times.json"
 ENDED = "ended.json"
 WINDOW_METRICS = "test_windows.json"
-LOCK, CODE_FILE = "training.json", "code.json"
+LOCK, CODE_FILE, UNKNOWN = "training.json", "code.json", "unknown"
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,11 @@ class TrialFolder:
         path = storage.join(self.uri, CODE_FILE)
         return list(storage.read_json(path)) if storage.exists(path) else []
 
-    def note_code(self, begun: bool) -> None:
+    def note_code(self, now: str, begun: bool) -> None:
         """Write down the code that trains it now; if it has begun, after that which did."""
-        before = self.code() or ["unknown"] if begun else []
-        if before[-1:] != [code_digest()]:
-            storage.write_json(storage.join(self.uri, CODE_FILE), [*before, code_digest()])
+        before = self.code() or [UNKNOWN] if begun else []
+        if before[-1:] != [now]:
+            storage.write_json(storage.join(self.uri, CODE_FILE), [*before, now])
 
     def config(self) -> TrialConfig:
         """The trial's config."""
@@ -241,7 +242,7 @@ def _train(
     for past in history:
         yield {**past, "replayed": True}
     storage.write_json(storage.join(folder.uri, "config.json"), config.to_dict())
-    folder.note_code(bool(history))
+    folder.note_code(code_of(config), bool(history))
     # Not by the config's signature: then a field that changes nothing would change the first weights.
     torch.manual_seed(derive_seed("weights", config.seed, config.model.kind))
     model = build_network(config, len(batches.classes))

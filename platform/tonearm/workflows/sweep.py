@@ -36,7 +36,7 @@ def sweep(
     space: SearchSpace | Callable[[], SearchSpace], data: Manifest | PreparedData | str, *,
     trials: int = 0, epochs: int = 0, seeds: int = 0, seed: int = -1,
     changes: Mapping[str, object] | None = None, name: str = "sweep", warm_start: Sequence[str] = (),
-    cpus: float = 1.0, gpus: float = 0.0, max_gigabytes: float = float("inf"),
+    cpus: float = 1.0, gpus: float = 0.0, max_gigabytes: float = float("inf"), retrain: bool = False,
 ) -> Sweep:  # fmt: skip
     """Run a search space on a prepared data set; the same call goes on where it was stopped.
 
@@ -61,6 +61,8 @@ def sweep(
         Of each trial; with 0.25 GPUs four trials share one.
     max_gigabytes
         Refuse to extract more features than this.
+    retrain
+        Whether trials that other code has trained are trained anew, also for the other sweeps that have them.
 
     Returns
     -------
@@ -85,7 +87,8 @@ def sweep(
     earlier = request.warm_start()
     also = [e.values for e in earlier.found[:FIRST_FROM_EARLIER]]
     manifests = complete_features(space, manifest, max_gigabytes, also)
-    return run_plan(plan_sweep(name, space, manifests, earlier, device=stage_device(gpus, space)), cpus, gpus)
+    plan = plan_sweep(name, space, manifests, earlier, device=stage_device(gpus, space), retrain=retrain)
+    return run_plan(plan, cpus, gpus)
 
 
 def _manifest_of(data: Manifest | PreparedData | str) -> Manifest:
@@ -107,9 +110,8 @@ def run_request(request: SweepRequest) -> Sweep:
     earlier = request.warm_start()
     also = [e.values for e in earlier.found[:FIRST_FROM_EARLIER]]
     manifests = sweep_data(request, also)
-    plan = plan_sweep(
-        request.name, request.space, manifests, earlier, request.resume, stage_device(request.gpus, request.space)
-    )
+    device = stage_device(request.gpus, request.space)
+    plan = plan_sweep(request.name, request.space, manifests, earlier, request.resume, device, request.retrain)
     return run_plan(plan, request.cpus, request.gpus)
 
 
@@ -128,7 +130,7 @@ def _run(plan: SweepPlan, cpus: float, gpus: float) -> Sweep:
     show_sweep(parent, sweep.manifest.name, sweep.name, task, over)
     context = SweepContext(
         plan.proposer, sweep.folder, sweep.manifest_uri, home.features_home(), home.node_cache(), sweep.manifest.name,
-        parent.run_id, cpus, gpus,
+        parent.run_id, cpus, gpus, plan.retrain,
     )  # fmt: skip
     try:
         results = run_sweep(context)

@@ -60,6 +60,8 @@ class SweepRequest:
         Refuse to extract more features.
     dataset_name
         What to call a data set that is prepared now; "" as it calls itself.
+    retrain
+        Whether trials that other code has trained are trained anew.
     """
 
     name: str
@@ -75,6 +77,7 @@ class SweepRequest:
     max_rejected: float = MAX_REJECTED
     max_gigabytes: float = float("inf")
     dataset_name: str = ""
+    retrain: bool = False
 
     def warm_start(self) -> WarmStart:
         """The settings of earlier runs; waits a minute for a server that is away."""

@@ -15,6 +15,7 @@ from tonearm.datasets.manifest import Manifest
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
+from tonearm.sweeps.run import Retrain
 from tonearm.sweeps.strategies import Population, strategy_text
 from tonearm.sweeps.warm_start import NONE, WarmStart
 from tonearm.tracking.log import RunWriter, status_of
@@ -25,17 +26,18 @@ from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
 from tonearm.workflows.ray_session import stop_ray
 from tonearm.workflows.sweep_data import SWEPT
 from tonearm.workflows.sweep_result import OVER, Sweep, sweep_folder
-from tonearm.workflows.training_runs import train_stage
+from tonearm.workflows.training_runs import retrain_stage, train_stage
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """A sweep that can run: its identity and folder, and what says which trials are tried."""
+    """A sweep that can run: its identity and folder, what says which trials are tried, and which of them begin anew."""
 
     sweep: Sweep
     proposer: Proposer
+    retrain: Retrain = "none"
 
 
 def sweep_signature(space: SearchSpace, data: Mapping[str, Manifest], earlier: Sequence[str]) -> str:
@@ -48,7 +50,7 @@ def sweep_signature(space: SearchSpace, data: Mapping[str, Manifest], earlier: S
 
 def plan_sweep(
     name: str, space: SearchSpace, data: Mapping[str, Manifest], earlier: WarmStart = NONE, resume: bool = False,
-    device: str = "cpu",
+    device: str = "cpu", retrain: bool = False,
 ) -> SweepPlan:  # fmt: skip
     """Resolve a space on its data; the stages before it are trained now, unless they were before.
 
@@ -58,12 +60,18 @@ def plan_sweep(
         What it begins with; a sweep that was begun goes on with what it began with.
     resume
         Whether it must have been begun.
+    retrain
+        Whether what other code has trained is trained anew; if a stage before the sweep is, all trials are.
 
     Raises
     ------
+    ConfigError
+        If a population is to be trained anew.
     JobError
         If it was not, or another process trains the stages before it.
     """
+    if retrain and isinstance(space.search, Population):
+        raise ConfigError("retrain: the members of a population go on from each other: begin another with another seed")
     own, signature = data[""], sweep_signature(space, data, earlier.run_ids)
     proposed = Ledger(sweep_folder(signature), space.over).proposals
     if resume and not proposed:
@@ -79,10 +87,11 @@ def plan_sweep(
     }  # fmt: skip
     places = StagePaths(home.features_home(), home.trials_home(), home.node_cache(), device)
     by_seed: list[dict[str, FinishedStage]] = [{}]
+    anew: set[str] | None = set() if retrain else None
     if space.upstream_stages:
         with DriverLock(sweep_folder(signature)):  # a second driver would train the same stages at the same places
             stop_ray()  # training is one process: it has the cores to itself
-            by_seed = _train_before(space, data, places, Sweep(name, signature, own, params).open())
+            by_seed = _train_before(space, data, places, Sweep(name, signature, own, params).open(), anew)
     last = space.base.stages[-1] if isinstance(space.base, Recipe) else Stage(SWEPT, space.trial)
     runs = [StageRun(last, own, finished, places) for finished in by_seed]
     base, swept = runs[0].config, runs[0].manifest
@@ -94,7 +103,7 @@ def plan_sweep(
     kept = earlier.persisted_in(sweep_folder(signature), space.over)
     proposer = Proposer(space, base, swept, kept.on(swept.signature()), members)
     sweep = Sweep(name, signature, swept, params)
-    return SweepPlan(sweep, proposer)
+    return SweepPlan(sweep, proposer, "all" if anew else "other code" if retrain else "none")
 
 
 def sizes(space: SearchSpace, proposed: Sequence[Proposal]) -> dict[str, int]:
@@ -104,9 +113,10 @@ def sizes(space: SearchSpace, proposed: Sequence[Proposal]) -> dict[str, int]:
 
 
 def _train_before(
-    space: SearchSpace, data: Mapping[str, Manifest], places: StagePaths, parent: RunWriter
+    space: SearchSpace, data: Mapping[str, Manifest], places: StagePaths, parent: RunWriter, anew: set[str] | None
 ) -> list[dict[str, FinishedStage]]:
-    """The stages before the sweep by name, for each seed."""
+    """The stages before the sweep by name, for each seed; those that begin anew are added to ``anew``, unless none
+    is to."""
     once, by_seed = space.data_stages(), list[dict[str, FinishedStage]]()
     if once and space.seeds > 1:
         logger.info(f"  trained once for all seeds, since others learn from their vectors: {', '.join(sorted(once))}")
@@ -119,6 +129,8 @@ def _train_before(
                     continue
                 manifest = data[stage.data.signature()] if stage.data else data[""]
                 run = StageRun(seeded(stage, stage.config.seed + seed), manifest, finished, places)
+                if anew is not None:
+                    retrain_stage(run, seed, parent, anew)
                 finished[stage.name] = train_stage(run, seed, parent)
             by_seed.append(finished)
     except BaseException as error:

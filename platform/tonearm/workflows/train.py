@@ -33,6 +33,7 @@ def train(
     descriptors: bool = False,
     metadata: str = "",
     max_rejected: float = MAX_REJECTED,
+    retrain: bool = False,
 ) -> TrainingResult:
     """Train every stage of a recipe and score it on test tracks; what is finished is not trained again.
 
@@ -62,6 +63,8 @@ def train(
     dataset_name, descriptors, metadata, max_rejected
         How the data set is prepared, where it is not prepared already: what it is called, whether tempo, energy, ...
         are measured as metadata to be predicted, a table of further metadata, the largest share of unusable tracks.
+    retrain
+        Whether what other code has trained is trained anew; with it all that builds upon it.
 
     Raises
     ------
@@ -93,6 +96,7 @@ def train(
     request = TrainingRequest(
         name or recipe.stages[-1].name, recipe, dataset_name, in_folds, seeds, split_seed,
         recipe.grouped if grouped is None else grouped, device, max_rejected, descriptors, metadata, threads, prepared,
+        retrain,
     )  # fmt: skip
     return report_training(request, run_request(request))
 

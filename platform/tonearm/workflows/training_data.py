@@ -48,6 +48,8 @@ class TrainingRequest:
         Of each operation while it trains; 0: all cores, None: as torch is set.
     prepared
         The recipe's own data set, if it is prepared already; then nothing but missing features is made of it.
+    retrain
+        Whether what other code has trained is trained anew.
     """
 
     name: str
@@ -63,6 +65,7 @@ class TrainingRequest:
     metadata: str = ""
     threads: int | None = None
     prepared: PreparedData | None = None
+    retrain: bool = False
 
     def signature_on(self, manifests: Iterable[Manifest]) -> str:
         """Identity of all that is asked for, and of the data as they are there."""

@@ -18,14 +18,16 @@ from tonearm.datasets.folds import split_by_fold
 from tonearm.datasets.manifest import Manifest
 from tonearm.datasets.split_report import report_splits as split_report
 from tonearm.sweeps.results import ENDING, ERROR, log_config, log_history, log_outcome, metrics_to_log, run_tags
+from tonearm.sweeps.trial_runs import Retraining, code_tag, open_run
 from tonearm.tracking import names
 from tonearm.tracking.buffer import BufferedRun
 from tonearm.tracking.dataset_input import split_sizes
+from tonearm.tracking.environment import machine_tags
 from tonearm.tracking.log import RunWriter, Status, status_of
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
-from tonearm.training.trained_code import code_digest, told_of_other_code
+from tonearm.training.trained_code import note_machine, told_of_other_code
 from tonearm.workflows.kept_splits import keep_folds
 from tonearm.workflows.mlflow_pages import show_training
 from tonearm.workflows.ray_session import stop_ray
@@ -99,7 +101,7 @@ def run_request(request: TrainingRequest) -> Outcome:
     except BaseException as error:  # Ctrl-C too: no run may stay "running" when nothing runs
         retry_best_effort(parent.end, status_of(error))
         raise
-    told = told_of_other_code([done.folder for run in runs for done in run.finished.values()])
+    told = told_of_other_code([(done.folder, done.config) for run in runs for done in run.finished.values()])
     if told:
         logger.info(f"  note: {told}")
     return Outcome(runs, own, parent, signature)
@@ -111,6 +113,7 @@ def _run(
 ) -> FoldRun:  # fmt: skip
     label = f"{fold + 1}/{request.folds}" if fold >= 0 else ""
     finished: dict[str, FinishedStage] = {}
+    anew: set[str] = set()
     above = parent
     own = manifests[request.recipe.data.signature()]
     if label:
@@ -130,6 +133,8 @@ def _run(
                 logger.info("  %s: %s", stage.name, note)
             if isinstance(run.config, TrialConfig) and takes_only_audio(run.config):
                 keep_manifest(run.manifest)  # from it can be selected later, whatever becomes of the data set
+            if request.retrain:
+                retrain_stage(run, seed, above, anew)
             finished[stage.name] = train_stage(run, seed, *dict.fromkeys((above, parent)))
     except BaseException as error:
         if label:
@@ -150,10 +155,10 @@ def train_stage(run: StageRun, seed: int, *above: RunWriter) -> FinishedStage:
         The runs that hold it, the nearest first: they run again if it is not finished.
     """
     config, task, line = run.config, run.config.task, StatusLine()
-    name = f"{run.stage.name} seed {seed}" + (f" fold {config.dataset.fold}" if config.dataset.fold else "")
+    name = _stage_name(run, seed)
     note = f"Stage {name}: {config.model.brief() if isinstance(config, TrialConfig) else config.estimator.brief()}."
-    code = " ".join(run.folder.code()) or code_digest()
-    tags = {**run_tags(config, run.folder.uri), names.SOURCE: "tonearm train", names.NOTE: note, names.CODE: code}
+    tags = {**run_tags(config, run.folder.uri), names.SOURCE: "tonearm train", names.NOTE: note,
+            **code_tag(run.folder, config)}  # fmt: skip
     identity = (config.dataset.name, name, above[0].run_id, config.flatten(), tags)
     most = config.optim.max_epochs if isinstance(config, TrialConfig) else 1
     history: list[dict[str, Any]] = []
@@ -167,6 +172,7 @@ def train_stage(run: StageRun, seed: int, *above: RunWriter) -> FinishedStage:
             for metrics in epochs:
                 history.append(metrics)
                 if sending is not None and not metrics["replayed"]:
+                    note_machine(run.folder, machine_tags())
                     sending.metrics(metrics_to_log(config, metrics), metrics["epoch"])
                 line.show(
                     f"  {name}: epoch {metrics['epoch']}/{most}, training loss {metrics['train_loss']:.4f}, validation "
@@ -182,9 +188,22 @@ def train_stage(run: StageRun, seed: int, *above: RunWriter) -> FinishedStage:
         raise
     line.say(_sentence(name, done, history))
     if sending is not None:
+        sending.tag(names.CODE, " ".join(run.folder.code()))
         sending.close()
     retry(_complete, identity, done, history, say=line.say)
     return done
+
+
+def retrain_stage(run: StageRun, seed: int, above: RunWriter, anew: set[str]) -> None:
+    """Let a stage begin anew that other code has trained, or that builds upon one of ``anew``, which it is added to."""
+    again = Retraining(above.run_id, bool(anew & set(run.stage.needs())), logger.info)
+    if again(_stage_name(run, seed), run.folder, run.config):
+        anew.add(run.stage.name)
+
+
+def _stage_name(run: StageRun, seed: int) -> str:
+    fold = run.config.dataset.fold
+    return f"{run.stage.name} seed {seed}" + (f" fold {fold}" if fold else "")
 
 
 def _sentence(name: str, done: FinishedStage, history: list[dict[str, float]]) -> str:
@@ -198,7 +217,7 @@ def _sentence(name: str, done: FinishedStage, history: list[dict[str, float]]) -
 
 def _complete(identity: Identity, done: FinishedStage, history: list[dict[str, Any]]) -> None:
     """Scores, plots and predictions of a finished stage, once: the tag that comes last says that all is there."""
-    writer = RunWriter.open(*identity)
+    writer = open_run(done.folder, *identity)
     if writer.tags().get(ENDING) != "completed":
         log_config(writer, done.config, split_sizes(done.manifest.tracks))
         log_history(writer, done.config, history)
