@@ -1,7 +1,7 @@
 """What a sweep costs beyond its training, what stopping early saves, and what a second worker brings.
 
 make bench NAME=sweeps                          all of it, on the demo's scores: about a quarter of an hour on 2 cores
-make bench NAME=sweeps ARGS="--only overhead"   one part: overhead, pauses, asha or workers
+make bench NAME=sweeps ARGS="--only overhead"   one part: overhead, pauses, asha, workers or growth
 
 CPU time is that of the driver, Ray and all workers, read from the kernel twice a second. Ratios are of one run.
 """
@@ -71,15 +71,15 @@ def tree_cpu_seconds(process: subprocess.Popen[bytes]) -> float:
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def run_apart(part: Mapping[str, Any]) -> Run:
-    """Run a sweep in a fresh process, in a home of its own on the same features: trials that another sweep has trained
-    would be found in a common one."""
+def run_apart(part: Mapping[str, Any], kept: str = "") -> Run:
+    """Run a sweep in a fresh process, in a home of its own on the same features, which is ``kept`` if it is given."""
     started = time.monotonic()
     with (
         tempfile.NamedTemporaryFile("r", suffix=".json") as answer,
-        tempfile.TemporaryDirectory(prefix="tonearm-bench-") as own,
+        tempfile.TemporaryDirectory(prefix="tonearm-bench-") as fresh,
     ):
-        for name in ("data", "features"):
+        own = kept or fresh
+        for name in {"data", "features"} - {path.name for path in Path(own).iterdir()}:
             Path(own, name).symlink_to(Path(os.environ["TONEARM_HOME"], name).resolve())
         environment = {**os.environ, CHILD: json.dumps({**part, "answer": answer.name}), "PYTHONUNBUFFERED": "1",
                        "TONEARM_HOME": own}  # fmt: skip
@@ -120,7 +120,7 @@ def child(part: dict[str, Any]) -> None:
 def space_of(part: Mapping[str, Any]) -> Any:
     """The demo's grid, or some of its trials, for so many epochs."""
     from search_spaces import SPACES
-    from tonearm.sweeps import Choice, Full, Grid, Median
+    from tonearm.sweeps import Choice, Full, Grid, LogUniform, Median, Random
 
     space = SPACES[part["space"]]()
     if part.get("epochs"):
@@ -129,6 +129,9 @@ def space_of(part: Mapping[str, Any]) -> Any:
         over = {"optim.lr": Choice(*part["rates"])}
         scheduler = Median(others=99) if part.get("pauses") else Full()  # with 99 others nobody is stopped
         space = dataclasses.replace(space, over=over, search=Grid(), scheduler=scheduler)
+    if part.get("random"):
+        space = dataclasses.replace(space, over={"optim.lr": LogUniform(1e-4, 1e-2)}, search=Random(), scheduler=Full(),
+                                    trials=part["random"], seeds=part["seeds"])  # fmt: skip
     return dataclasses.replace(space, seed=part.get("seed", 0))
 
 
@@ -252,7 +255,23 @@ def workers() -> dict[str, float]:
     return figures
 
 
-PARTS = {"overhead": overhead, "workers": workers, "pauses": pauses, "asha": asha}
+def growth() -> dict[str, float]:
+    """What more trials of a finished sweep cost, and one more seed: trials trained, and seconds beside training."""
+    figures, known = dict[str, float](), set[float]()  # when each trial ended
+    with tempfile.TemporaryDirectory(prefix="tonearm-bench-") as own:
+        for name, trials, seeds in (("first", 4, 1), ("again", 4, 1), ("twice", 8, 1), ("seed", 8, 2)):
+            part = {"space": "demo_grid", "name": "growth", "random": trials, "seeds": seeds, "epochs": 2, "workers": 1}
+            run = run_apart(part, own)
+            new, known = [t for t in run.trials if t["ended"] not in known], {t["ended"] for t in run.trials}
+            beside = run.seconds - sum(t["seconds"] for t in new)
+            figures |= {f"{name}_trained": float(len(new)), f"{name}_beside_seconds": beside}
+            print(
+                f"{trials} trials, {seeds} seed(s): {len(new)} trained in {run.seconds:.1f} s, {beside:.1f} beside it"
+            )
+    return figures
+
+
+PARTS = {"overhead": overhead, "workers": workers, "pauses": pauses, "asha": asha, "growth": growth}
 
 
 def main() -> None:
@@ -269,10 +288,8 @@ def main() -> None:
         from tonearm.workflows.ray_session import stop_ray
         from tonearm.workflows.sweep_data import SweepRequest, sweep_data
 
-        sweep_data(
-            SweepRequest("data", space_of({"space": "demo_grid"}), "scores")
-        )  # rendered and extracted once, outside of all figures
-        stop_ray()
+        sweep_data(SweepRequest("data", space_of({"space": "demo_grid"}), "scores"))
+        stop_ray()  # data are rendered and extracted once, outside of all figures
         found = {name: part() for name, part in PARTS.items() if chosen.only in (None, name)}
     print(json.dumps({"benchmark": "sweeps", **found}))
     if any(found.get("overhead", {}).get(name, 0.0) > gate for name, gate in GATES.items()):
