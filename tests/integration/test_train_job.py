@@ -1,6 +1,4 @@
-"""``jobs.train`` as a user runs it: lists, folds and seeds, a kill in between, regression on facts, and its errors.
-
-One run is a process, and one that is killed; the others call the command line in this process."""
+"""``jobs.train`` as a user runs it, in this process but for one run and one that is killed: folds, facts, errors."""
 
 from __future__ import annotations
 
@@ -136,22 +134,15 @@ def test_every_fold_is_a_run_within_the_whole_and_holds_its_stages(
     assert len(runs) == 9
 
 
-def test_second_call_gives_the_same_and_trains_nothing(place: Workplace, output: str) -> None:
+def test_second_call_gives_the_same_and_trains_nothing_unless_it_was_other_code(place: Workplace, output: str) -> None:
+    call = (place, *FOLDED, "--data", str(place.music))
     before = {path: path.stat().st_mtime_ns for path in (place.home / "trials").rglob("*") if path.is_file()}
-    again = train(place, *FOLDED, "--data", str(place.music))
+    again = train(*call)
     assert {path: path.stat().st_mtime_ns for path in (place.home / "trials").rglob("*") if path.is_file()} == before
     table = output[output.index("===") : output.index("chance")]
     assert table in again and "0 tracks extracted now" in again
-
-
-def test_what_other_code_has_trained_is_trained_anew_where_that_is_asked_for(place: Workplace, output: str) -> None:
-    stages = sorted((place.home / "trials").rglob("code.json"))
-    code = stages[0].read_text()
-    stages[0].write_text('["0ld"]')
-    again = train(place, *FOLDED, "--data", str(place.music), "--retrain")
-    assert again.count("is trained anew: it was trained by code 0ld, now ") == 1 and stages[0].read_text() == code
-    table = output[output.index("===") : output.index("chance")]
-    assert table in again
+    next(path for path in before if path.name == "code.json").write_text('["0ld"]')
+    assert (anew := train(*call, "--retrain")).count("trained anew: it was trained by code 0ld") == 1 and table in anew
 
 
 # --- a kill
