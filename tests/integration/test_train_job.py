@@ -135,14 +135,14 @@ def test_every_fold_is_a_run_within_the_whole_and_holds_its_stages(
 
 
 def test_second_call_gives_the_same_and_trains_nothing_unless_it_was_other_code(place: Workplace, output: str) -> None:
-    call = (place, *FOLDED, "--data", str(place.music))
-    before = {path: path.stat().st_mtime_ns for path in (place.home / "trials").rglob("*") if path.is_file()}
-    again = train(*call)
-    assert {path: path.stat().st_mtime_ns for path in (place.home / "trials").rglob("*") if path.is_file()} == before
-    table = output[output.index("===") : output.index("chance")]
+    call, below = (place, *FOLDED, "--data", str(place.music)), (place.home / "trials").rglob
+    before = {path: path.stat().st_mtime_ns for path in below("*") if path.is_file()}
+    again, table = train(*call), output[output.index("===") : output.index("chance")]
+    assert {path: path.stat().st_mtime_ns for path in below("*") if path.is_file()} == before
     assert table in again and "0 tracks extracted now" in again
-    next(path for path in before if path.name == "code.json").write_text('["0ld"]')
-    assert (anew := train(*call, "--retrain")).count("trained anew: it was trained by code 0ld") == 1 and table in anew
+    (code := next(path for path in before if path.name == "code.json")).write_text('["0ld"]')
+    assert train(*call, "--retrain").count("is trained anew: it was trained by code 0ld") == 1
+    assert {p.parent for p, at in before.items() if p.stat().st_mtime_ns != at} == {code.parent, code.parent / "bundle"}
 
 
 # --- a kill

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.builders import tiny_config, toy_batches
 from tonearm.sweeps.plots import sweep_plot
 from tonearm.sweeps.results import ENDING, ERROR, TrialResult, finish_run, metrics_to_log, read_result
-from tonearm.sweeps.trial_runs import Retraining, code_tag
+from tonearm.sweeps.trial_runs import Retraining, TrialRun, code_tag
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client
 from tonearm.tracking.query import child_runs, metric_history
@@ -163,3 +165,57 @@ def test_a_run_of_what_a_trial_was_before_it_began_anew_is_replaced(tmp_path: Pa
     after = [finish(parent) for parent in parents]
     assert not set(before) & set(after) and [finish(parent) for parent in parents] == after
     assert all(client().get_run(run).data.tags[names.CODE] == now[0] for run in after)
+
+
+def history_of(folder: TrialFolder, scores: list[float]) -> list[dict[str, Any]]:
+    """Written down as another training's, which is two epochs long at most."""
+    history = [
+        {"epoch": i + 1, "validation_f1_micro": score, "best": score, "train_loss": 0.1, "epoch_seconds": 1.0}
+        for i, score in enumerate(scores)
+    ]
+    folder.publish(history)
+    return history
+
+
+@pytest.mark.parametrize(("now", "is_all", "same"), [
+    ([0.5, 0.6], True, True), ([0.5, 0.6, 0.7], True, True), ([0.5, 0.7], True, False), ([0.5], True, False),
+    ([], True, False), ([0.5], False, True), ([0.5, 0.7], False, False), ([float("nan")], False, False),
+])  # fmt: skip
+def test_a_run_of_a_former_training_by_the_same_code_is_replaced(
+    tmp_path: Path, now: list[float], is_all: bool, same: bool
+) -> None:
+    """The folder was deleted, or another sweep has trained it anew while this one had paused it."""
+    parent, folder = RunWriter.open("former", str(tmp_path)).run_id, TrialFolder(str(tmp_path / "trial"))
+    config, tags = tiny_config(), {names.TRIAL: "0", names.CONFIG: "c"}
+    opening = ("former", "00", parent, {}, tags)
+    first = TrialRun(folder, config, history_of(folder, [0.5, 0.6])).open(*opening)
+    first.metrics({"epoch/validation_f1_micro": 0.5}, 1)
+    first.metrics({"epoch/validation_f1_micro": 0.6}, 2)
+    then = TrialRun(folder, config, history_of(folder, now), is_all).open(*opening)
+    (run,) = child_runs(parent)
+    assert (then.run_id == first.run_id) is same and run.run_id == then.run_id
+    assert same or not then.curve("epoch/validation_f1_micro")
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), -float("inf"), 0.1 + 0.2, 1e-320])
+def test_what_was_logged_is_known_again_whatever_it_is(tmp_path: Path, score: float) -> None:
+    parent, folder = RunWriter.open("numbers", str(tmp_path)).run_id, TrialFolder(str(tmp_path / "trial"))
+    history = history_of(folder, [score])
+    opening = ("numbers", "00", parent, {}, {names.TRIAL: "0", names.CONFIG: "c"})
+    first = TrialRun(folder, tiny_config(), history).open(*opening)
+    first.metrics({"epoch/validation_f1_micro": score}, 1)
+    assert TrialRun(folder, tiny_config(), history, is_all=True).open(*opening).run_id == first.run_id
+
+
+def test_a_trial_that_is_trained_further_begins_only_when_nobody_else_trains_it(tmp_path: Path) -> None:
+    """So that the run that is opened then is asked for what is really there."""
+    folder = trial(tmp_path, epochs=1)
+    config, seen = tiny_config({"optim.epochs": 2}), list[tuple[bool, list[int]]]()
+
+    def begin(history: Sequence[Mapping[str, Any]]) -> None:
+        seen.append((folder.trainer() is not None, [h["epoch"] for h in history]))
+
+    batches = toy_batches(tmp_path / "features", config)
+    list(run_trial(config, batches, folder, begin=begin))
+    list(run_trial(config, batches, folder, begin=begin))
+    assert seen == [(True, [1])], "of what is finished nothing is trained"

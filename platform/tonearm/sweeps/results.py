@@ -14,7 +14,7 @@ from tonearm.core.best_effort import best_effort
 from tonearm.core.text import command
 from tonearm.models import count_parameters
 from tonearm.sweeps.ledger import Ledger, Proposal
-from tonearm.sweeps.trial_runs import open_run
+from tonearm.sweeps.trial_runs import TrialRun
 from tonearm.tracking import names
 from tonearm.tracking.log import LogEntry, RunWriter, numeric_values
 from tonearm.training.baselines import BaselineConfig
@@ -152,7 +152,8 @@ def finish_run(
     times = {epoch: int(1000 * seconds) for epoch, seconds in result.folder.times().items()}
     begun = [times[h["epoch"]] - int(1000 * h["epoch_seconds"]) for h in result.history[:1] if h["epoch"] in times]
     started = begun[0] if begun else None
-    run = open_run(result.folder, experiment, result.name, parent, result.config.flatten(), tags, started)
+    own = TrialRun(result.folder, result.config, result.history)
+    run = own.open(experiment, result.name, parent, result.config.flatten(), tags, started)
     if run.status() == "FINISHED" and run.tags().get(ENDING) == result.ending:
         return ""
     log_config(run, result.config, splits or {})

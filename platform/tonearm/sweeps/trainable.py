@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -47,6 +48,7 @@ def _train(job: dict[str, Any]) -> None:
     from tonearm.core.plugins import import_modules
     from tonearm.datasets.manifest import load_manifest
     from tonearm.sweeps.results import metrics_to_log
+    from tonearm.sweeps.trial_runs import TrialRun
     from tonearm.tracking import names
     from tonearm.tracking.buffer import BufferedRun
     from tonearm.tracking.environment import machine_tags
@@ -58,8 +60,15 @@ def _train(job: dict[str, Any]) -> None:
     import_modules(job["modules"])
     config = TrialConfig.from_dict(job["config"])
     folder = TrialFolder(job["folder"])
-    run = BufferedRun(job["experiment"], job["name"], job["parent"], config.flatten(), job["tags"])
-    run.metrics(job["tuned"])
+    run: BufferedRun | None = None
+
+    def begin(history: Sequence[Mapping[str, Any]]) -> None:
+        """Nobody else trains it now: what its run has must be of this training."""
+        nonlocal run
+        identity = job["experiment"], job["name"], job["parent"], config.flatten(), job["tags"]
+        run = BufferedRun(*identity, open_run=TrialRun(folder, config, history, is_all=True).open)
+        run.metrics(job["tuned"])
+
     try:
         manifest = load_manifest(job["manifest"])
         if manifest.signature() != config.dataset.data_signature:
@@ -70,20 +79,22 @@ def _train(job: dict[str, Any]) -> None:
         examples = make_examples(config, manifest, job["features"], job["cache"])
         # Closed in any case: whoever else wants the trial waits until it is free.
         reported, metrics = True, dict[str, Any]()
-        with closing(run_trial(config, examples, folder, device(job["gpus"]), test=True)) as epochs:
+        with closing(run_trial(config, examples, folder, device(job["gpus"]), True, begin)) as epochs:
             for metrics in epochs:
                 reported = not metrics["replayed"]
-                if reported:
+                if run and reported:
                     note_machine(folder, machine_tags())
                     run.metrics(metrics_to_log(config, metrics), metrics["epoch"])
                     tune.report(metrics)
                 if job["until"] <= metrics["epoch"] < config.optim.max_epochs:
                     break  # paused: its state is on disk, and the driver decides whether it goes on
-            run.tag(names.CODE, " ".join(folder.code()))
+            if run:
+                run.tag(names.CODE, " ".join(folder.code()))
             if not reported:  # of a trial without any report Ray prints a line of its own
                 tune.report(metrics)
     finally:
-        run.close()
+        if run:
+            run.close()
 
 
 def device(gpus: float) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,24 +25,60 @@ def code_tag(folder: TrialFolder, config: TrialConfig | BaselineConfig) -> dict[
     return {names.CODE: code}
 
 
-def open_run(
-    folder: TrialFolder, experiment: str, name: str, parent: str | None, params: Mapping[str, Any],
-    tags: Mapping[str, str], started: int | None = None,
-) -> RunWriter:  # fmt: skip
-    """The run of a trial that is not trained now, as :meth:`tonearm.tracking.log.RunWriter.open` finds or makes it.
+@dataclass(frozen=True)
+class TrialRun:
+    """What opens the run of a trial in MLflow: the one that was there only if it is of the same training.
 
-    One that is made says by what process its trial was trained, which may be another sweep's. One of what the trial was
-    before it began anew, perhaps for another sweep, is deleted in MLflow, whose pages can restore it.
+    A trial may begin anew: after its folder was deleted, or since somebody asked for that, perhaps in another sweep. A
+    run of the former training is deleted then, which MLflow's pages can restore, and another one made.
+
+    Attributes
+    ----------
+    history
+        The metrics of its epochs, as far as they are known.
+    is_all
+        Whether it surely has no more of them: a run that has is of another training.
     """
-    identity = (experiment, name, parent, params, {**machine_of(folder), **tags})
-    run = RunWriter.open(*identity, started=started)
-    if names.CODE not in tags or not folder.code():
+
+    folder: TrialFolder
+    config: TrialConfig | BaselineConfig
+    history: Sequence[Mapping[str, Any]]
+    is_all: bool = False
+
+    def open(
+        self, experiment: str, name: str, parent: str | None, params: Mapping[str, Any], tags: Mapping[str, str],
+        started: int | None = None,
+    ) -> RunWriter:  # fmt: skip
+        """As :meth:`RunWriter.open`; a run that is made says by what process its trial was trained,
+        which may be another sweep's."""
+        begins = self.is_all and not self.history
+        code = code_of(self.config) if begins else code_tag(self.folder, self.config)[names.CODE]
+        all_tags = {**machine_of(self.folder), **tags, **({names.CODE: code} if names.CODE in tags else {})}
+        run = RunWriter.open(experiment, name, parent, params, all_tags, started=started)
+        if run.is_new:
+            return run
+        before = run.tags().get(names.CODE, UNKNOWN)
+        if self._is_former(run, before.split()[0] != code.split()[0] and names.CODE in tags):
+            run.delete()
+            return RunWriter.open(experiment, name, parent, params, all_tags, started=started)
+        if names.CODE in tags and before != code:
+            run.tag(names.CODE, code)
         return run
-    code = run.tags().get(names.CODE, UNKNOWN).split()
-    if code[0] != folder.code()[0]:
-        run.delete()
-        return RunWriter.open(*identity, started=started)
-    return run
+
+    def _is_former(self, run: RunWriter, is_of_other_code: bool) -> bool:
+        """Whether a run has epochs of what the trial was before it began anew."""
+        metric = f"validation_{self.config.task.primary}"
+        logged = run.curve(f"{names.EPOCH}{metric}")
+        known = {int(epoch["epoch"]): float(epoch[metric]) for epoch in self.history}
+        beyond = self.is_all and not logged.keys() <= known.keys()
+        differs = any(not _is_equal(logged[step], known[step]) for step in logged.keys() & known.keys())
+        return bool(logged) and (is_of_other_code or beyond or differs)
+
+
+def _is_equal(logged: float, value: float) -> bool:
+    """Whether a value is what was logged of it: MLflow has infinity as the largest number."""
+    most = sys.float_info.max
+    return logged == min(max(value, -most), most) or (math.isnan(logged) and math.isnan(value))
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,8 @@ class BufferedRun:
         As of :meth:`tonearm.tracking.log.RunWriter.open`.
     system_seconds
         Between two samples of the machine's load, which appear as MLflow's system metrics.
+    open_run
+        What opens it, given the first five of these.
     """
 
     def __init__(
@@ -49,12 +51,13 @@ class BufferedRun:
         params: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
         system_seconds: float = 10.0,
+        open_run: Callable[..., RunWriter] = RunWriter.open,
     ) -> None:
         # Here and not in the thread: two threads that import what depends on each other may see half a module.
         import mlflow  # noqa: F401
 
         disable_client_retries()
-        self._opening = (experiment, name, parent, dict(params or {}), dict(tags or {}))
+        self._opening, self._open = (experiment, name, parent, dict(params or {}), dict(tags or {})), open_run
         self._system_seconds = system_seconds
         self._queue: deque[LogEntry] = deque()
         self._changed = threading.Condition()
@@ -95,7 +98,7 @@ class BufferedRun:
 
     def _work(self) -> None:
         try:
-            writer = self._retry(RunWriter.open, *self._opening)
+            writer = self._retry(self._open, *self._opening)
             self._retry(writer.resume)
             steps = self._retry(writer.steps, PEAK_MEMORY)
             self._system = SystemMetrics(self._system_seconds, max(steps, default=-1) + 1)

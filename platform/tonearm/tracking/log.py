@@ -237,9 +237,17 @@ class RunWriter:
         """All tags as they are now."""
         return dict(self._client.get_run(self.run_id).data.tags)
 
+    def curve(self, metric: str) -> dict[int, float]:
+        """The values of a metric by step."""
+        return {m.step: m.value for m in self._client.get_metric_history(self.run_id, metric)}
+
     def steps(self, metric: str) -> set[int]:
         """The steps at which a metric was logged."""
-        return {m.step for m in self._client.get_metric_history(self.run_id, metric)}
+        return set(self.curve(metric))
+
+    def values(self) -> dict[str, float]:
+        """The last value of each metric."""
+        return dict(self._client.get_run(self.run_id).data.metrics)
 
     def dataset(self, name: str, signature: str, folder: str, splits: Mapping[str, int]) -> None:
         """Say of which data set the run is, as :func:`tonearm.tracking.dataset_input.dataset_input` takes it."""

@@ -14,18 +14,21 @@ from tonearm.training.baselines import BaselineConfig, design_matrix, fit_baseli
 from tonearm.training.batches import truth_of
 from tonearm.training.predictions import TrackPredictions, write_predictions
 from tonearm.training.trained_code import code_of
-from tonearm.training.trial import TrialFolder
+from tonearm.training.trial import Begin, TrialFolder
 
 
 def run_baseline(
-    config: BaselineConfig, manifest: Manifest, folder: TrialFolder, features: str, cache: str
-) -> Iterator[dict[str, Any]]:
+    config: BaselineConfig, manifest: Manifest, folder: TrialFolder, features: str, cache: str,
+    begin: Begin | None = None,
+) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Fit a baseline, or give back what is recorded of it; while another process fits it, this one waits.
 
     Parameters
     ----------
     features, cache
         The feature stores, and a local folder for copies of remote ones.
+    begin
+        As of :func:`tonearm.training.trial.run_trial`.
 
     Yields
     ------
@@ -34,6 +37,8 @@ def run_baseline(
     if not folder.is_completed():
         with folder.lock():
             if not folder.is_completed():  # by whom it waited for
+                if begin:
+                    begin(())
                 yield _fit(config, manifest, folder, features, cache)
                 return
     yield from ({**past, "replayed": True} for past in folder.history())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from tonearm.core import storage
 from tonearm.core.parquet import read_parquet
 from tonearm.core.types import FloatArray
 from tonearm.tasks.base import Task
+
+if TYPE_CHECKING:
+    from tonearm.datasets.manifest import Split
+    from tonearm.training.batches import Examples
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,17 @@ class TrackPredictions:
     target: np.ndarray
     probabilities: FloatArray
     classes: tuple[str, ...]
+
+
+def track_predictions(task: Task, batches: Examples, split: Split, predictions: FloatArray) -> TrackPredictions:
+    """Predictions of a split with the tracks that they are of."""
+    return TrackPredictions(
+        batches.ids(split),
+        batches.groups(split),
+        batches.targets(split),
+        predictions,
+        task.output_names(batches.classes),
+    )
 
 
 def write_predictions(uri: str, task: Task, found: TrackPredictions) -> None:

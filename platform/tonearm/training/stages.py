@@ -27,7 +27,7 @@ from tonearm.training.logits import predict_split, windows_at_once
 from tonearm.training.predictions import TrackPredictions
 from tonearm.training.recipe import Stage
 from tonearm.training.relations import RelationExamples
-from tonearm.training.trial import TrialFolder, run_trial, score_test
+from tonearm.training.trial import Begin, TrialFolder, run_trial, score_test
 from tonearm.training.trial_places import TrialPlaces
 
 VECTORS = "vectors.parquet"
@@ -120,12 +120,13 @@ class StageRun:
             self.config = stage.config.replace({"dataset": dataset_ref(self.manifest, fold)})
         self.folder = paths.folder(self.config)
 
-    def run(self) -> Generator[dict[str, Any]]:
-        """Train, or what is left of it; yields the metrics of each epoch as :func:`run_trial` does."""
+    def run(self, begin: Begin | None = None) -> Generator[dict[str, Any]]:
+        """Train, or what is left of it; yields the metrics of each epoch, and calls ``begin``, as :func:`run_trial`."""
         if isinstance(self.config, BaselineConfig):
-            yield from run_baseline(self.config, self.manifest, self.folder, self.paths.features, self.paths.cache)
+            places = self.paths.features, self.paths.cache
+            yield from run_baseline(self.config, self.manifest, self.folder, *places, begin)
             return
-        yield from run_trial(self.config, self.examples(), self.folder, self.paths.device, test=True)
+        yield from run_trial(self.config, self.examples(), self.folder, self.paths.device, True, begin)
 
     def examples(self) -> Examples:
         """The trial's examples."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 import io
 import pickle
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,17 +33,15 @@ from tonearm.core.errors import TrainingError
 from tonearm.core.lock import DriverLock, running_driver
 from tonearm.core.plugins import modules_of
 from tonearm.core.seeding import derive_seed
-from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Split
 from tonearm.models.base import Network
-from tonearm.tasks.base import Task
 from tonearm.training.batches import Examples
 from tonearm.training.bundle import DESCRIPTION, WEIGHTS, Bundle, build_network, load_bundle, save_bundle
 from tonearm.training.config import Member, TrialConfig
 from tonearm.training.fit import fit
 from tonearm.training.load_members import load_members
 from tonearm.training.logits import window_logits, windows_at_once
-from tonearm.training.predictions import TrackPredictions, read_predictions, write_predictions
+from tonearm.training.predictions import TrackPredictions, read_predictions, track_predictions, write_predictions
 from tonearm.training.trained_code import code_of
 
 HISTORY, TIMES = "history.json", "times.json"
@@ -149,7 +147,9 @@ class TrialFolder:
         storage.write_bytes(storage.join(self.uri, "state.pt"), buffer.getvalue())
 
     def keep(self, config: TrialConfig, batches: Examples, model: Network, kept: dict[str, Any]) -> None:
-        """Write the best epoch's predictions and model: its description last, which says that all is there."""
+        """Write the best epoch's predictions and model: its description last, which says that all is there. Until then
+        there is none, so that nobody takes what is of two epochs for one."""
+        storage.remove(storage.join(self.bundle_uri, DESCRIPTION))
         task, predictions = config.task, kept["predictions"].numpy()
         found = track_predictions(task, batches, "validation", predictions)
         write_predictions(self.predictions_uri("validation"), task, found)
@@ -195,9 +195,13 @@ class TrialFolder:
         return self.predictions("validation")
 
 
+Begin = Callable[[Sequence[dict[str, Any]]], object]
+
+
 def run_trial(
-    config: TrialConfig, batches: Examples, folder: TrialFolder, device: str = "cpu", test: bool = False
-) -> Generator[dict[str, Any]]:
+    config: TrialConfig, batches: Examples, folder: TrialFolder, device: str = "cpu", test: bool = False,
+    begin: Begin | None = None,
+) -> Generator[dict[str, Any]]:  # fmt: skip
     """Run a trial, or what is left of it: recorded epochs are given back as they were, then training goes on.
 
     While another process trains it, this one waits; then it takes what is there.
@@ -206,6 +210,8 @@ def run_trial(
     ----------
     test
         Whether the kept model's predictions on the test split belong to a completed trial.
+    begin
+        Called with the metrics of the epochs that are recorded when training is to go on: nobody else trains it then.
 
     Yields
     ------
@@ -222,7 +228,7 @@ def run_trial(
     if not folder.is_completed():
         with folder.lock():
             if not folder.is_completed():  # by whom it waited for
-                yield from _train(config, batches, folder, device, test)
+                yield from _train(config, batches, folder, device, test, begin)
                 return
     for past in folder.history():
         yield {**past, "replayed": True}
@@ -232,13 +238,15 @@ def run_trial(
 
 
 def _train(
-    config: TrialConfig, batches: Examples, folder: TrialFolder, device: str, test: bool
+    config: TrialConfig, batches: Examples, folder: TrialFolder, device: str, test: bool, begin: Begin | None
 ) -> Generator[dict[str, Any]]:
     if config.start:
         folder.continue_from(config.start)
     state = folder.state()
     history = (state or {}).pop("history", [])
     kept: dict[str, Any] = (state or {}).pop("kept", {})
+    if begin:
+        begin(history)
     for past in history:
         yield {**past, "replayed": True}
     storage.write_json(storage.join(folder.uri, "config.json"), config.to_dict())
@@ -251,6 +259,8 @@ def _train(
     if state and kept and folder.kept_epoch() != kept["metrics"]["epoch"]:  # killed before the model was written
         model.load_state_dict(state["best_weights"])
         folder.keep(config, batches, model, kept)
+    if history:  # a kill may have come between it and the state
+        folder.publish(history)
     for report in fit(model, config.task, batches, config.optim, config.seed, state, device):
         if report.improved:
             best = report.metrics[f"validation_{config.task.primary}"]
@@ -269,7 +279,6 @@ def _train(
             folder.keep(config, batches, model, kept)
         folder.publish(history)
         yield metrics
-    folder.publish(history)  # a kill may have come between it and the state
     if test:
         score_test(config, batches, folder, device)
     folder.complete()
@@ -287,14 +296,3 @@ def score_test(config: TrialConfig, batches: Examples, folder: TrialFolder, devi
         predictions = np.concatenate([task.pool(logits) for logits in parts])
         write_predictions(uri, task, track_predictions(task, batches, "test", predictions))
     return read_predictions(uri)
-
-
-def track_predictions(task: Task, batches: Examples, split: Split, predictions: FloatArray) -> TrackPredictions:
-    """Predictions of a split with the tracks that they are of."""
-    return TrackPredictions(
-        batches.ids(split),
-        batches.groups(split),
-        batches.targets(split),
-        predictions,
-        task.output_names(batches.classes),
-    )

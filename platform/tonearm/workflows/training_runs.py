@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from tonearm.datasets.folds import split_by_fold
 from tonearm.datasets.manifest import Manifest
 from tonearm.datasets.split_report import report_splits as split_report
 from tonearm.sweeps.results import ENDING, ERROR, log_config, log_history, log_outcome, metrics_to_log, run_tags
-from tonearm.sweeps.trial_runs import Retraining, code_tag, open_run
+from tonearm.sweeps.trial_runs import Retraining, TrialRun, code_tag
 from tonearm.tracking import names
 from tonearm.tracking.buffer import BufferedRun
 from tonearm.tracking.dataset_input import split_sizes
@@ -162,13 +162,18 @@ def train_stage(run: StageRun, seed: int, *above: RunWriter) -> FinishedStage:
     identity = (config.dataset.name, name, above[0].run_id, config.flatten(), tags)
     most = config.optim.max_epochs if isinstance(config, TrialConfig) else 1
     history: list[dict[str, Any]] = []
-    sending = None
+    sending: BufferedRun | None = None
     if not run.folder.is_completed():
         for holder in above:
             retry(holder.resume)
-        sending = BufferedRun(*identity)
+
+    def begin(recorded: Sequence[Mapping[str, Any]]) -> None:
+        """Nobody else trains it now: what its run has must be of this training."""
+        nonlocal sending
+        sending = BufferedRun(*identity, open_run=TrialRun(run.folder, config, recorded, is_all=True).open)
+
     try:
-        with closing(run.run()) as epochs:
+        with closing(run.run(begin)) as epochs:
             for metrics in epochs:
                 history.append(metrics)
                 if sending is not None and not metrics["replayed"]:
@@ -217,7 +222,7 @@ def _sentence(name: str, done: FinishedStage, history: list[dict[str, float]]) -
 
 def _complete(identity: Identity, done: FinishedStage, history: list[dict[str, Any]]) -> None:
     """Scores, plots and predictions of a finished stage, once: the tag that comes last says that all is there."""
-    writer = open_run(done.folder, *identity)
+    writer = TrialRun(done.folder, done.config, history).open(*identity)
     if writer.tags().get(ENDING) != "completed":
         log_config(writer, done.config, split_sizes(done.manifest.tracks))
         log_history(writer, done.config, history)
