@@ -56,9 +56,9 @@ def test_sweep_shows_its_trials(data: tonearm.PreparedData, swept: Sweep) -> Non
     assert list(trials.index) == [0, 1, 2, 3] and set(trials.ending) == {"completed"} and set(trials.epochs) == {2}
     assert set(trials["optim.lr"]) == {1e-3, 5e-3} and set(trials["feature.normalisation"]) == {"frame", "track"}
     assert swept.best.best == trials.validation_f1_micro.max()
-    assert str(swept) == (
-        f"  best on validation: trial {swept.best.name}: f1_micro {trials.validation_f1_micro.max():.3f}"
-    )
+    best, luck = str(swept).splitlines()
+    assert best == f"  best on validation: trial {swept.best.name}: f1_micro {trials.validation_f1_micro.max():.3f}"
+    assert luck.startswith("    the highest of 4 on the same ")
     assert f"sweep {swept.name} on music: 4 trials" in repr(swept) and "feature.normalisation" in repr(swept)
     assert "<table" in swept._repr_html_() and len(swept.figure.axes) == 2
     again = tonearm.find_sweep(swept.name)

@@ -38,3 +38,15 @@ def test_a_sweep_says_where_its_model_and_its_trials_lie(tonearm_home: Path) -> 
     model, trials, *_ = sweep.places.splitlines()
     assert model == f"its model: {home.trials_home()}/single/simple-1/bundle"
     assert trials == f"trials and their models: {home.trials_home()}/single"
+
+
+@pytest.mark.parametrize("tried", [1, 3])
+def test_the_highest_of_many_is_said_to_be_partly_luck(tried: int, tonearm_home: Path) -> None:
+    manifest = Manifest("toy", "sound", tuple(toy_tracks()))
+    own = [TrialResult(i, f"0{i} simple", tiny_config(), TrialFolder(str(i)), [{"epoch": 1}] if i < tried else [],
+                       "stopped", i / 4 if i < tried else None) for i in range(4)]  # fmt: skip
+    best, *luck = str(Sweep("some", "a1", manifest, {}, tuple(own))).splitlines()
+    assert best == f"  best on validation: trial 0{tried - 1} simple: f1_micro {(tried - 1) / 4:.3f}"
+    count = sum(t.split == "validation" for t in manifest.tracks)
+    wanted = f"    the highest of {tried} on the same {count} tracks, partly by luck; tonearm select says what is left"
+    assert [line[: len(wanted)] for line in luck] == ([wanted] if tried > 1 else [])

@@ -123,6 +123,12 @@ class Sweep:
         if any(r.history for r in self.results):
             best = self.best
             lines.append(f"  best on validation: trial {best.name}: {best.config.task.primary} {best.best or 0.0:.3f}")
+            tried, tracks = sum(bool(r.history) for r in self.results), split_sizes(self.manifest.tracks)["validation"]
+            if tried > 1:  # what is the highest of many is higher than what it measures
+                lines.append(
+                    f"    the highest of {tried} on the same {tracks} tracks, partly by luck; {command('select')} says "
+                    "what is left on tracks that did not choose"
+                )
         failed = [r for r in self.results if r.ending == "failed"]
         if failed:
             lines.append(f"  {len(failed)} of {len(self.results)} trials failed; the same command tries them again:")
