@@ -133,6 +133,12 @@ def split_by_fold(
     )
 
 
+def joined_groups(tracks: Sequence[Track], grouped: bool = True) -> dict[str, str]:
+    """By id what each track must share a fold with, as :func:`split_by_fold` joins groups."""
+    ordered, units = _units(tracks, grouped, ())
+    return {t.track_id: unit for t, unit in zip(ordered, units, strict=True)}
+
+
 def _extend(
     tracks: Sequence[Track],
     folds: int,

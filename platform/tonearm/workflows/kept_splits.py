@@ -20,10 +20,11 @@ from tonearm.datasets.assignment import (
     load_assignment,
     save_assignment,
 )
-from tonearm.datasets.folds import extended_folds
+from tonearm.datasets.folds import extended_folds, split_by_fold
 from tonearm.datasets.manifest import SPLITS, Manifest, Track
 from tonearm.datasets.split_changes import fold_lines, growth_lines, other_lines
 from tonearm.datasets.splits import divide
+from tonearm.workflows.earlier_folds import find_earlier_folds, same_tracks
 from tonearm.workflows.prepared_names import manifest_uri
 
 SoundsLike = Callable[[Collection[str], Collection[str]], Mapping[str, Collection[str]]]
@@ -158,15 +159,42 @@ def published_changes(name: str, tracks: Sequence[Track]) -> tuple[str, ...]:
 def keep_folds(manifest: Manifest, folds: int, seed: int, grouped: bool) -> tuple[Assignment, tuple[str, ...]]:
     """The folds of a data set: tracks that it had before stay in theirs. And what moved nevertheless, for people.
 
+    Where none are kept, those of an earlier version's trials are taken over: :mod:`tonearm.workflows.earlier_folds`.
+
     Raises
     ------
     DatasetError
         If there cannot be so many, or what is remembered is damaged.
     """
-    uri = _uri(manifest.name, "folds", manifest.label, folds, seed, grouped)
-    assignment, moves = extended_folds(manifest.tracks, folds, seed, grouped, load_assignment(uri))
+    settings = manifest.label, folds, seed, grouped
+    uri, told = _uri(manifest.name, "folds", *settings), tuple[str, ...]()
+    before = load_assignment(uri)
+    if not storage.exists(uri):
+        found = find_earlier_folds(manifest, folds, seed, grouped)
+        before, told = found.assignment, found.told
+        for fold, splits in found.splits.items():  # before the folds: killed in between, they are looked for again
+            save_assignment(_uri(manifest.name, "fold", *settings, fold), splits)
+    assignment, moves = extended_folds(manifest.tracks, folds, seed, grouped, before)
     save_assignment(uri, assignment)
-    return assignment, fold_lines(moves)
+    return assignment, (*told, *fold_lines(moves))
+
+
+def split_fold(
+    manifest: Manifest, folds: int, fold: int, seed: int, grouped: bool, kept: Assignment
+) -> tuple[Track, ...]:
+    """The tracks split for one round of a cross-validation: as trials of an earlier version had them, if these are the
+    same tracks, else by :func:`tonearm.datasets.folds.split_by_fold`, whose parameters and errors these are.
+
+    Parameters
+    ----------
+    kept
+        What :func:`keep_folds` gave.
+    """
+    split = split_by_fold(manifest.tracks, folds, fold, seed, grouped, before=kept)
+    earlier = load_assignment(_uri(manifest.name, "fold", manifest.label, folds, seed, grouped, fold))
+    if not same_tracks(earlier, split):
+        return split
+    return tuple(dataclasses.replace(t, split=earlier.placed[t.track_id, t.content][1]) for t in split)  # type: ignore[arg-type]
 
 
 def _uri(name: str, what: str, *settings: object) -> str:

@@ -14,7 +14,6 @@ from tonearm.core.home_use import using_home
 from tonearm.core.progress import StatusLine
 from tonearm.core.threads import torch_threads
 from tonearm.datasets.assignment import NOTHING, Assignment
-from tonearm.datasets.folds import split_by_fold
 from tonearm.datasets.manifest import Manifest
 from tonearm.datasets.split_report import report_splits as split_report
 from tonearm.sweeps.results import ENDING, ERROR, log_config, log_history, log_outcome, metrics_to_log, run_tags
@@ -28,7 +27,7 @@ from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
 from tonearm.training.trained_code import note_machine, told_of_other_code
-from tonearm.workflows.kept_splits import keep_folds
+from tonearm.workflows.kept_splits import keep_folds, split_fold
 from tonearm.workflows.mlflow_pages import show_training
 from tonearm.workflows.ray_session import stop_ray
 from tonearm.workflows.sweep_result import takes_only_audio
@@ -117,7 +116,7 @@ def _run(
     above = parent
     own = manifests[request.recipe.data.signature()]
     if label:
-        split = split_by_fold(own.tracks, request.folds, fold, request.split_seed, request.grouped, before=kept)
+        split = split_fold(own, request.folds, fold, request.split_seed, request.grouped, kept)
         own = dataclasses.replace(own, tracks=split)
         if seed == 0:
             logger.info("  fold %s: %s", label, split_report(own).lines()[0])

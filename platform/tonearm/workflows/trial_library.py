@@ -151,8 +151,8 @@ def kept_manifest(dataset: str, signature: str) -> Manifest:
     if not storage.exists(uri):
         raise JobError(
             f"what the training of {dataset} learned from was not kept in {uri}, as by earlier versions: give its "
-            f"command ({command('train')}) once more, which trains nothing that is finished, but for a "
-            "cross-validation: its folds were not kept either, they are dealt and trained anew"
+            f"command ({command('train')}) once more, which trains nothing that is finished; of a "
+            "cross-validation the folds are taken over from its trials, or it is said why they cannot be"
         )
     return load_manifest(uri)
 
