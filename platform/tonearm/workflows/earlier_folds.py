@@ -16,8 +16,7 @@ from tonearm.datasets.folds import extended_folds, joined_groups
 from tonearm.datasets.manifest import Manifest, Split, Track
 from tonearm.training.config import TrialConfig
 from tonearm.training.examples import keep_usable_tracks
-from tonearm.training.trained_code import UNKNOWN
-from tonearm.training.trial import TrialFolder
+from tonearm.training.trial import UNKNOWN, TrialFolder
 from tonearm.training.trial_places import SINGLE
 
 ANEW = "they are dealt anew, and trained anew"
