@@ -11,8 +11,19 @@ from typing import Any
 import pytest
 
 from tests.builders import tiny_config, toy_batches
+from tests.unit.proposals import finish as finished_ledger
+from tests.unit.proposals import hill, space
 from tonearm.sweeps.plots import sweep_plot
-from tonearm.sweeps.results import ENDING, ERROR, TrialResult, finish_run, metrics_to_log, read_result
+from tonearm.sweeps.results import (
+    ENDING,
+    ERROR,
+    TrialResult,
+    describe,
+    finish_run,
+    metrics_to_log,
+    read_result,
+    result_in_sweep,
+)  # fmt: skip
 from tonearm.sweeps.trial_runs import Retraining, TrialRun, code_tag
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client
@@ -76,6 +87,7 @@ def test_a_run_shows_the_figures_of_the_epoch_that_was_kept(tmp_path: Path) -> N
     first, last = ({**h, "improved": h["epoch"] == 1, "best": 0.7} for h in result.history)
     history = [{**first, "validation_f1_micro": 0.7, "train_loss": 0.4},
                {**last, "validation_f1_micro": 0.5, "train_loss": 0.3}]  # fmt: skip
+    result.folder.publish(history)
     finish_run(dataclasses.replace(result, history=history, best=0.7), "kept", parent, {})
     (found,) = child_runs(parent)
     assert found.metrics["validation_f1_micro"] == found.metrics["best_f1_micro"] == 0.7
@@ -219,3 +231,26 @@ def test_a_trial_that_is_trained_further_begins_only_when_nobody_else_trains_it(
     list(run_trial(config, batches, folder, begin=begin))
     list(run_trial(config, batches, folder, begin=begin))
     assert seen == [(True, [1])], "of what is finished nothing is trained"
+
+
+def test_the_run_of_a_stopped_trial_shows_what_another_sweep_trained_further(tmp_path: Path) -> None:
+    parent, folder = RunWriter.open("further", "sweep").run_id, trial(tmp_path, epochs=1)
+
+    def finish() -> dict[str, float]:
+        config = tiny_config({"optim.epochs": 2})
+        finish_run(read_result(0, "00-abc", config, folder, ending="stopped"), "further", parent, {names.TRIAL: "0"})
+        (run,) = child_runs(parent)
+        assert run.tags[ENDING] == "stopped" and run.status == "FINISHED"
+        assert run.metrics["kept_epoch"] == float(folder.kept_epoch() or 0)
+        return run.metrics
+
+    assert finish()["epochs"] == 1.0
+    trial(tmp_path)
+    assert finish()["epochs"] == 2.0
+
+
+def test_a_stopped_trial_that_another_job_has_emptied_is_told(tmp_path: Path) -> None:
+    ledger = finished_ledger(space(trials=2), tmp_path / "trials" / "a", hill)
+    ledger.stop(ledger.proposals[0])
+    found = result_in_sweep(ledger, ledger.proposals[0])
+    assert describe(found).endswith("failed: another job trains it anew: give the command again")

@@ -12,11 +12,13 @@ from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.core.lock import DriverLock
 from tonearm.datasets.manifest import Manifest
+from tonearm.sweeps.ledger import FILE
 from tonearm.sweeps.results import TrialResult
 from tonearm.training.trial import TrialFolder
+from tonearm.workflows.earlier_sweeps import told_of_earlier
 from tonearm.workflows.sweep import run_plan
 from tonearm.workflows.sweep_plan import SweepPlan
-from tonearm.workflows.sweep_result import DESCRIPTION, Sweep
+from tonearm.workflows.sweep_result import DESCRIPTION, Sweep, sweep_folder
 
 
 def test_a_driver_that_is_refused_leaves_the_running_sweep_as_it_is(tonearm_home: Path) -> None:
@@ -50,3 +52,23 @@ def test_the_highest_of_many_is_said_to_be_partly_luck(tried: int, tonearm_home:
     count = sum(t.split == "validation" for t in manifest.tracks)
     wanted = f"    the highest of {tried} on the same {count} tracks, partly by luck; tonearm select says what is left"
     assert [line[: len(wanted)] for line in luck] == ([wanted] if tried > 1 else [])
+
+
+def test_what_an_earlier_version_has_begun_is_told_in_a_line(tonearm_home: Path) -> None:
+    """Its sweeps do not say where their trials lie: these are in the sweep's own folder."""
+    manifest = Manifest("toy", "sound", tuple(toy_tracks()))
+    Sweep("some", "0ld1", manifest, {"trials": 3}).save()
+    configs = [tiny_config({"seed": seed}) for seed in range(3)]
+    rows = [{"configuration": 0, "places": {}, "config": config.to_dict()} for config in configs]
+    storage.write_json(storage.join(sweep_folder("0ld1"), FILE), rows)
+    trials = [TrialFolder(f"{sweep_folder('0ld1')}/{i:02d}-{c.signature()}") for i, c in enumerate(configs)]
+    trials[0].complete()
+    told = told_of_earlier("some", "toy")
+    assert told.startswith("an earlier version has begun some-0ld1 (1 of 3 trials ended; tonearm select some-0ld1): ")
+    assert "\n" not in told and told_of_earlier("other", "toy") == told_of_earlier("some", "other") == ""
+    for trial in trials:
+        trial.complete()
+    assert told_of_earlier("some", "toy") == "", "it was not broken off"
+    Sweep("some", "new1", manifest, {"trials": 3}).save()
+    storage.write_json(storage.join(sweep_folder("new1"), FILE), [{**row, "trial": "single/simple-1"} for row in rows])
+    assert told_of_earlier("some", "toy") == "", "it can be gone on with"

@@ -9,6 +9,8 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 FILE = "driver.json"
 HEARTBEAT_SECONDS, STALE_SECONDS = 10.0, 60.0  # seconds between signs of life, and without one
 SECONDS_BETWEEN_LOOKS = 1.0  # of one that waits
+SECONDS_OF_A_CLAIM, SECONDS_BETWEEN_TRIES = 10.0, 0.02  # after which it is a killed process's; between two attempts
 SECONDS_TO_SETTLE = 1.0  # until a claim elsewhere than on this machine is seen by who claimed at the same time
 
 
@@ -86,7 +89,7 @@ class DriverLock:
 
     def _claim(self) -> dict[str, Any] | None:
         """Write our name down, unless another driver works there, which is returned."""
-        with machine_lock("lock", self._uri):
+        with machine_lock("lock", self._uri), _alone(self._folder, self._file):
             other = running_driver(self._folder, self._file)
             if other:
                 return other
@@ -95,6 +98,20 @@ class DriverLock:
             return None
         time.sleep(SECONDS_TO_SETTLE)
         return None if self._is_ours() else running_driver(self._folder, self._file)
+
+    def require(self) -> None:
+        """Check that the lock is held still.
+
+        Raises
+        ------
+        JobError
+            If this machine gave no sign of life for a minute, so that another driver has taken it, or it was deleted.
+        """
+        if not self._is_ours():
+            raise JobError(
+                f"the {self._what} is not this job's any more, which gave no sign of life for a minute, or "
+                f"{self._uri} was deleted: give the command again, it goes on from what is there"
+            )
 
     def _is_ours(self) -> bool:
         """Whether the lock is ours still: another may have taken it, having had no sign of life for a minute."""
@@ -121,6 +138,38 @@ class DriverLock:
 def _told(driver: dict[str, Any], what: str) -> str:
     return (f"the {what} is being run since {time.ctime(driver['since'])} by process {driver['pid']} on "
             f"{driver['host']}")  # fmt: skip
+
+
+@contextmanager
+def _alone(folder: str, file: str) -> Iterator[None]:
+    """Held by one process of all machines that share a folder by a mount, while it looks who works there and writes its
+    own name down.
+
+    A file that is made only where none is, which is exclusive on network mounts, too. One that a killed process left is
+    removed.
+    """
+    if not storage.is_local(folder):
+        yield
+        return
+    path = storage.local_path(storage.join(folder, f".{file}.claim"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    seen, since = "", time.monotonic()
+    while True:
+        try:
+            path.touch(exist_ok=False)
+            break
+        except FileExistsError:
+            pass
+        stamp = storage.stamp(str(path))
+        if stamp != seen:
+            seen, since = stamp, time.monotonic()
+        elif time.monotonic() - since > SECONDS_OF_A_CLAIM:
+            path.unlink(missing_ok=True)
+        time.sleep(SECONDS_BETWEEN_TRIES)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def machine_lock(*what: str) -> BaseFileLock:

@@ -22,6 +22,7 @@ from tonearm.training.bundle import DESCRIPTION, WEIGHTS, load_bundle
 from tonearm.training.config import DatasetRef, EnsembleConfig, MeanConfig, TrialConfig
 from tonearm.training.plots import learning_curves
 from tonearm.training.trial import TrialFolder
+from tonearm.training.whole_trial import whole_trial
 
 AnyConfig = TrialConfig | BaselineConfig | MeanConfig
 ENDING = "tonearm.ending"
@@ -67,6 +68,8 @@ def read_result(
 def result_in_sweep(ledger: Ledger, proposal: Proposal, error: str = "") -> TrialResult:
     """Read a trial of a sweep as it is now, also where another sweep has trained it further."""
     ending, folder = ledger.ending(proposal) or "failed", ledger.trial(proposal)
+    if ending == "stopped" and not folder.history():
+        ending, error = "failed", error or "another job trains it anew: give the command again"
     return read_result(proposal.index, proposal.name, proposal.config, folder, error, ending)
 
 
@@ -154,17 +157,31 @@ def finish_run(
     started = begun[0] if begun else None
     own = TrialRun(result.folder, result.config, result.history)
     run = own.open(experiment, result.name, parent, result.config.flatten(), tags, started)
-    if run.status() == "FINISHED" and run.tags().get(ENDING) == result.ending:
+    is_there = run.status() == "FINISHED" and run.tags().get(ENDING) == result.ending
+    if is_there and run.values().get("epochs", 0.0) == len(result.history):  # others may train further what was stopped
         return ""
-    log_config(run, result.config, splits or {})
-    run.metrics({name: value for name, value in (tuned or {}).items() if not run.steps(name)})
+    with whole_trial(result.folder) as kept:
+        return _complete_run(run, result, kept, times, splits or {}, tuned or {}, trained)
+
+
+def _complete_run(
+    run: RunWriter, result: TrialResult, kept: TrialFolder, times: Mapping[int, int], splits: Mapping[str, int],
+    tuned: Mapping[str, float], trained: bool,
+) -> str:  # fmt: skip
+    history = kept.history()  # another sweep may have trained it further since
+    result = dataclasses.replace(result, history=history, best=history[-1]["best"] if history else None)
+    log_config(run, result.config, splits)
+    run.metrics({name: value for name, value in tuned.items() if not run.steps(name)})
     missing = log_history(run, result.config, result.history, times)
     if result.error or ERROR in run.tags():  # one that failed before and was run again has no error any more
         run.tag(ERROR, result.error[-5000:])
-    if result.history:
+    if history and kept.kept_epoch() is None:
+        run.end("KILLED")
+        return f"trial {result.name}: a process was killed while it wrote the model, which is written when it goes on"
+    if history:
         # What was stopped early is one of many: MLflow draws its curves, and its predictions are there.
         plots = result.ending != "stopped"
-        log_outcome(run, result.name, result.config, result.folder, result.history, plots)
+        log_outcome(run, result.name, result.config, kept, result.history, plots)
     run.tag(names.NOTE, described(result))
     run.tag(ENDING, result.ending)  # last: it marks that all above is there
     late = bool(result.history) and missing == len(result.history)  # one that is stopped may leave its last epoch

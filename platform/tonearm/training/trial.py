@@ -226,9 +226,9 @@ def run_trial(
     """
     modules_of(config)  # a model that no other process could load is refused before it is trained
     if not folder.is_completed():
-        with folder.lock():
+        with folder.lock() as lock:
             if not folder.is_completed():  # by whom it waited for
-                yield from _train(config, batches, folder, device, test, begin)
+                yield from _train(config, batches, folder, device, test, begin, lock)
                 return
     for past in folder.history():
         yield {**past, "replayed": True}
@@ -238,8 +238,9 @@ def run_trial(
 
 
 def _train(
-    config: TrialConfig, batches: Examples, folder: TrialFolder, device: str, test: bool, begin: Begin | None
-) -> Generator[dict[str, Any]]:
+    config: TrialConfig, batches: Examples, folder: TrialFolder, device: str, test: bool, begin: Begin | None,
+    lock: DriverLock,
+) -> Generator[dict[str, Any]]:  # fmt: skip
     if config.start:
         folder.continue_from(config.start)
     state = folder.state()
@@ -274,6 +275,7 @@ def _train(
             "replayed": False,
         }
         history = [*history, metrics]
+        lock.require()
         folder.save({**report.state, "kept": kept}, history)
         if report.improved:
             folder.keep(config, batches, model, kept)

@@ -23,6 +23,7 @@ from tonearm.tracking.retry import retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage
 from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
+from tonearm.workflows.earlier_sweeps import told_of_earlier
 from tonearm.workflows.ray_session import stop_ray
 from tonearm.workflows.sweep_data import SWEPT
 from tonearm.workflows.sweep_result import OVER, Sweep, sweep_folder
@@ -74,11 +75,14 @@ def plan_sweep(
         raise ConfigError("retrain: the members of a population go on from each other: begin another with another seed")
     own, signature = data[""], sweep_signature(space, data, earlier.run_ids)
     proposed = Ledger(sweep_folder(signature), space.over).proposals
+    earlier_version = "" if proposed else told_of_earlier(name, own.name)
     if resume and not proposed:
         raise JobError(
             f"there is nothing to resume: no sweep {name}-{signature} was begun in {home.trials_home()} with these "
-            "options on these data; leave resume out to begin it"
+            "options on these data; leave resume out to begin it" + (f" ({earlier_version})" if earlier_version else "")
         )
+    if earlier_version:
+        logger.info(f"  note: {earlier_version}")
     params = {
         "space": name, "tracks": len(own.tracks), **sizes(space, proposed), "seed": space.seed,
         "search": strategy_text(space.search), "scheduler": strategy_text(space.scheduler),

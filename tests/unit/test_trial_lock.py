@@ -1,0 +1,116 @@
+"""One process of all machines trains a trial at a time; others take what is there only when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders import tiny_config, toy_batches
+from tonearm.core import lock, storage
+from tonearm.core.errors import JobError
+from tonearm.core.lock import DriverLock
+from tonearm.training import whole_trial as copying
+from tonearm.training.bundle import DESCRIPTION, load_bundle
+from tonearm.training.trial import LOCK, TrialFolder, run_trial
+from tonearm.training.whole_trial import whole_trial
+
+
+def test_of_two_machines_that_share_a_folder_one_gets_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks of each machine's own say nothing to the other, and both look before either has written."""
+    both, look, got = threading.Barrier(2), lock.running_driver, list[str]()
+
+    def together(folder: str, file: str) -> dict[str, Any] | None:
+        found = look(folder, file)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        return found
+
+    def work() -> None:
+        try:
+            with DriverLock(str(tmp_path)):
+                got.append("got it")
+                ended.wait(10.0)
+        except JobError:
+            got.append("refused")
+            ended.set()
+
+    monkeypatch.setattr(lock, "machine_lock", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(lock, "running_driver", together)
+    ended = threading.Event()
+    machines = [threading.Thread(target=work) for _ in range(2)]
+    for machine in machines:
+        machine.start()
+    for machine in machines:
+        machine.join(20.0)
+    assert sorted(got) == ["got it", "refused"]
+    assert [path.name for path in tmp_path.iterdir()] == [lock.FILE]
+
+
+def test_a_process_that_was_killed_while_it_took_a_lock_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "SECONDS_OF_A_CLAIM", 0.05)
+    (tmp_path / f".{lock.FILE}.claim").touch()
+    with DriverLock(str(tmp_path)):
+        assert lock.running_driver(str(tmp_path))
+    assert not (tmp_path / f".{lock.FILE}.claim").exists()
+
+
+@pytest.mark.parametrize("other", [{"token": "another's"}, None])
+def test_who_has_lost_a_trial_writes_nothing_there(tmp_path: Path, other: dict[str, str] | None) -> None:
+    config, folder = tiny_config({"optim.epochs": 3}), TrialFolder(str(tmp_path / "trial"))
+    running = run_trial(config, toy_batches(tmp_path / "features", config), folder)
+    next(running)
+    held, before = storage.join(folder.uri, LOCK), storage.read_bytes(storage.join(folder.uri, "state.pt"))
+    if other:
+        storage.write_json(held, {**storage.read_json(held), **other})
+    else:
+        storage.remove(held)
+    with pytest.raises(JobError, match=r"the trial is not this job's any more.*give the command again"):
+        next(running)
+    assert storage.read_bytes(storage.join(folder.uri, "state.pt")) == before and len(folder.history()) == 1
+
+
+@pytest.mark.parametrize("now", ["no description", "another epoch's"])
+def test_a_trial_is_copied_when_all_of_it_is_of_one_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, now: str
+) -> None:
+    config, folder = tiny_config({"optim.epochs": 3}), TrialFolder(str(tmp_path / "trial"))
+    running = run_trial(config, toy_batches(tmp_path / "features", config), folder)
+    next(running)
+    uri, looks = storage.join(folder.bundle_uri, DESCRIPTION), list[float]()
+    whole = storage.read_bytes(uri)
+    if now == "no description":  # as while it is being kept
+        storage.remove(uri)
+    else:
+        description = storage.read_json(uri)
+        description["metrics"]["epoch"] += 1  # its history is written afterwards
+        storage.write_json(uri, description)
+
+    def meanwhile(seconds: float) -> None:
+        looks.append(seconds)
+        storage.write_bytes(uri, whole)
+
+    monkeypatch.setattr(copying.time, "sleep", meanwhile)
+    with whole_trial(folder) as copy:
+        assert len(looks) == 1 and copy.kept_epoch() == 1 and copy.history() == folder.history()
+        assert load_bundle(copy.bundle_uri).metrics["epoch"] == 1 and copy.validation().track_ids
+    assert not Path(copy.uri).exists()
+    running.close()
+
+
+def test_what_a_killed_process_left_is_not_waited_for(tmp_path: Path) -> None:
+    config, folder = tiny_config({"optim.epochs": 2}), TrialFolder(str(tmp_path / "trial"))
+    batches = toy_batches(tmp_path / "features", config)
+    list(run_trial(config, batches, folder))
+    storage.remove(storage.join(folder.bundle_uri, DESCRIPTION))
+    storage.remove(storage.join(folder.uri, "ended.json"))
+    with whole_trial(folder) as copy:
+        assert copy.kept_epoch() is None and len(copy.history()) == 2
+    assert all(epoch["replayed"] for epoch in run_trial(config, batches, folder))
+    with whole_trial(folder) as copy:
+        assert copy.kept_epoch() in (1, 2)
