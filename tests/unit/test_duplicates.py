@@ -65,20 +65,19 @@ def test_chance_proposes_few_pairs_to_compare(monkeypatch: pytest.MonkeyPatch) -
     assert len(compared) < 20
 
 
-@pytest.mark.parametrize(("index_bits", "block_bits"), [(8, 3), (12, 20)])
-def test_parts_and_blocks_of_any_size_find_the_same(
-    library: dict[str, Fingerprint], monkeypatch: pytest.MonkeyPatch, index_bits: int, block_bits: int
+@pytest.mark.parametrize(("at_once", "each_with_each"), [(1, 64), (200, 64), (500, 1), (10**6, 2)])
+def test_parts_of_any_size_find_the_same(
+    library: dict[str, Fingerprint], monkeypatch: pytest.MonkeyPatch, at_once: int, each_with_each: int
 ) -> None:
     steps: list[tuple[int, int]] = []
     whole = find_duplicates(library, told=lambda done, parts: steps.append((done, parts)))
     assert duplicate_groups(whole) == GROUPS and steps == [(1, 1)]
-    monkeypatch.setattr(anchors, "INDEX_BITS", index_bits)
-    monkeypatch.setattr(anchors, "ANCHORS_AT_ONCE", 2**index_bits)
-    monkeypatch.setattr(anchors, "BLOCK_BITS", block_bits)
+    monkeypatch.setattr(anchors, "SORTED_AT_ONCE", at_once)
+    monkeypatch.setattr(anchors, "EACH_WITH_EACH", each_with_each)
     monkeypatch.setattr(anchors, "CANDIDATES_AT_ONCE", 7)
     steps.clear()
     assert find_duplicates(library, told=lambda done, parts: steps.append((done, parts))) == whole
-    assert len(steps) > 1 and steps[-1] == (len(steps), len(steps))
+    assert (len(steps) > 1) == (at_once < 1000) and steps[-1] == (len(steps), len(steps))
 
 
 def test_only_pairs_with_a_new_one_are_searched_for(library: dict[str, Fingerprint]) -> None:

@@ -12,7 +12,7 @@ import soxr
 
 from tests.builders import RATE, encode, music, tone
 from tonearm.audio import decode
-from tonearm.audio.anchors import LEAST_OVERLAP, LINKS
+from tonearm.audio.anchor_kernels import EACH_WITH_EACH, LEAST_OVERLAP
 from tonearm.audio.duplicates import MOST_ERRORS, Match, duplicate_groups, find_duplicates
 from tonearm.audio.fingerprint import FRAMES_PER_SECOND, HOP, LAG, WINDOW, fingerprint
 from tonearm.audio.fingerprint import RATE as FINGERPRINT_RATE
@@ -236,7 +236,7 @@ def test_matches_are_sorted_and_independent_of_the_order_of_the_mapping() -> Non
 
 def test_more_copies_than_links_are_still_one_group() -> None:
     values = random_values(100, seed=1)
-    names = [f"copy{i:03d}" for i in range(3 * LINKS)]
+    names = [f"copy{i:03d}" for i in range(3 * EACH_WITH_EACH)]
     matches = find_duplicates({**dict.fromkeys(names, values), "other": random_values(100, seed=2)})
     assert duplicate_groups(matches) == [tuple(names)]
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tonearm.audio.anchors import LEAST_OVERLAP, Candidates
+from tonearm.audio.anchor_kernels import LEAST_OVERLAP
+from tonearm.audio.anchors import Candidates
 from tonearm.audio.fingerprint import FRAMES_PER_SECOND, Fingerprint
 from tonearm.core.errors import ConfigError
 
@@ -69,8 +70,8 @@ def find_duplicates(
     Returns
     -------
     list of Match
-        Sorted by the ids, each pair once. Of a recording with more than ``LINKS + 1`` copies not every pair need be
-        listed; :func:`duplicate_groups` connects them.
+        Sorted by the ids, each pair once. Of a recording with more than ``EACH_WITH_EACH`` copies not every pair need
+        be listed; :func:`duplicate_groups` connects them.
 
     Raises
     ------

@@ -16,12 +16,13 @@ and weight gradients are kept for each example and added up later: results do no
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from tonearm.core.compiled import compile_function
 
 Array = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -347,16 +348,8 @@ LAYERS = (
 @cache
 def compiled() -> SimpleNamespace:
     """The layer kernels as machine code, compiled at their first call and kept on disk where that is possible."""
-    import numba
-
-    def jit(function: Any) -> Any:
-        # Not nnan and ninf: a diverged trial must be seen to diverge.
-        options: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
-        try:
-            return numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # no folder that numba may write its cache to
-            return numba.njit(**options)(function)
-
+    # Not nnan and ninf: a diverged trial must be seen to diverge.
+    jit = partial(compile_function, fastmath={"contract", "reassoc", "nsz", "arcp"})
     # In place, since a compiled kernel calls its helpers by their global names.
     for name in HELPERS:
         globals()[name] = jit(globals()[name])
