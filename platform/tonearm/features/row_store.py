@@ -79,6 +79,24 @@ def read_keys(root: str, table: str) -> set[str]:
     return {key for rows in tables for key in rows.column("track_key").to_pylist()}
 
 
+def read_ages(root: str, table: str) -> dict[str, float | None]:
+    """By track key how many seconds ago its row was written, however often files were joined since.
+
+    Where a row does not say it, as those of earlier versions, it is as old as its file; None where that is not known.
+    """
+    now, folder = time.time(), storage.join(root, table)
+    found: dict[str, float | None] = {}
+    for name, rows in _read(root, table, ["track_key", WRITTEN]).items():
+        keys = rows.column("track_key").to_pylist()
+        times = rows.column(WRITTEN).to_pylist() if WRITTEN in rows.column_names else [None] * len(keys)
+        of_file = storage.age(storage.join(folder, name)) if None in times else None
+        for key, written in zip(keys, times, strict=True):
+            age = of_file if written is None else max(0.0, now - written / 1e9)
+            before = found.get(key, age)
+            found[key] = None if age is None or before is None else min(age, before)
+    return found
+
+
 def join_rows(root: str, table: str) -> int:
     """Join small files of a table, as a job does at its end; returns how many there are fewer.
 
@@ -188,9 +206,13 @@ def _read(
 def _read_file(uri: str, columns: list[str] | None, keys: Sequence[str] | None) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
     try:
-        rows = read_parquet(storage.read_bytes(uri), columns)
+        data = storage.read_bytes(uri)
+        if columns is not None and WRITTEN not in pq.read_schema(pa.BufferReader(data)).names:
+            columns = [name for name in columns if name != WRITTEN]  # of a table from before it was kept
+        rows = read_parquet(data, columns)
     except FileNotFoundError as error:
         raise _FileGoneError(describe_unreadable(f"table {uri}", error, "try again")) from None
     except (OSError, ValueError) as error:

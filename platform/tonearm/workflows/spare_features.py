@@ -13,7 +13,7 @@ from tonearm.core import home, storage
 from tonearm.core.errors import TonearmError
 from tonearm.features.base import Representation
 from tonearm.features.prune import PartWithSpare, parts_with_spare, prune_part
-from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, prune_rows, read_keys
+from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, prune_rows, read_ages
 from tonearm.features.store import read_representation, track_key
 from tonearm.features.store_clips import knows_all_clips, read_clip_configs
 from tonearm.features.store_index import write_index
@@ -124,15 +124,18 @@ def spare_features(seconds: float, notes: list[str]) -> Iterator[Leftover]:
 def _spare_rows(root: str, table: str, needed: Set[str], seconds: float, notes: list[str]) -> Iterator[Leftover]:
     uri = storage.join(root, table)
     try:
-        keys = read_keys(root, table)
+        ages = read_ages(root, table)
     except TonearmError as error:
         notes.append(str(error))
         return
-    spare, files = keys - needed, storage.list_below(uri)
-    if spare and _is_old(uri, files, seconds, notes):
-        gain = round(sum(size for _, size, _ in files) * len(spare) / len(keys))
-        yield Leftover("rows of such recordings in tables", uri, len(spare), gain,
-                       partial(prune_rows, root, table, needed))  # fmt: skip
+    spare = {key: age for key, age in ages.items() if key not in needed}
+    old = {key for key, age in spare.items() if age is not None and age >= seconds}
+    if None in spare.values():
+        notes.append(f"rows of {uri} are left alone: {AGE_UNKNOWN}")
+    if old:
+        gain = round(sum(size for _, size, _ in storage.list_below(uri)) * len(old) / len(ages))
+        yield Leftover("rows of such recordings in tables", uri, len(old), gain,
+                       partial(prune_rows, root, table, needed | (ages.keys() - old)))  # fmt: skip
 
 
 def _prune(uri: str, representation: Representation, parts: Sequence[PartWithSpare]) -> None:
