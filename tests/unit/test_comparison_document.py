@@ -79,6 +79,12 @@ def test_the_page_is_well_formed_and_needs_nothing_else(tmp_path: Path) -> None:
     assert "prefers-color-scheme: dark" in text and (tmp_path / "scores.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_figures_with_their_intervals_stand_on_one_line() -> None:
+    long = "04 time dropout=0.3 n_fft=4096 lr=0.001748"
+    text = to_html(Document("", [], [Section("", tables=[Table(["", ""], [[long, "+0.125 [-0.065, +0.324]"]])])]), {})
+    assert f'<td class="long">{long}</td>' in text and '<td class="short">+0.125 [-0.065, +0.324]</td>' in text
+
+
 def test_names_are_no_marks() -> None:
     shown = document(EVIL)
     html = to_html(shown, {"scores": b"x"})

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HTML, MARKDOWN = "comparison.html", "comparison.md"
+SHORT = 26  # characters of a cell that stands on one line, such as a figure with its interval
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def to_html(document: Document, pictures: Mapping[str, bytes]) -> str:
         finalize=lambda value: printable(value) if type(value) is str else value,
     )  # fmt: skip
     encoded = {name: markupsafe.Markup(base64.b64encode(data).decode()) for name, data in pictures.items()}
-    return strict.from_string(page).render(document=document, pictures=encoded)
+    return strict.from_string(page).render(document=document, pictures=encoded, short=SHORT)
 
 
 def to_markdown(document: Document) -> str:
