@@ -206,6 +206,18 @@ def test_a_description_that_is_cut_off_is_no_catalogue(tmp_path: Path) -> None:
         assert newest_catalogue(folder) == old
 
 
+def test_a_catalogue_hangs_on_no_split(tmp_path: Path) -> None:
+    tracks = [Track(track_id=i, source="", content=i, label="a", group=i, split="train") for i in "abc"]
+    CatalogueIndex.build(np.eye(3, dtype=np.float32), tracks).save(str(tmp_path))
+    file = tmp_path / "catalogue.json"
+    for described in (json.loads(file.read_text()), {"format": 1, "tracks": 3}):  # of now; of an earlier version
+        file.write_text(json.dumps(described))
+        index = CatalogueIndex.load(str(tmp_path))
+        assert index.is_of([dataclasses.replace(t, split="test", group="one") for t in tracks])
+        assert not index.is_of([dataclasses.replace(t, label="b") for t in tracks]) and not index.is_of(tracks[:2])
+        assert index.is_of([dataclasses.replace(t, content="d") for t in tracks]) == ("data" not in described)
+
+
 def test_what_is_registered_anew_has_its_own_catalogue_alone(tmp_path: Path) -> None:
     folder = str(tmp_path)
     for count in (3, 4):

@@ -83,9 +83,12 @@ class CatalogueIndex:
         return cls(unit_length(vectors), rows, data=_digest(rows, tracks))
 
     def is_of(self, tracks: Sequence[Track]) -> bool:
-        """Whether it is of these tracks as they are: the same recordings, described alike, in this order."""
+        """Whether it is of these tracks as they are: the same recordings, described alike, in this order.
+
+        In which split they are does not matter: a champion of a cross-validation has others than the data set.
+        """
         rows = catalogue_rows(tracks)
-        return self._data == _digest(rows, tracks) if self._data else self.tracks == rows
+        return self._data == _digest(rows, tracks) if self._data else _described(self.tracks) == _described(rows)
 
     def search(self, vector: FloatArray, k: int = 5, exclude: str | None = None) -> list[Neighbour]:
         """The ``k`` nearest tracks, nearest first.
@@ -147,4 +150,9 @@ class CatalogueIndex:
 
 
 def _digest(rows: Sequence[dict[str, Any]], tracks: Sequence[Track]) -> str:
-    return digest(rows, [t.content for t in tracks])
+    return digest(_described(rows), [t.content for t in tracks])
+
+
+def _described(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is said of tracks, but for how they were split."""
+    return [{k: v for k, v in row.items() if k not in ("split", "group")} for row in rows]

@@ -155,11 +155,11 @@ def _catalogue(model: Model, manifest: Manifest, save: bool, device: str = "cpu"
     if own:
         have, now = {row["track_id"] for row in own.tracks}, {t.track_id for t in heard}
         how = command("recommend", "--dataset", manifest.name, "--model", model.uri, "--save")
+        changed = f"of {len(now)} tracks now {len(now - have)} are new, and {len(have - now)} are gone"
+        if have == now:
+            changed = "its tracks are described otherwise now, or files have changed"
         until = "" if save else f"; until it gets one of these ({how}) it is served with that"
-        logger.info(
-            f"  the catalogue of {model.uri} is of earlier data: of {len(now)} tracks now {len(now - have)} are new, "
-            f"and {len(have - now)} are gone{until}"
-        )
+        logger.info(f"  the catalogue of {model.uri} is of earlier data: {changed}{until}")
     index = CatalogueIndex.build(np.stack([predicted[t.track_id].embedding for t in heard]), heard)
     if save:
         logger.info(f"  a catalogue of {len(heard)} tracks is kept in {model.save_catalogue(index)}")
