@@ -5,8 +5,8 @@ is around it, is a candidate; a look at some frames of the overlap leaves few. C
 the search is nearly linear in the number of tracks: the 32 bits of a sub-fingerprint alone (Haitsma & Kalker 2002,
 section 6) meet those of another clip of 30 s in one of 200 pairs, of which there are 5 * 10^11 at a million tracks. It
 costs no recall: of 58 clips changed in 15 ways, anchors propose all but one of the 783 copies that a shared
-sub-fingerprint proposes. That most of what is around must be near, too, costs 17 of 6037 pairs among 978 fingerprints of
-348 clips and of 35 changed in 18 ways, and changes no group of them.
+sub-fingerprint proposes. That most of what is around must be near, too, costs 17 of 6037 pairs among fingerprints of
+348 clips and of 35 of them changed in 18 ways, and changes no group.
 """
 
 from __future__ import annotations
