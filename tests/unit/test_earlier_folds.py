@@ -10,11 +10,13 @@ import pytest
 
 from tests.builders import tiny_config, track
 from tonearm.core import home, storage
-from tonearm.datasets.folds import folds_by_group
+from tonearm.datasets.assignment import Assignment, save_assignment
+from tonearm.datasets.folds import folds_by_group, split_by_fold
 from tonearm.datasets.manifest import Manifest, Split, Track
 from tonearm.tasks import SingleLabel
 from tonearm.training.predictions import TrackPredictions, write_predictions
 from tonearm.training.trial import TrialFolder
+from tonearm.workflows import kept_splits
 from tonearm.workflows.kept_splits import keep_folds, split_fold
 
 FOLDS = 4
@@ -133,6 +135,65 @@ def test_folds_that_were_dealt_track_by_track_are_no_groups_folds() -> None:
     assert "they were dealt track by track: they are dealt anew" in told and not set(found) & set(before)
     today = dataclasses.replace(TOYS, tracks=(*ALL, *songs("a", 6, "x")))
     assert "the data set has changed since: they are dealt anew" in signatures(today, grouped=False)[1][0]
+
+
+def with_pairs(pairs: int) -> Manifest:
+    """Most artists have a single track: few of them can be torn apart, and hardly one between test and validation."""
+    tracks = [track(f"{label}{i:02d}", label, f"artist:{label} {i}") for label in "abc" for i in range(20)]
+    return Manifest("toys", "sort", (*tracks, *(track(f"a{90 + i}", "a", f"artist:a {i}") for i in range(pairs))))
+
+
+def splits_of_artists(manifest: Manifest, told: list[str]) -> list[set[str]]:
+    """In which splits the tracks of each artist are, of every fold."""
+    kept, lines = keep_folds(manifest, FOLDS, 0, True)
+    told.extend(lines)
+    found: dict[tuple[int, str], set[str]] = {}
+    for fold in range(FOLDS):
+        for t in split_fold(manifest, FOLDS, fold, 0, True, kept):
+            found.setdefault((fold, t.group), set()).add(t.split)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("pairs", [1, 2])
+def test_no_artist_is_in_two_splits_however_few_tracks_were_dealt_one_by_one(pairs: int, seed: int) -> None:
+    manifest = with_pairs(pairs)
+    deal = [split_by_fold(manifest.tracks, FOLDS, fold, seed, grouped=False) for fold in range(FOLDS)]
+    trained(deal)
+    torn = {t.group for split in deal for t in split if len({o.split for o in split if o.group == t.group}) > 1}
+    told: list[str] = []
+    assert all(len(splits) == 1 for splits in splits_of_artists(manifest, told))
+    assert ("track by track: they are dealt anew" in told[0]) == bool(torn)
+
+
+def test_copies_of_a_recording_that_were_torn_apart_are_dealt_anew() -> None:
+    copy = dataclasses.replace(ALL[1], track_id="z", group="artist:z", content=ALL[0].content)
+    today = dataclasses.replace(TOYS, tracks=(*ALL, copy))
+    deal = [
+        tuple(dataclasses.replace(t, split="train" if t.track_id == "z" else t.split) for t in split)
+        for split in (
+            split_by_fold(today.tracks, FOLDS, fold, 5, grouped=False) for fold in range(FOLDS)
+        )
+    ]  # fmt: skip
+    trained(deal)
+    kept, (told,) = keep_folds(today, FOLDS, 0, False)
+    assert "copies of a recording are in two splits of theirs: they are dealt anew" in told
+    for fold in range(FOLDS):
+        split = split_fold(today, FOLDS, fold, 0, False, kept)
+        assert len({t.split for t in split if t.content == copy.content}) == 1
+
+
+def test_torn_splits_that_were_taken_over_before_are_not_used() -> None:
+    """By a version that looked at test and validation alone."""
+    manifest = with_pairs(3)
+    kept, _ = keep_folds(manifest, FOLDS, 0, True)
+    for fold in range(FOLDS):
+        split = split_fold(manifest, FOLDS, fold, 0, True, kept)
+        torn = [dataclasses.replace(t, split="train" if t.track_id.startswith("a9") else t.split) for t in split]
+        placed = {(t.track_id, t.content): (t.group, str(t.split)) for t in torn}
+        uri = kept_splits._uri("toys", "fold", "sort", FOLDS, 0, True, fold)
+        save_assignment(uri, Assignment(placed))
+        assert split_fold(manifest, FOLDS, fold, 0, True, kept) == split
 
 
 def test_damaged_trials_are_passed_by() -> None:

@@ -65,10 +65,13 @@ def find_earlier_folds(manifest: Manifest, folds: int, seed: int, grouped: bool)
     if seed:
         reason = f"which seed its folds had is not known, so that they are not taken for those of seed {seed}"
         return EarlierFolds(told=(f"{kept}; {reason}: {ANEW}",))
-    by_group = joined_groups(manifest.tracks)
+    by_group, alone = joined_groups(manifest.tracks), joined_groups(manifest.tracks, grouped=False)
+    units = by_group if grouped else alone
     torn = any(_tears(by_group, deal) for deals in found.values() for deal in deals)
-    if torn == grouped and len(set(by_group.values())) < len(by_group):
+    if torn == grouped and len(set(by_group.values())) < len(set(alone.values())):
         return EarlierFolds(told=(f"{kept}; they were dealt {'track by track' if torn else 'by group'}: {ANEW}",))
+    if any(_tears(units, deal) for deals in found.values() for deal in deals):
+        return EarlierFolds(told=(f"{kept}; copies of a recording are in two splits of theirs: {ANEW}",))
     proven = {fold: own for fold, deals in found.items() if (own := [d for d in deals if d.tracks])}
     if not proven and not grouped:
         return EarlierFolds(told=(f"{kept}; the data set has changed since: {ANEW}",))
@@ -82,7 +85,6 @@ def find_earlier_folds(manifest: Manifest, folds: int, seed: int, grouped: bool)
     missing = [fold for fold in range(folds) if fold not in one]
     if proven and missing:
         fold_of |= _dealt_to(missing, [t for t in manifest.tracks if t.track_id not in fold_of], seed, grouped)
-    units = joined_groups(manifest.tracks, grouped)
     placed = {
         (t.track_id, t.content): (units[t.track_id], str(fold_of[t.track_id] + 1))
         for t in manifest.tracks
@@ -144,8 +146,18 @@ def _prove(
 
 
 def _tears(units: Mapping[str, str], deal: _Deal) -> bool:
-    """Whether tracks of a group are in two splits."""
-    return bool({units[i] for i in deal.test if i in units} & {units[i] for i in deal.validation if i in units})
+    """Whether tracks of a unit are in two splits. What is in neither of both was trained on if that is proven; else it
+    may be new."""
+    places: Mapping[str, str] = {t.track_id: str(t.split) for t in deal.tracks} or {
+        **dict.fromkeys(deal.test & units.keys(), "test"),
+        **dict.fromkeys(deal.validation & units.keys(), "validation"),
+    }
+    return _is_torn(units, places)
+
+
+def _is_torn(units: Mapping[str, str], places: Mapping[str, str]) -> bool:
+    first = dict[str, str]()
+    return any(first.setdefault(units[i], place) != place for i, place in places.items())
 
 
 def _used(manifest: Manifest, values: dict[str, Any]) -> Iterable[Manifest]:
@@ -188,7 +200,12 @@ def _dealt_to(missing: Sequence[int], tracks: Sequence[Track], seed: int, groupe
     return {track_id: missing[int(place) - 1] for (track_id, _), (_, place) in dealt.placed.items()}
 
 
-def same_tracks(splits: Assignment, tracks: Collection[Track]) -> bool:
-    """Whether splits are of just these tracks, with their groups."""
+def fits(splits: Assignment, tracks: Collection[Track], grouped: bool) -> bool:
+    """Whether splits are of just these tracks, with their groups, test on the same ones, and tear nothing apart."""
     now = {(t.track_id, t.content): t.group for t in tracks}
-    return now == {key: group for key, (group, _) in splits.placed.items()}
+    if now != {key: group for key, (group, _) in splits.placed.items()}:
+        return False
+    places = {track_id: place for (track_id, _), (_, place) in splits.placed.items()}
+    if any((places[t.track_id] == "test") != (t.split == "test") for t in tracks):
+        return False
+    return not _is_torn(joined_groups(tuple(tracks), grouped), places)

@@ -24,7 +24,7 @@ from tonearm.datasets.folds import extended_folds, split_by_fold
 from tonearm.datasets.manifest import SPLITS, Manifest, Track
 from tonearm.datasets.split_changes import fold_lines, growth_lines, other_lines
 from tonearm.datasets.splits import divide
-from tonearm.workflows.earlier_folds import find_earlier_folds, same_tracks
+from tonearm.workflows.earlier_folds import find_earlier_folds, fits
 from tonearm.workflows.prepared_names import manifest_uri
 
 SoundsLike = Callable[[Collection[str], Collection[str]], Mapping[str, Collection[str]]]
@@ -183,7 +183,8 @@ def split_fold(
     manifest: Manifest, folds: int, fold: int, seed: int, grouped: bool, kept: Assignment
 ) -> tuple[Track, ...]:
     """The tracks split for one round of a cross-validation: as trials of an earlier version had them, if these are the
-    same tracks, else by :func:`tonearm.datasets.folds.split_by_fold`, whose parameters and errors these are.
+    same tracks, test on the same ones and tear nothing apart, else by
+    :func:`tonearm.datasets.folds.split_by_fold`, whose parameters and errors these are.
 
     Parameters
     ----------
@@ -192,7 +193,7 @@ def split_fold(
     """
     split = split_by_fold(manifest.tracks, folds, fold, seed, grouped, before=kept)
     earlier = load_assignment(_uri(manifest.name, "fold", manifest.label, folds, seed, grouped, fold))
-    if not same_tracks(earlier, split):
+    if not fits(earlier, split, grouped):
         return split
     return tuple(dataclasses.replace(t, split=earlier.placed[t.track_id, t.content][1]) for t in split)  # type: ignore[arg-type]
 
