@@ -32,6 +32,9 @@ class TrialRun:
     A trial may begin anew: after its folder was deleted, or since somebody asked for that, perhaps in another sweep. A
     run of the former training is deleted then, which MLflow's pages can restore, and another one made.
 
+    Homes that share a tracking server may have the same trial of the same sweep. The run of another home is left as it
+    is, and taken only where all its epochs are those of this trial, as those of a home that was moved.
+
     Attributes
     ----------
     history
@@ -57,18 +60,31 @@ class TrialRun:
         run = RunWriter.open(experiment, name, parent, params, all_tags, started=started)
         if run.is_new:
             return run
-        before = run.tags().get(names.CODE, UNKNOWN)
-        if self._is_former(run, before.split()[0] != code.split()[0] and names.CODE in tags):
-            run.delete()
-            return RunWriter.open(experiment, name, parent, params, all_tags, started=started)
+        before, folder = run.tags().get(names.CODE, UNKNOWN), run.tags().get(names.FOLDER, "")
+        is_former = self._is_former(run, before.split()[0] != code.split()[0] and names.CODE in tags)
+        is_others = self._is_of_other_home(folder)
+        if is_former or (is_others and not run.steps(self._curve)):
+            if not is_others:
+                run.delete()
+            return RunWriter.open(experiment, name, parent, params, all_tags, started=started, only_of_folder=True)
         if names.CODE in tags and before != code:
             run.tag(names.CODE, code)
         return run
 
+    @property
+    def _curve(self) -> str:
+        return f"{names.EPOCH}validation_{self.config.task.primary}"
+
+    def _is_of_other_home(self, folder: str) -> bool:
+        """Whether a trial's folder, "" if that is not known, is not below the folder of all trials that this one's is
+        below: earlier versions put the trials of each sweep there."""
+        trials = self.folder.uri.rstrip("/").rsplit("/", 2)[0]
+        return bool(folder) and not folder.startswith(f"{trials}/")
+
     def _is_former(self, run: RunWriter, is_of_other_code: bool) -> bool:
         """Whether a run has epochs of what the trial was before it began anew."""
         metric = f"validation_{self.config.task.primary}"
-        logged = run.curve(f"{names.EPOCH}{metric}")
+        logged = run.curve(self._curve)
         known = {int(epoch["epoch"]): float(epoch[metric]) for epoch in self.history}
         beyond = self.is_all and not logged.keys() <= known.keys()
         differs = any(not _is_equal(logged[step], known[step]) for step in logged.keys() & known.keys())

@@ -32,9 +32,11 @@ def identity(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def find_run(
-    api: MlflowClient, experiment: str, name: str, parent: str | None, tags: Mapping[str, str], former_name: str = ""
-) -> Run | None:
-    """The run with the identity of these tags below a parent, the first started of several; None if there is none.
+    api: MlflowClient, experiment: str, name: str, parent: str | None, tags: Mapping[str, str], former_name: str = "",
+    only_of_folder: bool = False,
+) -> Run | None:  # fmt: skip
+    """The run with the identity of these tags below a parent; None if there is none. Of several the first started, of
+    homes that share a tracking server the one of the same folder.
 
     Databases of earlier versions hold runs without such tags: those are found by their names.
 
@@ -44,6 +46,8 @@ def find_run(
         Its id.
     former_name
         What earlier versions called the run.
+    only_of_folder
+        Whether one of another folder, or of none, is not meant.
     """
     own = identity(tags)
     below = f"tags.`{names.PARENT_RUN}` = '{parent}'" if parent else f"tags.`{names.PARENT_RUN}` IS NULL"
@@ -54,9 +58,15 @@ def find_run(
         return list(api.search_runs([experiment], condition, max_results=NAMESAKES, order_by=order))
 
     if own:
-        for run in search(*(f"tags.`{key}` = {quoted(value)}" for key, value in own.items())):
-            if identity(run.data.tags) == own:
-                return run
+        conditions = [f"tags.`{key}` = {quoted(value)}" for key, value in own.items()]
+        folder = tags.get(names.FOLDER)
+        here = [f"tags.`{names.FOLDER}` = {quoted(folder)}"] if folder else []
+        for narrowed in ([[*conditions, *here]] if here else []) + ([] if only_of_folder else [conditions]):
+            for run in search(*narrowed):
+                if identity(run.data.tags) == own:
+                    return run
+    if only_of_folder:
+        return None
     for known_as in dict.fromkeys(text for text in (name, former_name) if text):
         for run in search(f"attributes.run_name = {quoted(known_as)}"):
             if not identity(run.data.tags):

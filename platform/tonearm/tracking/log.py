@@ -163,12 +163,12 @@ class RunWriter:
         tags: Mapping[str, str] | None = None,
         former_name: str = "",
         started: int | None = None,
+        only_of_folder: bool = False,
     ) -> RunWriter:
         """Find a run, or start it; one that is there is left as it is until :meth:`resume`.
 
-        It is found by those of its tags that say which one it is (:func:`tonearm.tracking.identity.identity`) and by
-        its parent; by its name only where it has no such tags. Processes of one machine that open the same run at once
-        get one run; on several machines that is not so.
+        It is found by those of its tags that say which one it is (:func:`tonearm.tracking.identity.identity`) and its
+        parent; by name only where it has no such tags. Processes of one machine that open a run at once get one run.
 
         Parameters
         ----------
@@ -179,17 +179,19 @@ class RunWriter:
         parent
             Run id of the sweep.
         params, tags
-            Logged when the run is started, with the commit, the machine and the environment: its digest as a tag,
-            and in runs without a parent as the artifact ``environment.txt``.
+            Logged when the run is started, with the commit, machine and environment: its digest as a tag, and in runs
+            without a parent as the artifact ``environment.txt``.
         former_name
             What earlier versions, which had names only, called it.
         started
             When it began, in milliseconds since 1970, of a run that is made now; None: now.
+        only_of_folder
+            Whether a run of another folder than the tags say is another run.
         """
         api, experiment_of_run, own = client(), experiment_id(experiment), identity(tags or {})
         which = json.dumps(own) if own else name
         with machine_lock("run", home.tracking_uri(), experiment, which, parent or ""):
-            run = find_run(api, experiment_of_run, name, parent, tags or {}, former_name)
+            run = find_run(api, experiment_of_run, name, parent, tags or {}, former_name, only_of_folder)
             is_new = run is None
             if run is None:
                 nested = {names.PARENT_RUN: parent, names.ENVIRONMENT: environment_digest()} if parent else {}

@@ -231,7 +231,7 @@ def _complete(identity: Identity, done: FinishedStage, history: list[dict[str, A
 
 
 def _end_badly(identity: Identity, run: StageRun, status: Status) -> None:
-    writer = RunWriter.open(*identity)
+    writer = TrialRun(run.folder, run.config, run.folder.history()).open(*identity)
     log_config(writer, run.config, split_sizes(run.manifest.tracks))
     writer.end(status)
 
