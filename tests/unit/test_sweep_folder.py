@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.builders import tiny_config, toy_tracks
@@ -11,14 +13,15 @@ from tests.unit.proposals import proposer, space
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.core.lock import DriverLock
-from tonearm.datasets.manifest import Manifest
-from tonearm.sweeps.ledger import FILE
+from tonearm.datasets.manifest import Manifest, load_manifest
+from tonearm.datasets.metadata import Metadata
+from tonearm.sweeps.ledger import FILE, Ledger, Proposal
 from tonearm.sweeps.results import TrialResult
 from tonearm.training.trial import TrialFolder
 from tonearm.workflows.earlier_sweeps import told_of_earlier
 from tonearm.workflows.sweep import run_plan
-from tonearm.workflows.sweep_plan import SweepPlan
-from tonearm.workflows.sweep_result import DESCRIPTION, Sweep, sweep_folder
+from tonearm.workflows.sweep_plan import SweepPlan, signature_on
+from tonearm.workflows.sweep_result import DESCRIPTION, MANIFEST, Sweep, sweep_folder
 
 
 def test_a_driver_that_is_refused_leaves_the_running_sweep_as_it_is(tonearm_home: Path) -> None:
@@ -72,3 +75,53 @@ def test_what_an_earlier_version_has_begun_is_told_in_a_line(tonearm_home: Path)
     Sweep("some", "new1", manifest, {"trials": 3}).save()
     storage.write_json(storage.join(sweep_folder("new1"), FILE), [{**row, "trial": "single/simple-1"} for row in rows])
     assert told_of_earlier("some", "toy") == "", "it can be gone on with"
+
+
+@pytest.mark.parametrize("damage", ["an unknown field", "no manifest", "a damaged manifest", "no JSON", "no rows"])
+def test_an_old_sweep_that_cannot_be_read_stops_no_other(
+    damage: str, tonearm_home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    manifest, config = Manifest("toy", "sound", tuple(toy_tracks())), tiny_config().to_dict()
+    for signature in ("0ld1", "0ld2"):
+        Sweep("some", signature, manifest, {"trials": 1}).save()
+        row = {"configuration": 0, "places": {}, "config": config}
+        storage.write_json(storage.join(sweep_folder(signature), FILE), [row])
+    kept, rows = (Path(storage.join(sweep_folder("0ld1"), name)) for name in (MANIFEST, FILE))
+    if damage == "an unknown field":
+        of_before = {**config, "optim": {**config["optim"], "of_before": 1}}
+        storage.write_json(str(rows), [{"configuration": 0, "places": {}, "config": of_before}])
+    elif damage == "no manifest":
+        kept.unlink()
+    elif damage == "a damaged manifest":
+        kept.write_bytes(b"PAR1")
+    else:
+        rows.write_text("[{" if damage == "no JSON" else "[3]")
+    with caplog.at_level(logging.WARNING):
+        told = told_of_earlier("some", "toy")
+    assert told.startswith("an earlier version has begun some-0ld2 (0 of 1 trials ended")
+    (line,) = [record.getMessage() for record in caplog.records if "passed over" in record.getMessage()]
+    assert sweep_folder("0ld1") in line and "\n" not in line
+
+
+def test_a_sweep_on_other_vectors_of_a_stage_that_was_trained_anew_is_another(tonearm_home: Path) -> None:
+    """Its trials are planned for what they learn from; more of them could not be trained on anything else."""
+    tracks = tuple(toy_tracks())
+
+    def swept(value: float) -> Manifest:
+        vectors = np.full((len(tracks), 4), value, np.float32)
+        return Manifest("toy", "sound", tracks, metadata=Metadata([t.id for t in tracks], {"vector": vectors}))
+
+    def propose(signature: str, manifest: Manifest) -> None:
+        changes = {"dataset.data_signature": manifest.signature()}
+        Ledger(sweep_folder(signature)).add([Proposal(0, 0, {}, tiny_config(changes))])
+
+    before, after = swept(1.0), swept(2.0)
+    assert signature_on("a1", before) == "a1" == signature_on("a1", after), "no trial is planned"
+    Sweep("some", "a1", before, {}).save()
+    Sweep("some", "a1", after, {}).save()
+    assert load_manifest(Sweep("some", "a1", after, {}).manifest_uri).signature() == after.signature()
+    propose("a1", before)
+    other = signature_on("a1", after)
+    assert signature_on("a1", before) == "a1" != other
+    propose(other, after)
+    assert signature_on("a1", after) == other, "the same command goes on with it"

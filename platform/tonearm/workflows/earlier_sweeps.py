@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from tonearm.core import home, storage
+from tonearm.core.errors import TonearmError
 from tonearm.core.text import command
 from tonearm.datasets.manifest import load_manifest
 from tonearm.sweeps.ledger import FILE, Ledger
 from tonearm.training.trial_places import SINGLE
 from tonearm.workflows.sweep_result import DESCRIPTION, MANIFEST, sweep_folder
+
+logger = logging.getLogger(__name__)
 
 
 def told_of_earlier(space: str, dataset: str) -> str:
@@ -21,8 +25,21 @@ def told_of_earlier(space: str, dataset: str) -> str:
     space, dataset
         Names of the search space and of the data set.
     """
-    found = [line for signature in storage.list_folders(home.trials_home()) if signature != SINGLE
-             if (line := _broken_off(signature, space, dataset))]  # fmt: skip
+    found = []
+    for signature in storage.list_folders(home.trials_home()):
+        if signature == SINGLE:
+            continue
+        try:
+            line = _broken_off(signature, space, dataset)
+        except (TonearmError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            # No reason to stop a sweep that has nothing to do with it.
+            why = next(iter(str(error).strip().splitlines()), "")[:150]
+            logger.warning(
+                f"  note: the sweep in {sweep_folder(signature)} cannot be read and is passed over "
+                f"({type(error).__name__}: {why})"
+            )
+            continue
+        found += [line] if line else []
     if not found:
         return ""
     return (f"an earlier version has begun {', '.join(found)}: settings are drawn in another order now, so this is "

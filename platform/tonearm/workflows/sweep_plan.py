@@ -49,6 +49,15 @@ def sweep_signature(space: SearchSpace, data: Mapping[str, Manifest], earlier: S
     return digest(space.signature, sorted({m.signature() for m in data.values()}), sorted(earlier))
 
 
+def signature_on(signature: str, swept: Manifest) -> str:
+    """The identity of a sweep whose trials learn from ``swept``; another where it has planned trials on other data.
+
+    These are the vectors of a stage before it that was trained anew since: the trials on the former ones stay.
+    """
+    planned = {p.config.dataset.data_signature for p in Ledger(sweep_folder(signature)).proposals}
+    return digest(signature, swept.signature()) if planned - {swept.signature()} else signature
+
+
 def plan_sweep(
     name: str, space: SearchSpace, data: Mapping[str, Manifest], earlier: WarmStart = NONE, resume: bool = False,
     device: str = "cpu", retrain: bool = False,
@@ -104,6 +113,14 @@ def plan_sweep(
     members = (
         [run.config.members for run in runs if isinstance(run.config, TrialConfig)] if space.upstream_stages else []
     )
+    if signature_on(signature, swept) != signature:
+        former, signature = signature, signature_on(signature, swept)
+        proposed = Ledger(sweep_folder(signature), space.over).proposals
+        params |= sizes(space, proposed)
+        logger.info(
+            f"  note: what this sweep builds on was trained anew and gives other vectors than those of {name}-{former}: "
+            f"its trials on these are another sweep, {name}-{signature}"
+        )
     kept = earlier.persisted_in(sweep_folder(signature), space.over)
     proposer = Proposer(space, base, swept, kept.on(swept.signature()), members)
     sweep = Sweep(name, signature, swept, params)

@@ -177,6 +177,10 @@ class Sweep:
 
     def save(self) -> None:
         """Write down what it is, unless that was done; the description comes last."""
+        if storage.exists(self.manifest_uri) and load_manifest(self.manifest_uri).signature() != (
+            self.manifest.signature()
+        ):
+            save_manifest(self.manifest_uri, self.manifest)  # a stage before it was trained anew and gives others
         description, own = storage.join(self.folder, DESCRIPTION), {"name": self.space, "params": self.params}
         if not storage.exists(description) or storage.read_json(description) != own:
             save_manifest(self.manifest_uri, self.manifest)
