@@ -57,7 +57,7 @@ def main(
         list[str] | None, typer.Option(help="run or sweep in MLflow whose best settings are tried first")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a begun sweep; an error without one")] = False,
-    retrain: Annotated[bool, typer.Option(help="train the trials anew that other code has trained")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="train trials anew that other code has trained")] = False,
     cpus: Annotated[float, typer.Option(help="cores of each trial")] = 1.0,
     gpus: Annotated[float, typer.Option(help="GPUs of each trial; with 0.25 four trials share one")] = 0.0,
     max_gigabytes: Annotated[float, typer.Option(help="refuse to extract more features than this")] = 20.0,

@@ -55,7 +55,7 @@ def main(
     device: Annotated[str, typer.Option(metavar=DEVICES, help="where it is trained")] = "cpu",
     max_rejected: Annotated[float, typer.Option(min=0, max=1, help="largest share of unusable files")] = MAX_REJECTED,
     threads: Annotated[int, typer.Option(min=0, help="of each operation; 0: all cores")] = 0,
-    retrain: Annotated[bool, typer.Option(help="train anew what other code has trained")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="train anew what other code has trained")] = False,
 ) -> None:
     """Train a recipe; a second call goes on where the first stopped, and what is finished is not trained again."""
     with cli_errors():

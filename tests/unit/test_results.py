@@ -253,4 +253,6 @@ def test_a_stopped_trial_that_another_job_has_emptied_is_told(tmp_path: Path) ->
     ledger = finished_ledger(space(trials=2), tmp_path / "trials" / "a", hill)
     ledger.stop(ledger.proposals[0])
     found = result_in_sweep(ledger, ledger.proposals[0])
-    assert describe(found).endswith("failed: another job trains it anew: give the command again")
+    assert describe(found).endswith(
+        "failed: its folder was deleted, or another job trains it anew: give the command again"
+    )

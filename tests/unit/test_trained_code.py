@@ -145,3 +145,32 @@ def test_own_modules_that_a_config_names_are_part_of_its_code(tmp_path: Path, mo
     assert code("class Own(OptimConfig):\n    kind, factor = 'own', 1.0  # a comment") == first
     assert code("class Own(OptimConfig):\n    kind, factor = 'own', 2.0") not in (first, code_digest())
     del sys.modules["own_optim"]
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_own_modules_of_an_earlier_stage_are_part_of_the_code_of_what_builds_upon_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deep: bool
+) -> None:
+    source, bundle = tmp_path / "own_stage.py", tmp_path / "first" / "bundle"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+
+    def describe(place: Path, *members: Member, modules: tuple[str, ...] = ()) -> Member:
+        config = tiny_config({"members": members}).to_dict()
+        storage.write_json(str(place / "bundle.json"), {"config": config, "modules": list(modules)})
+        return Member(name="first", trial="1", bundle=str(place))
+
+    def code(text: str) -> str:
+        source.write_text(text)
+        trained_code.with_modules.cache_clear()
+        return code_of(last)
+
+    last = tiny_config({"members": (Member(name="first", trial="1", bundle=str(bundle)),)})
+    assert code("RATE = 1\n") == code_digest(), "it is not trained yet"
+    member = describe(bundle, modules=("own_stage",))
+    if deep:
+        last = tiny_config({"members": (describe(tmp_path / "second" / "bundle", member),)})
+    first = code("RATE = 1\n")
+    assert first == code("RATE = 1  # a comment\n") != code_digest()
+    assert code("RATE = 2\n") not in (first, code_digest())
+    assert code_of(tiny_config()) == code_digest() and "own_stage" not in sys.modules, "nothing of it is run"

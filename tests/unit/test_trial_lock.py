@@ -60,6 +60,44 @@ def test_a_process_that_was_killed_while_it_took_a_lock_stops_nobody(
     assert not (tmp_path / f".{lock.FILE}.claim").exists()
 
 
+def test_of_several_that_see_a_stale_claim_none_removes_what_another_has_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / ".claim"
+    path.write_text("stale")
+    stale = lock._claim_in(path)
+    lock._remove_claim(path, stale)
+    assert not path.exists()
+    path.write_text("made since")
+    lock._remove_claim(path, stale)
+    assert path.read_text() == "made since"
+    look, looks = lock._claim_in, iter([stale])
+    monkeypatch.setattr(lock, "_claim_in", lambda where: next(looks, None) or look(where))
+    lock._remove_claim(path, stale)  # it was made between the look and the removal
+    assert path.read_text() == "made since" and [p.name for p in tmp_path.iterdir()] == [".claim"]
+
+
+def test_who_was_suspended_while_it_took_a_lock_leaves_another_s_claim(tmp_path: Path) -> None:
+    claim = tmp_path / f".{lock.FILE}.claim"
+    with lock._alone(str(tmp_path), lock.FILE) as is_alone:
+        assert is_alone()
+        claim.unlink()
+        claim.write_text("another's")
+        assert not is_alone()
+    assert claim.read_text() == "another's"
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_who_has_lost_a_trial_after_its_last_epoch_does_not_complete_it(tmp_path: Path, test: bool) -> None:
+    config, folder = tiny_config({"optim.epochs": 1}), TrialFolder(str(tmp_path / "trial"))
+    running = run_trial(config, toy_batches(tmp_path / "features", config), folder, test=test)
+    next(running)
+    storage.remove(storage.join(folder.uri, LOCK))
+    with pytest.raises(JobError, match="the trial is not this job's any more"):
+        next(running)
+    assert folder.ended() is None and not storage.exists(folder.predictions_uri("test"))
+
+
 @pytest.mark.parametrize("other", [{"token": "another's"}, None])
 def test_who_has_lost_a_trial_writes_nothing_there(tmp_path: Path, other: dict[str, str] | None) -> None:
     config, folder = tiny_config({"optim.epochs": 3}), TrialFolder(str(tmp_path / "trial"))

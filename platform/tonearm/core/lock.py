@@ -9,8 +9,8 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -89,12 +89,13 @@ class DriverLock:
 
     def _claim(self) -> dict[str, Any] | None:
         """Write our name down, unless another driver works there, which is returned."""
-        with machine_lock("lock", self._uri), _alone(self._folder, self._file):
+        with machine_lock("lock", self._uri), _alone(self._folder, self._file) as is_alone:
             other = running_driver(self._folder, self._file)
             if other:
                 return other
             self._write_heartbeat()
-        if storage.is_local(self._uri):
+            was_alone = is_alone()
+        if storage.is_local(self._uri) and was_alone:
             return None
         time.sleep(SECONDS_TO_SETTLE)
         return None if self._is_ours() else running_driver(self._folder, self._file)
@@ -141,35 +142,61 @@ def _told(driver: dict[str, Any], what: str) -> str:
 
 
 @contextmanager
-def _alone(folder: str, file: str) -> Iterator[None]:
+def _alone(folder: str, file: str) -> Iterator[Callable[[], bool]]:
     """Held by one process of all machines that share a folder by a mount, while it looks who works there and writes its
     own name down.
 
     A file that is made only where none is, which is exclusive on network mounts, too. One that a killed process left is
-    removed.
+    removed, which one that was suspended for long finds out by what is given: whether it was alone so far.
     """
     if not storage.is_local(folder):
-        yield
+        yield lambda: True
         return
     path = storage.local_path(storage.join(folder, f".{file}.claim"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    seen, since = "", time.monotonic()
+    seen, since, own = "", time.monotonic(), uuid.uuid4().hex
     while True:
         try:
-            path.touch(exist_ok=False)
+            with path.open("x") as file_of_claim:
+                file_of_claim.write(own)
             break
         except FileExistsError:
             pass
-        stamp = storage.stamp(str(path))
-        if stamp != seen:
-            seen, since = stamp, time.monotonic()
+        found = _claim_in(path)
+        if found != seen:
+            seen, since = found, time.monotonic()
         elif time.monotonic() - since > SECONDS_OF_A_CLAIM:
-            path.unlink(missing_ok=True)
+            _remove_claim(path, found)
         time.sleep(SECONDS_BETWEEN_TRIES)
+    claimed = _claim_in(path)
     try:
-        yield
+        yield lambda: _claim_in(path) == claimed
     finally:
-        path.unlink(missing_ok=True)
+        _remove_claim(path, claimed)
+
+
+def _claim_in(path: Path) -> str:
+    """Which claim a file holds: its token, and when it was written; "" if there is none."""
+    try:
+        return f"{path.read_text('utf-8')} {path.stat().st_mtime_ns}"
+    except FileNotFoundError:
+        return ""
+
+
+def _remove_claim(path: Path, claim: str) -> None:
+    """Remove a claim, unless the file holds another one: of several that see one stale claim each might else remove
+    what the first of them has claimed since."""
+    if not claim or _claim_in(path) != claim:
+        return
+    aside = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        path.rename(aside)  # of several one succeeds
+    except FileNotFoundError:
+        return
+    if _claim_in(aside) != claim:  # made since the look above: it goes back, unless there is another already
+        with suppress(OSError):
+            os.link(aside, path)
+    aside.unlink(missing_ok=True)
 
 
 def machine_lock(*what: str) -> BaseFileLock:

@@ -69,7 +69,10 @@ def result_in_sweep(ledger: Ledger, proposal: Proposal, error: str = "") -> Tria
     """Read a trial of a sweep as it is now, also where another sweep has trained it further."""
     ending, folder = ledger.ending(proposal) or "failed", ledger.trial(proposal)
     if ending == "stopped" and not folder.history():
-        ending, error = "failed", error or "another job trains it anew: give the command again"
+        ending, error = (
+            "failed",
+            error or "its folder was deleted, or another job trains it anew: give the command again",
+        )
     return read_result(proposal.index, proposal.name, proposal.config, folder, error, ending)
 
 

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from tonearm.tracking import names
@@ -120,11 +121,18 @@ class Retraining:
         before = " then ".join(folder.code()) or UNKNOWN
         if not begin_anew(folder, config, self.whatever_code):
             return False
-        for run in retry(child_runs, self.parent):
-            if run.tags.get(names.FOLDER) == folder.uri:
-                retry(RunWriter(run.run_id).delete)
+        for run in self._runs.pop(folder.uri, []):
+            retry(RunWriter(run).delete)
         self.say(f"  {name} is trained anew: it was trained by code {before}, now {code_of(config)}")
         return True
+
+    @cached_property
+    def _runs(self) -> dict[str, list[str]]:
+        """The ids of the runs below the parent by their trials' folders, read once: a sweep may have many."""
+        found: dict[str, list[str]] = {}
+        for run in retry(child_runs, self.parent):
+            found.setdefault(run.tags.get(names.FOLDER, ""), []).append(run.run_id)
+        return found
 
 
 def mark_running_as_killed(parent: str) -> None:

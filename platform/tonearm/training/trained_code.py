@@ -4,8 +4,10 @@ process, kept in the trial's folder."""
 from __future__ import annotations
 
 import ast
-import importlib
+import contextlib
+import importlib.util
 import os
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -42,18 +44,49 @@ def code_digest() -> str:
 
 
 def code_of(config: TrialConfig | BaselineConfig) -> str:
-    """:func:`code_digest`, for a config that names classes outside Tonearm with the modules that these are written in;
-    what such modules import is not looked at."""
-    return with_modules(tuple(modules_of(config)))
+    """:func:`code_digest`, for a config that names classes outside Tonearm, or builds upon trials that do, with the
+    modules that these are written in; what such modules import is not looked at."""
+    members = getattr(config, "members", ())
+    return with_modules(tuple(sorted({*modules_of(config), *_modules_below([m.bundle for m in members])})))
+
+
+def _modules_below(bundles: Sequence[str]) -> set[str]:
+    """The modules outside Tonearm of these bundles and of all that they build upon, as far as they are there."""
+    found: set[str] = set()
+    for bundle in bundles:
+        with contextlib.suppress(FileNotFoundError):  # not trained yet, or its home was moved
+            own, below = _modules_of_bundle(bundle)
+            found |= {*own, *_modules_below(below)}
+    return found
+
+
+@cache
+def _modules_of_bundle(uri: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The modules outside Tonearm that a bundle names, and the bundles that it builds upon: both by its config, of
+    which it is the trial's only one."""
+    description = storage.read_json(storage.join(uri, "bundle.json"))
+    members = description["config"].get("members") or ()
+    return tuple(description.get("modules", ())), tuple(member["bundle"] for member in members if member.get("bundle"))
 
 
 @cache
 def with_modules(names: tuple[str, ...]) -> str:
     """:func:`code_digest` with that of the sources of these modules."""
-    sources = [getattr(importlib.import_module(name), "__file__", None) for name in names]
+    sources = [_source(name) for name in names]
     own = [[name, tree_digest(Path(source).read_text("utf-8"))]
            for name, source in zip(names, sources, strict=True) if source and source.endswith(".py")]  # fmt: skip
     return digest(code_digest(), own) if own else code_digest()
+
+
+def _source(name: str) -> str | None:
+    """The file of a module, which is not run for that."""
+    if name in sys.modules:
+        return getattr(sys.modules[name], "__file__", None)
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    return spec.origin if spec else None
 
 
 def tree_digest(source: str) -> str:

@@ -233,8 +233,8 @@ def run_trial(
     for past in folder.history():
         yield {**past, "replayed": True}
     if test and not folder.is_completed(tested=True):  # killed before that, or trained by an earlier version
-        with folder.lock():
-            score_test(config, batches, folder, device)
+        with folder.lock() as lock:
+            score_test(config, batches, folder, device, lock)
 
 
 def _train(
@@ -267,13 +267,8 @@ def _train(
             best = report.metrics[f"validation_{config.task.primary}"]
             scores = {k: v for k, v in report.metrics.items() if k.startswith("validation_")}
             kept = {"metrics": {**scores, "epoch": report.epoch}, "predictions": torch.from_numpy(report.predictions)}
-        metrics = {
-            "epoch": report.epoch,
-            **report.metrics,
-            "best": best,
-            "improved": report.improved,
-            "replayed": False,
-        }
+        metrics = {"epoch": report.epoch, **report.metrics, "best": best, "improved": report.improved}
+        metrics["replayed"] = False
         history = [*history, metrics]
         lock.require()
         folder.save({**report.state, "kept": kept}, history)
@@ -282,18 +277,23 @@ def _train(
         folder.publish(history)
         yield metrics
     if test:
-        score_test(config, batches, folder, device)
+        score_test(config, batches, folder, device, lock)
+    lock.require()
     folder.complete()
 
 
-def score_test(config: TrialConfig, batches: Examples, folder: TrialFolder, device: str = "cpu") -> TrackPredictions:
-    """The kept model's predictions on the test split, made once and kept beside the bundle."""
+def score_test(
+    config: TrialConfig, batches: Examples, folder: TrialFolder, device: str = "cpu", lock: DriverLock | None = None
+) -> TrackPredictions:
+    """The kept model's predictions on the test split, made once and kept beside the bundle, while ``lock`` is held."""
     uri = folder.predictions_uri("test")
     if not storage.exists(uri):
         task, network = config.task, load_bundle(folder.bundle_uri).network.to(device)
         at_once = windows_at_once(config.optim, device)
         parts = list(window_logits(network, batches, "test", device, at_once))
         by_window = task.window_metrics([track for part in parts for track in part], batches.targets("test"))
+        if lock:
+            lock.require()
         storage.write_json(storage.join(folder.uri, WINDOW_METRICS), by_window)
         predictions = np.concatenate([task.pool(logits) for logits in parts])
         write_predictions(uri, task, track_predictions(task, batches, "test", predictions))

@@ -246,12 +246,15 @@ def _tried(where: str, said: str, writes: bool) -> Iterator[str]:
     """Why a place elsewhere cannot be written or read, which is found out by trying."""
     try:
         if writes:
-            attempt = storage.join(where, f"{uuid.uuid4().hex}.tmp")
+            attempt = storage.join(where, f".{uuid.uuid4().hex}.tmp")
             storage.write_bytes(attempt, b"")
-            storage.remove(attempt)
+            with suppress(Exception):  # who may write may not be allowed to delete, which only tonearm clean must
+                storage.remove(attempt)
         else:
             with suppress(PermissionError):  # who may not list may read what is named
-                storage.exists(where)
+                bucket = "/".join(where.split("/")[:3])
+                if not storage.exists(where) and not storage.exists(bucket):
+                    logger.warning(f"  note: {said}, and no bucket {bucket} is seen: is its name right?")
     except Exception as error:  # every driver has errors of its own
         line = next(iter(str(error).strip().splitlines()), "")[:150]
         key = " (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)" if where.startswith("s3") else ""

@@ -118,8 +118,8 @@ def plan_sweep(
         proposed = Ledger(sweep_folder(signature), space.over).proposals
         params |= sizes(space, proposed)
         logger.info(
-            f"  note: what this sweep builds on was trained anew and gives other vectors than those of {name}-{former}: "
-            f"its trials on these are another sweep, {name}-{signature}"
+            f"  note: what this sweep builds on was trained anew and gives other vectors than to {name}-{former}: its "
+            f"trials on these are another sweep, {name}-{signature}"
         )
     kept = earlier.persisted_in(sweep_folder(signature), space.over)
     proposer = Proposer(space, base, swept, kept.on(swept.signature()), members)
