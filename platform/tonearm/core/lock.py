@@ -168,17 +168,16 @@ def _alone(folder: str, file: str) -> Iterator[Callable[[], bool]]:
         elif time.monotonic() - since > SECONDS_OF_A_CLAIM:
             _remove_claim(path, found)
         time.sleep(SECONDS_BETWEEN_TRIES)
-    claimed = _claim_in(path)
     try:
-        yield lambda: _claim_in(path) == claimed
+        yield lambda: _claim_in(path) == own
     finally:
-        _remove_claim(path, claimed)
+        _remove_claim(path, own)
 
 
 def _claim_in(path: Path) -> str:
-    """Which claim a file holds: its token, and when it was written; "" if there is none."""
+    """Which claim a file holds: its token, or its time if it has none; "" if there is no claim."""
     try:
-        return f"{path.read_text('utf-8')} {path.stat().st_mtime_ns}"
+        return path.read_text("utf-8") or str(path.stat().st_mtime_ns)
     except FileNotFoundError:
         return ""
 
