@@ -109,7 +109,7 @@ def test_a_sweep_on_other_vectors_of_a_stage_that_was_trained_anew_is_another(to
 
     def swept(value: float) -> Manifest:
         vectors = np.full((len(tracks), 4), value, np.float32)
-        return Manifest("toy", "sound", tracks, metadata=Metadata([t.id for t in tracks], {"vector": vectors}))
+        return Manifest("toy", "sound", tracks, metadata=Metadata([t.track_id for t in tracks], {"vector": vectors}))
 
     def propose(signature: str, manifest: Manifest) -> None:
         changes = {"dataset.data_signature": manifest.signature()}
