@@ -45,7 +45,7 @@ def main(
             return
         from tonearm.workflows.select import select
 
-        print(select(run, promotion=promotion, most_members=most_members, max_milliseconds=max_ms, device=device))
+        select(run, promotion=promotion, most_members=most_members, max_milliseconds=max_ms, device=device, told=print)
 
 
 if __name__ == "__main__":

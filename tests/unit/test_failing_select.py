@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import tiny_config, toy_tracks
+from tonearm.core import storage
 from tonearm.core.errors import TonearmError
 from tonearm.datasets.manifest import Manifest
 from tonearm.sweeps.results import TrialResult
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("database")
 def sweep_without_predictions(signature: str, folder: Path) -> Sweep:
     """A sweep whose only trial has lost what it predicted."""
     history = [{"epoch": 1, "best": 0.5}]
+    storage.write_json(f"{folder}/00/bundle/bundle.json", {"metrics": {"epoch": 1}})
     trial = TrialResult(0, "00 simple", tiny_config(), TrialFolder(str(folder / "00")), history, "completed", 0.5)
     return Sweep("lost", signature, Manifest("toy", "sound", tuple(toy_tracks())), {}, (trial,))
 

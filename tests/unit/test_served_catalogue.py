@@ -24,6 +24,7 @@ from tonearm.inference.catalogues import add_to_folder, newest_catalogue, save_t
 from tonearm.recommend import CatalogueIndex
 from tonearm.tracking import names
 from tonearm.tracking.query import champion_uri, registered
+from tonearm.workflows import recommend as recommending
 from tonearm.workflows.demo_summary import Served, find_served, summary
 from tonearm.workflows.prepared_names import manifest_uri
 from tonearm.workflows.promotion import undo_promotion
@@ -230,3 +231,27 @@ def test_what_is_registered_anew_has_its_own_catalogue_alone(tmp_path: Path) -> 
 def test_an_alias_that_may_move_gets_no_catalogue(swept: Sweep) -> None:
     with pytest.raises(BundleError, match=r"may be another version by now: load models:/NAME/VERSION"):
         load(champion_uri(NAME)).save_catalogue(catalogue(3))
+
+
+def test_a_champion_gets_no_catalogue_of_another_label(
+    swept: Sweep, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = served(swept.manifest.tracks[0])[0]
+    save_manifest(manifest_uri(NAME), dataclasses.replace(grown(swept.manifest, tmp_path), label="artist"))
+    with caplog.at_level("INFO"):
+        refresh_champion(NAME)
+    assert "stays as it was: the champion knows 'sound', and growing was prepared last by 'artist'" in caplog.text
+    assert served(swept.manifest.tracks[0])[0] == before
+
+
+def test_an_interrupted_refresh_says_that_the_catalogue_stays(
+    swept: Sweep, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    grown(swept.manifest, tmp_path)
+    monkeypatch.setattr(recommending, "predict_usable", interrupted)
+    with caplog.at_level("INFO"), pytest.raises(KeyboardInterrupt):
+        refresh_champion(NAME)
+    assert "predicting" in caplog.text and "the champion's catalogue stays as it was" in caplog.text

@@ -87,8 +87,7 @@ def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
         sweep = run_plan(plan)
         logger.info(str(sweep))
     with steps.step("Select: the best on validation, scored once on test"):
-        selection = select(sweep)
-        logger.info(str(selection))
+        selection = select(sweep, told=lambda selection: logger.info(str(selection)))
     # What was selected may be worth too little to be promoted; with no champion before it, it is shown all the same.
     champion = champion_uri(manifest.name) if retry(registered, manifest.name, CHAMPION) else selection.model
     served = find_served(selection)

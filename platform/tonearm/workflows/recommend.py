@@ -117,7 +117,7 @@ def refresh_champion(dataset: str, device: str = "cpu") -> None:
     """Give a data set's champion a catalogue of the tracks that were prepared last, unless its own is of these.
 
     So what was added is recommended whoever is the champion. Other versions keep their catalogues, also the one that a
-    rollback comes to.
+    rollback comes to. Nor is it changed where the data set was prepared with another label since.
     """
     name = prepared_name(dataset)
     champion = retry(registered, dataset, names.CHAMPION) if name else None
@@ -126,12 +126,24 @@ def refresh_champion(dataset: str, device: str = "cpu") -> None:
 
     def refresh() -> None:
         model = load(f"models:/{names.model_name(dataset)}/{champion.version}")
-        _catalogue(model, load_manifest(manifest_uri(name)), True, device)
+        manifest, label = load_manifest(manifest_uri(name)), model.ensemble.members[0].config.dataset.label
+        if manifest.label != label:
+            logger.info(f"  the champion's catalogue stays as it was: the champion knows {label!r}, and {name} was "
+                        f"prepared last by {manifest.label!r}")  # fmt: skip
+            return
+        _catalogue(model, manifest, True, device, announced=True)
 
-    best_effort("the champion's catalogue of the tracks that were prepared last", refresh)
+    try:
+        best_effort("the champion's catalogue of the tracks that were prepared last", refresh)
+    except KeyboardInterrupt:
+        logger.info("  the selection is complete; the champion's catalogue stays as it was: "
+                    f"{command('recommend', '--dataset', name, '--save')} makes it")  # fmt: skip
+        raise
 
 
-def _catalogue(model: Model, manifest: Manifest, save: bool, device: str = "cpu") -> CatalogueIndex:
+def _catalogue(
+    model: Model, manifest: Manifest, save: bool, device: str = "cpu", announced: bool = False
+) -> CatalogueIndex:
     """The model's own catalogue if it is of the data set's tracks as they are now, else one of these."""
     tracks, own = list(manifest.tracks), None
     if model.has_catalogue:
@@ -142,6 +154,9 @@ def _catalogue(model: Model, manifest: Manifest, save: bool, device: str = "cpu"
                 raise
     if own and own.is_of(tracks):
         return own
+    if announced:
+        logger.info(f"  the champion's catalogue is not of the tracks prepared last: predicting {len(tracks)} "
+                    "tracks for it ...")  # fmt: skip
     modules = modules_of(*(m.config for m in model.ensemble.members))
     predicted, unusable = predict_usable(model.folder, model.ensemble, tracks, device, modules)
     if unusable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,7 @@ logger = logging.getLogger(__name__)
 @using_home("selection")
 def select(
     trials: Sweep | str, *, promotion: bool | None = None, most_members: int = MOST_MEMBERS,
-    max_milliseconds: float = 0.0, device: str = "cpu",
+    max_milliseconds: float = 0.0, device: str = "cpu", told: Callable[[Selection], object] | None = None,
 ) -> Selection:  # fmt: skip
     """Select of the trials of a sweep or a training what is registered, score it, and promote it if it is better.
 
@@ -81,6 +81,9 @@ def select(
         All members together cost less a track, on this machine; 0: whatever they cost.
     device
         Where tracks are predicted: ``"cpu"``, by as many workers as Ray has cores where that pays, or ``"cuda"``.
+    told
+        Called with the selection when it is complete, before the champion gets a catalogue of today's tracks, which may
+        take long.
 
     Raises
     ------
@@ -91,13 +94,18 @@ def select(
     """
     require_device(device)
     library = find_library(trials) if isinstance(trials, str) else library_of_sweep(trials)
-    done = [r for r in library.results if r.ending != "failed" and r.best is not None]
+    ended = [r for r in library.results if r.ending != "failed" and r.best is not None]
+    done = [r for r in ended if r.folder.kept_epoch() is not None]
+    for trial in ended:
+        if trial not in done:
+            logger.info(f"  note: trial {trial.name} is left out: a process was killed while it wrote the model, which "
+                        "is written when it is trained on")  # fmt: skip
     if not done:
         raise JobError(f"{library.name} has no trial that ended: run its command ({command('sweep')}) first")
     if len(done) < len(library.results):
         logger.info(
-            f"  {len(library.results) - len(done)} of {len(library.results)} trials have not ended, or failed: chosen "
-            "from the others"
+            f"  {len(library.results) - len(done)} of {len(library.results)} trials have not ended, failed, or have no "
+            "model: chosen from the others"
         )
     done[0].config.audio_inputs()  # what needs more than audio cannot be served
     record = record_uri(library, done, most_members, max_milliseconds)
@@ -119,8 +127,11 @@ def select(
     # What a sweep came to, and when it ended, is not this job's to say: it may be run now, or its driver was killed.
     if parent.is_new:  # another database than that of the sweep
         retry(parent.end)
+    decided = dataclasses.replace(decided, page=run_line(library.manifest.name, parent.run_id))
+    if told is not None:
+        told(decided)
     refresh_champion(library.manifest.name, device)
-    return dataclasses.replace(decided, page=run_line(library.manifest.name, parent.run_id))
+    return decided
 
 
 def record_uri(library: TrialLibrary, done: Sequence[TrialResult], most_members: int, max_milliseconds: float) -> str:
