@@ -20,6 +20,7 @@ from tonearm.features.base import Representation
 from tonearm.features.computed import ComputedClip, check_fits, total_and_kept_frames
 from tonearm.features.constant_q import lower_rate, octaves
 from tonearm.features.definition import AMIN_POWER, TOP_DB, ConstantQ, ContrastBands, Definition, MelBands, Spectrum
+from tonearm.features.derived import analysed, derived_clips
 from tonearm.features.filters import halving_filter
 from tonearm.features.spectral import window
 
@@ -54,7 +55,7 @@ def extract_batch(
     """
     place = _device(device)
     for clip in clips:
-        for config in features:
+        for config in map(analysed, features):
             check_fits(clip[config.layout], config)
     if not clips or not features:
         return [[] for _ in clips]
@@ -65,8 +66,9 @@ def extract_batch(
     with torch.inference_mode(), float32_products():  # TF32 would cost some tenths of a decibel
         for layout, indices in by_layout.items():
             batch = _Batch([clip[layout] for clip in clips], place)
+            of = {config: batch.compute(config) for config in dict.fromkeys(analysed(features[i]) for i in indices)}
             for i in indices:
-                for row, computed in zip(found, batch.compute(features[i]), strict=True):
+                for row, computed in zip(found, derived_clips(features[i], of[analysed(features[i])], device), strict=True):
                     row[i] = computed
     return [[c for c in row if c is not None] for row in found]
 

@@ -13,8 +13,19 @@ from tonearm.features.base import Representation
 from tonearm.features.contrast import Contrast
 from tonearm.features.cqt import Chroma, Cqt
 from tonearm.features.mel import Mel, Mfcc
+from tonearm.features.patterns import (
+    CorrelationPattern,
+    DeltaSpectralPattern,
+    FluctuationPattern,
+    OnsetMoments,
+    Periodicity,
+    RiseVariance,
+    SpectralPattern,
+)
 from tonearm.features.raw import RawWaveform
 from tonearm.features.stft import Stft, StftHalved
+from tonearm.features.summaries import Changes, Correlations, Level, Modulation, Moments, Profile, Summarised
+from tonearm.features.tonal import Tonal
 
 THESIS_PRESETS = ("stft", "stft_halved", "mel", "cqt", "chroma", "mfcc")
 
@@ -36,6 +47,30 @@ PRESETS: dict[str, Representation] = {
     # Dieleman 2014 and Chen: 128 bands, 599 frames. Window and hop: ours (27.8 s).
     "mel_temporal": Mel(n_fft=2048, hop=1024, n_mels=128, frames=599, normalisation="track"),
 }
+
+_FINE_MEL = Mel(n_fft=1024, hop=512, n_mels=128)
+_CEPSTRUM = Mfcc(n_mfcc=21)
+
+#: Sixteen blocks of numbers, each of which sums up one side of a clip, see :mod:`.summaries`.
+BLOCKS: dict[str, Summarised] = {
+    "mfcc_moments": Summarised(of=_CEPSTRUM, summary=Moments()),
+    "mfcc_changes": Summarised(of=_CEPSTRUM, summary=Changes()),
+    "mfcc_correlations": Summarised(of=_CEPSTRUM, summary=Correlations()),
+    "contrast_moments": Summarised(of=Contrast(), summary=Moments(changes=True)),
+    "level": Summarised(of=_FINE_MEL, summary=Level()),
+    "spectral_pattern": Summarised(of=_FINE_MEL, summary=SpectralPattern()),
+    "delta_spectral_pattern": Summarised(of=_FINE_MEL, summary=DeltaSpectralPattern()),
+    "variance_delta_spectral_pattern": Summarised(of=_FINE_MEL, summary=RiseVariance()),
+    "fluctuation_pattern": Summarised(of=_FINE_MEL, summary=FluctuationPattern()),
+    "correlation_pattern": Summarised(of=_FINE_MEL, summary=CorrelationPattern()),
+    "onset_moments": Summarised(of=_FINE_MEL, summary=OnsetMoments()),
+    "periodicity": Summarised(of=_FINE_MEL, summary=Periodicity()),
+    "chroma_moments": Summarised(of=Chroma(), summary=Moments()),
+    "tonal": Summarised(of=Chroma(), summary=Tonal()),
+    "cqt_profile": Summarised(of=Cqt(), summary=Profile()),
+    "cqt_modulation": Summarised(of=Cqt(), summary=Modulation()),
+}
+PRESETS |= BLOCKS
 
 
 LONGEST = 1000  # characters of changed fields

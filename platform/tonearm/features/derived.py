@@ -1,0 +1,100 @@
+"""Representations that are computed of another one: summaries of a clip, and what frozen encoders say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from tonearm.audio.decode import Layout
+from tonearm.core.errors import ConfigError
+from tonearm.core.types import FloatArray
+from tonearm.features.base import Normalisation, Representation, Unit
+from tonearm.features.computed import ComputedClip
+
+
+class Derived(Representation):
+    """Base of what is computed of another representation, in the same pass and shared by all that need it.
+
+    Sample rate, channels, hop and frames are those of :attr:`of`; the fields of its own stay as they are.
+
+    Attributes
+    ----------
+    of
+        The representation that it is computed of, before normalisation.
+    """
+
+    unit: ClassVar[Unit] = "ratio"
+
+    of: Representation
+    normalisation: Normalisation = "none"
+
+    def problems(self) -> list[str]:
+        found = [
+            f"{name} is {getattr(self, name)!r}: a {self.kind} takes that of what it is computed of, set of.{name}"
+            for name in ("sample_rate", "channels", "hop", "frames")
+            if getattr(self, name) != getattr(type(self), name)
+        ]
+        if isinstance(self.of, Derived):
+            found.append(f"of is a {self.of.kind}: nothing is computed of what is itself derived")
+        return found
+
+    @property
+    def layout(self) -> Layout:
+        return self.of.layout
+
+    @property
+    def planes(self) -> int:
+        return self.of.planes
+
+    def notes(self) -> tuple[str, ...]:
+        return self.of.notes()
+
+    def derive(self, values: FloatArray) -> FloatArray:
+        """What it makes of one clip.
+
+        Parameters
+        ----------
+        values
+            float32 of shape (rows, frames), or (2, rows, frames) for two planes, of :attr:`of`; they are not changed.
+
+        Returns
+        -------
+        float32 of shape (freq_bins, frames), or (2, freq_bins, frames).
+        """
+        raise TypeError(f"{type(self).__name__} must say how it is computed")
+
+    def derive_batch(self, clips: Sequence[FloatArray], device: str) -> list[FloatArray]:
+        """:meth:`derive` of many clips, on a torch device where that helps."""
+        return [self.derive(values) for values in clips]
+
+
+def analysed(feature: Representation) -> Representation:
+    """The representation that is computed of the waveform itself: ``of`` of what is derived, else the same."""
+    return feature.of if isinstance(feature, Derived) else feature
+
+
+def derived_clips(feature: Representation, clips: Sequence[ComputedClip], device: str) -> list[ComputedClip]:
+    """:func:`derived_clip` of many clips, on a torch device where that helps."""
+    if not isinstance(feature, Derived):
+        return list(clips)
+    return [ComputedClip(values, values) for values in feature.derive_batch([clip.values for clip in clips], device)]
+
+
+def derived_clip(feature: Representation, clip: ComputedClip) -> ComputedClip:
+    """A representation from what :func:`analysed` gives of it; the same, where it is not derived."""
+    if not isinstance(feature, Derived):
+        return clip
+    values = feature.derive(clip.values)
+    return ComputedClip(values, values)
+
+
+def repeated(values: FloatArray, frames: int) -> FloatArray:
+    """At least so many frames: a clip that is shorter is repeated."""
+    there = values.shape[-1]
+    if there >= frames:
+        return values
+    if not there:
+        raise ConfigError("a clip without frames cannot be summed up: lengthen it")
+    return np.tile(values, (1,) * (values.ndim - 1) + (-(-frames // there),))[..., :frames]
