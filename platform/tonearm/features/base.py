@@ -121,6 +121,10 @@ class Representation(Feature):
         """Frames of so many seconds, after the cut."""
         return self.cut(self.frames_in(seconds))
 
+    def window_frames(self, frames: int) -> int:
+        """Frames that it has of a window of so many; of what sums a clip up the one frame there is."""
+        return frames
+
     def cut(self, frames: int) -> int:
         """Frames kept of so many."""
         return min(frames, self.frames) if self.frames else frames

@@ -66,10 +66,11 @@ def extract_batch(
     with torch.inference_mode(), float32_products():  # TF32 would cost some tenths of a decibel
         for layout, indices in by_layout.items():
             batch = _Batch([clip[layout] for clip in clips], place)
-            of = {config: batch.compute(config) for config in dict.fromkeys(analysed(features[i]) for i in indices)}
+            own = dict.fromkeys(analysed(features[i]) for i in indices)
+            computed = {config: batch.compute(config) for config in own}
             for i in indices:
-                for row, computed in zip(found, derived_clips(features[i], of[analysed(features[i])], device), strict=True):
-                    row[i] = computed
+                for row, made in zip(found, derived_clips(features[i], computed, device), strict=True):
+                    row[i] = made
     return [[c for c in row if c is not None] for row in found]
 
 

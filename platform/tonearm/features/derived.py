@@ -36,8 +36,6 @@ class Derived(Representation):
             for name in ("sample_rate", "channels", "hop", "frames")
             if getattr(self, name) != getattr(type(self), name)
         ]
-        if isinstance(self.of, Derived):
-            found.append(f"of is a {self.of.kind}: nothing is computed of what is itself derived")
         return found
 
     @property
@@ -71,23 +69,27 @@ class Derived(Representation):
 
 
 def analysed(feature: Representation) -> Representation:
-    """The representation that is computed of the waveform itself: ``of`` of what is derived, else the same."""
-    return feature.of if isinstance(feature, Derived) else feature
+    """The representation that is computed of the waveform itself: of what is derived that of its ``of``."""
+    return analysed(feature.of) if isinstance(feature, Derived) else feature
 
 
-def derived_clips(feature: Representation, clips: Sequence[ComputedClip], device: str) -> list[ComputedClip]:
-    """:func:`derived_clip` of many clips, on a torch device where that helps."""
-    if not isinstance(feature, Derived):
-        return list(clips)
-    return [ComputedClip(values, values) for values in feature.derive_batch([clip.values for clip in clips], device)]
+Found = dict[Representation, list[ComputedClip]]
 
 
-def derived_clip(feature: Representation, clip: ComputedClip) -> ComputedClip:
-    """A representation from what :func:`analysed` gives of it; the same, where it is not derived."""
-    if not isinstance(feature, Derived):
-        return clip
-    values = feature.derive(clip.values)
-    return ComputedClip(values, values)
+def derived_clips(feature: Representation, found: Found, device: str = "cpu") -> list[ComputedClip]:
+    """A representation of some clips from what was computed of their waveforms; what is made on the way is kept there.
+
+    Parameters
+    ----------
+    found
+        Of every representation that :func:`analysed` gives, all clips.
+    device
+        Of torch, for encoders.
+    """
+    if feature not in found and isinstance(feature, Derived):
+        values = [clip.values for clip in derived_clips(feature.of, found, device)]
+        found[feature] = [ComputedClip(made, made) for made in feature.derive_batch(values, device)]
+    return found[feature]
 
 
 def repeated(values: FloatArray, frames: int) -> FloatArray:

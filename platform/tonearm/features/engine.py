@@ -21,7 +21,7 @@ from tonearm.features.base import Representation
 from tonearm.features.computed import ComputedClip, check_fits, total_and_kept_frames
 from tonearm.features.constant_q import constant_q_power
 from tonearm.features.definition import ConstantQ, Definition, MelBands, Spectrum
-from tonearm.features.derived import analysed, derived_clip
+from tonearm.features.derived import Found, analysed, derived_clips
 from tonearm.features.presets import as_representation, cut_problem, display_name
 from tonearm.features.spectral import contrast_db, fourier_power, power_to_db
 
@@ -123,8 +123,8 @@ def compute(waveform: Waveform, features: Sequence[Representation]) -> list[Comp
         check_fits(waveform, config)
     planes = [_ChannelTransforms(samples, own) for samples in waveform.samples]
     kept: dict[Hashable, FloatArray] = {}
-    found = {config: _finish(config, planes, kept) for config in own}
-    return [derived_clip(config, found[analysed(config)]) for config in features]
+    found: Found = {config: [_finish(config, planes, kept)] for config in own}
+    return [derived_clips(config, found)[0] for config in features]
 
 
 def compute_layouts(waveforms: Mapping[Layout, Waveform], features: Sequence[Representation]) -> list[ComputedClip]:

@@ -56,7 +56,8 @@ class BlockSummary(Summary):
     def levels(self, values: Floats) -> Floats:
         """Of each band in each frame, dB about the clip's mean."""
         found = banded(loud_part(values), self.bands)
-        return found - found.mean()
+        found -= found.mean()
+        return found
 
     def blocks(self, levels: Floats) -> Floats:
         """(blocks, bands, block)."""

@@ -19,7 +19,6 @@ import numpy.typing as npt
 from tonearm.core.config import Config
 from tonearm.core.registry import Registry
 from tonearm.core.types import FloatArray, InputSpec
-from tonearm.features.base import Representation
 from tonearm.features.derived import Derived, repeated
 
 Floats = npt.NDArray[np.float64]
@@ -88,6 +87,9 @@ class Summarised(Derived, kind="summary"):
 
     def seconds_of(self, frames: int) -> float:
         return SHORTEST_SECONDS
+
+    def window_frames(self, frames: int) -> int:
+        return 1
 
     def example_spec(self, frames: int) -> InputSpec:
         return InputSpec(self.planes, self.freq_bins, 1)
@@ -215,7 +217,8 @@ class Modulation(Summary, kind="modulation"):
 
 def loud_part(values: Floats) -> Floats:
     """Decibels with at least those that are :data:`RANGE_DB` below the loudest."""
-    return np.maximum(values, values.max() - RANGE_DB)
+    heard: Floats = np.maximum(values, values.max() - RANGE_DB)
+    return heard
 
 
 def banded(values: Floats, bands: int) -> Floats:
@@ -250,7 +253,8 @@ def fluctuations(levels: Floats, frame_rate: float, lowest: float, highest: floa
         if not len(inside):
             inside = np.array([np.argmin(np.abs(frequencies - math.sqrt(low * high)))])
         found.append(np.sqrt(np.square(amplitude[..., inside]).mean(axis=-1)))
-    return np.log10(LEAST_FLUCTUATION + np.stack(found, axis=-1))
+    logarithm: Floats = np.log10(LEAST_FLUCTUATION + np.stack(found, axis=-1))
+    return logarithm
 
 
 def not_within(name: str, count: int, rows: int) -> list[str]:

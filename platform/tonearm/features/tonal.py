@@ -15,7 +15,7 @@ class Tonal(Summary, kind="tonal"):
 
     Twelve means and twelve deviations from the strongest pitch class up; how strongly each interval sounds, at once and
     after each of ``lags``; and of the three circles of the tonal centroid (Harte, Sandler and Gasser, "Detecting
-    harmonic change in musical audio", 2006) how far from their middle it lies, and how far it moves from frame to frame.
+    harmonic change in musical audio", 2006) how far from their middle it lies, and how far it moves in a frame.
 
     Attributes
     ----------

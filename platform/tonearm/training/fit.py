@@ -15,41 +15,15 @@ import torch
 from tonearm.core.errors import ConfigError, TrainingError
 from tonearm.core.precision import float32_products, is_gpu
 from tonearm.core.seeding import derive_seed
-from tonearm.core.types import FloatArray
 from tonearm.models.base import Network
 from tonearm.tasks.base import Task
 from tonearm.training.batches import Batch, Examples
+from tonearm.training.closed_form import solve, solved
+from tonearm.training.epochs import EpochReport, State
 from tonearm.training.logits import on_device, predict_split, windows_at_once
 from tonearm.training.losses import LossSum, batch_loss, losses_at_once
 from tonearm.training.optim import OptimConfig, Round, Schedule, build_optimizer, limit_norm, settle
 from tonearm.training.prefetch import pinned_batch, prefetched
-
-State = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """Result of one epoch.
-
-    Attributes
-    ----------
-    epoch
-        From 1, counted through all rounds.
-    metrics
-        ``train_loss``, ``validation_...``, ``lr``, ``round`` (from 0), ``epoch_seconds``.
-    improved
-        Whether this is the best epoch so far; the network then holds the weights to keep.
-    predictions
-        Track predictions on the validation split (tracks, outputs).
-    state
-        All that is needed to go on exactly from here.
-    """
-
-    epoch: int
-    metrics: dict[str, float]
-    improved: bool
-    predictions: FloatArray
-    state: State
 
 
 @dataclass
@@ -75,7 +49,7 @@ def fit(
     """Train, reporting after every epoch; when the last round has ended, the network holds the best epoch's weights.
 
     A round ends after ``optim.epochs`` epochs, or ``optim.patience`` of them without gain; the next one begins with the
-    best weights so far and an optimiser of its own.
+    best weights so far and an optimiser of its own. A network that is solved (a mean kernel) has a single epoch.
 
     Parameters
     ----------
@@ -91,6 +65,10 @@ def fit(
     TrainingError
         On a non-finite loss, naming step, learning rate and tracks.
     """
+    if solved(model):
+        yield from solve(model, task, examples, seed, state, device)
+        model.eval()
+        return
     loop = _TrainingLoop(model, task, examples, optim, seed, device)
     if state is not None:
         loop.restore(state)

@@ -1,0 +1,202 @@
+"""Training of a network that is solved, not stepped: ridge regression on the mean kernel, in one epoch.
+
+The solution is exact up to ``model.landmarks`` training tracks, above that on landmarks. What each group's tracks would
+have been given without that group follows from the same solution (leave one group out), at no further cost: by these
+decisions the logits are scaled, so that probabilities mean what they say.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import TypeGuard
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+from tonearm.core.errors import TrainingError
+from tonearm.core.seeding import derive_seed
+from tonearm.models.base import Inputs, Network
+from tonearm.models.mean_kernel import MeanKernelNetwork
+from tonearm.tasks.base import Task
+from tonearm.tasks.multi_hot import MultiHot
+from tonearm.tasks.single_label import SingleLabel
+from tonearm.training.batches import Examples
+from tonearm.training.epochs import EpochReport, State
+from tonearm.training.logits import predict_split
+
+JITTER = 1e-6  # on the kernel's diagonal: equal tracks would make it singular
+FACTORS = (0.1, 100.0)  # of the logits; decisions of two classes differ by 1 at most
+TRACKS_AT_ONCE = 2048
+
+
+def solve(
+    model: MeanKernelNetwork, task: Task, examples: Examples, seed: int, state: State | None, device: str
+) -> Iterator[EpochReport]:
+    """Solve a network; one report, or none where ``state`` is that of a solution.
+
+    Raises
+    ------
+    TrainingError
+        If the task's targets are no classes, labels or numbers, or there is no training track.
+    """
+    if state is not None:
+        model.load_state_dict(state["best_weights"])
+        return
+    started = time.monotonic()
+    train = _track_vectors(model, examples)
+    count = len(train[0])
+    groups = examples.groups("train")
+    targets = _decision_targets(task, examples.targets("train"), len(examples.classes))
+    model.cpu().scale(train)
+    rng = np.random.default_rng(derive_seed("landmarks", seed))
+    chosen = np.sort(rng.permutation(count)[: model.config.landmarks])
+    model.choose_landmarks(train, torch.from_numpy(chosen))
+    weights = _track_weights(targets, model.config.class_balance)
+    solution = ridge(model, train, torch.from_numpy(chosen), targets, weights, groups)
+    factor, threshold = calibrate(task, solution.left_out, examples.targets("train"))
+    model.solve(solution.dual, solution.offset, solution.root, factor, threshold)
+    model.to(device)
+    predictions = predict_split(model, task, examples, "validation", device, TRACKS_AT_ONCE)
+    scores = task.metrics(predictions, examples.targets("validation"), examples.groups("validation"))
+    logits = torch.from_numpy(factor * (solution.left_out - threshold)).float()
+    metrics = {
+        "train_loss": float(task.loss(logits, torch.from_numpy(examples.targets("train")))),
+        **{f"validation_{k}": v for k, v in scores.items()},
+        "factor": factor,
+        "epoch_seconds": time.monotonic() - started,
+    }
+    kept = {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
+    yield EpochReport(1, metrics, True, predictions, {"model": kept, "best_weights": kept})
+
+
+class Ridge:
+    """A solution: ``dual`` (landmarks, outputs), ``offset`` (outputs,), ``root`` (landmarks, dim), and the decisions on
+    the training tracks without their groups, ``left_out`` float64 (tracks, outputs)."""
+
+    def __init__(self, dual: Tensor, offset: Tensor, root: Tensor, left_out: np.ndarray) -> None:
+        self.dual, self.offset, self.root, self.left_out = dual, offset, root, left_out
+
+
+def ridge(
+    model: MeanKernelNetwork, train: list[Tensor], chosen: Tensor, targets: Tensor, weights: Tensor,
+    groups: Sequence[str],
+) -> Ridge:  # fmt: skip
+    """Solve ridge regression on the model's kernel.
+
+    With K the kernel of the landmarks and L its Cholesky factor, tracks are described by F = k(tracks, landmarks) L^-T,
+    and B minimises sum_i w_i |F_i B + offset - y_i|^2 + ridge |B|^2, offset being the weighted mean of y. What group g
+    would be given without itself is y_g - (I - H_gg)^-1 (y_g - F_g B - offset), with H = F (F'WF + ridge)^-1 F'W.
+
+    Parameters
+    ----------
+    train
+        Vectors of all training tracks, an input each.
+    chosen
+        Places of the landmarks.
+    targets
+        float64 (tracks, outputs).
+    weights
+        float64 (tracks,), of mean 1.
+    groups
+        Of the tracks.
+    """
+    kernel = _likeness(model, [values[chosen] for values in train])
+    kernel = (kernel + kernel.T) / 2
+    kernel.diagonal().add_(JITTER)
+    cholesky = torch.linalg.cholesky(kernel)
+    described = torch.linalg.solve_triangular(cholesky, _likeness(model, train).T, upper=False).T
+    offset = (weights[:, None] * targets).sum(dim=0) / weights.sum()
+    normal = described.T @ (weights[:, None] * described)
+    normal.diagonal().add_(model.config.ridge)
+    factor = torch.linalg.cholesky(normal)
+    primal = torch.cholesky_solve(described.T @ (weights[:, None] * (targets - offset)), factor)
+    dual = torch.linalg.solve_triangular(cholesky.T, primal, upper=True)
+    residual = targets - offset - described @ primal
+    left_out = targets.clone()
+    for places in _places(groups):
+        own = described[places]
+        hat = own @ torch.cholesky_solve((weights[places, None] * own).T, factor)
+        left_out[places] -= torch.linalg.solve(torch.eye(len(places), dtype=hat.dtype) - hat, residual[places])
+    return Ridge(dual, offset, _root(kernel, model.config.embedding_dim), left_out.numpy())
+
+
+def calibrate(task: Task, decisions: np.ndarray, target: np.ndarray) -> tuple[float, float]:
+    """Factor and threshold with which logits ``factor * (decisions - threshold)`` have the least loss; (1, 0) where the
+    task predicts no probabilities. Softmax does not see a threshold."""
+    if not isinstance(task, SingleLabel | MultiHot):
+        return 1.0, 0.0
+    values, truth = torch.from_numpy(decisions), torch.from_numpy(target)
+    both = not isinstance(task, SingleLabel)
+
+    def loss(at: np.ndarray) -> float:
+        threshold = float(at[1]) if both else 0.0
+        return float(task.loss(math.exp(at[0]) * (values - threshold), truth))
+
+    bounds = [(math.log(FACTORS[0]), math.log(FACTORS[1])), (0.0, 1.0)][: 1 + both]
+    found = minimize(loss, np.array([math.log(5.0), 0.5][: 1 + both]), method="Nelder-Mead", bounds=bounds)
+    return math.exp(found.x[0]), float(found.x[1]) if both else 0.0
+
+
+def _track_vectors(model: MeanKernelNetwork, examples: Examples) -> list[Tensor]:
+    """Of each input float32 (tracks, size); of several windows of a track their mean."""
+    parts: list[list[Tensor]] = []
+    for inputs, windows in examples.evaluation("train"):
+        parts.append([v.float().reshape(-1, windows, v.shape[1]).mean(dim=1) for v in model.vectors(_on_cpu(inputs))])
+    if not parts:
+        raise TrainingError("no training track: give the training split some")
+    return [torch.cat(own) for own in zip(*parts, strict=True)]
+
+
+def _on_cpu(inputs: Inputs) -> Inputs:
+    return inputs.cpu() if isinstance(inputs, Tensor) else {name: values.cpu() for name, values in inputs.items()}
+
+
+def _decision_targets(task: Task, target: np.ndarray, outputs: int) -> Tensor:
+    """What decisions are to be, float64 (tracks, outputs): 0 or 1 of classes and labels, else the numbers."""
+    if isinstance(task, SingleLabel):
+        return torch.nn.functional.one_hot(torch.from_numpy(target), outputs).double()
+    if target.ndim != 2 or target.shape[1] != outputs or not np.isfinite(target).all():
+        raise TrainingError(
+            f"a mean kernel learns classes, labels or numbers, one an output; {task.kind} has targets of shape "
+            f"{target.shape} for {outputs} outputs: choose a network that is trained in steps"
+        )
+    return torch.from_numpy(target.astype(np.float64))
+
+
+def _track_weights(targets: Tensor, balance: float) -> Tensor:
+    """Of tracks of one class each, its size to the power of minus ``balance``; of others 1. Their mean is 1."""
+    if not bool(((targets == 0) | (targets == 1)).all() and (targets.sum(dim=1) == 1).all()):
+        return torch.ones(len(targets), dtype=torch.float64)
+    sizes = (targets @ targets.sum(dim=0)).pow(-balance)
+    return sizes / sizes.mean()
+
+
+def _likeness(model: MeanKernelNetwork, vectors: list[Tensor]) -> Tensor:
+    """In float64, some tracks at a time."""
+    starts = range(0, len(vectors[0]), TRACKS_AT_ONCE)
+    return torch.cat([model.likeness([v[s : s + TRACKS_AT_ONCE] for v in vectors]).double() for s in starts])
+
+
+def _places(groups: Sequence[str]) -> list[Tensor]:
+    """Of each group the places of its tracks."""
+    found: dict[str, list[int]] = {}
+    for i, group in enumerate(groups):
+        found.setdefault(group, []).append(i)
+    return [torch.tensor(places) for places in found.values()]
+
+
+def _root(kernel: Tensor, most: int) -> Tensor:
+    """R (landmarks, dim) such that cosines of k(x, landmarks) R are the kernel, by its ``most`` strongest parts."""
+    values, vectors = torch.linalg.eigh(kernel)
+    kept = slice(max(0, len(values) - most), None)
+    root: Tensor = vectors[:, kept].flip(1) / values[kept].flip(0).clamp(min=JITTER).sqrt()
+    return root
+
+
+def solved(model: Network) -> TypeGuard[MeanKernelNetwork]:
+    """Whether a network is solved here, not trained in steps."""
+    return isinstance(model, MeanKernelNetwork)
