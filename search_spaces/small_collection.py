@@ -59,4 +59,23 @@ def small_collection_population() -> SearchSpace:
     )
 
 
-SPACES = {"small_collection": small_collection, "small_collection_population": small_collection_population}
+def blocks() -> SearchSpace:
+    """A small collection, the mean kernel of sixteen summaries: how wide, how smooth, how fair to small classes."""
+    return SearchSpace(
+        base=only("blocks", "blocks"),
+        over={
+            "model.width": LogUniform(0.3, 3.0),
+            "model.ridge": LogUniform(0.01, 1.0),
+            "model.class_balance": Uniform(0.0, 1.0),
+            "model.landmarks": Choice(500, 5000),
+        },
+        trials=16,
+        scheduler=Full(),
+    )
+
+
+SPACES = {
+    "blocks": blocks,
+    "small_collection": small_collection,
+    "small_collection_population": small_collection_population,
+}

@@ -24,6 +24,10 @@ class Example:
     ----------
     tokens
         Whether the input holds whole numbers below ``freq_bins``.
+    solved
+        Whether it has nothing that gradients teach: it is solved.
+    any_inputs
+        Whether it takes one input or several.
     unused
         Parameters that only other inputs than the example's reach: their gradient has tests of its own.
     """
@@ -33,6 +37,8 @@ class Example:
     tokens: bool = False
     outputs: int = 5
     unused: tuple[str, ...] = ()
+    solved: bool = False
+    any_inputs: bool = False
 
     def build(self, name: str) -> Network:
         """The network, with the same weights every time."""
@@ -74,6 +80,7 @@ EXAMPLES: dict[str, Example] = {
     "temporal_pooling": Example(InputSpec(1, 8, 109), {"widths": "5,6,7,8", "hidden": "9,7"}),
     "tabular_mlp": Example(InputSpec(1, 14, 1), {"hidden": "12,10", "embedding": "periodic"}),
     "artist_table": Example(InputSpec(1, 9, 1), unused=("scale", "bias")),
+    "mean_kernel": Example(InputSpec(1, 14, 1), solved=True, any_inputs=True),
     "time_freq": Example(
         InputSpec(1, 20, 24),
         {"time": SMALL_MEMBER, "freq": SMALL_MEMBER, "hidden": "32,24"},

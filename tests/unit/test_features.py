@@ -22,10 +22,17 @@ from tonearm.core.types import FloatArray, Waveform
 from tonearm.features import Contrast, Cqt, Mel, Mfcc, RawWaveform, Representation, Stft, StftHalved, extract
 from tonearm.features.base import Normalisation
 from tonearm.features.computed import ComputedClip, total_and_kept_frames
+from tonearm.features.derived import Derived
 from tonearm.features.engine import compute, compute_layouts
 from tonearm.features.normalisation import SMALLEST_DEVIATION, normalise, statistics
 
-KINDS = sorted(k for k in Representation.registry if issubclass(Representation.registry[k], Representation))
+# What is computed of another representation has tests of its own.
+KINDS = sorted(
+    kind
+    for kind in Representation.registry
+    if issubclass(Representation.registry[kind], Representation)
+    and not issubclass(Representation.registry[kind], Derived)
+)
 SPECTRAL = tuple(Representation.registry[kind]() for kind in KINDS if kind != "waveform")
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from tonearm.core.config import Config
 from tonearm.core.errors import ConfigError
 from tonearm.core.registry import unknown_name
 from tonearm.features.base import Representation
 from tonearm.features.contrast import Contrast
 from tonearm.features.cqt import Chroma, Cqt
+from tonearm.features.derived import Derived
 from tonearm.features.mel import Mel, Mfcc
 from tonearm.features.patterns import (
     CorrelationPattern,
@@ -24,7 +27,7 @@ from tonearm.features.patterns import (
 )
 from tonearm.features.raw import RawWaveform
 from tonearm.features.stft import Stft, StftHalved
-from tonearm.features.summaries import Changes, Correlations, Level, Modulation, Moments, Profile, Summarised
+from tonearm.features.summaries import Changes, Correlations, Level, Modulation, Moments, Profile, Summarised, Summary
 from tonearm.features.tonal import Tonal
 
 THESIS_PRESETS = ("stft", "stft_halved", "mel", "cqt", "chroma", "mfcc")
@@ -100,21 +103,31 @@ def as_representation(feature: str | Representation) -> Representation:
         raise ConfigError(f"{feature!r} is no representation: give a name such as 'mel', or a config such as Mel()")
     match = re.fullmatch(r"\s*(\w+)\s*(\((.*)\))?\s*", feature, re.DOTALL)
     name = match.group(1) if match else feature
-    preset = PRESETS.get(name) or _of_kind(name)
     if not match or not match.group(3):
-        return preset
+        return PRESETS.get(name) or _of_kind(name, {})
     try:
         call = ast.parse(f"f({match.group(3)})"[:LONGEST], mode="eval").body
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or call.args:
             raise ValueError("fields are written name=value")
-        changes = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+        changes = {str(k.arg): _value(k.value) for k in call.keywords}
         if len(changes) < len(call.keywords):
             raise ValueError("a field is given twice")
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ConfigError(f"{feature[:80]!r} cannot be read ({error}): write e.g. mel(n_mels=128, hop=512)") from None
     if "frames" not in changes and (name in THESIS_PRESETS or {"hop", "sample_rate"} & set(changes)):
         changes["frames"] = None
-    return preset.replace(changes)
+    return PRESETS[name].replace(changes) if name in PRESETS else _of_kind(name, changes)
+
+
+def _value(node: ast.expr) -> Any:
+    """A field's value: a literal, or a representation or a summary by its name, also with fields of its own."""
+    called = node.func if isinstance(node, ast.Call) else node
+    if not isinstance(called, ast.Name):
+        return ast.literal_eval(node)
+    if called.id not in Summary.registry:
+        return as_representation(ast.unparse(node))
+    fields = node.keywords if isinstance(node, ast.Call) else []
+    return Summary.from_dict({"kind": called.id, **{str(k.arg): ast.literal_eval(k.value) for k in fields}})
 
 
 EDGE_FRAMES = 3  # that a centred analysis has beyond a clip's whole hops, and the thesis left out
@@ -136,6 +149,8 @@ def require_whole_clips(features: Iterable[Representation], seconds: float) -> N
 
 def cut_problem(feature: Representation, seconds: float) -> str:
     """What is lost of a clip of so many seconds by ``frames``, and the fix; empty if nothing but an edge."""
+    if isinstance(feature, Derived):
+        return cut_problem(feature.of, seconds)
     total, kept = feature.frames_in(seconds), feature.frames_kept(seconds)
     by_source = (feature.sample_rate, feature.hop, feature.frames) == SHORTER_BY_SOURCE and seconds <= 30
     if total - kept <= EDGE_FRAMES or by_source:
@@ -147,10 +162,10 @@ def cut_problem(feature: Representation, seconds: float) -> str:
     )
 
 
-def _of_kind(kind: str) -> Representation:
-    """A registered representation that has no preset, such as one of a module of one's own, at its defaults."""
+def _of_kind(kind: str, changes: Mapping[str, Any]) -> Representation:
+    """A registered representation that has no preset, such as one of a module of one's own."""
     if kind in Representation.registry and issubclass(Representation.registry[kind], Representation):
-        return Representation.from_dict({"kind": kind})
+        return Representation.from_dict({"kind": kind, **changes})
     raise unknown_name("representation", kind, PRESETS)
 
 
@@ -159,12 +174,25 @@ def display_name(feature: Representation) -> str:
     for name, config in PRESETS.items():
         if config == feature:
             return name
-    values = {f.name: (getattr(feature, f.name), f.default) for f in dataclasses.fields(feature)}
-    changed = {name: value for name, (value, default) in values.items() if value != default}
+    changed = _changed_fields(feature)
     if not changed and feature.kind in THESIS_PRESETS:  # whose names mean 643 frames
         changed = {"frames": feature.frames}
-    written = ", ".join(f"{name}={value!r}" for name, value in changed.items())
-    return f"{feature.kind}({written})" if changed else feature.kind
+    return _written(feature.kind, changed)
+
+
+def _changed_fields(config: Config) -> dict[str, Any]:
+    fields = dataclasses.fields(config)  # type: ignore[arg-type]
+    return {f.name: getattr(config, f.name) for f in fields if getattr(config, f.name) != f.default}
+
+
+def _written(kind: str, fields: Mapping[str, Any]) -> str:
+    def value(one: Any) -> str:
+        if isinstance(one, Representation):
+            return display_name(one)
+        return _written(one.kind, _changed_fields(one)) if isinstance(one, Config) else repr(one)
+
+    written = ", ".join(f"{name}={value(one)}" for name, one in fields.items())
+    return f"{kind}({written})" if fields else kind
 
 
 def parse_features(text: str) -> list[Representation]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -107,8 +107,6 @@ class MeanKernelNetwork(Network):
     The number of landmarks is that of the solution: loading one sets it. Before there is one all logits are 0.
     """
 
-    sized_by_solution: ClassVar[tuple[str, ...]] = ("dual", "root")
-
     def __init__(self, config: MeanKernelConfig, inputs: InputSpecs, outputs: int) -> None:
         super().__init__()
         self.config, self.outputs, self.single = config, outputs, isinstance(inputs, InputSpec)
@@ -179,18 +177,11 @@ class MeanKernelNetwork(Network):
         return total
 
     def forward(self, x: Inputs) -> Tensor:
-        return self._logits(self.likeness(self.vectors(x)))
+        decisions = self.likeness(self.vectors(x)) @ self.get_buffer("dual") + self.get_buffer("offset")
+        return (decisions - self.get_buffer("threshold")) * self.get_buffer("factor")
 
     def embed(self, x: Inputs) -> Tensor:
         return self.likeness(self.vectors(x)) @ self.get_buffer("root")
-
-    def logits_and_embedding(self, x: Inputs) -> tuple[Tensor, Tensor]:
-        likeness = self.likeness(self.vectors(x))
-        return self._logits(likeness), likeness @ self.get_buffer("root")
-
-    def _logits(self, likeness: Tensor) -> Tensor:
-        decisions = likeness @ self.get_buffer("dual") + self.get_buffer("offset")
-        return (decisions - self.get_buffer("threshold")) * self.get_buffer("factor")
 
     def _scaled(self, i: int, values: Tensor) -> Tensor:
         shift, scale = self.get_buffer(f"shift_{i}"), self.get_buffer(f"scale_{i}")
@@ -202,12 +193,12 @@ class MeanKernelNetwork(Network):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *rest: Any) -> None:
         """As any module's, of a solution with any number of landmarks; other sizes are refused as usual."""
-        for name, own in list(self.named_buffers(recurse=False)):
-            given = state_dict.get(prefix + name)
-            sized = name in self.sized_by_solution or name.startswith("landmarks_")
-            if sized and isinstance(given, Tensor) and given.ndim == 2:
-                columns = given.shape[1] if name == "root" else own.shape[1]
-                setattr(self, name, own.new_zeros(given.shape[0], columns))
+        dual, root = state_dict.get(f"{prefix}dual"), state_dict.get(f"{prefix}root")
+        if isinstance(dual, Tensor) and isinstance(root, Tensor) and dual.ndim == root.ndim == 2:
+            for name, own in list(self.named_buffers(recurse=False)):
+                if name in ("dual", "root") or name.startswith("landmarks_"):
+                    columns = root.shape[1] if name == "root" else own.shape[1]
+                    setattr(self, name, own.new_zeros(len(dual), columns))
         super()._load_from_state_dict(state_dict, prefix, *rest)
         self.embedding_dim = self.get_buffer("root").shape[1]
 

@@ -23,6 +23,7 @@ from tonearm.models.base import Inputs, Network
 from tonearm.models.mean_kernel import MeanKernelNetwork
 from tonearm.tasks.base import Task
 from tonearm.tasks.multi_hot import MultiHot
+from tonearm.tasks.regression import Regression
 from tonearm.tasks.single_label import SingleLabel
 from tonearm.training.batches import Examples
 from tonearm.training.epochs import EpochReport, State
@@ -126,19 +127,19 @@ def ridge(
 
 def calibrate(task: Task, decisions: np.ndarray, target: np.ndarray) -> tuple[float, float]:
     """Factor and threshold with which logits ``factor * (decisions - threshold)`` have the least loss; (1, 0) where the
-    task predicts no probabilities. Softmax does not see a threshold."""
-    if not isinstance(task, SingleLabel | MultiHot):
+    task takes logits as they are. Softmax does not see a threshold."""
+    squashed = isinstance(task, MultiHot) or (isinstance(task, Regression) and task.squash == "sigmoid")
+    if not (squashed or isinstance(task, SingleLabel)):
         return 1.0, 0.0
     values, truth = torch.from_numpy(decisions), torch.from_numpy(target)
-    both = not isinstance(task, SingleLabel)
 
     def loss(at: np.ndarray) -> float:
-        threshold = float(at[1]) if both else 0.0
+        threshold = float(at[1]) if squashed else 0.0
         return float(task.loss(math.exp(at[0]) * (values - threshold), truth))
 
-    bounds = [(math.log(FACTORS[0]), math.log(FACTORS[1])), (0.0, 1.0)][: 1 + both]
-    found = minimize(loss, np.array([math.log(5.0), 0.5][: 1 + both]), method="Nelder-Mead", bounds=bounds)
-    return math.exp(found.x[0]), float(found.x[1]) if both else 0.0
+    bounds = [(math.log(FACTORS[0]), math.log(FACTORS[1])), (0.0, 1.0)][: 1 + squashed]
+    found = minimize(loss, np.array([math.log(5.0), 0.5][: 1 + squashed]), method="Nelder-Mead", bounds=bounds)
+    return math.exp(found.x[0]), float(found.x[1]) if squashed else 0.0
 
 
 def _track_vectors(model: MeanKernelNetwork, examples: Examples) -> list[Tensor]:
@@ -156,7 +157,7 @@ def _on_cpu(inputs: Inputs) -> Inputs:
 
 
 def _decision_targets(task: Task, target: np.ndarray, outputs: int) -> Tensor:
-    """What decisions are to be, float64 (tracks, outputs): 0 or 1 of classes and labels, else the numbers."""
+    """What decisions are to be, float64 (tracks, outputs): 0 or 1 of classes and labels, else the numbers, scaled."""
     if isinstance(task, SingleLabel):
         return torch.nn.functional.one_hot(torch.from_numpy(target), outputs).double()
     if target.ndim != 2 or target.shape[1] != outputs or not np.isfinite(target).all():
@@ -164,7 +165,8 @@ def _decision_targets(task: Task, target: np.ndarray, outputs: int) -> Tensor:
             f"a mean kernel learns classes, labels or numbers, one an output; {task.kind} has targets of shape "
             f"{target.shape} for {outputs} outputs: choose a network that is trained in steps"
         )
-    return torch.from_numpy(target.astype(np.float64))
+    low, high = task.range if isinstance(task, Regression) else (0.0, 1.0)
+    return torch.from_numpy((target.astype(np.float64) - low) / (high - low))
 
 
 def _track_weights(targets: Tensor, balance: float) -> Tensor:
