@@ -31,7 +31,17 @@ INTEGER_SCALE = 100.0  # times full scale: no float samples of music, but intege
 
 
 class ExtractedFeatures(dict[str, FloatArray]):
-    """Arrays by the name of their representation; the config is understood as its name, and so is its store's name."""
+    """Arrays by the name of their representation; the config is understood as its name, and so is its store's name.
+
+    Attributes
+    ----------
+    configs
+        The representations, by the same names.
+    """
+
+    def __init__(self, configs: Mapping[str, Representation]) -> None:
+        super().__init__()
+        self.configs = dict(configs)
 
     def __missing__(self, key: object) -> FloatArray:
         if (name := self._name(key)) is None:
@@ -50,8 +60,7 @@ class ExtractedFeatures(dict[str, FloatArray]):
 
     def _name(self, key: object) -> str | None:
         """The name under which a config or a store's name is found."""
-        configs = {name: as_representation(name) for name in self}
-        return next((name for name, config in configs.items() if key in (config, config.store_name())), None)
+        return next((name for name, config in self.configs.items() if key in (config, config.store_name())), None)
 
 
 def extract(
@@ -103,13 +112,13 @@ def extract(
         from tonearm.features.batched import extract_batch
 
         for config in configs:
-            check_fits(waveform, config)
+            check_fits(waveform, analysed(config))
         computed = extract_batch([{c.layout: waveform for c in configs}], configs, device)[0]
     names = [f if isinstance(f, str) else display_name(f) for f in features]
     for config in configs:
         if lost := cut_problem(config, waveform.duration):
             logger.warning("%s", lost)
-    found = ExtractedFeatures()
+    found = ExtractedFeatures(dict(zip(names, configs, strict=True)))
     for name, c in zip(names, computed, strict=True):
         shared = any(np.may_share_memory(c.values, other) for other in found.values())
         found[name] = c.values.copy() if shared else c.values

@@ -15,6 +15,7 @@ from tonearm.features.base import Representation
 from tonearm.features.contrast import Contrast
 from tonearm.features.cqt import Chroma, Cqt
 from tonearm.features.derived import Derived
+from tonearm.features.frozen import Frozen
 from tonearm.features.mel import Mel, Mfcc
 from tonearm.features.patterns import (
     CorrelationPattern,
@@ -29,6 +30,7 @@ from tonearm.features.raw import RawWaveform
 from tonearm.features.stft import Stft, StftHalved
 from tonearm.features.summaries import Changes, Correlations, Level, Modulation, Moments, Profile, Summarised, Summary
 from tonearm.features.tonal import Tonal
+from tonearm.features.weights import KNOWN, encoder_name, named_encoder, registered_names
 
 THESIS_PRESETS = ("stft", "stft_halved", "mel", "cqt", "chroma", "mfcc")
 
@@ -88,7 +90,8 @@ def as_representation(feature: str | Representation) -> Representation:
     Parameters
     ----------
     feature
-        ``"mel"``, ``"mel(n_mels=128, hop=512)"`` or a config.
+        ``"mel"``, ``"mel(n_mels=128, hop=512)"`` or a config; a frozen encoder by its name among the home's weights,
+        or that with ``_moments`` behind it: mean and deviation of its patches.
 
     Raises
     ------
@@ -104,7 +107,7 @@ def as_representation(feature: str | Representation) -> Representation:
     match = re.fullmatch(r"\s*(\w+)\s*(\((.*)\))?\s*", feature, re.DOTALL)
     name = match.group(1) if match else feature
     if not match or not match.group(3):
-        return PRESETS.get(name) or _of_kind(name, {})
+        return _named(name) or _of_kind(name, {})
     try:
         call = ast.parse(f"f({match.group(3)})"[:LONGEST], mode="eval").body
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or call.args:
@@ -116,7 +119,12 @@ def as_representation(feature: str | Representation) -> Representation:
         raise ConfigError(f"{feature[:80]!r} cannot be read ({error}): write e.g. mel(n_mels=128, hop=512)") from None
     if "frames" not in changes and (name in THESIS_PRESETS or {"hop", "sample_rate"} & set(changes)):
         changes["frames"] = None
-    return PRESETS[name].replace(changes) if name in PRESETS else _of_kind(name, changes)
+    preset = _named(name)
+    return preset.replace(changes) if preset else _of_kind(name, changes)
+
+
+def _named(name: str) -> Representation | None:
+    return PRESETS.get(name) or named_encoder(name)
 
 
 def _value(node: ast.expr) -> Any:
@@ -166,7 +174,7 @@ def _of_kind(kind: str, changes: Mapping[str, Any]) -> Representation:
     """A registered representation that has no preset, such as one of a module of one's own."""
     if kind in Representation.registry and issubclass(Representation.registry[kind], Representation):
         return Representation.from_dict({"kind": kind, **changes})
-    raise unknown_name("representation", kind, PRESETS)
+    raise unknown_name("representation", kind, dict.fromkeys([*PRESETS, *KNOWN, *registered_names()]))
 
 
 def display_name(feature: Representation) -> str:
@@ -174,6 +182,11 @@ def display_name(feature: Representation) -> str:
     for name, config in PRESETS.items():
         if config == feature:
             return name
+    if name := encoder_name(feature):
+        return name
+    if isinstance(feature, Frozen) and (own := named_encoder(feature.name)):
+        identity, ours = feature.to_dict(run_only=False), own.to_dict(run_only=False)
+        return _written(feature.name, {n: getattr(feature, n) for n, v in identity.items() if v != ours.get(n)})
     changed = _changed_fields(feature)
     if not changed and feature.kind in THESIS_PRESETS:  # whose names mean 643 frames
         changed = {"frames": feature.frames}

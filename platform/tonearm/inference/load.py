@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 
-from tonearm.core.errors import BundleError
+from tonearm.core.errors import BundleError, ConfigError
 from tonearm.ensembles.bundle import load_ensemble
+from tonearm.features.weights import require_weights
 from tonearm.inference.model import Model
 from tonearm.inference.recommend import Recommender
 
@@ -25,13 +26,19 @@ def load(uri: str | os.PathLike[str], allowed_modules: Collection[str] = ()) -> 
     Raises
     ------
     BundleError
-        If there is no model, it is damaged, or it needs a module that is not allowed.
+        If there is no model, it is damaged, it needs a module that is not allowed, or the file of a frozen encoder that
+        is not here, or is another.
     TrackingError
         If MLflow knows no such model.
     """
     uri = os.path.expanduser(os.fspath(uri))  # noqa: PTH111  a URI must stay as it is
     folder = fetch_model(uri)
-    return Model(load_ensemble(folder, allowed_modules), uri, folder)
+    ensemble = load_ensemble(folder, allowed_modules)
+    try:
+        require_weights(r for member in ensemble.members for r in member.config.representations.values())
+    except ConfigError as error:
+        raise BundleError(f"the model at {uri} hears through a frozen encoder: {error}") from error
+    return Model(ensemble, uri, folder)
 
 
 def load_recommender(uri: str | os.PathLike[str], allowed_modules: Collection[str] = ()) -> Recommender:

@@ -30,6 +30,7 @@ from tonearm.features.presets import require_whole_clips
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, join_rows, read_keys
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.features.store_index import write_index
+from tonearm.features.weights import require_weights
 from tonearm.pipelines.duplicates import duplicate_keys
 from tonearm.pipelines.extractor import Extractor
 from tonearm.pipelines.header_notes import NOTE_TABLE, keep_notes
@@ -144,11 +145,13 @@ def extract_features(
     Raises
     ------
     ConfigError
-        If there is nothing to extract, or no such device; if a representation would keep a part of each clip only.
+        If there is nothing to extract, or no such device; if a representation would keep a part of each clip only; if
+        an encoder's file is not here.
     """
     if not features:
         raise ConfigError("no representations to extract: name at least one")
     require_whole_clips(features, clip.seconds)
+    require_weights(features)
     on_gpu = is_gpu(device)
     started = time.monotonic()
     distinct = {f.store_name(): f for f in features}

@@ -99,6 +99,7 @@ def prepare(
         If too many tracks are unusable.
     """
     from tonearm.features.presets import as_representation, parse_features
+    from tonearm.features.weights import require_weights
 
     if isinstance(dataset, str):
         data = choose_dataset(dataset, root, {**({"label": label} if label else {}), **(options or {})})
@@ -110,6 +111,7 @@ def prepare(
     wanted = list(dict.fromkeys(as_representation(feature) for feature in names))
     if wanted and not data.has_audio:
         raise ConfigError(f"data set {data.kind} has no audio to extract features of: leave features out")
+    require_weights(wanted)  # before recordings are looked at
     part = clip or ClipConfig()
     if wanted and not 0 < min_seconds <= part.seconds:
         raise ConfigError(f"min_seconds is {min_seconds:g}: it must be above 0 and at most a clip's {part.seconds:g} s")

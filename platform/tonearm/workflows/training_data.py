@@ -13,6 +13,7 @@ from tonearm.core.seeding import digest
 from tonearm.datasets.base import DatasetConfig
 from tonearm.datasets.manifest import Manifest, Track
 from tonearm.features.base import Representation
+from tonearm.features.weights import require_weights
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage, recipe_representations
 from tonearm.workflows.defaults import MAX_REJECTED
@@ -133,6 +134,7 @@ def prepare_data(
         asked = signature == recipe.data.signature()  # what was typed of a data set is of this one
         wanted = {r.store_name(): r for r in [*recipe_representations(stages), *(also if asked else ())]}
         features = [wanted[name] for name in sorted(wanted)]
+        require_weights(features)  # before recordings are looked at
         # Without audio, clips play no part; with audio, a recipe has one kind.
         clip = next((s.config.clip for s in stages if s.representations()), stages[0].config.clip)
         least = max((s.config.min_seconds for s in stages if isinstance(s.config, TrialConfig)), default=0.0)

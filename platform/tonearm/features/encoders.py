@@ -1,0 +1,216 @@
+"""Running the files of frozen encoders: TorchScript by torch, ONNX by the extra ``onnx``. Nothing is unpickled.
+
+torch reads TorchScript with an unpickler of its own that knows tensors, numbers, texts and the file's own TorchScript
+classes, and calls no Python; its code can compute, and nothing else once :func:`_require_no_file_access` has looked.
+ONNX is a graph of operators. ``.pt2`` files are refused: ``torch.export.load`` of torch 2.11 unpickles their example
+inputs, and weights and constants where the file says so, with any Python that stands there; and evaluates their
+symbolic shapes as Python expressions.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tonearm.core.errors import AudioError, ConfigError
+from tonearm.core.precision import float32_products, is_gpu
+from tonearm.core.types import FloatArray
+from tonearm.features.frozen import EncoderOutput, Frozen
+from tonearm.features.weights import find_file
+
+PATCHES_AT_ONCE = 32
+FILE_ACCESS = re.compile(r"\b(?:torch|ops\.aten)\.(?:save|from_file)\b")
+PROGRAM = {"archive_format", "models/model.json", "serialized_exported_program.json"}  # what .pt2 files hold
+TO_TORCHSCRIPT = "torch.jit.save(torch.jit.trace(model.eval(), example), FILE)"
+
+#: Outputs by name of a batch of patches, float32.
+Run = Callable[[FloatArray], Mapping[str, FloatArray]]
+
+
+def encode(encoder: Frozen, patches: FloatArray, device: str = "cpu") -> FloatArray:
+    """The vectors (patches, freq_bins) of patches, which have the encoder's axes.
+
+    Raises
+    ------
+    ConfigError
+        If its file is not there, cannot be run, or gives other outputs than the config says.
+    AudioError
+        ``not_finite`` if a number is not finite.
+    """
+    run = load_encoder(str(find_file(encoder)), encoder.sha256, device)
+    found = []
+    for start in range(0, len(patches), PATCHES_AT_ONCE):
+        part = np.ascontiguousarray(patches[start : start + PATCHES_AT_ONCE], dtype=np.float32)
+        given = run_named(encoder.label, run, part)
+        found.append(np.concatenate([_vectors(encoder.label, o, given, len(part)) for o in encoder.outputs], axis=1))
+    vectors: FloatArray = np.concatenate(found)
+    if not np.isfinite(vectors).all():
+        raise AudioError("not_finite", f"{encoder.label} gives numbers that are not finite")
+    return vectors
+
+
+def run_named(label: str, run: Run, patches: FloatArray) -> Mapping[str, FloatArray]:
+    """What an encoder gives of a batch.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot take it.
+    """
+    try:
+        return run(patches)
+    except RuntimeError as error:  # torch's; GPU memory is its worker's to care for
+        if type(error).__name__ == "OutOfMemoryError":
+            raise
+        raise _cannot_run(label, patches, error) from error
+
+
+def _cannot_run(label: str, patches: FloatArray, error: Exception) -> ConfigError:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()] or [type(error).__name__]
+    return ConfigError(
+        f"{label} cannot take a batch of shape {patches.shape}: {lines[-1].strip()}. Check its sample rate, patch and "
+        "order"
+    )
+
+
+def _vectors(label: str, output: EncoderOutput, given: Mapping[str, FloatArray], count: int) -> FloatArray:
+    """One output of a batch, (count, dim)."""
+    if output.name not in given:
+        raise ConfigError(f"{label} has no output {output.name!r}: it has {describe_outputs(given)}")
+    values = given[output.name]
+    if values.shape[2:] == (1,) * (values.ndim - 2):
+        values = values.reshape(values.shape[:2])
+    values = values.mean(axis=1) if values.ndim == 3 else values
+    if values.shape != (count, output.dim):
+        raise ConfigError(
+            f"output {output.name!r} of {label} has shape {given[output.name].shape} for {count} patches, expected "
+            f"({count}, {output.dim}): its outputs are {describe_outputs(given)}"
+        )
+    return values.astype(np.float32, copy=False)
+
+
+def describe_outputs(given: Mapping[str, FloatArray]) -> str:
+    """Names and sizes, for messages."""
+    return ", ".join(f"{name} {tuple(values.shape[1:])}" for name, values in given.items()) or "none"
+
+
+@lru_cache(maxsize=8)
+def load_encoder(path: str, sha256: str, device: str) -> Run:
+    """What runs an encoder's file; a process reads it once.
+
+    Raises
+    ------
+    ConfigError
+        If it is no TorchScript or ONNX, or cannot be read here.
+    """
+    file = Path(path)
+    with file.open("rb") as opened:
+        beginning = opened.read(2)
+    if beginning == b"PK":
+        return _torchscript(file, device)
+    if beginning[:1] == b"\x80":
+        raise ConfigError(f"{path} is a pickle, which could run any code: save the model with {TO_TORCHSCRIPT}")
+    return _onnx(file, device)
+
+
+def _torchscript(file: Path, device: str) -> Run:
+    import torch
+
+    _require_torchscript(file)
+    try:
+        module = torch.jit.load(str(file), map_location=device).eval()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise ConfigError(f"{file} cannot be read as TorchScript: {str(error).strip().splitlines()[-1]}") from error
+
+    def run(patches: FloatArray) -> dict[str, FloatArray]:
+        with torch.inference_mode(), float32_products():
+            found = module(torch.from_numpy(patches).to(device))
+        named = {name: value for name, value in _by_name(found).items() if isinstance(value, torch.Tensor)}
+        return {name: value.float().cpu().numpy() for name, value in named.items()}
+
+    return run
+
+
+def _by_name(found: Any) -> dict[str, Any]:
+    """Outputs by name: of a dictionary its keys, of a tuple the places, of a tensor "0"."""
+    if isinstance(found, Mapping):
+        return {str(name): value for name, value in found.items()}
+    if hasattr(found, "_asdict"):
+        return dict(found._asdict())
+    return {str(i): value for i, value in enumerate(found if isinstance(found, Sequence) else [found])}
+
+
+def _require_torchscript(file: Path) -> None:
+    """Refuse other archives of torch, which would be unpickled, and TorchScript that reads or writes files.
+
+    Raises
+    ------
+    ConfigError
+        With what to do.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = {name.partition("/")[2] or name: name for name in archive.namelist()}  # in one folder, of any name
+            code = [archive.read(whole) for name, whole in names.items() if name.startswith("code/")
+                    and name.endswith(".py")]  # fmt: skip
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise ConfigError(f"{file} is damaged: {error}") from error
+    if PROGRAM & names.keys():
+        raise ConfigError(
+            f"{file} is a .pt2 file, which torch unpickles: it could run any code. Where you trust it, turn it into "
+            f"TorchScript: model = torch.export.load(FILE).module(); {TO_TORCHSCRIPT.replace('model.eval()', 'model')}"
+        )
+    if not code or "constants.pkl" not in names:
+        raise ConfigError(f"{file} is a pickle of weights, no TorchScript: save the model with {TO_TORCHSCRIPT}")
+    if any(FILE_ACCESS.search(text.decode("utf-8", "replace")) for text in code):
+        raise ConfigError(f"{file} reads or writes files while it runs: an encoder only computes, do not use it")
+
+
+def _onnx(file: Path, device: str) -> Run:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ConfigError(
+            f"{file} is no TorchScript; ONNX files are run by onnxruntime, which is not installed: pip install "
+            "'tonearm[onnx]'"
+        ) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # workers are many; each has one core
+    options.log_severity_level = 3
+    wanted = ["CUDAExecutionProvider"] if is_gpu(device) else []
+    providers = [p for p in [*wanted, "CPUExecutionProvider"] if p in onnxruntime.get_available_providers()]
+    try:  # from its bytes: a graph that names further files finds none
+        session = onnxruntime.InferenceSession(file.read_bytes(), options, providers=providers)
+    except Exception as error:  # onnxruntime's own have no common base
+        why = str(error).strip().splitlines()[0]
+        raise ConfigError(f"{file} cannot be read as TorchScript or ONNX: {why}") from error
+    if len(session.get_inputs()) != 1:
+        inputs = ", ".join(i.name for i in session.get_inputs())
+        raise ConfigError(f"{file} takes {inputs}: an encoder has one input")
+    own, names = session.get_inputs()[0], [o.name for o in session.get_outputs()]
+    fixed = own.shape[0] if own.shape and isinstance(own.shape[0], int) else 0
+
+    def run(patches: FloatArray) -> dict[str, FloatArray]:
+        try:
+            parts = [session.run(names, {own.name: part}) for part in _batches(patches, fixed)]
+        except Exception as error:
+            raise _cannot_run(file.name, patches, error) from error
+        joined = [np.concatenate(values)[: len(patches)] for values in zip(*parts, strict=True)]
+        return {name: values.astype(np.float32) for name, values in zip(names, joined, strict=True)}
+
+    return run
+
+
+def _batches(patches: FloatArray, fixed: int) -> list[FloatArray]:
+    """The batch, or batches of a fixed size, the last filled up with its last patch."""
+    if not fixed:
+        return [patches]
+    lacking = -len(patches) % fixed
+    filled = np.concatenate([patches, np.repeat(patches[-1:], lacking, axis=0)])
+    return [filled[i : i + fixed] for i in range(0, len(filled), fixed)]

@@ -1,0 +1,169 @@
+"""Files of frozen encoders: below the home, named by what they hold, with a list of their names.
+
+::
+
+    weights/<sha256>        a TorchScript or ONNX file
+    weights/<name>.json     the encoder's config, and the text of its licence
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from tonearm.core import home, storage
+from tonearm.core.errors import ConfigError
+from tonearm.core.node_copies import local_copy
+from tonearm.features.base import Representation
+from tonearm.features.frozen import EncoderOutput, Frozen, encoders_in
+from tonearm.features.raw import RawWaveform
+from tonearm.features.summaries import Moments, Summarised
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+POOLED = "_moments"  # behind a name: mean and deviation of the patches
+
+#: Encoders that a command fetches, without their files.
+KNOWN = {
+    "musicnn": Frozen(
+        of=RawWaveform(sample_rate=16000),
+        patch=512 + 186 * 256,  # 187 frames of 512 samples, 256 apart
+        outputs=tuple(EncoderOutput(name=n, dim=d) for n, d in (("mean", 753), ("max", 753), ("penultimate", 200))),
+        name="musicnn",
+        licence="ISC",
+    )
+}
+
+
+def weights_home() -> str:
+    """Where files of encoders lie."""
+    return storage.join(home.home(), "weights")
+
+
+def stored_place(sha256: str) -> str:
+    """Where the file with this SHA-256 lies in the home."""
+    return storage.join(weights_home(), sha256)
+
+
+def register(encoder: Frozen, file: Path, licence_text: str = "") -> None:
+    """Keep an encoder's file and its config in the home, under its name.
+
+    Raises
+    ------
+    ConfigError
+        If the name cannot be one, or its file has another SHA-256.
+    """
+    if not NAME.fullmatch(encoder.name) or encoder.name.endswith(POOLED):
+        raise ConfigError(
+            f"the name {encoder.name!r}: give small letters, digits and _, a letter first, and not {POOLED} at the end"
+        )
+    if (found := sha256_of(file)) != encoder.sha256:
+        raise ConfigError(f"{file} has sha256 {found}, not {encoder.sha256}: give its own")
+    place = stored_place(encoder.sha256)
+    if not storage.exists(place):
+        storage.write_bytes(place, file.read_bytes())
+    kept = {"encoder": encoder.to_dict(), "licence_text": licence_text}
+    storage.write_json(storage.join(weights_home(), f"{encoder.name}.json"), kept)
+
+
+def registered_names() -> list[str]:
+    """Names of the encoders in the home, sorted."""
+    return [name.removesuffix(".json") for name in storage.list_files(weights_home(), ".json")]
+
+
+def registered(name: str) -> tuple[Frozen, str]:
+    """An encoder of the home by its name, and the text of its licence.
+
+    Raises
+    ------
+    ConfigError
+        If it is not there, or its description is damaged.
+    """
+    place = storage.join(weights_home(), f"{name}.json")
+    if not NAME.fullmatch(name) or not storage.exists(place):
+        raise ConfigError(f"no encoder {name!r} in {weights_home()}: add it, tonearm weights add FILE --name {name}")
+    try:
+        kept = storage.read_json(place)
+        encoder = Frozen.from_dict(kept["encoder"])
+        return encoder, str(kept["licence_text"])
+    except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError, ConfigError) as error:
+        raise ConfigError(f"{place} is damaged ({error}): delete it and add the encoder again") from error
+
+
+def named_encoder(name: str) -> Representation | None:
+    """What a name stands for: an encoder of the home, or a known one whose file is not there yet, or with ``_moments``
+    behind it mean and deviation of its patches; None of any other name."""
+    if name.endswith(POOLED):
+        encoder = named_encoder(name.removesuffix(POOLED))
+        return encoder and Summarised(of=encoder, summary=Moments())
+    if NAME.fullmatch(name) and storage.exists(storage.join(weights_home(), f"{name}.json")):
+        return registered(name)[0]
+    return KNOWN.get(name)
+
+
+def encoder_name(feature: Representation) -> str:
+    """The name under which :func:`named_encoder` finds a representation; "" if there is none."""
+    own = encoders_in(feature)
+    names = [own[0].name, own[0].name + POOLED] if own and own[0].name else []
+    return next((name for name in names if named_encoder(name) == feature), "")
+
+
+def find_file(encoder: Frozen) -> Path:
+    """The file of an encoder on this machine: that at its path or URI, or the home's, with its SHA-256.
+
+    Raises
+    ------
+    ConfigError
+        If it is not there; the message says where it must lie.
+    """
+    fetch = f"tonearm weights {encoder.name}" if encoder.name in KNOWN else "tonearm weights add FILE --name ..."
+    if not encoder.sha256:
+        raise ConfigError(f"the weights of {encoder.label} are not here: fetch them with {fetch}")
+    seen = []
+    for place in filter(None, (encoder.file, stored_place(encoder.sha256))):
+        if not storage.exists(place):
+            continue
+        path = local_copy(place)
+        found = _sha256(str(path), storage.stamp(str(path)))
+        if found == encoder.sha256:
+            return path
+        seen.append(f"; the file at {place} is another, of sha256 {found}")
+    raise ConfigError(
+        f"the weights of {encoder.label} (licence: {encoder.licence or 'not stated'}) are not here: its file must have "
+        f"sha256 {encoder.sha256} and lie at {stored_place(encoder.sha256)}"
+        f"{f' or {encoder.file}' if encoder.file else ''}{''.join(seen)}. Copy it from where the model was trained, or "
+        f"try {fetch}"
+    )
+
+
+def require_weights(features: Iterable[Representation]) -> None:
+    """Check that the files of all encoders are there.
+
+    Raises
+    ------
+    ConfigError
+        With all that are not.
+    """
+    found = []
+    for encoder in dict.fromkeys(e for feature in features for e in encoders_in(feature)):
+        try:
+            find_file(encoder)
+        except ConfigError as error:
+            found += error.problems
+    if found:
+        raise ConfigError(found)
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file, 64 hexadecimal characters."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=32)
+def _sha256(path: str, stamp: str) -> str:
+    """Of a file that was written then: a worker reads hundreds of megabytes once."""
+    return sha256_of(Path(path))
