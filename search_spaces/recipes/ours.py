@@ -43,7 +43,7 @@ def _blocks() -> Stage:
         feature=feature,
         model=MeanKernelConfig(),
         task=SingleLabel(),
-        window=WindowConfig(frames=1, train_per_track=1, per_track=1),
+        window=WindowConfig(train_per_track=1, per_track=1),
         optim=OptimConfig(epochs=1),
     )
     return Stage("blocks", config)

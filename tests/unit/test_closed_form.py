@@ -28,7 +28,7 @@ def trial(changes: dict[str, Any] | None = None) -> TrialConfig:
     base = tiny_config()
     return TrialConfig(
         dataset=base.dataset, feature=Summarised(of=base.feature, summary=Moments()), model=MeanKernelConfig(),
-        task=SingleLabel(), clip=base.clip, window=WindowConfig(frames=1, train_per_track=1, per_track=1),
+        task=SingleLabel(), clip=base.clip, window=WindowConfig(train_per_track=1, per_track=1),
         optim=OptimConfig(epochs=1),
     ).replace(changes or {})  # fmt: skip
 

@@ -121,9 +121,10 @@ class Representation(Feature):
         """Frames of so many seconds, after the cut."""
         return self.cut(self.frames_in(seconds))
 
-    def window_frames(self, frames: int) -> int:
-        """Frames that it has of a window of so many; of what sums a clip up the one frame there is."""
-        return frames
+    @property
+    def has_one_frame(self) -> bool:
+        """Whether it sums a clip up: then every window has the one frame there is."""
+        return False
 
     def cut(self, frames: int) -> int:
         """Frames kept of so many."""

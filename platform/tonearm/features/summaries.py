@@ -88,8 +88,9 @@ class Summarised(Derived, kind="summary"):
     def seconds_of(self, frames: int) -> float:
         return SHORTEST_SECONDS
 
-    def window_frames(self, frames: int) -> int:
-        return 1
+    @property
+    def has_one_frame(self) -> bool:
+        return True
 
     def example_spec(self, frames: int) -> InputSpec:
         return InputSpec(self.planes, self.freq_bins, 1)

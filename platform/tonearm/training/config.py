@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from tonearm.audio.windows import ClipConfig
-from tonearm.core.config import RUN_ONLY, Config
+from tonearm.core.config import OMIT_DEFAULT, RUN_ONLY, Config
 from tonearm.core.errors import ConfigError
 from tonearm.core.types import InputSpec
 from tonearm.features.augment import AugmentConfig
-from tonearm.features.base import Feature, Representation
+from tonearm.features.base import Feature, Representation, samples_in
 from tonearm.models.base import InputSpecs, ModelConfig
 from tonearm.tasks.base import Task
 from tonearm.training.optim import OptimConfig
@@ -41,12 +42,14 @@ class DatasetRef(Config):
 
 
 class WindowConfig(Config):
-    """What part of a clip one example is.
+    """What part of a clip one example is. Of what sums a clip up it is all there is, one frame.
 
     Attributes
     ----------
     frames
         Frames a window.
+    seconds
+        Its length in their place: then it is the same time at any hop, which may be varied alone.
     train_per_track
         Windows at random places drawn of each track an epoch.
     per_track
@@ -56,13 +59,29 @@ class WindowConfig(Config):
     frames: int = 215
     train_per_track: int = 2
     per_track: int = 3
+    seconds: float | None = dataclasses.field(default=None, metadata=OMIT_DEFAULT)
 
     def problems(self) -> list[str]:
-        return [
+        found = [
             f"window.{name} is {getattr(self, name)}: it must be at least 1"
             for name in ("frames", "train_per_track", "per_track")
             if getattr(self, name) < 1
         ]
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            found.append(f"window.seconds is {self.seconds}: it must be above 0 and finite")
+        return found
+
+    def frames_of(self, feature: Representation) -> int:
+        """Frames that a window of a representation has."""
+        if feature.has_one_frame:
+            return 1
+        if self.seconds is None:
+            return self.frames
+        return max(1, samples_in(self.seconds, feature.sample_rate) // feature.hop)
+
+    def brief_length(self) -> str:
+        """Its length, as it was set."""
+        return f"window.frames {self.frames}" if self.seconds is None else f"window.seconds {self.seconds:g}"
 
 
 class Member(Config):
@@ -111,14 +130,18 @@ class TrialConfig(Config):
         found = []
         for name, feature in self.representations.items():
             clip = feature.input_spec(self.clip.seconds)
-            if self.window.frames > clip.frames:
+            if self.window.frames_of(feature) > clip.frames:
                 found.append(
-                    f"window.frames {self.window.frames} is longer than the {clip.frames} frames of a clip of "
+                    f"{self.window.brief_length()} is longer than the {clip.frames} frames of a clip of "
                     f"{self.clip.seconds:g} s at hop {feature.hop}{f' of {name}' if name else ''}: shorten the window "
                     "or lengthen the clip"
                 )
         audio_inputs = self.representations
-        lengths = {(f.hop, f.sample_rate, f.input_spec(self.clip.seconds).frames) for f in audio_inputs.values()}
+        lengths = {
+            (f.hop, f.sample_rate, f.input_spec(self.clip.seconds).frames)
+            for f in audio_inputs.values()
+            if not f.has_one_frame
+        }
         if len(lengths) > 1:
             found.append("the representations differ in hop, sample rate or frames: windows would not be of one time")
         if audio_inputs and len(audio_inputs) < len(self.feature.named_inputs()):
@@ -127,7 +150,7 @@ class TrialConfig(Config):
             return found
         found = self.built_model.problems_with(self.inputs, 2)
         if isinstance(self.feature, Representation):
-            found += self.augment.problems_with(self.feature.example_spec(self.window.frames), self.feature.unit)
+            found += self.augment.problems_with(_example_spec(self.feature, self.window), self.feature.unit)
         elif self.augment.enabled:
             found.append(f"augment is set, but {self.feature.kind} is no single representation of audio: leave it out")
         return found
@@ -171,9 +194,7 @@ class TrialConfig(Config):
     @property
     def inputs(self) -> InputSpecs:
         """The shape of one example, or of each of its inputs by name."""
-        specs: dict[str, InputSpec] = {
-            n: f.example_spec(self.window.frames) for n, f in self.feature.named_inputs().items()
-        }
+        specs: dict[str, InputSpec] = {n: _example_spec(f, self.window) for n, f in self.feature.named_inputs().items()}
         return specs.get("", specs)
 
     @property
@@ -182,8 +203,12 @@ class TrialConfig(Config):
 
         Where clips are filled up (padded, wrapped) a second does.
         """
-        least = max((f.seconds_of(self.window.frames) for f in self.representations.values()), default=0.0)
+        least = max((f.seconds_of(self.window.frames_of(f)) for f in self.representations.values()), default=0.0)
         return least if self.clip.tail == "drop" else min(least, MIN_FILLED_SECONDS)
+
+
+def _example_spec(feature: Feature, window: WindowConfig) -> InputSpec:
+    return feature.example_spec(window.frames_of(feature) if isinstance(feature, Representation) else window.frames)
 
 
 class MeanConfig(Config):

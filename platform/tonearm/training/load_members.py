@@ -39,8 +39,8 @@ def load_members(network: Network, config: TrialConfig, names: Sequence[str]) ->
             part = config.feature.named_inputs()[network.member_inputs[name] or ""]
             checks = {
                 "is of another trial": bundle.config.signature() == member.trial,
-                "takes another input": (bundle.config.feature, bundle.config.window.frames)
-                == (part, config.window.frames),
+                "takes another input": (bundle.config.feature, bundle.config.window.brief_length())
+                == (part, config.window.brief_length()),
                 "gives other classes": bundle.classes == tuple(names),
                 "is another model": bundle.config.built_model == specs[name].config,
             }

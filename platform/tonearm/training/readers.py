@@ -117,6 +117,7 @@ class StoreReader:
 
     def __init__(self, feature: Representation, config: TrialConfig, train: Sequence[Track], store: FeatureStore):
         self.feature, self.config, self.store = feature, config, store
+        self.frames = config.window.frames_of(feature)
         self.beside: Sequence[StoreReader] = ()  # of the trial's other representations
         self._train = train
         self._keys: dict[str, str] = {}
@@ -149,14 +150,15 @@ class StoreReader:
         key = self.key(track)
         numbers = self.numbers(key)
         clip = numbers[int(rng.integers(len(numbers)))] if len(numbers) > 1 else numbers[0]
-        return WindowPosition(clip, int(rng.integers(0, self.store.frames(key, clip) - self.config.window.frames + 1)))
+        return WindowPosition(clip, int(rng.integers(0, self.store.frames(key, clip) - self.frames + 1)))
 
     def read(
         self, tracks: Sequence[Track], positions: Sequence[WindowPosition], gains: np.ndarray, seed: int
     ) -> torch.Tensor:
-        where = [(self.key(t), p.clip, p.start) for t, p in zip(tracks, positions, strict=True)]
+        one = self.feature.has_one_frame  # whatever window of the inputs beside it was drawn
+        where = [(self.key(t), p.clip, 0 if one else p.start) for t, p in zip(tracks, positions, strict=True)]
         # torch converts to float32 several times faster than numpy.
-        read = torch.from_numpy(self.store.read_windows(where, self.config.window.frames)).float().numpy()
+        read = torch.from_numpy(self.store.read_windows(where, self.frames)).float().numpy()
         windows = [
             scale_window(values, self.store.read(key, clip).stats, start, self.feature, self.fitted, float(gain))
             for values, (key, clip, start), gain in zip(read, where, gains, strict=True)

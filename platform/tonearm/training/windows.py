@@ -35,7 +35,8 @@ def clip_windows(
 
     Each of its clips gives ``window.per_track``, evenly spread.
     """
-    frames, shape = config.window.frames, feature.example_spec(config.window.frames).shape
+    frames = config.window.frames_of(feature)
+    shape = feature.example_spec(frames).shape
     return np.stack(
         [
             scale_window(

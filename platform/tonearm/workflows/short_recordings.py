@@ -31,7 +31,7 @@ class FittingSettings:
     length
         Of these recordings, seconds: but for the shortest of them, all are at least as long.
     changes
-        Fields of a trial: ``clip.seconds`` and ``window.frames``.
+        Fields of a trial: ``clip.seconds``, and ``window.frames`` or ``window.seconds``.
     problem
         Why these cannot work; "" if they can.
     """
@@ -67,8 +67,18 @@ def fitting_settings(
     seconds = math.floor(typical) or math.floor(10 * typical) / 10
     if not configs or not seconds:
         return None
-    frames = min(min(r.cut(r.frames_in(seconds)), c.window.frames) for c in configs for r in c.representations.values())
-    changes = {"clip.seconds": float(seconds), "window.frames": frames}
+    changes: dict[str, float | int] = {"clip.seconds": float(seconds)}
+    lasting = [c.window.seconds for c in configs if c.window.seconds is not None]
+    counted = [
+        min(r.cut(r.frames_in(seconds)), c.window.frames)
+        for c in configs
+        for r in c.representations.values()
+        if c.window.seconds is None and not r.has_one_frame
+    ]
+    if lasting:
+        changes["window.seconds"] = min(float(seconds), *lasting)
+    if counted:
+        changes["window.frames"] = min(counted)
     try:
         (attempt or recipe.replace)(changes)
     except ConfigError as error:
