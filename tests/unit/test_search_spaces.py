@@ -290,7 +290,7 @@ def test_space_on_what_does_not_fit_is_refused() -> None:
     for name, path, value, message in (
         ("simple_mel", "feature.n_mels", 128, "longer than what is left"),
         ("freq_cqt", "model.separable_length", 13, "kernel of 13 is longer than the frequency axis of 84"),
-        ("small_collection", "window.frames", 650, "longer than the 643 frames of a clip of 30 s at hop 1024"),
+        ("small_collection", "window.seconds", 31.0, "longer than the 646 frames of a clip of 30 s at hop 1024"),
     ):
         made = space(name)
         wider = dataclasses.replace(made, over={**made.over, path: Choice(value)})

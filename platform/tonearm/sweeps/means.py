@@ -20,7 +20,7 @@ from tonearm.training.trial import TrialFolder
 def mean_name(config: MeanConfig) -> str:
     """What a mean is of, which its run is called by: ``mean of time, freq``, ``ensemble of 00, 03 x2``."""
     if not isinstance(config, EnsembleConfig):
-        return f"mean of {', '.join(m.name for m in config.members)}"
+        return f"{'weighted ' if config.weighted else ''}mean of {', '.join(m.name for m in config.members)}"
     each = [m.name + (f" x{w:g}" if w != 1 else "") for m, w in zip(config.members, config.weights, strict=True)]
     return f"ensemble of {', '.join(each)}"
 

@@ -218,12 +218,15 @@ class MeanConfig(Config):
     ----------
     members
         Trials, ``bundle`` being the URI of their folders.
+    weighted
+        Whether each was calibrated, and weighted by their mixture's loss, on validation; else all count alike.
     """
 
     dataset: DatasetRef
     members: tuple[Member, ...]
     task: Task
     seed: int = 0
+    weighted: bool = dataclasses.field(default=False, metadata=OMIT_DEFAULT)
 
 
 class EnsembleConfig(MeanConfig):

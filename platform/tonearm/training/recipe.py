@@ -72,6 +72,9 @@ class Recipe:
         The source's own figure, for comparison; "" where it gave none.
     ensemble
         Whether the result is the mean of all stages that no other stage needs, instead of the last one.
+    weighted
+        Whether this mean is one of calibrated members, weighted by their mixture's loss on the validation split; else
+        all count alike.
     folds
         Of the cross-validation that the source made; 0 for one split.
     grouped
@@ -85,6 +88,7 @@ class Recipe:
     source: str
     published: str = ""
     ensemble: bool = False
+    weighted: bool = False
     folds: int = 0
     grouped: bool = True
     fractions: tuple[float, float, float] = (0.6, 0.2, 0.2)

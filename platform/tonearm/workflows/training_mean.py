@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.datasets.manifest import Split
-from tonearm.ensembles.combine import weighted_mean
+from tonearm.ensembles.combine import Mixture, fit_mixture
 from tonearm.sweeps.means import log_mean, mean_name
 from tonearm.tracking.retry import retry
 from tonearm.training.config import MeanConfig, Member
@@ -13,8 +15,17 @@ from tonearm.training.predictions import TrackPredictions
 from tonearm.workflows.training_runs import FoldRun, Outcome
 
 
-def mean_of(run: FoldRun, split: Split) -> TrackPredictions:
-    """What the results of one seed and fold predict together.
+def mixture_of(run: FoldRun, weighted: bool) -> Mixture:
+    """How the results of one seed and fold answer together: in equal parts, or as validation says."""
+    validation = [done.validation for done in run.results]
+    if not weighted:
+        return Mixture((1.0,) * len(validation), (1 / len(validation),) * len(validation))
+    _require_same_tracks(validation, "validation")
+    return fit_mixture(run.results[0].task, [v.probabilities for v in validation], validation[0].target)
+
+
+def mean_of(run: FoldRun, split: Split, weighted: bool = False) -> TrackPredictions:
+    """What the results of one seed and fold predict together; ``weighted`` as a recipe has it.
 
     Raises
     ------
@@ -22,23 +33,29 @@ def mean_of(run: FoldRun, split: Split) -> TrackPredictions:
         If they are of different tracks.
     """
     each = [d.test if split == "test" else d.validation for d in run.results]
-    if any(e.track_ids != each[0].track_ids for e in each):
-        raise JobError(f"the stages' {split} tracks differ, so their answers cannot be averaged")
-    mean = weighted_mean([e.probabilities for e in each], [1.0] * len(each))
+    _require_same_tracks(each, split)
+    mean = mixture_of(run, weighted).predict(run.results[0].task, [e.probabilities for e in each])
     return TrackPredictions(each[0].track_ids, each[0].groups, each[0].target, mean, each[0].classes)
 
 
-def log_means(outcome: Outcome) -> None:
+def _require_same_tracks(each: Sequence[TrackPredictions], split: Split) -> None:
+    if any(e.track_ids != each[0].track_ids for e in each):
+        raise JobError(f"the stages' {split} tracks differ, so their answers cannot be averaged")
+
+
+def log_means(outcome: Outcome, weighted: bool = False) -> None:
     """Write the mean's predictions of every seed and fold, and log them below the training."""
     for run in outcome.runs:
-        retry(_log_mean, run, outcome.parent.run_id)
+        retry(_log_mean, run, outcome.parent.run_id, weighted)
 
 
-def _log_mean(run: FoldRun, parent: str) -> None:
+def _log_mean(run: FoldRun, parent: str, weighted: bool) -> None:
     first = run.results[0]
     members = tuple(Member(name=d.name, trial=d.config.signature(), bundle=d.folder.uri) for d in run.results)
-    config = MeanConfig(dataset=first.config.dataset, members=members, task=first.task, seed=run.seed)
+    config = MeanConfig(
+        dataset=first.config.dataset, members=members, task=first.task, seed=run.seed, weighted=weighted
+    )
     folder = storage.join(home.trials_home(), "single", f"mean-{config.signature()}")
     name = f"{mean_name(config)} seed {run.seed}" + (f" fold {run.fold}" if run.fold else "")
     splits: tuple[Split, ...] = ("validation", "test")
-    log_mean(name, config, {split: mean_of(run, split) for split in splits}, folder, parent)
+    log_mean(name, config, {split: mean_of(run, split, weighted) for split in splits}, folder, parent)

@@ -144,9 +144,9 @@ class TrainingResult:
 def report_training(request: TrainingRequest, outcome: Outcome) -> TrainingResult:
     """Score a training, write its report, and complete and end its run in MLflow."""
     try:
-        rows, overlaps = score_models(outcome, request.recipe.ensemble), table_overlaps(outcome)
+        rows, overlaps = score_models(outcome, request.recipe), table_overlaps(outcome)
         if request.recipe.ensemble:
-            log_means(outcome)
+            log_means(outcome, request.recipe.weighted)
         folder = storage.join(home.reports_home(outcome.manifest.name), f"{request.name}-{outcome.signature}")
         result = TrainingResult(request, outcome, rows, overlaps, folder)
         _save(result)

@@ -18,6 +18,7 @@ from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
 from tonearm.training.evaluate import Scores, score_runs, trivial_scores
 from tonearm.training.predictions import TrackPredictions
+from tonearm.training.recipe import Recipe
 from tonearm.training.stages import FinishedStage
 from tonearm.workflows.training_mean import mean_of
 from tonearm.workflows.training_runs import Outcome, stages_of
@@ -58,8 +59,8 @@ class ModelRow:
         return float(np.std([e[metric] for e in self.each], ddof=1)) if len(self.each) > 1 else 0.0
 
 
-def score_models(outcome: Outcome, ensemble: bool) -> list[ModelRow]:
-    """A row a stage, and with ``ensemble`` one for the mean of the recipe's results.
+def score_models(outcome: Outcome, recipe: Recipe) -> list[ModelRow]:
+    """A row a stage, and one for the mean of a recipe's results, where that is the result.
 
     Raises
     ------
@@ -67,9 +68,9 @@ def score_models(outcome: Outcome, ensemble: bool) -> list[ModelRow]:
         If seeds were tested on different groups, or members of the mean on different tracks.
     """
     rows = [_stage_row(name, done) for name, done in stages_of(outcome.runs)]
-    if ensemble:
+    if recipe.ensemble:
         members = {done.name for done in outcome.runs[0].results}
-        rows.append(_ensemble_row(outcome, [row for row in rows if row.name in members]))
+        rows.append(_ensemble_row(outcome, [row for row in rows if row.name in members], recipe.weighted))
     return rows
 
 
@@ -81,8 +82,8 @@ def _stage_row(name: str, done: Sequence[FinishedStage]) -> ModelRow:
     return _row(name, done, tests, [d.folder.window_metrics() for d in done], weights, seconds)
 
 
-def _ensemble_row(outcome: Outcome, members: Sequence[ModelRow]) -> ModelRow:
-    means = [mean_of(run, "test") for run in outcome.runs]
+def _ensemble_row(outcome: Outcome, members: Sequence[ModelRow], weighted: bool) -> ModelRow:
+    means = [mean_of(run, "test", weighted) for run in outcome.runs]
     weights, seconds = sum(r.parameters or 0 for r in members), sum(r.seconds for r in members)
     return _row(ENSEMBLE, [run.results[0] for run in outcome.runs], means, [{}] * len(means), weights or None, seconds)
 
