@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": ("compare", "which run is better, by how much, how surely"),
     "predict": ("predict", "classify files with a model"),
     "recommend": ("recommend", "how good a model's neighbours are"),
+    "weights": ("weights", "frozen encoders: fetch musicnn, add your own, list them"),
     "factors": ("factors", "collaborative factors of artists from play counts"),
     "serve": ("serve", "serve a model over HTTP"),
     "mlflow": ("mlflow_ui", "MLflow's pages in a browser"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from pathlib import Path
 from tonearm.core.error_text import describe_error
 from tonearm.core.errors import ConfigError
 from tonearm.core.processes import STOP_SIGNALS, exit_on_stop_signals
+from tonearm.workflows.job_output import configure_output
 from tonearm.workflows.prepared_names import KINDS
 
 DATASETS = ", ".join(KINDS)
@@ -25,28 +24,6 @@ DEVICES = "[cpu|cuda]"
 Data sets of one's own and ``cuda:1`` are accepted, too."""
 SIGNAL_CODES = {*(128 + number for number in STOP_SIGNALS), signal.SIGTERM}  # Ray's handler leaves the 128 out
 GOES_ON = "; what is finished is kept, the same command goes on"
-
-
-class _PrintedMessages(logging.Handler):
-    """Prints the bare message to what ``sys.stdout`` is at that moment, at once."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), flush=True)
-
-
-def configure_output() -> None:
-    """Print what the library says while it works: INFO and above of the logger ``tonearm``; a second call is no harm.
-
-    The library itself configures no logging, so a notebook is quiet unless its user wants otherwise.
-    """
-    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must not end the job
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    logger = logging.getLogger("tonearm")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False  # MLflow's migrations give the root logger a handler of their own: lines would come twice
-    if not any(isinstance(handler, _PrintedMessages) for handler in logger.handlers):
-        logger.addHandler(_PrintedMessages())
 
 
 @contextmanager

@@ -8,7 +8,7 @@ tonearm extract --dataset folder --audio ~/Music --features mel --position all -
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,34 +23,8 @@ from tonearm.workflows.preflight import preflight
 from tonearm.workflows.prepared_names import require_kind
 from tonearm.workflows.ray_address import check_ray_address
 
-if TYPE_CHECKING:
-    from tonearm.audio.windows import ClipConfig
-    from tonearm.features import Representation
-
 Position = Literal["start", "middle", "all"]
 Tail = Literal["drop", "pad", "wrap"]
-
-
-def _request(
-    features: str, space: str, clip: dict[str, object], min_seconds: float | None
-) -> tuple[list[Representation], ClipConfig, float]:
-    """Representations, clips and least length: of the options, or of a search space; never half of each."""
-    if features and space:
-        raise ConfigError(f"--features {features} and --space {space} exclude each other: leave one out")
-    if features:
-        from tonearm.audio.windows import ClipConfig
-        from tonearm.features.presets import parse_features
-
-        return parse_features(features), ClipConfig.from_dict(clip), 1.0 if min_seconds is None else min_seconds
-    if clip or min_seconds is not None:
-        names = [*clip, *(["min_seconds"] if min_seconds is not None else [])]
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
-        raise ConfigError(f"{options}: a search space says this itself; give them with --features")
-    chosen = find_space(space or "demo")
-    chosen.check()
-    if len(chosen.extractions()) > 1:
-        raise ConfigError(f"--space {space} varies the clip: {command('sweep', space)} --data FOLDER extracts all")
-    return chosen.representations(), chosen.trial.clip, chosen.trial.min_seconds
 
 
 def main(
@@ -87,6 +61,7 @@ def main(
         require_kind(dataset)
         require_folder("--audio", audio)
         preflight(uses_ray=True, tracks="://" not in out)  # features may lie where no database can
+        from tonearm.workflows.extraction_request import what_to_extract
         from tonearm.workflows.prepare import choose_dataset, prepare
 
         fields = dataset_fields(option, merge_labels, several_labels, separator)
@@ -94,7 +69,8 @@ def main(
         if not data.has_audio:
             raise ConfigError(f"data set {dataset} has no audio to extract features of: {command('train')} uses it")
         given = {"seconds": seconds, "position": position, "hop": hop, "tail": tail}
-        wanted, clip, least = _request(features, space, {k: v for k, v in given.items() if v is not None}, min_seconds)
+        given = {k: v for k, v in given.items() if v is not None}
+        wanted, clip, least = what_to_extract(features, space, given, min_seconds, find_space)
         print(prepare(data, features=wanted, clip=clip, min_seconds=least, name=name, seed=seed, device=device,
                       max_rejected=max_rejected, descriptors=descriptors, classes=None))  # fmt: skip
 

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 import tonearm.examples  # noqa: F401  registers a data set
 from jobs.cli import COMMANDS
-from jobs.common import DATASETS, FEATURES, configure_output
+from jobs.common import DATASETS, FEATURES
 from tonearm.datasets import DatasetConfig
 from tonearm.features.presets import PRESETS
+from tonearm.workflows.job_output import configure_output
 
 
 def test_messages_of_the_library_are_printed_once_and_bare(capsys: pytest.CaptureFixture[str]) -> None:

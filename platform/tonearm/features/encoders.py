@@ -83,16 +83,21 @@ def _vectors(label: str, output: EncoderOutput, given: Mapping[str, FloatArray],
     """One output of a batch, (count, dim)."""
     if output.name not in given:
         raise ConfigError(f"{label} has no output {output.name!r}: it has {describe_outputs(given)}")
-    values = given[output.name]
-    if values.shape[2:] == (1,) * (values.ndim - 2):
-        values = values.reshape(values.shape[:2])
-    values = values.mean(axis=1) if values.ndim == 3 else values
+    values = pooled(given[output.name])
     if values.shape != (count, output.dim):
         raise ConfigError(
             f"output {output.name!r} of {label} has shape {given[output.name].shape} for {count} patches, expected "
             f"({count}, {output.dim}): its outputs are {describe_outputs(given)}"
         )
     return values.astype(np.float32, copy=False)
+
+
+def pooled(values: FloatArray) -> FloatArray:
+    """An output as (patches, dim), where it can be: of several steps, (patches, steps, dim), the mean."""
+    if values.ndim > 2 and values.shape[2:] == (1,) * (values.ndim - 2):
+        return values.reshape(values.shape[:2])
+    mean: FloatArray = values.mean(axis=1) if values.ndim == 3 else values
+    return mean
 
 
 def describe_outputs(given: Mapping[str, FloatArray]) -> str:

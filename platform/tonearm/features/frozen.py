@@ -127,11 +127,11 @@ class Frozen(Derived, kind="frozen"):
     def derive_batch(self, clips: Sequence[FloatArray], device: str) -> list[FloatArray]:
         from tonearm.features.encoders import encode  # lazy: torch
 
-        given = np.concatenate([self._ordered(patches_of(values, self.patch, self.patches)) for values in clips])
+        given = np.concatenate([self.ordered(patches_of(values, self.patch, self.patches)) for values in clips])
         vectors = encode(self, given, device).reshape(len(clips), self.patches, self.freq_bins)
         return [np.ascontiguousarray(clip.T) for clip in vectors]
 
-    def _ordered(self, patches: FloatArray) -> FloatArray:
+    def ordered(self, patches: FloatArray) -> FloatArray:
         """Patches (patches, rows, frames) with the encoder's axes."""
         if self.order == "samples":
             return patches[:, 0]
