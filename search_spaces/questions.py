@@ -112,6 +112,16 @@ def seconds_heard() -> SearchSpace:
     return question(over, {"window": windows[-1]})  # so that only tracks are taken that are long enough for all
 
 
+def hop_length() -> SearchSpace:
+    """How finely must time be seen? 12, 23 and 46 ms a frame, in windows of 12 s, of one Fourier window.
+
+    ``tonearm compare SWEEP --by feature.hop --within model``
+    """
+    over: Fields = {"feature.hop": Choice(256, 512, 1024), "model": Choice(TimeConfig(), SimpleConfig())}
+    changes = {"feature.frames": None, "window": WindowConfig(seconds=12.0, train_per_track=3, per_track=3)}
+    return question(over, changes)
+
+
 def augmentation() -> SearchSpace:
     """What do masks and mixup add, apart and together? No author of the sources had any.
 
@@ -136,7 +146,7 @@ def batch_normalisation() -> SearchSpace:
 SPACES = {
     space.__name__: space
     for space in (
-        time_or_simple, window_length, kernel_shape, normalisation, octave_resolution, seconds_heard, augmentation,
-        batch_normalisation,
+        time_or_simple, window_length, kernel_shape, normalisation, octave_resolution, seconds_heard, hop_length,
+        augmentation, batch_normalisation,
     )
 }  # fmt: skip

@@ -25,7 +25,7 @@ def test_a_window_in_seconds_lasts_as_long_at_any_hop(hop: int, frames: int) -> 
     config = tiny_config({"window.seconds": 2.0, "feature.n_fft": 1024, "feature.hop": hop, "clip.seconds": 4.0})
     assert config.inputs.frames == config.window.frames_of(config.representation) == frames  # type: ignore[union-attr]
     assert frames * hop / 22050 == pytest.approx(2.0, abs=0.02)
-    assert config.min_seconds == pytest.approx(2.0, abs=0.06)
+    assert config.min_seconds == 2.0
 
 
 def test_ten_seconds_are_the_frames_of_our_recipes() -> None:

@@ -203,7 +203,14 @@ class TrialConfig(Config):
 
         Where clips are filled up (padded, wrapped) a second does.
         """
-        least = max((f.seconds_of(self.window.frames_of(f)) for f in self.representations.values()), default=0.0)
+        whole = self.window.seconds  # whatever the hop, so that trials that differ in it take the same tracks
+        least = max(
+            (
+                whole if whole is not None and not f.has_one_frame else f.seconds_of(self.window.frames_of(f))
+                for f in self.representations.values()
+            ),
+            default=0.0,
+        )
         return least if self.clip.tail == "drop" else min(least, MIN_FILLED_SECONDS)
 
 
