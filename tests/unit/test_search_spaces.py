@@ -196,7 +196,7 @@ def test_schedules_are_judged_at_their_end(name: str) -> None:
 def test_no_hop_is_varied_where_windows_are_frames(name: str) -> None:
     """Else a hop half as long would be heard for half the seconds, and credited with what that costs."""
     framed = [c for c in drawn(name) if c.window.seconds is None]
-    hops = {r.hop / r.sample_rate for c in framed for r in c.representations.values() if not r.has_one_frame}
+    hops = {r.hop / r.sample_rate for c in framed for r in c.representations.values() if not r.is_whole}
     assert len(hops) <= 1
 
 

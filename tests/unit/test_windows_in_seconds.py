@@ -64,7 +64,7 @@ def test_inputs_of_one_frame_may_have_any_hop_and_others_may_not() -> None:
         several(("mel", mel), ("chroma", Chroma(hop=512)))
 
 
-def test_what_has_one_frame_is_given_whole_beside_any_window(tmp_path: Path) -> None:
+def test_what_is_whole_is_given_whole_beside_any_window(tmp_path: Path) -> None:
     mel = tiny_config().feature
     assert isinstance(mel, Mel)
     summed, tracks = Summarised(of=mel, summary=Moments()), toy_tracks()

@@ -122,8 +122,8 @@ class Representation(Feature):
         return self.cut(self.frames_in(seconds))
 
     @property
-    def has_one_frame(self) -> bool:
-        """Whether it sums a clip up: then every window has the one frame there is."""
+    def is_whole(self) -> bool:
+        """Whether it sums a clip up: its frames are no times, and every window has all of them."""
         return False
 
     def cut(self, frames: int) -> int:

@@ -114,8 +114,9 @@ class Frozen(Derived, kind="frozen"):
     def seconds_of(self, frames: int) -> float:
         return SHORTEST_SECONDS
 
-    def window_frames(self, frames: int) -> int:
-        return self.patches
+    @property
+    def is_whole(self) -> bool:
+        return True
 
     def example_spec(self, frames: int) -> InputSpec:
         return InputSpec(1, self.freq_bins, self.patches)

@@ -89,7 +89,7 @@ class Summarised(Derived, kind="summary"):
         return SHORTEST_SECONDS
 
     @property
-    def has_one_frame(self) -> bool:
+    def is_whole(self) -> bool:
         return True
 
     def example_spec(self, frames: int) -> InputSpec:

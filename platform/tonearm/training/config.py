@@ -42,7 +42,7 @@ class DatasetRef(Config):
 
 
 class WindowConfig(Config):
-    """What part of a clip one example is. Of what sums a clip up it is all there is, one frame.
+    """What part of a clip one example is. Of what sums a clip up it is all there is.
 
     Attributes
     ----------
@@ -73,8 +73,8 @@ class WindowConfig(Config):
 
     def frames_of(self, feature: Representation) -> int:
         """Frames that a window of a representation has."""
-        if feature.has_one_frame:
-            return 1
+        if feature.is_whole:
+            return feature.frames_from(0)
         if self.seconds is None:
             return self.frames
         return max(1, samples_in(self.seconds, feature.sample_rate) // feature.hop)
@@ -140,7 +140,7 @@ class TrialConfig(Config):
         lengths = {
             (f.hop, f.sample_rate, f.input_spec(self.clip.seconds).frames)
             for f in audio_inputs.values()
-            if not f.has_one_frame
+            if not f.is_whole
         }
         if len(lengths) > 1:
             found.append("the representations differ in hop, sample rate or frames: windows would not be of one time")
@@ -206,7 +206,7 @@ class TrialConfig(Config):
         whole = self.window.seconds  # whatever the hop, so that trials that differ in it take the same tracks
         least = max(
             (
-                whole if whole is not None and not f.has_one_frame else f.seconds_of(self.window.frames_of(f))
+                whole if whole is not None and not f.is_whole else f.seconds_of(self.window.frames_of(f))
                 for f in self.representations.values()
             ),
             default=0.0,

@@ -155,7 +155,7 @@ class StoreReader:
     def read(
         self, tracks: Sequence[Track], positions: Sequence[WindowPosition], gains: np.ndarray, seed: int
     ) -> torch.Tensor:
-        one = self.feature.has_one_frame  # whatever window of the inputs beside it was drawn
+        one = self.feature.is_whole  # whatever window of the inputs beside it was drawn
         where = [(self.key(t), p.clip, 0 if one else p.start) for t, p in zip(tracks, positions, strict=True)]
         # torch converts to float32 several times faster than numpy.
         read = torch.from_numpy(self.store.read_windows(where, self.frames)).float().numpy()

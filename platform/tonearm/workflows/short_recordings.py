@@ -73,7 +73,7 @@ def fitting_settings(
         min(r.cut(r.frames_in(seconds)), c.window.frames)
         for c in configs
         for r in c.representations.values()
-        if c.window.seconds is None and not r.has_one_frame
+        if c.window.seconds is None and not r.is_whole
     ]
     if lasting:
         changes["window.seconds"] = min(float(seconds), *lasting)
