@@ -150,8 +150,8 @@ class Batches:
         audio = [r for r in self.readers.values() if isinstance(r, StoreReader)]
         for reader in audio:
             reader.beside = [other for other in audio if other is not reader]
-        # Windows are drawn in what has the most frames: what sums a clip up has one.
-        self._audio_reader = max(audio, key=lambda reader: reader.frames) if audio else None
+        # Windows are drawn in what has times: what sums a clip up is read whole.
+        self._audio_reader = min(audio, key=lambda reader: reader.feature.is_whole) if audio else None
         self._targets: dict[str, np.ndarray] = {}
 
     @property
