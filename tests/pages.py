@@ -9,6 +9,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [
     ROOT / "README.md",
     *(ROOT / folder / "README.md" for folder in ("jobs", "search_spaces", "platform", "infra")),
+    ROOT / "platform" / "ENCODERS.md",
 ]
 
 

@@ -12,6 +12,9 @@ from torch.nn import functional
 
 from tests.encoder_files import tensor_bundle
 from tonearm.core.errors import ConfigError
+from tonearm.core.types import Waveform
+from tonearm.features import extract
+from tonearm.features.presets import as_representation, display_name
 from tonearm.features.weights import KNOWN
 from tonearm.workflows.musicnn import FRONT, MIDDLE, PENULTIMATE, POOLED, Musicnn, to_torchscript
 from tonearm.workflows.tensor_bundle import read_tensors
@@ -120,7 +123,7 @@ def test_musicnn_is_the_network_of_its_paper_on_librosa_s_mel_bands(tmp_path: Pa
     assert image.shape == (187, 96)
     with torch.inference_mode():
         np.testing.assert_allclose(network.spectrogram(torch.from_numpy(waveform[None]))[0], image, atol=2e-3)
-        wanted = plain_musicnn(tensors, np.array(network.spectrogram(torch.from_numpy(waveform[None]))[0]))
+        wanted = plain_musicnn(tensors, network.spectrogram(torch.from_numpy(waveform[None]))[0].numpy())
     file = tmp_path / "musicnn.pt"
     file.write_bytes(to_torchscript(network))
     assert file.read_bytes() == to_torchscript(Musicnn(tensors))  # its SHA-256 is its identity
@@ -131,6 +134,26 @@ def test_musicnn_is_the_network_of_its_paper_on_librosa_s_mel_bands(tmp_path: Pa
     for output in KNOWN["musicnn"].outputs:
         assert found[output.name].shape == (2, output.dim)
         np.testing.assert_allclose(found[output.name][:1], wanted[output.name], rtol=1e-3, atol=1e-4)
+
+
+def test_compressed_mel_bands_are_those_that_musicnn_hears() -> None:
+    name = "compressed(of=mel(sample_rate=16000, n_fft=512, hop=256, n_mels=96))"
+    feature = as_representation(name)
+    rng = np.random.default_rng(1)
+    samples = (0.2 * np.sin(0.2 * np.arange(48_000)) + 0.02 * rng.normal(size=48_000)).astype(np.float32)
+    made = extract(Waveform(samples[None], 16_000), feature)[feature]
+    assert (
+        made.shape == feature.input_spec(3.0).shape[1:] == (96, 188)
+        and as_representation(display_name(feature)) == feature
+    )
+    with torch.inference_mode():
+        heard = Musicnn(random_tensors()).spectrogram(
+            torch.from_numpy(samples[None, : KNOWN["musicnn"].patch - 256 * 2])
+        )
+    np.testing.assert_allclose(made.T[1:186], heard[0], atol=3e-3)  # its mel bands are float16
+    for wrong, told in (("of=chroma", "chroma is not in dB"), ("of=mel, factor=0.0", "factor is 0.0")):
+        with pytest.raises(ConfigError, match=told):
+            as_representation(f"compressed({wrong})")
 
 
 def test_another_network_s_checkpoint_is_refused() -> None:

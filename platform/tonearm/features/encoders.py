@@ -79,9 +79,9 @@ def run_named(label: str, run: Run, patches: FloatArray) -> Mapping[str, FloatAr
 
 def _cannot_run(label: str, patches: FloatArray, error: Exception) -> ConfigError:
     lines = [line for line in str(error).strip().splitlines() if line.strip()] or [type(error).__name__]
+    why = lines[-1].strip(" .")
     return ConfigError(
-        f"{label} cannot take a batch of shape {patches.shape}: {lines[-1].strip()}. Check its sample rate, patch and "
-        "order"
+        f"{label} cannot take a batch of shape {patches.shape}: {why}. Check its sample rate, patch and order"
     )
 
 

@@ -12,6 +12,7 @@ from tonearm.core.config import Config
 from tonearm.core.errors import ConfigError
 from tonearm.core.registry import unknown_name
 from tonearm.features.base import Representation
+from tonearm.features.compressed import Compressed  # noqa: F401  registers it
 from tonearm.features.contrast import Contrast
 from tonearm.features.cqt import Chroma, Cqt
 from tonearm.features.derived import Derived

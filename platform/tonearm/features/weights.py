@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -52,7 +53,9 @@ def register(encoder: Frozen, file: Path, licence_text: str = "") -> None:
         raise ConfigError(f"{file} has sha256 {found}, not {encoder.sha256}: give its own")
     place = stored_place(encoder.sha256)
     if not storage.exists(place):
-        storage.write_bytes(place, file.read_bytes())
+        temporary = storage.temporary_file(place)
+        shutil.copyfile(file, temporary)
+        storage.publish(temporary, place)
     kept = {"encoder": encoder.to_dict(), "licence_text": licence_text}
     storage.write_json(storage.join(weights_home(), f"{encoder.name}.json"), kept)
 
