@@ -38,8 +38,10 @@ def blocks() -> Recipe:
 
 
 def blocks_pretrained() -> Recipe:
-    """The sixteen summaries, and what a network says that was trained to tag others' music (tonearm weights musicnn):
-    half the kernel each."""
+    """The sixteen summaries and musicnn, a network that was trained to tag others' music, half the kernel each.
+
+    It needs the network's weights: ``tonearm weights musicnn``.
+    """
     return Recipe(FolderConfig(), (_blocks("musicnn"),), "a recipe of our own")
 
 

@@ -36,6 +36,7 @@ def main() -> int:
     report = Report(SECONDS, sizes.patience)
     with report.section("representations", "Representations: a batch on the device against the CPU", 40):
         parity.representations(report, device, sizes)
+        parity.encoders(report, device, sizes)
     with report.section("networks", "Networks: logits and gradients in float32 against the CPU", 40):
         parity.networks(report, device)
     with report.section("precisions", "The loop learns in every precision", 40):

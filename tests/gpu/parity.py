@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from tests.encoder_files import PATCH, RATE, statistics_encoder, torchscript
 from tests.gpu.data import sound
 from tests.gpu.device import Sizes
 from tests.gpu.report import Report
@@ -16,6 +19,7 @@ from tonearm.core.precision import float32_products
 from tonearm.features.base import Representation
 from tonearm.features.batched import extract_batch
 from tonearm.features.engine import compute
+from tonearm.features.frozen import EncoderOutput
 from tonearm.features.presets import PRESETS
 from tonearm.models import ModelConfig
 from tonearm.training.logits import on_device
@@ -43,6 +47,22 @@ def representations(report: Report, device: str, sizes: Sizes) -> None:
             off = largest(np.abs(a - b).max() for a, b in pairs) if same else np.inf
             unit = " dB" if config.unit == "dB" else ""
             report.check(name, off, tolerance(config), unit)
+
+
+def encoders(report: Report, device: str, sizes: Sizes) -> None:
+    """A frozen encoder's patches of clips of three lengths, in one batch on the device."""
+    name = "frozen encoder"
+    with report.row(name), tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(0)
+        layers = (nn.Unflatten(1, (1, PATCH)), nn.Conv1d(1, 32, 200, stride=10), nn.ReLU(), nn.AdaptiveAvgPool1d(1),
+                  nn.Flatten())  # fmt: skip
+        file = torchscript(Path(folder) / "encoder.pt", nn.Sequential(*layers))
+        encoder = statistics_encoder(file, patches=40, outputs=(EncoderOutput(name="0", dim=32),))
+        waveforms = [sound(s, RATE, 1, i) for i, s in enumerate((sizes.seconds / 10, sizes.seconds / 10 + 1.07, 0.05))]
+        found = extract_batch([{encoder.layout: w} for w in waveforms], [encoder], device)
+        wanted = [compute(w, [encoder])[0].values for w in waveforms]
+        off = largest(np.abs(ours.values - own).max() for (ours,), own in zip(found, wanted, strict=True))
+        report.check(name, off, 1e-4 * float(np.abs(np.concatenate(wanted)).max()))
 
 
 def networks(report: Report, device: str) -> None:

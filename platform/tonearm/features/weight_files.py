@@ -42,9 +42,9 @@ def find_file(label: str, sha256: str, file: str, licence: str, fetch: str) -> P
         raise ConfigError(f"the weights of {label} are not here: fetch them with {fetch}")
     seen = []
     for place in filter(None, (file, stored_place(sha256))):
-        if not storage.exists(place):
+        path = storage.local_path(place) if storage.is_local(place) else _copy_of(place)
+        if path is None or not path.exists():
             continue
-        path = local_copy(place)
         found = _sha256(str(path), storage.stamp(str(path)))
         if found == sha256:
             return path
@@ -54,6 +54,18 @@ def find_file(label: str, sha256: str, file: str, licence: str, fetch: str) -> P
         f"and lie at {stored_place(sha256)}{f' or {file}' if file else ''}{''.join(seen)}. Copy it from where the "
         f"model was trained, or try {fetch}"
     )
+
+
+_copies: dict[str, Path] = {}  # of what was found elsewhere: a worker asks for each clip
+
+
+def _copy_of(uri: str) -> Path | None:
+    """The copy on this machine of a file elsewhere; None if it is not there."""
+    if uri not in _copies or not _copies[uri].exists():
+        if not storage.exists(uri):
+            return None
+        _copies[uri] = local_copy(uri)
+    return _copies[uri]
 
 
 def sha256_of(path: Path) -> str:
