@@ -68,6 +68,7 @@ def solve(
         "train_loss": float(task.loss(logits, torch.from_numpy(examples.targets("train")))),
         **{f"validation_{k}": v for k, v in scores.items()},
         "factor": factor,
+        "round": 0.0,  # the only one
         "epoch_seconds": time.monotonic() - started,
     }
     kept = {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
