@@ -37,7 +37,8 @@ def main(
     separator: Separator = "",
     name: Annotated[str, typer.Option(help="what to call the data set; by default the folder's name")] = "",
     features: Annotated[
-        str, typer.Option(help=f"representations, with fields or not, 'mel(hop=512)': {FEATURES}")
+        str,
+        typer.Option(help=f"representations, with fields or not, 'mel(hop=512)': {FEATURES}; or an encoder, musicnn"),
     ] = "",
     space: Annotated[str, typer.Option(help="instead: what this search space needs, demo by default")] = "",
     out: Annotated[str, typer.Option(help="folder or URI for everything that is made; default TONEARM_HOME")] = "",

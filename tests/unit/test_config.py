@@ -228,7 +228,9 @@ def test_whole_numbers_and_floats_are_one_identity(changes: dict[str, Any]) -> N
 
 
 NEEDED = {"table": {"columns": ["tempo"]}, "several": {"inputs": [{"name": "mel", "feature": {"kind": "mel"}}]},
-          "regression": {"target": "tempo"}, "embedding": {"target": "vector"}}  # fmt: skip
+          "regression": {"target": "tempo"}, "embedding": {"target": "vector"},
+          "summary": {"of": {"kind": "mel"}, "summary": {"kind": "moments"}}, "compressed": {"of": {"kind": "mel"}},
+          "frozen": {"of": {"kind": "waveform"}, "patch": 9, "outputs": [{"name": "a", "dim": 2}]}}  # fmt: skip
 
 
 @pytest.mark.parametrize("family", [ModelConfig, Feature, Task])

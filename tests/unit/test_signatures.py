@@ -79,10 +79,10 @@ def candidates(value: Any, expected: Any) -> list[Any]:
         return [value + 0.125, value * 1.5, value / 2]
     if isinstance(value, str):
         turned = ",".join(reversed(value.split(",")))
-        return [c for c in (f"{value}x", "4,8,16", "8,16,32", "f1_macro", turned) if c != value]
+        return [c for c in (f"{value}x", "4,8,16", "8,16,32", "f1_macro", turned, "input=2") if c != value]
     if isinstance(value, tuple):
         return [c for c in ((*value, *value[:1]), value[:-1], value[::-1]) if c != value]
-    return [7, 2048, 1000.0, "4,8", True, 300_000]  # of an optional field that is None
+    return [7, 2048, 1000.0, "4,8", True, 300_000, 20.0]  # of an optional field that is None
 
 
 def pinned(config: TrialConfig) -> tuple[str, ...]:
