@@ -1,14 +1,14 @@
-"""Classify audio files with a model: a table, or CSV.
+"""Classify audio files with a model: a few at once, or a back catalogue into a table.
 
 tonearm predict song.mp3 other.flac                                          # with the last champion
 tonearm predict ~/Music/new --model models:/tonearm-music@champion --csv > answers.csv
+tonearm predict ~/Music --out answers.parquet    # all classes, neighbours; stopped, it goes on where it was
 """
 
 from __future__ import annotations
 
 import csv
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jobs.common import cli_errors
+from tonearm.core.errors import ConfigError
 from tonearm.core.progress import Progress
 from tonearm.core.text import format_table, printable
 from tonearm.core.threads import limit_threads
@@ -53,28 +54,31 @@ def _printed(as_csv: bool) -> Iterator[Callable[[ClassifiedFiles, str, int], Non
 
 
 def main(
-    files: Annotated[list[str], typer.Argument(help="audio files, folders of them, or URIs")],
+    files: Annotated[list[str], typer.Argument(help="audio files, folders of them, URIs, or .txt lists of these")],
     model: Annotated[str, typer.Option(help="folder, URI or models:/NAME@ALIAS; by default the last champion")] = "",
     top: Annotated[int, typer.Option(min=1, help="so many answers for each file")] = 3,
+    out: Annotated[str, typer.Option(help="a .parquet or .csv of all labels' values; goes on if it was stopped")] = "",
+    neighbours: Annotated[int, typer.Option(min=0, help="with --out, so many of the model's catalogue")] = 5,
     as_csv: Annotated[bool, typer.Option("--csv", help="a row for each answer: file, rank, label, value")] = False,
 ) -> None:
     """Say what each recording is, most probable first; files that are no usable audio are named at the end."""
     with cli_errors():
-        preflight(writes=False, tracks=not model or model.startswith("models:"))
+        preflight(uses_ray=bool(out), writes=bool(out), tracks=not model or model.startswith("models:"))
         limit_threads()
+        if out and as_csv:
+            raise ConfigError("--csv prints a few answers, --out writes all of them to a file: give one of the two")
+        if out:
+            from tonearm.workflows.predict_files import predict_files
+
+            print(printable(str(predict_files(files, out, model=model, neighbours=neighbours)), keep="\n"))
+            return
         from tonearm.workflows.classify import classify
 
         with _printed(as_csv) as heard:
             result = classify(files, model=model, top=top, heard=heard)
-        for file, reason in result.unusable.items():
-            print(f"not classified: {printable(file)}: {printable(reason)}", file=sys.stderr)
-        for note in result.notes:
-            print(f"note: {printable(note)}", file=sys.stderr)
+        for line in result.messages():
+            print(line, file=sys.stderr)
         if result.unusable:
-            reasons = Counter(reason.partition(":")[0] for reason in result.unusable.values())
-            counts = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
-            files_seen = len(result.unusable) + len(result.labels)
-            print(f"set aside: {len(result.unusable)} of {files_seen} ({counts})", file=sys.stderr)
             sys.exit(1)
 
 

@@ -12,7 +12,6 @@ from typing import Annotated
 import typer
 
 from jobs.common import cli_errors
-from tonearm.core.errors import ConfigError
 from tonearm.workflows.preflight import preflight
 
 
@@ -24,13 +23,10 @@ def main(
     """Measure the recommender: hit rate at 5 of a track's own label and artist."""
     with cli_errors():
         preflight(writes=save, tracks=not model or model.startswith("models:"))
-        from tonearm.core import home
         from tonearm.core.threads import limit_threads
-        from tonearm.workflows.prepared_names import prepared_name, prepared_names
+        from tonearm.workflows.prepared_names import require_prepared
 
-        if not prepared_name(dataset):
-            known = ", ".join(prepared_names()) or "none"
-            raise ConfigError(f"--dataset {dataset}: no such data set in {home.home()}; prepared are: {known}")
+        require_prepared(dataset)
         limit_threads()
         from tonearm.workflows.recommend import evaluate_recommender
 

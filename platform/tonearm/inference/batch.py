@@ -72,20 +72,35 @@ class TrackReader:
         AudioError
             If a track without features is no usable audio any more, or its file holds something else now.
         """
+        stored = self.stored(member, content)
+        if stored is not None:
+            return stored, True
+        require_same(source, content)
+        alone = Classifier(Ensemble((member,), (1.0,), {}, (1.0,)))
+        return alone.hear(source)[member.config.clip], False
+
+    def stored(self, member: Bundle, content: str) -> StoredTrack | None:
+        """What a member hears of a track, if all of it is stored."""
         needed = {r.store_name(): r for r in member.config.audio_inputs().values()}
         for name, representation in needed.items():
             if name not in self._stores and is_store(store_uri(self._features, representation)):
                 self._stores |= open_stores([representation], self._features, self._cache)
         key = track_key(content, member.config.clip)
         if all(name in self._stores and key in self._stores[name] for name in needed):
-            return stored_track(member, content, self._stores), True
-        if storage.is_local(source):
-            _require_same(source, content)
-        alone = Classifier(Ensemble((member,), (1.0,), {}, (1.0,)))
-        return alone.hear(source)[member.config.clip], False
+            return stored_track(member, content, self._stores)
+        return None
 
 
-def _require_same(source: str, content: str) -> None:
+def require_same(source: str, content: str) -> None:
+    """Check that a file on this machine holds what a content says; what lies elsewhere is not looked at.
+
+    Raises
+    ------
+    AudioError
+        ``changed`` if it does not, ``missing`` if it cannot be read.
+    """
+    if not storage.is_local(source):
+        return
     try:
         same = is_content(storage.local_path(source), content)
     except OSError as error:

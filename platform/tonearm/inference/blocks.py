@@ -71,9 +71,18 @@ class Block:
                 "tracks": json.dumps([[t.content, t.source] for t in self.tracks])}  # fmt: skip
 
 
+def bundle_digest(member: str) -> str:
+    """What a network's bundle holds, as a name of predictions: 16 hexadecimal characters."""
+    return digest(*_bundle_files(member).values())
+
+
+def _bundle_files(member: str) -> dict[str, bytes]:
+    return {name: storage.read_bytes(storage.join(member, name)) for name in (DESCRIPTION, WEIGHTS)}
+
+
 def share_bundle(member: str, root: str) -> str:
     """A copy of a network's bundle beside its predictions, where workers of all machines read it."""
-    files = {name: storage.read_bytes(storage.join(member, name)) for name in (DESCRIPTION, WEIGHTS)}
+    files = _bundle_files(member)
     folder = storage.join(root, digest(*files.values()), "bundle")
     for name, data in files.items():
         if not storage.exists(storage.join(folder, name)):
@@ -83,8 +92,7 @@ def share_bundle(member: str, root: str) -> str:
 
 def plan_blocks(member: str, tracks: Sequence[Track], root: str) -> list[Block]:
     """The blocks of a network's predictions of tracks, in their order."""
-    files = [storage.read_bytes(storage.join(member, name)) for name in (DESCRIPTION, WEIGHTS)]
-    folder = storage.join(root, digest(*files))
+    folder = storage.join(root, bundle_digest(member))
     parts = [tuple(tracks[first : first + BLOCK]) for first in range(0, len(tracks), BLOCK)]
     return [Block(member, storage.join(folder, f"{digest([t.content for t in p])}.npz"), p) for p in parts]
 

@@ -54,7 +54,7 @@ class ExtractionJob:
         self.features = {f.store_name(): f for f in map(Representation.from_dict, features)}
         self.clip = ClipConfig.from_dict(clip)
         self.root, self.min_seconds = root, min_seconds
-        self._attempts = Path(tempfile.gettempdir()) / f"tonearm-attempts-{attempts}"
+        self._attempts = attempts_folder(attempts)
 
     def missing_representations(self, lacking: Sequence[str]) -> list[Representation]:
         """The representations among what a track lacks."""
@@ -78,17 +78,29 @@ class ExtractionJob:
         AudioError
             ``kills_worker`` at the third attempt.
         """
-        self._attempts.mkdir(exist_ok=True)
-        mark = self._attempts / key
-        before = mark.stat().st_size if mark.exists() else 0
-        if before >= MAX_ATTEMPTS:
-            raise AudioError("kills_worker", f"the worker died {before} times while this file was being decoded")
-        with mark.open("ab") as file:
-            file.write(b".")
-        try:
+        with decoding_attempt(self._attempts, key):
             yield
-        finally:  # not reached by a process that is killed
-            mark.unlink(missing_ok=True)
+
+
+def attempts_folder(attempts: str) -> Path:
+    """Where the workers of a machine note what they are decoding, by the identifier of a run."""
+    return Path(tempfile.gettempdir()) / f"tonearm-attempts-{attempts}"
+
+
+@contextmanager
+def decoding_attempt(folder: Path, key: str) -> Iterator[None]:
+    """Note in a folder that a track is being decoded, as :meth:`ExtractionJob.attempt`."""
+    folder.mkdir(exist_ok=True)
+    mark = folder / key
+    before = mark.stat().st_size if mark.exists() else 0
+    if before >= MAX_ATTEMPTS:
+        raise AudioError("kills_worker", f"the worker died {before} times while this file was being decoded")
+    with mark.open("ab") as file:
+        file.write(b".")
+    try:
+        yield
+    finally:  # not reached by a process that is killed
+        mark.unlink(missing_ok=True)
 
 
 class BatchDecoding:

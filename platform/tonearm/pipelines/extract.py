@@ -6,14 +6,12 @@ import importlib
 import json
 import logging
 import shutil
-import tempfile
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tonearm.audio.decoders import DECODER_VERSION
@@ -31,6 +29,7 @@ from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, join
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.features.store_index import write_index
 from tonearm.features.weights import require_weights
+from tonearm.pipelines.decoding import attempts_folder
 from tonearm.pipelines.duplicates import duplicate_keys
 from tonearm.pipelines.extractor import Extractor
 from tonearm.pipelines.header_notes import NOTE_TABLE, keep_notes
@@ -185,8 +184,7 @@ def extract_features(
             remembering(failed, lambda: remember(_rejects(failed, by_key, request))) as batch_ended,
             ExitStack() as ending,
         ):
-            attempts = Path(tempfile.gettempdir()) / f"tonearm-attempts-{job['attempts']}"
-            ending.callback(shutil.rmtree, attempts, ignore_errors=True)
+            ending.callback(shutil.rmtree, attempts_folder(str(job["attempts"])), ignore_errors=True)
             for n, row in enumerate(_worker_results(items, job, device if on_gpu else "")):
                 last = time.monotonic()
                 first = last if n == 0 else first

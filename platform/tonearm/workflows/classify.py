@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tonearm.core import storage
 from tonearm.core.errors import AudioError, ConfigError, TonearmError
+from tonearm.core.text import printable
 from tonearm.tracking import names
 from tonearm.tracking.query import last_promoted
 
+LIST = ".txt"
 logger = logging.getLogger(__name__)
 
 
@@ -36,6 +39,15 @@ class ClassifiedFiles:
     unusable: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    def messages(self) -> Iterator[str]:
+        """Lines on what was not classified, and how much that is."""
+        yield from (f"not classified: {printable(file)}: {printable(why)}" for file, why in self.unusable.items())
+        yield from (f"note: {printable(note)}" for note in self.notes)
+        if self.unusable:
+            reasons = Counter(reason.partition(":")[0] for reason in self.unusable.values())
+            counts = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
+            yield f"set aside: {len(self.unusable)} of {len(self.unusable) + len(self.labels)} ({counts})"
+
 
 def default_model() -> str:
     """``models:/$TONEARM_MODEL@champion``, by default of the model that was promoted last."""
@@ -55,6 +67,18 @@ def require_files(files: Sequence[str]) -> None:
         raise ConfigError(f"{', '.join(absent)}: no such file; give audio files, as in ~/Music/*.mp3, or their folder")
 
 
+def require_model(model: str) -> None:
+    """Check, without loading it, that a model's local folder is there.
+
+    Raises
+    ------
+    ConfigError
+        If it is not.
+    """
+    if model and storage.is_local(model) and not model.startswith("models:/") and not storage.exists(model):
+        raise ConfigError(f"model {model}: no such folder; give one, a URI or models:/NAME@champion")
+
+
 def classify(
     files: Sequence[str],
     *,
@@ -67,7 +91,8 @@ def classify(
     Parameters
     ----------
     files
-        Paths or URIs; of a local folder all recordings in it are classified, to any depth, as a data set has them.
+        Paths or URIs; of a local folder all recordings in it are classified, to any depth, as a data set has them; of a
+        ``.txt`` file the paths, folders and URIs that it names, one a line.
     model
         A folder, a URI or ``models:/NAME@ALIAS``; by default the model that was promoted last.
     top
@@ -86,11 +111,10 @@ def classify(
         If the model cannot be loaded.
     """
     require_files(files)
-    if model and storage.is_local(model) and not model.startswith("models:/") and not storage.exists(model):
-        raise ConfigError(f"model {model}: no such folder; give one, a URI or models:/NAME@champion")
+    require_model(model)
     from tonearm.inference.load import load  # brings torch: wrong names are told before
 
-    chosen, unusable, notes = _expanded(files)
+    chosen, unusable, notes = expand_files(files)
     result = ClassifiedFiles(model or default_model(), unusable=unusable, notes=tuple(notes))
     classifier = load(result.model)
     for file in chosen:
@@ -107,10 +131,18 @@ def classify(
     return result
 
 
-def _expanded(files: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
-    """The files, those of folders in their place; files whose name is no text, with the reason; and notes."""
+def expand_files(files: Sequence[str]) -> tuple[list[str], dict[str, str], list[str]]:
+    """The files, those of folders and lists in their place; files whose name is no text, with the reason; and notes.
+
+    Raises
+    ------
+    ConfigError
+        If a list names nothing.
+    DatasetError
+        If a folder holds no recordings.
+    """
     found, unusable, notes = list[str](), dict[str, str](), list[str]()
-    for file in files:
+    for file in (f for given in files for f in (_listed(given) if given.lower().endswith(LIST) else [given])):
         if not storage.is_local(file) or not storage.local_path(file).is_dir():
             found.append(file)
             continue
@@ -121,3 +153,17 @@ def _expanded(files: Sequence[str]) -> tuple[list[str], dict[str, str], list[str
         unusable |= {f"{file}/{r.source}": f"{r.reason}: {r.detail}" for r in below.rejects}
         notes += [f"{file}: {note}" for note in below.notes]
     return list(dict.fromkeys(found)), unusable, notes
+
+
+def _listed(uri: str) -> list[str]:
+    """The paths and URIs of a text file, one a line; relative ones are so to the current folder."""
+    from tonearm.datasets.csv_text import BYTE_ORDER_MARKS
+
+    data = storage.read_bytes(uri)
+    marked = next((encoding for mark, encoding in BYTE_ORDER_MARKS if data.startswith(mark)), "")
+    # Without a mark they are the bytes that a file system has, whatever their encoding.
+    text = data.decode(marked, "replace") if marked else os.fsdecode(data)
+    lines = [line.rstrip("\r") for line in text.split("\n") if line.strip()]
+    if not lines or "\0" in text:
+        raise ConfigError(f"{uri} names no file: give a text with one path or URI a line")
+    return [os.path.expanduser(line) if storage.is_local(line) else line for line in lines]  # noqa: PTH111  as typed

@@ -25,7 +25,7 @@ from tonearm.workflows.trial_library import kept_leftovers
 
 HOUR = 3600.0
 PLACES_SHOWN = 12
-BLOCK_NAME = re.compile(r"(^|/)[0-9a-f]{16}(\.npz|/bundle/[^/]+)$")
+BLOCK_NAME = re.compile(r"(^|/)[0-9a-f]{16}(\.npz|\.parquet|/bundle/[^/]+)$")
 TEMPORARY = re.compile(r"tonearm-([0-9a-f]{32}\.tmp|attempts-[0-9a-f]{32}|error-\w+\.txt)")
 
 
@@ -148,7 +148,7 @@ def _side_files(notes: list[str]) -> Iterator[Leftover]:
 
 
 def _predictions(seconds: float) -> Iterator[Leftover]:
-    """Blocks of whole data sets: what was selected holds what it needs of them."""
+    """Blocks of whole data sets, of which what was selected holds what it needs, and answers for files."""
     for place, size, age in storage.list_below(home.predictions_home(), BLOCK_NAME):
         if age is not None and age > seconds:
             yield Leftover("predictions that can be made again", place, 1, size, partial(storage.remove, place))

@@ -82,10 +82,7 @@ def predict_usable(
     tracks, device, modules
         As :func:`predict_blocks` has them.
     """
-    members = [storage.join(folder, f"members/{i:02d}") for i in range(len(ensemble.members))]
-    if not storage.exists(storage.join(folder, DESCRIPTION)):
-        members = [folder]
-    shared = [m if m.startswith(f"{home.home()}/") else share_bundle(m, home.predictions_home()) for m in members]
+    shared = shared_members(folder, ensemble)
     predicted, unusable = {}, {}
     for track, *own in zip(tracks, *_answers(shared, tracks, device, modules, SECONDS_FOR_RAY, True), strict=True):
         heard = [answer for answer in own if not isinstance(answer, AudioError)]
@@ -94,6 +91,17 @@ def predict_usable(
         else:
             unusable[track.track_id] = next(answer for answer in own if isinstance(answer, AudioError))
     return predicted, unusable
+
+
+def shared_members(folder: str, ensemble: Ensemble) -> list[str]:
+    """URIs of a model's bundles, a network each, where workers of all machines read them; they are copied if need be.
+
+    Parameters are as :func:`predict_usable` has them.
+    """
+    members = [storage.join(folder, f"members/{i:02d}") for i in range(len(ensemble.members))]
+    if not storage.exists(storage.join(folder, DESCRIPTION)):
+        members = [folder]
+    return [m if m.startswith(f"{home.home()}/") else share_bundle(m, home.predictions_home()) for m in members]
 
 
 def _answers(
@@ -118,27 +126,47 @@ def _predict(
 ) -> None:
     arguments: dict[str, Any] = {"features": home.features_home(), "cache": home.node_cache(), "device": device,
                  "allowed_modules": tuple(modules), "keep_unusable": keep_unusable}  # fmt: skip
-    total, from_audio = sum(len(block.tracks) for block in missing), 0
+    total = sum(len(block.tracks) for block in missing)
     what = "tracks" if len({block.member for block in missing}) == 1 else "tracks x networks"
+    seconds = seconds_for_ray if not is_gpu(device) else float("inf")
+    work_here_or_on_ray([block.to_item() for block in missing], BlockPredictor, arguments, what, total, seconds)
+
+
+def work_here_or_on_ray(
+    items: Sequence[dict[str, Any]], worker: type[Any], arguments: dict[str, Any], what: str, total: int,
+    seconds_for_ray: float = SECONDS_FOR_RAY,
+) -> None:  # fmt: skip
+    """Give items to a worker in this process, with all cores; where they would take long, the others to workers on Ray.
+
+    Parameters
+    ----------
+    items
+        Flat dicts of small values, all with the same keys.
+    worker
+        A class whose ``__call__`` takes a dict of columns and gives the columns ``tracks`` and ``from_audio``: how many
+        tracks an item has, and of how many the features were not stored.
+    arguments
+        Of its constructor.
+    what, total
+        What is counted, in the plural, and how many of it all items have.
+    """
+    from_audio, done = 0, 0
     with Progress(what, total, on_stderr=True) as progress:
-        here = _here(missing, BlockPredictor(**arguments), seconds_for_ray if not is_gpu(device) else float("inf"))
-        done = 0
-        for tracks, heard in here:
-            done, from_audio = done + 1, from_audio + heard
-            progress.add(tracks, "(features were not stored: audio is read)" if from_audio else "")
-        if done < len(missing):
+        for row in _here(items, worker(**arguments), seconds_for_ray):
+            done, from_audio = done + 1, from_audio + int(row["from_audio"])
+            progress.add(int(row["tracks"]), "(features were not stored: audio is read)" if from_audio else "")
+        if done < len(items):
             start_ray()
-            stage = WorkerStage(BlockPredictor, arguments, 1)
-            for row in run_workers([block.to_item() for block in missing[done:]], stage):
+            for row in run_workers(items[done:], WorkerStage(worker, arguments, 1)):
                 progress.add(int(row["tracks"]))
 
 
-def _here(missing: Sequence[Block], predictor: BlockPredictor, seconds: float) -> Iterator[tuple[int, int]]:
-    """Predict blocks in this process, with all cores, until it is seen that the others would take longer."""
+def _here(items: Sequence[dict[str, Any]], worker: Any, seconds: float) -> Iterator[dict[str, Any]]:
+    """The results of items that are worked on in this process, until it is seen that the others would take longer."""
     with torch_threads(0):
-        for i, block in enumerate(missing, 1):
+        for i, item in enumerate(items, 1):
             begun = time.monotonic()
-            yield predictor.predict(block.member, block.uri, [(t.content, t.source) for t in block.tracks])
-            left = (len(missing) - i) * (time.monotonic() - begun)
+            yield {name: column[0] for name, column in worker({name: [value] for name, value in item.items()}).items()}
+            left = (len(items) - i) * (time.monotonic() - begun)
             if left > seconds and (os.cpu_count() or 1) > 1:
                 return

@@ -68,3 +68,16 @@ def require_dataset(dataset: str, data: str) -> None:
         require_kind(dataset)
     elif dataset and dataset not in KINDS and not prepared_name(dataset) and not has_own_code():
         raise not_prepared(dataset, KINDS)
+
+
+def require_prepared(dataset: str) -> None:
+    """Check that a data set was prepared in this home.
+
+    Raises
+    ------
+    ConfigError
+        If it was not.
+    """
+    if not prepared_name(dataset):
+        known = ", ".join(prepared_names()) or "none"
+        raise ConfigError(f"--dataset {dataset}: no such data set in {home.home()}; prepared are: {known}")

@@ -1,0 +1,213 @@
+"""A back catalogue's answers: of many files probabilities and neighbours, in one table, and no file is heard twice."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tonearm.core import home, storage
+from tonearm.core.errors import JobError
+from tonearm.core.seeding import digest
+from tonearm.workflows.answer_table import answer_columns, require_table, set_aside_uri, write_answers, write_set_aside
+from tonearm.workflows.classify import default_model, expand_files, require_files, require_model
+
+logger = logging.getLogger(__name__)
+
+READERS = 16  # threads that ask a storage elsewhere
+
+
+@dataclass(frozen=True)
+class PredictedFiles:
+    """What came of a job.
+
+    Attributes
+    ----------
+    out
+        The table.
+    model
+        What answered.
+    answered, heard
+        Files with an answer; of how many contents that was found out now.
+    set_aside
+        Of each file without an answer reason and detail.
+    notes
+        What was not looked at, or could not be said.
+    """
+
+    out: str
+    model: str
+    answered: int
+    heard: int
+    set_aside: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.answered} files answered by {self.model}, {self.heard} heard now: {self.out}"]
+        if self.set_aside:
+            total = self.answered + len(self.set_aside)
+            lines.append(f"set aside: {len(self.set_aside)} of {total} ({_counts(self.set_aside)}): "
+                         f"{set_aside_uri(self.out)}")  # fmt: skip
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def predict_files(files: Sequence[str], out: str, *, model: str = "", neighbours: int = 5) -> PredictedFiles:
+    """Write what a model answers of audio files to a table, a row a file: title and artist where tags say so, the best
+    label, the probability of each (``p:LABEL``), and neighbours of the model's catalogue where it has one.
+
+    A model's answers are kept in the home by the files' contents: a job that was killed goes on where it was, a file
+    that changed is heard again, and another model hears all. What takes long is heard by all cores, on Ray.
+
+    Parameters
+    ----------
+    files
+        Paths or URIs of recordings; folders, to any depth; ``.txt`` files with a path or URI a line.
+    out
+        A ``.parquet`` or ``.csv`` file or URI. What was set aside stands beside it, in ``NAME.set_aside.csv``.
+    model
+        A folder, a URI or ``models:/NAME@ALIAS``; by default the model that was promoted last.
+    neighbours
+        So many of each file; 0 for none.
+
+    Raises
+    ------
+    ConfigError
+        If a file is not there, no table can be written at ``out``, or the folder of the model is absent.
+    DatasetError
+        If a folder holds no recordings.
+    BundleError, TrackingError
+        If the model cannot be loaded.
+    JobError
+        If no file could be heard; the table of what was set aside is written.
+    """
+    require_table(out)
+    require_files(files)
+    require_model(model)
+    chosen, aside, notes = expand_files(files)
+    set_aside = {file: (reason, detail.strip()) for file, (reason, _, detail) in
+                 ((file, why.partition(":")) for file, why in aside.items())}  # fmt: skip
+    set_aside |= {file: ("bad_name", "its name is not UTF-8: rename it") for file in chosen if not _is_text(file)}
+    from tonearm.inference.answers import AnswerTable  # these bring torch: wrong names are told before
+    from tonearm.inference.load import load
+    from tonearm.workflows.predict_blocks import shared_members
+
+    loaded = load(model or default_model())
+    index = loaded.recommender.index if neighbours and loaded.has_catalogue else None
+    if neighbours and index is None:
+        notes.append(f"the model {loaded.uri} has no catalogue, so there are no neighbours")
+    contents, tags, unread = _read([file for file in chosen if file not in set_aside])
+    set_aside |= unread
+    members, ensemble = shared_members(loaded.folder, loaded.ensemble), loaded.ensemble
+    table = AnswerTable(home.predictions_home(), members, ensemble.weights, ensemble.temperatures)
+    answers, heard = _answers(table, members, loaded, contents)
+    rows: list[dict[str, Any]] = []
+    values: list[np.ndarray] = []
+    for file, content in contents.items():
+        answer = answers[content]
+        if answer.reason:
+            set_aside[file] = (answer.reason, answer.detail)
+            continue
+        near = index.search(answer.embedding, neighbours) if index else []
+        rows.append({"file": file, "neighbours": near, **tags.get(file, {"title": None, "artist": None})})
+        values.append(answer.probabilities)
+    kind = "value" if ensemble.members[0].config.task.kind == "regression" else "p"
+    matrix = np.stack(values) if values else np.zeros((0, len(loaded.classes)), np.float32)
+    in_order = [(_shown(file), *set_aside[file]) for file in dict.fromkeys([*chosen, *set_aside]) if file in set_aside]
+    write_set_aside(out, in_order)
+    if not rows:
+        raise JobError(f"none of {len(set_aside)} files could be heard ({_counts(set_aside)}): {set_aside_uri(out)}")
+    write_answers(out, answer_columns(rows, loaded.classes, matrix, kind))
+    return PredictedFiles(out, loaded.uri, len(rows), heard, set_aside, tuple(notes))
+
+
+def _answers(table: Any, members: Sequence[str], model: Any, contents: Mapping[str, str]) -> tuple[dict[str, Any], int]:
+    """The answers by contents, and how many were found out now."""
+    from tonearm.core.plugins import modules_of
+    from tonearm.inference.answers import FilePredictor, file_items, is_lasting
+    from tonearm.pipelines.decoding import attempts_folder
+    from tonearm.workflows.predict_blocks import work_here_or_on_ray
+
+    wanted = {content: _source(file) for file, content in contents.items()}
+    known = {content: answer for content, answer in table.read(wanted).items() if is_lasting(answer)}
+    missing = [(content, source) for content, source in wanted.items() if content not in known]
+    if known:
+        logger.info(f"  {len(known)} of {len(wanted)} recordings were heard before")
+    if missing:
+        attempts = uuid.uuid4().hex
+        arguments = {
+            "members": list(members), "weights": list(model.ensemble.weights),
+            "temperatures": list(model.ensemble.temperatures), "uri": table.uri, "features": home.features_home(),
+            "cache": home.node_cache(), "attempts": attempts,
+            "allowed_modules": modules_of(*(m.config for m in model.ensemble.members)),
+        }  # fmt: skip
+        try:
+            work_here_or_on_ray(file_items(missing), FilePredictor, arguments, "files heard", len(missing))
+        finally:
+            shutil.rmtree(attempts_folder(attempts), ignore_errors=True)
+        table.join()
+    return known | table.read(content for content, _ in missing), len(missing)
+
+
+def _read(
+    files: Sequence[str],
+) -> tuple[dict[str, str], dict[str, dict[str, str | None]], dict[str, tuple[str, str]]]:
+    """Content, and title and artist, of each file that can be read, in their order; reason and detail of the others."""
+    from tonearm.datasets.cells import clean_text, is_unknown
+    from tonearm.datasets.content import read_files
+
+    local = {file: storage.local_path(file).absolute() for file in files if storage.is_local(file)}
+    root = os.path.commonpath([str(path.parent) for path in local.values()] or ["."])
+    read, rejects = read_files(local, root, tags=True)
+    contents, unread = {file: found.content for file, found in read.items()}, dict[str, tuple[str, str]]()
+    unread |= {file: (reject.reason, reject.detail) for file, reject in rejects.items()}
+    elsewhere = [file for file in files if file not in local]
+    with ThreadPoolExecutor(READERS) as pool:
+        for file, found in zip(elsewhere, pool.map(_content_elsewhere, elsewhere), strict=True):
+            if isinstance(found, str):
+                contents[file] = found
+            else:
+                unread[file] = found
+    tags = {}
+    for file, reading in read.items():
+        said = {name: [clean_text(v) for v in reading.tags.get(name, ())] for name in ("title", "artist")}
+        tags[file] = {name: next((v for v in values if not is_unknown(v)), None) for name, values in said.items()}
+    return {file: contents[file] for file in files if file in contents}, tags, unread
+
+
+def _content_elsewhere(uri: str) -> str | tuple[str, str]:
+    """What stands for a remote file's content: its bytes and the time they were written, where its storage tells that,
+    else a digest of them; or why it cannot be read."""
+    try:
+        size, written = storage.size(uri), storage.modified(uri)
+        if size > 0 and written is not None:
+            return digest(uri, size, written, size=16)
+        data = storage.read_bytes(uri)
+    except Exception as error:  # every driver has errors of its own
+        return "missing", f"cannot be read: {type(error).__name__}: {error}"
+    return hashlib.blake2b(data, digest_size=16).hexdigest() if data else ("empty", "the file has no bytes")
+
+
+def _source(file: str) -> str:
+    """A file as workers, which have folders of their own, find it."""
+    return str(storage.local_path(file).absolute()) if storage.is_local(file) else file
+
+
+def _is_text(name: str) -> bool:
+    return name == _shown(name)
+
+
+def _shown(name: str) -> str:
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _counts(set_aside: Mapping[str, tuple[str, str]]) -> str:
+    return ", ".join(f"{reason} {n}" for reason, n in Counter(r for r, _ in set_aside.values()).most_common())
