@@ -61,8 +61,8 @@ def answer_columns(
     if of == "p":
         best = np.argmax(values, axis=1) if len(files) else np.zeros(0, int)
         columns["label"] = [names[i] for i in best]
-        columns["probability"] = values[np.arange(len(files)), best]
-    columns |= {f"{of}:{name}": values[:, i] for i, name in enumerate(names)}
+        columns["probability"] = list(values[np.arange(len(files)), best])
+    columns |= {f"{of}:{name}": list(values[:, i]) for i, name in enumerate(names)}
     for i in range(max((len(f["neighbours"]) for f in files), default=0)):
         near = [f["neighbours"][i] if i < len(f["neighbours"]) else None for f in files]
         columns[f"neighbour_{i + 1}"] = [n and n.track["track_id"] for n in near]
