@@ -60,16 +60,28 @@ def small_collection_population() -> SearchSpace:
     )
 
 
+KERNEL: Fields = {
+    "model.width": LogUniform(0.3, 3.0),
+    "model.ridge": LogUniform(0.01, 1.0),
+    "model.class_balance": Uniform(0.0, 1.0),
+}
+
+
 def blocks() -> SearchSpace:
     """A small collection, the mean kernel of sixteen summaries: how wide, how smooth, how fair to small classes."""
     return SearchSpace(
         base=only("blocks", "blocks"),
-        over={
-            "model.width": LogUniform(0.3, 3.0),
-            "model.ridge": LogUniform(0.01, 1.0),
-            "model.class_balance": Uniform(0.0, 1.0),
-            "model.landmarks": Choice(500, 5000),
-        },
+        over={**KERNEL, "model.landmarks": Choice(500, 5000)},
+        trials=16,
+        scheduler=Full(),
+    )
+
+
+def blocks_pretrained() -> SearchSpace:
+    """A small collection, the blocks and musicnn (tonearm weights musicnn): how much each counts, how wide, how smooth."""
+    return SearchSpace(
+        base=only("blocks_pretrained", "blocks_pretrained"),
+        over={**KERNEL, "model.weights": Choice("musicnn=8", "musicnn=16", "musicnn=32")},
         trials=16,
         scheduler=Full(),
     )
@@ -77,6 +89,7 @@ def blocks() -> SearchSpace:
 
 SPACES = {
     "blocks": blocks,
+    "blocks_pretrained": blocks_pretrained,
     "small_collection": small_collection,
     "small_collection_population": small_collection_population,
 }
