@@ -78,7 +78,7 @@ def blocks() -> SearchSpace:
 
 
 def blocks_pretrained() -> SearchSpace:
-    """A small collection, the blocks and musicnn (tonearm weights musicnn): how much each counts, how wide, how smooth."""
+    """A small collection, the blocks and musicnn (tonearm weights musicnn): how much each counts, how smooth."""
     return SearchSpace(
         base=only("blocks_pretrained", "blocks_pretrained"),
         over={**KERNEL, "model.weights": Choice("musicnn=8", "musicnn=16", "musicnn=32")},
