@@ -39,7 +39,7 @@ def main(
     several_labels: SeveralLabels = "",
     separator: Separator = "",
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="a field, as in optim.lr=1e-4, STAGE.optim.lr=3e-4, task.kind=...")
+        list[str] | None, typer.Option("--set", help="a field, as in optim.lr=1e-4, task.kind=..., STAGE.optim.lr=1e-3")
     ] = None,
     folds: Annotated[
         int | None, typer.Option(min=0, help="cross-validate; 0: the one split; by default as the source")

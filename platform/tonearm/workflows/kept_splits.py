@@ -24,7 +24,6 @@ from tonearm.datasets.folds import extended_folds, split_by_fold
 from tonearm.datasets.manifest import SPLITS, Manifest, Track
 from tonearm.datasets.split_changes import fold_lines, growth_lines, other_lines
 from tonearm.datasets.splits import divide
-from tonearm.workflows.earlier_folds import find_earlier_folds, fits
 from tonearm.workflows.prepared_names import manifest_uri
 
 SoundsLike = Callable[[Collection[str], Collection[str]], Mapping[str, Collection[str]]]
@@ -170,6 +169,8 @@ def keep_folds(manifest: Manifest, folds: int, seed: int, grouped: bool) -> tupl
     uri, told = _uri(manifest.name, "folds", *settings), tuple[str, ...]()
     before = load_assignment(uri)
     if not storage.exists(uri):
+        from tonearm.workflows.earlier_folds import find_earlier_folds  # brings torch
+
         found = find_earlier_folds(manifest, folds, seed, grouped)
         before, told = found.assignment, found.told
         for fold, splits in found.splits.items():  # before the folds: killed in between, they are looked for again
@@ -193,6 +194,8 @@ def split_fold(
     """
     split = split_by_fold(manifest.tracks, folds, fold, seed, grouped, before=kept)
     earlier = load_assignment(_uri(manifest.name, "fold", manifest.label, folds, seed, grouped, fold))
+    from tonearm.workflows.earlier_folds import fits  # brings torch
+
     if not fits(earlier, split, grouped):
         return split
     return tuple(dataclasses.replace(t, split=earlier.placed[t.track_id, t.content][1]) for t in split)  # type: ignore[arg-type]
