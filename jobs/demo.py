@@ -52,11 +52,12 @@ def main(
             print(f"this demo is finished, and nothing has changed since; it came to:\n{finished}")
             return
         from search_spaces import find_space
+        from search_spaces.recipes import listened
         from serve.launch import serving
         from serve.settings import AppArgs
         from tonearm.workflows.demo import run_demo
 
-        print(run_demo(request, find_space(space), lambda model: serving(AppArgs(model=model), port=port)))
+        print(run_demo(request, find_space(space), listened(), lambda m: serving(AppArgs(model=m), port=port)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Choose what is registered of a sweep or training, score it once on test, and promote it if it is shown to be better.
 
 tonearm select demo-3f2a                       # a sweep, by its name in MLflow or a unique beginning of it
-tonearm select time_mel-0548                   # what tonearm train trained
+tonearm select demo-3f2a blocks-0548           # or of what tonearm train trained, or of both together
 tonearm select demo-3f2a --promote             # whatever the champion is like
 tonearm select music --rollback                # the data set's champion before the present one is it again
 """
@@ -19,7 +19,7 @@ from tonearm.workflows.preflight import preflight
 
 
 def main(
-    run: Annotated[str, typer.Argument(help="sweep or training: its name, id or a beginning; or a data set")] = "",
+    runs: Annotated[list[str] | None, typer.Argument(help="sweeps, trainings: names or ids; or a data set")] = None,
     promotion: Annotated[
         bool | None, typer.Option("--promote/--no-promote", help="make it the champion; by default if it is better")
     ] = None,
@@ -30,22 +30,23 @@ def main(
 ) -> None:
     """An ensemble if it beats its best trial by more than noise, else that trial: registered, promoted if better."""
     with cli_errors():
-        if not run and not rollback:
+        runs = runs or []
+        if not runs and not rollback:
             raise ConfigError("name a sweep or training; with --rollback a data set, or none for the last promoted")
         preflight(uses_ray=not rollback)
-        if not rollback:
+        if rollback:
+            from tonearm.workflows.promotion import undo_promotion
+
+            print(undo_promotion(" ".join(runs)))
+            return
+        for run in runs:
             require_run(run)
         from tonearm.core.threads import limit_threads
 
         limit_threads()
-        if rollback:
-            from tonearm.workflows.promotion import undo_promotion
-
-            print(undo_promotion(run))
-            return
         from tonearm.workflows.select import select
 
-        select(run, promotion=promotion, most_members=most_members, max_milliseconds=max_ms, device=device, told=print)
+        select(*runs, promotion=promotion, most_members=most_members, max_milliseconds=max_ms, device=device, told=print)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from tonearm.features.augment import AugmentConfig
 from tonearm.features.base import Representation
 from tonearm.features.metadata import CompositeFeature, NamedFeature
 from tonearm.features.presets import BLOCKS, as_representation
+from tonearm.features.weights import registered_names
 from tonearm.models import ModelConfig, TimeConfig
 from tonearm.models.mean_kernel import MeanKernelConfig
 from tonearm.tasks import SingleLabel
@@ -43,6 +44,11 @@ def blocks_pretrained() -> Recipe:
     It needs the network's weights: ``tonearm weights musicnn``.
     """
     return Recipe(FolderConfig(), (_blocks("musicnn"),), "a recipe of our own")
+
+
+def listened() -> Recipe:
+    """What the demo trains before its sweep: the stronger of the two for which all is there."""
+    return blocks_pretrained() if "musicnn" in registered_names() else blocks()
 
 
 def _blocks(encoder: str = "") -> Stage:

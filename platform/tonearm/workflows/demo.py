@@ -1,4 +1,4 @@
-"""The whole way in six steps: recordings, features, sweep, ensemble, recommender, an answer from the server."""
+"""The whole way in seven steps: recordings, features, listening, sweep, choice, recommender, a server's answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from tonearm.core.seeding import digest
 from tonearm.core.text import format_table
 from tonearm.datasets.base import Catalogue
 from tonearm.datasets.manifest import Manifest, Track
+from tonearm.features.frozen import encoders_in
 from tonearm.features.store import store_uri
+from tonearm.features.weights import require_weights
 from tonearm.inference.load import fetch_model
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.estimate import expected_epoch_fraction
@@ -27,6 +29,8 @@ from tonearm.sweeps.find import is_own
 from tonearm.tracking.names import CHAMPION
 from tonearm.tracking.query import champion_uri, registered
 from tonearm.tracking.retry import retry
+from tonearm.training.recipe import Recipe, recipe_representations
+from tonearm.workflows.demo_listen import Listened, fit_recipe, listen
 from tonearm.workflows.demo_record import DemoRequest, record_demo
 from tonearm.workflows.demo_summary import find_served, summary, summary_values
 from tonearm.workflows.prepare import choose_dataset, make_catalogue
@@ -41,9 +45,10 @@ from tonearm.workflows.short_recordings import change_space, fitting_settings, s
 from tonearm.workflows.sweep import resize, run_plan
 from tonearm.workflows.sweep_plan import plan_sweep
 
-SECONDS_A_TRACK = 0.06  # decoding and two spectrograms, one core; measured on 2 cores with 30 s MP3
-SECONDS_A_WINDOW = 0.015  # a training step, a 10 s window, one core
-FIXED_SECONDS = 60.0  # starting Ray, workers and the server; selecting and registering
+SECONDS_A_TRACK = 0.10  # decoding, spectrograms and summaries, one core; measured on 2 cores with 30 s MP3
+SECONDS_A_TRACK_ENCODED = 0.35  # with a frozen encoder
+SECONDS_A_WINDOW = 0.0075  # a training step, a 10 s window of 64 bands, one core
+FIXED_SECONDS = 90.0  # starting Ray twice, workers and the server; folds, selecting and registering
 
 logger = logging.getLogger(__name__)
 
@@ -51,11 +56,13 @@ Server = Callable[[str], AbstractContextManager[str]]
 """Serves a model, by its URI, while the context lasts; gives the server's URL."""
 
 
-def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
-    """The six steps. What is finished is kept: a second run goes on, or recomputes nothing.
+def run_demo(request: DemoRequest, space: SearchSpace, listened: Recipe, server: Server) -> str:
+    """The seven steps. What is finished is kept: a second run goes on, or recomputes nothing.
 
     Parameters
     ----------
+    listened
+        What is trained before the sweep, in seconds, and chosen from beside its trials.
     server
         How the champion is served.
 
@@ -72,22 +79,28 @@ def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
                 else choose_dataset("scores"))  # fmt: skip
         catalogue = make_catalogue(data, request.name)
         space = learn_all_labels(space, catalogue.tracks)
-        minutes = estimate_seconds(len(catalogue.tracks), space, cores) / 60
+        minutes = estimate_seconds(len(catalogue.tracks), space, listened, cores) / 60
         logger.info(
             f"  {len(catalogue.tracks)} recordings; about {minutes:.0f} minutes from here if nothing is done yet"
         )
-    with steps.step("Features: mel spectrograms at every window length of the sweep"):
+    with steps.step("Features: mel spectrograms at every window length of the sweep, and summaries, in one pass"):
         start_ray()
-        prepared, space = _prepare(catalogue, space, request)
-        features = space.representations()
+        prepared, space = _prepare(catalogue, space, listened, request)
         logger.info(prepared.describe())
         manifest = prepared.manifest
+    heard: Listened | None = None
+    with steps.step("Listen: a model of summaries, solved in closed form"):
+        recipe = fit_recipe(listened, space)
+        if recipe is not None:
+            heard = listen(recipe, prepared)
+            logger.info(str(heard))
     plan = plan_sweep(request.space, space, {"": manifest})
     with steps.step(f"Sweep: {space.trials} trials on Ray Tune, logged to MLflow"):
         sweep = run_plan(plan)
         logger.info(str(sweep))
     with steps.step("Select: the best on validation, scored once on test"):
-        selection = select(sweep, told=lambda selection: logger.info(str(selection)))
+        chosen_from = (sweep, heard.training) if heard else (sweep,)
+        selection = select(*chosen_from, told=lambda selection: logger.info(str(selection)))
     # What was selected may be worth too little to be promoted; with no champion before it, it is shown all the same.
     champion = champion_uri(manifest.name) if retry(registered, manifest.name, CHAMPION) else selection.model
     served = find_served(selection)
@@ -102,20 +115,26 @@ def run_demo(request: DemoRequest, space: SearchSpace, server: Server) -> str:
     file = storage.join(reports, "summary.json")
     before = earlier_summary(file)
     seconds = seconds_of_work(steps.seconds, before, selection.sweep)
-    written = summary_values(manifest, selection, served, quality, seconds)
+    written = summary_values(manifest, selection, served, quality, seconds, heard)
     storage.write_json(file, {**written, "answer": answer.to_dict(), "seconds_of_this_run": steps.seconds})
-    text = summary(manifest, selection, served, quality, seconds, sum(steps.seconds.values()))
-    stores = [store_uri(home.features_home(), f) for f in features]
-    left = [home.data_home(manifest.name), sweep.folder, reports, fetch_model(champion), *stores]
+    text = summary(manifest, selection, served, quality, seconds, sum(steps.seconds.values()), heard)
+    stores = [store_uri(home.features_home(), f) for f in prepared.features]
+    left = [home.data_home(manifest.name), sweep.folder, reports, fetch_model(champion), *stores,
+            *(heard.folders if heard else ())]  # fmt: skip
     record_demo(request, text, manifest.name, left, sweep.folder, is_own(request.space, space))
     return text
 
 
-def _prepare(catalogue: Catalogue, space: SearchSpace, request: DemoRequest) -> tuple[PreparedData, SearchSpace]:
-    """The data set with the features of the space; of shorter clips if most recordings need them."""
+def _prepare(
+    catalogue: Catalogue, space: SearchSpace, listened: Recipe, request: DemoRequest
+) -> tuple[PreparedData, SearchSpace]:
+    """The data set with all features of the space and of the recipe; of shorter clips if most recordings need them."""
 
     def prepare(chosen: SearchSpace) -> PreparedData:
-        return prepare_catalogue(catalogue, chosen.representations(), chosen.trial.clip, chosen.trial.min_seconds,
+        recipe = fit_recipe(listened, chosen)
+        features = [*chosen.representations(), *(recipe_representations(recipe.stages) if recipe else ())]
+        require_weights(features)
+        return prepare_catalogue(catalogue, list(dict.fromkeys(features)), chosen.trial.clip, chosen.trial.min_seconds,
                                  request.seed, request.max_rejected)  # fmt: skip
 
     try:
@@ -170,12 +189,14 @@ def earlier_summary(file: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def estimate_seconds(tracks: int, space: SearchSpace, cores: int) -> float:
+def estimate_seconds(tracks: int, space: SearchSpace, listened: Recipe, cores: int) -> float:
     """About how many seconds the demo takes on recordings that lie ready."""
+    encoded = any(encoders_in(feature) for feature in recipe_representations(listened.stages))
+    a_track = SECONDS_A_TRACK_ENCODED if encoded else SECONDS_A_TRACK
     trial = space.trial
     epochs = space.trials * trial.optim.epochs * expected_epoch_fraction(space.scheduler, space.trials)
     windows = tracks * (0.6 * trial.window.train_per_track + 0.2 * trial.window.per_track / 3)
-    return FIXED_SECONDS + (tracks * SECONDS_A_TRACK + epochs * windows * SECONDS_A_WINDOW) / cores
+    return FIXED_SECONDS + (tracks * a_track + epochs * windows * SECONDS_A_WINDOW) / cores
 
 
 def held_out(manifest: Manifest) -> Track:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from tonearm.tracking.pages import page_of, web_server
 from tonearm.tracking.query import champion_uri, registered
 from tonearm.tracking.retry import address, retry
 from tonearm.training.evaluate import Scores
+from tonearm.workflows.demo_listen import Listened
 from tonearm.workflows.demo_record import SCORES
 from tonearm.workflows.promotion import format_with_interval, rounded
 from tonearm.workflows.recommend import NeighbourQuality
@@ -65,7 +67,7 @@ def find_served(selection: Selection) -> Served:
 
 def summary(
     manifest: Manifest, selection: Selection, served: Served, quality: NeighbourQuality, seconds: dict[str, float],
-    now: float,
+    now: float, heard: Listened | None = None,
 ) -> str:  # fmt: skip
     """The end of the demo, for people; ``now`` is the seconds that this run took."""
     label = quality.rates[manifest.label]
@@ -79,6 +81,7 @@ def summary(
     scores = [
         row(f"test {find_metric(first).label}", selection.scores),
         row("best single trial", selection.single),
+        *_listened_rows(heard, others),
         (selection.trivial_name, rounded(selection.trivial[first]), chance),
     ]
     neighbours = (f"any of {label.k} neighbours of own {manifest.label}", f"{label.at_least_one:.3f}",
@@ -95,9 +98,10 @@ def summary(
         ]
     else:
         shown = [format_table([*scores, neighbours])]
+    shown.insert(0, f"  chosen of the {_candidates(selection, heard)}: {selection.choice}")
     took = ", ".join(f"{name.split(':')[0]} {s:.0f}" for name, s in seconds.items())
     page = best_effort("the address of its page", lambda: page_of(manifest.name, web_server()))
-    promote = command("select", selection.sweep, "--promote")
+    promote = command("select", *selection.chosen_from, "--promote")
     return "\n".join([
         f"\n=== {manifest.name}: {len(manifest.tracks)} tracks, {len(manifest.classes)} classes ({manifest.label})",
         *shown,
@@ -118,8 +122,9 @@ next:
 
 
 def summary_values(
-    manifest: Manifest, selection: Selection, served: Served, quality: NeighbourQuality, seconds: dict[str, float]
-) -> dict[str, Any]:
+    manifest: Manifest, selection: Selection, served: Served, quality: NeighbourQuality, seconds: dict[str, float],
+    heard: Listened | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """The same for machines."""
     return {
         "dataset": manifest.name, "sweep": selection.sweep, "tracks": len(manifest.tracks),
@@ -127,7 +132,22 @@ def summary_values(
         "test": selection.scores.to_dict(), "best_single": selection.single.to_dict(),
         "trivial": selection.trivial, "chance": selection.chance, "seconds": seconds,
         "hit_rate": {k: vars(v) for k, v in quality.rates.items()}, "notes": list(manifest.notes),
+        "choice": selection.choice, "listened": heard.to_dict() if heard else None,
     }  # fmt: skip
+
+
+def _listened_rows(heard: Listened | None, others: Sequence[str]) -> list[tuple[str, ...]]:
+    """As rows of the scores: the first headline metric, and the others behind their names."""
+    return [
+        (name, first, ", ".join(f"{find_metric(m).label} {text}" for m, text in zip(others, rest, strict=True)))
+        for name, first, *rest in (heard.rows() if heard else ())
+    ]
+
+
+def _candidates(selection: Selection, heard: Listened | None) -> str:
+    """What was chosen from, in words."""
+    own = [f"{i:02d}" for i, name in selection.others.items() if heard and name == heard.training.name]
+    return "sweep's trials" + (f" and {heard.name} (trial {', '.join(own)})" if heard and own else "")
 
 
 def _few(names: tuple[str, ...]) -> str:

@@ -62,6 +62,7 @@ class ChoiceScores:
             bundle, _by_index(chosen, chosen.members), _by_index(chosen, chosen.ensemble), self.ensemble, self.single,
             self.held_out, chosen.is_corrected, self.trivial, task.trivial_name, self.chance, chosen.why, version,
             False, "", library.name, library.manifest.name, tuple(task.headline), single,
+            others=library.others,
         )  # fmt: skip
 
 

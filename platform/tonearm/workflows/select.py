@@ -51,7 +51,8 @@ from tonearm.workflows.publish_choice import (
 from tonearm.workflows.recommend import refresh_champion
 from tonearm.workflows.selection import Selection
 from tonearm.workflows.sweep_result import Sweep
-from tonearm.workflows.trial_library import TrialLibrary, find_library, library_of_sweep
+from tonearm.workflows.training_report import TrainingResult
+from tonearm.workflows.trial_library import TrialLibrary, find_library, join_libraries, library_of_sweep
 
 RULES = 2  # by which is chosen; records of other rules are not taken for this one's
 MEASURED_TRACKS = 3
@@ -61,10 +62,11 @@ logger = logging.getLogger(__name__)
 
 @using_home("selection")
 def select(
-    trials: Sweep | str, *, promotion: bool | None = None, most_members: int = MOST_MEMBERS,
-    max_milliseconds: float = 0.0, device: str = "cpu", told: Callable[[Selection], object] | None = None,
+    trials: Sweep | TrainingResult | str, *others: Sweep | TrainingResult | str, promotion: bool | None = None,
+    most_members: int = MOST_MEMBERS, max_milliseconds: float = 0.0, device: str = "cpu",
+    told: Callable[[Selection], object] | None = None,
 ) -> Selection:  # fmt: skip
-    """Select of the trials of a sweep or a training what is registered, score it, and promote it if it is better.
+    """Select of the trials of sweeps and trainings what is registered, score it, and promote it if it is better.
 
     It is an ensemble where that beats the best single trial by more than noise, else that trial. What was selected of
     the same trials is not selected again, and tracks that were predicted are not predicted again.
@@ -72,7 +74,9 @@ def select(
     Parameters
     ----------
     trials
-        A sweep, or the name of a sweep or training in MLflow, or a unique beginning of it.
+        A sweep or training, or its name in MLflow, or a unique beginning of it.
+    others
+        Further ones, of the same data and split, to choose from all together.
     promotion
         Whether it becomes the champion; None: if it is shown to be better on tracks that neither learned from.
     most_members
@@ -93,7 +97,7 @@ def select(
         If its models need more than audio, and so cannot be served; or no trial is within the limits.
     """
     require_device(device)
-    library = find_library(trials) if isinstance(trials, str) else library_of_sweep(trials)
+    library = join_libraries(*map(_library, (trials, *others)))
     ended = [r for r in library.results if r.ending != "failed" and r.best is not None]
     done = [r for r in ended if r.folder.kept_epoch() is not None]
     for trial in ended:
@@ -134,6 +138,12 @@ def select(
     return decided
 
 
+def _library(trials: Sweep | TrainingResult | str) -> TrialLibrary:
+    if isinstance(trials, Sweep):
+        return library_of_sweep(trials)
+    return find_library(trials if isinstance(trials, str) else trials.name)
+
+
 def record_uri(library: TrialLibrary, done: Sequence[TrialResult], most_members: int, max_milliseconds: float) -> str:
     """Where the selection from these trials is written down."""
     limits = [] if (most_members, max_milliseconds) == (MOST_MEMBERS, 0) else [most_members, max_milliseconds]
@@ -158,9 +168,8 @@ def _known(library: TrialLibrary, record: str) -> Selection | None:
     values = {**storage.read_json(record), "bundle": bundle_uri(record)}  # the home may have been moved
     if kept is None or kept.version != values["version"]:
         return None
-    return Selection.from_dict(
-        values, library.name, library.manifest.name, tuple(library.results[0].config.task.headline)
-    )
+    headline = tuple(library.results[0].config.task.headline)
+    return Selection.from_dict(values, library.name, library.manifest.name, headline, library.others)
 
 
 def _select(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import html
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tonearm.core.text import command, format_table
@@ -17,7 +18,7 @@ from tonearm.workflows.promotion import format_with_interval, rounded
 if TYPE_CHECKING:
     import pandas as pd
 
-CONTEXT = ("sweep", "dataset", "headline", "page")  # known from the sweep: not in its record
+CONTEXT = ("sweep", "dataset", "headline", "page", "others")  # known from the sweep: not in its record
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Selection:
         Index of the best single trial.
     page
         Where its run is looked at, for people; "" if that is not known.
+    others
+        Of trials that came from another sweep or training than ``sweep``: its name, by index.
     """
 
     bundle: str
@@ -77,6 +80,12 @@ class Selection:
     headline: tuple[str, ...]
     single_trial: int
     page: str = ""
+    others: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def chosen_from(self) -> tuple[str, ...]:
+        """Names of the sweeps and trainings, as ``tonearm select`` takes them."""
+        return tuple(dict.fromkeys([self.sweep, *self.others.values()]))
 
     @property
     def takes_ensemble(self) -> bool:
@@ -93,11 +102,15 @@ class Selection:
         return {k: v for k, v in dataclasses.asdict(self).items() if k not in CONTEXT}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any], sweep: str, dataset: str, headline: tuple[str, ...]) -> Selection:
+    def from_dict(
+        cls, values: dict[str, Any], sweep: str, dataset: str, headline: tuple[str, ...],
+        others: Mapping[int, str] | None = None,
+    ) -> Selection:  # fmt: skip
         """The inverse of :meth:`to_dict`, by way of JSON."""
         scores = {k: Scores.from_dict(values[k]) for k in ("ensemble", "single", "held_out") if values[k]}
         members = {k: {int(i): w for i, w in values[k].items()} for k in ("members", "ensemble_members")}
-        return cls(**{**values, **scores, **members}, sweep=sweep, dataset=dataset, headline=headline)
+        context = {"sweep": sweep, "dataset": dataset, "headline": headline, "others": others or {}}
+        return cls(**{**values, **scores, **members, **context})
 
     @property
     def model(self) -> str:
@@ -125,7 +138,7 @@ class Selection:
         if self.chance is not None:
             rows.append(("chance", rounded(self.chance), *[""] * (len(self.headline) - 1)))
         metric, how = self.headline[0], "that did not choose it" if self.is_corrected else "that chose it"
-        asked = command("select", self.sweep, "--promote")
+        asked = command("select", *self.chosen_from, "--promote")
         became = "promoted to champion" if self.promoted else f"candidate, not promoted ({asked} does it)"
         return "\n".join([
             f"  chosen: {self.choice}",
@@ -141,12 +154,13 @@ class Selection:
         ])  # fmt: skip
 
     def _explained(self) -> list[str]:
+        came = [f"  trial {i:02d} is of {name}" for i, name in self.others.items()]
         if not self.ensemble:
-            return []
+            return came
         members = ", ".join(f"{i:02d}" + (f" x{w}" if w > 1 else "") for i, w in self.ensemble_members.items())
         several = max(self.ensemble_members.values(), default=1) > 1
         times = "; xN: how often the search chose it, its weight" if several else ""
-        return [f"  the ensemble is of trials {members}{times}"]
+        return [*came, f"  the ensemble is of trials {members}{times}"]
 
     def __repr__(self) -> str:
         return str(self)

@@ -60,6 +60,11 @@ class TrainingResult:
     folder: str
 
     @property
+    def name(self) -> str:
+        """Of its run in MLflow; :func:`tonearm.select` takes it."""
+        return f"{self.request.name}-{self.outcome.signature}"
+
+    @property
     def runs(self) -> list[FoldRun]:
         """Every seed and fold with its finished stages: configs, predictions, folders."""
         return self.outcome.runs
@@ -129,8 +134,7 @@ class TrainingResult:
         served = [r for r in self.runs[0].results if isinstance(r.config, TrialConfig) and takes_only_audio(r.config)]
         if served:
             lines.append(f"  serve it: {command('serve', '--model', served[0].folder.bundle_uri)}")
-            named = f"{self.request.name}-{self.outcome.signature}"
-            lines.append(f"  register it, with a catalogue to recommend from: {command('select', named)}")
+            lines.append(f"  register it, with a catalogue to recommend from: {command('select', self.name)}")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -168,12 +172,12 @@ def _save(result: TrainingResult) -> None:
                   "parameters": r.parameters, "seconds": r.seconds} for r in result.rows],
     }  # fmt: skip
     storage.write_json(storage.join(result.folder, "summary.json"), summary)
-    last, name = result.rows[-1], f"{request.name}-{outcome.signature}"
+    last = result.rows[-1]
     scores = {r.name: f"{r.task.primary} **{r.mean(r.task.primary):.4g}**" for r in result.rows}
 
     def complete() -> None:
         data = outcome.manifest
-        text = describe_training(request.name, name, data.name, scores)
+        text = describe_training(request.name, result.name, data.name, scores)
         write_description(outcome.parent, text)
         outcome.parent.dataset(data.name, data.signature(), home.data_home(data.name), split_sizes(data.tracks))
         outcome.parent.metrics({f"{names.HELD_OUT}{m}": last.mean(m) for m in last.each[0]})

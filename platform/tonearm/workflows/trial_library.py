@@ -1,10 +1,11 @@
-"""The trials that a selection chooses from: of a sweep, of a training, or a single one."""
+"""The trials that a selection chooses from: of a sweep, of a training, a single one, or of several of these."""
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ class TrialLibrary:
         What a person must know.
     plot
         Draws them, those of some indices marked; None where there is no such plot.
+    others
+        Of trials that came from another sweep or training: its name, by index.
     """
 
     name: str
@@ -62,6 +65,7 @@ class TrialLibrary:
     tags: dict[str, str]
     notes: tuple[str, ...] = ()
     plot: Callable[[Collection[int]], Figure] | None = None
+    others: Mapping[int, str] = field(default_factory=dict)
 
 
 def find_library(text: str) -> TrialLibrary:
@@ -89,6 +93,39 @@ def library_of_sweep(sweep: Sweep) -> TrialLibrary:
     """The trials of a sweep."""
     return TrialLibrary(sweep.name, storage.join(sweep.folder, "champion"), sweep.manifest, tuple(sweep.results),
                         sweep.open, {names.SWEEP: sweep.signature}, plot=sweep.plot)  # fmt: skip
+
+
+def join_libraries(first: TrialLibrary, *others: TrialLibrary) -> TrialLibrary:
+    """Trials of several sweeps and trainings as one library, which has the run and the folder of the first.
+
+    Raises
+    ------
+    JobError
+        If they are of other data or splits.
+    """
+    results, origin = list(first.results), dict(first.others)
+    for other in others:
+        if other.manifest.signature() != first.manifest.signature():
+            raise JobError(
+                f"{first.name} and {other.name} are of other data sets or splits ({first.manifest.name}, "
+                f"{other.manifest.name}), so that nothing can be chosen of both: name those of one"
+            )
+        ours, theirs = (r.results[0].config.task if r.results else None for r in (first, other))
+        if ours and theirs and (ours.kind, ours.primary) != (theirs.kind, theirs.primary):
+            raise JobError(
+                f"{first.name} learned {ours.kind}, by {ours.primary}, and {other.name} {theirs.kind}, by "
+                f"{theirs.primary}, so that nothing can be chosen of both: name those that learned the same"
+            )
+        known = {r.folder.uri for r in results}
+        for r in other.results:
+            if r.folder.uri not in known:
+                index = 1 + max((r.index for r in results), default=-1)
+                results.append(dataclasses.replace(r, index=index, name=f"{index:02d} {r.config.model.brief()}"))
+                origin[index] = other.name
+    names_of = dict.fromkeys([*(first.tags.get(names.TRAINING, "").split()), *origin.values()])
+    tags = {**first.tags, names.TRAINING: " ".join(names_of)} if names_of else first.tags
+    notes = tuple(note for library in (first, *others) for note in library.notes)
+    return dataclasses.replace(first, results=tuple(results), tags=tags, notes=notes, others=origin)
 
 
 def _of_training(run: RunSummary) -> TrialLibrary:
