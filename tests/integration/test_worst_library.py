@@ -26,7 +26,7 @@ def output(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_it_runs_to_its_end(output: str) -> None:
-    assert "[6] Serve" in output and "answer 1" in output and f"registered as tonearm-{NAME} version 1" in output
+    assert "[7] Serve" in output and "answer 1" in output and f"registered as tonearm-{NAME} version 1" in output
     for noise in ("Traceback", "Warning", "warning", "Glyph"):
         assert noise not in output
 

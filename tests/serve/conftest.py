@@ -1,4 +1,5 @@
-"""A real server on a tiny model: untrained weights speak the same protocol as trained ones."""
+"""A real server on a tiny model: untrained weights, and summaries of a few recordings, speak the same protocol as
+trained ones."""
 
 from __future__ import annotations
 
@@ -12,24 +13,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from search_spaces.recipes import RECIPES
 from serve.settings import AppArgs
-from tests.builders import CLASSES, sounds_like, tiny_config, track
+from tests.builders import CLASSES, sounds_like, tiny_config, track, write_part, write_recordings
+from tonearm.audio.windows import load_clip
 from tonearm.core.types import Waveform
 from tonearm.ensembles.bundle import save_ensemble
+from tonearm.features import extract
+from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.inference import load
 from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend import CatalogueIndex
+from tonearm.training.batches import Batches
 from tonearm.training.bundle import Bundle, build_network, save_bundle
+from tonearm.training.config import TrialConfig
+from tonearm.training.trial import TrialFolder, run_trial
 
 LIMIT_BYTES, LIMIT_SECONDS, NEIGHBOURS = 300_000, 20.0, 4
 
 
 def write_model(folder: Path) -> str:
-    """An ensemble of one untrained network with a catalogue of nine tracks."""
+    """An ensemble of an untrained network and a solved model of summaries, with a catalogue of nine tracks."""
     config = tiny_config()
     single, bundle = str(folder / "single"), str(folder / "bundle")
     save_bundle(single, Bundle(config, CLASSES, {}, build_network(config, len(CLASSES)).eval()))
-    save_ensemble(bundle, [single], [1.0], {})
+    save_ensemble(bundle, [single, solve_blocks(folder)], [1.0, 2.0], {})
     classifier = load(bundle)
     tracks, vectors = [], []
     for label in CLASSES:
@@ -39,6 +47,23 @@ def write_model(folder: Path) -> str:
             vectors.append(classifier.predict_waveform(waveform).embedding)
     CatalogueIndex.build(np.stack(vectors), tracks).save(f"{bundle}/{CATALOGUE}")
     return bundle
+
+
+def solve_blocks(folder: Path) -> str:
+    """The recipe ``blocks`` on fifteen short recordings; the URI of its bundle."""
+    config = RECIPES["blocks"]().stages[0].config.replace({"clip.seconds": 2.0})
+    assert isinstance(config, TrialConfig)
+    tracks, features = write_recordings(folder / "music", 5), list(config.representations.values())
+    clips = [load_clip(t.source, config.clip, 22050, min_seconds=config.min_seconds) for t in tracks]
+    found = [extract(clip, features) for clip in clips]
+    stores = {}
+    for name, feature in config.representations.items():
+        uri = prepare_store(str(folder / "features"), feature, config.clip)
+        write_part(uri, [track_key(t.content, config.clip) for t in tracks], [f[feature.store_name()] for f in found])
+        stores[name] = FeatureStore(uri)
+    trial = TrialFolder(str(folder / "blocks"))
+    list(run_trial(config, Batches(config, tracks, CLASSES, stores), trial))
+    return trial.bundle_uri
 
 
 @pytest.fixture(scope="session")

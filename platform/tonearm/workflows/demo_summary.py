@@ -130,6 +130,7 @@ def summary_values(
         "dataset": manifest.name, "sweep": selection.sweep, "tracks": len(manifest.tracks),
         "classes": list(manifest.classes), "chosen_version": served.chosen, "served_version": served.version,
         "test": selection.scores.to_dict(), "best_single": selection.single.to_dict(),
+        "ensemble": selection.ensemble and selection.ensemble.to_dict(),
         "trivial": selection.trivial, "chance": selection.chance, "seconds": seconds,
         "hit_rate": {k: vars(v) for k, v in quality.rates.items()}, "notes": list(manifest.notes),
         "choice": selection.choice, "listened": heard.to_dict() if heard else None,
