@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tonearm
@@ -15,8 +17,10 @@ from tests.shared_ray import driver_environment, leave_ray
 from tests.tiny_data import make_recordings, write_audio
 from tests.unit.test_comparison_document import Page
 from tonearm.core.errors import BundleError, ConfigError
-from tonearm.inference import blocks
+from tonearm.inference import answers, blocks
+from tonearm.workflows import predict_blocks as predicting
 from tonearm.workflows.predict_blocks import predict_blocks
+from tonearm.workflows.predict_files import predict_files
 from tonearm.workflows.sweep_result import Sweep
 
 pytestmark = pytest.mark.integration
@@ -121,6 +125,19 @@ def test_selection_comparison_and_model(
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
         np.testing.assert_allclose(one.embedding, other.embedding, atol=1e-5)
     assert len(list((home / "home" / "predictions").glob("*/*.npz"))) == 4
+
+    # A folder's answers by workers on Ray, which take the features that are stored.
+    monkeypatch.setattr(answers, "FILES_AT_ONCE", 6)
+    monkeypatch.setattr(predicting, "work_here_or_on_ray",
+                        partial(predicting.work_here_or_on_ray, seconds_for_ray=-1))  # fmt: skip
+    told = predict_files([str(home / "music")], str(tmp_path / "answers.parquet"), model=selection.model, neighbours=1)
+    table = pd.read_parquet(tmp_path / "answers.parquet").set_index("file")
+    assert told.heard == told.answered == len(table) and set(told.set_aside) == set()
+    assert table.label[str(song)] == answer.label
+    assert {name: table[f"p:{name}"][str(song)] for name in data.classes} == pytest.approx(
+        answer.probabilities, abs=1e-3
+    )
+    assert table.neighbour_1[str(song)] == data.manifest.tracks[0].track_id
 
     quality = tonearm.evaluate_recommender(data)
     assert quality.tracks == 20 and quality.rates[data.manifest.label].k == 5
