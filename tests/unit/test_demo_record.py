@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from search_spaces import SPACES, find_space
-from tonearm.core import home
+from tonearm.core import home, storage
+from tonearm.features.weight_files import weights_home
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.find import is_own
 from tonearm.tracking import names
@@ -66,6 +67,16 @@ def request_(champion: str, tmp_path: Path) -> DemoRequest:
 def test_other_options_are_another_demo(request_: DemoRequest) -> None:
     for change in ({"trials": 3}, {"label": "genre"}, {"seed": 1}, {"space": "demo_grid"}, {"name": "other"}):
         assert finished_demo(dataclasses.replace(request_, **change)) is None
+
+
+def test_with_an_encoder_that_came_it_listens_anew(request_: DemoRequest) -> None:
+    place = storage.join(weights_home(), "musicnn.json")
+    storage.write_json(place, {})
+    try:
+        assert finished_demo(request_) is None
+    finally:
+        storage.remove(place)
+    assert finished_demo(request_) == "it came to this"
 
 
 def test_relative_folder_is_the_same(request_: DemoRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ DEPENDENCIES = (
 """Whose versions decide results."""
 PASSING = ("ray", "driver.json")  # at the top of a sweep's folder: Ray's own files, and who drives it
 SCORES = "scores"
+ENCODERS = "weights"  # the folder of the home, as features.weight_files has it, which is not imported here
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,10 @@ class DemoRequest:
         return str(storage.local_path(place).absolute()) if storage.is_local(place) else place
 
     def record_uri(self) -> str:
-        """Where the end of this demo is written down: for the same options, code, home and tracking server."""
-        options = {**asdict(self), "audio": self.recordings}
+        """Where the end of this demo is written down: for the same options, code, home, encoders in it and tracking
+        server."""
+        encoders = storage.list_files(storage.join(home.home(), ENCODERS), ".json")  # one more may be listened with
+        options = {**asdict(self), "audio": self.recordings, **({"encoders": encoders} if encoders else {})}
         return storage.join(home.home(), "demos", f"{digest(options, home.tracking_uri(), code_signature())}.json")
 
 
