@@ -46,7 +46,9 @@ def main(
         limit_threads()
         from tonearm.workflows.select import select
 
-        select(*runs, promotion=promotion, most_members=most_members, max_milliseconds=max_ms, device=device, told=print)
+        select(
+            *runs, promotion=promotion, most_members=most_members, max_milliseconds=max_ms, device=device, told=print
+        )
 
 
 if __name__ == "__main__":

@@ -145,9 +145,9 @@ def _library(trials: Sweep | TrainingResult | str) -> TrialLibrary:
 
 
 def record_uri(library: TrialLibrary, done: Sequence[TrialResult], most_members: int, max_milliseconds: float) -> str:
-    """Where the selection from these trials is written down."""
+    """Where the selection from these trials, as their code trained them, is written down."""
     limits = [] if (most_members, max_milliseconds) == (MOST_MEMBERS, 0) else [most_members, max_milliseconds]
-    of = digest(RULES, [(r.folder_name, len(r.history)) for r in done], *limits)
+    of = digest(RULES, [(r.folder_name, len(r.history), r.folder.code()) for r in done], *limits)
     return storage.join(library.folder, f"selection-{of}.json")
 
 
