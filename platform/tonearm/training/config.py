@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any, Self
 
 from tonearm.audio.windows import ClipConfig
 from tonearm.core.config import OMIT_DEFAULT, RUN_ONLY, Config
@@ -49,7 +51,8 @@ class WindowConfig(Config):
     frames
         Frames a window.
     seconds
-        Its length in their place: then it is the same time at any hop, which may be varied alone.
+        Its length in their place, ``frames`` being without meaning: then it is the same time at any hop, which may be
+        varied alone. Who sets ``frames`` takes it away again.
     train_per_track
         Windows at random places drawn of each track an epoch.
     per_track
@@ -70,6 +73,14 @@ class WindowConfig(Config):
         if self.seconds is not None and not 0 < self.seconds < math.inf:
             found.append(f"window.seconds is {self.seconds}: it must be above 0 and finite")
         return found
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.seconds is not None:  # what means nothing is no part of the identity
+            object.__setattr__(self, "frames", type(self).frames)
+
+    def replace(self, changes: Mapping[str, Any]) -> Self:
+        return super().replace({"seconds": None, **changes} if "frames" in changes else changes)
 
     def frames_of(self, feature: Representation) -> int:
         """Frames that a window of a representation has."""

@@ -201,7 +201,7 @@ def check_extraction_size(needs: Sequence[StoreEstimate], max_gigabytes: float) 
     if total > max_gigabytes:
         parts = ", ".join(f"{n.representation.brief()} {n.bytes / GIGABYTE:.2f} GB" for n in lacking)
         raise ConfigError(
-            f"the sweep would extract {total:.2f} GB of features ({parts}), allowed are {max_gigabytes:g} GB: vary the "
+            f"the sweep would extract {total:.2g} GB of features ({parts}), allowed are {max_gigabytes:g} GB: vary the "
             "input less, or allow more: max-gigabytes"
         )
 
