@@ -35,8 +35,11 @@ class OwnConfig(SimpleConfig, kind="own_on_a_cluster"):
     pass
 
 
+MODELS = (OwnConfig(variant="chroma"), OwnConfig(variant="chroma", width=4))  # whose pools leave something of 64 bands
+
+
 def own():
-    return dataclasses.replace(demo(), over={**demo().over, "model": Choice(OwnConfig(), OwnConfig(width=4))})
+    return dataclasses.replace(demo(), over={**demo().over, "model": Choice(*MODELS)})
 """
 
 
