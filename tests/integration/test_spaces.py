@@ -13,7 +13,7 @@ import pytest
 import tonearm.workflows.prepare as prepare_module
 import tonearm.workflows.prepare_catalogue as catalogue_module
 from search_spaces import SPACES
-from tests.integration.test_recipes import WITH_FACTORS, check_stage, kind_of, settings
+from tests.integration.test_recipes import WITH_FACTORS, check_stage, kind_of, settings, stand_in_for_musicnn
 from tests.tiny_data import LAYOUTS, Recording, make_recordings, write_factors
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import home
@@ -98,6 +98,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     made = Shop(tmp_path_factory.mktemp("spaces"), make_recordings())
     with pytest.MonkeyPatch.context() as patch:
         made.enter(patch)
+        stand_in_for_musicnn(made.root)
         extract_all(made)
         yield made
 
