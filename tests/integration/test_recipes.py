@@ -263,7 +263,7 @@ def check_tracking(request: TrainingRequest, outcome: Outcome) -> None:
         return list(api.search_runs(experiments, f"tags.`{names.PARENT_RUN}` = '{run_id}'"))
 
     def without_means(run_id: str) -> list[Any]:
-        return [r for r in nested(run_id) if not r.info.run_name.startswith("mean of ")]
+        return [r for r in nested(run_id) if not r.info.run_name.startswith(("mean of ", "weighted mean of "))]
 
     means = len(nested(outcome.parent.run_id)) - len(without_means(outcome.parent.run_id))
     assert means == (len(outcome.runs) if request.recipe.ensemble else 0)
