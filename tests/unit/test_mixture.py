@@ -53,7 +53,7 @@ def test_a_member_that_is_far_too_sure_does_no_harm() -> None:
 def test_few_tracks_leave_weights_near_equal_and_equal_members_equal() -> None:
     truth = truth_of(4)
     few = fit_mixture(TASK, [member(truth, 1.2, seed=3), member(truth, 0.8, seed=4)], truth)
-    assert max(few.weights) < 0.75
+    assert max(few.weights) < 0.8  # of the four tracks alone one member would have nearly all
     same = member(truth_of(100), 1.0, seed=3)
     assert fit_mixture(TASK, [same] * 3, truth_of(100)).weights == pytest.approx((1 / 3,) * 3, abs=1e-3)
 

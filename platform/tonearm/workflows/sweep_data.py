@@ -199,7 +199,7 @@ def check_extraction_size(needs: Sequence[StoreEstimate], max_gigabytes: float) 
         most = max(n.missing or 0 for n in lacking)
         logger.info(f"  to extract: {len(lacking)} representation(s) of {most} tracks, {total:.2f} GB")
     if total > max_gigabytes:
-        parts = ", ".join(f"{n.representation.brief()} {n.bytes / GIGABYTE:.2f} GB" for n in lacking)
+        parts = ", ".join(f"{n.representation.brief()} {n.bytes / GIGABYTE:.2g} GB" for n in lacking)
         raise ConfigError(
             f"the sweep would extract {total:.2g} GB of features ({parts}), allowed are {max_gigabytes:g} GB: vary the "
             "input less, or allow more: max-gigabytes"
