@@ -24,8 +24,8 @@ def mixture_of(run: FoldRun, weighted: bool) -> Mixture:
     return fit_mixture(run.results[0].task, [v.probabilities for v in validation], validation[0].target)
 
 
-def mean_of(run: FoldRun, split: Split, weighted: bool = False) -> TrackPredictions:
-    """What the results of one seed and fold predict together; ``weighted`` as a recipe has it.
+def mean_of(run: FoldRun, split: Split, mixture: Mixture) -> TrackPredictions:
+    """What the results of one seed and fold predict together.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def mean_of(run: FoldRun, split: Split, weighted: bool = False) -> TrackPredicti
     """
     each = [d.test if split == "test" else d.validation for d in run.results]
     _require_same_tracks(each, split)
-    mean = mixture_of(run, weighted).predict(run.results[0].task, [e.probabilities for e in each])
+    mean = mixture.predict(run.results[0].task, [e.probabilities for e in each])
     return TrackPredictions(each[0].track_ids, each[0].groups, each[0].target, mean, each[0].classes)
 
 
@@ -58,4 +58,5 @@ def _log_mean(run: FoldRun, parent: str, weighted: bool) -> None:
     folder = storage.join(home.trials_home(), "single", f"mean-{config.signature()}")
     name = f"{mean_name(config)} seed {run.seed}" + (f" fold {run.fold}" if run.fold else "")
     splits: tuple[Split, ...] = ("validation", "test")
-    log_mean(name, config, {split: mean_of(run, split, weighted) for split in splits}, folder, parent)
+    mixture = mixture_of(run, weighted)
+    log_mean(name, config, {split: mean_of(run, split, mixture) for split in splits}, folder, parent)

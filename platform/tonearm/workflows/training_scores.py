@@ -20,7 +20,7 @@ from tonearm.training.evaluate import Scores, score_runs, trivial_scores
 from tonearm.training.predictions import TrackPredictions
 from tonearm.training.recipe import Recipe
 from tonearm.training.stages import FinishedStage
-from tonearm.workflows.training_mean import mean_of
+from tonearm.workflows.training_mean import mean_of, mixture_of
 from tonearm.workflows.training_runs import Outcome, stages_of
 
 ENSEMBLE = "mean of them"
@@ -83,7 +83,7 @@ def _stage_row(name: str, done: Sequence[FinishedStage]) -> ModelRow:
 
 
 def _ensemble_row(outcome: Outcome, members: Sequence[ModelRow], weighted: bool) -> ModelRow:
-    means = [mean_of(run, "test", weighted) for run in outcome.runs]
+    means = [mean_of(run, "test", mixture_of(run, weighted)) for run in outcome.runs]
     weights, seconds = sum(r.parameters or 0 for r in members), sum(r.seconds for r in members)
     return _row(ENSEMBLE, [run.results[0] for run in outcome.runs], means, [{}] * len(means), weights or None, seconds)
 
