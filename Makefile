@@ -7,7 +7,7 @@ LABEL ?= folder
 # Tests go to two processes, a file at a time, in the order of tests/conftest.py.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo check test lint serve mlflow bench gpu install
+.PHONY: help demo check test lint page serve mlflow bench gpu install
 .DEFAULT_GOAL := demo
 
 install: $(VENV)/.installed
@@ -52,6 +52,17 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy platform/tonearm jobs search_spaces serve
 	PYTHONPATH=platform $(BIN)/lint-imports
+	@$(MAKE) --no-print-directory page
+
+# Types of the page's modules. Node is for development alone: without it that is said, and CI fails.
+page:
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory $(VENV)/browser/.installed && \
+	  $(VENV)/browser/node_modules/.bin/tsc -p tests/browser/tsconfig.json && echo "the page's types are right"; \
+	elif test -n "$$TONEARM_CI"; then echo "npm is needed to check the page: apt-get install nodejs npm"; exit 1; \
+	else echo "the page's types are not checked: that needs npm (apt-get install nodejs npm)"; fi
+
+$(VENV)/browser/.installed: tests/browser/package.json
+	@mkdir -p $(@D) && cp $< $(@D) && npm install --prefix $(@D) --no-package-lock --no-audit --no-fund --silent && touch $@
 
 serve: install
 	@$(BIN)/python -m jobs.serve $(ARGS)
@@ -60,7 +71,7 @@ mlflow: install
 	@$(BIN)/python -m jobs.mlflow_ui $(ARGS)
 
 bench: install
-	@test -n "$(NAME)" || { echo "name a benchmark: make bench NAME=training, one of:"; ls tests/benchmarks/*.py | xargs -n1 basename -s .py | grep -v -e __init__ -e scale_; exit 2; }
+	@test -n "$(NAME)" || { echo "name a benchmark: make bench NAME=training, one of:"; ls tests/benchmarks/*.py | xargs -n1 basename -s .py | grep -v -e __init__ -e scale_ -e serving_; exit 2; }
 	@$(BIN)/python -m tests.benchmarks.$(NAME) $(ARGS)
 
 # Without install: a machine with a card may have torch, NumPy and SciPy only, and no registry.

@@ -1,4 +1,4 @@
-"""What the home no longer needs: features of recordings that it no longer has, files that killed jobs left.
+"""What the home no longer needs: features of recordings and catalogues of models that are gone, unfinished files.
 
 tonearm clean            only says what and how much
 tonearm clean --yes      deletes it

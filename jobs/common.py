@@ -11,13 +11,13 @@ from pathlib import Path
 from tonearm.core.error_text import describe_error
 from tonearm.core.errors import ConfigError
 from tonearm.core.processes import STOP_SIGNALS, exit_on_stop_signals
-from tonearm.workflows.job_output import configure_output
+from tonearm.workflows.job_output import configure_output, tell_ending
 from tonearm.workflows.prepared_names import KINDS
 
 DATASETS = ", ".join(KINDS)
 FEATURES = (
     "stft, stft_halved, mel, cqt, chroma, mfcc, contrast, waveform, waveform_mid_side, mel_mid_side, mel_playlist, "
-    "mel_temporal"
+    "mel_temporal, descriptors"
 )
 DEVICES = "[cpu|cuda]"
 """Choices as help texts show them, which import nothing to know them; a test compares them with the registries.
@@ -32,22 +32,22 @@ def cli_errors(stopped: str = GOES_ON) -> Iterator[None]:
 
     SIGTERM and SIGHUP end a job as Ctrl-C does: its runs in MLflow are marked as killed, locks are released.
     """
-    configure_output()
-    exit_on_stop_signals()
     try:
+        configure_output()
+        exit_on_stop_signals()
         yield
     except Exception as error:
         said = describe_error(error)
         if not said:
             raise
-        print(f"\nerror: {said}", file=sys.stderr, flush=True)
+        tell_ending(f"error: {said}")
         sys.exit(1)
     except KeyboardInterrupt:
-        print(f"\nstopped{stopped}", file=sys.stderr, flush=True)
+        tell_ending(f"stopped{stopped}")
         sys.exit(130)
     except SystemExit as end:
         if end.code in SIGNAL_CODES:
-            print(f"\nstopped{stopped}", file=sys.stderr, flush=True)
+            tell_ending(f"stopped{stopped}")
         raise
 
 

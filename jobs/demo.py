@@ -52,12 +52,13 @@ def main(
             print(f"this demo is finished, and nothing has changed since; it came to:\n{finished}")
             return
         from search_spaces import find_space
-        from search_spaces.recipes import listened
+        from search_spaces.recipes import RECIPES
         from serve.launch import serving
         from serve.settings import AppArgs
         from tonearm.workflows.demo import run_demo
 
-        print(run_demo(request, find_space(space), listened(), lambda m: serving(AppArgs(model=m), port=port)))
+        recipe = RECIPES["small_collection"]()
+        print(run_demo(request, find_space(space), recipe, lambda m: serving(AppArgs(model=m), port=port)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the home holds: data sets, sweeps, trainings and models, with their scores.
+"""What the home holds: data sets, sweeps, trainings and models with their scores, and catalogues.
 
 tonearm ls
 tonearm ls --json
@@ -17,7 +17,7 @@ from tonearm.workflows.preflight import preflight
 
 
 def main(as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False) -> None:
-    """List data sets, sweeps, trainings and registered models of the home (TONEARM_HOME); nothing is changed."""
+    """List data sets, sweeps, trainings, models and catalogues of the home (TONEARM_HOME); nothing is changed."""
     with cli_errors():
         preflight(writes=False)
         from tonearm.workflows.home_tables import format_tables

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _printed(as_csv: bool) -> Iterator[Callable[[ClassifiedFiles, str, int], None]]:
+def _printed(as_csv: bool, top: int) -> Iterator[Callable[[ClassifiedFiles, str, int], None]]:
     """Prints what is known, also of work that is broken off: rows of CSV as they come, a table at the end."""
     writer = csv.writer(sys.stdout)
     known: list[ClassifiedFiles] = []
@@ -35,9 +35,7 @@ def _printed(as_csv: bool) -> Iterator[Callable[[ClassifiedFiles, str, int], Non
     def add(result: ClassifiedFiles, file: str, total: int) -> None:
         known[:], progress.total = [result], total
         if as_csv:
-            writer.writerows(
-                (file, i, label, f"{p:.6g}") for i, (label, p) in enumerate(result.labels.get(file, ()), 1)
-            )
+            writer.writerows(result.rows(file, top))
             sys.stdout.flush()
         if total > 1:
             progress.add()
@@ -48,9 +46,9 @@ def _printed(as_csv: bool) -> Iterator[Callable[[ClassifiedFiles, str, int], Non
         with Progress("files classified", 0, on_stderr=True) as progress:
             yield add
     finally:
-        if known and known[0].labels and not as_csv:
-            rows = [(file, *(f"{label} {p:.3f}" for label, p in answers)) for file, answers in known[0].labels.items()]
-            print(f"answers of {known[0].model}:", format_table(rows), sep="\n", flush=True)
+        if known and known[0].answers and not as_csv:
+            rows = [(file, *answer.brief(top)) for file, answer in known[0].answers.items()]
+            print(f"answers of {known[0].model}:", format_table(rows), *known[0].reasons(), sep="\n", flush=True)
 
 
 def main(
@@ -74,8 +72,8 @@ def main(
             return
         from tonearm.workflows.classify import classify
 
-        with _printed(as_csv) as heard:
-            result = classify(files, model=model, top=top, heard=heard)
+        with _printed(as_csv, top) as heard:
+            result = classify(files, model=model, heard=heard)
         for line in result.messages():
             print(line, file=sys.stderr)
         if result.unusable:

@@ -24,7 +24,7 @@ def main(
         bool | None, typer.Option("--promote/--no-promote", help="make it the champion; by default if it is better")
     ] = None,
     most_members: Annotated[int, typer.Option(min=1, help="networks of an ensemble, at most")] = 5,
-    max_ms: Annotated[float, typer.Option(min=0, help="all its networks cost less a track; 0: any")] = 0.0,
+    max_ms: Annotated[float, typer.Option(min=0, help="an answer costs less a track, decoding and all; 0: any")] = 0.0,
     device: Annotated[str, typer.Option(metavar=DEVICES, help="where tracks are predicted")] = "cpu",
     rollback: Annotated[bool, typer.Option("--rollback", help="make the champion before this one it again")] = False,
 ) -> None:

@@ -47,11 +47,14 @@ LAYERS = Choice("256,512,1024", "256,256,256", "512,512", "512")
 
 
 def artist_table() -> SearchSpace:
-    """The table of artists' vectors: its length, rate and batch size; how short a vector may be."""
+    """The table of artists' vectors: length, distance, random artists, rate, batch size; how short a vector may be."""
     return SearchSpace(
         base=RECIPES["artist_table"](),
         over={
             "task.dimension": Choice(100, 200, 400, 800),
+            "model.distance": Choice("cosine", "euclidean"),
+            "task.negatives": Choice(1, 4),
+            "task.sampling": Choice("uniform", "popularity"),
             "optim.lr": LogUniform(5e-4, 5e-3),  # the next round's is 5e-4
             "optim.batch_size": Choice(16, 32, 64),
             "optim.weight_decay": LogUniform(1e-8, 1e-4),
@@ -173,6 +176,7 @@ def _recommendation(name: str) -> Callable[[], SearchSpace]:
                 "model.pair": Choice("2048,1024,512", "1024,512"),
                 **fields,
                 "model.joined": Choice("4096,2048,1024", "2048,1024", "1024"),
+                "model.branch_dropout": Choice(0.0, 0.15, 0.3, 0.5),
                 **DROPOUT,
                 **optimiser(1e-5, (8, 16, 32, 64)),
             },
@@ -183,7 +187,7 @@ def _recommendation(name: str) -> Callable[[], SearchSpace]:
 
     what = {"audio": "audio", "all": "audio and all else"}.get(name, f"audio and {name}")
     space.__doc__ = (
-        f"Artist vectors, {what} joined: the joining layers, dropout and optimiser; branches are trained once."
+        f"Artist vectors, {what} joined: layers, dropout, that of branches, optimiser; they are trained once."
     )
     return space
 

@@ -19,7 +19,7 @@ MORE_AUGMENTATION: Fields = {
 
 def _time() -> Recipe:
     """On more bands than the recipe has: Freq's kernels need them."""
-    return only("small_collection", "time_mel").replace({"feature.n_mels": 128})
+    return only("time_augmented", "time_mel").replace({"feature.n_mels": 128})
 
 
 def small_collection() -> SearchSpace:

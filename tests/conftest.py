@@ -30,7 +30,7 @@ from tests.tracking_database import put_database  # noqa: E402
 
 #: What takes minutes, the longest first: processes that begin with it end at about the same time.
 LONG = ("integration/test_faults.py", "integration/test_sweep_job.py", "integration/test_recipes.py",
-        "integration/test_extraction.py", "integration", "serve", "gpu")  # fmt: skip
+        "integration/test_extraction.py", "cluster", "integration", "serve", "gpu")  # fmt: skip
 
 
 @pytest.hookimpl(trylast=True)

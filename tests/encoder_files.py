@@ -54,21 +54,21 @@ def onnx(path: Path, weight: np.ndarray, batch: int | None = None, external: str
     samples, dim = weight.shape
     if external:
         entry = _text(1, "location") + _text(2, external)
-        values = _whole(13, entry) + _number(14, 1)
+        values = whole(13, entry) + number(14, 1)
     else:
-        values = _whole(9, weight.astype("<f4").tobytes())
-    initializer = _number(1, samples) + _number(1, dim) + _number(2, 1) + _text(8, "weight") + values
+        values = whole(9, weight.astype("<f4").tobytes())
+    initializer = number(1, samples) + number(1, dim) + number(2, 1) + _text(8, "weight") + values
     node = _text(1, "patches") + _text(1, "weight") + _text(2, "embedding") + _text(4, "MatMul")
-    ends = _whole(11, _tensor("patches", batch, samples)) + _whole(12, _tensor("embedding", batch, dim))
-    graph = _whole(1, node) + _text(2, "encoder") + _whole(5, initializer) + ends
-    path.write_bytes(_number(1, 8) + _whole(7, graph) + _whole(8, _number(2, 17)))
+    ends = whole(11, _tensor("patches", batch, samples)) + whole(12, _tensor("embedding", batch, dim))
+    graph = whole(1, node) + _text(2, "encoder") + whole(5, initializer) + ends
+    path.write_bytes(number(1, 8) + whole(7, graph) + whole(8, number(2, 17)))
     return path
 
 
 def _tensor(name: str, batch: int | None, size: int) -> bytes:
-    first = _text(2, "n") if batch is None else _number(1, batch)
-    shape = _whole(1, first) + _whole(1, _number(1, size))
-    return _text(1, name) + _whole(2, _whole(1, _number(1, 1) + _whole(2, shape)))
+    first = _text(2, "n") if batch is None else number(1, batch)
+    shape = whole(1, first) + whole(1, number(1, size))
+    return _text(1, name) + whole(2, whole(1, number(1, 1) + whole(2, shape)))
 
 
 def varint(value: int) -> bytes:
@@ -80,16 +80,18 @@ def varint(value: int) -> bytes:
     return bytes([*out, value])
 
 
-def _number(field: int, value: int) -> bytes:
+def number(field: int, value: int) -> bytes:
+    """A field of a protocol buffer that is a number."""
     return varint(field << 3) + varint(value)
 
 
-def _whole(field: int, value: bytes) -> bytes:
+def whole(field: int, value: bytes) -> bytes:
+    """A field of a protocol buffer that has a length: bytes, or a message."""
     return varint(field << 3 | 2) + varint(len(value)) + value
 
 
 def _text(field: int, value: str) -> bytes:
-    return _whole(field, value.encode())
+    return whole(field, value.encode())
 
 
 def tensor_bundle(folder: Path, tensors: dict[str, np.ndarray], restarts: bool = False) -> tuple[Path, Path]:
@@ -100,13 +102,13 @@ def tensor_bundle(folder: Path, tensors: dict[str, np.ndarray], restarts: bool =
     restarts
         Keys are written whole; else what they share with the one before is left out.
     """
-    data, entries = b"", [(b"", _number(1, 1))]
+    data, entries = b"", [(b"", number(1, 1))]
     for name in sorted(tensors):
         values = tensors[name]
         code = {"f": 1, "d": 2, "i": 3, "l": 9}[values.dtype.char]
-        shape = b"".join(_whole(2, _number(1, n)) for n in values.shape)
-        place = (_number(4, len(data)) if data else b"") + _number(5, values.nbytes)
-        entries.append((name.encode(), _number(1, code) + _whole(2, shape) + place))
+        shape = b"".join(whole(2, number(1, n)) for n in values.shape)
+        place = (number(4, len(data)) if data else b"") + number(5, values.nbytes)
+        entries.append((name.encode(), number(1, code) + whole(2, shape) + place))
         data += values.tobytes()
     table = _block(entries, restarts)
     handle = varint(0) + varint(len(table) - 5)

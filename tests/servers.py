@@ -19,6 +19,8 @@ from typing import NoReturn
 
 import pytest
 
+from tests.tracking_database import put_database
+
 PATIENCE = 300.0  # seconds, on a slow machine with other work
 
 
@@ -46,7 +48,8 @@ def needs(program: str) -> Path:
     """The path of an installed program; where it is missing the test is skipped, but fails in CI."""
     found = installed(program)
     if found is None:
-        missing(f"{program}: apt-get install postgresql")
+        package = "prometheus" if program.startswith("prom") else "postgresql"
+        missing(f"{program}: apt-get install {package}")
     return found
 
 
@@ -101,21 +104,37 @@ class Postgres:
 
 @dataclass
 class TrackingServer:
-    """A real ``mlflow server``, which can be killed and started again."""
+    """A real ``mlflow server``, which can be killed and started again.
+
+    Attributes
+    ----------
+    host
+        The address that it listens on.
+    database, artifacts
+        URIs; by default SQLite and a folder.
+    environment
+        More variables of the server's.
+    """
 
     folder: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    host: str = "127.0.0.1"
+    database: str = ""
+    artifacts: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def uri(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{self.folder}/server.db",
-                   "--artifacts-destination", str(self.folder / "artifacts"), "--host", "127.0.0.1",
+        database = self.database or f"sqlite:///{self.folder}/mlflow.db"
+        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database,
+                   "--artifacts-destination", self.artifacts or str(self.folder / "artifacts"),
+                   "--host", self.host, "--allowed-hosts", f"{self.host}:{self.port}",
                    "--port", str(self.port), "--workers", "1"]  # fmt: skip
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **self.environment}
         environment.pop("MLFLOW_TRACKING_URI", None)
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
@@ -155,6 +174,7 @@ def running_postgres() -> Iterator[Postgres]:
 
 def running_server(folder: Path) -> Iterator[TrackingServer]:
     """MLflow's server, for as long as a fixture lasts."""
+    put_database(folder)
     server = TrackingServer(folder)
     try:
         server.start()

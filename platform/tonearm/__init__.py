@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tonearm.audio.windows import ClipConfig as ClipConfig
-    from tonearm.inference.load import load as load
+    from tonearm.inference.loading import load as load
     from tonearm.sweeps.find import spaces as spaces
     from tonearm.sweeps.space import SearchSpace as SearchSpace
     from tonearm.training.recipe import recipes as recipes
@@ -36,9 +36,12 @@ if TYPE_CHECKING:
     from tonearm.workflows.compare import compare as compare
     from tonearm.workflows.compare import compare_outputs as compare_outputs
     from tonearm.workflows.factors import fit_artist_factors as fit_artist_factors
+    from tonearm.workflows.index import index_library as index_library
     from tonearm.workflows.load_data import load_data as load_data
+    from tonearm.workflows.map import map_catalogue as map_catalogue
     from tonearm.workflows.prepare import prepare as prepare
     from tonearm.workflows.prepared import PreparedData as PreparedData
+    from tonearm.workflows.recommend import compare_recommenders as compare_recommenders
     from tonearm.workflows.recommend import evaluate_recommender as evaluate_recommender
     from tonearm.workflows.select import select as select
     from tonearm.workflows.sweep import sweep as sweep
@@ -56,11 +59,14 @@ _MODULES = {
     "classify": "tonearm.workflows.classify",
     "compare": "tonearm.workflows.compare",
     "compare_outputs": "tonearm.workflows.compare",
+    "compare_recommenders": "tonearm.workflows.recommend",
     "evaluate_recommender": "tonearm.workflows.recommend",
     "find_sweep": "tonearm.workflows.sweep_result",
     "fit_artist_factors": "tonearm.workflows.factors",
-    "load": "tonearm.inference.load",
+    "index_library": "tonearm.workflows.index",
+    "load": "tonearm.inference.loading",
     "load_data": "tonearm.workflows.load_data",
+    "map_catalogue": "tonearm.workflows.map",
     "prepare": "tonearm.workflows.prepare",
     "recipes": "tonearm.training.recipe",
     "select": "tonearm.workflows.select",

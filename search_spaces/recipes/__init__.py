@@ -8,10 +8,9 @@ from __future__ import annotations
 import pkgutil
 from importlib import import_module
 
-from search_spaces.recipes.ours import listened
 from tonearm.training.recipe import RECIPES, find_recipe
 
-__all__ = ["RECIPES", "find_recipe", "listened"]
+__all__ = ["RECIPES", "find_recipe"]
 
 for _found in pkgutil.iter_modules(__path__):
     _family = import_module(f"{__name__}.{_found.name}")

@@ -17,6 +17,7 @@ ONLY_IN = {
     "ray.tune": ("platform/tonearm/sweeps",),
     "mlflow": ("platform/tonearm/tracking", "platform/tonearm/inference/pyfunc_model.py"),
     "ray.serve": ("serve",),
+    "ray.util.metrics": ("platform/tonearm/tracking/ray_metrics.py",),
 }
 
 
@@ -83,7 +84,7 @@ def test_library_is_imported_only_where_it_belongs(library: str) -> None:
     assert [relative(p) for p in users if not any(in_folder(p, a) for a in allowed)] == []
 
 
-@pytest.mark.parametrize("library", ["ray.data", "ray.tune", "mlflow"])
+@pytest.mark.parametrize("library", ["ray.data", "ray.tune", "mlflow", "ray.util.metrics"])
 def test_the_places_that_may_use_a_library_do(library: str) -> None:
     assert any(uses(p.read_text("utf-8"), library) for p in python_files(*ONLY_IN[library]))
 

@@ -35,6 +35,8 @@ WRONG = {
     "recommend": ["--dataset", "no-such-data"],
     "factors": ["--alpha", "much"],
     "serve": ["--port", "70000"],
+    "deploy": ["scores", "--server", "127.0.0.1"],
+    "pipeline": ["no-such-file.yaml"],
     "mlflow": ["--port", "70000"],
     "submit": ["--", "jobs.swep"],
     "ls": ["--csv"],

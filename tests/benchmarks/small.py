@@ -22,8 +22,8 @@ from typing import Any
 from tonearm.core.text import format_table
 
 ROOT = Path(__file__).parents[2]
-RECIPES = ("handcrafted", "blocks", "small_collection")
-CHANCELESS = {"handcrafted", "blocks"}  # one seed says all: nothing in them is drawn
+RECIPES = ("handcrafted", "blocks", "time_augmented")  # and blocks_pretrained, where tonearm weights musicnn was run
+CHANCELESS = {"handcrafted", "blocks", "blocks_pretrained"}  # one seed says all: nothing in them is drawn
 FOLDS = 5
 
 

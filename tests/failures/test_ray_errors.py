@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from jobs.common import cli_errors
 from tonearm.core.error_text import describe_error
 from tonearm.core.errors import JobError, TrainingError
-from tonearm.workflows.ray_session import PROXY_PATIENCE
+from tonearm.workflows.ray_session import PROXY_PATIENCE, start_ray
 
 
 def test_serve_is_given_time_to_start_its_proxy() -> None:
@@ -22,6 +24,15 @@ def test_serve_is_given_time_to_start_its_proxy() -> None:
     assert f'{name}: "{seconds}"' in submitted and float(seconds) >= 60
 
 
+def test_a_node_that_does_not_start_in_time_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(**_: object) -> None:
+        raise Exception("The current node timed out during startup.\nThis could happen")  # as ray._private.node does
+
+    monkeypatch.setattr("ray.init", slow)
+    with pytest.raises(JobError, match=r"^Ray cannot be started here: The current node timed out .*run it again"):
+        start_ray()
+
+
 def test_errors_of_ray_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
 
@@ -29,12 +40,19 @@ def test_errors_of_ray_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         return RayTaskError("f", "Traceback (of a worker):\n  many\n  lines", cause).as_instanceof_cause()
 
     user_code = type("UserCodeException", (Exception,), {"__module__": "ray.data.exceptions"})
-    of_data = user_code()
+    of_data, on_full_disk = user_code(), user_code()
     of_data.__cause__ = JobError("too short")
+    full = on_full_disk.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     raised: list[tuple[Exception, str]] = [
         (ActorDiedError(), "Ray gave up: ActorDiedError: The actor died"),
         (GetTimeoutError("no answer"), "Ray gave up: GetTimeoutError: no answer"),
         (from_worker(of_data), "error: too short\n"),
+        (from_worker(on_full_disk), "error: No space left on device: make space there"),
+        (full, "error: No space left on device: make space there"),
+        (
+            OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), "/h/x"),
+            "error: Disk quota exceeded (/h/x): make space there",
+        ),
         (from_worker(KeyError("x")), "Ray gave up: KeyError: 'x'"),
         (from_worker(TrainingError("the loss is nan")), "error: the loss is nan\n"),
     ]

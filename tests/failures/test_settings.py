@@ -232,12 +232,13 @@ def test_proxy_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5h://127.0.0.1:9"])
 def test_health_of_our_own_server_is_asked_directly(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from serve import launch
+    from serve.versions import resolve
 
     for name in ("http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy)
     monkeypatch.setattr(launch, "SECONDS_TO_ANSWER", 0.5)
     with web_server() as port, pytest.raises(ValueError, match="Expecting value"):  # the answer came: it is no JSON
-        launch._wait_until_healthy(f"http://127.0.0.1:{port}", "model")
+        launch._wait_until_ready(f"http://127.0.0.1:{port}", resolve("model"), "tonearm")
 
 
 # --- what the machine allows

@@ -17,6 +17,8 @@ from tonearm.core import home
         ("nothing://bucket/x", "http://host:5000", ["is no job", "no storage of the kind nothing://"]),
         ("/shared", "sqlite:///mlflow.db", ["is no job", "a relative path: on the cluster"]),
         ("/shared", "postgresql+nodriver://me@host/db", ["is no job"]),  # what is installed there is not known here
+        ("s3://key:secret@bucket/x", "http://host:5000", ["is no job", "s3://key:***@bucket/x: the job's record"]),
+        ("/shared", "postgresql://me:secret@host/db", ["is no job", "me:***@host/db: the job's record would keep"]),
     ],
 )
 def test_what_cannot_be_on_a_cluster_is_told_before_anything_is_sent(
@@ -27,4 +29,15 @@ def test_what_cannot_be_on_a_cluster_is_told_before_anything_is_sent(
     with pytest.raises(SystemExit):
         build(["submit"])(["submit", "--home", place, "--", "swep"])
     said = capsys.readouterr().err.strip().removeprefix("error: ").splitlines()
+    assert "secret" not in "".join(said)
     assert len(said) == len(told) and all(words in line for words, line in zip(told, said, strict=True))
+
+
+def test_a_password_among_the_arguments_is_not_sent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv(home.TRACKING, raising=False)
+    with pytest.raises(SystemExit):
+        build(["submit"])(["submit", "--home", "/shared", "--", "deploy", "x", "--server", "http://me:secret@host"])
+    said = capsys.readouterr().err
+    assert "http://me:***@host: the job's record would keep its password" in said and "secret" not in said

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
-from serve.deployments import ModelReplica
-from serve.ingress import MULTIPART_OVERHEAD, RefusedError, read_upload
+from serve.listener import Listener
+from serve.problems import RefusedError
+from serve.uploads import MULTIPART_OVERHEAD, read_upload
+from serve.versions import resolve
 from tests.builders import RATE, encode, music
 from tests.serve.conftest import write_model
 
@@ -107,8 +109,8 @@ def test_client_hangs_up(content_type: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def replica(tmp_path_factory: pytest.TempPathFactory) -> ModelReplica:
-    return ModelReplica(write_model(tmp_path_factory.mktemp("model")), max_seconds=20.0)
+def listener(tmp_path_factory: pytest.TempPathFactory) -> Listener:
+    return Listener(resolve(write_model(tmp_path_factory.mktemp("model"))), max_seconds=20.0)
 
 
 @pytest.mark.parametrize(
@@ -122,11 +124,11 @@ def replica(tmp_path_factory: pytest.TempPathFactory) -> ModelReplica:
     ],
     ids=["text", "silence", "short", "NaN", "long"],
 )
-def test_what_is_wrong_with_a_recording_is_a_value(replica: ModelReplica, audio: bytes, reason: str) -> None:
-    answer = replica.predict(audio, 3)
+def test_what_is_wrong_with_a_recording_is_a_value(listener: Listener, audio: bytes, reason: str) -> None:
+    answer = listener.recommend(audio, {"k": 3, "windows": False})
     assert set(answer) == {"problem", "detail"}
     assert answer["problem"] == reason
 
 
-def test_too_long_names_both_lengths(replica: ModelReplica) -> None:
-    assert "lasts 20.2 s, at most 20 s" in replica.predict(encode(music(20.2, seed=1)))["detail"]
+def test_too_long_names_both_lengths(listener: Listener) -> None:
+    assert "at most 20 s are accepted, it is longer" in listener.classify(encode(music(20.2, seed=1)))["detail"]

@@ -90,6 +90,7 @@ def test_everything_runs_with_the_cpu_in_place_of_the_card(bare: Path) -> None:
     left_out = {key for key, r in rows.items() if r["status"] == "not run"}
     assert left_out == {("networks", "albums"), *cpu_has_none}
     assert rows["networks", "albums"]["text"] == "torchvision is not installed"
+    assert rows["representations", "descriptors"]["status"] == "ok"
     assert rows["representations", "cqt"]["values"]["off"] <= 0.05
     assert rows["resume", "resume"]["values"]["exact"]
     assert rows["sharing", "half a card each"]["values"]["ratio"] > 0

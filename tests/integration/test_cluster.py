@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import httpx
 import pytest
 
 from tests.integration.conftest import Workplace
-from tests.servers import PATIENCE
+from tests.servers import PATIENCE, wait_until
 from tests.shared_ray import end_ray
 from tonearm.core.errors import ConfigError
 from tonearm.tracking import query
@@ -54,50 +56,95 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-@pytest.fixture(scope="module")
-def cluster(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    gcs, dashboard, client, agent = free_ports(4)
-    log = tmp_path_factory.mktemp("cluster") / "log"
-    place.environment["RAY_AUTH_MODE"] = "token"
-    place.environment["RAY_AUTH_TOKEN"] = "ab" * 32
-    command = [
-        str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", f"--port={gcs}",
-        f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1", f"--ray-client-server-port={client}",
-        f"--dashboard-agent-listen-port={agent}",  # another Ray of this machine may have the usual one
-        f"--temp-dir={place.environment['RAY_TMPDIR']}", "--num-cpus=2", "--object-store-memory=200000000",
-        "--disable-usage-stats",
-    ]  # fmt: skip
-    with log.open("w") as output:
-        head = subprocess.Popen(command, env=place.environment, stdout=output, stderr=subprocess.STDOUT, text=True,
-                                start_new_session=True)  # fmt: skip
-    url = f"http://127.0.0.1:{dashboard}"
-    try:
+class Cluster:
+    """A head of one node, which can be killed and started again: it keeps what it knows on disk."""
+
+    def __init__(self, place: Workplace, log: Path) -> None:
+        self.place, self.log = place, log
+        self.temporary = Path(place.environment["RAY_TMPDIR"])
+        self.gcs, self.dashboard, self.client, self.agent = free_ports(4)
+        self.url = f"http://127.0.0.1:{self.dashboard}"
+        self.address = ("--address", self.url)
+
+    def start(self) -> None:
+        command = [
+            str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", f"--port={self.gcs}",
+            f"--dashboard-port={self.dashboard}", "--dashboard-host=127.0.0.1",
+            f"--ray-client-server-port={self.client}",
+            f"--dashboard-agent-listen-port={self.agent}",  # another Ray of this machine may have the usual one
+            f"--temp-dir={self.temporary}", "--num-cpus=2", "--object-store-memory=200000000", "--disable-usage-stats",
+        ]  # fmt: skip
+        # Without this file, by which Ray would refuse to start beside nodes of the head before.
+        (self.temporary / "ray_current_cluster").unlink(missing_ok=True)
+        with self.log.open("a") as output:
+            self.head = subprocess.Popen(command, env=self.place.environment, stdout=output, stderr=subprocess.STDOUT,
+                                         text=True, start_new_session=True)  # fmt: skip
+
+    def kill(self) -> None:
+        """End the head and all that runs on it at once, as a power cut would."""
+        end_ray(self.head)
+
+    def wait(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while True:
-            assert head.poll() is None and time.monotonic() < deadline, log.read_text()
+            assert self.head.poll() is None and time.monotonic() < deadline, self.log.read_text()
             try:
-                if httpx.get(f"{url}/api/version", headers={"Authorization": f"Bearer {'ab' * 32}"}).status_code == 200:
+                if httpx.get(f"{self.url}/api/version", headers=TOKEN).status_code == 200:
                     break
             except httpx.HTTPError:
                 time.sleep(0.5)
-        yield url
+
+
+TOKEN = {"Authorization": f"Bearer {'ab' * 32}"}
+
+
+@pytest.fixture(scope="module")
+def cluster(place: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    place.environment["RAY_AUTH_MODE"] = "token"
+    place.environment["RAY_AUTH_TOKEN"] = "ab" * 32
+    place.environment["RAY_gcs_storage"] = "rocksdb"
+    place.environment["RAY_gcs_storage_path"] = str(tmp_path_factory.mktemp("gcs"))
+    made = Cluster(place, tmp_path_factory.mktemp("cluster") / "log")
+    made.start()
+    try:
+        made.wait()
+        yield made
     finally:
-        end_ray(head)
+        made.kill()
 
 
-def test_extraction_and_sweep_of_ones_own_network(
-    place: Workplace, cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def next_line(job: subprocess.Popen[str], words: str) -> str:
+    """What a job prints until a line has these words in it."""
+    assert job.stdout is not None
+    printed = ""
+    for line in job.stdout:
+        printed += line
+        if words in line:
+            return printed
+    raise AssertionError(printed)
+
+
+def test_ones_own_network_is_swept_to_the_end_although_the_head_is_killed(
+    place: Workplace, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own_module.py").write_text(OWN)
     found_in = os.pathsep.join([str(tmp_path), place.environment.get("PYTHONPATH", "")])  # here, and on no node
     here = dataclasses.replace(place, environment={**place.environment, "PYTHONPATH": found_in})
-    address = ("--address", cluster)
-    extracted = place.job("jobs.submit", *address, "--", "jobs.extract", "--dataset", "folder", "--audio",
+    extracted = place.job("jobs.submit", *cluster.address, "--", "jobs.extract", "--dataset", "folder", "--audio",
                           str(place.music))  # fmt: skip
     assert "data set music: 30 tracks" in extracted
-    swept = here.job("jobs.submit", *address, "--", "jobs.sweep", "own_module:own", "--dataset", "music", "--trials",
-                     "2", "--epochs", "2")  # fmt: skip
-    assert "best on validation" in swept
+    sweep = here.start("jobs.submit", *cluster.address, "--retries", "1", "--", "jobs.sweep", "own_module:own",
+                       "--dataset", "music", "--trials", "3", "--epochs", "2")  # fmt: skip
+    wait_until(lambda: any(place.home.glob("trials/*/*/ended.json")), "a trial has ended")
+    ended = {path: path.stat().st_mtime_ns for path in place.home.glob("trials/*/*/ended.json")}
+    cluster.kill()
+    cluster.start()
+    swept, _ = sweep.communicate(timeout=PATIENCE)
+    assert sweep.returncode == 0 and "best on validation" in swept, swept
+    for said in ("does not answer", "answers again", "lost its driver", "retries left: 0"):
+        assert swept.count(said) == 1, swept
+    assert len(ended) < 3, "the sweep was over before the head was killed"
+    assert {path: path.stat().st_mtime_ns for path in ended} == ended, "what had ended was trained again"
 
     monkeypatch.setenv("TONEARM_HOME", str(place.home))
     from tonearm.tracking.environment import commit
@@ -107,15 +154,39 @@ def test_extraction_and_sweep_of_ones_own_network(
     runs = api.search_runs([api.get_experiment_by_name("music").experiment_id])
     parent = next(r for r in runs if "mlflow.parentRunId" not in r.data.tags)
     trials = query.child_runs(parent.info.run_id)
-    assert [t.status for t in trials] == ["FINISHED", "FINISHED"]
+    assert [t.status for t in trials] == ["FINISHED"] * 3
     assert all("validation_f1_micro" in t.metrics for t in trials)
     assert {t.params["model.kind"] for t in trials} == {"own_on_a_cluster"}
     assert {t.tags["tonearm.commit"] for t in trials} == {commit()}, "the job did not know its commit"
 
 
-def test_failing_job_fails_here(place: Workplace, cluster: str) -> None:
+def test_a_job_is_left_attached_to_listed_and_stopped(place: Workplace, cluster: Cluster) -> None:
+    port = free_ports(1)[0]
+    words = ("jobs.submit", *cluster.address, "--", "mlflow", "--port", str(port))  # it runs until it is stopped
+    first = place.start(*words)
+    printed = next_line(first, str(port))
+    second = place.start(*words)
+    assert "runs already" in next_line(second, "runs already")
+    first.send_signal(signal.SIGINT)
+    left, _ = first.communicate(timeout=60)
+    assert first.returncode == 130 and "the job goes on" in left
+    (job,) = set(re.findall(r"submitted (mlflow-ui-\w+)", printed))
+    assert re.search(rf"{job} +running", place.job("jobs.submit", "list", *cluster.address))
+    assert f"{job} is stopped" in place.job("jobs.submit", "stop", job[:-4], *cluster.address)
+    ended, _ = second.communicate(timeout=60)
+    assert second.returncode == 1 and f"error: {job} was stopped" in ended
+    assert "Traceback" not in left + ended
+
+
+def test_a_wrong_token_is_one_sentence(place: Workplace, cluster: Cluster) -> None:
+    wrong = dataclasses.replace(place, environment={**place.environment, "RAY_AUTH_TOKEN": "cd" * 32})
+    said = wrong.job("jobs.submit", "list", *cluster.address, check=False).strip()
+    assert said.startswith("error: ") and "refuses this token" in said and len(said.splitlines()) == 1
+
+
+def test_failing_job_fails_here(place: Workplace, cluster: Cluster) -> None:
     done = subprocess.run(
-        place.command("jobs.submit", "--address", cluster, "--", "jobs.sweep", "demo", "--dataset", "absent"),
+        place.command("jobs.submit", *cluster.address, "--", "jobs.sweep", "demo", "--dataset", "absent"),
         env=place.environment, cwd=Path(__file__).parents[2], text=True, capture_output=True, timeout=540,
     )  # fmt: skip
     assert done.returncode == 1

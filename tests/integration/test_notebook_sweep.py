@@ -109,9 +109,9 @@ def test_selection_comparison_and_model(
     assert set(answer.probabilities) == set(data.classes) and sum(answer.probabilities.values()) == pytest.approx(1)
     assert answer.label in repr(answer) and answer.embedding.ndim == 1
     found = model.recommend(str(song), k=3)
-    assert found.table.track_id[0] == data.manifest.tracks[0].track_id and len(found.table) == 3
-    assert found.table.similarity[0] == pytest.approx(1, abs=1e-3) and "similarity" in repr(found)
-    assert "2 classes (high, low)" in repr(model)
+    assert data.manifest.tracks[0].track_id not in set(found.table.track_id) and len(found.table) == 3
+    assert found.table.similarity.is_monotonic_decreasing and "similarity" in repr(found)
+    assert "single_label, 2 outputs (high, low)" in repr(model)
     with pytest.raises(BundleError, match="has no catalogue to recommend from"):
         tonearm.load(swept.best.folder.bundle_uri).recommend(str(song))
 
@@ -137,7 +137,7 @@ def test_selection_comparison_and_model(
     assert {name: table[f"p:{name}"][str(song)] for name in data.classes} == pytest.approx(
         answer.probabilities, abs=1e-3
     )
-    assert table.neighbour_1[str(song)] == data.manifest.tracks[0].track_id
+    assert table.neighbour_1[str(song)] in {t.track_id for t in data.manifest.tracks[1:]}, "not itself"
 
     quality = tonearm.evaluate_recommender(data)
     assert quality.tracks == 20 and quality.rates[data.manifest.label].k == 5

@@ -44,6 +44,7 @@ CLIP_SECONDS = 12.2
 SMALL: dict[str, dict[str, Any]] = {
     "albums": {"model.width_mult": 0.1, "feature.size": 32},
     "artist_table": {"task.dimension": 6},
+    "cold_start": {"window.frames": 100},
     "freq": {"window.frames": 100, "model.widths": "4,4,8"},
     "genre_ensemble": {"window.frames": 100, "model.time.widths": "4,4,8", "model.freq.widths": "4,4,8",
                        "model.rnn.widths": "4,4", "model.hidden": "8,4"},

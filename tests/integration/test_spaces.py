@@ -24,7 +24,7 @@ from tonearm.pipelines import extract, workers
 from tonearm.sweeps import SearchSpace
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage
-from tonearm.training.stages import FinishedStage, StagePaths, StageRun
+from tonearm.training.stages import FinishedStage, StagePaths, StageRun, data_of_stage
 from tonearm.workflows.prepare import choose_dataset, make_catalogue
 from tonearm.workflows.prepare_catalogue import prepare_catalogue
 from tonearm.workflows.training_data import TrainingRequest, prepare_data
@@ -129,7 +129,7 @@ def test_first_trial_of_a_space_trains(name: str, shop: Shop) -> None:
     own = request.recipe.data.signature()
     manifests = prepare_data(request)
     for stage in request.recipe.stages:
-        run = StageRun(stage, manifests[stage.data.signature() if stage.data else own], finished, places)
+        run = StageRun(stage, data_of_stage(stage, manifests[own], manifests), finished, places)
         history = list(run.run())
         finished[stage.name] = run.finish()
 

@@ -44,7 +44,7 @@ def trials(place: Workplace, parent: RunSummary) -> Path:
 
 
 def test_model_based_search_proposes_all_and_then_nothing(prepared: Workplace) -> None:
-    output = prepared.job("jobs.sweep", f"{SPACES}:learning", "--dataset", "music")
+    output = prepared.job("jobs.sweep", f"{SPACES}:learning", "--dataset", "music", joins=True)
     parent, runs = runs_of("learning")
     assert len(ledger(prepared, parent)) == len(runs) == 5 and {r.status for r in runs} == {"FINISHED"}
     assert len({r.params["optim.lr"] for r in runs}) == 5
@@ -116,7 +116,7 @@ def test_sweep_begins_with_the_best_of_another(prepared: Workplace) -> None:
 
 
 def test_population_goes_on_from_its_best(prepared: Workplace) -> None:
-    prepared.call("jobs.sweep", f"{SPACES}:population", "--dataset", "music")
+    prepared.call("jobs.sweep", f"{SPACES}:population", "--dataset", "music", *ONE_AT_A_TIME)
     parent, runs = runs_of("population")
     rows = ledger(prepared, parent)
     assert len(rows) == len(runs) == 8 and {r.status for r in runs} == {"FINISHED"}

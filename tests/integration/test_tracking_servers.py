@@ -107,12 +107,13 @@ class Eight:
 
 @pytest.fixture(scope="module")
 def eight(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Eight:
-    """Eight processes, started once for all databases, since each of them spends seconds on importing MLflow."""
+    """Eight processes, started once for all databases, from one that has imported MLflow: that takes seconds."""
     home = tmp_path_factory.mktemp("eight")
     databases = {"sqlite": f"sqlite:///{home}/mlflow.db"}
     if installed("initdb"):
         databases["postgresql"] = request.getfixturevalue("postgres").uri
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "mlflow", "matplotlib.figure", "tonearm.tracking.buffer"])
     start, results = context.Barrier(PROCESSES), context.Queue()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TONEARM_HOME", str(home))

@@ -14,22 +14,26 @@ import numpy as np
 import pytest
 
 from search_spaces.recipes import RECIPES
+from serve.proxy import VARIABLES as PROXY
 from serve.settings import AppArgs
-from tests.builders import CLASSES, sounds_like, tiny_config, track, write_part, write_recordings
+from tests.builders import CLASSES, encode, sounds_like, tiny_config, track, write_part, write_recordings
 from tonearm.audio.windows import load_clip
 from tonearm.core.types import Waveform
 from tonearm.ensembles.bundle import save_ensemble
 from tonearm.features import extract
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.inference import load
-from tonearm.inference.recommend import CATALOGUE
+from tonearm.inference.catalogues import CATALOGUE
 from tonearm.recommend import CatalogueIndex
 from tonearm.training.batches import Batches
 from tonearm.training.bundle import Bundle, build_network, save_bundle
 from tonearm.training.config import TrialConfig
 from tonearm.training.trial import TrialFolder, run_trial
+from tonearm.workflows.index import index_library
+from tonearm.workflows.ray_session import PROXY_PATIENCE
 
 LIMIT_BYTES, LIMIT_SECONDS, NEIGHBOURS = 300_000, 20.0, 4
+SECONDS = 3.0  # of recordings that are indexed
 
 
 def write_model(folder: Path) -> str:
@@ -66,6 +70,26 @@ def solve_blocks(folder: Path) -> str:
     return trial.bundle_uri
 
 
+def write_indexed(folder: Path) -> str:
+    """The same model, and music that is indexed for it in the home ``home`` beside it; the bundle's folder."""
+    (folder / "music").mkdir()
+    for label in CLASSES:
+        for i in range(2):
+            (folder / "music" / f"{label} {i}.wav").write_bytes(encode(sounds_like(label, i, SECONDS)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TONEARM_HOME", str(folder / "home"))
+        index_library(write_model(folder / "model"), audio=[str(folder / "music")])
+    return str(folder / "model" / "bundle")
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home, a model, and music that is indexed for it."""
+    folder = tmp_path_factory.mktemp("served")
+    write_indexed(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_model(tmp_path_factory.mktemp("model"))
@@ -75,6 +99,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def server(model: str) -> Iterator[str]:
     """The URL of the server, on a private Ray of these tests."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault(*PROXY_PATIENCE)  # before Ray starts, whose processes read them
+    os.environ.update(PROXY)
     import ray
 
     from serve.launch import start, stop
@@ -98,9 +124,13 @@ def broken(server: str, model: str, tmp_path_factory: pytest.TempPathFactory) ->
     from ray import serve
 
     from serve.app import build
+    from serve.launch import _wait_until_ready
+    from serve.versions import resolve
 
     folder = str(tmp_path_factory.mktemp("broken") / "bundle")
     shutil.copytree(model, folder)
     CatalogueIndex.build(np.eye(3, 5, dtype=np.float32), [track(f"t{i}") for i in range(3)]).save(f"{folder}/catalogue")
-    serve.run(build(AppArgs(model=folder)), name="broken", route_prefix="/broken")
+    args = AppArgs(model=folder, name="broken", cpus=0.1, ingresses=1, tokens=False)
+    serve.run(build(args), name=args.name, route_prefix="/broken")
+    _wait_until_ready(f"{server}/broken", resolve(folder), "broken")
     return f"{server}/broken"

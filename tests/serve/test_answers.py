@@ -11,7 +11,7 @@ import pytest
 from tests.builders import CLASSES, encode, music, sounds_like
 from tests.serve.conftest import NEIGHBOURS
 from tonearm.audio.formats import READ_FORMATS
-from tonearm.inference import load_recommender
+from tonearm.inference import load, load_recommender
 
 pytestmark = pytest.mark.integration
 
@@ -30,7 +30,8 @@ def test_answer_is_that_of_the_library(server: str, model: str, container: str) 
         assert told[label] == pytest.approx(float(probability), abs=1e-5)
     assert [n["track_id"] for n in answer["neighbours"]] == [n.track["track_id"] for n in neighbours]
     assert answer["label"] == prediction.top(1)[0][0]
-    assert answer["model"] == model
+    assert (answer["model"], answer["version"]) == ("bundle", ""), "a folder's path is nobody's business"
+    assert answer["bundle"] == load(model).digest
 
 
 def test_classify_ranks_all_classes(server: str) -> None:
@@ -70,8 +71,10 @@ def test_concurrent_requests_do_not_mix(server: str, model: str) -> None:
 
 def test_health_and_description(server: str, model: str) -> None:
     health = httpx.get(f"{server}/healthz", timeout=30).raise_for_status().json()
-    assert health["status"] == "ok" and health["model"] == model
+    assert health["status"] == "ok" and health["model"] == "bundle"
     assert health["classes"] == list(CLASSES) and health["tracks"] == 9
     described = httpx.get(f"{server}/openapi.json", timeout=30).raise_for_status().json()
-    assert {"/v1/classify", "/v1/recommend", "/healthz"} <= set(described["paths"])
+    ready = httpx.get(f"{server}/readyz", timeout=30).raise_for_status().json()
+    assert ready["bundle"] == load(model).digest == health["bundle"]
+    assert {"/v1/classify", "/v1/recommend", "/healthz", "/readyz"} <= set(described["paths"])
     assert READ_FORMATS in described["info"]["description"], "M4A is read, too"

@@ -9,15 +9,20 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from pydantic import ValidationError
 from starlette.requests import Request
 
-from serve.ingress import unexpected
+from serve.access import new_token, tokens_uri
+from serve.app import build
+from serve.handlers import unexpected
+from serve.holding import listener_target
 from serve.launch import check_settings, require_cpus, start
 from serve.settings import AppArgs
+from serve.versions import Version
 from tonearm.core.errors import BundleError, ConfigError, JobError
 from tonearm.core.processes import require_free_port
 
@@ -55,10 +60,15 @@ def test_model_that_is_not_there_is_found_before_anything_is_deployed(tmp_path: 
 
 
 @pytest.mark.integration
-def test_more_replicas_than_cpus(server: str, model: str) -> None:
+def test_more_replicas_than_cpus(server: str, model: str, caplog: pytest.LogCaptureFixture) -> None:
     require_cpus(check_settings(model=model, replicas=3))
-    with pytest.raises(JobError, match=r"4 replicas .* need 2\.1 CPUs, this machine has 2: .*--replicas"):
+    with pytest.raises(JobError, match=r"4 replicas .* need 2\.2 CPUs, this machine has 2: .*--replicas"):
         require_cpus(check_settings(model=model, replicas=4))
+    for stays in ({"model": "models:/m@champion"}, {"model": "models:/m/3", "replicas": 3}):
+        require_cpus(check_settings(**stays))
+    assert caplog.text == ""
+    require_cpus(check_settings(model="models:/m@champion", replicas=3))
+    assert "a promotion will not be followed: two versions at a time need 3.2 CPUs, this machine has 2;" in caplog.text
 
 
 def test_all_impossible_settings_are_listed() -> None:
@@ -76,13 +86,32 @@ def test_shipped_configs_build(path: Path) -> None:
     from ray.serve.schema import ServeDeploySchema
 
     config = ServeDeploySchema.model_validate(yaml.safe_load(path.read_text()))
-    assert config.http_options.host == "127.0.0.1"
     for application in config.applications:
+        args = AppArgs(**application.args)
+        assert config.http_options.host == "127.0.0.1" or args.tokens, "who reaches it from elsewhere needs a token"
         builder = import_attr(application.import_path)
         built = call_user_app_builder_with_args_if_necessary(builder, application.args)
         assert type(built).__name__ == "Application"
+        listener = listener_target(args, Version("/models/m", "m")).target._bound_deployment
+        scale = listener._deployment_config.autoscaling_config
+        assert (scale.max_replicas if scale else 0) == args.most_replicas
         with pytest.raises(ValidationError, match="max_minutes"):
             call_user_app_builder_with_args_if_necessary(builder, {**application.args, "max_minutes": 3})
+
+
+def test_a_deployment_is_asked_with_tokens_unless_it_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tokens_of(**args: Any) -> bool:
+        settings: dict[str, Any] = build(AppArgs(model="models:/m@champion", **args))._bound_deployment.init_args[1]
+        return bool(settings["tokens"])
+
+    monkeypatch.setenv("TONEARM_HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"nobody has a token: make one with .* tokens: false"):
+        tokens_of()
+    assert not tokens_of(tokens=False)
+    new_token("anna", tokens_uri())
+    assert tokens_of() and tokens_of(tokens=True)
 
 
 def test_unknown_settings_are_refused() -> None:

@@ -33,7 +33,8 @@ UPLOADS = {
 
 def check(answer: httpx.Response, status: int, error: str) -> None:
     assert (answer.status_code, answer.json()["error"]) == (status, error), answer.text
-    assert set(answer.json()) == {"error", "detail"}
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert set(answer.json()) == {"type", "title", "status", "detail", "error"}
     assert len(answer.json()["detail"]) > 10
     assert "Traceback" not in answer.text
 
@@ -80,7 +81,7 @@ def test_wrong_address(server: str) -> None:
 
 def test_our_own_fault_is_told_by_a_reference(broken: str) -> None:
     answer = httpx.post(f"{broken}/v1/recommend", files={"audio": ("clip", FLAC)}, timeout=30)
-    check(answer, 500, "internal")
+    check(answer, 503, "damaged")
     assert re.search(r"\b[0-9a-f]{12}\b", answer.json()["detail"])
     assert "dimensions" not in answer.text  # what went wrong is for the log
     sound = httpx.post(f"{broken}/v1/classify", files={"audio": ("clip", FLAC)}, timeout=30)

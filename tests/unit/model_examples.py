@@ -26,7 +26,7 @@ class Example:
     tokens
         Whether the input holds whole numbers below ``freq_bins``.
     solved
-        Whether it has nothing that gradients teach: it is solved.
+        Whether it has nothing that gradients teach: it is solved, or consists of what was trained before.
     any_inputs
         Whether it takes one input or several.
     unused
@@ -73,6 +73,10 @@ SMALL_TOWER = {
     "vector": "9,7", "each": 6, "pair": "8,7,5", "coordinate": 4, "location": "6", "year": "5", "joined": "12,9,8",
 }  # fmt: skip
 VECTORS = ("mel_time", "mel_freq", "cqt_time", "cqt_freq", "chroma", "mfcc", "lyrics", "albums")
+PARTS = [{"name": name, "reads": name.partition("_")[0],
+          "model": {"kind": "time" if "_" in name else "large_rnn", "widths": "4,6" if "_" in name else "4,5,6",
+                    **({"divisors": "2,3", "separable_length": 3} if "_" in name else {})}}
+         for name in VECTORS[:6]]  # fmt: skip
 
 #: A model that is registered and not here fails the contract test: give it its line.
 EXAMPLES: dict[str, Example] = {
@@ -105,6 +109,16 @@ EXAMPLES: dict[str, Example] = {
     "recommendation": Example(
         {n: InputSpec(1, 11, 1) for n in VECTORS} | {n: InputSpec(1, 1, 1) for n in ("latitude", "longitude", "year")},
         SMALL_TOWER,
+    ),
+    "cold_start": Example(
+        {
+            "mel": InputSpec(1, 20, 24),
+            "cqt": InputSpec(1, 18, 24),
+            "chroma": InputSpec(1, 6, 24),
+            "mfcc": InputSpec(1, 5, 24),
+        },
+        {"parts": PARTS, "joined": SMALL_TOWER, "absent": ["lyrics", "latitude", "longitude"]},
+        solved=True,
     ),
     "wav1d": Example(InputSpec(2, 1, 2000), {**SMALL_BLOCKS, "stride": 2}),
     "wav2d": Example(InputSpec(2, 1, 40 * 330 + 7), {**SMALL_BLOCKS, "rows": 40, "stride": 2}),

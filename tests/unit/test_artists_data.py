@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from tests.builders import encode, tone
-from tonearm.datasets import ArtistsConfig, DatasetConfig
+from tonearm.core.errors import ConfigError, DatasetError
+from tonearm.datasets import ArtistsConfig, DatasetConfig, co_occurrence
+from tonearm.datasets.co_occurrence import co_occurring
 from tonearm.datasets.relations import ArtistRelations
 
 RELATIONS = "artist,related\nAnn,Bob\nAnn,Cyd\nBob,Ann\nCyd,Ann\nBob,Bob\nAnn,Dan\nAnn,Bob\n"
@@ -185,3 +187,81 @@ def test_without_audio_and_relations_the_table_lists_the_artists(tmp_path: Path)
 
 def test_kind_is_read_back() -> None:
     assert isinstance(DatasetConfig.from_dict({"kind": "artists", "audio": False}), ArtistsConfig)
+
+
+# --- relations that are made of playlists and plays
+
+
+def test_related_are_those_that_most_have_in_common() -> None:
+    owners = {"p1": "abc", "p2": "abd", "p3": "ab", "p4": "cd", "p5": "e"}
+    rows = [(owner, item) for owner, items in owners.items() for item in items] + [("p1", "a")]  # once again
+    found = list(co_occurring([o for o, _ in rows], [i for _, i in rows], neighbours=2, least=1))
+    # a and b share 3 of 3: cosine 1. c shares one with each, 1 / sqrt(2 * 3), and one with d, 1 / sqrt(2 * 2).
+    assert found == [("a", "b"), ("a", "c"), ("b", "a"), ("b", "c"), ("c", "d"), ("c", "a"), ("d", "c"), ("d", "a")]
+    assert list(co_occurring([o for o, _ in rows], [i for _, i in rows], 9, least=2)) == [("a", "b"), ("b", "a")]
+
+
+def test_relations_of_many_are_found_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    owners, items = ([str(v) for v in rng.integers(0, n, 600)] for n in (40, 90))
+    whole = list(co_occurring(owners, items, 5, 2))
+    monkeypatch.setattr(co_occurrence, "ROWS_AT_ONCE", 7)
+    assert list(co_occurring(owners, items, 5, 2)) == whole and len(whole) > 50
+
+
+PLAYLISTS = """playlist,track
+morning,a/one.wav
+morning,a/two.wav
+night,b/one.wav
+night,a/one.wav
+night,gone.wav
+,a/one.wav
+"""
+
+
+def test_artists_of_playlists_are_found_by_their_recordings(root: Path) -> None:
+    put(root, "playlists.csv", PLAYLISTS)
+    found = ArtistsConfig(root=str(root), audio=False, relations_from="playlists", min_shared=1).catalogue()
+    assert (found.name, [t.artist for t in found.tracks]) == ("artist-relations", ["Ann", "Bob"])
+    np.testing.assert_array_equal(found.metadata.column("related").take(np.arange(2)), [[1], [0]])
+    assert "2 artists are related by playlists.csv, 1.0 each" in found.notes
+    assert "2 row(s) of playlists.csv name no playlist or no artist: left out" in found.notes
+    heard = ArtistsConfig(root=str(root), relations_from="playlists", min_shared=1).catalogue()
+    assert "2 of 2 artists have relations" in heard.notes
+
+
+def test_artists_of_plays_are_one_whatever_their_spelling(tmp_path: Path) -> None:
+    put(tmp_path, "plays.csv", "user,artist,plays\n1,Ann,3\n1,Bob,1\n2,ANN,9\n2,Bob ,1\n3,Cyd,1\n")
+    found = ArtistsConfig(root=str(tmp_path), audio=False, relations_from="plays").catalogue()
+    assert [t.track_id for t in found.tracks] == ["Ann", "Bob"]
+
+
+def test_tracks_of_playlists_have_relations_of_their_own(root: Path) -> None:
+    put(root, "playlists.csv", PLAYLISTS)
+    config = ArtistsConfig(root=str(root), audio=False, relations_from="playlists", level="track", min_shared=1)
+    found = config.catalogue()
+    ids = ["a/one.wav", "a/two.wav", "b/one.wav", "gone.wav"]
+    assert (found.name, [t.track_id for t in found.tracks]) == ("track-relations", ids)
+    assert found.metadata.of(["a/two.wav"], "related").tolist() == [[0, -1, -1]]
+    assert sorted(found.metadata.of(["a/one.wav"], "related")[0].tolist()) == [1, 2, 3]
+    heard = config.replace({"audio": True}).catalogue()
+    assert "3 of 3 tracks have relations" in heard.notes
+
+
+@pytest.mark.parametrize(
+    ("fields", "table", "message"),
+    [
+        ({"level": "track"}, "", "level is 'track', and .*relations.csv relates artists: set relations_from"),
+        ({"relations_from": "plays"}, "", "no plays.csv in .*: a table with the columns user and artist"),
+        ({"relations_from": "playlists"}, "playlist,song\na,b\n", "needs a column artist or track or track_id"),
+        ({"relations_from": "playlists"}, "playlist,artist\na,Ann\nb,Ann\n", "no two artists of .* share 2 playlists"),
+    ],
+)
+def test_relations_that_cannot_be_made_are_told(
+    tmp_path: Path, fields: dict[str, str], table: str, message: str
+) -> None:
+    put(tmp_path, "playlists.csv", table) if table else None
+    with pytest.raises(DatasetError, match=message):
+        ArtistsConfig(root=str(tmp_path), audio=False, **fields).catalogue()  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="neighbours is 0"):
+        ArtistsConfig(neighbours=0)

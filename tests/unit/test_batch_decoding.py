@@ -10,14 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.builders import encode, music
+from tests.encoder_files import statistics_encoder, torchscript
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import storage
 from tonearm.core.errors import AudioError
-from tonearm.features import Mel, Stft
+from tonearm.features import Mel, RawWaveform, Stft
+from tonearm.features.frozen import EncoderOutput
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, read_rows
-from tonearm.features.store import FeatureStore, prepare_store
+from tonearm.features.store import FeatureStore, prepare_store, store_uri
 from tonearm.pipelines import decoding, extractor
 from tonearm.pipelines.decoding import MAX_ATTEMPTS, ExtractionJob
 from tonearm.pipelines.extractor import Extractor
@@ -129,11 +132,48 @@ def test_a_clip_that_the_device_cannot_take_rejects_its_track(
     def compute(clips: Any, features: Any) -> Any:
         seen.extend(clips)
         computed, seconds = worker.compute(clips, features)
-        return [None if len(seen) - len(clips) + i == 7 else c for i, c in enumerate(computed)], seconds
+        full = AudioError("out_of_memory", "a clip does not fit into the memory of the GPU")
+        return [full if len(seen) - len(clips) + i == 7 else c for i, c in enumerate(computed)], seconds
 
     answer = Extractor(compute, **arguments)(long_batch)
     assert answer["reason"] == ["", "out_of_memory", "", ""]
     assert all(store.missing(long_batch["key"]) == ["long"] for store in stores(arguments))
+
+
+class LogOfPeak(torch.nn.Module):
+    """Of a patch of silence not finite; of one of constant size far more memory than there is."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        peak = x.abs().amax(dim=1, keepdim=True)
+        if bool((x.abs() == 0.25).all(dim=1).any()):
+            return torch.zeros(100_000_000_000_000)
+        return torch.log(peak).repeat(1, 3)
+
+
+@pytest.mark.parametrize("device", ["", "cpu"])
+def test_a_clip_that_an_encoder_cannot_hear_rejects_its_track_alone(
+    arguments: dict[str, Any], tmp_path: Path, device: str
+) -> None:
+    songs = {
+        "good0": music(2.0),
+        "silent": music(2.0, seed=1),
+        "large": music(2.0, seed=2),
+        "good1": music(2.0, seed=3),
+    }
+    songs["silent"][..., :4000] = 0
+    songs["large"][..., :4000] = 0.25
+    for name, samples in songs.items():
+        (tmp_path / name).write_bytes(encode(samples))
+    file = torchscript(tmp_path / "e.pt", LogOfPeak())
+    encoder = statistics_encoder(file, RawWaveform(), outputs=(EncoderOutput(name="0", dim=3),))
+    prepare_store(arguments["root"], encoder)
+    sources = [str(tmp_path / name) for name in songs]
+    batch = {"source": sources, "key": list(songs), "stamp": [storage.stamp(s) for s in sources],
+             "lacking": [encoder.store_name()] * len(songs)}  # fmt: skip
+    own = {**arguments, "features": [encoder.to_dict()]}
+    answer = Extractor(GpuWorker(device).compute if device else None, **own)(batch)
+    assert answer["reason"] == ["", "not_finite", "out_of_memory", ""]
+    assert FeatureStore(store_uri(arguments["root"], encoder)).missing(batch["key"]) == ["silent", "large"]
 
 
 @pytest.mark.parametrize(

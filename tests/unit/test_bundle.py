@@ -11,7 +11,7 @@ import torch
 
 from tests.builders import CLASSES, tiny_config
 from tonearm.core.errors import BundleError
-from tonearm.training.bundle import Bundle, build_network, load_bundle, save_bundle, track_embedding
+from tonearm.training.bundle import Bundle, build_network, load_bundle, read_config, save_bundle, track_embedding
 
 # --- bundles
 
@@ -76,6 +76,11 @@ def test_damaged_description_is_refused(saved: tuple[str, Bundle], change: dict[
     path.write_text(json.dumps({k: v for k, v in values.items() if v != "absent"}))
     with pytest.raises(BundleError, match="damaged"):
         load_bundle(saved[0])
+    if change.keys() & {"config", "format"}:
+        with pytest.raises(BundleError, match="damaged"):
+            read_config(saved[0])
+    else:
+        assert read_config(saved[0]) == saved[1].config
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", '"x"', "\udcff"])

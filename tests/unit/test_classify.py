@@ -6,17 +6,21 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from jobs import predict
 from tonearm.core.errors import AudioError, BundleError
+from tonearm.core.types import Prediction
+from tonearm.inference import Classification
+from tonearm.tasks.answers import ClassAnswer
 
-
-class Answer:
-    def top(self, count: int) -> list[tuple[str, float]]:
-        return [("rock", 0.75), ("folk", 0.25)][:count]
+ANSWER = Classification(
+    Prediction(("folk", "rock"), np.array([0.25, 0.75], np.float32), np.ones(1, np.float32)),
+    ClassAnswer((("rock", 0.75), ("folk", 0.25))),
+)
 
 
 @pytest.fixture
@@ -29,12 +33,12 @@ def predicting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
 
     def run(error: BaseException, *options: str) -> tuple[int, str, str]:
         class Model:
-            def predict(self, file: str) -> Answer:
+            def classify(self, file: str) -> Classification:
                 if file == str(files[2]):
                     raise error
-                return Answer()
+                return ANSWER
 
-        monkeypatch.setattr(import_module("tonearm.inference.load"), "load", lambda uri: Model())
+        monkeypatch.setattr(import_module("tonearm.inference.loading"), "load", lambda uri: Model())
         app = typer.Typer()
         app.command()(predict.main)
         result = CliRunner().invoke(app, [*map(str, files), "--model", str(tmp_path), *options])

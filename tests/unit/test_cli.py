@@ -16,7 +16,7 @@ from tonearm.workflows.submit import runtime_env
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "ray", "mlflow", "pandas", "numpy", "sklearn", "matplotlib")
-NO_COMMANDS = {"__init__", "cli", "common", "known_names", "label_options"}
+NO_COMMANDS = {"__init__", "arguments", "cli", "common", "known_names", "label_options"}
 
 CALL = """
 import json, sys

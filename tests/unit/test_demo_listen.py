@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from search_spaces import SPACES
-from search_spaces.recipes import listened
+from search_spaces.recipes import RECIPES
 from tests.builders import encode, sounds_like
 from tests.extract_in_process import extract_in_process
 from tonearm.core import home, storage
@@ -73,7 +73,7 @@ def listen_to(folder: Path, name: str, several: bool = False) -> Heard:
     (folder / "tracks.csv").write_text("\n".join(rows) + "\n")
     catalogue = make_catalogue(FolderConfig(root=str(folder), label="genre", separator="|" * several), name)
     space = learn_all_labels(change_space(SPACES["demo"](), SHORT), catalogue.tracks)
-    recipe = fit_recipe(listened(), space)
+    recipe = fit_recipe(RECIPES["small_collection"](), space)
     assert recipe is not None
     features = [*space.representations(), *recipe_representations(recipe.stages)]
     data = prepare_catalogue(catalogue, features, space.trial.clip, space.trial.min_seconds)
@@ -112,7 +112,7 @@ def test_what_is_heard_at_once_is_told_beside_chance_and_in_folds(heard: Heard) 
 
 @pytest.mark.parametrize("heard", ["one"], indirect=True)
 def test_it_is_not_trained_twice_and_its_folds_are_those_of_tonearm_train(heard: Heard) -> None:
-    recipe = fit_recipe(listened(), heard.space)
+    recipe = fit_recipe(RECIPES["small_collection"](), heard.space)
     assert recipe is not None
     before = {folder: storage.stamp(f"{folder}/ended.json") for folder in heard.listened.folders}
     assert len(before) == 6
@@ -151,10 +151,12 @@ def test_registered_it_answers_from_audio_as_from_what_is_stored(heard: Heard) -
     tracks = heard.data.manifest.of("test")[:4]
     stored = predict_tracks(load(selection.bundle), tracks, home.features_home(), home.node_cache())
     for track, expected in zip(tracks, stored, strict=True):
-        found, (nearest, _) = model.predict(track.source), model.recommend(track.source, 2).neighbours
+        found, near = model.predict(track.source), model.recommend(track.source, 2).neighbours
+        nearest = model.recommender.index.search(found.embedding, 1)[0]
         np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-4)
         np.testing.assert_allclose(found.embedding, expected.embedding, atol=1e-4)
         assert nearest.track["track_id"] == track.track_id and nearest.similarity == pytest.approx(1.0, abs=1e-3)
+        assert len(near) == 2 and track.track_id not in {n.track["track_id"] for n in near}
 
 
 @pytest.mark.parametrize("heard", ["one"], indirect=True)
@@ -168,6 +170,6 @@ def test_of_other_data_nothing_is_chosen_together(heard: Heard) -> None:
 
 
 def test_what_it_cannot_learn_is_left_to_the_sweep() -> None:
-    assert fit_recipe(listened(), SPACES["embedding_mel"]()) is None
-    numbers = fit_recipe(listened(), SPACES["spec2d"]())
+    assert fit_recipe(RECIPES["small_collection"](), SPACES["embedding_mel"]()) is None
+    numbers = fit_recipe(RECIPES["small_collection"](), SPACES["spec2d"]())
     assert numbers is not None and numbers.stages[0].config.task == SPACES["spec2d"]().trial.task

@@ -17,9 +17,10 @@ from tests.builders import CLASSES, tiny_config
 from tonearm.core.errors import BundleError, ConfigError
 from tonearm.core.types import FloatArray
 from tonearm.ensembles.bundle import load_ensemble, save_ensemble
+from tonearm.ensembles.combination import WEIGHTED_MEAN, Combination
 from tonearm.ensembles.combine import weighted_mean
 from tonearm.ensembles.select import select_greedily
-from tonearm.tasks import Embedding, MultiLabel, Regression, SingleLabel
+from tonearm.tasks import Embedding, MultiLabel, Regression, SingleLabel, Task
 from tonearm.training.bundle import Bundle, build_network, save_bundle
 
 # --- combine
@@ -121,6 +122,13 @@ def member(tmp_path: Path, seed: int, classes: tuple[str, ...] = CLASSES, change
     return uri
 
 
+def edit(uri: str, **changes: Any) -> None:
+    """Change what an ensemble's description says; ``"absent"`` takes it away."""
+    path = Path(uri) / "ensemble.json"
+    values = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({k: v for k, v in values.items() if v != "absent"}))
+
+
 def test_ensemble_needs_nothing_but_its_folder(tmp_path: Path) -> None:
     members = [member(tmp_path, 0), member(tmp_path, 1)]
     save_ensemble(str(tmp_path / "ensemble"), members, [2.0, 1.0], {"dataset": "toy"})
@@ -139,19 +147,43 @@ def test_single_bundle_is_an_ensemble_of_one(tmp_path: Path) -> None:
     assert ensemble.metadata == {"metrics": {"validation_f1_micro": 0.5}}
 
 
-@pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [1.0, -1.0], []])
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 0.0], [1.0, -1.0], [1.0, float("nan")], []])
 def test_every_member_needs_a_positive_weight(tmp_path: Path, weights: list[float]) -> None:
     uri = str(tmp_path / "ensemble")
-    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1)], weights, {})
+    members = [member(tmp_path, 0), member(tmp_path, 1)]
+    with pytest.raises(BundleError, match="one positive weight a member"):
+        save_ensemble(uri, members, weights, {})
+    save_ensemble(uri, members, [1.0, 2.0], {})
+    edit(uri, weights=weights)
     with pytest.raises(BundleError, match="one positive weight a member"):
         load_ensemble(uri)
 
 
-def test_members_must_share_classes(tmp_path: Path) -> None:
-    uri = str(tmp_path / "ensemble")
-    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1, ("x", "y"))], [1.0, 1.0], {})
+OTHER_TASKS: list[dict[str, Any]] = [
+    {"kind": "multi_label"}, {"kind": "playlists"}, {"kind": "playlists", "training": "multi_hot"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pair", [(0, 1), (1, 2), (2, 3)])
+def test_what_cannot_be_combined_is_refused_before_anything_is_written(tmp_path: Path, pair: tuple[int, int]) -> None:
+    uri, tasks = str(tmp_path / "ensemble"), [SingleLabel(), *map(Task.from_dict, OTHER_TASKS)]
+    members = [member(tmp_path, i, changes={"task": tasks[i]}) for i in pair]
+    with pytest.raises(BundleError, match="their predictions mean different things"):
+        save_ensemble(uri, members, [1.0, 1.0], {})
     with pytest.raises(BundleError, match="differ in classes, so"):
+        save_ensemble(uri, [members[0], member(tmp_path, 9, ("x", "y"))], [1.0, 1.0], {})
+    assert not Path(uri).exists()
+    save_ensemble(uri, [members[0]] * 2, [1.0, 1.0], {})
+    shutil.copytree(members[1], f"{uri}/members/01", dirs_exist_ok=True)  # as earlier versions saved them
+    with pytest.raises(BundleError, match="their predictions mean different things"):
         load_ensemble(uri)
+
+
+def test_members_may_have_learned_the_same_in_other_ways(tmp_path: Path) -> None:
+    uri = str(tmp_path / "ensemble")
+    changes = {"task.label_smoothing": 0.1, "task.pooling": "mean_logit"}
+    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1, changes=changes)], [1.0, 1.0], {})
+    assert load_ensemble(uri).task == SingleLabel()
 
 
 def test_members_may_hear_other_clips(tmp_path: Path) -> None:
@@ -169,13 +201,35 @@ def test_temperatures_are_kept(tmp_path: Path, temperatures: tuple[float, ...]) 
 
 def test_ensembles_of_earlier_versions_are_as_they_were(tmp_path: Path) -> None:
     uri = str(tmp_path / "ensemble")
-    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1)], [2.0, 1.0], {})
-    path = Path(uri) / "ensemble.json"
-    values = json.loads(path.read_text())
-    del values["temperatures"]
-    path.write_text(json.dumps({**values, "format": 1}))
+    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1)], [2.0, 1.0], {}, (2.0, 3.0))
+    edit(uri, combination="absent", format=2)
+    found = load_ensemble(uri)
+    assert found.temperatures == (2.0, 3.0) and found.combination == Combination()
+    assert found.identity() == [[2.0, 1.0], [2.0, 3.0]], "answers that were kept keep their names"
+    edit(uri, temperatures="absent", format=1)
     found = load_ensemble(uri)
     assert found.temperatures == (1.0, 1.0) and found.weights == (2.0, 1.0)
+
+
+COMBINATIONS = [Combination("geometric", 0.5), Combination("rank"),
+                Combination("stacking", 1.0, (0.75, 0.5), (0.5, 0.0, -0.5))]  # fmt: skip
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda c: c.kind)
+def test_how_members_are_combined_is_kept(tmp_path: Path, combination: Combination) -> None:
+    uri = str(tmp_path / "ensemble")
+    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1)], [2.0, 1.0], {}, (), combination)
+    found = load_ensemble(uri)
+    assert found.combination == combination and found.identity()[2:] == [combination.to_dict()]
+    assert found.without_temperatures().combination == combination.without_temperature()
+
+
+def test_a_combination_that_means_nothing_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    uri, votes = str(tmp_path / "ensemble"), {"task.pooling": "vote"}
+    members = [member(tmp_path, 0), member(tmp_path, 1, changes=votes)]
+    with pytest.raises(BundleError, match="combined by 'geometric': they state no probabilities"):
+        save_ensemble(uri, members, [1.0, 1.0], {}, (), Combination("geometric"))
+    assert not Path(uri).exists()
 
 
 @pytest.mark.parametrize("change", [{"format": 7}, {"members": "absent"}, {"weights": "absent"}, {"members": 3},
@@ -183,12 +237,20 @@ def test_ensembles_of_earlier_versions_are_as_they_were(tmp_path: Path) -> None:
                                     {"members": ["members/00", "members/07"]}, {"members": ["members/00", 1]},
                                     {"members": ["members/00", "members/01/"]},
                                     {"members": ["members/00", "members/../members/01"]},
-                                    {"temperatures": "absent"}, {"temperatures": ["x", 1]}], ids=str)  # fmt: skip
+                                    {"temperatures": "absent"}, {"temperatures": ["x", 1]},
+                                    {"combination": "absent"}, {"combination": []}, {"combination": {"kind": "mean"}},
+                                    ], ids=str)  # fmt: skip
 def test_damaged_ensemble_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     uri = str(tmp_path / "ensemble")
-    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1)], [1.0, 1.0], {})
-    path = Path(uri) / "ensemble.json"
-    values = {**json.loads(path.read_text()), **change}
-    path.write_text(json.dumps({k: v for k, v in values.items() if v != "absent"}))
+    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1)], [1.0, 1.0], {}, (), Combination("geometric"))
+    edit(uri, **change)
     with pytest.raises(BundleError, match=r"damaged|format version 7|no model at"):
         load_ensemble(uri)
+
+
+def test_a_weighted_mean_is_written_as_servers_of_earlier_versions_read_it(tmp_path: Path) -> None:
+    uri = str(tmp_path / "ensemble")
+    save_ensemble(uri, [member(tmp_path, 0), member(tmp_path, 1)], [1.0, 1.0], {}, (1.5, 1.0))
+    written = json.loads((tmp_path / "ensemble" / "ensemble.json").read_text())
+    assert written["format"] == 2 and "combination" not in written
+    assert load_ensemble(uri).combination == WEIGHTED_MEAN

@@ -17,6 +17,7 @@ from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.types import Waveform
 from tonearm.features import Mel, RawWaveform, Representation
 from tonearm.features.batched import extract_batch
+from tonearm.features.encoders import load_encoder
 from tonearm.features.engine import compute, extract
 from tonearm.features.frozen import EncoderOutput, Frozen, encoders_in, patches_of
 from tonearm.features.presets import as_representation
@@ -174,6 +175,14 @@ def test_the_file_is_found_by_its_path_or_in_the_home_by_its_sha256(tmp_path: Pa
     assert registered("statistics") == (encoder.replace({"file": ""}), "the licence")
 
 
+def test_another_file_is_not_kept(tmp_path: Path) -> None:
+    encoder = statistics_encoder(tmp_path / "s.pt")
+    other = torchscript(tmp_path / "o.pt", nn.Sequential(nn.Identity()))
+    with pytest.raises(ConfigError, match=rf"o.pt has sha256 {sha256_of(other)}, not {encoder.sha256}"):
+        register(encoder, other)
+    assert not [p for p in (tmp_path / "home").rglob("*") if p.is_file()]
+
+
 def test_a_missing_or_another_file_is_refused_with_the_place(tmp_path: Path) -> None:
     encoder = statistics_encoder(tmp_path / "s.pt")
     torchscript(tmp_path / "s.pt", nn.Sequential(nn.Identity()))
@@ -245,20 +254,27 @@ def test_pt2_is_refused_because_torch_unpickles_it(tmp_path: Path) -> None:
     assert "is a .pt2 file" in refusal(evil) and not mark.exists()
 
 
-def test_torchscript_that_writes_files_is_refused(tmp_path: Path) -> None:
-    mark = tmp_path / "written"
+@pytest.mark.parametrize("external", ["outside.bin", "../outside.bin"])
+def test_onnx_with_numbers_in_a_further_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, external: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")  # where onnxruntime would look for it
+    weight = np.ones((PATCH, 2), dtype=np.float32)
+    for place in (Path("outside.bin"), tmp_path / "outside.bin"):
+        weight.tofile(place)
+    message = refusal(onnx(tmp_path / "o.onnx", weight, external=external))
+    assert "o.onnx keeps weight in a further file: its SHA-256 would not say what it computes" in message
 
-    class Writes(nn.Module):
-        def __init__(self, path: str) -> None:
-            super().__init__()
-            self.path = path
 
-        def forward(self, x: Tensor) -> Tensor:
-            torch.save(x, self.path)
-            return x
-
-    message = refusal(torchscript(tmp_path / "w.pt", Writes(str(mark))))
-    assert "reads or writes files while it runs" in message and not mark.exists()
+def test_what_is_run_is_what_has_the_sha256(tmp_path: Path) -> None:
+    file = torchscript(tmp_path / "s.pt")
+    sha256 = sha256_of(file)
+    torchscript(file, nn.Sequential(nn.Identity()))  # since it was found
+    with pytest.raises(
+        ConfigError, match=rf"s.pt has sha256 {sha256_of(file)}, not {sha256}: it was changed meanwhile"
+    ):
+        load_encoder(str(file), sha256, "cpu")
 
 
 def test_what_does_not_fit_the_file_is_told(tmp_path: Path) -> None:
@@ -273,16 +289,10 @@ def test_what_does_not_fit_the_file_is_told(tmp_path: Path) -> None:
     whole = (tmp_path / "s.pt").read_bytes()
     (tmp_path / "half.pt").write_bytes(whole[: len(whole) // 2])
     assert "is damaged" in refusal(tmp_path / "half.pt")
-    weight = np.ones((PATCH, 2), dtype=np.float32)
-    weight.tofile(tmp_path / "outside.bin")
-    outside = onnx(tmp_path / "outside.onnx", weight, external="outside.bin")  # no part of what the SHA-256 covers
-    assert "cannot be read as TorchScript or ONNX" in refusal(outside)
     assert "cannot take a batch of shape" in refusal(onnx(tmp_path / "o.onnx", np.ones((50, 2), dtype=np.float32)))
 
 
 def test_a_module_is_read_once_a_process(tmp_path: Path) -> None:
-    from tonearm.features.encoders import load_encoder
-
     encoder = statistics_encoder(torchscript(tmp_path / "s.pt", nn.Sequential(Statistics())))
     before = load_encoder.cache_info().misses
     for _ in range(3):

@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from serve.deployments import ModelReplica
+from serve.listener import Listener
+from serve.versions import resolve
 from tests.builders import encode, music
 from tests.odd_audio import RATE, crashed_aiff, crashed_wav, id3, mp3, with_xing_count, write
 from tests.serve.conftest import write_model
@@ -112,12 +113,12 @@ LYING: dict[str, tuple[Callable[[], bytes], float]] = {
 
 
 @pytest.fixture(scope="module")
-def replica(tmp_path_factory: pytest.TempPathFactory) -> ModelReplica:
-    return ModelReplica(write_model(tmp_path_factory.mktemp("model")), max_seconds=20.0)
+def listener(tmp_path_factory: pytest.TempPathFactory) -> Listener:
+    return Listener(resolve(write_model(tmp_path_factory.mktemp("model"))), max_seconds=20.0)
 
 
 @pytest.mark.parametrize("name", LYING)
-def test_what_is_there_is_heard_everywhere_alike(name: str, replica: ModelReplica) -> None:
+def test_what_is_there_is_heard_everywhere_alike(name: str, listener: Listener) -> None:
     make, seconds = LYING[name]
     data, near = make(), 0.06 * seconds + 0.25
     whole = decode(data)
@@ -131,7 +132,7 @@ def test_what_is_there_is_heard_everywhere_alike(name: str, replica: ModelReplic
     clips = list(load_clips(data, ClipConfig(seconds=2.0, position="all"), [(RATE, 1)], 0.5))
     assert [c.start for c in clips] == [2.0 * i for i in range(len(clips))]
     assert abs(len(clips) - whole.duration / 2) <= 1
-    answer = replica.predict(data)
+    answer = listener.classify(data)
     assert "problem" not in answer, answer
 
 

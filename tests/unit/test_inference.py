@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +19,14 @@ from tonearm.core import storage
 from tonearm.core.errors import AudioError, BundleError, DatasetError, StoreError
 from tonearm.datasets.manifest import Track
 from tonearm.ensembles.bundle import save_ensemble
+from tonearm.ensembles.combination import fit_combination
 from tonearm.features import extract
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.inference import Classifier, load, load_recommender, predict_tracks
-from tonearm.inference.recommend import CATALOGUE
+from tonearm.inference.answers import AnswerTable, FilePredictor
+from tonearm.inference.catalogues import CATALOGUE
 from tonearm.recommend import CatalogueIndex
+from tonearm.tasks import SingleLabel
 from tonearm.training.batches import Batches
 from tonearm.training.config import TrialConfig
 from tonearm.training.trial import TrialFolder, run_trial
@@ -105,6 +109,32 @@ def test_ensemble_is_the_weighted_mean_of_its_members(trained: Trained, ensemble
     cosines = [m.embedding @ load(f.bundle_uri).predict(trained.tracks[0].source).embedding
                for m, f in zip(members, trained.folders, strict=True)]  # fmt: skip
     assert whole.embedding @ other.embedding == pytest.approx((2 * cosines[0] + cosines[1]) / 3, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["geometric", "rank", "stacking"])
+def test_members_are_combined_alike_for_a_file_a_store_and_a_table(trained: Trained, tmp_path: Path, kind: str) -> None:
+    """Python, prediction of files by workers, and training's own code give one answer."""
+    members = [f.bundle_uri for f in trained.folders]
+    validation = [f.validation() for f in trained.folders]
+    own = [v.probabilities for v in validation]
+    combination = fit_combination(kind, SingleLabel(), own, [2.0, 1.0], validation[0].target)
+    save_ensemble(str(tmp_path / "ensemble"), members, [2.0, 1.0], {}, (), combination)
+    model = load(str(tmp_path / "ensemble"))
+    source_of = {t.track_id: t for t in trained.tracks}
+    asked = [source_of[i] for i in validation[0].track_ids[:3]]
+    wanted = combination.combine(SingleLabel(), own, [2.0, 1.0])[:3]
+    served = [model.predict(t.source).probabilities for t in asked]
+    np.testing.assert_allclose(served, wanted, atol=1e-5)
+    np.testing.assert_allclose([p.probabilities for p in predict_tracks(model, asked, trained.features, "x")], wanted,
+                               atol=1e-5)  # fmt: skip
+    worker = FilePredictor(members, [2.0, 1.0], [1.0, 1.0], json.loads(json.dumps(combination.to_dict())),
+                           str(tmp_path / "answers"), str(tmp_path / "none"), str(tmp_path), "attempt")  # fmt: skip
+    worker({"files": [json.dumps([[t.content, t.source] for t in asked])]})
+    table = AnswerTable(str(tmp_path), members, model.ensemble.identity())
+    assert table.uri != AnswerTable(str(tmp_path), members, [[2.0, 1.0], [1.0, 1.0]]).uri, "of the weighted mean"
+    table.uri = str(tmp_path / "answers")
+    found = table.read([t.content for t in asked])
+    np.testing.assert_allclose([found[t.content].probabilities for t in asked], wanted, atol=1e-5)
 
 
 def test_answers_are_the_same_again(trained: Trained, ensemble: str) -> None:

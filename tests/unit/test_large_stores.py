@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from tests.builders import write_part
+from tonearm.core import mapped
 from tonearm.core.damage import describe_unreadable, is_damage
 from tonearm.core.errors import BundleError, DatasetError, StoreError
-from tonearm.core.mapped import map_array
+from tonearm.core.mapped import RowReader, map_array, map_halves
 from tonearm.datasets.manifest import load_manifest
 from tonearm.datasets.metadata import load_metadata
 from tonearm.features import Mel
@@ -107,16 +108,26 @@ def test_what_is_of_the_process_or_the_disk_is_no_damage(
 
 
 def test_maps_that_the_system_refuses_are_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    def fails(*_: object, **__: object) -> None:
-        raise RuntimeError("unable to mmap 144 bytes from file <x.npy>: Cannot allocate memory (12)\nat C++ ...")
-
     np.save(tmp_path / "x.npy", np.ones(2))
-    monkeypatch.setattr(torch, "from_file", fails)
-    with pytest.raises(OSError, match=r"Cannot allocate memory \(12\)$") as told:
+    too_large = ((2**59,), False, np.dtype(float), 0, 2**62)
+    monkeypatch.setattr(mapped, "_header", lambda _: too_large)
+    with pytest.raises(OSError, match="Cannot allocate memory") as told:
         map_array(tmp_path / "x.npy")
     assert told.value.errno == errno.ENOMEM and not is_damage(told.value)
+
+
+def test_a_map_ends_with_its_last_array_and_keeps_no_descriptor(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(10.0))
+    held = Path("/proc/self/maps")
+    if not held.exists():
+        pytest.skip("only Linux tells of maps in /proc")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    part = map_array(tmp_path / "x.npy")[3:]
+    assert str(tmp_path) in held.read_text() and part[0] == 3 and len(list(Path("/proc/self/fd").iterdir())) == before
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        part.flags.writeable = True
+    del part
+    assert str(tmp_path) not in held.read_text()
 
 
 def test_what_is_damage_says_what_to_delete() -> None:
@@ -137,6 +148,31 @@ def test_mapped_arrays_are_what_was_saved(tmp_path: Path, array: np.ndarray) -> 
     np.save(tmp_path / "x.npy", array)
     mapped = map_array(tmp_path / "x.npy")
     assert np.array_equal(mapped, array) and mapped.dtype == array.dtype and not mapped.flags.writeable
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (0, 4)])
+def test_halves_are_mapped(tmp_path: Path, shape: tuple[int, int]) -> None:
+    array = np.random.default_rng(0).normal(size=shape).astype(np.float16)
+    np.save(tmp_path / "x.npy", array)
+    assert np.array_equal(map_halves(tmp_path / "x.npy"), array)
+
+
+@pytest.mark.parametrize("array", [np.ones((2, 2), np.float32), np.ones((2, 3), np.float16).T, np.ones(2, ">f2")])
+def test_what_are_no_halves_is_refused(tmp_path: Path, array: np.ndarray) -> None:
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(ValueError, match="expected float16, a row after the other"):
+        map_halves(tmp_path / "x.npy")
+
+
+def test_rows_are_read_where_they_lie(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float16)
+    np.save(tmp_path / "x.npy", array)
+    reader = RowReader(tmp_path / "x.npy")
+    for places in ([3, 0, 8, 3], []):
+        np.testing.assert_array_equal(reader.read(np.array(places, np.int64)), array[places])
+    np.save(tmp_path / "x.npy", np.asfortranarray(array))
+    with pytest.raises(ValueError, match="expected rows, one after the other"):
+        RowReader(tmp_path / "x.npy")
 
 
 def test_catalogue_of_a_process_without_descriptors_is_not_damaged(

@@ -15,7 +15,7 @@ from tonearm.core.errors import ConfigError, TrainingError
 from tonearm.core.types import InputSpec
 from tonearm.models.mean_kernel import MeanKernelConfig, MeanKernelNetwork
 from tonearm.tasks import MultiLabel, Regression, SingleLabel
-from tonearm.training.closed_form import _root, calibrate, ridge
+from tonearm.training.closed_form import _root, calibrate, known_without_group, ridge
 from tonearm.training.config import OptimConfig
 from tonearm.training.fit import fit
 
@@ -127,7 +127,13 @@ def test_equal_tracks_do_no_harm() -> None:
     network = built(twice)
     targets = torch.nn.functional.one_hot(torch.from_numpy(np.tile(classes, 2)), 3).double()
     solution = ridge(network, twice, torch.arange(120), targets, torch.ones(120, dtype=torch.float64), groups * 2)
-    assert np.isfinite(solution.left_out).all() and solution.dual.isfinite().all() and solution.root.isfinite().all()
+    once, _, _, _, _, heavier = solved(weights=np.full(60, 2.0))
+    other, _, _ = data(9, seed=2)
+    np.testing.assert_allclose(decisions(network, solution, other), decisions(once, heavier, other), atol=1e-3)
+    np.testing.assert_allclose(solution.left_out, np.tile(heavier.left_out, (2, 1)), atol=1e-3)
+    network.solve(solution.dual, solution.offset, solution.root, 1.0, 0.0)
+    unit = torch.nn.functional.normalize(network.embed(batch(train)), dim=1)
+    np.testing.assert_allclose((unit @ unit.T).numpy(), plain_kernel(train, train, train), atol=2e-3)
 
 
 def test_landmarks_come_near_the_exact_solution() -> None:
@@ -153,7 +159,8 @@ def test_numbers_that_do_not_vary_and_tracks_far_away() -> None:
     train[2][:] = 3.0
     network = built(train)
     far = [v[:1] + 1e6 for v in train]
-    assert network.likeness(train).isfinite().all()
+    others = plain_kernel(train[:2], train[:2], train[:2])
+    np.testing.assert_allclose(network.likeness(train).numpy(), (2 * others + 1) / 3, atol=1e-5)
     torch.testing.assert_close(network.likeness(far), torch.full((1, 60), 1 / 3))  # level, which never varies
 
 
@@ -170,6 +177,20 @@ def test_factor_makes_the_decisions_as_sure_as_they_are_right() -> None:
     assert factor == pytest.approx(0.5 / 0.25**2, rel=0.1)
     assert threshold == pytest.approx(0.2 + 0.25 + np.log(0.7 / 0.3) / factor, abs=0.05)
     assert calibrate(Regression(target="y", squash="none"), given, labels) == (1.0, 0.0)
+
+
+def test_a_group_that_alone_has_a_class_says_nothing_of_it() -> None:
+    groups = ["a", "a", "b", "b", "c"]
+    classes = np.eye(3)[[0, 1, 0, 2, 2]]  # class 1 is of "a" alone
+    assert known_without_group(classes, groups).tolist() == [True, False, True, True, True]
+    labels = np.array([[1, 1], [1, 0], [1, 0], [0, 0], [0, 1.0]])
+    assert known_without_group(labels, groups).tolist() == [True] * 5
+    labels[4, 1] = 0
+    assert known_without_group(labels, groups).tolist() == [False, True, True, True, True]
+    assert not known_without_group(classes, ["a"] * 5).any()
+    numbers = np.array([[0.1], [0.2], [0.3], [0.4], [0.5]])
+    assert known_without_group(numbers, groups).all() and not known_without_group(numbers, ["a"] * 5).any()
+    assert known_without_group(np.eye(2)[[0]], ["a"]).tolist() == [False]
 
 
 # --- as a network

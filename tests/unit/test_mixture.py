@@ -7,7 +7,7 @@ import pytest
 
 from tonearm.core.types import FloatArray
 from tonearm.ensembles.combine import Mixture, fit_mixture, weighted_mean
-from tonearm.tasks import MultiLabel, SingleLabel
+from tonearm.tasks import MultiLabel, Regression, SingleLabel
 
 TASK = SingleLabel()
 
@@ -75,3 +75,23 @@ def test_labels_are_mixed_too() -> None:
     mixture = fit_mixture(MultiLabel(), [noise, good], truth)
     assert mixture.weights[1] > 0.8
     assert Mixture((1.0, 1.0), (0.0, 1.0)).predict(MultiLabel(), [noise, good]) == pytest.approx(good)
+
+
+@pytest.mark.parametrize("count", [4, 400])
+def test_the_unit_of_a_number_does_not_matter(count: int) -> None:
+    task, rng = Regression(target="tempo", squash="none"), np.random.default_rng(0)
+    truth = rng.uniform(60, 200, (count, 1))
+    members = [truth + rng.normal(0, deviation, truth.shape) for deviation in (20, 30)]
+    found = [
+        fit_mixture(task, [(m * unit).astype(np.float32) for m in members], (truth * unit).astype(np.float32)).weights
+        for unit in (1.0, 1 / 250, 1000.0)
+    ]
+    assert found[1] == pytest.approx(found[0], abs=2e-3) and found[2] == pytest.approx(found[0], abs=2e-3)
+    best = 30**2 / (20**2 + 30**2)  # of errors that are independent
+    assert found[0][0] == pytest.approx(best, abs=0.05 if count > 100 else 0.25)
+
+
+def test_a_number_that_is_known_exactly_counts_most() -> None:
+    truth = np.arange(50, dtype=np.float32)[:, None]
+    mixture = fit_mixture(Regression(target="y", squash="none"), [truth, truth[::-1].copy()], truth)
+    assert mixture.weights[0] > 0.95

@@ -1,4 +1,4 @@
-"""Onsets are picked by librosa's rule, without its compiled function."""
+"""Onsets and tempo are librosa's, without librosa: its import takes seconds, and its compiled functions die."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tonearm.core.types import FloatArray
-from tonearm.features.onsets import pick_onsets
+from tonearm.features.onsets import HOP, RATE, onset_strength, pick_onsets
+from tonearm.features.tempo import FRAMES_A_MINUTE, autocorrelate, likeliest_lag
 
 LIBRARY = Path(__file__).parents[2] / "platform"
 
@@ -45,6 +46,36 @@ def test_plateaus_and_neighbours() -> None:
 def test_silence_has_no_onsets() -> None:
     assert pick_onsets(np.zeros(100)).tolist() == []
     assert pick_onsets(np.full(100, 3.0)).tolist() == []
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5, 400])
+def test_the_same_onset_strength_as_librosa(frames: int) -> None:
+    import librosa
+
+    mel = np.random.default_rng(frames).gamma(0.05, size=(128, frames)).astype(np.float32)
+    expected = librosa.onset.onset_strength(S=librosa.power_to_db(mel), sr=RATE)
+    np.testing.assert_allclose(onset_strength(mel), expected, rtol=1e-5)
+    assert frames < 5 or onset_strength(mel)[3:].min() > 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_tempo_as_librosa(seed: int) -> None:
+    import librosa
+
+    windows = np.random.default_rng(seed).gamma(0.5, size=(3, 344)) + 3.0 * (np.arange(344) % (15 + 9 * seed) == 3)
+    correlation = autocorrelate(windows)
+    np.testing.assert_allclose(correlation, librosa.autocorrelate(windows, axis=1), rtol=1e-9, atol=1e-9)
+    tempogram = (correlation / correlation[:, :1]).mean(axis=0)
+    expected = librosa.feature.tempo(tg=tempogram[:, None], sr=RATE, hop_length=HOP)[0]
+    assert FRAMES_A_MINUTE / likeliest_lag(tempogram) == pytest.approx(expected)
+
+
+def test_descriptors_take_no_librosa() -> None:
+    import tonearm.features.descriptors  # whose own imports, and what its functions import later
+
+    files = [Path(tonearm.features.descriptors.__file__).with_name(f"{n}.py") for n in
+             ("descriptors", "tempo", "onsets", "loudness", "spectral", "definition", "filters")]  # fmt: skip
+    assert [f.name for f in files if re.search("^ *(import|from) (librosa|numba)", f.read_text(), re.MULTILINE)] == []
 
 
 def test_no_function_of_librosa_that_dies_of_a_shared_cache_is_called() -> None:

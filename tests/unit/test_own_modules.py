@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from serve.deployments import ModelReplica
+from serve.listener import Listener
 from serve.settings import AppArgs
+from serve.versions import resolve
 from tests.builders import CLASSES, tiny_config
 from tonearm.core.errors import BundleError, ConfigError, UnknownNameError
 from tonearm.core.plugins import (
@@ -246,12 +247,12 @@ def test_server_passes_on_what_its_operator_allows(
 ) -> None:
     write("mine_nets.py", "")
     uri = named_by_bundle(tmp_path, ["mine_nets"])
-    with pytest.raises(BundleError, match="needs code outside Tonearm, mine_nets, "):
-        ModelReplica(uri, 900.0, AppArgs(model=uri).allowed_modules)
+    about = Listener(resolve(uri), 900.0, AppArgs(model=uri).allowed_modules).about()
+    assert about["problem"] == "unusable" and "needs code outside Tonearm, mine_nets, " in about["detail"]
     monkeypatch.setenv(ALLOWED_MODULES, "mine_nets")
     args = AppArgs(model=uri)
     monkeypatch.delenv(ALLOWED_MODULES)  # a replica on another machine has not got it
-    assert ModelReplica(uri, 900.0, args.allowed_modules).health()["classes"] == list(CLASSES)
+    assert Listener(resolve(uri), 900.0, args.allowed_modules).about()["classes"] == list(CLASSES)
     assert "mine_nets" in sys.modules
 
 

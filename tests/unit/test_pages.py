@@ -13,7 +13,8 @@ from jobs.cli import COMMANDS, build
 from tests.pages import PAGES, ROOT, blocks, commands
 
 LINES = [(page, line) for page in PAGES for line in commands(page)]
-SHELL = {"source", "export", "curl", "ray", "PYTHONPATH=platform", "RAY_AUTH_MODE=token"}
+SHELL = {"source", "export", "curl", "ray", "kubectl", "docker", "apt-get", "infra/build.sh", "prometheus", "promtool",
+         "PYTHONPATH=platform", "RAY_AUTH_MODE=token"}  # fmt: skip
 
 
 def of(page: Path) -> str:

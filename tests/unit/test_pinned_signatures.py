@@ -35,6 +35,8 @@ STORES = {
     "mfcc": "mfcc-d11423e9c07330f2",
     "mel_mid_side": "mel-e2309a9bbe76f046",
     "waveform": "waveform-313682964348654b",
+    "level": "summary-9eccca7628bd6519",
+    "contrast_moments": "summary-d712658f1b9aab6a",
 }
 
 

@@ -25,6 +25,7 @@ SHAPES = {
     "mel_mid_side": (30, (2, 24, 2584)),
     "mel_playlist": (120, (1, 64, 10_336)),
     "mel_temporal": (30, (1, 128, 599)),
+    "descriptors": (30, (1, 10, 1)),
 }
 
 

@@ -85,6 +85,7 @@ def test_members_are_selected_by_the_primary_that_was_chosen() -> None:
     assert shares[0] > 0.7 and shares[1] < 0.3  # a bag of two has one of each, as a rule
     assert SingleLabel().selected_by == ("log_loss",) and SingleLabel(primary="log_loss").selected_by == ("log_loss",)
     assert SingleLabel(primary="f1_macro").selected_by == ("f1_macro", "log_loss")
+    assert SingleLabel(pooling="vote").selected_by == ("f1_micro", "log_loss"), "shares are no probabilities"
 
 
 def test_a_sweep_ranks_by_one_metric() -> None:

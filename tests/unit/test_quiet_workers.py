@@ -19,7 +19,7 @@ def test_ray_data_is_as_before_when_the_work_is_done_or_fails(bars: bool, monkey
     monkeypatch.setattr(context, "enable_progress_bars", bars)
     before = context.enable_progress_bars, context.print_on_execution_start, logger.level
     with pytest.raises(KeyboardInterrupt), quiet_ray_data():
-        assert not context.enable_progress_bars and logger.level == logging.ERROR
+        assert not context.enable_progress_bars and logger.level == logging.CRITICAL
         raise KeyboardInterrupt
     assert before == (context.enable_progress_bars, context.print_on_execution_start, logger.level)
 

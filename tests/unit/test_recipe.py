@@ -121,7 +121,7 @@ def test_result_is_the_last_stage_or_all_that_no_other_needs() -> None:
 def test_other_data_leaves_the_stages_as_they_are() -> None:
     other = STACKED.on(People(root="there"))
     assert other.data == People(root="there") and STACKED.data == Songs(root="here")
-    assert other == dataclasses.replace(STACKED, data=People(root="there")) and other.stages is STACKED.stages
+    assert other == dataclasses.replace(STACKED, data=People(root="there")) and other.stages == STACKED.stages
 
 
 def test_representations_are_listed_once_each() -> None:

@@ -14,11 +14,15 @@ from tonearm.core import storage
 from tonearm.core.errors import TrackingError
 from tonearm.ensembles.bundle import save_ensemble
 from tonearm.inference import PYFUNC_CODE, load
+from tonearm.inference.made_catalogues import catalogue_uri
+from tonearm.recommend.catalogue_changes import Space, change_catalogue
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client
+from tonearm.tracking.model_files import run_of
 from tonearm.tracking.query import champion_uri, download_model, last_promoted, registered
 from tonearm.tracking.register import example_audio, promote, register_candidate, roll_back
 from tonearm.training.bundle import Bundle, build_network, save_bundle
+from tonearm.workflows.map import map_catalogue
 from tonearm.workflows.prepared_names import manifest_uri
 from tonearm.workflows.promotion import undo_promotion
 
@@ -162,3 +166,16 @@ def test_a_data_set_without_a_champion_is_not_taken_for_a_run_that_begins_so() -
     storage.write_bytes(manifest_uri("bare-3"), b"")
     with pytest.raises(TrackingError, match="the data set bare-3 has no champion yet"):
         undo_promotion("bare-3")
+
+
+def test_the_map_of_a_registered_models_catalogue_is_kept_with_its_run(tmp_path: Path) -> None:
+    run = RunWriter.open("models", "mapped")
+    champion_of(saved_ensemble(tmp_path), run.run_id, "mapped")
+    digest = load(champion_uri("mapped")).digest
+    rows = [{"track_id": name} for name in "abc"]
+    change_catalogue(catalogue_uri(digest, "three"), Space(digest, 4), rows, np.eye(4, dtype=np.float32)[:3])
+    made = map_catalogue(champion_uri("mapped"))
+    assert made.run == run.run_id and f"in MLflow: run {run.run_id}" in str(made)
+    assert {file.path for file in client().list_artifacts(run.run_id, "map")} == {"map/map.html", "map/map.csv"}
+    with pytest.raises(TrackingError, match="models:/tonearm-mapped/9 is not known"):
+        run_of("models:/tonearm-mapped/9")

@@ -132,6 +132,31 @@ def test_other_inputs_and_absent_facts_are_named() -> None:
         examples_of({"feature.column": "kin"})
 
 
+@pytest.mark.parametrize("sampling", ["uniform", "popularity"])
+def test_several_random_artists_are_drawn_for_each_related_one_in_training_alone(sampling: str) -> None:
+    drawing = {"task.negatives": 3, "task.sampling": sampling}
+    pairs = pairs_of(examples_of(drawing), 1)
+    related, random = ([(a, b) for a, b, t in pairs if t == wanted] for wanted in (1, 0))
+    assert set(related) == LINKS and len(random) == 3 * len(related)
+    assert sorted(a for a, _ in random) == sorted(3 * [a for a, _ in related])
+    assert all(a != b and (a, b) not in LINKS for a, b in random)
+    assert examples_of(drawing).ids("test") == examples_of().ids("test"), "what is judged stays the same"
+
+
+def test_random_artists_are_drawn_by_how_often_they_are_related() -> None:
+    related = np.full((50, 2), -1)
+    related[1:40, 0] = 0  # artist 0 is related to 39, artist 41 to one, the others to none
+    related[40, 0] = 41
+    names = [f"{i:02d}" for i in range(50)]
+    config = config_of({"task.sampling": "popularity", "feature.artists": 50, "optim.batch_size": 50})
+    examples = make_examples(config, manifest_of(names, related), "", "")
+    counts = np.zeros(50)
+    for epoch in range(40):
+        for a, b, target in pairs_of(examples, epoch):  # type: ignore[arg-type]
+            counts[b] += target == 0 and a == 40
+    assert set(np.flatnonzero(counts)) == {0} and counts[0] == 40, "41 is related to 40, and the others to nobody"
+
+
 # --- the task
 
 
@@ -145,6 +170,35 @@ def test_metrics_and_loss_by_hand() -> None:
     assert float(loss) == pytest.approx((math.log(2) + math.log(4)) / 2)
     assert task.pool(np.full((1, 1, 1), math.log(3), dtype=np.float32)).tolist() == [[pytest.approx(0.75)]]
     assert task.trivial(np.array([1.0, 0, 0, 0]), 2).tolist() == [0.25]
+
+
+def test_hinge_and_weights_of_random_pairs_by_hand() -> None:
+    logits, target = torch.tensor([[2.0], [0.5], [-3.0], [1.0]]), torch.tensor([1.0, 1, 0, 0])
+    hinge = Relations(dimension=2, loss_kind="hinge", margin=1.5, primary="roc_auc")
+    assert float(hinge.loss(logits, target)) == pytest.approx((0 + 1.0 + 0 + 2.5) / 4)
+    three = Relations(dimension=2, loss_kind="hinge", margin=1.5, negatives=3)
+    many = torch.cat([logits[:2], logits[2:].repeat(3, 1)]), torch.cat([target[:2], target[2:].repeat(3)])
+    assert float(three.loss(*many)) == pytest.approx(float(hinge.loss(logits, target)))
+    plain, four = Relations(dimension=2), Relations(dimension=2, negatives=4)
+    many = torch.cat([logits[:2], logits[2:].repeat(4, 1)]), torch.cat([target[:2], target[2:].repeat(4)])
+    assert float(four.loss(*many)) == pytest.approx(float(plain.loss(logits, target)))
+    assert Relations().to_dict().keys() == {"kind", "dimension"}
+    for fields, message in (
+        ({"negatives": 0}, "negatives is 0"), ({"loss_kind": "hinge", "margin": 0.0}, "margin is 0.0"),
+        ({"margin": 2.0}, "the log loss has none"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=message):
+            Relations(**fields)
+
+
+def test_logits_of_both_distances_by_hand() -> None:
+    rows = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]])
+    for distance, wanted in (("cosine", [10 * 0 - 5, 10 * 1 - 5]), ("euclidean", [10 - 10 * 5**0.5, 10 - 20])):
+        table = ArtistTable(3, 2, distance)  # type: ignore[arg-type]
+        with torch.no_grad():
+            table.table.weight.copy_(rows)
+            found = table(torch.tensor([[0, 1], [0, 2]]))
+        torch.testing.assert_close(found[:, 0], torch.tensor(wanted, dtype=torch.float32), rtol=1e-4, atol=1e-4)
 
 
 def test_outputs_are_the_vector_s_numbers_and_the_answer_is_one() -> None:
@@ -177,6 +231,14 @@ def test_neighbour_overlap_by_hand(rows_at_once: int) -> None:
     assert found == pytest.approx((1 + 0 + 1 / 3) / 3)
 
 
+def test_neighbour_overlap_by_euclidean_distance_by_hand() -> None:
+    # On a line at 1, 2, 4, 8: by direction all are equal, by distance the nearest of each is the one before but of a.
+    vectors, related = np.array([[1.0], [2.0], [4.0], [8.0]]), np.array([[1], [0], [1], [0]])
+    assert neighbour_overlap(vectors, related, distance="euclidean") == pytest.approx(3 / 4)
+    for at_once in (1, 3):
+        assert neighbour_overlap(vectors, related, at_once, "euclidean") == pytest.approx(3 / 4)
+
+
 def test_neighbour_overlap_is_1_for_perfect_vectors_and_0_without_relations() -> None:
     related = np.array([[1, 2], [0, 2], [0, 1], [4, -1], [3, -1]])
     assert neighbour_overlap(on_a_circle(0, 5, 10, 180, 190), related) == 1.0
@@ -205,11 +267,16 @@ def test_neighbour_overlap_equals_a_plain_transcription() -> None:
 # --- training
 
 
-def test_training_a_table_lifts_the_overlap_far_above_a_random_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [
+    {}, {"model.distance": "euclidean"}, {"task.negatives": 3, "task.sampling": "popularity"},
+    {"task.loss_kind": "hinge", "task.margin": 2.0, "task.primary": "roc_auc"},
+])  # fmt: skip
+def test_training_a_table_lifts_the_overlap_far_above_a_random_one(how: dict[str, Any], tmp_path: Path) -> None:
     names = [f"artist{i:02d}" for i in range(24)]  # four circles of six, each related to its other five
     related = np.array([[j for j in range(24) if j % 4 == i % 4 and j != i] for i in range(24)])
     manifest = keep_usable_tracks(Relations(), ArtistsFeature(), manifest_of(names, related))
-    changes = {"optim.lr": 0.05, "optim.batch_size": 8, "optim.epochs": 12, "task.dimension": 8, "feature.artists": 1}
+    changes = {"optim.lr": 0.05, "optim.batch_size": 8, "optim.epochs": 12, "task.dimension": 8, "feature.artists": 1,
+               **how}  # fmt: skip
     config = bind_to_data(config_of(changes), manifest)
     assert isinstance(config.feature, ArtistsFeature) and config.feature.artists == 24
     folder, examples = TrialFolder(str(tmp_path / "trial")), make_examples(config, manifest, "", "")
@@ -218,6 +285,7 @@ def test_training_a_table_lifts_the_overlap_far_above_a_random_one(tmp_path: Pat
     assert isinstance(bundle.network, ArtistTable) and bundle.network.table.weight.shape == (24, 8)
     found = overlap_of_table(bundle, manifest)
     assert found["table"] > 0.95 and found["random"] < 0.3
+    assert ("its directions" in found) == ("model.distance" in how)
     assert history[-1]["train_loss"] < 0.3 * history[0]["train_loss"]
     scored = score_test(config, examples, folder)
     assert scored.classes == ("related",) and scored.probabilities.shape == (240, 1)

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,8 +19,10 @@ from tonearm.core.errors import AudioError, JobError, StoreError
 from tonearm.core.seeding import digest
 from tonearm.datasets.content import content_digest
 from tonearm.ensembles.bundle import load_ensemble
+from tonearm.ensembles.combination import WEIGHTED_MEAN, Combination
 from tonearm.inference import load
 from tonearm.inference.blocks import BlockPredictor, plan_blocks
+from tonearm.statistics.risk_coverage import area_under_risk_coverage
 from tonearm.sweeps.results import run_tags
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, client, experiment_id
@@ -30,6 +33,7 @@ from tonearm.workflows.choose import Chosen
 from tonearm.workflows.predict_blocks import predict_blocks
 from tonearm.workflows.promotion import Candidate, Promotion
 from tonearm.workflows.select import select
+from tonearm.workflows.selection import Selection
 from tonearm.workflows.sweep_result import Sweep
 from tonearm.workflows.trial_library import find_library, keep_manifest, library_of_sweep
 
@@ -60,16 +64,16 @@ def nothing_selected(database: None, swept: Sweep) -> None:
         record.unlink()
 
 
-@pytest.fixture
-def as_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
+def choose_all(monkeypatch: pytest.MonkeyPatch, combination: Combination = WEIGHTED_MEAN) -> None:
     """All three trials are chosen: what so few tracks show is the single trial."""
     choose = selecting.choose
+    taken: dict[str, Any] = {"ensemble": {0: 1, 1: 2, 2: 1}, "takes_ensemble": True, "combination": combination}
+    monkeypatch.setattr(selecting, "choose", lambda *args: dataclasses.replace(choose(*args), **taken))
 
-    def all_of_them(*args: object) -> object:
-        found = choose(*args)  # type: ignore[arg-type]
-        return dataclasses.replace(found, ensemble={0: 1, 1: 2, 2: 1}, takes_ensemble=True)
 
-    monkeypatch.setattr(selecting, "choose", all_of_them)
+@pytest.fixture
+def as_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
+    choose_all(monkeypatch)
 
 
 @pytest.mark.usefixtures("as_ensemble")
@@ -83,6 +87,19 @@ def test_members_hear_their_own_clips(swept: Sweep) -> None:
     nearest = [model.recommender.index.search(p.embedding, 1)[0].track["track_id"] for p in heard]
     assert nearest == [t.track_id for t in test], "what is stored and what is heard are one"
     right = [model.classes[np.argmax(p.probabilities)] == t.label for p, t in zip(heard, test, strict=True)]
+    assert np.mean(right) == selection.scores.metrics["f1_micro"]
+
+
+def test_how_members_are_combined_is_registered_and_told(swept: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    stacked = Combination("stacking", 1.0, (0.75, 0.5, 0.25), (0.1, 0.0, -0.1))
+    choose_all(monkeypatch, stacked)
+    selection = select(swept)
+    assert load_ensemble(selection.bundle).combination == stacked
+    assert "its weight, combined by stacking" in str(selection)
+    kept = registered(swept.manifest.name, names.CANDIDATE)
+    assert kept is not None and kept.tags[names.COMBINATION] == "stacking"
+    model = load(selection.model)
+    right = [model.classify(t.source).label == t.label for t in swept.manifest.of("test")]
     assert np.mean(right) == selection.scores.metrics["f1_micro"]
 
 
@@ -120,6 +137,38 @@ def test_the_choice_is_explained_and_registered_with_its_figures(swept: Sweep) -
     assert kept.tags[names.PROMOTION].startswith(("Promoted: ", "Not promoted: "))
     version = client().get_model_version(names.model_name(swept.manifest.name), kept.version)
     assert version.description == kept.tags[names.PROMOTION]
+
+
+def test_calibration_and_cost_are_told_and_drawn(swept: Sweep) -> None:
+    selection = select(swept, most_members=2)
+    assert selection.calibration is not None and all(0 <= error <= 1 for error in selection.calibration)
+    assert "\n  expected calibration error on test: " in str(selection)
+    run = swept.open()
+    logged = client().get_run(run.run_id).data.metrics
+    without, error = selection.calibration
+    assert logged[f"{names.HELD_OUT}calibration_error"] == pytest.approx(error)
+    assert logged[f"{names.HELD_OUT}calibration_error_without_temperature"] == pytest.approx(without)
+    assert storage.exists(storage.join(home.reports_home(swept.manifest.name), "score_by_cost.png"))
+    assert select(swept, most_members=2) == selection, "as it was written down"
+    values = selection.to_dict()
+    del values["calibration"], values["combination"]  # as earlier versions wrote it
+    earlier = Selection.from_dict(values, selection.sweep, selection.dataset, selection.headline)
+    assert earlier.calibration is None and "calibration" not in str(earlier) and earlier.combination == "mean"
+
+
+def test_what_is_registered_knows_its_training_tracks_and_how_often_it_doubts(swept: Sweep) -> None:
+    selection = select(swept)
+    model = load(selection.model)
+    known = model.heard_tracks
+    assert known is not None and len(known.vectors) == len(swept.manifest.of("train"))
+    answers = [model.classify(t.source) for t in swept.manifest.of("test")]
+    shares = known.heard(np.stack([a.embedding for a in answers]))
+    assert [a.heard for a in answers] == pytest.approx(shares.tolist())
+    logged = client().get_run(swept.open().run_id).data.metrics
+    assert logged[f"{names.HELD_OUT}doubted"] == pytest.approx(np.mean([bool(a.doubt) for a in answers]))
+    wrong = [float(a.label != t.label) for a, t in zip(answers, swept.manifest.of("test"), strict=True)]
+    sure = np.array([a.sure for a in answers], float)
+    assert logged[f"{names.HELD_OUT}aurc"] == pytest.approx(area_under_risk_coverage(sure, np.array(wrong)), abs=1e-4)
 
 
 def test_a_choice_is_promoted_by_its_own_figures_after_a_kill(
@@ -185,15 +234,6 @@ def test_folds_of_several_trainings_have_places_of_their_own(swept: Sweep) -> No
         find_library("seed 0 fold 1/5")
 
 
-def test_costs_are_measured_where_features_were_deleted(
-    swept: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(home, "features_home", lambda: str(tmp_path))
-    library = library_of_sweep(swept)
-    first, last = selecting._costs(library, [swept.results[0], swept.results[2]])
-    assert first > 0 and last > 0
-
-
 @pytest.mark.parametrize("rendered", [True, False])
 def test_audio_that_has_changed_is_not_predicted_as_what_it_was(swept: Sweep, tmp_path: Path, rendered: bool) -> None:
     source, uri = tmp_path / "a.wav", str(tmp_path / "block.npz")
@@ -242,7 +282,8 @@ def test_what_was_trained_alone_is_selected_like_a_sweep(swept: Sweep) -> None:
     selection = select("time_mel-05")
     assert selection.promoted and selection.sweep == "time_mel-0548" and set(selection.members) <= {0, 1}
     model = load(selection.model)
-    assert model.recommend(manifest.tracks[0].source, 1).neighbours[0].track["track_id"] == manifest.tracks[0].track_id
+    near = model.recommend(Path(manifest.tracks[0].source).read_bytes() + bytes(2), 1).neighbours
+    assert near[0].track["track_id"] == manifest.tracks[0].track_id
     assert select("time_mel-0548") == selection
     alone = RunWriter.open("alone", "an estimator", tags={names.TRAINING: "svm-0001"})
     alone.end()

@@ -90,7 +90,7 @@ def pinned(config: TrialConfig) -> tuple[str, ...]:
     if isinstance(config.feature, RawWaveform):
         return ("feature.hop", "augment.freq_masks")  # a frame a sample, a single row
     if isinstance(config.feature, Representation):
-        return ()
+        return ("model.parts", "model.absent") if config.model.composed else ()  # which are of the members
     together = tuple(f"feature.inputs[{i}].feature.{f}" for i in range(len(config.feature.named_inputs()))
                      for f in ("hop", "sample_rate", "frames"))  # fmt: skip
     names = tuple(f"feature.inputs[{i}].name" for i in range(len(config.feature.named_inputs())))

@@ -13,21 +13,25 @@ from tests.unit.plain_summaries import FRAME_RATE, REFERENCES
 from tonearm.audio.windows import ClipConfig
 from tonearm.core.errors import ConfigError
 from tonearm.core.types import FloatArray, Waveform
-from tonearm.features import Chroma, Mel, Mfcc, Representation, extract
+from tonearm.features import Chroma, Mel, Mfcc, RawWaveform, Representation, extract
+from tonearm.features.attributes import NAMES, Attributes
 from tonearm.features.batched import extract_batch
 from tonearm.features.computed import ComputedClip
+from tonearm.features.descriptors import describe_music
 from tonearm.features.engine import compute
+from tonearm.features.frozen import EncoderOutput, Frozen
 from tonearm.features.patterns import (
     DeltaSpectralPattern,
     FluctuationPattern,
     Periodicity,
     SpectralPattern,
 )
-from tonearm.features.presets import BLOCKS, as_representation, display_name
+from tonearm.features.presets import BLOCKS, PRESETS, as_representation, display_name
 from tonearm.features.shards import ShardWriter
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.features.summaries import (
     Floats,
+    Level,
     Modulation,
     Moments,
     Summarised,
@@ -60,7 +64,7 @@ def test_summary_is_its_plain_reference(name: str) -> None:
 
 
 def test_every_kind_of_summary_is_tested() -> None:
-    tested = {type(summary) for summary, _ in REFERENCES.values()} | {Modulation, Tonal}
+    tested = {type(summary) for summary, _ in REFERENCES.values()} | {Attributes, Modulation, Tonal}
     assert tested == {Summary.registry[kind] for kind in Summary.registry}, "a new summary gets a plain reference here"
 
 
@@ -105,6 +109,19 @@ def test_transposed_pitch_classes_have_the_same_tonal_values() -> None:
     np.testing.assert_allclose(found[:12], [mean[(4 + i) % 12] for i in range(12)])
     together = [np.mean([sum(x[i, t] * x[(i + s) % 12, t] for i in range(12)) for t in range(400)]) for s in range(12)]
     np.testing.assert_allclose(found[24:36], together)
+
+
+def test_descriptors_are_numbers_of_their_ranges() -> None:
+    clip = waveform(music(8.0, low=220.0))
+    own = dict(zip(NAMES, extract(clip, "descriptors")["descriptors"][:, 0], strict=True))
+    described = describe_music(clip)
+    assert own["brightness"] == pytest.approx((described.brightness - 2600) / 2400, abs=1e-5)
+    assert own["loudness"] == pytest.approx((described.loudness + 22.5) / 17.5, abs=1e-5)
+    assert own["mode"] == {"major": 1, "minor": -1, None: 0}[described.mode]
+    assert (own["tempo_known"], own["key_known"]) == (described.tempo is not None, described.key is not None)
+    silent = dict(zip(NAMES, extract(waveform(np.zeros(RATE)), "descriptors")["descriptors"][:, 0], strict=True))
+    unknown = ("tempo", "key_strength", "brightness", "mode", "tempo_known", "key_known")
+    assert {silent[name] for name in unknown} == {0.0} and all(np.isfinite(list(silent.values())))
 
 
 def test_louder_recordings_differ_in_level_alone() -> None:
@@ -153,7 +170,7 @@ def test_in_one_pass_with_its_spectrogram_and_alone_it_is_the_same() -> None:
 
 def test_batched_is_the_engine() -> None:
     clips = [waveform(music(4.0, seed=1)), waveform(music(2.5, seed=2))]
-    configs = [*BLOCKS.values(), FINE]
+    configs = [*BLOCKS.values(), FINE, PRESETS["descriptors"]]
     for clip, found in zip(clips, extract_batch([{c.layout: clip for c in configs} for clip in clips], configs, "cpu"), strict=True):  # fmt: skip # noqa: E501
         for config, one, expected in zip(configs, found, compute(clip, configs), strict=True):
             np.testing.assert_allclose(one.values, expected.values, atol=0.05, rtol=0.02, err_msg=config.brief())
@@ -193,6 +210,36 @@ def test_names_and_stores() -> None:
     assert as_representation(display_name(finer)) == finer
 
 
+def test_normalisation_of_what_it_is_computed_of_changes_no_store() -> None:
+    """It is not applied: the same values would be extracted twice."""
+    twice = Summarised(of=Summarised(of=Mel(), summary=Moments()), summary=Level())
+    for config, place in ((BLOCKS["level"], "of"), (twice, "of.of")):
+        for how in ("track", "training", "none"):
+            assert config.replace({f"{place}.normalisation": how}).store_name() == config.store_name()
+        assert config.replace({f"{place}.n_mels": 64}).store_name() != config.store_name()
+
+
+def test_a_store_is_named_by_the_versions_of_all_that_its_values_hang_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = (EncoderOutput(name="a", dim=3),)
+    encoder = Frozen(of=Mel(), outputs=outputs, patch=10, order="frames_rows")
+    hang_on = {
+        Summarised(of=Mel(), summary=Moments()): {Mel, Summarised, Moments},
+        Summarised(of=Mel(), summary=Level()): {Mel, Summarised, Level},
+        Summarised(of=encoder, summary=Moments()): {Mel, Frozen, Summarised, Moments},
+        encoder: {Mel, Frozen},
+    }
+    names = {feature: {feature.store_name()} for feature in hang_on}
+    for kind in (Mel, Frozen, Summarised, Moments, Level):
+        for version in (2, 3):
+            monkeypatch.setattr(kind, "definition_version", version)
+            for feature, needed in hang_on.items():
+                name = feature.store_name()
+                assert (name not in names[feature]) == (kind in needed), (feature, kind, version)
+                names[feature].add(name)
+        monkeypatch.setattr(kind, "definition_version", 1)
+    assert [len(found) for found in names.values()] == [1 + 2 * len(needed) for needed in hang_on.values()]
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -201,6 +248,8 @@ def test_names_and_stores() -> None:
         (lambda: Summarised(of=FINE, summary=Tonal()), "12 pitch classes: the representation has 128 rows"),
         (lambda: Summarised(of=Chroma(), summary=SpectralPattern()), "within 1 and the 12 rows"),
         (lambda: Summarised(of=FINE, summary=FluctuationPattern(highest=30.0)), "none above 21.53"),
+        (lambda: Summarised(of=FINE, summary=Attributes()), r"set of to RawWaveform\(\)"),
+        (lambda: Summarised(of=RawWaveform(sample_rate=4000), summary=Attributes()), "at least 8000 Hz"),
         (lambda: SpectralPattern(percentile=101.0), "within 0 and 100"),
         (lambda: Periodicity(shortest=2.0, longest=1.0), "shortest < longest"),
         (lambda: DeltaSpectralPattern(kept=26), "within 1 and block"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn import metrics as sklearn_metrics
 from sklearn.utils.class_weight import compute_class_weight
 
 from tonearm.core.types import FloatArray, GroundTruth
+from tonearm.core.unit_length import unit_length
 from tonearm.statistics.intervals import Interval, bootstrap_interval
 from tonearm.tasks import SingleLabel
 from tonearm.tasks.pooling import (
@@ -20,7 +22,6 @@ from tonearm.tasks.pooling import (
     pool_probabilities,
     pool_values,
     softmax,
-    unit_length,
 )
 from tonearm.tasks.single_label import confusion_matrix, f1_of_each_class
 from tonearm.training.evaluate import score, score_runs, trivial_scores
@@ -217,6 +218,25 @@ def test_runs_are_scored_by_their_mean_and_so_is_every_draw() -> None:
         assert scores.metrics[name] == scores.intervals[name].value == mean(np.arange(30))
     alone = [score(task, p, target, groups).metrics["f1_micro"] for p, target in runs]
     assert min(alone) < scores.metrics["f1_micro"] < max(alone)
+
+
+class Halved(SingleLabel):
+    """A task of one's own, whose F1 counts half."""
+
+    def metrics(
+        self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
+    ) -> dict[str, float]:
+        found = super().metrics(predictions, target, groups)
+        return {**found, "f1_micro": found["f1_micro"] / 2}
+
+
+@pytest.mark.parametrize("task", [SingleLabel(), Halved()])
+def test_metrics_that_are_asked_for_alone_are_those_of_all(task: SingleLabel) -> None:
+    probabilities, target = predictions(0, 40, 6)
+    probabilities[:, 5] = 0  # a class that is never answered
+    every = task.metrics(probabilities, target)
+    for chosen in (*((name,) for name in every), task.headline, ("log_loss", "balanced_accuracy"), tuple(every)):
+        assert task.selected_metrics(chosen, probabilities, target) == {name: every[name] for name in chosen}
 
 
 @pytest.mark.parametrize("tracks, draws", [(10, 2000), (500_000, 800), (2_000_000, 400)])

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tests.unit.model_examples import EXAMPLES
+from tonearm.core.errors import ConfigError
 from tonearm.core.types import InputSpec
-from tonearm.models import Network, count_parameters, create
+from tonearm.models import Network, RecommendationConfig, count_parameters, create
 from tonearm.models.base import Inputs
 
 AUDIO = ("mel_time", "mel_freq", "cqt_time", "cqt_freq", "chroma", "mfcc")
@@ -196,3 +197,72 @@ def test_an_example_without_anything_has_a_finite_answer_that_depends_on_weights
     with torch.no_grad():
         wanted = model.classifier(model.hidden(torch.zeros(1, width)))
         torch.testing.assert_close(model(nothing), wanted.expand(2, -1))
+
+
+# --- branch dropout
+
+
+def outputs_of_branches(model: Network, x: Inputs) -> Tensor:
+    """What enters the joined layers, by branch whether any number of it is not zero: bool (batch, branches)."""
+    joined = model.vector(x)  # type: ignore[operator]
+    widths = [b.joined.outputs for b in model.branches.values()]  # type: ignore[operator]
+    return torch.stack([part.abs().sum(dim=1) > 0 for part in joined.split(widths, dim=1)], dim=1)
+
+
+def dropping(share: float) -> Network:
+    """Of all branches, each of which gives something for any input: its offsets are above zero."""
+    torch.manual_seed(5)
+    model = create("recommendation", specs(ALL, 11), 5, branch_dropout=share, **EXAMPLES["recommendation"].fields)
+    for branch in model.branches.children():  # type: ignore[union-attr]
+        for layer in branch.modules():
+            if isinstance(layer, torch.nn.Linear):
+                torch.nn.init.uniform_(layer.bias, 3.0, 4.0)
+    return model
+
+
+def test_branches_are_dropped_at_random_in_training_and_never_all_of_an_example() -> None:
+    model, x = dropping(0.7).train(), batch(4000)
+    with torch.no_grad():
+        there = outputs_of_branches(model, x)
+    kept = there.float().mean(dim=0)
+    # Each of 8 branches stays with 0.3, or as the last one: 0.3 + 0.7^8 / 8.
+    assert kept.tolist() == pytest.approx([0.3 + 0.7**8 / 8] * 8, abs=0.03)
+    assert bool(there.any(dim=1).all())
+    assert not torch.equal(there[:1000], there[1000:2000])  # each example by itself
+
+
+def test_what_is_absent_stays_absent_and_the_last_branch_is_kept() -> None:
+    model, x = dropping(0.99).train(), batch(300)
+    for name in ALL:
+        if name != "year":
+            x[name] = torch.full_like(x[name], math.nan)
+    with torch.no_grad():
+        there = outputs_of_branches(model, x)
+    assert there.sum(dim=1).tolist() == [1] * 300 and bool(there[:, list(model.branches).index("year")].all())  # type: ignore[arg-type]
+    nothing = {name: torch.full_like(values, math.nan) for name, values in x.items()}
+    with torch.no_grad():
+        assert not outputs_of_branches(model, nothing).any() and model(nothing).isfinite().all()
+
+
+def test_a_dropped_branch_is_one_that_is_absent() -> None:
+    model, x = dropping(0.5).train(), batch(64)
+    with torch.no_grad():
+        torch.manual_seed(9)
+        there = outputs_of_branches(model, x)
+        torch.manual_seed(9)
+        dropped = model(x)
+        absent = {name: values.clone() for name, values in x.items()}
+        for i, branch in enumerate(model.branches.children()):  # type: ignore[union-attr]
+            for name in branch.inputs:
+                absent[name][~there[:, i]] = math.nan
+        torch.testing.assert_close(model.eval()(absent), dropped)
+
+
+def test_branch_dropout_acts_in_training_only_and_leaves_other_configs_as_they_were() -> None:
+    model, x = dropping(0.5), batch(8)
+    with torch.no_grad():
+        assert not torch.equal(model.train()(x), model(x))
+        assert torch.equal(model.eval()(x), model(x))
+    assert "branch_dropout" not in RecommendationConfig().to_dict()
+    with pytest.raises(ConfigError, match=r"branch_dropout is 1\.0: it must be at least 0 and below 1"):
+        RecommendationConfig(branch_dropout=1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.domains import Choice, LogUniform
 from tonearm.sweeps.strategies import Asha, Grid, strategy_text
 from tonearm.tracking import names
-from tonearm.tracking.environment import clean, commit, environment, hardware
+from tonearm.tracking.environment import changes, clean, commit, environment, hardware, state
 from tonearm.tracking.known_runs import require_run
 from tonearm.tracking.log import RunWriter, client, experiment_id
 from tonearm.tracking.param_text import param_text
@@ -155,6 +156,26 @@ def test_hardware_does_not_say_whose_machine_it_is() -> None:
 def test_a_cluster_is_told_the_commit(given: str, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TONEARM_COMMIT", given)
     assert (commit(), clean()) == (given, state)
+
+
+def test_the_state_is_that_of_all_code_also_of_new_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=me", "-c", "user.email=me@example")
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    assert changes(tmp_path) == "", "it is no checkout"
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "kept.py").write_bytes(b"a = 1\n")
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--no-gpg-sign", "-m", "one")
+    seen = [changes(tmp_path / "own")]
+    for name, content in (("kept.py", b"a = '\xe9'\n"), ("new.py", b"b = 1\n"), ("new.py", b"b = 2\n")):
+        (tmp_path / "own" / name).write_bytes(content)
+        seen.append(changes(tmp_path / "own"))
+    assert len(set(seen)) == 4 and "" not in seen and changes(tmp_path) == seen[-1]
+    monkeypatch.setenv("TONEARM_STATE", "as who submitted has it")
+    assert state() == "as who submitted has it"
 
 
 # --- finding runs

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,27 @@ def test_of_several_that_see_a_stale_claim_none_removes_what_another_has_claimed
     monkeypatch.setattr(lock, "_claim_in", lambda where: next(looks, None) or look(where))
     lock._remove_claim(path, stale)  # it was made between the look and the removal
     assert path.read_text() == "made since" and [p.name for p in tmp_path.iterdir()] == [".claim"]
+
+
+@pytest.mark.parametrize("off", [-3600.0, 3600.0])
+def test_a_driver_on_another_machine_is_known_whatever_a_clock_says(
+    off: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clock or ours is an hour off, and the folder's is another one still."""
+    now, uri = time.time, str(tmp_path / lock.FILE)
+    with DriverLock(str(tmp_path)):
+        storage.write_json(uri, {**storage.read_json(uri), "host": "another", "beat": now() + off})
+        assert lock.running_driver(str(tmp_path)), "its clock is off, and it lives"
+        with pytest.raises(JobError, match="on another"):
+            DriverLock(str(tmp_path)).__enter__()
+        os.utime(uri, (now() - 100, now() - 100))
+        assert not lock.running_driver(str(tmp_path)), "its clock is off, and it gave no sign of life"
+        storage.write_json(uri, {**storage.read_json(uri), "beat": now()})
+        monkeypatch.setattr(time, "time", lambda: now() + off)
+        assert lock.running_driver(str(tmp_path)), "ours is off, and it lives"
+        os.utime(uri, (now() - 100, now() - 100))
+        assert not lock.running_driver(str(tmp_path)), "ours is off, and it gave no sign of life"
+        assert [path.name for path in tmp_path.iterdir()] == [lock.FILE]
 
 
 def test_who_was_suspended_while_it_took_a_lock_leaves_another_s_claim(tmp_path: Path) -> None:

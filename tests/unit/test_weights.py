@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor, nn
 
-from search_spaces.recipes import RECIPES
+from search_spaces.recipes import RECIPES, ours
 from tests.builders import CLASSES, tiny_config, write_recordings
 from tests.encoder_files import PATCH, RATE, onnx, statistics_encoder, torchscript
 from tests.extract_in_process import extract_in_process
@@ -29,6 +30,7 @@ from tonearm.inference import load, predict_tracks
 from tonearm.models.mean_kernel import MeanKernelConfig
 from tonearm.pipelines.extract import extract_features
 from tonearm.training.batches import Batches
+from tonearm.training.bundle import load_bundle
 from tonearm.training.config import WindowConfig
 from tonearm.training.trial import TrialFolder, run_trial
 from tonearm.workflows import weights
@@ -128,9 +130,50 @@ class Whole(nn.Module):
         return x.mean(dim=0)
 
 
+class Scaled(nn.Module):
+    """Numbers of any size, all between two values."""
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.low, self.high = low, high
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.low + (self.high - self.low) * x[:, :3].abs().clamp(max=1)
+
+
+class Drawn(nn.Module):
+    """Another answer each time."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :3] + 0.001 * torch.rand(1)
+
+
+class Logarithm(nn.Module):
+    """Of no number below zero."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:, :3].clamp(max=0).log()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"name": "mel"}, "the name 'mel': mel is something else in --features"),
+        (
+            {"name": "level"},
+            "the name 'level': level is something else",
+        ),
+        ({"name": "waveform"}, "the name 'waveform': waveform is something else"),
+        ({"name": "moments"}, "the name 'moments': moments is something else"),
+        ({"name": "musicnn"}, "the name 'musicnn': musicnn is something else"),
+        ({"name": "onset"}, "the name 'onset': onset_moments is something else"),
+        ({"name": "a" * 65}, "give small letters, digits and _, a letter first, 64 at most"),
+        ({"module": Scaled(0.0, 1e5), "outputs": "0"}, r"output '0' is .* to .*e\+04 of noise: .* Scale them inside"),
+        ({"module": Scaled(0.0, 1e-8), "outputs": "0"}, r"output '0' is .* to .*e-09 of noise: .* differ by 0.0001"),
+        ({"module": Scaled(3.0, 3.0), "outputs": "0"}, r"output '0' is 3 to 3 of noise"),
+        ({"module": Drawn(), "outputs": "0"}, "output '0' of the same patches is another when it is asked again"),
+        ({"module": Logarithm(), "outputs": "0"}, "output '0' of noise is not finite"),
+        ({"licence_file": "nowhere.txt"}, "nowhere.txt: no such file; give the licence's text"),
         ({"outputs": ""}, r"outputs are not named: it has moments \(2,\), sizes \(10, 1\)"),
         ({"outputs": "embedding"}, r"outputs embedding: it has moments \(2,\), sizes"),
         ({"patch": 50}, r"mine cannot take a batch of shape \(2, 50\)"),
@@ -151,6 +194,38 @@ def test_what_does_not_fit_is_not_kept(tmp_path: Path, changes: dict[str, object
     with pytest.raises(ConfigError, match=message):
         add(file, **changes)  # type: ignore[arg-type]
     assert not list((tmp_path / "home").glob("weights/*"))
+
+
+def test_another_file_under_a_name_is_told(tmp_path: Path) -> None:
+    assert "replaces" not in add(torchscript(tmp_path / "s.pt")) + add(tmp_path / "s.pt", patches=3)
+    earlier = registered("mine")[0].sha256
+    said = add(torchscript(tmp_path / "o.pt", Scaled(0.0, 2.0)), outputs="0")
+    assert f"it replaces that of sha256 {earlier[:12]}" in said and stored_place(earlier) in said
+    assert Path(stored_place(earlier)).exists() and registered("mine")[0].sha256 != earlier
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("list", "", {"name": "x", "rate": 3}), "weights list takes no --name, --rate: leave it out"),
+        (("list", "a.pt", {}), "weights list takes no a.pt"),
+        (("musicnn", "a.whl", {"licence_file": "x"}), "weights musicnn takes no --licence-file"),
+        (("musicnn", "", {"patches": 3}), "weights musicnn takes no --patches"),
+    ],
+)
+def test_what_does_not_apply_is_refused(given: tuple[str, str, dict[str, object]], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        weights.weights(given[0], given[1], **given[2])
+    assert "no encoder yet" in weights.weights("list", "", name="", rate=0, patches=None)
+
+
+def test_the_demo_listens_through_musicnn_where_its_file_is_there(tmp_path: Path) -> None:
+    assert ours.small_collection().stages[0].name == "blocks"
+    file = torchscript(tmp_path / "m.pt")
+    register(statistics_encoder(file, name="musicnn", file=""), file)
+    assert ours.small_collection().stages[0].name == "blocks_pretrained"
+    Path(stored_place(registered("musicnn")[0].sha256)).unlink()  # its description stays
+    assert ours.small_collection().stages[0].name == "blocks"
 
 
 def test_registered_names_are_representations(tmp_path: Path) -> None:
@@ -177,7 +252,8 @@ def test_a_model_hears_in_serving_what_it_learned_from_and_refuses_another_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extract_in_process(monkeypatch)
-    add(torchscript(tmp_path / "s.pt"), licence="ISC", patches=4)
+    (tmp_path / "isc.txt").write_text("Permission to use, copy, … is hereby granted", encoding="utf-8")
+    add(torchscript(tmp_path / "s.pt"), licence="ISC", licence_file=str(tmp_path / "isc.txt"), patches=4)
     encoder = as_representation("mine")
     pooled = Summarised(of=as_representation("mel(n_mels=16, n_fft=512, hop=256)"), summary=Moments())
     parts = {"mine": as_representation("mine_moments"), "mel": pooled}
@@ -199,6 +275,8 @@ def test_a_model_hears_in_serving_what_it_learned_from_and_refuses_another_file(
     kept = json.loads((Path(folder.bundle_uri) / "bundle.json").read_text())
     (own,) = encoders_in(Summarised.from_dict(kept["config"]["feature"]["inputs"][0]["feature"]))
     assert own == encoder and own.licence == "ISC"
+    text = {"mine": "Permission to use, copy, … is hereby granted"}  # which the licence wants beside copies
+    assert kept["licences"] == text and load_bundle(folder.bundle_uri).licences == text
 
     place = Path(stored_place(own.sha256))
     place.write_bytes(torchscript(tmp_path / "other.pt", Whole()).read_bytes())

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 import torch
 
-from serve.deployments import ModelReplica
 from tests.builders import encode, sounds_like
+from tests.serve.in_process import serve_in_process
 from tests.unit.test_inference import CLASSES, Trained, trained
 from tonearm.core.errors import BundleError, JobError
 from tonearm.datasets.manifest import Manifest
@@ -26,16 +27,18 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "set_num_threads", lambda n: None)  # what a replica sets would stay for other tests
 
 
-def test_it_is_served_and_says_how_to_recommend(trained: Trained) -> None:
+def test_it_is_served_and_says_how_to_recommend(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = trained.folders[0].bundle_uri
-    replica = ModelReplica(bundle, 60.0)
+    asked = serve_in_process(bundle, monkeypatch)
     song = encode(sounds_like("flute", 3, 3.0))
-    answer = replica.predict(song)
-    assert answer["label"] in CLASSES and "neighbours" not in answer and "problem" not in answer
-    refused = replica.predict(song, 5)
-    assert refused["problem"] == "no_catalogue"
-    assert f"tonearm recommend --dataset NAME --model {bundle} --save" in refused["detail"]
-    assert replica.health()["tracks"] == 0
+    answer = asked("POST", "/v1/classify", content=song)
+    assert answer["label"] in CLASSES and "neighbours" not in answer
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        asked("POST", "/v1/recommend", content=song)
+    problem = refused.value.response.json()
+    assert (problem["status"], problem["error"]) == (409, "no_catalogue")
+    assert "tonearm index --audio FOLDER --model" in problem["detail"]
+    assert asked("GET", "/healthz")["tracks"] == 0
 
 
 def test_a_catalogue_is_made_and_kept(trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -44,11 +47,14 @@ def test_a_catalogue_is_made_and_kept(trained: Trained, monkeypatch: pytest.Monk
     bundle = trained.folders[1].bundle_uri
     measured = evaluate_recommender(manifest, bundle)
     assert measured.tracks == len(trained.tracks) and not load(bundle).has_catalogue
-    with pytest.raises(BundleError, match=r"tonearm recommend --dataset NAME --model .* --save"):
+    with pytest.raises(BundleError, match=r"tonearm index --audio FOLDER --model "):
         _ = load(bundle).recommender
     assert evaluate_recommender(manifest, bundle, save=True) == measured and load(bundle).has_catalogue
-    answer = ModelReplica(bundle, 60.0).predict(Path(trained.tracks[0].source).read_bytes(), 3)
-    assert answer["neighbours"][0]["track_id"] == trained.tracks[0].track_id
+    asked, audio = serve_in_process(bundle, monkeypatch), Path(trained.tracks[0].source).read_bytes()
+    itself, other = (
+        asked("POST", "/v1/recommend?k=3", content=data)["neighbours"] for data in (audio, audio + bytes(2))
+    )
+    assert other[0]["track_id"] == trained.tracks[0].track_id not in {n["track_id"] for n in itself}, "by its bytes"
 
 
 @pytest.mark.usefixtures("database")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from dataclasses import dataclass, field
 
 from tonearm.audio.flac import claimed_seconds, counts_anew, ends_as_claimed, joined_places
 from tonearm.audio.formats import Format
+from tonearm.audio.mp4 import boxes, require_few_packets
 from tonearm.audio.mpeg import ReadAt
-from tonearm.audio.ogg import survey_pages
+from tonearm.audio.ogg import MOST_PAGES, SHORTEST_PACKET, survey_pages
 
 PIECE = 2**17  # larger ones are memory from the system, page by page
 CHUNK_NAME = re.compile(rb"[A-Za-z0-9_ (),.\-]{4}")
@@ -28,7 +30,6 @@ WEBM_HEAD = 4096  # bytes, in which WebM and Matroska state how long they are
 WEBM_DURATION = re.compile(rb"\x44\x89(?:\x84(.{4})|\x88(.{8}))", re.DOTALL)
 WEBM_SCALE = re.compile(rb"\x2a\xd7\xb1\x83(.{3})", re.DOTALL)  # nanoseconds a tick
 LONGEST_STATED = 1e8  # seconds; more is noise
-MOST_BOXES = 20_000  # of an M4A: each fragment has two
 LARGEST = 2**32 - 1  # that a header can state
 LEAST_REST = 4096  # bytes behind the samples that are worth a look
 STREAMED = 2**32 - 1 - 2**16  # a recorder that does not know how long it will be writes sizes about the largest
@@ -71,7 +72,7 @@ def length_note(claimed: float | None, held: float) -> str:
     return f"claims {claimed:.0f} s, holds {held:.0f} s"
 
 
-def find_false_claim(found: Format, read_at: ReadAt, size: int) -> Finding | None:
+def find_false_claim(found: Format, read_at: ReadAt, size: int, at_most: float = math.inf) -> Finding | None:
     """What is wrong with what the header claims; None if nothing that can be seen without decoding.
 
     Parameters
@@ -82,11 +83,18 @@ def find_false_claim(found: Format, read_at: ReadAt, size: int) -> Finding | Non
         Reads some of its bytes at a place.
     size
         Its bytes.
+    at_most
+        Seconds; of an Ogg no more pages are looked at than these can have.
+
+    Raises
+    ------
+    AudioError
+        ``bad_header``, of an M4A that states too much.
     """
     if found.name == "MP3":
         return _of_mp3(found, read_at)
     if found.name == "OGG":
-        return _of_ogg(read_at, found.start, size)
+        return _of_ogg(read_at, found.start, size, round(min(MOST_PAGES, at_most / SHORTEST_PACKET)))
     if found.name == "FLAC":
         return _of_flac(read_at, found.start, size)
     if found.name == "M4A":
@@ -121,9 +129,9 @@ def _of_mp3(found: Format, read_at: ReadAt) -> Finding | None:
     return None if stream.uniform else Finding()
 
 
-def _of_ogg(read_at: ReadAt, start: int, size: int) -> Finding | None:
+def _of_ogg(read_at: ReadAt, start: int, size: int, most: int) -> Finding | None:
     """Joined streams, or pages that are missing."""
-    survey = survey_pages(read_at, start, size)
+    survey = survey_pages(read_at, start, size, most)
     if len(survey.places) > 1:
         return Finding(places=survey.places)
     return Finding(survey.claimed) if survey.damaged else None
@@ -143,20 +151,9 @@ def _of_flac(read_at: ReadAt, start: int, size: int) -> Finding | None:
 
 
 def _of_m4a(read_at: ReadAt, start: int, size: int) -> Finding | None:
-    """Joined ones: a second box that states the type."""
-    place, places = start, list[int]()
-    for _ in range(MOST_BOXES):
-        head = read_at(place, 16)
-        if len(head) < 8:
-            break
-        length = struct.unpack(">I", head[:4])[0]
-        if head[4:8] == b"ftyp":
-            places.append(place)
-        if length == 1 and len(head) == 16:
-            length = struct.unpack(">Q", head[8:])[0]
-        if length < 8:
-            break
-        place += length
+    """Joined ones: a second box that states the type. What states too much is refused."""
+    require_few_packets(read_at, start, size)
+    places = [place for place, name, _ in boxes(read_at, start) if name == b"ftyp"]
     return Finding(places=tuple(places)) if len(places) > 1 else None
 
 

@@ -24,15 +24,22 @@ AUDIO_SUFFIXES = (
 logger = logging.getLogger(__name__)
 
 
-def describe(source: Source) -> AudioInfo:
+def describe(source: Source, at_most: float = math.inf) -> AudioInfo:
     """How long a recording is, its rate, channels and format; nothing is decoded where its header is right.
+
+    Parameters
+    ----------
+    source
+        As :func:`decode` has it.
+    at_most
+        Seconds: a longer recording is refused, and what it holds is counted no further, which could take minutes.
 
     Raises
     ------
     AudioError
-        ``empty``, ``missing``, ``undecodable``, ``bad_header``.
+        ``empty``, ``missing``, ``undecodable``, ``bad_header``; ``too_long``.
     """
-    with open_audio(source) as file:
+    with open_audio(source, at_most) as file:
         return file.info
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from functools import lru_cache
@@ -15,6 +16,7 @@ from tonearm.audio.sources import FileView, open_handle, raise_read_error, sourc
 from tonearm.core.errors import AudioError
 
 BLOCK_SAMPLES = 2**15  # a channel: 256 KiB of stereo stay in the cache while they are mixed and resampled
+MOST_RATE = 2 * 192_000  # samples a second of all channels; with more, a recording counts as so much longer
 UNREAD_BYTES = 2**17  # behind the last sample: more music, or a tag
 #: soundfile's are runtime errors, too, but for one of them.
 DECODE_ERRORS = (RuntimeError, OSError, ValueError, EOFError)
@@ -44,8 +46,8 @@ def open_by_libsndfile(source: bytes | str, patches: Mapping[int, bytes], handle
         raise refusal(error, source_name(source), handle) from None
 
 
-def open_by_ffmpeg(source: bytes | str, found: Format, handle: Any = None) -> FFmpegFile:
-    """FFmpeg's decoder.
+def open_by_ffmpeg(source: bytes | str, found: Format, handle: Any = None, at_most: float = math.inf) -> FFmpegFile:
+    """FFmpeg's decoder, which counts so many seconds.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def open_by_ffmpeg(source: bytes | str, found: Format, handle: Any = None) -> FF
     """
     try:
         handle = open_handle(source) if handle is None else handle
-        file = FFmpegFile(FileView(handle, found.start), found.demuxer, found.name)
+        file = FFmpegFile(FileView(handle, found.start), found.demuxer, found.name, at_most)
     except (OSError, RuntimeError, ValueError) as error:
         raise_read_error(handle, source_name(source))
         raise RuntimeError(reason_of(error)) from None
@@ -66,7 +68,7 @@ def open_by_ffmpeg(source: bytes | str, found: Format, handle: Any = None) -> FF
     return file
 
 
-def open_part(source: bytes | str, found: Format, start: int, end: int) -> tuple[Any, Any]:
+def open_part(source: bytes | str, found: Format, start: int, end: int, at_most: float = math.inf) -> tuple[Any, Any]:
     """The decoder of a file within a file, and what it reads from: of one that is whole libsndfile's, else FFmpeg's.
 
     Raises
@@ -82,7 +84,7 @@ def open_part(source: bytes | str, found: Format, start: int, end: int) -> tuple
             file = None
         if file is not None and has_its_end(file):
             return file, view.source
-    other = FFmpegFile(FileView(open_handle(source), start, end=end), found.demuxer, found.name)
+    other = FFmpegFile(FileView(open_handle(source), start, end=end), found.demuxer, found.name, at_most)
     return other, other.source
 
 
@@ -124,6 +126,21 @@ def count_samples(file: Any, most: int) -> int:
         if not count:
             raise
     return count
+
+
+def require_at_most(at_most: float, seconds: float, name: str, samples_a_second: int = 0) -> None:
+    """Check that a recording has at most so many seconds, and of samples no more than 384 000 Hz would have.
+
+    Raises
+    ------
+    AudioError
+        ``too_long``.
+    """
+    if seconds * max(1, samples_a_second / MOST_RATE) > at_most:
+        rate = f" of {MOST_RATE:,} samples a second" if samples_a_second > MOST_RATE else ""
+        raise AudioError(
+            "too_long", f"{name}: at most {at_most:g} s{rate} are accepted, it is longer: send a part of it"
+        )
 
 
 def refusal(error: Exception, name: str, handle: Any) -> AudioError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,16 +10,19 @@ import numpy as np
 
 from tonearm.audio.blocks import BlockFile
 from tonearm.audio.mpeg import adts_seconds
+from tonearm.audio.ogg import SHORTEST_PACKET
 from tonearm.audio.sources import FileView
 from tonearm.core.types import FloatArray
 
 LONGEST_COUNTED_SECONDS = 12 * 3600.0  # counting reads packets and decodes none: a second of CPU time at most
+PROBED = {"aac": "262144"}  # bytes, of frames that may be tiny; FFmpeg would parse 5 MB of them
 LONGEST_PACKET = 0.25  # seconds of Vorbis or Opus in an Ogg: the last one is as long as the last page claims
 CODECS = frozenset(
     ("aac", "alac", "flac", "opus", "libopus", "vorbis", "libvorbis", "mp1", "mp1float", "mp2", "mp2float")
 )
 PREFIXES = ("mp3", "pcm_", "adpcm_")
 PICTURES = frozenset(("mjpeg", "png", "bmp", "gif", "webp", "tiff"))  # covers, and those of chapters
+UNPACKED = ("wav", "w64", "aiff")  # large packets of plain samples
 SEEKABLE = ("mp4",)  # by an index of its own; in the others a sample is found by decoding up to it
 
 
@@ -33,6 +37,8 @@ class FFmpegFile(BlockFile):
         FFmpeg's name of the format: no other is ever tried, since an uploaded file may be hostile.
     name
         What the format is called here.
+    at_most
+        Seconds after which its packets are not counted any more.
 
     Raises
     ------
@@ -40,11 +46,12 @@ class FFmpegFile(BlockFile):
         If FFmpeg cannot decode it.
     """
 
-    def __init__(self, handle: FileView, demuxer: str, name: str) -> None:
+    def __init__(self, handle: FileView, demuxer: str, name: str, at_most: float = math.inf) -> None:
         import av
 
         self._errors: tuple[type[Exception], ...] = (av.FFmpegError, EOFError, ValueError)
         self._handle, self._demuxer, self.format = handle, demuxer, name
+        self._most = min(at_most, LONGEST_COUNTED_SECONDS)
         self.source = handle.source
         self._container: Any = None
         try:
@@ -89,7 +96,10 @@ class FFmpegFile(BlockFile):
         if self._container is not None:
             self._container.close()
         self._handle.seek(0)
-        self._container = av.open(self._handle, format=self._demuxer, metadata_errors="ignore")
+        self._container = av.open(
+            self._handle, format=self._demuxer, metadata_errors="ignore",
+            options={"probesize": PROBED[self._demuxer]} if self._demuxer in PROBED else {},
+        )  # fmt: skip
         self._stream = self._only_audio()
         self._stream.codec_context.thread_count = 1
 
@@ -120,24 +130,26 @@ class FFmpegFile(BlockFile):
         return self._count()
 
     def _count(self) -> float:
-        """Seconds of all packets, up to :data:`LONGEST_COUNTED_SECONDS`."""
-        seconds, base, first, last = 0.0, self._stream.time_base, None, None
+        """Seconds of all packets, up to the first beyond the limit."""
+        seconds, base, first, last = 0.0, float(self._stream.time_base), None, None
         may_lie = self._demuxer == "ogg" and _codec(self._stream) != "flac"
         longest = LONGEST_PACKET if may_lie else LONGEST_COUNTED_SECONDS
         try:
-            for packet in self._container.demux(self._stream):
+            for number, packet in enumerate(self._container.demux(self._stream)):
+                if number * SHORTEST_PACKET > self._most and self._demuxer not in UNPACKED:
+                    raise RuntimeError(f"it holds more than {number} packets, too many for music of {self._most:g} s")
                 if not packet.size:
                     continue
                 stated = adts_seconds(bytes(packet)[:7]) if self._demuxer == "aac" else 0.0  # its rate may change
-                seconds += stated or min(longest, float((packet.duration or 0) * base))
+                seconds += stated or min(longest, (packet.duration or 0) * base)
                 if packet.pts is not None:
                     first, last = packet.pts if first is None else first, packet.pts
-                if seconds > LONGEST_COUNTED_SECONDS:
+                if seconds > self._most:
                     break
         except self._errors:
             pass  # it ends here
         if not seconds and first is not None and last is not None:  # packets that do not say how long they are
-            seconds = min(float((last - first) * base), LONGEST_COUNTED_SECONDS)
+            seconds = min((last - first) * base, LONGEST_COUNTED_SECONDS)
         return seconds
 
     def _decoded(self, first: int = 0) -> Iterator[FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from tonearm.audio.mpeg import (
@@ -37,6 +38,7 @@ TEXT = bytes(range(0x20, 0x7F)) + b"\t\r\n"
 MOST_HEADS = 8  # one behind the other
 LONGEST_HEAD = 2**14  # bytes, of a stream
 ID3V1 = 128  # bytes
+LEAST_HEAD = 512  # bytes that must be seen of a file
 SHORT_TEXT = 24  # bytes of text in a row are a script or a page, not a cut frame
 
 
@@ -75,7 +77,7 @@ class Format:
     mp3: MpegStream | None = None
 
 
-def find_format(read_at: ReadAt) -> Format:
+def find_format(read_at: ReadAt, at_most: float = math.inf) -> Format:
     """The format of a file.
 
     Only what begins as one of the formats below is ever given to a decoder: an uploaded file may be hostile.
@@ -84,6 +86,8 @@ def find_format(read_at: ReadAt) -> Format:
     ----------
     read_at
         Reads some bytes of the file at a place.
+    at_most
+        Seconds after which the frames of an MP3 are not counted any more.
 
     Raises
     ------
@@ -105,13 +109,37 @@ def find_format(read_at: ReadAt) -> Format:
         start, harmless = start + more, harmless + more
     if not foreign:
         if _mp3_in_front(data):
-            return Format("MP3", start, "mp3", not harmless, walk_mp3(read_at, start))
+            return Format("MP3", start, "mp3", not harmless, walk_mp3(read_at, start, at_most))
         first, adts = first_frame(data), first_adts(data)
         if first is not None and (adts is None or first < adts) and _may_be_junk(data[:first]):
-            return Format("MP3", start + first, "mp3", not first, walk_mp3(read_at, start + first))
+            return Format("MP3", start + first, "mp3", not first, walk_mp3(read_at, start + first, at_most))
         if adts is not None and _may_be_junk(data[:adts]):
             return Format("AAC", start + adts, "aac", False)
     raise RuntimeError(f"it begins as none of the known formats, {READ_FORMATS}, but {_shown(read_at(0, 12) or data)}")
+
+
+def is_known(head: bytes) -> bool:
+    """Whether a file that begins with these bytes is one of the formats; False: more of it must be seen.
+
+    Raises
+    ------
+    RuntimeError
+        If it is none, whatever follows; the message says what it begins with.
+    """
+    cut = False
+
+    def read_at(place: int, count: int) -> bytes:
+        nonlocal cut
+        cut = cut or place + count > len(head)
+        return head[place : place + count]
+
+    try:
+        find_format(read_at)
+    except RuntimeError:
+        if not cut or (len(head) >= LEAST_HEAD and not _may_be_junk(head)):
+            raise
+        return False
+    return len(head) >= LEAST_HEAD or not cut
 
 
 def _by_head(data: bytes, start: int, harmless: int) -> Format | None:

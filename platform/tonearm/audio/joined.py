@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
@@ -32,12 +33,14 @@ class _Part:
     frames: int
 
 
-def open_joined(source: bytes | str, found: Format, places: Sequence[int], size: int) -> JoinedFile | None:
+def open_joined(
+    source: bytes | str, found: Format, places: Sequence[int], size: int, at_most: float = math.inf
+) -> JoinedFile | None:
     """The decoder of several files in one, see :class:`JoinedFile`; None if none can be decoded, or for thousands."""
     if len(places) > MOST_PARTS:
         return None
     try:
-        return JoinedFile(source, found, places, size)
+        return JoinedFile(source, found, places, size, at_most)
     except DECODE_ERRORS:
         return None
 
@@ -55,6 +58,8 @@ class JoinedFile(BlockFile):
         Where each begins, in bytes.
     size
         Where the last one ends.
+    at_most
+        Seconds after which no more are opened.
 
     Raises
     ------
@@ -62,12 +67,16 @@ class JoinedFile(BlockFile):
         If none can be decoded.
     """
 
-    def __init__(self, source: bytes | str, found: Format, places: Sequence[int], size: int) -> None:
+    def __init__(
+        self, source: bytes | str, found: Format, places: Sequence[int], size: int, at_most: float = math.inf
+    ) -> None:
         self._source, self._found = source, found
         self._parts: list[_Part] = []
         self.frames = self.samplerate = self.channels = 0
         for start, end in zip(places, (*places[1:], size), strict=True):
-            self._add(start, end)
+            if self.frames > at_most * self.samplerate > 0:
+                break
+            self._add(start, end, at_most)
         if not self._parts:
             raise RuntimeError("it holds no samples")
         self.claimed = self._parts[0].frames / self.samplerate
@@ -81,10 +90,10 @@ class JoinedFile(BlockFile):
         """Go to a sample."""
         return self.go_on(sample, self._decoded(sample))
 
-    def _add(self, start: int, end: int) -> None:
+    def _add(self, start: int, end: int, at_most: float) -> None:
         """Take a part, if it can be decoded and be made like the first."""
         try:
-            opened, _ = open_part(self._source, self._found, start, end)
+            opened, _ = open_part(self._source, self._found, start, end, at_most)
             with closing(opened) as file:
                 rate, channels, frames = int(file.samplerate), int(file.channels), int(file.frames)
         except DECODE_ERRORS:

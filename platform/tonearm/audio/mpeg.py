@@ -6,6 +6,7 @@ of its frames say how long each is, so a stream can be walked without decoding i
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Callable
@@ -59,8 +60,8 @@ class MpegStream:
     uniform: bool
 
 
-def walk_mp3(read_at: ReadAt, start: int) -> MpegStream | None:
-    """Count the frames of an MP3 from ``start`` on, where a frame begins; None if none does.
+def walk_mp3(read_at: ReadAt, start: int, at_most: float = math.inf) -> MpegStream | None:
+    """Count the frames of an MP3 from ``start`` on, where a frame begins, up to so many seconds; None if none does.
 
     Tags and junk between frames (of files that were joined) are skipped, as decoders do.
     """
@@ -69,7 +70,7 @@ def walk_mp3(read_at: ReadAt, start: int) -> MpegStream | None:
     if not is_chain(data, 0, 1):
         return None
     counts: dict[int, int] = {}
-    kinds = set()
+    kinds, seconds = set(), 0.0
     for _ in range(MOST_GAPS):
         i, end = place - base, len(data) - 4
         while i <= end:
@@ -81,12 +82,14 @@ def walk_mp3(read_at: ReadAt, start: int) -> MpegStream | None:
             kinds.add((data[i + 1], data[i + 2] & 0x0C, data[i + 3] > 0xBF))
             i += length
         place = base + i
+        seconds = sum(n * durations[key] for key, n in counts.items())
+        if seconds > at_most:
+            break
         if i <= end:
             place = _next_frame(read_at, place)
         base, data = place, read_at(place, CHUNK)
         if len(data) < 4:
             break
-    seconds = sum(n * durations[key] for key, n in counts.items())
     return MpegStream(start, sum(counts.values()), seconds, len({(a & 0xFE, b, c) for a, b, c in kinds}) == 1)
 
 

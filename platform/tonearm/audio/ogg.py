@@ -22,6 +22,7 @@ OPUS_RATE = 48_000  # Hz, of every Opus stream
 LONGEST_PAGE = 60.0  # seconds; 255 packets of Vorbis are 44
 UNUSUAL = 3  # times as long as any other page
 MOST_PAGES = 10**6  # days of music
+SHORTEST_PACKET = 0.0025  # seconds, of Opus; those of other codecs are longer on average
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class _Stream:
     last: int = 0
 
 
-def survey_pages(read_at: ReadAt, start: int, size: int) -> OggSurvey:
+def survey_pages(read_at: ReadAt, start: int, size: int, most: int = MOST_PAGES) -> OggSurvey:
     """Look at the head of each page.
 
     Parameters
@@ -63,9 +64,11 @@ def survey_pages(read_at: ReadAt, start: int, size: int) -> OggSurvey:
         Reads some bytes of the file at a place.
     start, size
         Where the Ogg begins, and the bytes of the file.
+    most
+        Pages that are looked at.
     """
     places, streams, inside, damaged = list[int](), dict[bytes, _Stream](), True, False
-    for place, page, data in islice(_pages(read_at, start, size), MOST_PAGES):
+    for place, page, data in islice(_pages(read_at, start, size), most):
         flags, end = page[1][0], struct.unpack("<q", page[2])[0]
         (number,) = struct.unpack("<I", page[4])
         if flags & FIRST_PAGE:

@@ -6,6 +6,7 @@ believes. How long a recording is, is what its frames show, not what its header 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,12 +17,14 @@ from tonearm.audio.claims import find_false_claim, length_note
 from tonearm.audio.converting import Converter, Layout
 from tonearm.audio.decoders import (
     BLOCK_SAMPLES,
+    MOST_RATE,
     count_samples,
     has_its_end,
     open_by_ffmpeg,
     open_by_libsndfile,
     reason_of,
     refusal,
+    require_at_most,
 )
 from tonearm.audio.ffmpeg import FFmpegFile
 from tonearm.audio.formats import AudioInfo, Format, find_format
@@ -44,11 +47,17 @@ MOST_COUNTED = 2**33  # samples of all channels: some ten seconds of CPU time
 SAMPLE_RATES = (1_000, 768_000)  # Hz; a header with another rate is invalid
 LONGEST_DECODE_SECONDS = 3600.0  # the most that is held in memory at once
 CODEC_SAMPLES = 8 * 1152 + 4 * 1105  # that an encoder may say it put around the music, and its header's frame
+CODEC_SECONDS = CODEC_SAMPLES / 8_000
 LEAST_SHORT = 0.1  # seconds; codecs round their ends by less
 
 
 class AudioFile:
     """An open recording, of which several parts can be read. Made by :func:`open_audio`.
+
+    Parameters
+    ----------
+    source, at_most
+        As :func:`tonearm.audio.describe` has them.
 
     Attributes
     ----------
@@ -56,10 +65,10 @@ class AudioFile:
         Of the source, for messages.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, at_most: float = math.inf) -> None:
         import soundfile
 
-        self._source = as_source(source)
+        self._source, self._at_most = as_source(source), at_most
         self.name = source_name(self._source)
         self._errors = (soundfile.SoundFileError, RuntimeError)
         self._file: Any = None
@@ -81,6 +90,7 @@ class AudioFile:
             self._compare()
             if self._frames > LONGEST_TRUSTED_SECONDS * rate:  # a stream of unknown length, or a wrong header
                 self._frames = self._count()
+            require_at_most(at_most, self._frames / rate, self.name, rate * channels)
         except BaseException:
             self.close()
             raise
@@ -180,7 +190,9 @@ class AudioFile:
     def _count(self) -> int:
         """Samples that there really are, by decoding them."""
         self._reopen()
-        most = min(LONGEST_TRUSTED_SECONDS * self._file.samplerate, MOST_COUNTED / self._file.channels)
+        rate, channels = self._file.samplerate, self._file.channels
+        beyond = self._at_most * min(rate, MOST_RATE / channels) + 1
+        most = min(LONGEST_TRUSTED_SECONDS * rate, MOST_COUNTED / channels, beyond)
         try:
             count = count_samples(self._file, round(most))
         except self._errors as error:
@@ -194,9 +206,11 @@ class AudioFile:
         try:
             handle = open_handle(self._source)
             read_at = HeadReader(handle)
-            self._found: Format = find_format(read_at)
+            self._found: Format = find_format(read_at, self._at_most + CODEC_SECONDS)
+            if self._found.mp3 is not None:
+                require_at_most(self._at_most, self._found.mp3.seconds - CODEC_SECONDS, self.name)
             self._size = read_at.size
-            finding = find_false_claim(self._found, read_at, self._size)
+            finding = find_false_claim(self._found, read_at, self._size, self._at_most)
         except Exception as error:
             if handle is not None:
                 close_handle(handle)
@@ -207,7 +221,7 @@ class AudioFile:
         ffmpeg_first = not self._found.by_libsndfile or (finding is not None and finding.needs_ffmpeg)
         other: FFmpegFile | JoinedFile | None = None
         if finding is not None and finding.places:
-            other = open_joined(self._source, self._found, finding.places, self._size)
+            other = open_joined(self._source, self._found, finding.places, self._size, self._at_most)
         if other is not None:
             close_handle(handle)
         elif ffmpeg_first:
@@ -229,7 +243,7 @@ class AudioFile:
     def _try_ffmpeg(self, handle: Any = None) -> FFmpegFile | None:
         """FFmpeg's decoder, if it hears anything in the file."""
         try:
-            return open_by_ffmpeg(self._source, self._found, handle)
+            return open_by_ffmpeg(self._source, self._found, handle, self._at_most)
         except RuntimeError as error:
             self._ffmpeg_error = reason_of(error)
             return None
@@ -275,15 +289,9 @@ class AudioFile:
 
 
 @contextmanager
-def open_audio(source: Source) -> Iterator[AudioFile]:
-    """Open a recording.
-
-    Raises
-    ------
-    AudioError
-        ``empty``, ``missing``, ``undecodable``, ``bad_header``.
-    """
-    file = AudioFile(source)
+def open_audio(source: Source, at_most: float = math.inf) -> Iterator[AudioFile]:
+    """Open a recording; parameters and errors are those of :func:`tonearm.audio.describe`."""
+    file = AudioFile(source, at_most)
     try:
         yield file
     finally:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import tempfile
 import traceback
 
 from tonearm.core.errors import TonearmError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
 
 def describe_error(error: BaseException) -> str:
     """What is said of an error in place of its traceback; "" where the traceback is what is needed.
 
-    What a worker raised on purpose is said in its own words. Ray's own errors are pages of text that other processes
-    wrote: they are kept in a file.
+    What a worker raised on purpose is said in its own words; a full disk is no bug, whoever met it. Ray's own errors
+    are pages of text that other processes wrote: they are kept in a file.
     """
     exceptions = getattr(sys.modules.get("ray"), "exceptions", None)
     of_ray: type[BaseException] | tuple[()] = () if exceptions is None else exceptions.RayError
@@ -26,6 +29,9 @@ def describe_error(error: BaseException) -> str:
         behind = held
     if isinstance(behind, TonearmError):
         return str(behind)
+    if isinstance(behind, OSError) and behind.errno in FULL:
+        where = f" ({behind.filename})" if behind.filename else ""
+        return f"{behind.strerror}{where}: make space there; what is finished is kept, the same command goes on"
     if not isinstance(error, of_ray) and not (type(error) is TimeoutError and _raised_in_ray(error)):
         return ""
     raised = getattr(error, "cause", None) or error

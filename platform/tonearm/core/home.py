@@ -20,6 +20,8 @@ from tonearm.core.storage import is_local, join, local_path
 from tonearm.core.text import printable
 
 HOME, CACHE, TRACKING = "TONEARM_HOME", "TONEARM_CACHE", "MLFLOW_TRACKING_URI"
+CATALOGUE = "TONEARM_CATALOGUE"  # the name of the one to recommend from
+FEEDBACK = "TONEARM_FEEDBACK"  # the database that feedback is kept in
 DEFAULT_HOME = ".tonearm"
 SQLITE = "sqlite:///"
 QUOTES = ("'", '"')
@@ -91,9 +93,13 @@ def fix_places() -> None:
 
 
 def place_variables() -> dict[str, str]:
-    """Home, cache and tracking URI, absolute, as environment variables for workers; no tracking URI where none is set
-    and none can follow from the home."""
+    """Home, cache, tracking URI, catalogue and database of feedback as environment variables for workers, places
+    absolute; no tracking URI where none is set and none can follow from the home."""
     known = {HOME: home(), CACHE: node_cache()}
+    if _setting(CATALOGUE):
+        known[CATALOGUE] = _setting(CATALOGUE)
+    if _setting(FEEDBACK):
+        known[FEEDBACK] = feedback_uri()
     return {**known, TRACKING: tracking_uri()} if _setting(TRACKING) or "://" not in _setting(HOME) else known
 
 
@@ -120,6 +126,11 @@ def trials_home() -> str:
 def predictions_home() -> str:
     """What networks predicted of whole data sets, in blocks; may be deleted: it is made again when it is needed."""
     return join(home(), "predictions")
+
+
+def catalogues_home() -> str:
+    """Catalogues of libraries to recommend from: a folder a model, in it one a catalogue."""
+    return join(home(), "catalogues")
 
 
 def reports_home(dataset: str) -> str:
@@ -174,6 +185,32 @@ def tracking_uri() -> str:
             f"(http://HOST:5000) or to a local file (sqlite:////PATH/mlflow.db){plain}"
         )
     return sqlite_uri(join(home(), "mlflow.db"))
+
+
+def feedback_uri() -> str:
+    """``TONEARM_FEEDBACK``: ``postgresql://USER@HOST/DATABASE`` or ``sqlite:////PATH``; by default ``feedback.db`` in
+    the home.
+
+    Raises
+    ------
+    ConfigError
+        If it names another kind of database, or is not set and the home is a URI, where no SQLite file can be.
+    """
+    given = _setting(FEEDBACK)
+    kind = given.partition("://")[0].partition("+")[0]
+    if given and kind not in ("sqlite", "postgresql"):
+        raise ConfigError(  # not the whole: it may hold a password
+            f"{FEEDBACK} begins with {kind[:20]!r}: give postgresql://USER@HOST/DATABASE or sqlite:////PATH"
+        )
+    if given:
+        path = sqlite_path(given)
+        return sqlite_uri(_place(FEEDBACK, path)) if path else given
+    if not is_local(home()):
+        raise ConfigError(
+            f"{HOME} is {home()}: an SQLite file of feedback cannot lie at a URI; set {FEEDBACK} to "
+            "postgresql://USER@HOST/DATABASE"
+        )
+    return sqlite_uri(join(home(), "feedback.db"))
 
 
 def sqlite_uri(path: str) -> str:

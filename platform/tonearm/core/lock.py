@@ -211,14 +211,17 @@ def running_driver(folder: str, file: str = FILE) -> dict[str, Any] | None:
     ``what`` it does."""
     uri = storage.join(folder, file)
     driver: dict[str, Any] | None = storage.read_json(uri) if storage.exists(uri) else None
-    return driver if driver and _is_alive(driver) else None
+    return driver if driver and _is_alive(driver, uri) else None
 
 
-def _is_alive(other: dict[str, Any]) -> bool:
+def _is_alive(other: dict[str, Any], uri: str) -> bool:
+    """Whether who wrote a lock lives. One of another machine is judged by the store's clock: theirs may be an hour off,
+    or ours."""
     if other.get("over"):
         return False
     if other["host"] != platform.node():
-        return bool(time.time() - other["beat"] < STALE_SECONDS)
+        silent = storage.age_by_store(uri)
+        return (time.time() - float(other["beat"]) if silent is None else silent) < STALE_SECONDS
     started = _started(other["pid"])
     return started is not None and abs(started - other["started"]) < 1
 

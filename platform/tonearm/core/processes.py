@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from tonearm.core.errors import JobError
 
 SECONDS_TO_END = 10.0  # of a child that was asked to, before it is killed
+SECONDS_TO_LEAVE = 60.0  # of one that ends a Ray of its own, and says in MLflow that its runs are over
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -77,6 +78,26 @@ def run_until_stopped(command: Sequence[str], environment: Mapping[str, str]) ->
         return child.wait()
     finally:
         _end_group(child)
+
+
+def run_along(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a command to its end in this process's own group, so that what ends the group ends both; its exit code.
+
+    Who is asked to stop before it has ended waits for it, a minute at most.
+    """
+    exit_on_stop_signals()
+    child = subprocess.Popen(command, env=dict(environment))
+    try:
+        return child.wait()
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt):  # Ctrl-C has reached it, too
+            child.terminate()
+        try:
+            child.wait(SECONDS_TO_LEAVE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        raise
 
 
 def _heeded() -> list[signal.Signals]:

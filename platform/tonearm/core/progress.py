@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from types import TracebackType
 from typing import TextIO
+
+from tonearm.core.log_lines import wants_json
+
+logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 5.0  # where lines pile up, in a log file
 
@@ -21,7 +26,11 @@ class StatusLine:
 
     def show(self, line: str, now: bool = False) -> None:
         """Show the state: on a terminal always, elsewhere at most every five seconds unless ``now``."""
-        if self._terminal:
+        if wants_json():
+            if now or time.monotonic() - self._shown >= SECONDS_BETWEEN_LINES:
+                self._shown = time.monotonic()
+                logger.info(line)
+        elif self._terminal:
             print(f"\r\033[K{line}", end="", file=self._stream(), flush=True)
             self._open = True
         elif now or time.monotonic() - self._shown >= SECONDS_BETWEEN_LINES:
@@ -30,6 +39,9 @@ class StatusLine:
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
+        if wants_json():
+            logger.info(line)
+            return
         print(f"\r\033[K{line}" if self._open else line, file=self._stream(), flush=True)
         self._open = False
 

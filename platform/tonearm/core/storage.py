@@ -249,6 +249,19 @@ def age(uri: str) -> float | None:
     return _age(modified(uri))
 
 
+def age_by_store(uri: str) -> float | None:
+    """Seconds since a file was written, by the clock of the store that it is in: a file is written beside it, and
+    removed. By this machine's clock where none can be; None as of :func:`modified`."""
+    written, beside = modified(uri), f"{uri.rpartition('/')[0]}/.{uuid.uuid4().hex}.tmp"
+    try:
+        write_bytes(beside, b"")
+        now = modified(beside)
+        remove(beside)
+    except OSError:  # only to be read, or full
+        now = None
+    return None if written is None else (time.time() if now is None else now) - written
+
+
 def list_folders(uri: str) -> list[str]:
     """The names (not paths) of the folders in a folder, sorted; an absent folder holds none."""
     if is_local(uri):

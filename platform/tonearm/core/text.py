@@ -103,3 +103,13 @@ def parse_fields(texts: Sequence[str]) -> dict[str, object]:
             if not bare_list and not odd_number:
                 found[name] = literal
     return found
+
+
+def format_size(count: int) -> str:
+    """Bytes for people."""
+    value, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

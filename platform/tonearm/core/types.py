@@ -95,7 +95,8 @@ class Prediction:
         float32 of shape (outputs,): probabilities that sum to 1 for a single-label task, one fitness or probability a
         class for several labels, the values themselves for a regression.
     embedding
-        float32 of shape (dim,), unit length: the vector that nearest neighbours are searched by.
+        float32 of shape (dim,): the vector that nearest neighbours are searched by. Its length is 1, or less by what
+        the model's training tracks do not account for, where the model can tell.
     """
 
     labels: tuple[str, ...]

@@ -4,6 +4,7 @@ Below the root, all but the recordings optional::
 
     (recordings)                        as in data set ``folder``; ``tracks.csv`` may have a column picture
     relations.csv                       artist, related
+    playlists.csv  or  plays.csv        in its place: playlist or user, and artist or track
     artists.csv                         artist (or name), year (or first_year), latitude, longitude (degrees)
     lyrics.csv  or  lyrics/<track>.txt  track_id (or path), text
     art/<track or album>.jpg, .png
@@ -14,29 +15,29 @@ What is absent is noted, and its values are unknown: NaN, or an empty text.
 from __future__ import annotations
 
 import dataclasses
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import DatasetError
 from tonearm.core.seeding import digest
+from tonearm.datasets.artist_media import find_lyrics, find_pictures
 from tonearm.datasets.artist_names import artist_group, normalised_name
 from tonearm.datasets.base import Catalogue, DatasetConfig
+from tonearm.datasets.co_occurrence import Level, read_co_occurrences
 from tonearm.datasets.content import digest_files
-from tonearm.datasets.folder import PATH_COLUMNS, TABLE, scan_folder
+from tonearm.datasets.folder import scan_folder
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.datasets.metadata import CONTENT, Metadata
 from tonearm.datasets.relations import ArtistRelations, read_relations
 from tonearm.datasets.tables import find_table, read_table, to_floats
 from tonearm.datasets.track_table import TrackTable
-from tonearm.datasets.vocabulary import tokenise
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 NAME_COLUMNS, YEAR_COLUMNS = ("artist", "name", "artist_name"), ("year", "first_year")
-TEXT_COLUMNS = ("text", "lyrics")
 PLACE = ("latitude", "longitude")
 KNOWN = ("year", *PLACE)
 RANGES = {"year": (1.0, 9999.0), "latitude": (-90.0, 90.0), "longitude": (-180.0, 180.0)}
@@ -53,6 +54,13 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         The table of related artists, below the root, and its two columns.
     symmetric
         Whether a relation counts both ways.
+    relations_from
+        ``"relations"``: that table. Or artists are related whom many have in common: the playlists of ``playlists.csv``
+        (columns playlist, and artist or track) or the people of ``plays.csv`` (columns user, and artist or track).
+    level
+        Where relations come from playlists or plays: of artists, or of tracks, each of which then has its own vector.
+    neighbours, min_shared
+        There: how many are related to each at most, and how many playlists or people two must have in common.
     artists_file
         The table of artists, below the root; of the same name with the other suffix, ``.parquet`` or ``.csv``, too.
     """
@@ -63,6 +71,17 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
     related_column: str = "related"
     symmetric: bool = False
     artists_file: str = "artists.csv"
+    relations_from: Literal["relations", "playlists", "plays"] = dataclasses.field(
+        default="relations", metadata=OMIT_DEFAULT
+    )
+    level: Level = dataclasses.field(default="artist", metadata=OMIT_DEFAULT)
+    neighbours: int = dataclasses.field(default=10, metadata=OMIT_DEFAULT)
+    min_shared: int = dataclasses.field(default=2, metadata=OMIT_DEFAULT)
+
+    def problems(self) -> list[str]:
+        found = [f"ArtistsConfig.{name} is {getattr(self, name)}: it must be at least 1"
+                 for name in ("neighbours", "min_shared") if getattr(self, name) < 1]  # fmt: skip
+        return found
 
     @property
     def has_audio(self) -> bool:  # type: ignore[override]  # here, unlike elsewhere, it depends on a field
@@ -76,7 +95,12 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         DatasetError
             If the table is not there, lacks a column or relates no two artists.
         """
+        if self.relations_from != "relations":
+            return read_co_occurrences(self.root, self.relations_from, self.level, self.neighbours, self.min_shared)
         path = Path(self.root) / self.relations_file
+        if self.level == "track":
+            raise DatasetError(f"level is 'track', and {path} relates artists: set relations_from to 'playlists' or "
+                               "'plays', whose tracks are related then")  # fmt: skip
         return read_relations(path, self.artist_column, self.related_column, self.symmetric)
 
     def catalogue(self) -> Catalogue:
@@ -88,7 +112,10 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
         related artists, -1 where there are fewer.
         """
         notes: list[str] = []
-        relations = self.relations() if (Path(self.root) / self.relations_file).is_file() else None
+        stated = (self.relations_from, self.level) != ("relations", "artist") or (
+            Path(self.root) / self.relations_file
+        ).is_file()
+        relations = self.relations() if stated else None
         if relations is None:
             notes.append(f"no {self.relations_file}: no related artists are known")
         else:
@@ -102,29 +129,27 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
             rejects, track_table, scan_notes = found.rejects, found.table, found.notes
             tracks = [dataclasses.replace(track, label="") for track in found.tracks]
             if relations is not None:
-                there, related = (
-                    {normalised_name(track.artist) for track in tracks},
-                    {normalised_name(a) for a in relations.artists},
-                )
-                notes.append(f"{len(there & related)} of {len(there)} artists have relations")
+                there = {t.track_id if self.level == "track" else normalised_name(t.artist) for t in tracks}
+                related = {a if self.level == "track" else normalised_name(a) for a in relations.artists}
+                notes.append(f"{len(there & related)} of {len(there)} {self.level}s have relations")
         else:
             tracks = self._artists(relations, table)
         columns, known_notes = _known(tracks, table)
         notes += [*scan_notes, *table.notes, *known_notes]
         if self.audio:
-            columns["picture"], picture_notes = _pictures(Path(self.root), tracks, track_table)
+            columns["picture"], picture_notes = find_pictures(Path(self.root), tracks, track_table)
             pictures = {p: Path(p) for p in dict.fromkeys(columns["picture"].tolist()) if p}
             contents, unreadable = digest_files(pictures, self.root)
             notes += [f"picture {reject.source} {reject.detail}" for reject in unreadable.values()]
             columns[f"picture{CONTENT}"] = np.array([contents.get(p, "") for p in columns["picture"]], dtype=object)
-            lyrics, lyrics_notes = _lyrics(Path(self.root), tracks)
+            lyrics, lyrics_notes = find_lyrics(Path(self.root), tracks)
             columns |= lyrics
             notes += [*picture_notes, *lyrics_notes]
         elif relations is not None:
             columns["related"] = relations.padded()
         metadata = Metadata([t.track_id for t in tracks], columns)
         # Different names: a recipe that needs both sets keeps both manifests.
-        name = "artists" if self.audio else "artist-relations"
+        name = "artists" if self.audio else f"{self.level}-relations"
         return Catalogue(name, "artist", tracks, rejects, metadata, tuple(notes))
 
     def _artists(self, relations: ArtistRelations | None, table: _ArtistsTable) -> list[Track]:
@@ -135,34 +160,11 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
                 f"{self.related_column}) or an {self.artists_file} (artist, year, latitude, longitude)"
             )
         return [
-            Track(track_id=name, source="", content=digest("artists", name, size=16), label="",
-                  group=artist_group(name), artist=name)
+            Track(track_id=name, source="", content=digest(f"{self.level}s", name, size=16), label="",
+                  group=f"track:{name}" if self.level == "track" else artist_group(name),
+                  artist="" if self.level == "track" else name)
             for name in names
         ]  # fmt: skip
-
-
-def _look_up(tracks: Sequence[Track], values: Mapping[str, str], album: bool = False) -> list[str]:
-    """The value for each track, by its id, the id without suffix, its file's stem or (on request) its album.
-
-    Stems and albums that several files or artists share are ambiguous and ignored.
-    """
-    stems = _owners((Path(t.track_id).stem, t.track_id) for t in tracks)
-    albums = _owners((t.album or "", t.group) for t in tracks)
-    found = []
-    for t in tracks:
-        path = Path(t.track_id)
-        keys = [t.track_id, path.with_suffix("").as_posix()]
-        keys += [path.stem] if len(stems[path.stem]) == 1 else []
-        keys += [t.album] if album and t.album and len(albums[t.album]) == 1 else []
-        found.append(next((values[key] for key in keys if values.get(key)), ""))
-    return found
-
-
-def _owners(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    owners: dict[str, set[str]] = defaultdict(set)
-    for name, owner in pairs:
-        owners[name].add(owner)
-    return owners
 
 
 @dataclass(frozen=True)
@@ -225,56 +227,3 @@ def _without_the_impossible(values: Mapping[str, np.ndarray], whose: str) -> lis
                          "unknown")  # fmt: skip
         column[impossible | ~np.isfinite(column)] = np.nan
     return notes
-
-
-def _read_lyrics(root: Path) -> tuple[dict[str, str] | None, list[str]]:
-    """Texts by track id, path or stem; None if there are neither a table nor a folder."""
-    path = find_table(str(root), "lyrics")
-    if path is not None:
-        table = read_table(path, (), ("track_id", *PATH_COLUMNS, *TEXT_COLUMNS))
-        key = next((c for c in ("track_id", *PATH_COLUMNS) if c in table), None)
-        text = next((c for c in TEXT_COLUMNS if c in table), None)
-        if key is None or text is None:
-            raise DatasetError(f"{path} needs a column track_id or path and a column text")
-        return {str(k).removeprefix("./"): str(v) for k, v in zip(table[key], table[text], strict=True)}, []
-    folder = root / "lyrics"
-    if not folder.is_dir():
-        return None, ["no lyrics.csv and no folder lyrics: no lyrics are known"]
-    texts, bad = {}, []
-    for file in sorted(folder.rglob("*.txt")):
-        name = file.relative_to(folder).as_posix()
-        try:
-            texts[name.removesuffix(".txt")] = file.read_text("utf-8-sig")
-        except (OSError, UnicodeDecodeError):
-            bad.append(name)
-    return texts, [f"{len(bad)} file(s) of lyrics are no UTF-8 text and are left out, e.g. {bad[0]}"] if bad else []
-
-
-def _lyrics(root: Path, tracks: Sequence[Track]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The text of each track, "" where there is none."""
-    texts, notes = _read_lyrics(root)
-    if texts is None:
-        return {}, notes
-    own = _look_up(tracks, texts)
-    notes.append(f"{sum(bool(tokenise(text)) for text in own)} of {len(tracks)} recordings have lyrics")
-    return {"lyrics": np.array(own, dtype=object)}, notes
-
-
-def _pictures(root: Path, tracks: Sequence[Track], table: TrackTable) -> tuple[np.ndarray, list[str]]:
-    """The path of each track's picture, by the column of the table or the folder; "" where there is none."""
-    folder = root / "art"
-    named = {
-        file.relative_to(folder).with_suffix("").as_posix(): str(file.absolute())
-        for file in sorted(folder.rglob("*"), reverse=True)  # of two with one name the first by the alphabet
-        if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file()
-    }
-    paths, lost = _look_up(tracks, named, album=True), []
-    for i, track in enumerate(tracks):
-        stated_path = table.of(track.track_id).get("picture")
-        if stated_path and (root / stated_path).is_file():
-            paths[i] = str((root / stated_path).absolute())
-        elif stated_path:
-            lost.append(stated_path)
-    notes = [f"{sum(map(bool, paths))} of {len(tracks)} recordings have a picture"]
-    notes += [f"{len(lost)} picture(s) that {TABLE} names are not there, e.g. {lost[0]}"] if lost else []
-    return np.array(paths, dtype=object), notes

@@ -14,6 +14,8 @@ from tonearm.tasks.temperature import apply_temperature, fit_temperature
 
 PRIOR_TRACKS = 1.0  # a member: how much equal weights count beside the tracks
 DIGITS = 4  # of a weight
+SQUARED = "mse"  # the metric that has a unit
+SMALLEST = 1e-300  # of an error, which is none
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Mixture:
 def fit_mixture(task: Task, predictions: Sequence[FloatArray], target: np.ndarray) -> Mixture:
     """Temperatures, and then the weights with which the mixture has the least loss, the task's tie breaker.
 
-    Few tracks say little: then weights stay near equal ones. All is determined by what is given.
+    Few tracks say little: then weights stay near equal ones. A squared error counts as what normal errors of that size
+    lose, half its logarithm, so that the unit of a target does not matter. All is determined by what is given.
 
     Parameters
     ----------
@@ -62,6 +65,8 @@ def fit_mixture(task: Task, predictions: Sequence[FloatArray], target: np.ndarra
         weights = np.maximum(weights_at(place), 1e-12)
         mixed = weighted_mean(scaled, weights.tolist())
         own = task.selected_metrics((task.tie_breaker,), mixed, target)[task.tie_breaker]
+        if task.tie_breaker == SQUARED:
+            own = 0.5 * float(np.log(max(own, SMALLEST)))
         return own - PRIOR_TRACKS * float(np.log(count * weights).sum()) / len(target)
 
     if count == 1:

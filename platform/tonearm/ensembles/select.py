@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,14 +26,15 @@ class Limits:
     ----------
     members
         The most different ones; 0: any number.
-    milliseconds
-        Of each model what it costs a track; () where that does not matter.
+    cost
+        Milliseconds a track of some models together, by their numbers: what they share counts once. None where that
+        does not matter.
     most_milliseconds
         All members together cost less.
     """
 
     members: int = 0
-    milliseconds: tuple[float, ...] = ()
+    cost: Callable[[Sequence[int]], float] | None = None
     most_milliseconds: float = math.inf
 
 
@@ -89,8 +90,9 @@ def select_greedily(
     """
     if not predictions:
         raise ConfigError("no trial has predictions, so there is nothing to select: look at the errors of the trials")
-    costs = limits.milliseconds or (0.0,) * len(predictions)
-    within = affordable(costs, limits.most_milliseconds)
+    within = list(range(len(predictions)))
+    if limits.cost is not None:
+        within = affordable([limits.cost([i]) for i in within], limits.most_milliseconds)
     rng = np.random.default_rng(derive_seed("ensemble", seed, len(within)))
     chosen: Counter[int] = Counter()
     for _ in range(bags):
@@ -98,11 +100,11 @@ def select_greedily(
         chosen.update(_search([predictions[i] for i in bag], bag, target, task, rounds, groups))
     # A model that few bags chose costs an evaluation in serving and changes next to nothing.
     kept = {i: n for i, n in chosen.items() if n >= SMALLEST_SHARE * chosen.total()} or dict(chosen)
-    return _within(kept, costs, limits)
+    return _within(kept, limits)
 
 
 def affordable(costs: Sequence[float], most_milliseconds: float) -> list[int]:
-    """Numbers of the networks that cost less.
+    """Numbers of the networks whose answers cost less.
 
     Raises
     ------
@@ -112,20 +114,20 @@ def affordable(costs: Sequence[float], most_milliseconds: float) -> list[int]:
     found = [i for i, cost in enumerate(costs) if cost < most_milliseconds]
     if not found:
         raise ConfigError(
-            f"the cheapest of {len(costs)} networks costs {min(costs):.1f} ms a track, at most {most_milliseconds:g} "
-            "are allowed: allow more, or train smaller ones"
+            f"the cheapest of {len(costs)} networks costs {min(costs):.1f} ms a track, decoding and features included, "
+            f"at most {most_milliseconds:g} are allowed: allow more, or train smaller ones"
         )
     return found
 
 
-def _within(chosen: dict[int, int], costs: Sequence[float], limits: Limits) -> dict[int, int]:
+def _within(chosen: dict[int, int], limits: Limits) -> dict[int, int]:
     """Those that were chosen most often, as many as the limits allow, by index."""
-    kept, cost = dict[int, int](), 0.0
+    kept = dict[int, int]()
     for i, times in sorted(chosen.items(), key=lambda item: (-item[1], item[0])):
         if limits.members and len(kept) >= limits.members:
             break
-        if cost + costs[i] < limits.most_milliseconds:
-            kept[i], cost = times, cost + costs[i]
+        if limits.cost is None or limits.cost([*kept, i]) < limits.most_milliseconds:
+            kept[i] = times
     return dict(sorted(kept.items()))
 
 
@@ -136,12 +138,8 @@ def _search(
     chosen: list[int] = []
     best: tuple[float, ...] = (np.inf,)
     total = np.zeros(predictions[0].shape, dtype=np.float64)
-    signs = {name: -1 if find_metric(name).maximise else 1 for name in task.selected_by}
     for count in range(1, rounds + 1):
-        losses: list[tuple[float, ...]] = []
-        for one in predictions:
-            found = task.selected_metrics(task.selected_by, _mean(total, one, count), target, groups)
-            losses.append(tuple(sign * found[name] for name, sign in signs.items()))
+        losses = [losses_of(_mean(total, one, count), target, task, groups) for one in predictions]
         winner = min(range(len(losses)), key=losses.__getitem__)
         if losses[winner] >= best:
             break
@@ -156,13 +154,19 @@ def _mean(total: np.ndarray, one: FloatArray, count: int) -> FloatArray:
     return mean
 
 
+def losses_of(
+    predictions: FloatArray, target: np.ndarray, task: Task, groups: Sequence[str] | None = None
+) -> tuple[float, ...]:
+    """How good predictions are, by ``task.selected_by``, the first before the second: the smaller the better, NaN
+    last."""
+    found = task.selected_metrics(task.selected_by, predictions, target, groups)
+    signed = [-found[name] if find_metric(name).maximise else found[name] for name in task.selected_by]
+    return tuple(math.inf if math.isnan(loss) else loss for loss in signed)
+
+
 def best_alone(
     predictions: Sequence[FloatArray], target: np.ndarray, task: Task, groups: Sequence[str] | None = None
 ) -> int:
-    """Index of the model with the best primary metric, then tie breaker; the first of equals."""
-    best, incumbent = 0, None
-    for i, one in enumerate(predictions):
-        found = task.selected_metrics((task.primary, task.tie_breaker), one, target, groups)
-        if task.better(found, incumbent):
-            best, incumbent = i, found
-    return best
+    """Index of the model that is best by ``task.selected_by``, as members of ensembles are; the first of equals."""
+    losses = [losses_of(one, target, task, groups) for one in predictions]
+    return min(range(len(losses)), key=losses.__getitem__)

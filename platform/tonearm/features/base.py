@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from tonearm.audio.channels import Channels
 from tonearm.audio.decode import Layout
@@ -151,9 +151,15 @@ class Representation(Feature):
 
     def store_name(self) -> str:
         """Name of its store: kind and a hash of all that changes a stored value (normalisation does not)."""
-        values = {k: v for k, v in self.to_dict(run_only=False).items() if k != "normalisation"}
-        version = (self.definition_version,) if self.definition_version > 1 else ()
-        return f"{self.kind}-{digest(STORE_VERSION, values, *version)}"
+        return f"{self.kind}-{digest(STORE_VERSION, self.stored_fields(), *self.versions())}"
+
+    def stored_fields(self) -> dict[str, Any]:
+        """Fields, as JSON types, that change a stored value."""
+        return {k: v for k, v in self.to_dict(run_only=False).items() if k != "normalisation"}
+
+    def versions(self) -> tuple[int | str, ...]:
+        """What its store's name says of the definitions that its values hang on; nothing of first versions."""
+        return (self.definition_version,) if self.definition_version > 1 else ()
 
 
 class FourierRepresentation(Representation):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -48,6 +48,13 @@ class Derived(Representation):
 
     def notes(self) -> tuple[str, ...]:
         return self.of.notes()
+
+    def versions(self) -> tuple[int | str, ...]:
+        return (*super().versions(), *(f"of {self.of.kind} {version}" for version in self.of.versions()))
+
+    def stored_fields(self) -> dict[str, Any]:
+        of = {**self.of.stored_fields(), "normalisation": type(self.of).normalisation}  # which is not applied to it
+        return {**super().stored_fields(), "of": of}
 
     def derive(self, values: FloatArray) -> FloatArray:
         """What it makes of one clip.

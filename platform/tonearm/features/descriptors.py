@@ -19,15 +19,16 @@ from tonearm.core.errors import AudioError
 from tonearm.core.types import FloatArray, Waveform
 from tonearm.features.definition import MelBands, Spectrum
 from tonearm.features.loudness import measure_loudness
-from tonearm.features.onsets import pick_onsets
+from tonearm.features.onsets import HOP, RATE, onset_strength, pick_onsets
 from tonearm.features.spectral import fourier_power
+from tonearm.features.tempo import measure_tempo
 
 Floats = npt.NDArray[np.float64]
 Mode = Literal["major", "minor"]
 
 LOWEST_SAMPLE_RATE = 8_000  # Hz
 SHORTEST_SECONDS = 0.4  # one block of the loudness measurement
-RATE, N_FFT, HOP = 22_050, 2048, 512
+N_FFT = 2048
 SPECTRUM = Spectrum(N_FFT, N_FFT, HOP)
 MEL = MelBands(RATE, N_FFT, 128, 0.0, RATE / 2)  # what librosa's onset strength is made of
 FRAMES_AT_ONCE = 256  # 1 MiB of power stays in the cache
@@ -40,11 +41,6 @@ LEAST_PITCHEDNESS = 0.1  # how far the peaks agree on one tuning, 0..1: noise 0.
 
 FIRST_ONSET = 5  # frame: before it, the rise is that from the zeros the analysis puts before the recording (46 ms)
 LEAST_ONSET = 1.0  # dB, mean of all bands, above the median: noise fluctuates by 0.8, the softest music by 1.04
-TEMPO_WINDOW = 344  # frames, librosa's 8 s
-TEMPO_STEP = 8  # frames, 0.19 s: librosa takes a window a frame, to the same mean
-LEAST_PERIODICITY = 0.15  # autocorrelation at the beat: 30 s of random attacks have at most 0.14, music 0.3-0.7
-NOISE_DEVIATIONS = 5.0  # shorter ones more, noise deviating by 1 / sqrt(frames); 2 % of 3-6 s of random attacks pass
-FEWEST_BEATS = 3
 
 PITCH_CLASSES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 #: How often each degree sounds in the Kostka-Payne corpus: D. Temperley, Music and Probability, MIT Press, 2007.
@@ -139,8 +135,6 @@ def describe_music(waveform: Waveform, as_recorded: Waveform | None = None) -> D
     AudioError
         ``wrong_type``, ``too_many_channels``, ``low_sample_rate``, ``too_short``, ``not_finite``, ``too_loud``.
     """
-    import librosa
-
     _check(waveform)
     samples = waveform.samples
     energy = math.sqrt(float(np.einsum("ct,ct->", samples, samples, dtype=np.float64)) / samples.size)
@@ -152,16 +146,16 @@ def describe_music(waveform: Waveform, as_recorded: Waveform | None = None) -> D
             brightness=None, dynamic_range=loudness.range, onset_rate=0.0, no_tempo="silence",
         )  # fmt: skip
     frames = _analyse(mono)
-    onset_strength = librosa.onset.onset_strength(S=librosa.power_to_db(frames.mel), sr=RATE)
-    onset_strength[:FIRST_ONSET] = 0
-    if onset_strength.max() - np.median(onset_strength) < LEAST_ONSET:
-        onset_strength = np.zeros_like(onset_strength)
+    strength = onset_strength(frames.mel)
+    strength[:FIRST_ONSET] = 0
+    if strength.max() - np.median(strength) < LEAST_ONSET:
+        strength = np.zeros_like(strength)
     key, mode, key_strength = _key(frames.partials)
-    tempo, no_tempo = _tempo(onset_strength, waveform.duration)
+    tempo, no_tempo = measure_tempo(strength, waveform.duration)
     return Descriptors(
         tempo=tempo, no_tempo=no_tempo, key=key, mode=mode, key_strength=key_strength,
         loudness=loudness.integrated, energy=energy, brightness=_brightness(frames),
-        dynamic_range=loudness.range, onset_rate=len(pick_onsets(onset_strength)) / waveform.duration,
+        dynamic_range=loudness.range, onset_rate=len(pick_onsets(strength)) / waveform.duration,
     )  # fmt: skip
 
 
@@ -246,47 +240,6 @@ def _key(partials: tuple[FloatArray, FloatArray]) -> tuple[str | None, Mode | No
     }
     tonic, mode = max(strengths, key=strengths.__getitem__)
     return PITCH_CLASSES[tonic], mode, strengths[tonic, mode]
-
-
-def _tempo(onset_strength: FloatArray, seconds: float) -> tuple[float | None, str]:
-    """librosa's tempo, of fewer windows, without the mean of the onset strength and more precise; or None and why."""
-    import librosa
-
-    pulse = np.pad(onset_strength - onset_strength.mean(), TEMPO_WINDOW // 2)  # the mean would correlate at every lag
-    windows = np.lib.stride_tricks.sliding_window_view(pulse, TEMPO_WINDOW)[::TEMPO_STEP]
-    correlation = librosa.autocorrelate(windows * np.hanning(TEMPO_WINDOW + 1)[:-1], axis=1)
-    correlation = correlation[correlation[:, 0] > 0]
-    if not len(correlation):
-        return None, "no onsets: a steady sound"
-    tempogram = np.asarray((correlation / correlation[:, :1]).mean(axis=0), dtype=np.float64)
-    guess = float(librosa.feature.tempo(tg=np.maximum(tempogram, 0)[:, None], sr=RATE, hop_length=HOP)[0])
-    frames_a_minute = 60 * RATE / HOP
-    lag = round(frames_a_minute / guess)
-    if tempogram[lag] < max(LEAST_PERIODICITY, NOISE_DEVIATIONS / math.sqrt(len(onset_strength))):
-        return None, "no regular pulse"
-    tempo = frames_a_minute / _finer_lag(tempogram, lag)
-    beats = seconds * tempo / 60
-    if beats < FEWEST_BEATS:
-        return None, f"{beats:.1f} beats in {seconds:.1f} s: a tempo takes {FEWEST_BEATS:g} at least"
-    return tempo, ""
-
-
-def _finer_lag(correlation: Floats, lag: int) -> float:
-    """The beat's lag in fractions of a frame.
-
-    A whole frame is 5 BPM at 120 BPM. The peak at 2, 4 and 8 beats, where there is one, divides that by as much.
-    """
-    finer = float(lag)
-    for beats in (1, 2, 4, 8):
-        about = round(finer * beats)
-        if about + 2 >= len(correlation) // 2:  # further out too little of the window overlaps
-            break
-        peak = about - 1 + int(np.argmax(correlation[about - 1 : about + 2]))
-        left, top, right = correlation[peak - 1 : peak + 2]
-        if top < max(left, right) or top <= (left + right) / 2:
-            break
-        finer = float(peak + (left - right) / (2 * (left - 2 * top + right))) / beats
-    return finer
 
 
 def _brightness(frames: _Frames) -> float | None:

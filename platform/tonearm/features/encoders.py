@@ -1,16 +1,14 @@
 """Running the files of frozen encoders: TorchScript by torch, ONNX by the extra ``onnx``. Nothing is unpickled.
 
-torch reads TorchScript with an unpickler of its own that knows tensors, numbers, texts and the file's own TorchScript
-classes, and calls no Python; its code can compute, and nothing else once :func:`_require_no_file_access` has looked.
-ONNX is a graph of operators. ``.pt2`` files are refused: ``torch.export.load`` of torch 2.11 unpickles their example
-inputs, and weights and constants where the file says so, with any Python that stands there; and evaluates their
-symbolic shapes as Python expressions.
+:mod:`.torchscript` looks at what a TorchScript file may do before it does anything; ONNX is a graph of operators, whose
+numbers :mod:`.onnx_files` finds to be its own. ``.pt2`` files are refused: ``torch.export.load`` of torch 2.11
+unpickles their example inputs, and weights and constants where the file says so, with any Python that stands there; and
+evaluates their symbolic shapes as Python expressions.
 """
 
 from __future__ import annotations
 
-import re
-import zipfile
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,11 +19,13 @@ import numpy as np
 from tonearm.core.errors import AudioError, ConfigError
 from tonearm.core.precision import float32_products, is_gpu
 from tonearm.core.types import FloatArray
+from tonearm.features.normalisation import LARGEST_HALF
+from tonearm.features.onnx_files import require_own_tensors
+from tonearm.features.torchscript import TO_TORCHSCRIPT, read_torchscript
 
 PATCHES_AT_ONCE = 32
-FILE_ACCESS = re.compile(r"\b(?:torch|ops\.aten)\.(?:save|from_file)\b")
-PROGRAM = {"archive_format", "models/model.json", "serialized_exported_program.json"}  # what .pt2 files hold
-TO_TORCHSCRIPT = "torch.jit.save(torch.jit.trace(model.eval(), example), FILE)"
+#: How torch and onnxruntime say that there is too little memory, of which neither has an error of its own on a CPU.
+NO_MEMORY = ("can't allocate memory", "not enough memory", "Failed to allocate memory", "bad allocation", "bad_alloc")
 
 #: Outputs by name of a batch of patches, float32.
 Run = Callable[[FloatArray], Mapping[str, FloatArray]]
@@ -48,7 +48,7 @@ def encode(label: str, run: Run, outputs: Mapping[str, int], patches: FloatArray
     ConfigError
         If it cannot take such patches, or gives other outputs.
     AudioError
-        ``not_finite`` if a number is not finite.
+        ``not_finite`` if a number is not finite, ``too_large`` if one is beyond what float16 holds.
     """
     found = []
     for start in range(0, len(patches), PATCHES_AT_ONCE):
@@ -58,6 +58,8 @@ def encode(label: str, run: Run, outputs: Mapping[str, int], patches: FloatArray
     vectors: FloatArray = np.concatenate(found)
     if not np.isfinite(vectors).all():
         raise AudioError("not_finite", f"{label} gives numbers that are not finite")
+    if (largest := float(np.abs(vectors).max())) > LARGEST_HALF:
+        raise AudioError("too_large", f"{label} gives {largest:.3g}, beyond the {LARGEST_HALF:g} of float16")
     return vectors
 
 
@@ -68,6 +70,8 @@ def run_named(label: str, run: Run, patches: FloatArray) -> Mapping[str, FloatAr
     ------
     ConfigError
         If it cannot take it.
+    MemoryError
+        If there is not enough memory for it.
     """
     try:
         return run(patches)
@@ -77,9 +81,11 @@ def run_named(label: str, run: Run, patches: FloatArray) -> Mapping[str, FloatAr
         raise _cannot_run(label, patches, error) from error
 
 
-def _cannot_run(label: str, patches: FloatArray, error: Exception) -> ConfigError:
-    lines = [line for line in str(error).strip().splitlines() if line.strip()] or [type(error).__name__]
-    why = lines[-1].strip(" .")
+def _cannot_run(label: str, patches: FloatArray, error: Exception) -> ConfigError | MemoryError:
+    said = str(error).strip()
+    if any(words in said for words in NO_MEMORY):
+        return MemoryError(f"{label} finds too little memory for a batch of shape {patches.shape}")
+    why = ([line for line in said.splitlines() if line.strip()] or [type(error).__name__])[-1].strip(" .")
     return ConfigError(
         f"{label} cannot take a batch of shape {patches.shape}: {why}. Check its sample rate, patch and order"
     )
@@ -113,31 +119,27 @@ def describe_outputs(given: Mapping[str, FloatArray]) -> str:
 
 @lru_cache(maxsize=8)
 def load_encoder(path: str, sha256: str, device: str) -> Run:
-    """What runs an encoder's file; a process reads it once.
+    """What runs an encoder's file; a process reads it once, and what it runs is what has this SHA-256.
 
     Raises
     ------
     ConfigError
-        If it is no TorchScript or ONNX, or cannot be read here.
+        If it is another file, no TorchScript or ONNX, or cannot be read here.
     """
-    file = Path(path)
-    with file.open("rb") as opened:
-        beginning = opened.read(2)
-    if beginning == b"PK":
-        return _torchscript(file, device)
-    if beginning[:1] == b"\x80":
+    data = Path(path).read_bytes()
+    if (found := hashlib.sha256(data).hexdigest()) != sha256:
+        raise ConfigError(f"{path} has sha256 {found}, not {sha256}: it was changed meanwhile, run again")
+    if data[:2] == b"PK":
+        return _torchscript(path, data, device)
+    if data[:1] == b"\x80":
         raise ConfigError(f"{path} is a pickle, which could run any code: save the model with {TO_TORCHSCRIPT}")
-    return _onnx(file, device)
+    return _onnx(path, data, device)
 
 
-def _torchscript(file: Path, device: str) -> Run:
+def _torchscript(path: str, data: bytes, device: str) -> Run:
     import torch
 
-    _require_torchscript(file)
-    try:
-        module = torch.jit.load(str(file), map_location=device).eval()  # type: ignore[no-untyped-call]
-    except RuntimeError as error:
-        raise ConfigError(f"{file} cannot be read as TorchScript: {str(error).strip().splitlines()[-1]}") from error
+    module = read_torchscript(path, data, device)
 
     def run(patches: FloatArray) -> dict[str, FloatArray]:
         with torch.inference_mode(), float32_products():
@@ -157,38 +159,13 @@ def _by_name(found: Any) -> dict[str, Any]:
     return {str(i): value for i, value in enumerate(found if isinstance(found, Sequence) else [found])}
 
 
-def _require_torchscript(file: Path) -> None:
-    """Refuse other archives of torch, which would be unpickled, and TorchScript that reads or writes files.
-
-    Raises
-    ------
-    ConfigError
-        With what to do.
-    """
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = {name.partition("/")[2] or name: name for name in archive.namelist()}  # in one folder, of any name
-            code = [archive.read(whole) for name, whole in names.items() if name.startswith("code/")
-                    and name.endswith(".py")]  # fmt: skip
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise ConfigError(f"{file} is damaged: {error}") from error
-    if PROGRAM & names.keys():
-        raise ConfigError(
-            f"{file} is a .pt2 file, which torch unpickles: it could run any code. Where you trust it, turn it into "
-            f"TorchScript: model = torch.export.load(FILE).module(); {TO_TORCHSCRIPT.replace('model.eval()', 'model')}"
-        )
-    if not code or "constants.pkl" not in names:
-        raise ConfigError(f"{file} is a pickle of weights, no TorchScript: save the model with {TO_TORCHSCRIPT}")
-    if any(FILE_ACCESS.search(text.decode("utf-8", "replace")) for text in code):
-        raise ConfigError(f"{file} reads or writes files while it runs: an encoder only computes, do not use it")
-
-
-def _onnx(file: Path, device: str) -> Run:
+def _onnx(path: str, data: bytes, device: str) -> Run:
+    require_own_tensors(path, data)
     try:
         import onnxruntime
     except ImportError:
         raise ConfigError(
-            f"{file} is no TorchScript; ONNX files are run by onnxruntime, which is not installed: pip install "
+            f"{path} is no TorchScript; ONNX files are run by onnxruntime, which is not installed: pip install "
             "'tonearm[onnx]'"
         ) from None
     options = onnxruntime.SessionOptions()
@@ -196,14 +173,15 @@ def _onnx(file: Path, device: str) -> Run:
     options.log_severity_level = 3
     wanted = ["CUDAExecutionProvider"] if is_gpu(device) else []
     providers = [p for p in [*wanted, "CPUExecutionProvider"] if p in onnxruntime.get_available_providers()]
-    try:  # from its bytes: a graph that names further files finds none
-        session = onnxruntime.InferenceSession(file.read_bytes(), options, providers=providers)
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # not its own, at which nobody looked
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=providers)
     except Exception as error:  # onnxruntime's own have no common base
         why = str(error).strip().splitlines()[0]
-        raise ConfigError(f"{file} cannot be read as TorchScript or ONNX: {why}") from error
+        raise ConfigError(f"{path} cannot be read as TorchScript or ONNX: {why}") from error
     if len(session.get_inputs()) != 1:
         inputs = ", ".join(i.name for i in session.get_inputs())
-        raise ConfigError(f"{file} takes {inputs}: an encoder has one input")
+        raise ConfigError(f"{path} takes {inputs}: an encoder has one input")
     own, names = session.get_inputs()[0], [o.name for o in session.get_outputs()]
     fixed = own.shape[0] if own.shape and isinstance(own.shape[0], int) else 0
 
@@ -211,7 +189,7 @@ def _onnx(file: Path, device: str) -> Run:
         try:
             parts = [session.run(names, {own.name: part}) for part in _batches(patches, fixed)]
         except Exception as error:
-            raise _cannot_run(file.name, patches, error) from error
+            raise _cannot_run(Path(path).name, patches, error) from error
         joined = [np.concatenate(values)[: len(patches)] for values in zip(*parts, strict=True)]
         return {name: values.astype(np.float32) for name, values in zip(names, joined, strict=True)}
 

@@ -1,9 +1,9 @@
-"""Onset times from the onset strength.
+"""How strongly notes begin in each frame, and the onset times.
 
-The rule and its settings are those of ``librosa.onset.onset_detect``. Written out, because librosa's own is a numba
-gufunc compiled into a cache that all processes share: two that compile it at the same time leave a cache from which
-every later process dies of a segmentation fault (numba stores a gufunc and its wrapper apart; seen in 7 of 15 attempts
-with three processes).
+The rules and their settings are those of ``librosa.onset.onset_strength`` and ``onset_detect``. Written out, because
+librosa takes seconds and 60 MiB to import, and its own picker is a numba gufunc compiled into a cache that all
+processes share: two that compile it at the same time leave a cache from which every later process dies of a
+segmentation fault (numba stores a gufunc and its wrapper apart; seen in 7 of 15 attempts with three processes).
 """
 
 from __future__ import annotations
@@ -12,10 +12,34 @@ import numpy as np
 import numpy.typing as npt
 
 from tonearm.core.types import FloatArray
+from tonearm.features.definition import AMIN_POWER
 
+RATE, HOP = 22_050, 512  # Hz, samples
+FRAMING = 2  # frames, half a window of 2048 samples: a rise is seen so much before its note
+DYNAMIC_RANGE = 80.0  # dB below the loudest
 MEAN_REACH = 4  # frames to each side whose mean an onset exceeds: 93 ms at a hop of 512 at 22 050 Hz
 LEAST_RISE = 0.07  # above that mean, of the range of the whole recording
 LEAST_DISTANCE = 2  # frames, 46 ms
+
+
+def onset_strength(mel: FloatArray) -> FloatArray:
+    """How much the bands of a mel spectrogram rise from the frame before, dB, their mean.
+
+    Parameters
+    ----------
+    mel
+        Power, shape ``(bands, frames)``, of 22 050 Hz with a hop of 512 samples and a window of 2048.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(frames,)``, 0 or more; 0 in the first frames.
+    """
+    decibels = 10.0 * np.log10(np.maximum(mel, np.float32(AMIN_POWER)))
+    decibels = np.maximum(decibels, decibels.max() - DYNAMIC_RANGE)
+    rises = np.maximum(np.diff(decibels, axis=1), 0).mean(axis=0)
+    strength: FloatArray = np.pad(rises, (1 + FRAMING, 0))[: mel.shape[1]]
+    return strength
 
 
 def pick_onsets(strength: FloatArray) -> npt.NDArray[np.int64]:

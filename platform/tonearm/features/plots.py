@@ -41,7 +41,7 @@ def spectrogram_page(stores: Mapping[str, FeatureStore], tracks: Sequence[tuple[
             axis = axes[row][column]
             config = store.representation
             values = store.read(key).values.astype(np.float32)
-            _draw(figure, axis, values, config)
+            draw_representation(figure, axis, values, config)
             head = textwrap.fill(name, NAME_WIDTH) + "\n" if row == 0 else ""
             axis.set_title(head, fontsize=10, fontweight="bold")
             shown = printable(title, 60) if column == 0 else ""
@@ -51,16 +51,17 @@ def spectrogram_page(stores: Mapping[str, FeatureStore], tracks: Sequence[tuple[
     return png(figure)
 
 
-def _draw(figure: Any, axis: Any, values: FloatArray, config: Representation) -> None:
+def draw_representation(figure: Any, axis: Any, values: FloatArray, config: Representation, start: float = 0.0) -> None:
+    """Draw stored values of a clip, (freq_bins, frames) or two planes of these, that begins at ``start`` seconds."""
     planes = values if values.ndim == 3 else values[None]
     seconds = planes.shape[-1] * config.hop / config.sample_rate
     picture = np.concatenate(list(planes), axis=0)  # the first plane at the bottom
     if config.freq_bins == 1:
-        _draw_waveform(axis, planes[:, 0], seconds)
+        _draw_waveform(axis, planes[:, 0], seconds, start)
         return
     image = axis.imshow(
         picture, origin="lower", aspect="auto", interpolation="nearest", cmap="magma",
-        extent=(0, seconds, 0, picture.shape[0]),
+        extent=(start, start + seconds, 0, picture.shape[0]),
     )  # fmt: skip
     axis.tick_params(labelsize=7)
     bar = figure.colorbar(image, ax=axis, pad=0.01)
@@ -85,11 +86,11 @@ def _draw(figure: Any, axis: Any, values: FloatArray, config: Representation) ->
     axis.set_yticks(ticks, names * len(planes))
 
 
-def _draw_waveform(axis: Any, planes: FloatArray, seconds: float) -> None:
+def _draw_waveform(axis: Any, planes: FloatArray, seconds: float, start: float) -> None:
     """The range of the samples in each of a thousand steps: drawing every sample would take minutes."""
     steps = min(1000, planes.shape[1])
     edges = np.linspace(0, planes.shape[1], steps + 1).astype(int)[:-1]
-    times = np.linspace(0, seconds, steps)
+    times = start + np.linspace(0, seconds, steps)
     for i, plane in enumerate(planes):
         low, high = np.minimum.reduceat(plane, edges), np.maximum.reduceat(plane, edges)
         axis.fill_between(times, low + 2 * i, high + 2 * i, linewidth=0.3)

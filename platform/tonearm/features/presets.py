@@ -11,6 +11,7 @@ from typing import Any
 from tonearm.core.config import Config
 from tonearm.core.errors import ConfigError
 from tonearm.core.registry import unknown_name
+from tonearm.features.attributes import Attributes
 from tonearm.features.base import Representation
 from tonearm.features.compressed import Compressed  # noqa: F401  registers it
 from tonearm.features.contrast import Contrast
@@ -77,6 +78,7 @@ BLOCKS: dict[str, Summarised] = {
     "cqt_modulation": Summarised(of=Cqt(), summary=Modulation()),
 }
 PRESETS |= BLOCKS
+PRESETS["descriptors"] = Summarised(of=RawWaveform(), summary=Attributes())  # tempo, key, loudness, ...
 
 
 LONGEST = 1000  # characters of changed fields

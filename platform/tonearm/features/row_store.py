@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,8 +55,10 @@ def write_rows(root: str, table: str, rows: Sequence[Mapping[str, Any]]) -> int:
     return _write(root, table, name, pa.Table.from_pylist([{**r, WRITTEN: now} for r in rows]))
 
 
-def read_rows(root: str, table: str, keys: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
-    """The rows of a table by track key, all or those of some; an absent table is empty.
+def read_rows(
+    root: str, table: str, keys: Iterable[str] | None = None, columns: Sequence[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """The rows of a table by track key, all or those of some, whole or some columns; an absent table is empty.
 
     Raises
     ------
@@ -65,12 +67,34 @@ def read_rows(root: str, table: str, keys: Iterable[str] | None = None) -> dict[
     """
     found: dict[str, dict[str, Any]] = {}
     written: dict[str, int] = {}
-    for rows in _read(root, table, keys=None if keys is None else sorted(set(keys))).values():
+    for rows in scan_rows(root, table, keys, columns):
         for row in rows.to_pylist():
             key, at = row["track_key"], row.pop(WRITTEN, None) or 0  # none: of a table from before it was kept
             if at >= written.get(key, 0):
                 found[key], written[key] = row, at
     return found
+
+
+def scan_rows(
+    root: str, table: str, keys: Iterable[str] | None = None, columns: Sequence[str] | None = None
+) -> Iterator[Any]:
+    """The same a file at a time, as Arrow tables: of a track any number of rows, of which the last written one counts.
+
+    Parameters
+    ----------
+    keys
+        Of the tracks; None: all.
+    columns
+        To be read beside the track's key and the time of writing; None: all. Each is in all files.
+
+    Raises
+    ------
+    StoreError
+        If a file of it is damaged.
+    """
+    wanted = None if columns is None else list(dict.fromkeys(["track_key", *columns, WRITTEN]))
+    for _, rows in _scan(root, table, wanted, None if keys is None else sorted(set(keys))):
+        yield rows
 
 
 def read_keys(root: str, table: str) -> set[str]:
@@ -184,22 +208,31 @@ def _read(
     names: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """The Arrow tables of files by their names: of all files, also while some are joined, or of these."""
-    folder = storage.join(root, table)
     if names is not None:
-        return {name: _read_file(storage.join(folder, name), columns, keys) for name in names}
-    read: dict[str, Any] = {}
+        return {name: _read_file(storage.join(root, table, name), columns, keys) for name in names}
+    return dict(_scan(root, table, columns, keys))
+
+
+def _scan(
+    root: str, table: str, columns: list[str] | None, keys: Sequence[str] | None
+) -> Iterator[tuple[str, Any]]:  # fmt: skip
+    """Names and Arrow tables of all files. If some are joined meanwhile, the file that they became comes, too."""
+    folder = storage.join(root, table)
+    read: set[str] = set()
     listed = storage.list_files(folder, ".parquet")
     for attempt in range(ATTEMPTS):
         gone: StoreError | None = None
         try:
             for name in listed:
                 if name not in read:
-                    read[name] = _read_file(storage.join(folder, name), columns, keys)
+                    rows = _read_file(storage.join(folder, name), columns, keys)
+                    read.add(name)
+                    yield name, rows
         except _FileGoneError as error:
             gone = error
         before, listed = listed, storage.list_files(folder, ".parquet")
         if gone is None and (before == listed or attempt + 1 == ATTEMPTS):
-            return {name: read[name] for name in before}
+            return
     raise StoreError(f"{folder} changes all the time: wait until the job that writes to it has ended")
 
 

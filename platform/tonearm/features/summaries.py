@@ -39,6 +39,7 @@ class Summary(Config):
     """
 
     registry: ClassVar[Registry[type[Summary]]] = Registry("summary")
+    definition_version: ClassVar[int] = 1  # raise it when values of one kind change: its stores get another name
 
     def problems_with(self, rows: int, frame_rate: float) -> list[str]:
         """Sentences on what cannot work for a representation of so many rows, and frames a second."""
@@ -94,6 +95,10 @@ class Summarised(Derived, kind="summary"):
 
     def example_spec(self, frames: int) -> InputSpec:
         return InputSpec(self.planes, self.freq_bins, 1)
+
+    def versions(self) -> tuple[int | str, ...]:
+        version = self.summary.definition_version
+        return (*super().versions(), *([f"by {self.summary.kind} {version}"] if version > 1 else []))
 
     def derive(self, values: FloatArray) -> FloatArray:
         enough = repeated(values, self.summary.fewest_frames(self.frame_rate)).astype(np.float64)

@@ -22,7 +22,7 @@ from tonearm.features.raw import RawWaveform
 from tonearm.features.summaries import Moments, Summarised
 from tonearm.features.weight_files import sha256_of, stored_place, weights_home
 
-NAME = re.compile(r"[a-z][a-z0-9_]*")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 POOLED = "_moments"  # behind a name: mean and deviation of the patches
 
 #: Encoders that a command fetches, without their files.
@@ -47,15 +47,18 @@ def register(encoder: Frozen, file: Path, licence_text: str = "") -> None:
     """
     if not NAME.fullmatch(encoder.name) or encoder.name.endswith(POOLED):
         raise ConfigError(
-            f"the name {encoder.name!r}: give small letters, digits and _, a letter first, and not {POOLED} at the end"
+            f"the name {encoder.name[:80]!r}: give small letters, digits and _, a letter first, 64 at most, and not "
+            f"{POOLED} at the end"
         )
-    if (found := sha256_of(file)) != encoder.sha256:
-        raise ConfigError(f"{file} has sha256 {found}, not {encoder.sha256}: give its own")
     place = stored_place(encoder.sha256)
-    if not storage.exists(place):
-        temporary = storage.temporary_file(place)
+    temporary = storage.temporary_file(place)
+    try:
         shutil.copyfile(file, temporary)
+        if (found := sha256_of(temporary)) != encoder.sha256:
+            raise ConfigError(f"{file} has sha256 {found}, not {encoder.sha256}: give its own")
         storage.publish(temporary, place)
+    finally:
+        temporary.unlink(missing_ok=True)
     kept = {"encoder": encoder.to_dict(), "licence_text": licence_text}
     storage.write_json(storage.join(weights_home(), f"{encoder.name}.json"), kept)
 
@@ -100,6 +103,16 @@ def encoder_name(feature: Representation) -> str:
     own = encoders_in(feature)
     names = [own[0].name, own[0].name + POOLED] if own and own[0].name else []
     return next((name for name in names if named_encoder(name) == feature), "")
+
+
+def licence_texts(features: Iterable[Representation]) -> dict[str, str]:
+    """Texts of licences, by the names of the encoders that representations are computed by, where the home has them."""
+    found: dict[str, str] = {}
+    for encoder in (e for feature in features for e in encoders_in(feature)):
+        if encoder.name in registered_names():
+            own, text = registered(encoder.name)
+            found |= {encoder.name: text} if text and own.sha256 == encoder.sha256 else {}
+    return found
 
 
 def require_weights(features: Iterable[Representation]) -> None:

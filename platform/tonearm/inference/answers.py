@@ -1,14 +1,14 @@
 """What a model answers of files, kept by their contents: a file that was heard once is not heard again.
 
 The answers are a table of rows by content (:mod:`tonearm.features.row_store`) in a folder that is named by a digest of
-the model: another model has another table.
+the model and of the versions of the code that it hears with: another model has another table.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ from tonearm.core.errors import AudioError, TonearmError
 from tonearm.core.seeding import digest
 from tonearm.core.types import FloatArray
 from tonearm.ensembles.bundle import Ensemble
-from tonearm.features.row_store import join_rows, read_rows, write_rows
+from tonearm.ensembles.combination import Combination
+from tonearm.features.row_store import join_rows, read_rows, scan_rows, write_rows
 from tonearm.inference.batch import TrackReader, require_same
 from tonearm.inference.blocks import bundle_digest
 from tonearm.inference.classify import Classifier
@@ -29,6 +30,7 @@ from tonearm.pipelines.extract import TRANSIENT_REASONS
 from tonearm.training.bundle import load_bundle
 
 TABLE = "answers"
+ROWS_AT_ONCE = 64  # that are taken out of Arrow's memory
 FILES_AT_ONCE = 16  # that a worker hears before it writes: a kill loses so many
 
 
@@ -41,7 +43,7 @@ class Answer:
     probabilities
         float32 (outputs,), in the order of the model's classes; empty of a file that it cannot hear.
     embedding
-        float32 (dim,), unit length; empty of a file that it cannot hear.
+        float32 (dim,), as a prediction has it; empty of a file that it cannot hear.
     reason, detail
         Why it cannot hear the file; "" if it can.
     """
@@ -61,18 +63,16 @@ class AnswerTable:
         Folder or URI of all predictions.
     members
         URIs of the model's bundles, a network each.
-    weights, temperatures
-        By which the networks are combined.
+    combined
+        How the networks are combined: :meth:`tonearm.ensembles.bundle.Ensemble.identity`.
     """
 
-    def __init__(
-        self, root: str, members: Sequence[str], weights: Sequence[float], temperatures: Sequence[float]
-    ) -> None:
-        model = digest([bundle_digest(m) for m in members], list(weights), list(temperatures), DECODER_VERSION)
+    def __init__(self, root: str, members: Sequence[str], combined: Sequence[Any]) -> None:
+        model = digest([bundle_digest(m) for m in members], *combined, DECODER_VERSION)
         self.uri = storage.join(root, model)
 
-    def read(self, contents: Iterable[str]) -> dict[str, Answer]:
-        """The answers that are there for files, by their contents.
+    def read(self, contents: Iterable[str], embeddings: bool = True) -> dict[str, Answer]:
+        """The answers that are there for files, by their contents; without embeddings these are empty.
 
         A failure that may be gone the next time (a file that could not be read, too little memory) is an answer, too.
 
@@ -81,20 +81,30 @@ class AnswerTable:
         StoreError
             If the table is damaged.
         """
-        return {content: _answer(row) for content, row in read_rows(self.uri, TABLE, contents).items()}
+        columns = [f.name for f in fields(Answer) if embeddings or f.name != "embedding"]
+        return {content: _answer(row) for content, row in read_rows(self.uri, TABLE, contents, columns).items()}
+
+    def lasting(self, contents: Iterable[str]) -> set[str]:
+        """The contents whose answer would be the same if the file were heard again."""
+        rows = read_rows(self.uri, TABLE, contents, ["reason"])
+        return {content for content, row in rows.items() if row["reason"] not in TRANSIENT_REASONS}
+
+    def embeddings(self, contents: Iterable[str]) -> Iterator[tuple[list[str], FloatArray]]:
+        """Contents and embeddings (files, dim) of those that could be heard, some at a time, in no order; of a content
+        perhaps more than once, the same."""
+        for rows in scan_rows(self.uri, TABLE, contents, ["embedding"]):
+            for batch in rows.to_batches(ROWS_AT_ONCE):
+                heard = [(row["track_key"], row["embedding"]) for row in batch.to_pylist() if row["embedding"]]
+                if heard:
+                    yield [key for key, _ in heard], np.stack([np.frombuffer(data, np.float32) for _, data in heard])
 
     def join(self) -> None:
         """Join the small files that workers have written."""
         join_rows(self.uri, TABLE)
 
 
-def is_lasting(answer: Answer) -> bool:
-    """Whether it would be the same if the file were heard again."""
-    return answer.reason not in TRANSIENT_REASONS
-
-
 def _answer(row: Mapping[str, Any]) -> Answer:
-    probabilities, embedding = (np.frombuffer(row[name], np.float32) for name in ("probabilities", "embedding"))
+    probabilities, embedding = (np.frombuffer(row.get(n, b""), np.float32) for n in ("probabilities", "embedding"))
     return Answer(probabilities, embedding, row["reason"], row["detail"])
 
 
@@ -109,8 +119,10 @@ class FilePredictor:
 
     Parameters
     ----------
-    members, weights, temperatures
-        As :class:`AnswerTable` has them.
+    members
+        URIs of the model's bundles, a network each.
+    weights, temperatures, combination
+        As :class:`~tonearm.ensembles.bundle.Ensemble` has them, the combination as JSON has it.
     uri
         Of the table.
     features, cache
@@ -123,11 +135,13 @@ class FilePredictor:
     """
 
     def __init__(
-        self, members: Sequence[str], weights: Sequence[float], temperatures: Sequence[float], uri: str, features: str,
-        cache: str, attempts: str, allowed_modules: Sequence[str] = (),
+        self, members: Sequence[str], weights: Sequence[float], temperatures: Sequence[float],
+        combination: Mapping[str, Any], uri: str, features: str, cache: str, attempts: str,
+        allowed_modules: Sequence[str] = (),
     ) -> None:  # fmt: skip
         bundles = tuple(load_bundle(member, tuple(allowed_modules)) for member in members)
-        self._classifier = Classifier(Ensemble(bundles, tuple(weights), {}, tuple(temperatures)))
+        how = Combination.from_dict(combination)
+        self._classifier = Classifier(Ensemble(bundles, tuple(weights), {}, tuple(temperatures), how))
         self._reader, self._uri, self._attempts = TrackReader(features, cache), uri, attempts_folder(attempts)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:

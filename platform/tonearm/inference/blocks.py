@@ -1,6 +1,7 @@
 """Predictions of many tracks, a network and a block of tracks at a time: what is written down is not computed again.
 
-A block is ``<root>/<network>/<tracks>.npz``, named by digests: of the network's bundle, and of its tracks' contents.
+A block is ``<root>/<network>/<tracks>.npz``, named by digests: of the network's bundle and the versions of what it
+hears, and of its tracks' contents.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from tonearm.core.seeding import digest
 from tonearm.datasets.manifest import Track
 from tonearm.inference.batch import TrackReader
 from tonearm.inference.member import MemberPrediction, predict_member
-from tonearm.training.bundle import DESCRIPTION, WEIGHTS, Bundle, load_bundle
+from tonearm.training.bundle import DESCRIPTION, WEIGHTS, Bundle, load_bundle, read_config
 
+PREDICTIONS_VERSION = 2  # 2: embeddings have a length
 BLOCK = 64  # tracks: seconds of work, and files of some hundreds of kilobytes
 
 
@@ -72,8 +74,16 @@ class Block:
 
 
 def bundle_digest(member: str) -> str:
-    """What a network's bundle holds, as a name of predictions: 16 hexadecimal characters."""
-    return digest(*_bundle_files(member).values())
+    """What a network answers by, as a name of predictions: its bundle, and the stores of what it hears, whose names
+    change with the code that computes them; 16 hexadecimal characters. Modules that it needs are imported.
+
+    Raises
+    ------
+    BundleError
+        If it is missing, damaged or of another format version.
+    """
+    heard = sorted(r.store_name() for r in read_config(member).representations.values())
+    return digest(*_bundle_files(member).values(), heard, PREDICTIONS_VERSION)
 
 
 def _bundle_files(member: str) -> dict[str, bytes]:
@@ -82,9 +92,8 @@ def _bundle_files(member: str) -> dict[str, bytes]:
 
 def share_bundle(member: str, root: str) -> str:
     """A copy of a network's bundle beside its predictions, where workers of all machines read it."""
-    files = _bundle_files(member)
-    folder = storage.join(root, digest(*files.values()), "bundle")
-    for name, data in files.items():
+    folder = storage.join(root, bundle_digest(member), "bundle")
+    for name, data in _bundle_files(member).items():
         if not storage.exists(storage.join(folder, name)):
             storage.write_bytes(storage.join(folder, name), data)
     return folder

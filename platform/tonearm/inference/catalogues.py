@@ -15,11 +15,11 @@ import uuid
 
 from tonearm.core import storage
 from tonearm.core.best_effort import best_effort
+from tonearm.core.descriptions import read_description
 from tonearm.core.errors import BundleError
-from tonearm.inference.recommend import CATALOGUE
 from tonearm.recommend.index import DESCRIPTION, FORMAT_VERSION, CatalogueIndex
-from tonearm.training.bundle import read_description
 
+CATALOGUE = "catalogue"  # folder in a bundle
 LATER = "catalogues"
 
 

@@ -13,6 +13,7 @@ from tonearm.features.engine import compute_layouts
 from tonearm.features.normalisation import half_precision
 from tonearm.features.store import StoredClip
 from tonearm.inference.member import StoredTrack, combine_members, predict_member
+from tonearm.tasks.answers import Answer
 
 
 class Classifier:
@@ -53,8 +54,16 @@ class Classifier:
         AudioError
             If it is no usable audio, with the reason.
         """
+        return self._combined(self.hear_each(source))
+
+    def hear_each(self, source: Source) -> list[StoredTrack]:
+        """What each member hears of encoded audio, as :meth:`hear` has it."""
         heard = self.hear(source)
-        return self._combined([heard[m.config.clip] for m in self.ensemble.members])
+        return [heard[m.config.clip] for m in self.ensemble.members]
+
+    def read(self, prediction: Prediction) -> Answer:
+        """What a prediction says, in the form of the model's task."""
+        return self.ensemble.task.read(prediction.probabilities, prediction.labels)
 
     def hear(self, source: Source) -> dict[ClipConfig, StoredTrack]:
         """What its members hear of encoded audio: of each clip the representations, by store name.
@@ -71,7 +80,7 @@ class Classifier:
             layouts = list(dict.fromkeys(f.layout for f in features.values()))
             found: dict[str, list[StoredClip]] = {name: [] for name in features}
             for part in load_clips(source, clip, layouts, shortest):
-                for name, values in _as_stored(part, features).items():
+                for name, values in as_stored(part, features).items():
                     found[name].append(values)
             heard[clip] = found
         return heard
@@ -83,7 +92,7 @@ class Classifier:
         for clip in self.clips:
             features = self._features_of(clip)
             part = _middle(waveform, clip.seconds) if len(self.clips) > 1 else waveform
-            stored = _as_stored(Clip(0, 0.0, {f.layout: part for f in features.values()}), features)
+            stored = as_stored(Clip(0, 0.0, {f.layout: part for f in features.values()}), features)
             heard[clip] = {name: [values] for name, values in stored.items()}
         return self._combined([heard[m.config.clip] for m in self.ensemble.members])
 
@@ -101,7 +110,7 @@ class Classifier:
         return combine_members(self.ensemble, answers)
 
 
-def _as_stored(clip: Clip, chosen: dict[str, Representation]) -> dict[str, StoredClip]:
+def as_stored(clip: Clip, chosen: dict[str, Representation]) -> dict[str, StoredClip]:
     """The representations of a clip, of the layouts in which it can be used."""
     features = {name: f for name, f in chosen.items() if f.layout in clip.waveforms}
     # float16, as the store keeps them: the same numbers in serving as in training.

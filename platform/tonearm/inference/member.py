@@ -12,11 +12,9 @@ from tonearm.core.errors import AudioError
 from tonearm.core.precision import float32_products
 from tonearm.core.types import FloatArray, Prediction
 from tonearm.ensembles.bundle import Ensemble
-from tonearm.ensembles.combine import weighted_mean
 from tonearm.features.store import StoredClip
 from tonearm.models.base import Inputs, Network, in_chunks
-from tonearm.tasks.pooling import unit_length
-from tonearm.tasks.temperature import apply_temperature
+from tonearm.models.mean_kernel import MeanKernelNetwork
 from tonearm.training.bundle import Bundle, track_embedding
 from tonearm.training.logits import on_device
 from tonearm.training.windows import clip_windows
@@ -34,11 +32,15 @@ class MemberPrediction:
     probabilities
         As the task pools the windows, without temperature, (outputs,).
     embedding
-        Of unit length, (dim,).
+        (dim,), of unit length; shorter by what the training tracks of a mean kernel do not account for, so that its
+        products with theirs are the kernel.
+    logits
+        Of its windows, float32 (windows, outputs); None where they were not kept.
     """
 
     probabilities: FloatArray
     embedding: FloatArray
+    logits: FloatArray | None = None
 
 
 def predict_member(member: Bundle, stored: StoredTrack, device: str = "cpu") -> MemberPrediction:
@@ -49,30 +51,52 @@ def predict_member(member: Bundle, stored: StoredTrack, device: str = "cpu") -> 
     AudioError
         If its inputs have no clip in common.
     """
-    config = member.config
-    clips = _of_the_same_moments({n: stored[r.store_name()] for n, r in config.audio_inputs().items()})
+    windows = on_device(member_windows(member, stored), device)
+    with torch.inference_mode(), float32_products():
+        found, embedded = _logits_and_embeddings(member.network, windows)
+        direction = torch.nn.functional.normalize(track_embedding(embedded), dim=0)
+        if isinstance(member.network, MeanKernelNetwork):
+            direction = direction * member.network.share_explained(embedded).mean()
+    embedding = direction.cpu().numpy()
+    logits = found.cpu().numpy()
+    return MemberPrediction(member.config.task.pool(logits), embedding, logits)
+
+
+def member_windows(member: Bundle, stored: StoredTrack) -> Inputs:
+    """The windows of a track, as a network takes them; one where it hears a track at once.
+
+    Raises
+    ------
+    AudioError
+        If its inputs have no clip in common.
+    """
+    config, clips = member.config, member_clips(member, stored)
     parts = {
         name: torch.from_numpy(clip_windows(clips[name], config, r, member.scaling_of(name)))
         for name, r in config.audio_inputs().items()
     }
-    windows: Inputs = on_device(parts.get("", parts), device)
-    with torch.inference_mode(), float32_products():
-        logits, embedded = _logits_and_embeddings(member.network, windows)
-    embedding = torch.nn.functional.normalize(track_embedding(embedded), dim=0).cpu().numpy()
-    return MemberPrediction(config.task.pool(logits.cpu().numpy()), embedding)
+    windows: Inputs = parts.get("", parts)
+    return member.network.gather(windows, len(next(iter(parts.values()))))[0]
+
+
+def member_clips(member: Bundle, stored: StoredTrack) -> dict[str, list[StoredClip]]:
+    """Of each input of a network the clips of a track that all of its inputs have.
+
+    Raises
+    ------
+    AudioError
+        If there are none.
+    """
+    return _of_the_same_moments({n: stored[r.store_name()] for n, r in member.config.audio_inputs().items()})
 
 
 def combine_members(ensemble: Ensemble, answers: Sequence[MemberPrediction]) -> Prediction:
     """The ensemble's prediction of a track from those of its members, in their order."""
-    # Multiplied by the root of their weights, so that cosines average by weight.
-    embeddings = [a.embedding * np.sqrt(w) for a, w in zip(answers, ensemble.weights, strict=True)]
-    probabilities = [
-        apply_temperature(member.config.task, a.probabilities, temperature)
-        for member, a, temperature in zip(ensemble.members, answers, ensemble.temperatures, strict=True)
-    ]
-    return Prediction(
-        ensemble.classes, weighted_mean(probabilities, ensemble.weights), unit_length(np.concatenate(embeddings))
-    )
+    # Multiplied by the root of their share, so that products average by weight.
+    total = sum(ensemble.weights)
+    embeddings = [a.embedding * np.float32(np.sqrt(w / total)) for a, w in zip(answers, ensemble.weights, strict=True)]
+    together = ensemble.combine([a.probabilities for a in answers])
+    return Prediction(ensemble.classes, together, np.concatenate(embeddings))
 
 
 def _logits_and_embeddings(network: Network, windows: Inputs) -> tuple[torch.Tensor, torch.Tensor]:

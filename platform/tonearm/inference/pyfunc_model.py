@@ -1,7 +1,8 @@
 """The code of the registered model: MLflow runs this file when the model is loaded.
 
 ``mlflow.pyfunc.load_model("models:/tonearm-scores@champion").predict(frame)`` takes a DataFrame with a column
-``audio`` of encoded bytes and returns a row a recording: the label and the probability of every class.
+``audio`` of encoded bytes and returns a row a recording: its label (of several ``labels``, of playlists the fittest),
+and the number of every output.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ class TonearmModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-define
         rows = []
         for audio in model_input["audio"]:
             prediction = self._classifier.predict(bytes(audio))
-            probabilities = dict(zip(prediction.labels, map(float, prediction.probabilities), strict=True))
-            rows.append({"label": prediction.top(1)[0][0], **probabilities})
+            told = self._classifier.read(prediction).columns()
+            numbers = dict(zip(prediction.labels, map(float, prediction.probabilities), strict=True))
+            rows.append({**{name: text for name, text in told.items() if isinstance(text, str)}, **numbers})
         return pd.DataFrame(rows)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from tonearm.audio.sources import Source
 from tonearm.core.types import Prediction
 from tonearm.inference.classify import Classifier
-from tonearm.recommend.index import CatalogueIndex, Neighbour
-
-CATALOGUE = "catalogue"  # folder in a bundle
+from tonearm.recommend.index import CatalogueIndex
+from tonearm.recommend.neighbours import Neighbour
 
 
 class Recommender:

@@ -9,6 +9,7 @@ from torch import nn
 from tonearm.models.albums import AlbumsConfig
 from tonearm.models.artist_table import ArtistTableConfig
 from tonearm.models.base import InputSpecs, ModelConfig, Network
+from tonearm.models.cold_start import ColdStartConfig
 from tonearm.models.danceability import Spec2dConfig, Spec3dConfig, Wav1dConfig, Wav2dConfig
 from tonearm.models.fused_conditions import fused_execution
 from tonearm.models.lyrics import LyricsConfig
@@ -24,6 +25,7 @@ from tonearm.models.tower import RecommendationConfig
 __all__ = [
     "AlbumsConfig",
     "ArtistTableConfig",
+    "ColdStartConfig",
     "FreqConfig",
     "GenreEnsembleConfig",
     "LargeRnnConfig",

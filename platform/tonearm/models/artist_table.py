@@ -2,49 +2,68 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import TrainingError
 from tonearm.core.types import InputSpec
 from tonearm.models.base import Inputs, ModelConfig, Network, one_input
 from tonearm.models.blocks import checked_ids, vector_problems
 
+Distance = Literal["cosine", "euclidean"]
+#: Where the logits scale * cosine + bias and bias - scale * distance start. Rows of length 1 at a right angle are 1.41
+#: apart, which is no relation; at half of it, where the cosine is 0.7 and the distance 0.8, they are related.
+STARTS: dict[Distance, tuple[float, float]] = {"cosine": (10.0, -5.0), "euclidean": (10.0, 10.0)}
+
 
 class ArtistTableConfig(ModelConfig, kind="artist_table"):
-    """A vector for each artist; the input's shape is (1, artists, 1), the outputs are the vectors' length."""
+    """A vector for each artist; the input's shape is (1, artists, 1), the outputs are the vectors' length.
+
+    Attributes
+    ----------
+    distance
+        What makes two artists alike: their vectors' cosine, as in the thesis, or a small Euclidean distance.
+    """
+
+    distance: Distance = dataclasses.field(default="cosine", metadata=OMIT_DEFAULT)
 
     def shape_problems(self, inputs: InputSpec, outputs: int) -> list[str]:
         return super().shape_problems(inputs, outputs) + vector_problems(inputs, "a table of artists")
 
     def network(self, inputs: InputSpec, outputs: int) -> Network:
-        return ArtistTable(inputs.freq_bins, outputs)
+        return ArtistTable(inputs.freq_bins, outputs, self.distance)
 
 
 class ArtistTable(Network):
-    """The table, and the scale and bias that make logits of cosines.
+    """The table, and the scale and bias that make logits of cosines or distances.
 
     Rows start at random with a length of about 1. Cosines lie within -1 and 1, so that without a scale the loss could
-    not fall below what these allow. It starts at 10, the bias at -5 (ours): a right angle is then no relation and half
-    of one is even, and the two, which Adam moves slowly, need not go far.
+    not fall below what these allow. Where they start (ours) a right angle is no relation and half of one is even: the
+    two, which Adam moves slowly, need not go far.
 
     Parameters
     ----------
     artists, dim
         Rows and columns.
+    distance
+        As :class:`ArtistTableConfig` has it.
     """
 
-    def __init__(self, artists: int, dim: int) -> None:
+    def __init__(self, artists: int, dim: int, distance: Distance = "cosine") -> None:
         super().__init__()
-        self.embedding_dim = dim
+        self.embedding_dim, self.distance = dim, distance
         self.table = nn.Embedding(artists, dim)
         nn.init.normal_(self.table.weight, std=1 / math.sqrt(dim))
-        self.scale = nn.Parameter(torch.tensor(10.0))
-        self.bias = nn.Parameter(torch.tensor(-5.0))
+        scale, bias = STARTS[distance]
+        self.scale = nn.Parameter(torch.tensor(scale))
+        self.bias = nn.Parameter(torch.tensor(bias))
 
     def row_tables(self) -> Sequence[nn.Embedding]:
         return (self.table,)
@@ -86,7 +105,8 @@ class ArtistTable(Network):
         Returns
         -------
         Tensor
-            Shape (batch, 1): scale * cosine + bias, the logit of being related; or (batch, dim).
+            Shape (batch, 1): scale * cosine + bias, or bias - scale * distance, the logit of being related; or
+            (batch, dim).
         """
         values = one_input(x)
         if values.is_floating_point() or values.ndim != 2 or values.shape[1] == 1:
@@ -94,7 +114,8 @@ class ArtistTable(Network):
         if values.shape[1] != 2:
             raise self._misshapen(values)
         left, right = self._rows(values).unbind(1)
-        logits: Tensor = self.scale * F.cosine_similarity(left, right) + self.bias
+        likeness = F.cosine_similarity(left, right) if self.distance == "cosine" else -F.pairwise_distance(left, right)
+        logits: Tensor = self.scale * likeness + self.bias
         return logits.unsqueeze(1)
 
     def _rows(self, ids: Tensor) -> Tensor:

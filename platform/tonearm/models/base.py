@@ -156,6 +156,11 @@ class Network(nn.Module, ABC):
         """What :meth:`forward` and :meth:`embed` give; a network that has one on the way to the other shares it."""
         return self(x), self.embed(x)
 
+    def gather(self, windows: Inputs, each: int) -> tuple[Inputs, int]:
+        """What it takes of tracks by their windows, (tracks * each, ...), and how much of that stands for a track: all
+        windows, whose logits the task pools. A network that hears a track at once makes one of them."""
+        return windows, each
+
     def row_tables(self) -> Sequence[nn.Embedding]:
         """Tables of which a batch reads few rows, through their forward pass alone: a step changes only these."""
         return ()
@@ -193,12 +198,11 @@ def _whole(value: Any) -> bool:
 
 
 class ModelConfig(Config):
-    """Base of all models' configs. A model registers itself by declaring a ``kind``::
-
-    class TimeConfig(ModelConfig, kind="time"): ...
-    """
+    """Base of all models' configs; one registers itself by a kind: ``class TimeConfig(ModelConfig, kind="time")``."""
 
     registry: ClassVar[Registry[type[ModelConfig]]] = Registry("model")
+    composed: ClassVar[bool] = False  # of networks that are trained before: nothing of it is trained or varied
+    solved: ClassVar[bool] = False  # in closed form, not trained in steps: no epoch of it is chosen on validation
 
     def for_representation(self, kind: str) -> Self:
         """This config as its source used it on the representation ``kind``; most models do not differ.

@@ -9,8 +9,9 @@ recordings it beats networks that have to learn what to listen to.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -25,8 +26,9 @@ SINGLE = "input"  # the name of the only input, where there is one
 class MeanKernelConfig(ModelConfig, kind="mean_kernel"):
     """A mean of Gaussian kernels, one an input, and ridge regression on it.
 
-    Inputs are vectors, or several frames of which each number is compared; any number of them, of any names. The
-    defaults are the first values that were tried, none was searched for.
+    Inputs are vectors, or several frames of which each number is compared; any number of them, of any names. Of several
+    windows or clips of a track their mean is taken. The defaults are the first values that were tried, none was
+    searched for.
 
     Attributes
     ----------
@@ -44,6 +46,8 @@ class MeanKernelConfig(ModelConfig, kind="mean_kernel"):
     weights
         How much an input counts, as ``name=weight`` in a comma list; 1 for those that are not named.
     """
+
+    solved: ClassVar[bool] = True
 
     width: float = 1.0
     ridge: float = 0.1
@@ -130,6 +134,12 @@ class MeanKernelNetwork(Network):
         batches = {SINGLE: one_input(x)} if self.single else inputs_by_name(x, self.names)
         return [batches[name].flatten(1) for name in self.names]
 
+    def gather(self, windows: Inputs, each: int) -> tuple[Inputs, int]:
+        """The mean of each track's windows: what is solved is asked, and a mean is surer than what it is made of."""
+        if isinstance(windows, Tensor):
+            return windows.reshape(-1, each, *windows.shape[1:]).mean(dim=1), 1
+        return {name: v.reshape(-1, each, *v.shape[1:]).mean(dim=1) for name, v in windows.items()}, 1
+
     def scale(self, train: list[Tensor]) -> None:
         """Take mean and deviation of each number over the training tracks, (tracks, size) an input."""
         for i, values in enumerate(train):
@@ -165,16 +175,39 @@ class MeanKernelNetwork(Network):
 
     def likeness(self, vectors: list[Tensor]) -> Tensor:
         """To each landmark, 0..1: (batch, landmarks)."""
-        total: Tensor | None = None
+        return reduce(torch.add, self.input_likenesses(vectors))
+
+    def input_likenesses(self, vectors: list[Tensor]) -> Iterator[Tensor]:
+        """What each input adds to the likeness, in the order of ``names``: (batch, landmarks) each."""
         for i, (share, values) in enumerate(zip(self.shares, vectors, strict=True)):
             varying = int((self.get_buffer(f"scale_{i}") > 0).sum())
             # Of standardised numbers the mean squared distance of two training tracks is twice their count.
             mean_square = 2.0 * max(varying, 1) * self.config.width
             landmarks = self.get_buffer(f"landmarks_{i}")
-            own = share * torch.exp(-squared_distances(self._scaled(i, values), landmarks) / mean_square)
-            total = own if total is None else total + own
-        assert total is not None  # there is an input
-        return total
+            yield share * torch.exp(-squared_distances(self._scaled(i, values), landmarks) / mean_square)
+
+    def contributions(self, x: Inputs, direction: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What a sum of logits consists of: logits are linear in the kernel, and that is a sum over inputs.
+
+        Parameters
+        ----------
+        direction
+            The weights of the logits in the sum, (outputs,): 1 and -1 for the difference of two.
+
+        Returns
+        -------
+        Tensor
+            What each input adds, (batch, inputs). These and the rest sum to ``self(x) @ direction``.
+        Tensor
+            What each landmark adds, (batch, landmarks); so do these and the rest.
+        Tensor
+            The rest, which does not depend on ``x``, ().
+        """
+        dual = self.get_buffer("dual") @ direction * self.get_buffer("factor")
+        rest = (self.get_buffer("offset") - self.get_buffer("threshold")) @ direction * self.get_buffer("factor")
+        likenesses = list(self.input_likenesses(self.vectors(x)))
+        by_input = torch.stack([own @ dual for own in likenesses], dim=1)
+        return by_input, reduce(torch.add, likenesses) * dual, rest
 
     def forward(self, x: Inputs) -> Tensor:
         decisions = self.likeness(self.vectors(x)) @ self.get_buffer("dual") + self.get_buffer("offset")
@@ -182,6 +215,12 @@ class MeanKernelNetwork(Network):
 
     def embed(self, x: Inputs) -> Tensor:
         return self.likeness(self.vectors(x)) @ self.get_buffer("root")
+
+    def share_explained(self, embedded: Tensor) -> Tensor:
+        """How much of examples the landmarks account for, 0..1, (batch,), by the vectors that :meth:`embed` gives: the
+        length within their span of what has the length 1, as k(x, x) is."""
+        lengths: Tensor = embedded.norm(dim=1)
+        return lengths.clamp(max=1.0)
 
     def _scaled(self, i: int, values: Tensor) -> Tensor:
         shift, scale = self.get_buffer(f"shift_{i}"), self.get_buffer(f"scale_{i}")

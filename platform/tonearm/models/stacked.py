@@ -32,21 +32,49 @@ class MemberSpec:
     config
         The config that it was trained with, the representation's variant filled in.
     inputs
-        The shape of one example.
+        The shape of one example, or of each of its inputs by name.
     reads
-        The name of the input that it reads, or None where the network has one input.
+        The name of the input that it reads, or None where the network has one input, or it reads what others predict.
     """
 
     config: ModelConfig
-    inputs: InputSpec
+    inputs: InputSpecs
     reads: str | None = None
 
+    def by_name(self) -> Mapping[str, InputSpec]:
+        """The shapes by name, of one input by ""."""
+        return {"": self.inputs} if isinstance(self.inputs, InputSpec) else self.inputs
 
-class StackedNetwork(DenseNetwork):
+
+class FrozenMembers(Network):
+    """A network with members that were trained before: no gradient reaches them, and they stay in evaluation mode, so
+    that their running statistics do not move and they drop nothing.
+
+    Attributes
+    ----------
+    members
+        The networks by name.
+    member_specs
+        What each of them must be.
+    member_inputs
+        The input that each of them reads; None where there is only one, or it reads what others predict.
+    """
+
+    def hold(self, members: Mapping[str, MemberSpec], outputs: int) -> None:
+        """Build the members, each with ``outputs`` outputs, and freeze them."""
+        self.members = nn.ModuleDict({n: m.config.build(m.inputs, outputs) for n, m in members.items()})
+        self.member_specs = dict(members)
+        self.member_inputs = {name: member.reads for name, member in members.items()}
+        self.members.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        self.members.eval()
+        return self
+
+
+class StackedNetwork(FrozenMembers, DenseNetwork):
     """The members' logits side by side, hidden dense layers, and a dense layer to the outputs.
-
-    The members are frozen: no gradient reaches them, and they stay in evaluation mode, so that their running
-    statistics do not move and they drop nothing.
 
     Parameters
     ----------
@@ -60,29 +88,12 @@ class StackedNetwork(DenseNetwork):
         After each hidden layer.
     l2
         Of :meth:`penalty`.
-
-    Attributes
-    ----------
-    members
-        The networks by name.
-    member_specs
-        What each of them must be.
-    member_inputs
-        The input that each of them reads; None where there is only one.
     """
 
     def __init__(self, members: Mapping[str, MemberSpec], outputs: int, hidden: str, dropout: float, l2: float) -> None:
         super().__init__(len(members) * outputs, parse_numbers(hidden) or (), outputs, dropout)
-        self.members = nn.ModuleDict({n: m.config.build(m.inputs, outputs) for n, m in members.items()})
-        self.member_specs = dict(members)
-        self.member_inputs = {name: member.reads for name, member in members.items()}
+        self.hold(members, outputs)
         self.l2 = l2
-        self.members.requires_grad_(False).eval()
-
-    def train(self, mode: bool = True) -> Self:
-        super().train(mode)
-        self.members.eval()
-        return self
 
     def vector(self, x: Inputs) -> Tensor:
         with torch.no_grad():
@@ -108,7 +119,7 @@ def head_problems(hidden: str, dropout: float, l2: float) -> list[str]:
 
 def member_problems(members: Mapping[str, MemberSpec], outputs: int) -> list[str]:
     """Why some members cannot work on their inputs, each by its name."""
-    return [f"{n}: {p}" for n, m in members.items() for p in m.config.shape_problems(m.inputs, outputs)]
+    return [f"{n}: {p}" for n, m in members.items() for p in m.config.problems_with(m.inputs, outputs)]
 
 
 class TimeFreqConfig(ModelConfig, kind="time_freq"):

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.types import InputSpec
 from tonearm.models.base import Inputs, MultiInputConfig, Network, inputs_by_name
-from tonearm.models.blocks import DropoutConfig, least_problems, list_problems, parse_numbers, vector_problems
+from tonearm.models.blocks import (
+    DropoutConfig,
+    least_problems,
+    list_problems,
+    parse_numbers,
+    share_problems,
+    vector_problems,
+)
 from tonearm.models.dense import DenseNetwork, DenseStack
 
 #: The inputs of each branch, in the order in which the branches are joined.
@@ -52,6 +61,9 @@ class RecommendationConfig(MultiInputConfig, DropoutConfig, kind="recommendation
         Layers on all branches, a comma list.
     dropout
         Share of the outputs of each layer of ``joined`` set to zero in training, 0 <= dropout < 1.
+    branch_dropout
+        Chance of each branch that an example has to be taken for absent in training, 0 <= branch_dropout < 1 (ours);
+        one of them always stays. So the network learns to answer by whatever is known of a recording.
     """
 
     needed: ClassVar[tuple[str, ...]] = ("mel_time", "mel_freq", "cqt_time", "cqt_freq", "chroma", "mfcc")
@@ -64,9 +76,11 @@ class RecommendationConfig(MultiInputConfig, DropoutConfig, kind="recommendation
     location: str = "512"
     year: str = "512"
     joined: str = "4096,2048,1024"
+    branch_dropout: float = dataclasses.field(default=0.0, metadata=OMIT_DEFAULT)
 
     def problems(self) -> list[str]:
-        found = super().problems() + least_problems(1, each=self.each, coordinate=self.coordinate)
+        found = super().problems() + share_problems("branch_dropout", self.branch_dropout)
+        found += least_problems(1, each=self.each, coordinate=self.coordinate)
         for name in ("vector", "pair", "location", "year", "joined"):
             found += list_problems(name, getattr(self, name), "1024,512")
         return found
@@ -90,7 +104,9 @@ class RecommendationConfig(MultiInputConfig, DropoutConfig, kind="recommendation
             name: Branch({read: inputs[read].freq_bins for read in reads}, *self.layers(name))
             for name, reads in present.items()
         }
-        return RecommendationNetwork(branches, parse_numbers(self.joined) or (), outputs, self.dropout)
+        return RecommendationNetwork(
+            branches, parse_numbers(self.joined) or (), outputs, self.dropout, self.branch_dropout
+        )
 
     def layers(self, branch: str) -> tuple[int, tuple[int, ...]]:
         """The layer that each input of a branch gets, and the ones on all of its inputs, joined."""
@@ -118,15 +134,16 @@ class Branch(nn.Module):
         self.inputs = nn.ModuleDict({name: DenseStack(n, [first]) for name, n in lengths.items()})
         self.joined = DenseStack(first * len(lengths), sizes)
 
+    def present(self, x: Mapping[str, Tensor]) -> Tensor:
+        """Which examples have all of its inputs, bool (batch,)."""
+        return torch.stack([~x[name].reshape(len(x[name]), -1).isnan().any(dim=1) for name in self.inputs]).all(dim=0)
+
     def forward(self, x: Mapping[str, Tensor]) -> Tensor:
-        parts, known = [], []
+        parts = []
         for name, layer in self.inputs.items():
             values = x[name].reshape(len(x[name]), -1)
-            missing = values.isnan()
-            known.append(~missing.any(dim=1, keepdim=True))
-            parts.append(layer(torch.where(missing, 0.0, values)))
-        present = torch.stack(known).all(dim=0)
-        out: Tensor = self.joined(torch.cat(parts, dim=1)) * present
+            parts.append(layer(torch.where(values.isnan(), 0.0, values)))
+        out: Tensor = self.joined(torch.cat(parts, dim=1)) * self.present(x)[:, None]
         return out
 
 
@@ -142,11 +159,29 @@ class RecommendationNetwork(DenseNetwork):
         By name: those of :data:`BRANCHES` whose inputs were given.
     """
 
-    def __init__(self, branches: Mapping[str, Branch], sizes: Sequence[int], outputs: int, dropout: float) -> None:
+    def __init__(
+        self, branches: Mapping[str, Branch], sizes: Sequence[int], outputs: int, dropout: float,
+        branch_dropout: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__(sum(b.joined.outputs for b in branches.values()), sizes, outputs, dropout)
         self.branches = nn.ModuleDict(branches)
+        self.branch_dropout = branch_dropout
         self.reads = tuple(read for name in branches for read in BRANCHES[name])
 
     def vector(self, x: Inputs) -> Tensor:
         inputs = inputs_by_name(x, self.reads)
-        return torch.cat([branch(inputs) for branch in self.branches.values()], dim=1)
+        outputs = [branch(inputs) for branch in self.branches.values()]
+        if self.training and self.branch_dropout:
+            kept = self._kept(inputs)
+            outputs = [out * kept[:, i : i + 1] for i, out in enumerate(outputs)]
+        return torch.cat(outputs, dim=1)
+
+    def _kept(self, x: Mapping[str, Tensor]) -> Tensor:
+        """The branches that are not dropped, bool (batch, branches): of those that an example has one stays.
+
+        What stays is not scaled up: in use, too, an absent branch leaves the others as they are.
+        """
+        present = torch.stack([cast(Branch, b).present(x) for b in self.branches.values()], dim=1)
+        chance = torch.rand(present.shape, device=present.device)
+        likeliest = torch.where(present, chance, -1.0).argmax(dim=1, keepdim=True)
+        return (chance >= self.branch_dropout).scatter(1, likeliest, True)

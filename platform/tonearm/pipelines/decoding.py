@@ -16,6 +16,7 @@ from tonearm.audio.decode import Layout
 from tonearm.audio.windows import Clip, ClipConfig, load_clips
 from tonearm.core import storage
 from tonearm.core.errors import AudioError
+from tonearm.core.metrics import DECODED_SECONDS, DECODED_TRACKS, EXTRACTION_SECONDS, REJECTS
 from tonearm.features.base import Representation
 from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE
 
@@ -80,6 +81,16 @@ class ExtractionJob:
         """
         with decoding_attempt(self._attempts, key):
             yield
+
+
+def count_track(row: Mapping[str, Any]) -> None:
+    """Count a row of the result."""
+    DECODED_TRACKS.add()
+    DECODED_SECONDS.add(row["audio"])
+    for step in ("decode", "compute"):
+        EXTRACTION_SECONDS.add(row[step], step=step)
+    if row["reason"]:
+        REJECTS.add(reason=row["reason"])
 
 
 def attempts_folder(attempts: str) -> Path:

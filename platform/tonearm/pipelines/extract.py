@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import shutil
@@ -18,6 +17,7 @@ from tonearm.audio.decoders import DECODER_VERSION
 from tonearm.audio.windows import ClipConfig
 from tonearm.core import storage
 from tonearm.core.errors import ConfigError, StoreError
+from tonearm.core.metrics import EXTRACTION_RATE, WAITING_TRACKS
 from tonearm.core.precision import is_gpu
 from tonearm.core.progress import Progress
 from tonearm.core.seeding import digest
@@ -29,7 +29,7 @@ from tonearm.features.row_store import DESCRIPTOR_TABLE, FINGERPRINT_TABLE, join
 from tonearm.features.store import FeatureStore, prepare_store, track_key
 from tonearm.features.store_index import write_index
 from tonearm.features.weights import require_weights
-from tonearm.pipelines.decoding import attempts_folder
+from tonearm.pipelines.decoding import attempts_folder, count_track
 from tonearm.pipelines.duplicates import duplicate_keys
 from tonearm.pipelines.extractor import Extractor
 from tonearm.pipelines.header_notes import NOTE_TABLE, keep_notes
@@ -172,6 +172,7 @@ def extract_features(
     first = last = time.monotonic()
     if items:
         start()
+        WAITING_TRACKS.set(len(items))
         job = {
             "features": [f.to_dict() for f in distinct.values()],
             "clip": clip.to_dict(),
@@ -185,12 +186,18 @@ def extract_features(
             ExitStack() as ending,
         ):
             ending.callback(shutil.rmtree, attempts_folder(str(job["attempts"])), ignore_errors=True)
+            for gauge in (WAITING_TRACKS, EXTRACTION_RATE):  # said again and again: one that failed waits for nothing
+                ending.callback(gauge.set, 0)
             for n, row in enumerate(_worker_results(items, job, device if on_gpu else "")):
                 last = time.monotonic()
                 first = last if n == 0 else first
                 written.update(json.loads(row["written"]))
                 totals.update({name: row[name] for name in ("audio", "decode", "compute")})
                 heard[row["key"]] = row["note"]
+                count_track(row)
+                WAITING_TRACKS.set(len(items) - n - 1)
+                if last > first:
+                    EXTRACTION_RATE.set(n / (last - first))
                 if row["reason"]:
                     source = by_key[row["key"]][0].source
                     failed[row["key"]] = Reject(track_id="", source=source, stage="extract", reason=row["reason"],
@@ -270,8 +277,6 @@ def _pending_items(
 
 
 def _worker_results(items: list[dict[str, str]], job: dict[str, Any], gpu: str) -> Iterator[dict[str, Any]]:
-    # librosa compiles at import. Here first: workers that compile at the same time break its cache (see onsets.py).
-    importlib.import_module("librosa.util.utils")
     if not gpu:
         yield from run_workers(items, WorkerStage(Extractor, job, TRACKS_A_PART))
         return

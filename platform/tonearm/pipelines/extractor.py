@@ -13,6 +13,7 @@ import numpy as np
 from tonearm.audio.decode import Layout
 from tonearm.audio.windows import Clip
 from tonearm.core.errors import AudioError
+from tonearm.core.log_lines import log_in_worker
 from tonearm.core.threads import keep_memory
 from tonearm.core.types import Waveform
 from tonearm.features.base import Representation
@@ -133,6 +134,7 @@ class Extractor:
 
     def __init__(self, batch_compute: BatchCompute | None = None, **job: Any) -> None:
         keep_memory()
+        log_in_worker()
         self.job = ExtractionJob(**job)
         self._batch_compute = batch_compute
         self._joiner = PartJoiner()
@@ -185,8 +187,8 @@ class Extractor:
             started = time.process_time()
             with decoding.rejecting(clip.source, clip.row):
                 computed = compute_layouts(clip.waveforms, features) if batch is None else batch[i]
-                if computed is None:
-                    raise AudioError("out_of_memory", "a clip does not fit into the memory of the GPU")
+                if isinstance(computed, AudioError):
+                    raise computed
                 writer.add(clip.key, clip.number, clip.start, features, computed)
             clip.row["compute"] += time.process_time() - started + seconds / len(waiting)
             if clip.row["reason"]:

@@ -12,15 +12,16 @@ from contextlib import contextmanager
 from typing import Any
 
 from tonearm.audio.decode import Layout
-from tonearm.core.errors import JobError
+from tonearm.core.errors import AudioError, JobError
 from tonearm.core.threads import keep_memory, thread_environment
 from tonearm.core.types import Waveform
 from tonearm.features.base import Representation
 from tonearm.features.computed import ComputedClip
 
 Clips = Sequence[Mapping[Layout, Waveform]]
-#: Of clips and representations the results, None for a clip that does not fit into the GPU's memory; and CPU seconds.
-BatchCompute = Callable[[Clips, Sequence[Representation]], tuple[list[list[ComputedClip] | None], float]]
+#: Of clips and representations the results, for a clip of which none can be computed why; and CPU seconds.
+Results = tuple[list[list[ComputedClip] | AudioError], float]
+BatchCompute = Callable[[Clips, Sequence[Representation]], Results]
 
 
 class GpuWorker:
@@ -36,10 +37,9 @@ class GpuWorker:
 
         return str(ray.get_runtime_context().get_node_id())
 
-    def compute(
-        self, clips: Clips, features: Sequence[Representation]
-    ) -> tuple[list[list[ComputedClip] | None], float]:
-        """A :data:`BatchCompute`; a batch that is too large for the device is halved."""
+    def compute(self, clips: Clips, features: Sequence[Representation]) -> Results:
+        """A :data:`BatchCompute`; a batch that is too large for the device, or of which a clip fails, is halved until
+        what fails is alone."""
         import torch
 
         from tonearm.features.batched import extract_batch
@@ -49,8 +49,13 @@ class GpuWorker:
             return list(extract_batch(clips, features, self.device)), time.process_time() - started
         except torch.cuda.OutOfMemoryError:
             torch.cuda.empty_cache()
-            if len(clips) == 1:
-                return [None], time.process_time() - started
+            failed = AudioError("out_of_memory", "a clip does not fit into the memory of the GPU")
+        except MemoryError as error:
+            failed = AudioError("out_of_memory", str(error) or "a clip does not fit into memory")
+        except AudioError as error:
+            failed = error
+        if len(clips) == 1:
+            return [failed], time.process_time() - started
         half = len(clips) // 2
         (first, before), (second, after) = self.compute(clips[:half], features), self.compute(clips[half:], features)
         return first + second, before + after
@@ -63,17 +68,13 @@ class GpuPool:
         self._workers = tuple(workers)
         self._calls = 0
 
-    def __call__(
-        self, clips: Clips, features: Sequence[Representation]
-    ) -> tuple[list[list[ComputedClip] | None], float]:
+    def __call__(self, clips: Clips, features: Sequence[Representation]) -> Results:
         import ray
 
         here = ray.get_runtime_context().get_node_id()
         near = [worker for node, worker in self._workers if node == here] or [worker for _, worker in self._workers]
         self._calls += 1
-        result: tuple[list[list[ComputedClip] | None], float] = ray.get(
-            near[self._calls % len(near)].compute.remote(list(clips), list(features))
-        )
+        result: Results = ray.get(near[self._calls % len(near)].compute.remote(list(clips), list(features)))
         return result
 
 

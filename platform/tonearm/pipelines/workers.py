@@ -10,6 +10,7 @@ from typing import Any
 
 import ray.data
 
+from tonearm.core.log_lines import log_variables
 from tonearm.core.threads import thread_environment
 
 
@@ -53,21 +54,25 @@ def run_workers(items: Sequence[dict[str, Any]], stage: WorkerStage) -> Iterator
             batch_size=stage.batch_size,
             compute=ray.data.ActorPoolStrategy(size=max(1, min(cpus, blocks))),
             num_cpus=1,
-            runtime_env={"env_vars": thread_environment()},
+            runtime_env={"env_vars": {**thread_environment(), **log_variables()}},
         )
         yield from dataset.iter_rows()
 
 
 @contextmanager
 def quiet_ray_data() -> Iterator[None]:
-    """Let Ray Data say errors only, for as long as we work: a notebook may use it for work of its own, too."""
+    """Let Ray Data say nothing, for as long as we work: its errors are raised, too. A notebook may use it for work of
+    its own."""
     logger, context = logging.getLogger("ray.data"), ray.data.DataContext.get_current()
     before = logger.level, context.enable_progress_bars, context.print_on_execution_start
-    logger.setLevel(logging.ERROR)
+    wrapped = context.raise_original_map_exception
+    logger.setLevel(logging.CRITICAL)
     context.enable_progress_bars = False  # we show our own, which knows the work
     context.print_on_execution_start = False
+    context.raise_original_map_exception = True  # else a worker's own words are lost on their way here
     try:
         yield
     finally:
         logger.setLevel(before[0])
         context.enable_progress_bars, context.print_on_execution_start = before[1:]
+        context.raise_original_map_exception = wrapped

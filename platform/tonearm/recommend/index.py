@@ -1,84 +1,89 @@
-"""A searchable catalogue: unit vectors, metadata of each track, and Spotify's voyager for near neighbours.
+"""The catalogue that a model is registered with: unit vectors and metadata of a data set's tracks.
 
 ::
 
     vectors.npy            float32 (tracks, dim), unit length
     tracks.json            a row a track, in the order of the vectors
-    neighbours.voyager     the HNSW graph
     catalogue.json         format version and counts; written last
+
+Earlier ones hold a graph beside, which is not read any more, and vectors of zeros where the model had no place for a
+track: these are kept, but nothing finds them.
 """
 
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from tonearm.core import storage
 from tonearm.core.damage import describe_unreadable
+from tonearm.core.descriptions import read_description
 from tonearm.core.errors import BundleError
 from tonearm.core.seeding import digest
+from tonearm.core.text import list_examples
 from tonearm.core.types import FloatArray
+from tonearm.core.unit_length import unit_length
 from tonearm.datasets.manifest import Track
-from tonearm.tasks.pooling import unit_length
-from tonearm.training.bundle import read_description
+from tonearm.recommend.library import BoolArray
+from tonearm.recommend.memory import MemoryLibrary
+from tonearm.recommend.neighbours import Neighbour, neighbours_of
+
+logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 1
 DESCRIPTION = "catalogue.json"
-TRACK_FIELDS = ("track_id", "title", "artist", "album", "label", "year", "place", "group", "split", "licence")
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A track with its cosine similarity (-1..1) to the query, and its metadata."""
-
-    similarity: float
-    track: dict[str, Any]
+TRACK_FIELDS = ("track_id", "title", "artist", "album", "label", "year", "place", "group", "split", "licence",
+                "content", "recording", "source")  # fmt: skip
 
 
 def catalogue_rows(tracks: Sequence[Track]) -> list[dict[str, Any]]:
     """What a catalogue says of tracks."""
-    return [{k: v for k, v in asdict(t).items() if k in TRACK_FIELDS and v is not None} for t in tracks]
+    rows = [{k: v for k, v in asdict(t).items() if k in TRACK_FIELDS and v is not None} for t in tracks]
+    return [row if row["recording"] else {k: v for k, v in row.items() if k != "recording"} for row in rows]
 
 
 class CatalogueIndex:
-    """Nearest neighbours by cosine.
+    """Nearest neighbours by cosine among a data set's tracks.
+
+    Attributes
+    ----------
+    placed
+        bool (tracks,), whether a vector is not zero.
+    library
+        The same for recommenders, but for what has no place.
 
     Parameters
     ----------
     vectors
-        float32 of shape (tracks, dim), unit length.
+        float32 of shape (tracks, dim), unit length or zeros.
     tracks
         Metadata of each, in the same order.
-    graph
-        As it was saved; None: it is built.
     data
         Digest of the tracks' metadata and contents; "" if it is not known.
     """
 
-    def __init__(
-        self, vectors: FloatArray, tracks: Sequence[dict[str, Any]], graph: bytes | None = None, data: str = ""
-    ) -> None:
-        import voyager
-
+    def __init__(self, vectors: FloatArray, tracks: Sequence[dict[str, Any]], data: str = "") -> None:
         self.vectors, self.tracks, self._data = vectors, list(tracks), data
-        if graph is not None:
-            self._graph = voyager.Index.load(io.BytesIO(graph))
-        else:
-            # Queries on a small catalogue may ask for all of it, so the graph is built wide.
-            self._graph = voyager.Index(
-                voyager.Space.Cosine, num_dimensions=vectors.shape[1], M=24, ef_construction=200, random_seed=1
-            )
-            self._graph.add_items(vectors, ids=list(range(len(vectors))), num_threads=1)  # one thread: reproducible
+        self.placed: BoolArray = np.any(vectors, axis=1)
+        placed = [track for track, has in zip(self.tracks, self.placed, strict=True) if has]
+        self.library = MemoryLibrary(vectors[self.placed], placed)
 
     @classmethod
     def build(cls, vectors: FloatArray, tracks: Sequence[Track]) -> CatalogueIndex:
-        """Index tracks by their embeddings, (tracks, dim)."""
+        """Index tracks by their embeddings, (tracks, dim). Those that a network maps to zeros are left out, and told:
+        nothing is near them."""
         if len(vectors) != len(tracks) or len(tracks) == 0:
             raise BundleError(f"{len(vectors)} vectors for {len(tracks)} tracks: give one vector a track, at least one")
+        nowhere = [t.track_id for t, vector in zip(tracks, vectors, strict=True) if not vector.any()]
+        if nowhere:
+            logger.warning(f"  {len(nowhere)} of {len(tracks)} tracks are left out of the catalogue, the model maps "
+                           f"them to zeros: {list_examples(nowhere)}")  # fmt: skip
+            vectors, tracks = vectors[vectors.any(axis=1)], [t for t in tracks if t.track_id not in set(nowhere)]
         rows = catalogue_rows(tracks)
         return cls(unit_length(vectors), rows, data=_digest(rows, tracks))
 
@@ -103,27 +108,15 @@ class CatalogueIndex:
         Raises
         ------
         BundleError
-            If the vector is of another model.
+            If the vector is of another model, or not finite.
         """
-        if vector.shape != (self.vectors.shape[1],):
-            raise BundleError(
-                f"the query has shape {vector.shape}, the catalogue {self.vectors.shape[1]} dimensions: "
-                "use the model that it was made with"
-            )
-        if not vector.any():
-            return []
-        count = min(len(self.tracks), k + (exclude is not None))
-        ids, distances = self._graph.query(vector, k=count, query_ef=min(len(self.tracks), max(100, 4 * count)))
-        found = [Neighbour(1.0 - float(d), self.tracks[int(i)]) for i, d in zip(ids, distances, strict=True)]
-        return [n for n in found if n.track["track_id"] != exclude][:k]
+        return neighbours_of(self.library, vector, k, exclude)
 
     def save(self, uri: str) -> None:
         """Write the catalogue to a folder or URI."""
-        vectors, graph = io.BytesIO(), io.BytesIO()
+        vectors = io.BytesIO()
         np.save(vectors, self.vectors, allow_pickle=False)
-        self._graph.save(graph)
         storage.write_bytes(storage.join(uri, "vectors.npy"), vectors.getvalue())
-        storage.write_bytes(storage.join(uri, "neighbours.voyager"), graph.getvalue())
         storage.write_json(storage.join(uri, "tracks.json"), self.tracks)
         storage.write_json(
             storage.join(uri, DESCRIPTION), {"format": FORMAT_VERSION, "tracks": len(self.tracks), "data": self._data}
@@ -141,12 +134,16 @@ class CatalogueIndex:
         described = read_description(uri, DESCRIPTION, (FORMAT_VERSION,), "run the recommend job again")
         try:
             vectors = np.load(io.BytesIO(storage.read_bytes(storage.join(uri, "vectors.npy"))), allow_pickle=False)
-            graph = storage.read_bytes(storage.join(uri, "neighbours.voyager"))
-            return cls(vectors, storage.read_json(storage.join(uri, "tracks.json")), graph, described.get("data", ""))
-        except (OSError, EOFError, ValueError, RuntimeError) as error:
+            index = cls(vectors, storage.read_json(storage.join(uri, "tracks.json")), described.get("data", ""))
+        except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise BundleError(
                 describe_unreadable(f"the catalogue at {uri}", error, "run the recommend job again")
             ) from error
+        nowhere = [str(track["track_id"]) for track, has in zip(index.tracks, index.placed, strict=True) if not has]
+        if nowhere:
+            logger.warning(f"  {len(nowhere)} of {len(index.tracks)} tracks of the catalogue {uri} are never found: "
+                           f"the model maps them to zeros, {list_examples(nowhere)}")  # fmt: skip
+        return index
 
 
 def _digest(rows: Sequence[dict[str, Any]], tracks: Sequence[Track]) -> str:
@@ -154,5 +151,5 @@ def _digest(rows: Sequence[dict[str, Any]], tracks: Sequence[Track]) -> str:
 
 
 def _described(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What is said of tracks, but for how they were split."""
-    return [{k: v for k, v in row.items() if k not in ("split", "group")} for row in rows]
+    """What is said of tracks, but for their splits, their places, and their contents, which earlier rows lack."""
+    return [{k: v for k, v in row.items() if k not in ("split", "group", "content", "source")} for row in rows]

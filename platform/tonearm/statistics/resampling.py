@@ -28,7 +28,7 @@ def bootstrap_draws(
     blocks = [np.array(members[g]) for g in sorted(members)]
     rng = np.random.default_rng(derive_seed("bootstrap", seed, len(groups)))
     draws = [
-        statistic(np.concatenate([blocks[b] for b in rng.integers(0, len(blocks), len(blocks))]))
+        statistic(np.concatenate([blocks[b] for b in rng.integers(0, len(blocks), len(blocks)).tolist()]))
         for _ in range(resamples)
     ]
     return np.array(draws, dtype=np.float64)

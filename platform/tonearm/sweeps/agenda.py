@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal
 
 from tonearm.core.errors import JobError
 from tonearm.sweeps.ledger import Ledger, Proposal
 from tonearm.sweeps.propose import Proposer
-from tonearm.sweeps.results import TrialResult, result_in_sweep
+from tonearm.sweeps.results import ENDINGS, TrialResult, result_in_sweep
 from tonearm.sweeps.rungs import Rungs, levels
 from tonearm.training.config import TrialConfig
 from tonearm.training.trial import TrialFolder
@@ -96,6 +97,12 @@ class Agenda:
         for index in sorted(self._paused):
             self.ledger.stop(self.ledger.proposals[index])
         return sorted(self._paused)
+
+    def states(self) -> dict[str, int]:
+        """How many trials are ``running``, ``waiting`` (proposed, or paused), and have ended, by how."""
+        endings = Counter(result.ending for result in self.results.values())
+        found = {state: endings[state] for state in ENDINGS}
+        return {"running": len(self._running), "waiting": len(self._paused) - len(self._running), **found}
 
     def _ready(self) -> Proposal | None:
         """Of the trials that are to go on one whose configuration has risen highest, the first of those."""

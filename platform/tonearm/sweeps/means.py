@@ -22,7 +22,8 @@ def mean_name(config: MeanConfig) -> str:
     if not isinstance(config, EnsembleConfig):
         return f"{'weighted ' if config.weighted else ''}mean of {', '.join(m.name for m in config.members)}"
     each = [m.name + (f" x{w:g}" if w != 1 else "") for m, w in zip(config.members, config.weights, strict=True)]
-    return f"ensemble of {', '.join(each)}"
+    by = "" if config.combination == "mean" else f" by {config.combination}"
+    return f"ensemble of {', '.join(each)}{by}"
 
 
 def log_mean(name: str, config: MeanConfig, found: Mapping[Split, TrackPredictions], folder: str, parent: str) -> None:

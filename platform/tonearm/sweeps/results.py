@@ -26,6 +26,7 @@ from tonearm.training.whole_trial import whole_trial
 
 AnyConfig = TrialConfig | BaselineConfig | MeanConfig
 ENDING = "tonearm.ending"
+ENDINGS = ("completed", "stopped", "failed")
 ERROR = "tonearm.error"
 
 
@@ -89,7 +90,8 @@ def best_results(results: Sequence[TrialResult]) -> list[TrialResult]:
 
 
 def best_result(results: Sequence[TrialResult]) -> TrialResult:
-    """The best single trial, in all reports: of :func:`best_results` by its validation score; the first of equals."""
+    """The best single trial in reports of a sweep, which has read no predictions: of :func:`best_results` by the
+    validation score that ranked them, the first of equals. A selection chooses by calibrated predictions."""
     chosen = best_results(results)
     sign = 1.0 if chosen[0].config.task.maximise else -1.0
     return max(chosen, key=lambda r: (sign * (r.best or 0.0), -r.index))

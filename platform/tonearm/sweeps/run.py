@@ -13,6 +13,7 @@ from ray.tune.search import Searcher
 
 from tonearm.core import storage
 from tonearm.core.errors import JobError, TrackingError
+from tonearm.core.metrics import TRIALS
 from tonearm.core.plugins import modules_of
 from tonearm.core.progress import StatusLine
 from tonearm.datasets.manifest import load_manifest
@@ -271,6 +272,8 @@ class _ProgressCallback(tune.Callback):
         for index, result in self.agenda.results.items():
             if index not in self._writing:
                 self._show(result)
+        for state, count in self.agenda.states().items():
+            TRIALS.set(count, state=state)
 
     def _show(self, result: TrialResult) -> None:
         """Tell how a trial ended, and complete its run."""

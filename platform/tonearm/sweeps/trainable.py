@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from tonearm.core.log_lines import log_in_worker
 from tonearm.core.threads import keep_large_memory, limit_threads
+
+logger = logging.getLogger(__name__)
 
 FAILED = "failed"
 """In what is reported to Tune: the error of a trial that cannot go on, and would fail again in the same way."""
@@ -26,6 +30,7 @@ def train(tune_config: dict[str, Any]) -> None:
     """
     job = tune_config["job"]
     os.environ.update(job["places"])  # this process works in a folder of its own, where relative ones are others
+    log_in_worker(trial=job["folder"].rstrip("/").rpartition("/")[2])
     threads = max(1, int(job["cpus"]))
     limit_threads(threads)
     keep_large_memory()
@@ -38,6 +43,7 @@ def train(tune_config: dict[str, Any]) -> None:
         _train(job)
     except Exception as error:
         # A process that dies is started again by Tune; an error of ours would only occur again.
+        logger.exception("the trial failed")
         tune.report({FAILED: f"{type(error).__name__}: {error}"})
 
 
@@ -52,11 +58,13 @@ def _train(job: dict[str, Any]) -> None:
     from tonearm.tracking import names
     from tonearm.tracking.buffer import BufferedRun
     from tonearm.tracking.environment import machine_tags
+    from tonearm.tracking.ray_metrics import export_metrics
     from tonearm.training.config import TrialConfig
     from tonearm.training.examples import make_examples
     from tonearm.training.trained_code import note_machine
     from tonearm.training.trial import TrialFolder, run_trial
 
+    export_metrics()
     import_modules(job["modules"])
     config = TrialConfig.from_dict(job["config"])
     folder = TrialFolder(job["folder"])
@@ -86,6 +94,7 @@ def _train(job: dict[str, Any]) -> None:
                     note_machine(folder, machine_tags())
                     run.metrics(metrics_to_log(config, metrics), metrics["epoch"])
                     tune.report(metrics)
+                    logger.info("epoch %d: best %s", metrics["epoch"], metrics["best"])
                 if job["until"] <= metrics["epoch"] < config.optim.max_epochs:
                     break  # paused: its state is on disk, and the driver decides whether it goes on
             if run:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import ray
 
 from tonearm.core import home
+from tonearm.core.log_lines import log_variables
 from tonearm.training.trained_code import CODE, code_digest
 
 
@@ -18,4 +19,4 @@ def worker_places() -> dict[str, str]:
     uri = places.get(home.TRACKING, "")
     if urlsplit(uri).password and handed.get(home.TRACKING) == uri:
         del places[home.TRACKING]
-    return {**places, CODE: code_digest()}
+    return {**places, **log_variables(), CODE: code_digest()}

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
-from tonearm.core.config import OMIT_DEFAULT, Config
+from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import ConfigError, TrainingError
 from tonearm.core.plugins import Registration, load_plugins
 from tonearm.core.registry import Registry
 from tonearm.core.types import FloatArray, GroundTruth
+from tonearm.tasks.answers import Readable
 from tonearm.tasks.metrics import METRICS, Metric, find_metric
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 MetricFunction = Callable[[FloatArray, np.ndarray], float]  # of track predictions and the target, as metrics() has them
 
 
-class Task(Config):
+class Task(Readable):
     """Base of all tasks. Networks give logits; the task knows what they mean.
 
     Attributes
@@ -35,8 +36,7 @@ class Task(Config):
     may_decide
         What ``primary`` may be, besides metrics of one's own (:meth:`add_metric`).
     tie_breaker
-        The metric, smaller is better, that moves with every prediction: it breaks ties of the primary one, and
-        ensembles are selected by it.
+        A metric, smaller is better, that moves with every prediction: it breaks ties, and selects ensembles.
     default_headline
         The metrics that a report gives with an interval.
     needs_classes
@@ -105,10 +105,10 @@ class Task(Config):
 
     @property
     def selected_by(self) -> tuple[str, ...]:
-        """What an ensemble's members are selected by, the first before the second: the tie breaker, since the figure
-        of merit of a few dozen tracks moves in large steps; and before it a primary metric that was chosen."""
-        chosen = self.primary not in (self.default_primary, self.tie_breaker)
-        return (self.primary, self.tie_breaker) if chosen else (self.tie_breaker,)
+        """What models and members are selected by, in this order: the tie breaker, since hits of few dozen tracks move
+        in large steps; before it a primary metric that was chosen, or any where windows vote: shares are no odds."""
+        first = self.primary not in (self.default_primary, self.tie_breaker) or getattr(self, "pooling", "") == "vote"
+        return tuple(dict.fromkeys((self.primary, self.tie_breaker))) if first else (self.tie_breaker,)
 
     @classmethod
     def add_metric(cls, metric: Metric, function: MetricFunction) -> None:

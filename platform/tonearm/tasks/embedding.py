@@ -13,10 +13,12 @@ import torch.nn.functional as F
 from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import DatasetError, TrainingError
 from tonearm.core.types import FloatArray, GroundTruth
+from tonearm.core.unit_length import unit_length
+from tonearm.tasks.answers import VectorAnswer
 from tonearm.tasks.base import Task
 from tonearm.tasks.labels import complete_values, has_metadata, metadata_values, require_finite
 from tonearm.tasks.plots import cosine_plot
-from tonearm.tasks.pooling import pool_directions, pool_values, unit_length
+from tonearm.tasks.pooling import pool_directions, pool_values
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,6 +96,13 @@ class Embedding(Task, kind="embedding"):
     def pool(self, logits: FloatArray) -> FloatArray:
         """The mean of the windows' vectors; for the cosine of their directions, and itself of unit length."""
         return pool_values(logits, "mean") if self.loss_kind == "mse" else pool_directions(logits)
+
+    def read(self, prediction: FloatArray, names: Sequence[str]) -> VectorAnswer:
+        return VectorAnswer(self.target, tuple(names), prediction)
+
+    def meaning(self) -> tuple[Any, ...]:
+        """Directions and values are no vectors of one space."""
+        return (*super().meaning(), self.target, self.loss_kind)
 
     def metrics(
         self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None

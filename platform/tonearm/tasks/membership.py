@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from scipy.special import expit, log_softmax, logit
 
 from tonearm.core.types import FloatArray
+from tonearm.tasks.answers import Answer, FitnessAnswer, ranked
 from tonearm.tasks.log_loss import SMALLEST_PROBABILITY, binary_log_loss, clip_open_interval
 from tonearm.tasks.multi_hot import LARGEST_WEIGHT, MultiHot
 from tonearm.tasks.pooling import share_of_windows_won
@@ -59,6 +61,13 @@ class Membership(MultiHot):
         if self.training == "softmax" and self.pooling == "vote":
             return share_of_windows_won(logits)
         return super().pool(logits)
+
+    def read(self, prediction: FloatArray, names: Sequence[str]) -> Answer:
+        return FitnessAnswer(ranked(prediction, names))
+
+    def meaning(self) -> tuple[Any, ...]:
+        """Softmax fixes logits up to a constant: their sigmoids are no fitness by itself, as those of sigmoids are."""
+        return (*super().meaning(), self.training)
 
     def log_loss(self, predictions: FloatArray, target: np.ndarray) -> float:
         """The unweighted training loss (nats) of pooled fitness, whose logits are had back from it."""

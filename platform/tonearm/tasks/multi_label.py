@@ -11,6 +11,7 @@ import numpy as np
 
 from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.types import FloatArray
+from tonearm.tasks.answers import LabelsAnswer, ranked
 from tonearm.tasks.labels import require_finite
 from tonearm.tasks.log_loss import binary_log_loss
 from tonearm.tasks.multi_hot import MultiHot, joined_names
@@ -56,8 +57,21 @@ class MultiLabel(MultiHot, kind="multi_label"):
 
     def predicted_labels(self, predictions: FloatArray) -> np.ndarray:
         """Which labels are predicted, bool of the predictions' shape."""
-        predicted: np.ndarray = predictions >= (0.5 if self.pooling == "vote" else self.threshold)
+        predicted: np.ndarray = predictions >= self.decision
         return predicted
+
+    @property
+    def decision(self) -> float:
+        """The fitness from which on a label is predicted."""
+        return 0.5 if self.pooling == "vote" else self.threshold
+
+    def read(self, prediction: FloatArray, names: Sequence[str]) -> LabelsAnswer:
+        given = {name for name, on in zip(names, self.predicted_labels(prediction), strict=True) if on}
+        best_first = ranked(prediction, names)
+        return LabelsAnswer(best_first, self.decision, tuple(name for name, _ in best_first if name in given))
+
+    def meaning(self) -> tuple[Any, ...]:
+        return (*super().meaning(), self.decision)
 
     def metrics(
         self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None

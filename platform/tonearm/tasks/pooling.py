@@ -9,6 +9,7 @@ from scipy.special import expit
 
 from tonearm.core.errors import TrainingError
 from tonearm.core.types import FloatArray
+from tonearm.core.unit_length import unit_length
 
 Pooling = Literal["mean_probability", "mean_logit", "vote"]
 ValuePooling = Literal["mean", "median"]
@@ -103,16 +104,6 @@ def pool_values(values: FloatArray, how: ValuePooling) -> FloatArray:
         np.float32
     )
     return pooled
-
-
-def unit_length(vectors: np.ndarray) -> FloatArray:
-    """Vectors (..., dim) divided by their length; zeros stay zeros."""
-    vectors = vectors.astype(np.float64)
-    largest = np.abs(vectors).max(axis=-1, keepdims=True)
-    vectors = vectors / np.where(largest == 0, 1, largest)  # squares of what is tiny or huge are no numbers
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    unit: FloatArray = (vectors / np.where(length == 0, 1, length)).astype(np.float32)
-    return unit
 
 
 def pool_directions(vectors: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import DatasetError
 from tonearm.core.types import FloatArray, GroundTruth
+from tonearm.tasks.answers import Value, ValuesAnswer
 from tonearm.tasks.base import Task
 from tonearm.tasks.labels import complete_values, has_metadata, require_finite
 from tonearm.tasks.plots import scatter_plot
@@ -44,6 +45,8 @@ class Regression(Task, kind="regression"):
         This range is mapped to 0..1 for the loss, and predictions back. Both None: values are used as they are.
     pooling
         ``"mean"`` or ``"median"`` of the windows' values.
+    units
+        Of the targets, for people: ``"BPM"``; of several targets separated by commas, one each. "": none is named.
     """
 
     uses_labels: ClassVar[bool] = False
@@ -60,6 +63,7 @@ class Regression(Task, kind="regression"):
     low: float | None = None
     high: float | None = None
     pooling: ValuePooling = "mean"
+    units: str = dataclasses.field(default="", metadata=OMIT_DEFAULT)
 
     def problems(self) -> list[str]:
         found = super().problems()
@@ -71,6 +75,8 @@ class Regression(Task, kind="regression"):
             found.append(f"task.low is {self.low} and task.high {self.high}: give both ends of the range or neither")
         elif not -math.inf < self.range[0] < self.range[1] < math.inf:
             found.append(f"task.low {self.low} is not below task.high {self.high}: give a finite range")
+        if self.units and len(self.units.split(",")) != len(self.targets):
+            found.append(f"task.units is {self.units!r} for the targets {self.target!r}: give one each, or none")
         if not 0 < self.huber_delta < math.inf:
             found.append(f"task.huber_delta is {self.huber_delta}: it must be above 0 and finite")
         return found
@@ -79,6 +85,12 @@ class Regression(Task, kind="regression"):
     def targets(self) -> tuple[str, ...]:
         """The names of the metadata columns."""
         return tuple(name.strip() for name in self.target.split(","))
+
+    @property
+    def unit_of(self) -> dict[str, str]:
+        """Of each target its unit, or ""."""
+        given = self.units.split(",") if self.units else [""] * len(self.targets)
+        return {name: unit.strip() for name, unit in zip(self.targets, given, strict=True)}
 
     @property
     def range(self) -> tuple[float, float]:
@@ -119,6 +131,15 @@ class Regression(Task, kind="regression"):
         values = pool_values(sigmoid(logits) if self.squash == "sigmoid" else logits, self.pooling)
         pooled: FloatArray = (low + (high - low) * values).astype(np.float32)
         return pooled
+
+    def read(self, prediction: FloatArray, names: Sequence[str]) -> ValuesAnswer:
+        """Of each target its value; of sigmoids also between which ends it lies."""
+        low, high = self.range if self.squash == "sigmoid" else (None, None)
+        pairs = zip(names, map(float, prediction), strict=True)
+        return ValuesAnswer(tuple(Value(name, value, self.unit_of.get(name, ""), low, high) for name, value in pairs))
+
+    def meaning(self) -> tuple[Any, ...]:
+        return (*super().meaning(), self.targets, self.units)
 
     def metrics(
         self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -23,12 +24,27 @@ RELATED = "related"
 class Relations(Task, kind="relations"):
     """Pairs of artists, 1 for related and 0 for random ones; sigmoid and binary cross-entropy (Whitell 2019).
 
-    The network's outputs are the numbers of an artist's vector; its prediction for a pair is one logit.
+    The network's outputs are the numbers of an artist's vector; its prediction for a pair is one logit. It is judged on
+    one random artist a related one, drawn evenly, whatever it is trained with.
 
     Attributes
     ----------
     dimension
         Length of the vectors.
+    loss_kind
+        ``"log_loss"``, or ``"hinge"``: a pair costs what its logit lacks to be ``margin`` above 0, or below it if it is
+        a random one. A hinge teaches no probabilities: let ``primary`` be ``roc_auc``.
+    margin
+        Of the hinge, in units of the logit, > 0.
+    negatives
+        Random artists a related one in training, >= 1; together they weigh as much as the related ones.
+    sampling
+        How these are drawn: evenly, or by the 3/4 power of how often an artist is related to others (Mikolov et al.
+        2013), so that it does not suffice to know who is popular.
+    held_out
+        Whether nothing is learned from relations with artists of the test split, who are no random artists either; else
+        all are learned from, as in the thesis. Artists of the validation split are learned from: they stop a training,
+        and are no result.
     """
 
     uses_labels: ClassVar[bool] = False
@@ -39,11 +55,22 @@ class Relations(Task, kind="relations"):
 
     primary: str = dataclasses.field(default="log_loss", metadata=OMIT_DEFAULT)
     dimension: int = 800
+    loss_kind: Literal["log_loss", "hinge"] = dataclasses.field(default="log_loss", metadata=OMIT_DEFAULT)
+    margin: float = dataclasses.field(default=1.0, metadata=OMIT_DEFAULT)
+    negatives: int = dataclasses.field(default=1, metadata=OMIT_DEFAULT)
+    sampling: Literal["uniform", "popularity"] = dataclasses.field(default="uniform", metadata=OMIT_DEFAULT)
+    held_out: bool = dataclasses.field(default=False, metadata=OMIT_DEFAULT)
 
     def problems(self) -> list[str]:
         found = super().problems()
         if self.dimension < 1:
             found.append(f"dimension is {self.dimension}: a vector has at least one number")
+        if self.negatives < 1:
+            found.append(f"negatives is {self.negatives}: draw at least one random artist a related one")
+        if not 0 < self.margin < math.inf:
+            found.append(f"margin is {self.margin}: it must be above 0 and finite")
+        if self.loss_kind != "hinge" and self.margin != 1:
+            found.append(f"margin is {self.margin}, and the log loss has none: set loss_kind to 'hinge'")
         return found
 
     def names(self, truth: GroundTruth, classes: Sequence[str]) -> tuple[str, ...]:
@@ -60,7 +87,14 @@ class Relations(Task, kind="relations"):
         return complete_values(truth, RELATED, vectors=False)
 
     def loss(self, logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
-        return torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target)
+        if self.loss_kind == "log_loss":
+            costs = torch.nn.functional.binary_cross_entropy_with_logits(logits[:, 0], target, reduction="none")
+        else:
+            costs = torch.relu(self.margin - torch.where(target > 0, logits[:, 0], -logits[:, 0]))
+        if self.negatives == 1:
+            return costs.mean()
+        shares = torch.where(target > 0, 1.0, 1 / self.negatives)
+        return (shares * costs).sum() / shares.sum()
 
     def pool(self, logits: FloatArray) -> FloatArray:
         return pool_fitness(logits, "mean_logit")

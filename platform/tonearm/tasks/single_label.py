@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 
 from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.types import FloatArray, GroundTruth
+from tonearm.tasks.answers import ClassAnswer, ranked
 from tonearm.tasks.base import Task
 from tonearm.tasks.labels import clip_probabilities, label_indices, require_finite
 from tonearm.tasks.log_loss import SMALLEST_PROBABILITY
@@ -75,6 +76,9 @@ class SingleLabel(Task, kind="single_label"):
     def pool(self, logits: FloatArray) -> FloatArray:
         return pool_probabilities(logits, self.pooling)
 
+    def read(self, prediction: FloatArray, names: Sequence[str]) -> ClassAnswer:
+        return ClassAnswer(ranked(prediction, names))
+
     def metrics(
         self, predictions: FloatArray, target: np.ndarray, groups: Sequence[str] | None = None
     ) -> dict[str, float]:
@@ -90,15 +94,11 @@ class SingleLabel(Task, kind="single_label"):
         predictions = require_finite(predictions)
         confusion = confusion_matrix(target, predictions.argmax(axis=1), predictions.shape[1])
         own = predictions[np.arange(len(target)), target]
-        present = confusion.sum(axis=1) > 0
-        recall = np.diag(confusion)[present] / confusion.sum(axis=1)[present]
         # Classes that come before the own one: of equal probabilities the first class wins, as in argmax.
         equal_before = (predictions == own[:, None]) & (np.arange(predictions.shape[1]) < target[:, None])
         place = ((predictions > own[:, None]) | equal_before).sum(axis=1)
         return {
-            "f1_micro": float(np.trace(confusion) / confusion.sum()),
-            "f1_macro": float(f1_of_each_class(confusion).mean()),
-            "balanced_accuracy": float(recall.mean()),
+            **{name: figure(confusion) for name, figure in OF_CONFUSION.items()},
             "log_loss": _log_loss(own),
             **{f"top_{k}": float((place < k).mean()) for k in (3, 5) if k < predictions.shape[1]},
             **self.added_metrics(predictions, target),
@@ -111,9 +111,17 @@ class SingleLabel(Task, kind="single_label"):
         target: np.ndarray,
         groups: Sequence[str] | None = None,
     ) -> dict[str, float]:
-        if set(chosen) != {"log_loss"}:  # by which ensembles are selected, with thousands of calls
+        known = {"log_loss", *OF_CONFUSION}
+        if not known.issuperset(chosen) or type(self).metrics is not SingleLabel.metrics:  # a task of one's own
             return super().selected_metrics(chosen, predictions, target, groups)
-        return {"log_loss": _log_loss(require_finite(predictions)[np.arange(len(target)), target])}
+        predictions = require_finite(predictions)
+        found: dict[str, float] = {}
+        if "log_loss" in chosen:
+            found["log_loss"] = _log_loss(predictions[np.arange(len(target)), target])
+        if wanted := OF_CONFUSION.keys() & chosen:
+            confusion = confusion_matrix(target, predictions.argmax(axis=1), predictions.shape[1])
+            found |= {name: OF_CONFUSION[name](confusion) for name in wanted}
+        return {name: found[name] for name in chosen}
 
     def track_scores(self, predictions: FloatArray, target: np.ndarray) -> np.ndarray:
         """1 for the right class, 0 for another."""
@@ -189,3 +197,25 @@ def f1_of_each_class(confusion: np.ndarray) -> np.ndarray:
     occurs = total > 0
     scores: np.ndarray = 2 * hits[occurs] / total[occurs]
     return scores
+
+
+def _accuracy(confusion: np.ndarray) -> float:
+    return float(np.trace(confusion) / confusion.sum())
+
+
+def _mean_f1(confusion: np.ndarray) -> float:
+    return float(f1_of_each_class(confusion).mean())
+
+
+def _mean_recall(confusion: np.ndarray) -> float:
+    """Over the classes that occur."""
+    true = confusion.sum(axis=1)
+    return float((np.diag(confusion)[true > 0] / true[true > 0]).mean())
+
+
+OF_CONFUSION: dict[str, Callable[[np.ndarray], float]] = {
+    "f1_micro": _accuracy,
+    "f1_macro": _mean_f1,
+    "balanced_accuracy": _mean_recall,
+}
+"""The metrics that counts alone tell, which a bootstrap asks for thousands of times."""

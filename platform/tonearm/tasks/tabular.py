@@ -10,6 +10,7 @@ import numpy as np
 
 from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.types import FloatArray, GroundTruth
+from tonearm.tasks.answers import Answer, ClassAnswer, ranked
 from tonearm.tasks.labels import clip_probabilities, label_indices, require_finite
 from tonearm.tasks.log_loss import SMALLEST_PROBABILITY
 from tonearm.tasks.membership import Membership, even_shares, labelled_count, mean_share
@@ -50,6 +51,12 @@ class Tabular(Membership, kind="tabular"):
     def pool(self, logits: FloatArray) -> FloatArray:
         """With softmax, probabilities that sum to 1, as baselines give them: the two can be compared and averaged."""
         return pool_probabilities(logits, self.pooling) if self.training == "softmax" else super().pool(logits)
+
+    def read(self, prediction: FloatArray, names: Sequence[str]) -> Answer:
+        """With softmax one class; with sigmoids the fitness of each."""
+        if self.training != "softmax":
+            return super().read(prediction, names)
+        return ClassAnswer(ranked(prediction, names))
 
     def log_loss(self, predictions: FloatArray, target: np.ndarray) -> float:
         if self.training != "softmax":

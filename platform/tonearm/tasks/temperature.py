@@ -9,6 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from tonearm.core.types import FloatArray
+from tonearm.statistics.calibration import reliability
 from tonearm.tasks.base import Task
 from tonearm.tasks.log_loss import SMALLEST_PROBABILITY
 from tonearm.tasks.membership import Membership
@@ -42,7 +43,7 @@ def fit_temperature(task: Task, predictions: FloatArray, target: np.ndarray) -> 
     ----------
     Guo et al. 2017, *On Calibration of Modern Neural Networks*.
     """
-    if not (_of_classes(task) or _of_labels(task)):
+    if not (is_of_classes(task) or is_of_labels(task)):
         return 1.0
 
     def loss(log_temperature: float) -> float:
@@ -59,26 +60,40 @@ def apply_temperature(task: Task, predictions: FloatArray, temperature: float) -
     predict no probabilities as they are."""
     if temperature == 1.0:
         return predictions
-    if _of_classes(task):
+    if is_of_classes(task):
         logs = np.log(np.clip(predictions.astype(np.float64), SMALLEST_PROBABILITY, None)) / temperature
         powers = np.exp(logs - logs.max(axis=-1, keepdims=True))
         shares: FloatArray = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
         return shares
-    if _of_labels(task):
+    if is_of_labels(task):
         inside = np.clip(predictions.astype(np.float64), SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
         fitness: FloatArray = expit(logit(inside) / temperature).astype(np.float32)
         return fitness
     return predictions
 
 
-def _of_classes(task: Task) -> bool:
+def calibration_error(task: Task, predictions: FloatArray, target: np.ndarray) -> float | None:
+    """Expected calibration error, 0..1, of track predictions; None where the task states no probabilities.
+
+    Parameters
+    ----------
+    predictions
+        (tracks, outputs).
+    target
+        As the task encodes it.
+    """
+    stated = task.confidences(predictions, target)
+    return None if stated is None else reliability(*stated).error
+
+
+def is_of_classes(task: Task) -> bool:
     """Whether predictions are probabilities that sum to 1; shares of windows are none."""
     if isinstance(task, SingleLabel):
         return task.pooling != "vote"
     return isinstance(task, Tabular) and task.training == "softmax" and task.pooling != "vote"
 
 
-def _of_labels(task: Task) -> bool:
+def is_of_labels(task: Task) -> bool:
     """Whether each output is a probability by itself. Sigmoids of logits that softmax fixed up to a constant are none,
     and a threshold that was chosen is one of the fitness as it is."""
     if not isinstance(task, MultiHot) or task.pooling == "vote":

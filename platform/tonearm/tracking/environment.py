@@ -17,6 +17,8 @@ from tonearm.tracking import names
 
 CHANGED = "+changes"
 UNKNOWN = "unknown"
+STATE = "TONEARM_STATE"  # by which a submitted job knows its code's state; it has no checkout
+LARGEST_CODE = 2**20  # bytes of a new file that is read; of a larger one size and time are looked at
 
 
 def commit() -> str:
@@ -31,6 +33,12 @@ def clean() -> str:
     """Whether the tree held nothing but the commit: ``true``, ``false``, or ``unknown`` outside a checkout."""
     known = commit()
     return UNKNOWN if known == UNKNOWN else str(not known.endswith(CHANGED)).lower()
+
+
+def state() -> str:
+    """The commit, and a digest of what was changed since: two processes of one state run the same code."""
+    known = commit()
+    return os.environ.get(STATE) or (f"{known}-{_changes()}" if known.endswith(CHANGED) else known)
 
 
 @functools.cache
@@ -89,6 +97,32 @@ def _checkout() -> str:
 
 
 @functools.cache
+def _changes() -> str:
+    return changes(Path(__file__).parent)
+
+
+def changes(folder: Path) -> str:
+    """Digest of what the tree around a folder holds beside its commit: changes of files, and new ones."""
+    try:
+        top = Path(_output(["git", "rev-parse", "--show-toplevel"], folder))
+        changed = _output(["git", "--no-optional-locks", "diff", "--no-ext-diff", "HEAD"], top)
+        new = _output(["git", "ls-files", "--others", "--exclude-standard", "-z"], top).split("\0")
+        return digest(changed, [(name, _content(top / name)) for name in new if name], size=4)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _content(path: Path) -> str:
+    """What is known of a file's content; "" if it is none, or has gone."""
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        if found.st_size > LARGEST_CODE:
+            return f"{found.st_size} {found.st_mtime_ns}"
+        return digest(path.read_bytes())
+    return ""
+
+
+@functools.cache
 def _machine() -> tuple[tuple[str, str], ...]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -123,5 +157,6 @@ def _gpus() -> str:
 
 
 def _output(command: list[str], folder: Path | None = None) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="backslashreplace",
+                          check=True, timeout=30)  # fmt: skip
     return done.stdout.strip()

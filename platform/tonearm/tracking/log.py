@@ -200,7 +200,8 @@ class RunWriter:
         writer = cls(str(run.info.run_id))
         writer.is_new = is_new
         # A run whose opening was cut off, or that an earlier version made, lacks some of what follows.
-        writer.log([LogEntry(tags={k: v for k, v in own.items() if k not in run.data.tags})])
+        also = own | names.step_tags(parent)
+        writer.log([LogEntry(tags={k: v for k, v in also.items() if run.data.tags.get(k) != v})])
         writer._params({k: v for k, v in (params or {}).items() if k not in run.data.params})
         if parent is None and names.ENVIRONMENT not in run.data.tags:
             writer.text(ENVIRONMENT_FILE, environment())

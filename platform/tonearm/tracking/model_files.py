@@ -8,6 +8,7 @@ from typing import Any
 from tonearm.core.errors import TrackingError
 from tonearm.tracking.log import client
 from tonearm.tracking.register import refusals_told
+from tonearm.tracking.retry import is_unavailable
 
 
 def pinned_uri(uri: str) -> str:
@@ -17,6 +18,33 @@ def pinned_uri(uri: str) -> str:
     name, _, alias = uri.removeprefix("models:/").partition("@")
     with refusals_told(f"{uri} is not known"):
         return f"models:/{name}/{client().get_model_version_by_alias(name, alias).version}"
+
+
+def has_alias(uri: str) -> bool:
+    """Whether any version has the alias of ``models:/NAME@ALIAS``.
+
+    Raises
+    ------
+    TrackingError
+        If the registry cannot be asked.
+    """
+    from mlflow.exceptions import MlflowException
+
+    name, _, alias = uri.removeprefix("models:/").partition("@")
+    try:
+        client().get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if is_unavailable(error):
+            raise TrackingError(f"whether {uri} is there is not known: {error}") from error
+        return False
+    return True
+
+
+def run_of(uri: str) -> str:
+    """Id of the run that a registered version is of, by ``models:/NAME/VERSION``; "" if it is of none."""
+    name, _, version = uri.removeprefix("models:/").partition("/")
+    with refusals_told(f"{uri} is not known"):
+        return str(client().get_model_version(name, version).run_id or "")
 
 
 def add_to_model(uri: str, folder: str, place: str, last: str) -> None:

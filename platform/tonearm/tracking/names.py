@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 PARENT_RUN = "mlflow.parentRunId"  # MLflow's own tag: the UI nests runs by it
@@ -32,6 +33,7 @@ FOLDER = "tonearm.folder"
 PARAMETERS = "tonearm.parameters"
 
 # By what it was run.
+PIPELINE = "tonearm.pipeline"  # run id of the pipeline whose step last worked on it, a slash, the step's number
 COMMIT = "tonearm.commit"
 CODE = "tonearm.code"  # digest of the modules that decide results
 CLEAN = "tonearm.clean"  # whether the tree held nothing but the commit: true, false or unknown
@@ -45,6 +47,7 @@ THREADS = "tonearm.torch_threads"
 # The registry.
 CANDIDATE = "candidate"
 CHAMPION = "champion"
+CHALLENGER = "challenger"  # compared with the champion by who listens
 METRIC = "tonearm.metric"  # the metric that a version was chosen by; its scores on validation and test are tags, too
 VALIDATION = "tonearm.validation"
 TEST = "tonearm.test"
@@ -52,6 +55,7 @@ PROMOTED_AT = "tonearm.promoted_at"
 ROLLED_BACK = "tonearm.rolled_back"  # of a version: when; only who asks for it makes it the champion again
 PROMOTION = "tonearm.promotion"  # why a version became the champion, or did not; its figures begin so, too
 CHOICE = "tonearm.choice"  # why a version is an ensemble, or one trial alone
+COMBINATION = "tonearm.combination"  # how a version's networks answer together
 CHAMPIONS = "tonearm.champions"  # of a registered model: the versions that were champion, the present one last
 HELD_OUT = "heldout/test_"  # before a metric of the test split, which only a selection or a comparison asks for
 
@@ -59,6 +63,15 @@ HELD_OUT = "heldout/test_"  # before a metric of the test split, which only a se
 def model_name(dataset: str) -> str:
     """The registered model of a data set, so that a second one does not replace the first one's champion."""
     return f"tonearm-{dataset}"
+
+
+STEP_VARIABLE = "TONEARM_PIPELINE_STEP"  # by which a pipeline tells its steps which ones they are
+
+
+def step_tags(parent: str | None) -> dict[str, str]:
+    """What a run at the top says of the pipeline's step that works on it; nothing outside a pipeline."""
+    step = os.environ.get(STEP_VARIABLE, "")
+    return {PIPELINE: step} if step and parent is None else {}
 
 
 def trial_folder(index: int, signature: str) -> str:

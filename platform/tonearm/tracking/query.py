@@ -126,6 +126,13 @@ def child_runs(run_id: str) -> list[RunSummary]:
     return _children(run_id, _experiments())
 
 
+def made_in_step(step: str, kind: str) -> list[str]:
+    """The names, for commands, of the sweeps or trainings that a pipeline's step last worked on; ``step`` is the
+    pipeline's run id, a slash and a number, ``kind`` the tag that all of these bear."""
+    runs = _search(_experiments(), f"tags.`{names.PIPELINE}` = '{step}'")
+    return sorted({names.lasting_name(r.tags) for r in runs if kind in r.tags and r.parent is None})
+
+
 def leaf_runs(run_id: str) -> list[RunSummary]:
     """The runs below a run, however deep, that hold no others; the run itself if it holds none.
 

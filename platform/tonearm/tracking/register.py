@@ -102,6 +102,29 @@ def promote(dataset: str, version: str, why: str = "", figures: Mapping[str, flo
             api.delete_model_version_tag(name, left, names.ROLLED_BACK)
 
 
+def challenge(dataset: str, version: str, alias: str = names.CHALLENGER) -> None:
+    """Let a version be compared with the champion by who listens: servers with ``--challenger`` follow the alias.
+
+    Raises
+    ------
+    TrackingError
+        If there is no such version.
+    """
+    name = names.model_name(dataset)
+    with refusals_told(f"{name} version {version} cannot be the challenger"):
+        client().set_registered_model_alias(name, alias, version)
+
+
+def end_challenge(dataset: str, version: str) -> bool:
+    """Take the alias ``challenger`` from a version; whether it had it. Aliases of one's own stay."""
+    api, name = client(), names.model_name(dataset)
+    with refusals_told(f"{name} version {version} stays a challenger"):
+        held = str(api.get_registered_model(name).aliases.get(names.CHALLENGER, "")) == version
+        if held:
+            api.delete_registered_model_alias(name, names.CHALLENGER)
+        return held
+
+
 def explain_version(dataset: str, version: str, text: str, figures: Mapping[str, float] | None = None) -> None:
     """Write to the registry why a version is the champion or not, and the figures that this rests on."""
     api, name = client(), names.model_name(dataset)

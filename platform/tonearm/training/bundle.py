@@ -6,7 +6,6 @@ code of somebody's own module names that module, which is imported only if whoev
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,18 +14,22 @@ import torch
 
 from tonearm.core import plugins, storage
 from tonearm.core.damage import describe_unreadable, is_damage
+from tonearm.core.descriptions import read_description
 from tonearm.core.errors import BundleError, ConfigError, DatasetError
 from tonearm.datasets.vocabulary import Vocabulary
 from tonearm.features.base import Feature, Representation
 from tonearm.features.metadata import TableFeature, TableScaling, TokensFeature
 from tonearm.features.normalisation import TrainingStatistics
+from tonearm.features.weights import licence_texts
 from tonearm.models.base import Network
+from tonearm.models.mean_kernel import MeanKernelNetwork
 from tonearm.training.config import TrialConfig
 from tonearm.training.readers import FittedTransform
 
 FORMAT_VERSION = 4  # 2: scaling; 3: a scaling for each input; 4: vocabularies
 DESCRIPTION = "bundle.json"
 WEIGHTS = "weights.safetensors"
+REMEDY = "delete the trial and train it again"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,12 @@ class Bundle:
     fitted
         By the name of the input ("" where there is one) what was fitted to its training split: scaling,
         vocabulary, or None.
+    landmarks
+        Ids of the training tracks that a mean kernel compares with, in their order; none of other networks, and where
+        that is not known.
+    licences
+        Texts of the licences of the frozen encoders that it hears through, by their names; what the home knows of them
+        is added when it is written.
     """
 
     config: TrialConfig
@@ -53,6 +62,8 @@ class Bundle:
     metrics: dict[str, float]
     network: Network
     fitted: Mapping[str, FittedTransform] = field(default_factory=dict)
+    landmarks: tuple[str, ...] = ()
+    licences: Mapping[str, str] = field(default_factory=dict)
 
     def scaling_of(self, name: str) -> TrainingStatistics | None:
         """Of a representation, by the name of its input."""
@@ -75,6 +86,7 @@ def save_bundle(uri: str, bundle: Bundle) -> None:
     from safetensors.torch import save
 
     modules = plugins.modules_of(bundle.config)
+    licences = {**licence_texts(bundle.config.representations.values()), **bundle.licences}
     weights = {k: v.contiguous() for k, v in bundle.network.state_dict().items()}
     storage.write_bytes(storage.join(uri, WEIGHTS), save(weights))
     description = {
@@ -84,6 +96,8 @@ def save_bundle(uri: str, bundle: Bundle) -> None:
         "metrics": bundle.metrics,
         "fitted": {name: asdict(found) if found else None for name, found in bundle.fitted.items()},
         **({"modules": modules} if modules else {}),
+        **({"landmarks": list(bundle.landmarks)} if bundle.landmarks else {}),
+        **({"licences": licences} if licences else {}),
     }
     storage.write_json(storage.join(uri, DESCRIPTION), description)
 
@@ -106,7 +120,7 @@ def load_bundle(uri: str, allowed_modules: Collection[str] = ()) -> Bundle:
 
     damages = (KeyError, TypeError, AttributeError, ConfigError, OSError, SafetensorError, RuntimeError, ValueError,
                DatasetError)  # fmt: skip
-    description = read_description(uri, DESCRIPTION, (FORMAT_VERSION,), "delete the trial and train it again")
+    description = read_description(uri, DESCRIPTION, (FORMAT_VERSION,), REMEDY)
     _import_own_modules(uri, description.get("modules", []), allowed_modules)
     try:
         config = TrialConfig.from_dict(description["config"])
@@ -117,11 +131,28 @@ def load_bundle(uri: str, allowed_modules: Collection[str] = ()) -> Bundle:
         fitted = {str(name): _fitted(noted) for name, noted in description["fitted"].items()}
         for name, feature in config.feature.named_inputs().items():
             _require_fitted(name, feature, fitted.get(name))
+        landmarks = _landmarks(description.get("landmarks", ()), network)
+        licences = {str(name): str(text) for name, text in description.get("licences", {}).items()}
     except damages as error:
         if not is_damage(error):
             raise BundleError(describe_unreadable(f"the bundle at {uri}", error, "")) from error
         raise BundleError(f"the bundle at {uri} is damaged: {error}. Train or fetch it again") from error
-    return Bundle(config, classes, metrics, network.eval(), fitted)
+    return Bundle(config, classes, metrics, network.eval(), fitted, landmarks, licences)
+
+
+def read_config(uri: str) -> TrialConfig:
+    """The trial of a bundle, without its network; own modules that it names are imported already.
+
+    Raises
+    ------
+    BundleError
+        If it is missing, damaged or of another format version.
+    """
+    description = read_description(uri, DESCRIPTION, (FORMAT_VERSION,), REMEDY)
+    try:
+        return TrialConfig.from_dict(description["config"])
+    except (KeyError, TypeError, AttributeError, ConfigError, ValueError) as error:
+        raise BundleError(f"the bundle at {uri} is damaged: {error}. Train or fetch it again") from error
 
 
 def _import_own_modules(uri: str, names: Any, allowed: Collection[str]) -> None:
@@ -137,6 +168,14 @@ def _import_own_modules(uri: str, names: Any, allowed: Collection[str]) -> None:
         plugins.import_modules(names)
     except ConfigError as error:
         raise BundleError(f"the bundle at {uri} needs code that is not here: {error}") from error
+
+
+def _landmarks(noted: Any, network: Network) -> tuple[str, ...]:
+    """The names of the tracks that a network compares with; earlier versions did not write them."""
+    there = len(network.get_buffer("dual")) if isinstance(network, MeanKernelNetwork) else 0
+    if noted and (not isinstance(noted, list) or len(noted) != there):
+        raise ValueError(f"it names {len(noted)} landmarks, its network has {there}")
+    return tuple(str(name) for name in noted)
 
 
 def _fitted(noted: Mapping[str, Any] | None) -> FittedTransform:
@@ -167,22 +206,6 @@ def _require_fitted(name: str, feature: Feature, found: FittedTransform) -> None
         isinstance(found, Vocabulary) and len(found.words) <= feature.vocabulary
     ):
         raise ValueError(f"input {name!r} lacks a vocabulary of at most {feature.vocabulary} words")
-
-
-def read_description(uri: str, name: str, readable: Collection[int], remedy: str) -> dict[str, Any]:
-    """The JSON description of a bundle, if its format version is readable; ``remedy`` says how to make a new one."""
-    path = storage.join(uri, name)
-    if not storage.exists(path):
-        raise BundleError(f"no model at {uri}: {name} is not there")
-    try:
-        description = storage.read_json(path)
-        found = description["format"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise BundleError(f"{path} is damaged: {error!r}") from None
-    if found not in readable:
-        known = ", ".join(map(str, readable))
-        raise BundleError(f"{path} has format version {found}, this Tonearm reads {known}: {remedy}")
-    return dict(description)
 
 
 def track_embedding(embedded: torch.Tensor) -> torch.Tensor:

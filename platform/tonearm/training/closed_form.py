@@ -2,11 +2,13 @@
 
 The solution is exact up to ``model.landmarks`` training tracks, above that on landmarks. What each group's tracks would
 have been given without that group follows from the same solution (leave one group out), at no further cost: by these
-decisions the logits are scaled, so that probabilities mean what they say.
+decisions the logits are scaled, so that probabilities mean what they say. A class of one group is not known without it,
+so its tracks say nothing of that.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +21,7 @@ from torch import Tensor
 
 from tonearm.core.errors import TrainingError
 from tonearm.core.seeding import derive_seed
-from tonearm.models.base import Inputs, Network
+from tonearm.models.base import Network
 from tonearm.models.mean_kernel import MeanKernelNetwork
 from tonearm.tasks.base import Task
 from tonearm.tasks.multi_hot import MultiHot
@@ -27,9 +29,12 @@ from tonearm.tasks.regression import Regression
 from tonearm.tasks.single_label import SingleLabel
 from tonearm.training.batches import Examples
 from tonearm.training.epochs import EpochReport, State
-from tonearm.training.logits import predict_split
+from tonearm.training.logits import on_device, predict_split
 
-JITTER = 1e-6  # on the kernel's diagonal: equal tracks would make it singular
+logger = logging.getLogger(__name__)
+
+JITTERS = (1e-6, 1e-5, 1e-4, 1e-3)  # on the kernel's diagonal, the first that suffices: equal tracks make it singular,
+# and of tracks that are all alike single precision makes some eigenvalues negative
 FACTORS = (0.1, 100.0)  # of the logits; decisions of two classes differ by 1 at most
 TRACKS_AT_ONCE = 2048
 
@@ -50,22 +55,26 @@ def solve(
     started = time.monotonic()
     train = _track_vectors(model, examples)
     count = len(train[0])
-    groups = examples.groups("train")
-    targets = _decision_targets(task, examples.targets("train"), len(examples.classes))
+    truth, groups = examples.targets("train"), examples.groups("train")
+    targets = _decision_targets(task, truth, len(examples.classes))
+    known = known_without_group(targets.numpy(), groups)
+    if 2 * known.sum() < count:
+        logger.warning(f"{count - known.sum()} of {count} training tracks are of classes that no other group has: "
+                       "each is left out alone, and answers to new groups are surer than they should be")  # fmt: skip
+        groups, known = [str(i) for i in range(count)], np.ones(count, dtype=bool)
     model.cpu().scale(train)
-    rng = np.random.default_rng(derive_seed("landmarks", seed))
-    chosen = np.sort(rng.permutation(count)[: model.config.landmarks])
+    chosen = landmark_places(count, model.config.landmarks, seed)
     model.choose_landmarks(train, torch.from_numpy(chosen))
     weights = _track_weights(targets, model.config.class_balance)
     solution = ridge(model, train, torch.from_numpy(chosen), targets, weights, groups)
-    factor, threshold = calibrate(task, solution.left_out, examples.targets("train"))
+    factor, threshold = calibrate(task, solution.left_out[known], truth[known])
     model.solve(solution.dual, solution.offset, solution.root, factor, threshold)
     model.to(device)
     predictions = predict_split(model, task, examples, "validation", device, TRACKS_AT_ONCE)
     scores = task.metrics(predictions, examples.targets("validation"), examples.groups("validation"))
-    logits = torch.from_numpy(factor * (solution.left_out - threshold)).float()
+    logits = torch.from_numpy(factor * (solution.left_out[known] - threshold)).float()
     metrics = {
-        "train_loss": float(task.loss(logits, torch.from_numpy(examples.targets("train")))),
+        "train_loss": float(task.loss(logits, torch.from_numpy(truth[known]))),
         **{f"validation_{k}": v for k, v in scores.items()},
         "factor": factor,
         "round": 0.0,  # the only one
@@ -73,6 +82,19 @@ def solve(
     }
     kept = {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
     yield EpochReport(1, metrics, True, predictions, {"model": kept, "best_weights": kept})
+
+
+def landmark_places(count: int, most: int, seed: int) -> np.ndarray:
+    """Which of ``count`` training tracks the others are compared with, ``most`` at most: their places, in order."""
+    return np.sort(np.random.default_rng(derive_seed("landmarks", seed)).permutation(count)[:most])
+
+
+def landmark_ids(model: Network, examples: Examples, seed: int) -> tuple[str, ...]:
+    """The tracks that a network which was solved compares with, in the order of its landmarks; of others none."""
+    if not solved(model):
+        return ()
+    ids = examples.ids("train")
+    return tuple(ids[i] for i in landmark_places(len(ids), model.config.landmarks, seed).tolist())
 
 
 class Ridge:
@@ -107,9 +129,7 @@ def ridge(
         Of the tracks.
     """
     kernel = _likeness(model, [values[chosen] for values in train])
-    kernel = (kernel + kernel.T) / 2
-    kernel.diagonal().add_(JITTER)
-    cholesky = torch.linalg.cholesky(kernel)
+    kernel, cholesky = _factored((kernel + kernel.T) / 2)
     described = torch.linalg.solve_triangular(cholesky, _likeness(model, train).T, upper=False).T
     offset = (weights[:, None] * targets).sum(dim=0) / weights.sum()
     normal = described.T @ (weights[:, None] * described)
@@ -124,6 +144,40 @@ def ridge(
         hat = own @ torch.cholesky_solve((weights[places, None] * own).T, factor)
         left_out[places] -= torch.linalg.solve(torch.eye(len(places), dtype=hat.dtype) - hat, residual[places])
     return Ridge(dual, offset, _root(kernel, model.config.embedding_dim), left_out.numpy())
+
+
+def known_without_group(targets: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+    """Of each track whether its group can be left out, bool (tracks,): another group has its class, or all its labels.
+
+    Parameters
+    ----------
+    targets
+        float64 (tracks, outputs), as decisions are to be: 0 or 1 of classes and labels. Of others any group will do.
+    groups
+        Of the tracks.
+    """
+    number = np.unique(groups, return_inverse=True)[1]
+    known = np.full(len(number), number.max() > 0)
+    if np.isin(targets, (0.0, 1.0)).all():
+        for own in targets.T > 0:
+            known &= ~own | (len(np.unique(number[own])) > 1)
+    return known
+
+
+def _factored(kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """The kernel with as much on its diagonal as it needs, and its Cholesky factor.
+
+    Raises
+    ------
+    TrainingError
+        If there is none: it is not finite.
+    """
+    for jitter in JITTERS:
+        raised = kernel + jitter * torch.eye(len(kernel), dtype=kernel.dtype)
+        cholesky, failed = torch.linalg.cholesky_ex(raised)
+        if not failed and bool(torch.isfinite(cholesky).all()):
+            return raised, cholesky
+    raise TrainingError("the kernel of the training tracks cannot be solved: some of their features are not finite")
 
 
 def calibrate(task: Task, decisions: np.ndarray, target: np.ndarray) -> tuple[float, float]:
@@ -144,17 +198,13 @@ def calibrate(task: Task, decisions: np.ndarray, target: np.ndarray) -> tuple[fl
 
 
 def _track_vectors(model: MeanKernelNetwork, examples: Examples) -> list[Tensor]:
-    """Of each input float32 (tracks, size); of several windows of a track their mean."""
+    """Of each input float32 (tracks, size)."""
     parts: list[list[Tensor]] = []
-    for inputs, windows in examples.evaluation("train"):
-        parts.append([v.float().reshape(-1, windows, v.shape[1]).mean(dim=1) for v in model.vectors(_on_cpu(inputs))])
+    for inputs, each in examples.evaluation("train"):
+        parts.append(model.vectors(model.gather(on_device(inputs, "cpu"), each)[0]))
     if not parts:
         raise TrainingError("no training track: give the training split some")
     return [torch.cat(own) for own in zip(*parts, strict=True)]
-
-
-def _on_cpu(inputs: Inputs) -> Inputs:
-    return inputs.cpu() if isinstance(inputs, Tensor) else {name: values.cpu() for name, values in inputs.items()}
 
 
 def _decision_targets(task: Task, target: np.ndarray, outputs: int) -> Tensor:
@@ -196,7 +246,7 @@ def _root(kernel: Tensor, most: int) -> Tensor:
     """R (landmarks, dim) such that cosines of k(x, landmarks) R are the kernel, by its ``most`` strongest parts."""
     values, vectors = torch.linalg.eigh(kernel)
     kept = slice(max(0, len(values) - most), None)
-    root: Tensor = vectors[:, kept].flip(1) / values[kept].flip(0).clamp(min=JITTER).sqrt()
+    root: Tensor = vectors[:, kept].flip(1) / values[kept].flip(0).clamp(min=JITTERS[0]).sqrt()
     return root
 
 

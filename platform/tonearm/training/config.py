@@ -248,15 +248,18 @@ class MeanConfig(Config):
 
 
 class EnsembleConfig(MeanConfig):
-    """A weighted mean whose members and weights were chosen on validation.
+    """Trainings together whose members and weights were chosen on validation.
 
     Attributes
     ----------
     weights
         One a member, positive.
+    combination
+        How they answer together, a kind of :class:`tonearm.ensembles.combination.Combination`.
     """
 
     weights: tuple[float, ...]
+    combination: str = dataclasses.field(default="mean", metadata=OMIT_DEFAULT)
 
     def problems(self) -> list[str]:
         """Members without a weight, and weights that are not positive."""

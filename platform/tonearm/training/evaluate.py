@@ -90,6 +90,8 @@ def score_runs(task: Task, runs: Sequence[tuple[FloatArray, np.ndarray]], groups
 
 
 def _means(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    if len(runs) == 1:
+        return dict(runs[0])
     return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
 
 

@@ -12,7 +12,7 @@ from tonearm.audio.windows import ClipConfig
 from tonearm.core.errors import DatasetError, StoreError
 from tonearm.datasets.artist_names import normalised_name
 from tonearm.datasets.columns import Column, blocks_of
-from tonearm.datasets.manifest import SPLITS, Manifest, Track
+from tonearm.datasets.manifest import SPLITS, Manifest, Split, Track
 from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.vocabulary import tokenise
 from tonearm.features.base import Feature
@@ -190,11 +190,8 @@ def metadata_of_tracks(source: Metadata, tracks: Sequence[Track]) -> Metadata:
     DatasetError
         If they are of none of these tracks, or hold texts or whole numbers, for which there is no "unknown".
     """
-    row = {key: i for i, key in enumerate(source.track_ids)}
-    plain_row: dict[str, int] = {}
-    for key, i in row.items():
-        plain_row.setdefault(normalised_name(key), i)
-    index = np.array([_row_of(t, row, plain_row) for t in tracks])
+    of = vector_rows(source.track_ids, tracks)
+    index = np.array([of.get(t.track_id, -1) for t in tracks])
     if not len(index) or index.max() < 0:
         raise DatasetError(
             f"metadata of {source.track_ids[:1]} and others, but of none of these tracks or their artists"
@@ -205,6 +202,32 @@ def metadata_of_tracks(source: Metadata, tracks: Sequence[Track]) -> Metadata:
                 f"the metadata column {name!r} holds no floating-point numbers: only such may be unknown"
             )
     return source.chosen([t.track_id for t in tracks], index)
+
+
+def vector_rows(keys: Sequence[str], tracks: Sequence[Track]) -> dict[str, int]:
+    """By the ids of tracks the place of their own key, or else of their artist's, as :func:`metadata_of_tracks` finds
+    it; without those that have none."""
+    row = {key: i for i, key in enumerate(keys)}
+    plain_row: dict[str, int] = {}
+    for key, i in row.items():
+        plain_row.setdefault(normalised_name(key), i)
+    found = ((t.track_id, _row_of(t, row, plain_row)) for t in tracks)
+    return {track_id: i for track_id, i in found if i >= 0}
+
+
+def with_splits_of(table: Manifest, recordings: Manifest) -> Manifest:
+    """The rows of a table (artists, or tracks) in the splits of their recordings: to be trained on, if any of these is
+    or there are none; else of the test split, if any of these is."""
+    ids = [t.track_id for t in table.tracks]
+    splits: dict[int, set[str | None]] = {}
+    row_of = vector_rows(ids, recordings.tracks)
+    for track in recordings.tracks:
+        if track.track_id in row_of:
+            splits.setdefault(row_of[track.track_id], set()).add(track.split)
+    order: tuple[Split, ...] = ("train", "test", "validation")
+    tracks = [dataclasses.replace(t, split=next((s for s in order if s in splits.get(i, ())), "train"))
+              for i, t in enumerate(table.tracks)]  # fmt: skip
+    return dataclasses.replace(table, tracks=tuple(tracks))
 
 
 def _row_of(track: Track, row: Mapping[str, int], plain_row: Mapping[str, int]) -> int:

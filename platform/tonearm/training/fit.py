@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from tonearm.core.errors import ConfigError, TrainingError
+from tonearm.core.metrics import EPOCH_SECONDS, EPOCHS
 from tonearm.core.precision import float32_products, is_gpu
 from tonearm.core.seeding import derive_seed
 from tonearm.models.base import Network
@@ -49,7 +50,8 @@ def fit(
     """Train, reporting after every epoch; when the last round has ended, the network holds the best epoch's weights.
 
     A round ends after ``optim.epochs`` epochs, or ``optim.patience`` of them without gain; the next one begins with the
-    best weights so far and an optimiser of its own. A network that is solved (a mean kernel) has a single epoch.
+    best weights so far and an optimiser of its own. A network that is solved (a mean kernel), or that has no weight to
+    learn, has a single epoch.
 
     Parameters
     ----------
@@ -65,9 +67,21 @@ def fit(
     TrainingError
         On a non-finite loss, naming step, learning rate and tracks.
     """
+    for report in _reports(model, task, examples, optim, seed, state, device):
+        EPOCHS.add()
+        EPOCH_SECONDS.add(report.metrics["epoch_seconds"])
+        yield report
+
+
+def _reports(
+    model: Network, task: Task, examples: Examples, optim: OptimConfig, seed: int, state: State | None, device: str
+) -> Iterator[EpochReport]:
     if solved(model):
         yield from solve(model, task, examples, seed, state, device)
         model.eval()
+        return
+    if not any(p.requires_grad for p in model.parameters()):
+        yield from _judged(model.to(device), task, examples, optim, state, device)
         return
     loop = _TrainingLoop(model, task, examples, optim, seed, device)
     if state is not None:
@@ -215,6 +229,24 @@ class _TrainingLoop:
             limit_norm(self.model, self.optim.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+
+
+def _judged(
+    model: Network, task: Task, examples: Examples, optim: OptimConfig, state: State | None, device: str
+) -> Iterator[EpochReport]:
+    """The one epoch of a network whose members all are trained before: nothing changes but that it is judged; no report
+    where ``state`` is of one."""
+    if state is not None:
+        model.load_state_dict(state["best_weights"])
+        return
+    started, at_once = time.monotonic(), windows_at_once(optim, device)
+    trained, predictions = (predict_split(model, task, examples, s, device, at_once) for s in ("train", "validation"))
+    loss = task.loss(torch.from_numpy(trained), torch.from_numpy(examples.targets("train")))
+    scores = task.metrics(predictions, examples.targets("validation"), examples.groups("validation"))
+    metrics = {"train_loss": float(loss), **{f"validation_{k}": v for k, v in scores.items()}, "round": 0.0,
+               "epoch_seconds": time.monotonic() - started}  # fmt: skip
+    weights = _kept(model.state_dict())
+    yield EpochReport(1, metrics, True, predictions, {"model": weights, "best_weights": weights})
 
 
 MIXED_PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tonearm.core.errors import BundleError, TrainingError
 from tonearm.models.base import Network
-from tonearm.models.stacked import StackedNetwork
+from tonearm.models.stacked import FrozenMembers
 from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
 
@@ -20,7 +20,7 @@ def load_members(network: Network, config: TrialConfig, names: Sequence[str]) ->
         If a member is missing, was trained by another trial than the config says, on other inputs, or for other
         classes; all problems at once.
     """
-    if not isinstance(network, StackedNetwork):
+    if not isinstance(network, FrozenMembers):
         if config.members:
             raise TrainingError(f"the model {config.model.kind!r} has no members, {len(config.members)} were given")
         return
@@ -36,11 +36,11 @@ def load_members(network: Network, config: TrialConfig, names: Sequence[str]) ->
             except BundleError as error:
                 found.append(f"member {name!r}: {error}")
                 continue
-            part = config.feature.named_inputs()[network.member_inputs[name] or ""]
+            part = config.feature.named_inputs().get(network.member_inputs[name] or "")
             checks = {
                 "is of another trial": bundle.config.signature() == member.trial,
-                "takes another input": (bundle.config.feature, bundle.config.window.brief_length())
-                == (part, config.window.brief_length()),
+                "takes another input": part is None  # what joins vectors has inputs of its own
+                or (bundle.config.feature, bundle.config.window.brief_length()) == (part, config.window.brief_length()),
                 "gives other classes": bundle.classes == tuple(names),
                 "is another model": bundle.config.built_model == specs[name].config,
             }

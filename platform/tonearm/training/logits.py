@@ -34,7 +34,8 @@ def predict_split(
 def window_logits(
     model: Network, examples: Examples, split: Split, device: str = "cpu", at_once: int = WINDOWS_AT_ONCE
 ) -> Iterator[FloatArray]:
-    """Logits (tracks, windows, outputs) of a split's tracks, some tracks at a time, in their order.
+    """Logits (tracks, windows, outputs) of a split's tracks, some tracks at a time, in their order; of a network that
+    hears a track at once there is one window.
 
     In float32, whatever the training computed in. ``at_once`` windows go through the network together.
     """
@@ -43,8 +44,9 @@ def window_logits(
     with closing(batches):
         for inputs, each in batches:
             with torch.inference_mode(), float32_products():
-                logits = in_chunks(model, on_device(inputs, device), at_once).float().cpu().numpy()
-            yield logits.reshape(-1, each, *logits.shape[1:])
+                given, count = model.gather(on_device(inputs, device), each)
+                logits = in_chunks(model, given, at_once).float().cpu().numpy()
+            yield logits.reshape(-1, count, *logits.shape[1:])
 
 
 def on_device(inputs: Inputs, device: str) -> Inputs:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from tonearm.core.metrics import DATA_SECONDS, count_seconds
 from tonearm.core.precision import is_gpu
 from tonearm.models.base import Inputs
 from tonearm.training.batches import Batch
@@ -23,9 +24,10 @@ def prefetched(items: Iterable[Item], device: str, pin: Callable[[Item], Item]) 
     """The items in their order; for a GPU they are made in a thread and put into pinned memory, from which copies are
     asynchronous. On a CPU, which has no time to spare, they are made when they are asked for.
 
-    Close it (``contextlib.closing``) where a loop may fail: the thread ends then.
+    How long the loop waits for them is counted. Close it (``contextlib.closing``) where a loop may fail: the thread
+    ends then.
     """
-    yield from in_thread(map(pin, items)) if is_gpu(device) else items
+    yield from count_seconds(in_thread(map(pin, items)) if is_gpu(device) else items, DATA_SECONDS)
 
 
 def pinned_batch(batch: Batch) -> Batch:

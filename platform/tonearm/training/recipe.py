@@ -14,8 +14,11 @@ from tonearm.core.plugins import call_by_place
 from tonearm.core.registry import Namespace, Registry
 from tonearm.datasets.base import DatasetConfig
 from tonearm.features.base import Representation
+from tonearm.features.metadata import CompositeFeature, TableFeature
+from tonearm.models.cold_start import JOINED, ColdStartConfig
 from tonearm.models.stacked import GenreEnsembleConfig, TimeFreqConfig
 from tonearm.training.baselines import BaselineConfig
+from tonearm.training.composed import composed
 from tonearm.training.config import TrialConfig
 
 StageConfig = TrialConfig | BaselineConfig
@@ -37,6 +40,8 @@ class Stage:
         New metadata to the stages whose predictions they are: a vector a track, made by the trained model.
     data
         Another data set than the recipe's.
+    optional
+        Whether it is left out, with what would be made of it, where the data set has no such input.
     """
 
     name: str
@@ -44,6 +49,7 @@ class Stage:
     members: Mapping[str, str] = field(default_factory=dict)
     vectors: Mapping[str, str] = field(default_factory=dict)
     data: DatasetConfig | None = None
+    optional: bool = False
 
     def needs(self) -> list[str]:
         """The stages that must be finished before this one."""
@@ -97,6 +103,8 @@ class Recipe:
         known: set[str] = set()
         found = []
         by_name = {s.name: s for s in self.stages}
+        if any(s.members for s in self.stages):
+            object.__setattr__(self, "stages", tuple(_composed(s, by_name) for s in self.stages))
         for stage in self.stages:
             found += _member_problems(stage, by_name)
             found += [f"stage {stage.name!r} needs {name!r}, which is not trained before it" for name in stage.needs()
@@ -154,6 +162,11 @@ class Recipe:
         published = "" if any(kinds.values()) else self.published
         return dataclasses.replace(self, data=data, stages=tuple(stages), published=published)
 
+    def without(self, names: Collection[str]) -> Recipe:
+        """The recipe without some stages, and without the inputs that others would make of them."""
+        stages = [_without(s, names) for s in self.stages if s.name not in names]
+        return dataclasses.replace(self, stages=tuple(stages)) if names else self
+
     def on(self, data: DatasetConfig) -> Recipe:
         """The same stages on another data set."""
         return dataclasses.replace(self, data=data)
@@ -175,11 +188,33 @@ def find_recipe(name: str) -> Recipe:
     return call_by_place("recipe", name, Recipe) if ":" in name else RECIPES[name]()
 
 
+def _composed(stage: Stage, by_name: Mapping[str, Stage]) -> Stage:
+    """The stage with what its config takes over from the stages that train its members."""
+    found = {name: by_name[s].config for name, s in stage.members.items() if s in by_name}
+    members = {name: config for name, config in found.items() if isinstance(config, TrialConfig)}
+    config = composed(stage.config, members)
+    return stage if config == stage.config else dataclasses.replace(stage, config=config)
+
+
+def _without(stage: Stage, names: Collection[str]) -> Stage:
+    lost = {column for column, source in stage.vectors.items() if source in names}
+    config = stage.config
+    if lost and isinstance(config, TrialConfig) and isinstance(config.feature, CompositeFeature):
+        kept = tuple(p for p in config.feature.inputs
+                     if not (isinstance(p.feature, TableFeature) and lost & set(p.feature.columns)))  # fmt: skip
+        config = config.replace({"feature": CompositeFeature(inputs=kept)})
+    vectors = {column: source for column, source in stage.vectors.items() if column not in lost}
+    return dataclasses.replace(stage, config=config, vectors=vectors)
+
+
 def _member_problems(stage: Stage, by_name: Mapping[str, Stage]) -> list[str]:
     """Members trained with another model or input than the stacked network needs."""
     if not isinstance(stage.config, TrialConfig):
         return [f"stage {stage.name!r} is no network: it has no members"] if stage.members else []
     model, parts = stage.config.built_model, stage.config.feature.named_inputs()
+    if isinstance(model, ColdStartConfig):
+        return [f"stage {stage.name!r}: no stage trains its member {name!r}" for name in {**stage.members, JOINED: ""}
+                if stage.members.get(name) not in by_name]  # fmt: skip
     if not isinstance(model, TimeFreqConfig | GenreEnsembleConfig):
         members = f"stage {stage.name!r} has members {', '.join(stage.members)}, which a {model.kind} does not take"
         return [f"{members}: train it by a recipe without members"] if stage.members else []

@@ -17,16 +17,24 @@ from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.metadata_files import open_metadata, write_metadata
 from tonearm.models.artist_table import ArtistTable
 from tonearm.tasks.base import Task
+from tonearm.tasks.relations import Relations
 from tonearm.training.baseline_trial import run_baseline
 from tonearm.training.baselines import BaselineConfig
 from tonearm.training.batches import Examples
 from tonearm.training.bundle import load_bundle
 from tonearm.training.config import Member, TrialConfig
-from tonearm.training.examples import bind_to_data, dataset_ref, keep_usable_tracks, make_examples, with_vectors
+from tonearm.training.examples import (
+    bind_to_data,
+    dataset_ref,
+    keep_usable_tracks,
+    make_examples,
+    with_splits_of,
+    with_vectors,
+)
 from tonearm.training.logits import predict_split, windows_at_once
 from tonearm.training.predictions import TrackPredictions
 from tonearm.training.recipe import Stage
-from tonearm.training.relations import RelationExamples
+from tonearm.training.relations import RelationExamples, places_of_artists
 from tonearm.training.trial import Begin, TrialFolder, run_trial, score_test
 from tonearm.training.trial_places import TrialPlaces
 
@@ -76,6 +84,20 @@ class FinishedStage:
     @property
     def task(self) -> Task:
         return self.config.task
+
+
+def data_of_stage(stage: Stage, own: Manifest, others: Mapping[str, Manifest]) -> Manifest:
+    """What a stage is trained on: the recipe's ``own`` data set, or its own of ``others`` (by the signatures of their
+    configs), in the splits of the recipe's where it holds out what is tested on."""
+    if not stage.data:
+        return own
+    other = others[stage.data.signature()]
+    return with_splits_of(other, own) if divided_as_own(stage) else other
+
+
+def divided_as_own(stage: Stage) -> bool:
+    """Whether a stage's data are divided as the recipe's, folds included."""
+    return not stage.data or (isinstance(stage.config.task, Relations) and stage.config.task.held_out)
 
 
 class StageRun:
@@ -158,8 +180,7 @@ def _computed_vectors(config: TrialConfig, finished: FinishedStage, paths: Stage
     network = load_bundle(finished.folder.bundle_uri).network.to(paths.device)
     examples = make_examples(config, finished.manifest, paths.features, paths.cache)
     if isinstance(examples, RelationExamples) and isinstance(network, ArtistTable):
-        rows = network.table.weight.detach().cpu().numpy()
-        ids, made = examples.artists, rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+        ids, made = examples.artists, places_of_artists(examples, network.table.weight.detach().cpu().numpy())
     else:
         ids = [i for split in SPLITS for i in examples.ids(split)]
         at_once = windows_at_once(config.optim, paths.device)

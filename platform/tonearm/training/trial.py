@@ -37,6 +37,7 @@ from tonearm.datasets.manifest import Split
 from tonearm.models.base import Network
 from tonearm.training.batches import Examples
 from tonearm.training.bundle import DESCRIPTION, WEIGHTS, Bundle, build_network, load_bundle, save_bundle
+from tonearm.training.closed_form import landmark_ids
 from tonearm.training.config import Member, TrialConfig
 from tonearm.training.fit import fit
 from tonearm.training.load_members import load_members
@@ -44,8 +45,7 @@ from tonearm.training.logits import window_logits, windows_at_once
 from tonearm.training.predictions import TrackPredictions, read_predictions, track_predictions, write_predictions
 from tonearm.training.trained_code import code_of
 
-HISTORY, TIMES = "history.json", "times.json"
-ENDED = "ended.json"
+HISTORY, TIMES, ENDED = "history.json", "times.json", "ended.json"
 WINDOW_METRICS = "test_windows.json"
 LOCK, CODE_FILE, UNKNOWN = "training.json", "code.json", "unknown"
 
@@ -150,10 +150,10 @@ class TrialFolder:
         """Write the best epoch's predictions and model: its description last, which says that all is there. Until then
         there is none, so that nobody takes what is of two epochs for one."""
         storage.remove(storage.join(self.bundle_uri, DESCRIPTION))
-        task, predictions = config.task, kept["predictions"].numpy()
-        found = track_predictions(task, batches, "validation", predictions)
-        write_predictions(self.predictions_uri("validation"), task, found)
-        save_bundle(self.bundle_uri, Bundle(config, batches.classes, kept["metrics"], model, batches.fitted))
+        found = track_predictions(config.task, batches, "validation", kept["predictions"].numpy())
+        write_predictions(self.predictions_uri("validation"), config.task, found)
+        ids = landmark_ids(model, batches, config.seed)
+        save_bundle(self.bundle_uri, Bundle(config, batches.classes, kept["metrics"], model, batches.fitted, ids))
 
     def kept_epoch(self) -> int | None:
         """The epoch whose model and predictions lie here; None before there are any."""

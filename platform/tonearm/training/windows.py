@@ -47,3 +47,19 @@ def clip_windows(
             for start in window_starts(stored.frames, frames, config.window.per_track)
         ]
     )  # fmt: skip
+
+
+def window_times(
+    clips: Sequence[StoredClip], config: TrialConfig, feature: Representation
+) -> list[tuple[float, float]]:  # fmt: skip
+    """Where the windows of :func:`clip_windows` begin and end in the recording, seconds; of what sums clips up, where
+    these do."""
+    if feature.is_whole:
+        each = [(clip.start, clip.start + config.clip.seconds) for clip in clips]
+        return [times for times in each for _ in range(config.window.per_track)]
+    frames, step = config.window.frames_of(feature), feature.hop / feature.sample_rate
+    return [
+        (clip.start + first * step, clip.start + (first + frames) * step)
+        for clip in clips
+        for first in window_starts(clip.frames, frames, config.window.per_track)
+    ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -120,5 +120,5 @@ def _ask(url: str) -> bytes | None:
     try:
         with opener.open(url, timeout=SECONDS_TO_ANSWER) as answer:
             return bytes(answer.read())
-    except (OSError, urllib.error.URLError, ValueError):  # nobody there, or no answer in time
+    except (OSError, http.client.HTTPException, ValueError):  # nobody there, or no answer in time
         return None

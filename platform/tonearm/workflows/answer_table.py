@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,10 +13,15 @@ from tonearm.core import storage
 from tonearm.core.errors import ConfigError
 from tonearm.core.process_environment import may_write
 
+if TYPE_CHECKING:
+    from tonearm.tasks.base import Task
+
 SUFFIXES = (".csv", ".parquet")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet begins what it computes
 SET_ASIDE = ".set_aside.csv"
 OF_NEIGHBOUR = ("title", "artist", "label")
+NUMERIC = ("probability", "fitness", "heard", "sure")
+PREFIXES = ("p:", "fitness:", "value:", "vector:")  # of columns of numbers
 
 Columns = dict[str, Sequence[Any]]
 
@@ -42,28 +47,34 @@ def set_aside_uri(out: str) -> str:
 
 
 def answer_columns(
-    files: Sequence[Mapping[str, Any]], names: Sequence[str], values: np.ndarray, of: str = "p"
+    files: Sequence[Mapping[str, Any]], task: Task, names: Sequence[str], values: np.ndarray, neighbours: int
 ) -> Columns:
     """The columns of the table, a row a file.
 
     Parameters
     ----------
     files
-        Of each file its ``file``, ``title``, ``artist`` and ``neighbours``.
+        Of each file, one at least, its ``file``, ``title``, ``artist`` and ``neighbours``; and where the model
+        can tell, ``heard`` and ``doubt``.
+    task
+        Of the model: it says what its numbers are.
     names
         What the model's outputs stand for.
     values
         float32 (files, outputs).
-    of
-        ``"p"`` for probabilities; ``"value"`` for the values of a regression, which have no best label.
+    neighbours
+        How many have columns.
     """
     columns: Columns = {name: [f[name] for f in files] for name in ("file", "title", "artist")}
-    if of == "p":
-        best = np.argmax(values, axis=1) if len(files) else np.zeros(0, int)
-        columns["label"] = [names[i] for i in best]
-        columns["probability"] = list(values[np.arange(len(files)), best])
-    columns |= {f"{of}:{name}": list(values[:, i]) for i, name in enumerate(names)}
-    for i in range(max((len(f["neighbours"]) for f in files), default=0)):
+    first = task.read(values[0], names)
+    if first.columns():
+        told = [task.read(row, names).columns() for row in values]
+        columns |= {name: [row[name] for row in told] for name in first.columns()}
+    columns["heard"] = [f.get("heard") for f in files]
+    columns["sure"] = columns.get("probability", [None] * len(files))
+    columns["doubt"] = [f.get("doubt") for f in files]
+    columns |= {name: list(values[:, i]) for i, name in enumerate(first.number_names(names))}
+    for i in range(neighbours):
         near = [f["neighbours"][i] if i < len(f["neighbours"]) else None for f in files]
         columns[f"neighbour_{i + 1}"] = [n and n.track["track_id"] for n in near]
         columns[f"neighbour_{i + 1}_similarity"] = [n.similarity if n else None for n in near]
@@ -72,44 +83,60 @@ def answer_columns(
     return columns
 
 
-def write_answers(out: str, columns: Columns) -> None:
-    """Write a table as its name says, whole or not at all."""
-    if out.lower().endswith(".csv"):
-        write_csv(out, columns)
-        return
+def write_table(out: str, parts: Iterable[Columns]) -> None:
+    """Write a table, some rows at a time, as its name says, whole or not at all; all parts have the same columns.
+
+    In CSV, texts that a spreadsheet would compute begin with an apostrophe.
+    """
+    path = storage.temporary_file(out)
+    try:
+        if out.lower().endswith(".csv"):
+            _write_csv(path, parts)
+        else:
+            _write_parquet(path, parts)
+        storage.publish(path, out)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _write_parquet(path: Path, parts: Iterable[Columns]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    arrays = {
-        name: pa.array(values, pa.float32()) if _numeric(name) else pa.array([_text(v) for v in values], pa.string())
-        for name, values in columns.items()
-    }
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(arrays), buffer)
-    storage.write_bytes(out, buffer.getvalue())
+    writer = None
+    try:
+        for columns in parts:
+            rows = pa.table({
+                name: pa.array(values, pa.float32()) if _numeric(name)
+                else pa.array([_text(v) for v in values], pa.string())
+                for name, values in columns.items()
+            })  # fmt: skip
+            writer = writer or pq.ParquetWriter(str(path), rows.schema)
+            writer.write_table(rows)
+    finally:
+        if writer is not None:
+            writer.close()
 
 
-def write_csv(out: str, columns: Columns) -> None:
-    """Write a table as CSV in UTF-8: texts that a spreadsheet would compute begin with an apostrophe."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(_text, columns))
-    cells = [
-        [_number(v) for v in values] if _numeric(name) else [_plain(v) for v in values]
-        for name, values in columns.items()
-    ]
-    writer.writerows(zip(*cells, strict=True))
-    storage.write_bytes(out, text.getvalue().encode())
+def _write_csv(path: Path, parts: Iterable[Columns]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for i, columns in enumerate(parts):
+            if i == 0:
+                writer.writerow(map(_text, columns))
+            cells = [map(_number if _numeric(name) else _plain, values) for name, values in columns.items()]
+            writer.writerows(zip(*cells, strict=True))
 
 
 def write_set_aside(out: str, reasons: Iterable[tuple[str, str, str]]) -> None:
     """Write file, reason and detail of what was set aside, beside the table of answers; if nothing, a header."""
     rows = list(reasons)
-    write_csv(set_aside_uri(out), {name: [r[i] for r in rows] for i, name in enumerate(("file", "reason", "detail"))})
+    names = ("file", "reason", "detail")
+    write_table(set_aside_uri(out), [{name: [r[i] for r in rows] for i, name in enumerate(names)}])
 
 
 def _numeric(name: str) -> bool:
-    return name == "probability" or name.startswith(("p:", "value:")) or name.endswith("_similarity")
+    return name in NUMERIC or name.startswith(PREFIXES) or name.endswith("_similarity")
 
 
 def _number(value: Any) -> str:

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tonearm.core import storage
 from tonearm.core.errors import AudioError, ConfigError, TonearmError
@@ -14,20 +15,27 @@ from tonearm.core.text import printable
 from tonearm.tracking import names
 from tonearm.tracking.query import last_promoted
 
+if TYPE_CHECKING:
+    from tonearm.tasks.answers import Answer
+
 LIST = ".txt"
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ClassifiedFiles:
-    """Labels of files and their values, greatest first, and the reason why a file was not classified.
+    """What a model answers of files, and the reason why a file was not classified.
 
     Parameters
     ----------
     model
         What classified them: a folder, a URI or ``models:/NAME@ALIAS``.
-    labels
-        Of each file ``(label, value)``, greatest value first.
+    answers
+        Of each file, in the form of the model's task.
+    why
+        Of each file a sentence on what speaks for its answer, where the model can say it.
+    doubted
+        Files that sound like nothing that the model has learned from.
     unusable
         Of each file that is no usable audio, or at which the work failed, the reason.
     notes
@@ -35,9 +43,21 @@ class ClassifiedFiles:
     """
 
     model: str
-    labels: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
+    doubted: list[str] = field(default_factory=list)
     unusable: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def rows(self, file: str, most: int) -> list[tuple[str, int, str, str]]:
+        """File, rank, name and number of its answer, as :meth:`Answer.rows` has them; of a file without one none."""
+        found = self.answers[file].rows(most) if file in self.answers else []
+        return [(file, i, name, f"{number:.6g}") for i, (name, number) in enumerate(found, 1)]
+
+    def reasons(self) -> list[str]:
+        """Lines on what speaks for the answer, of a single file: of many it would be a page; and on which to doubt."""
+        why = [f"why: {printable(why)}" for why in self.why.values() if why] if len(self.why) == 1 else []
+        return [*why, *(f"doubtful, it sounds like nothing that was learned: {printable(f)}" for f in self.doubted)]
 
     def messages(self) -> Iterator[str]:
         """Lines on what was not classified, and how much that is."""
@@ -46,7 +66,7 @@ class ClassifiedFiles:
         if self.unusable:
             reasons = Counter(reason.partition(":")[0] for reason in self.unusable.values())
             counts = ", ".join(f"{reason} {n}" for reason, n in reasons.most_common())
-            yield f"set aside: {len(self.unusable)} of {len(self.unusable) + len(self.labels)} ({counts})"
+            yield f"set aside: {len(self.unusable)} of {len(self.unusable) + len(self.answers)} ({counts})"
 
 
 def default_model() -> str:
@@ -83,7 +103,6 @@ def classify(
     files: Sequence[str],
     *,
     model: str = "",
-    top: int = 3,
     heard: Callable[[ClassifiedFiles, str, int], None] = lambda result, file, total: None,
 ) -> ClassifiedFiles:
     """Classify audio files.
@@ -95,8 +114,6 @@ def classify(
         ``.txt`` file the paths, folders and URIs that it names, one a line.
     model
         A folder, a URI or ``models:/NAME@ALIAS``; by default the model that was promoted last.
-    top
-        So many labels of each file.
     heard
         Called after each file with the answers so far, the file and how many files there are: what is known is then
         not lost with work that is broken off.
@@ -112,14 +129,17 @@ def classify(
     """
     require_files(files)
     require_model(model)
-    from tonearm.inference.load import load  # brings torch: wrong names are told before
+    from tonearm.inference import load  # brings torch: wrong names are told before
 
     chosen, unusable, notes = expand_files(files)
     result = ClassifiedFiles(model or default_model(), unusable=unusable, notes=tuple(notes))
     classifier = load(result.model)
     for file in chosen:
         try:
-            result.labels[file] = classifier.predict(file).top(top)
+            found = classifier.classify(file)
+            result.answers[file], result.why[file] = found.answer, found.why
+            if found.doubt:
+                result.doubted.append(file)
         except AudioError as error:
             result.unusable[file] = str(error)
         except TonearmError:

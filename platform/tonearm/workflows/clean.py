@@ -17,10 +17,12 @@ from tonearm.core import home, storage
 from tonearm.core.errors import JobError, TonearmError
 from tonearm.core.home_use import DELETING, using_home
 from tonearm.core.lock import running_driver
-from tonearm.core.text import command, format_table
+from tonearm.core.text import command, format_size, format_table
 from tonearm.datasets.manifest import manifest_leftovers
+from tonearm.tracking.overview import overview
+from tonearm.workflows.home_catalogues import GONE, UNKNOWN, list_catalogues
 from tonearm.workflows.job_processes import find_jobs
-from tonearm.workflows.spare_features import AGE_UNKNOWN, Leftover, spare_features
+from tonearm.workflows.spare_features import AGE_UNKNOWN, Leftover, spare_features, whole_folder
 from tonearm.workflows.trial_library import kept_leftovers
 
 HOUR = 3600.0
@@ -60,8 +62,11 @@ class Cleaning:
         for found in self.leftovers:
             counts[found.kind] += found.count
             sizes[found.kind] += found.bytes
-        rows = [("what", "how many", "bytes"), *((kind, str(n), _size(sizes[kind])) for kind, n in counts.items())]
-        rows += [("in all", "", _size(self.bytes))]
+        rows = [
+            ("what", "how many", "bytes"),
+            *((kind, str(n), format_size(sizes[kind])) for kind, n in counts.items()),
+        ]
+        rows += [("in all", "", format_size(self.bytes))]
         places = list(dict.fromkeys(found.place for found in self.leftovers))
         if len(places) > PLACES_SHOWN:
             places = [*places[:PLACES_SHOWN], f"and {len(places) - PLACES_SHOWN} more places"]
@@ -79,7 +84,7 @@ class Cleaning:
 def clean(*, delete: bool = False, hours: float = 24.0) -> Cleaning:
     """Find what is not needed: features of recordings that no data set or sweep of the home has any more, stores
     and tables of earlier versions, side files of earlier manifests, predictions that would be made again, files that
-    killed jobs did not finish.
+    killed jobs did not finish, catalogues whose model is gone.
 
     Models, trials, bundles, reports and MLflow's files are never touched.
 
@@ -105,7 +110,23 @@ def clean(*, delete: bool = False, hours: float = 24.0) -> Cleaning:
 
 
 def _find(seconds: float, notes: list[str]) -> tuple[Leftover, ...]:
-    return (*spare_features(seconds, notes), *_side_files(notes), *_predictions(seconds), *_temporary(seconds, notes))
+    return (*spare_features(seconds, notes), *_side_files(notes), *_predictions(seconds), *_temporary(seconds, notes),
+            *_catalogues(seconds, notes))  # fmt: skip
+
+
+def _catalogues(seconds: float, notes: list[str]) -> Iterator[Leftover]:
+    """Those that nothing recommends from, since their model is gone."""
+    try:
+        models = overview().models
+    except (TonearmError, OSError) as error:
+        notes.append(f"catalogues are left alone, since it cannot be told which models there are: {error}")
+        return
+    for found in list_catalogues(models, notes):
+        if found.state == UNKNOWN:
+            notes.append(f"the catalogue {found.uri} is left alone: it does not say of which model it is, or it cannot "
+                         "be seen from here; tonearm index with its model writes it down")  # fmt: skip
+        elif found.state == GONE:
+            yield from whole_folder("catalogues whose model is gone", found.uri, seconds, notes)
 
 
 def _delete(found: Sequence[Leftover], notes: Sequence[str]) -> Cleaning:
@@ -187,13 +208,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _size(count: int) -> str:
-    """Bytes for people."""
-    value, unit = float(count), "B"
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if value < 1024 or unit == "TiB":
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"

@@ -22,10 +22,10 @@ from tonearm.datasets.manifest import Manifest, Track
 from tonearm.features.frozen import encoders_in
 from tonearm.features.store import store_uri
 from tonearm.features.weights import require_weights
-from tonearm.inference.load import fetch_model
 from tonearm.sweeps import SearchSpace
 from tonearm.sweeps.estimate import expected_epoch_fraction
 from tonearm.sweeps.find import is_own
+from tonearm.tracking.fetch import fetch_model
 from tonearm.tracking.names import CHAMPION
 from tonearm.tracking.query import champion_uri, registered
 from tonearm.tracking.retry import retry
@@ -234,6 +234,7 @@ class ServedAnswer:
             f"  asked with a clip held out from training: {track.name} ({track.artist or 'artist unknown'})",
             format_table([("truth", ", ".join(track.all_labels))]),
             format_table([(f"answer {i}", p["label"], f"{p['probability']:.3f}") for i, p in enumerate(ranked, 1)]),
+            *([f"  why: {self.classified['why']}"] if self.classified.get("why") else []),
             format_table(rows),
         ])  # fmt: skip
 

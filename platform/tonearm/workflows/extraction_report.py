@@ -55,6 +55,7 @@ def write_report(data: PreparedData) -> str:
     storage.write_json(storage.join(where, "extraction.json"), {
         "dataset": manifest.name, "features": {f.store_name(): f.to_dict() for f in features},
         "clip": clip.to_dict(), "extracted": report.extracted, "stored": report.stored, "seconds": report.seconds,
+        "working_seconds": report.working_seconds,
         "audio_hours": report.audio_seconds / 3600, "tracks_per_core_second": report.tracks_per_core_second,
         "real_time_factor": report.real_time_factor, "decode_cpu_seconds": report.decode_seconds,
         "compute_cpu_seconds": report.compute_seconds, "bytes": dict(report.bytes),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 
-from tonearm.core.text import format_table
+from tonearm.core.text import format_size, format_table
 from tonearm.workflows.activity import Activity
 from tonearm.workflows.listing import Listing
 
@@ -36,6 +36,10 @@ def _listing_tables(found: Listing) -> Iterator[tuple[str, Rows]]:
         yield "models", [("name", "version", "aliases", "validation", "test", "registered"),
             *((m.name, str(m.version), ", ".join(m.aliases), _score(m.metric, m.validation), _score(m.metric, m.test),
                _when(m.made)) for m in found.models)]  # fmt: skip
+    if found.catalogues:
+        yield "catalogues", [("name", "rows", "model", "of", "size", "changed", ""),
+            *((c.name, f"{c.rows} {c.kind}s", c.model or c.space, c.origin, format_size(c.bytes), _when(c.changed),
+               c.state) for c in found.catalogues)]  # fmt: skip
 
 
 def _activity_tables(found: Activity) -> Iterator[tuple[str, Rows]]:

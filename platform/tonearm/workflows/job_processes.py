@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tonearm.core import home, storage
 
-WATCHERS = {"ls", "status"}  # they look, and do nothing
+WATCHERS = {"ls", "status", "top"}  # they look, and do nothing
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a home holds: data sets, sweeps, trainings and models, read without changing anything while jobs run."""
+"""What a home holds: data sets, sweeps, trainings, models, catalogues, read without changing anything."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tonearm.core.lock import running_driver
 from tonearm.datasets.manifest import summarise_manifest
 from tonearm.tracking import names
 from tonearm.tracking.overview import Overview, RunGlance, overview
+from tonearm.workflows.home_catalogues import ListedCatalogue, list_catalogues
 
 TRIAL = re.compile(r"\d{2,}-[0-9a-f]+")  # names of trials' folders in their sweep's, as earlier versions have them
 PREDETERMINED = ("grid", "random")  # searches that propose all their trials before the first one runs
@@ -90,11 +91,12 @@ class Listing:
     sweeps: list[ListedSweep]
     trainings: list[ListedTraining]
     models: list[ListedModel]
+    catalogues: list[ListedCatalogue]
     problems: list[str]
 
     @property
     def empty(self) -> bool:
-        return not (self.datasets or self.sweeps or self.trainings or self.models or self.problems)
+        return not (self.datasets or self.sweeps or self.trainings or self.models or self.catalogues or self.problems)
 
 
 def list_home() -> Listing:
@@ -108,7 +110,8 @@ def list_home() -> Listing:
     known, problems = overview(), list[str]()
     datasets = list(_datasets(problems))
     sweeps = list_sweeps(known, problems)
-    return Listing(home.home(), datasets, sweeps, list_trainings(known), _models(known), problems)
+    catalogues = list_catalogues(known.models, problems)
+    return Listing(home.home(), datasets, sweeps, list_trainings(known), _models(known), catalogues, problems)
 
 
 def _datasets(problems: list[str]) -> Iterable[ListedDataset]:

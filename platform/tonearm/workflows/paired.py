@@ -15,9 +15,10 @@ from tonearm.tasks.base import Task
 
 
 def compare_predictions(
-    task: Task, target: np.ndarray, groups: Sequence[str], first: Sequence[FloatArray], second: Sequence[FloatArray]
-) -> PairedComparison | None:
-    """Which of two models is better by the task's primary metric, how surely.
+    task: Task, target: np.ndarray, groups: Sequence[str], first: Sequence[FloatArray], second: Sequence[FloatArray],
+    metric: str = "",
+) -> PairedComparison | None:  # fmt: skip
+    """Which of two models is better by a metric of the task, how surely.
 
     Parameters
     ----------
@@ -27,6 +28,8 @@ def compare_predictions(
         The group of each track.
     first, second
         Of each model its predictions (tracks, outputs), one array or several, whose mean score counts.
+    metric
+        "": the primary one.
 
     Returns
     -------
@@ -40,7 +43,7 @@ def compare_predictions(
         seeds = tuple((p, target) for p in runs)
         return Side(name, (Predictions(Candidate(name, {}, ()), name, task, (), ids, tuple(groups), seeds),))
 
-    return compare_sides(side("A", first), side("B", second), ComparisonMetric.of(task), others=False)
+    return compare_sides(side("A", first), side("B", second), ComparisonMetric.of(task, metric), others=False)
 
 
 def gain_with_interval(found: PairedComparison) -> str:

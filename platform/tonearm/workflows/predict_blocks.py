@@ -14,8 +14,9 @@ from tonearm.core.progress import Progress
 from tonearm.core.threads import torch_threads
 from tonearm.core.types import Prediction
 from tonearm.datasets.manifest import Track
-from tonearm.ensembles.bundle import DESCRIPTION, Ensemble
+from tonearm.ensembles.bundle import Ensemble
 from tonearm.inference.blocks import Block, BlockPredictor, plan_blocks, share_bundle
+from tonearm.inference.identity import member_uris
 from tonearm.inference.member import MemberPrediction, combine_members
 from tonearm.pipelines.workers import WorkerStage, run_workers
 from tonearm.workflows.ray_session import start_ray
@@ -98,9 +99,7 @@ def shared_members(folder: str, ensemble: Ensemble) -> list[str]:
 
     Parameters are as :func:`predict_usable` has them.
     """
-    members = [storage.join(folder, f"members/{i:02d}") for i in range(len(ensemble.members))]
-    if not storage.exists(storage.join(folder, DESCRIPTION)):
-        members = [folder]
+    members = member_uris(folder, ensemble)
     return [m if m.startswith(f"{home.home()}/") else share_bundle(m, home.predictions_home()) for m in members]
 
 

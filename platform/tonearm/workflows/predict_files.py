@@ -11,15 +11,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
 from tonearm.core.seeding import digest
-from tonearm.workflows.answer_table import answer_columns, require_table, set_aside_uri, write_answers, write_set_aside
+from tonearm.workflows.answer_table import require_table, set_aside_uri, write_set_aside, write_table
 from tonearm.workflows.classify import default_model, expand_files, require_files, require_model
+
+if TYPE_CHECKING:
+    from tonearm.inference.answers import AnswerTable
+    from tonearm.inference.model import Model
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +63,12 @@ class PredictedFiles:
 
 
 def predict_files(files: Sequence[str], out: str, *, model: str = "", neighbours: int = 5) -> PredictedFiles:
-    """Write what a model answers of audio files to a table, a row a file: title and artist where tags say so, the best
-    label, the probability of each (``p:LABEL``), and neighbours of the model's catalogue where it has one.
+    """Write what a model answers of audio files to a table, a row a file: title and artist where tags say so, the
+    answer in the form of the model's task, and neighbours of the model's catalogue where it has one.
+
+    Of one class the answer is ``label``, ``probability`` and ``p:LABEL`` of each; of several labels ``labels`` and
+    ``p:LABEL``; of playlists ``playlist``, ``fitness`` and ``fitness:NAME``; of values ``value:NAME (UNIT)``; of a
+    vector ``vector:NAME[0]`` and so on.
 
     A model's answers are kept in the home by the files' contents: a job that was killed goes on where it was, a file
     that changed is heard again, and another model hears all. What takes long is heard by all cores, on Ray.
@@ -96,65 +102,69 @@ def predict_files(files: Sequence[str], out: str, *, model: str = "", neighbours
     set_aside = {file: (reason, detail.strip()) for file, (reason, _, detail) in
                  ((file, why.partition(":")) for file, why in aside.items())}  # fmt: skip
     set_aside |= {file: ("bad_name", "its name is not UTF-8: rename it") for file in chosen if not _is_text(file)}
-    from tonearm.inference.answers import AnswerTable  # these bring torch: wrong names are told before
-    from tonearm.inference.load import load
-    from tonearm.workflows.predict_blocks import shared_members
+    from tonearm.inference import load  # these bring torch: wrong names are told before
+    from tonearm.workflows.predicted_table import place_recordings, table_parts
 
     loaded = load(model or default_model())
-    index = loaded.recommender.index if neighbours and loaded.has_catalogue else None
-    if neighbours and index is None:
+    library = loaded.library if neighbours and loaded.has_catalogue else None
+    if neighbours and library is None:
         notes.append(f"the model {loaded.uri} has no catalogue, so there are no neighbours")
     contents, tags, unread = _read([file for file in chosen if file not in set_aside])
     set_aside |= unread
-    members, ensemble = shared_members(loaded.folder, loaded.ensemble), loaded.ensemble
-    table = AnswerTable(home.predictions_home(), members, ensemble.weights, ensemble.temperatures)
-    answers, heard = _answers(table, members, loaded, contents)
-    rows: list[dict[str, Any]] = []
-    values: list[np.ndarray] = []
-    for file, content in contents.items():
-        answer = answers[content]
-        if answer.reason:
-            set_aside[file] = (answer.reason, answer.detail)
-            continue
-        near = index.search(answer.embedding, neighbours) if index else []
-        rows.append({"file": file, "neighbours": near, **tags.get(file, {"title": None, "artist": None})})
-        values.append(answer.probabilities)
-    kind = "value" if ensemble.members[0].config.task.kind == "regression" else "p"
-    matrix = np.stack(values) if values else np.zeros((0, len(loaded.classes)), np.float32)
+    table, heard = hear_contents(loaded, {content: _source(file) for file, content in contents.items()})
+    answers = table.read(contents.values(), embeddings=False)
+    unheard = {file: answers[content] for file, content in contents.items() if answers[content].reason}
+    set_aside |= {file: (answer.reason, answer.detail) for file, answer in unheard.items()}
     in_order = [(_shown(file), *set_aside[file]) for file in dict.fromkeys([*chosen, *set_aside]) if file in set_aside]
     write_set_aside(out, in_order)
+    rows = [(file, content) for file, content in contents.items() if file not in unheard]
     if not rows:
         raise JobError(f"none of {len(set_aside)} files could be heard ({_counts(set_aside)}): {set_aside_uri(out)}")
-    write_answers(out, answer_columns(rows, loaded.classes, matrix, kind))
+    placed = place_recordings(table, [c for _, c in rows], library, neighbours, loaded.heard_tracks)
+    write_table(out, table_parts(rows, tags, answers, loaded.ensemble.task, loaded.classes, placed))
     return PredictedFiles(out, loaded.uri, len(rows), heard, set_aside, tuple(notes))
 
 
-def _answers(table: Any, members: Sequence[str], model: Any, contents: Mapping[str, str]) -> tuple[dict[str, Any], int]:
-    """The answers by contents, and how many were found out now."""
-    from tonearm.core.plugins import modules_of
-    from tonearm.inference.answers import FilePredictor, file_items, is_lasting
-    from tonearm.pipelines.decoding import attempts_folder
-    from tonearm.workflows.predict_blocks import work_here_or_on_ray
+def hear_contents(model: Model, wanted: Mapping[str, str]) -> tuple[AnswerTable, int]:
+    """Have a model's answers of files: what was heard before is not heard again.
 
-    wanted = {content: _source(file) for file, content in contents.items()}
-    known = {content: answer for content, answer in table.read(wanted).items() if is_lasting(answer)}
+    Parameters
+    ----------
+    model
+        Its answers are kept in the home.
+    wanted
+        Paths or URIs of files by their contents.
+
+    Returns
+    -------
+    The table with an answer for each content, of a file that cannot be heard the reason; and how many were heard now.
+    """
+    from tonearm.core.plugins import modules_of
+    from tonearm.inference.answers import AnswerTable, FilePredictor, file_items
+    from tonearm.pipelines.decoding import attempts_folder
+    from tonearm.workflows.predict_blocks import shared_members, work_here_or_on_ray
+
+    members, ensemble = shared_members(model.folder, model.ensemble), model.ensemble
+    table = AnswerTable(home.predictions_home(), members, ensemble.identity())
+    known = table.lasting(wanted)
     missing = [(content, source) for content, source in wanted.items() if content not in known]
     if known:
         logger.info(f"  {len(known)} of {len(wanted)} recordings were heard before")
     if missing:
         attempts = uuid.uuid4().hex
         arguments = {
-            "members": list(members), "weights": list(model.ensemble.weights),
-            "temperatures": list(model.ensemble.temperatures), "uri": table.uri, "features": home.features_home(),
+            "members": list(members), "weights": list(ensemble.weights),
+            "temperatures": list(ensemble.temperatures), "combination": ensemble.combination.to_dict(),
+            "uri": table.uri, "features": home.features_home(),
             "cache": home.node_cache(), "attempts": attempts,
-            "allowed_modules": modules_of(*(m.config for m in model.ensemble.members)),
+            "allowed_modules": modules_of(*(m.config for m in ensemble.members)),
         }  # fmt: skip
         try:
             work_here_or_on_ray(file_items(missing), FilePredictor, arguments, "files heard", len(missing))
         finally:
             shutil.rmtree(attempts_folder(attempts), ignore_errors=True)
         table.join()
-    return known | table.read(content for content, _ in missing), len(missing)
+    return table, len(missing)
 
 
 def _read(

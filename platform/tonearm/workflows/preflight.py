@@ -107,7 +107,12 @@ def submission_problems(place: str, uri: str) -> Iterator[str]:
     place, uri
         ``TONEARM_HOME`` and ``MLFLOW_TRACKING_URI`` there; "" if not set.
     """
-    if not (place.startswith("/") or "://" in place):
+    if without_password(place) != place:
+        yield (
+            f"the cluster's home is {without_password(place)}: the job's record would keep its password: leave it out, "
+            "and set it on the nodes, as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for S3"
+        )
+    elif not (place.startswith("/") or "://" in place):
         yield (
             f"the cluster's home is {place or 'not set'!r}: give a folder or URI that all nodes reach, such as "
             "/shared/tonearm or s3://bucket/tonearm"
@@ -121,6 +126,12 @@ def submission_problems(place: str, uri: str) -> Iterator[str]:
             )
     if not uri:
         return
+    if without_password(uri) != uri:
+        yield (
+            f"{home.TRACKING} is {without_password(uri)}: the job's record would keep its password: leave it out, and "
+            "set it on the nodes, as PGPASSWORD for PostgreSQL, as MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD for a server of MLflow's"
+        )
     yield from tracking_problems(uri, installed=False)
     if uri.startswith(home.SQLITE) and not uri.startswith(f"{home.SQLITE}/"):
         yield (

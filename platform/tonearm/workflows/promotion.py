@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tonearm.comparison.contrast import SIGNIFICANCE_LEVEL, format_p_value
+from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import TrackingError
 from tonearm.core.text import command
 from tonearm.core.types import FloatArray
@@ -16,10 +17,11 @@ from tonearm.datasets.manifest import Manifest, Track
 from tonearm.statistics.intervals import Interval
 from tonearm.tasks import Task
 from tonearm.tracking import names
-from tonearm.tracking.query import RegisteredVersion, find_runs, last_promoted, registered
+from tonearm.tracking.query import RegisteredVersion, champion_uri, find_runs, last_promoted, registered
 from tonearm.tracking.register import explain_version, promote, roll_back, rolled_back
 from tonearm.tracking.retry import retry
 from tonearm.workflows.champion import IncomparableError, predict_as_champion
+from tonearm.workflows.home_catalogues import told_left_behind
 from tonearm.workflows.paired import compare_predictions, gain_with_interval
 from tonearm.workflows.prepared_names import prepared_name
 
@@ -114,17 +116,28 @@ def decide_promotion(
     now = retry(registered, dataset, names.CHAMPION)
     if now is not None and now.version == candidate.version:
         return Promotion(True, known or "it is the champion already")
-    found = judge(candidate, now, device)
-    left = retry(rolled_back, dataset, candidate.version)
+    return carry_out(dataset, candidate.version, judge(candidate, now, device), promote_anyway)
+
+
+def carry_out(dataset: str, version: str, found: Promotion, promote_anyway: bool | None = None) -> Promotion:
+    """Make a version the champion, or leave it, as was found; the reason and its figures go to the registry. A version
+    that was rolled back stays so, unless it is to be promoted anyway.
+
+    Parameters
+    ----------
+    promote_anyway
+        As :func:`decide_promotion` has it.
+    """
+    left = retry(rolled_back, dataset, version)
     if found.promoted and left:
-        which = "it" if left == candidate.version else f"version {left}, which is the same choice,"
+        which = "it" if left == version else f"version {left}, which is the same choice,"
         found = Promotion(False, f"{which} was rolled back, although {found.why}", found.figures)
     if promote_anyway is not None and promote_anyway != found.promoted:
         found = Promotion(promote_anyway, f"as was asked for, although {found.why}", found.figures)
     if found.promoted:
-        retry(promote, dataset, candidate.version, found.why, found.figures)
+        retry(promote, dataset, version, found.why, found.figures)
     else:
-        retry(explain_version, dataset, candidate.version, f"Not promoted: {found.why}", found.figures)
+        retry(explain_version, dataset, version, f"Not promoted: {found.why}", found.figures)
     return found
 
 
@@ -190,7 +203,10 @@ def undo_promotion(text: str = "") -> str:
                                 f"{command('select', 'SWEEP', '--promote')} makes one")  # fmt: skip
         dataset = retry(find_runs, text, seconds=60.0)[0].experiment
     left, now = retry(roll_back, dataset)
-    return f"{names.model_name(dataset)}: version {now} is the champion again, version {left} no longer"
+    name = names.model_name(dataset)
+    uris = [f"models:/{name}/{version}" for version in (left, now)]
+    told = best_effort("the catalogues of the version that was left", told_left_behind, *uris, champion_uri(dataset))
+    return f"{name}: version {now} is the champion again, version {left} no longer{told or ''}"
 
 
 def rounded(value: float) -> str:

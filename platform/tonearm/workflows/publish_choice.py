@@ -6,6 +6,8 @@ import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from tonearm.core.best_effort import best_effort
 from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Split
 from tonearm.sweeps.means import log_mean, mean_name
+from tonearm.tasks.temperature import calibration_error
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter
 from tonearm.tracking.retry import retry
@@ -24,7 +27,11 @@ from tonearm.workflows.choose import Chosen
 from tonearm.workflows.figures import publish_figure
 from tonearm.workflows.held_out import HeldOutTracks
 from tonearm.workflows.selection import Selection
+from tonearm.workflows.trial_costs import ENSEMBLE, TrialCosts, cost_figure, points_of
 from tonearm.workflows.trial_library import TrialLibrary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,9 @@ class ChoiceScores:
         Of what is registered, on validation tracks, predicted by what was chosen without them.
     trivial, chance
         Metrics on test of what needs no model, and the primary one of guessing.
+    calibration
+        Expected calibration error on test of what is registered, without and with the temperatures that validation
+        gave; None where predictions are no probabilities.
     """
 
     single: Scores
@@ -49,6 +59,7 @@ class ChoiceScores:
     trivial: dict[str, float]
     chance: float | None
     takes_ensemble: bool
+    calibration: tuple[float, float] | None = None
 
     @property
     def taken(self) -> Scores:
@@ -62,24 +73,32 @@ class ChoiceScores:
             bundle, _by_index(chosen, chosen.members), _by_index(chosen, chosen.ensemble), self.ensemble, self.single,
             self.held_out, chosen.is_corrected, self.trivial, task.trivial_name, self.chance, chosen.why, version,
             False, "", library.name, library.manifest.name, tuple(task.headline), single,
-            others=library.others,
+            others=library.others, calibration=self.calibration, combination=chosen.combination.kind,
         )  # fmt: skip
 
 
-def score_choice(chosen: Chosen, held: HeldOutTracks, on_test: Mapping[bool, FloatArray]) -> ChoiceScores:
+def score_choice(
+    chosen: Chosen, held: HeldOutTracks, on_test: Mapping[bool, FloatArray], uncalibrated: FloatArray
+) -> ChoiceScores:
     """Score what was chosen.
 
     Parameters
     ----------
     on_test
         What the ensemble (True), if there is one, and the single trial (False) predict of the test tracks.
+    uncalibrated
+        The same of what is registered, without temperatures.
     """
     validation = chosen.validation[0]
     on = {which: score(held.task, p, held.test_target, held.test_groups) for which, p in on_test.items()}
     runs = [(p, validation.target) for p in chosen.held_out]
+    before, after = (
+        calibration_error(held.task, p, held.test_target) for p in (uncalibrated, on_test[chosen.takes_ensemble])
+    )
+    calibration = None if before is None or after is None else (before, after)
     return ChoiceScores(
         on[False], on.get(True), score_runs(held.task, runs, validation.groups), held.trivial_test_scores(),
-        held.task.chance(held.outputs), chosen.takes_ensemble,
+        held.task.chance(held.outputs), chosen.takes_ensemble, calibration,
     )  # fmt: skip
 
 
@@ -98,9 +117,26 @@ def publish_choice(
         **{f"{names.HELD_OUT}{k}": v for k, v in scores.taken.metrics.items()},
         **{f"{names.HELD_OUT}single_{k}": v for k, v in scores.single.metrics.items()},
         **{f"{names.HELD_OUT}trivial_{k}": v for k, v in scores.trivial.items()},
+        **{f"{names.HELD_OUT}calibration_error{when}": v
+           for when, v in zip(("_without_temperature", ""), scores.calibration or (), strict=False)},
     })  # fmt: skip
     if len(chosen.ensemble) > 1:
         _log_as_run(library, parent, chosen, held, on_test[True])
+
+
+def publish_costs(
+    library: TrialLibrary, parent: RunWriter, chosen: Chosen, costs: TrialCosts, most_milliseconds: float
+) -> None:
+    """The plot of scores against milliseconds a track, in the reports and in MLflow."""
+    if len(chosen.trials) > 1:
+        plot = partial(_costs_plot, chosen, costs, most_milliseconds)
+        publish_figure("score_by_cost.png", home.reports_home(library.manifest.name), parent, plot)
+
+
+def _costs_plot(chosen: Chosen, costs: TrialCosts, most_milliseconds: float) -> Figure:
+    metric = chosen.single_trial.config.task.metric(chosen.single_trial.config.task.primary)
+    registered = ENSEMBLE if chosen.takes_ensemble else f"{chosen.single_trial.index:02d}"
+    return cost_figure(points_of(chosen, costs), registered, metric, most_milliseconds)
 
 
 def _log_as_run(
@@ -110,7 +146,7 @@ def _log_as_run(
     members = [chosen.trials[i] for i in chosen.ensemble]
     config = EnsembleConfig(
         dataset=members[0].config.dataset, task=members[0].config.task,
-        weights=tuple(float(w) for w in chosen.ensemble.values()),
+        weights=tuple(float(w) for w in chosen.ensemble.values()), combination=chosen.combination.kind,
         members=tuple(Member(name=f"{r.index:02d}", trial=r.config.signature(), bundle=r.folder.uri) for r in members),
     )  # fmt: skip
     # Predicted by what was chosen on the other tracks: else the search's own luck would pass for a score.
@@ -131,6 +167,7 @@ def version_tags(library: TrialLibrary, chosen: Chosen, scores: ChoiceScores) ->
         names.DATA: library.manifest.signature(), **library.tags, names.METRIC: task.primary,
         names.VALIDATION: f"{scores.held_out.metrics[task.primary]:.6g}",
         names.TEST: f"{scores.taken.metrics[task.primary]:.6g}", names.CHOICE: chosen.why,
+        names.COMBINATION: chosen.registered_combination.name if chosen.takes_ensemble else "alone",
     }  # fmt: skip
 
 

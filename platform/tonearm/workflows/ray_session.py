@@ -7,14 +7,20 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from tonearm.core import home
+from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import JobError
+from tonearm.core.log_lines import log_variables
 from tonearm.core.plugins import module_folders
 from tonearm.core.process_environment import private_token, spare_loopback, writable_caches
 from tonearm.core.processes import keep_sigterm_handler
 from tonearm.core.threads import limit_threads, thread_environment
+from tonearm.tracking.ray_metrics import export_metrics
+from tonearm.workflows.metrics_targets import announce_ray, withdraw_ray
 from tonearm.workflows.ray_address import VARIABLE, check_ray_address, cluster_address, require_cluster
+from tonearm.workflows.ray_nodes import check_nodes
 
 OBJECT_STORE_BYTES = 256 * 2**20  # workers write their own files: only paths and figures travel
 PROXY_PATIENCE = ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "120")
@@ -30,7 +36,7 @@ def start_ray(num_cpus: int | None = None) -> None:
         If ``RAY_ADDRESS`` is none, or ``TONEARM_HOME`` is relative on a cluster: it would lie in Ray's temporary folder
         and be lost.
     JobError
-        If no cluster can be joined there, or none be started here.
+        If no cluster can be joined there, or none be started here; if a node of it lacks packages or has other code.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # errors reach us as exceptions; Ray keeps logs in /tmp/ray
@@ -51,15 +57,19 @@ def start_ray(num_cpus: int | None = None) -> None:
     require_cluster()
     try:
         _join_cluster() if address else _start_here(num_cpus)
-    except (ray.exceptions.RayError, OSError, RuntimeError, ValueError) as error:
+        export_metrics()
+    except Exception as error:  # a node that is slow to start is a bare Exception of Ray's
         what = f"the cluster of {VARIABLE}={address} cannot be joined" if address else "Ray cannot be started here"
-        raise JobError(f"{what}: {' '.join(str(error).split())}") from error
+        fix = ": the machine may be busy, run it again, what is finished is kept" if "timed out" in str(error) else ""
+        raise JobError(f"{what}: {' '.join(str(error).split())}{fix}") from error
+    if address:
+        check_nodes()
 
 
 def _join_cluster() -> None:
     import ray
 
-    with keep_sigterm_handler():
+    with _native_stderr_closed(), keep_sigterm_handler():
         ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
 
 
@@ -79,11 +89,24 @@ def _start_here(num_cpus: int | None) -> None:
                 "env_vars": {
                     **thread_environment(),
                     **home.place_variables(),
+                    **log_variables(),
                     "RAY_USAGE_STATS_ENABLED": "0",
                 },
                 "worker_process_setup_hook": _search_as_here(),
             },
         )
+    _end_onlookers()
+    best_effort("the file that tells Prometheus of this Ray", announce_ray)
+
+
+def _end_onlookers() -> None:
+    """End the processes of a private Ray that nobody asks here: who would ask clouds for more machines, who would send
+    workers' logs to this process, and the dashboard's server, each some 60 MiB. ``ray.init`` has no words for that."""
+    from ray._private import worker
+
+    node: Any = worker._global_node
+    for end in (node.kill_monitor, node.kill_log_monitor, node.kill_dashboard):
+        best_effort("the memory of one of Ray's own processes", end, False)
 
 
 def stop_ray() -> None:
@@ -93,6 +116,7 @@ def stop_ray() -> None:
 
         with keep_sigterm_handler():
             ray.shutdown()
+        withdraw_ray()
 
 
 def _search_as_here() -> Callable[[], None]:

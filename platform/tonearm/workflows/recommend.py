@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -13,18 +14,25 @@ from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import BundleError, ConfigError
 from tonearm.core.plugins import modules_of
 from tonearm.core.text import command, format_table
+from tonearm.core.types import FloatArray
 from tonearm.datasets.manifest import Manifest, load_manifest
+from tonearm.features.descriptors import DESCRIPTORS
 from tonearm.inference import load
 from tonearm.inference.model import Model
 from tonearm.recommend import CatalogueIndex
+from tonearm.recommend.contest import Contest, hold_contest
 from tonearm.recommend.evaluate import HitRate, hit_rate
+from tonearm.recommend.memory import MemoryLibrary
 from tonearm.tracking import names
+from tonearm.tracking.log import RunWriter
 from tonearm.tracking.model_files import pinned_uri
 from tonearm.tracking.query import champion_uri, registered
 from tonearm.tracking.retry import retry
+from tonearm.workflows.known_plays import played_rows
 from tonearm.workflows.predict_blocks import predict_usable
 from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.prepared_names import manifest_uri, prepared_name
+from tonearm.workflows.recommend_page import publish_contest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -113,6 +121,52 @@ def evaluate_recommender(
     return NeighbourQuality(rates, len(index.tracks))
 
 
+def compare_recommenders(
+    data: Manifest | PreparedData | str, model: str = "", k: int = 10, plays: str = ""
+) -> Contest | None:
+    """A model's neighbours beside those of descriptors and chance, artists apart; what is found is that of test tracks.
+
+    With ``plays``, a folder as ``tonearm factors`` takes it, also beside what most listen to and the neighbours of
+    collaborative factors (ALS), by artist. The reports get a page, ``recommend.html``; of the data set's champion
+    figures, page and plot are logged with its run. Parameters and errors are those of
+    :func:`evaluate_recommender`; ``k`` is the length of the lists, shortened for few tracks. None, and the reason as a
+    note, where nothing can be measured, since each label has one artist, say.
+    """
+    named = load_manifest(manifest_uri(prepared_name(data) or data)) if isinstance(data, str) else data
+    manifest = named if isinstance(named, Manifest) else named.manifest
+    uri = model or champion_uri(manifest.name)
+    index = _catalogue(load(uri), manifest, save=False)
+    tracks = {t.track_id: t for t in manifest.tracks}
+    rows = [dict(row) for row, placed in zip(index.tracks, index.placed, strict=True) if placed]
+    ids = [row["track_id"] for row in rows]
+    for name in DESCRIPTORS:
+        if name in manifest.metadata:
+            for row, value in zip(rows, manifest.metadata.of(ids, name).tolist(), strict=True):
+                row[name] = value
+    for row in rows:
+        row["recording"] = tracks[row["track_id"]].recording or None
+    vectors, listeners, others, note = index.vectors[index.placed], None, dict[str, FloatArray](), ""
+    if plays:
+        note = f"of {len(rows)} tracks those whose artists anybody played, for all that are compared"
+        places, listeners, others["ALS"] = played_rows(plays, [str(row.get("artist") or "") for row in rows])
+        rows, vectors = [rows[i] for i in places.tolist()], vectors[places]
+        logger.info(f"  {note}: {len(rows)}")
+    judged = [i for i, row in enumerate(rows) if tracks[row["track_id"]].split == "test"]
+    try:
+        contest = hold_contest(MemoryLibrary(vectors, rows), k=min(k, len(rows) - 1), judged=judged,
+                               listeners=listeners, others=others)  # fmt: skip
+        contest = dataclasses.replace(contest, note=note)
+    except ConfigError as error:
+        logger.info(f"  note: {error}")
+        return None
+    champion = None if model else retry(registered, manifest.name, names.CHAMPION)
+    if champion is not None:
+        retry(RunWriter(champion.run_id).metrics, contest.metrics())
+    page = publish_contest(contest, manifest.name, uri, champion.run_id if champion else "")
+    logger.info(f"  to look at: {page}" if page else "  there is no page of it")
+    return contest
+
+
 def refresh_champion(dataset: str, device: str = "cpu") -> None:
     """Give a data set's champion a catalogue of the tracks that were prepared last, unless its own is of these.
 
@@ -146,7 +200,7 @@ def _catalogue(
 ) -> CatalogueIndex:
     """The model's own catalogue if it is of the data set's tracks as they are now, else one of these."""
     tracks, own = list(manifest.tracks), None
-    if model.has_catalogue:
+    if model.has_own_catalogue:
         try:
             own = model.recommender.index
         except BundleError:
@@ -164,7 +218,9 @@ def _catalogue(
         logger.info(f"  note: the model cannot hear {len(unusable)} tracks, which are left out, e.g. {one}: {why}")
     if not predicted:
         raise ConfigError(f"the model can hear none of the {len(tracks)} tracks of {manifest.name}: prepare them again")
-    heard = [t for t in tracks if t.track_id in predicted]
+    heard = [t for t in tracks if t.track_id in predicted and predicted[t.track_id].embedding.any()]
+    if not heard:
+        raise BundleError(f"the model {model.uri} maps all tracks to zeros, so none is near another: train it again")
     if own and own.is_of(heard):
         return own
     if own:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tonearm.core import home, storage
+from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import JobError
 from tonearm.core.home_use import using_home
 from tonearm.core.plugins import modules_of
@@ -18,32 +19,31 @@ from tonearm.core.seeding import digest
 from tonearm.core.text import command
 from tonearm.core.types import FloatArray, Prediction
 from tonearm.datasets.manifest import Track
-from tonearm.ensembles.bundle import load_ensemble, save_ensemble
-from tonearm.ensembles.combine import weighted_mean
+from tonearm.ensembles.bundle import Ensemble, load_ensemble, save_ensemble
 from tonearm.ensembles.provenance import save_provenance
 from tonearm.inference import PYFUNC_CODE
-from tonearm.inference.batch import TrackReader
 from tonearm.inference.catalogues import save_to_register
-from tonearm.inference.cost import milliseconds_a_track
-from tonearm.inference.member import combine_members
+from tonearm.inference.member import MemberPrediction, combine_members
 from tonearm.recommend import CatalogueIndex
 from tonearm.sweeps.results import TrialResult
 from tonearm.tasks.temperature import apply_temperature
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, status_of
-from tonearm.tracking.query import registered
+from tonearm.tracking.query import champion_uri, registered
 from tonearm.tracking.register import register_candidate
 from tonearm.tracking.retry import retry, retry_best_effort
-from tonearm.training.bundle import load_bundle
 from tonearm.workflows.choose import MOST_MEMBERS, Chosen, choose
 from tonearm.workflows.figures import publish_figure
+from tonearm.workflows.heard_tracks import keep_heard_tracks
 from tonearm.workflows.held_out import HeldOutTracks, held_out_tracks
+from tonearm.workflows.home_catalogues import catalogues_left_behind, commands_for
 from tonearm.workflows.mlflow_pages import run_line
 from tonearm.workflows.predict_blocks import predict_blocks
 from tonearm.workflows.promotion import Candidate, decide_promotion
 from tonearm.workflows.publish_choice import (
     keep_predictions,
     publish_choice,
+    publish_costs,
     read_predictions,
     score_choice,
     version_tags,
@@ -52,10 +52,10 @@ from tonearm.workflows.recommend import refresh_champion
 from tonearm.workflows.selection import Selection
 from tonearm.workflows.sweep_result import Sweep
 from tonearm.workflows.training_report import TrainingResult
+from tonearm.workflows.trial_costs import TrialCosts
 from tonearm.workflows.trial_library import TrialLibrary, find_library, join_libraries, library_of_sweep
 
-RULES = 2  # by which is chosen; records of other rules are not taken for this one's
-MEASURED_TRACKS = 3
+RULES = 4  # by which is chosen; records of other rules are not taken for this one's
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +68,9 @@ def select(
 ) -> Selection:  # fmt: skip
     """Select of the trials of sweeps and trainings what is registered, score it, and promote it if it is better.
 
-    It is an ensemble where that beats the best single trial by more than noise, else that trial. What was selected of
-    the same trials is not selected again, and tracks that were predicted are not predicted again.
+    It is an ensemble where that beats the best single trial by more than noise, else that trial; what was solved in
+    closed form gives way only to what is better by more than noise. What was selected of the same trials is not
+    selected again, and tracks that were predicted are not predicted again.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def select(
     most_members
         Of an ensemble.
     max_milliseconds
-        All members together cost less a track, on this machine; 0: whatever they cost.
+        An answer costs less a track, on this machine: decoding, features and networks; 0: whatever it costs.
     device
         Where tracks are predicted: ``"cpu"``, by as many workers as Ray has cores where that pays, or ``"cuda"``.
     told
@@ -114,6 +115,7 @@ def select(
     done[0].config.audio_inputs()  # what needs more than audio cannot be served
     record = record_uri(library, done, most_members, max_milliseconds)
     parent = library.open()
+    champion = retry(registered, library.manifest.name, names.CHAMPION)
     try:
         selection = _known(library, record)
         if selection is None:
@@ -132,10 +134,19 @@ def select(
     if parent.is_new:  # another database than that of the sweep
         retry(parent.end)
     decided = dataclasses.replace(decided, page=run_line(library.manifest.name, parent.run_id))
+    if champion is not None and decided.promoted and decided.version != champion.version:
+        decided = dataclasses.replace(decided, to_index=_left_behind(champion.version, decided))
     if told is not None:
         told(decided)
     refresh_champion(library.manifest.name, device)
     return decided
+
+
+def _left_behind(before: str, decided: Selection) -> tuple[str, ...]:
+    """The commands that index for the new champion what was indexed for the one before."""
+    old = f"models:/{names.model_name(decided.dataset)}/{before}"
+    left = best_effort("the catalogues of the champion before", catalogues_left_behind, old, decided.model)
+    return tuple(commands_for(champion_uri(decided.dataset), left or ()))
 
 
 def _library(trials: Sweep | TrainingResult | str) -> TrialLibrary:
@@ -179,8 +190,9 @@ def _select(
     held_out = len(library.manifest.of("validation"))
     logger.info(f"  choosing from {len(done)} trials on {held_out} validation tracks, and again on halves of them ...")
     epochs = {r.index: r.folder.kept_epoch() for r in done}  # another sweep may train them further
-    chosen = choose(done, lambda trials: _costs(library, trials), most_members, max_milliseconds)
-    for note in (*library.notes, *chosen.notes):
+    costs = TrialCosts(library, whole=max_milliseconds > 0)
+    chosen = choose(done, costs, most_members, max_milliseconds)
+    for note in (*library.notes, *chosen.notes, *costs.notes):
         logger.info(f"  note: {note}")
     modules = modules_of(*(r.config for r in chosen.trials))
     bundle = bundle_uri(record)
@@ -195,10 +207,11 @@ def _select(
     predicted = [combine_members(ensemble, own) for own in zip(*answers, strict=True)]
     save_to_register(bundle, CatalogueIndex.build(np.stack([p.embedding for p in predicted]), tracks))
     on_test = {chosen.takes_ensemble: _rows(predicted, tracks, held.test)}
+    keep_heard_tracks(bundle, tracks, predicted, held, parent)
     if len(chosen.ensemble) > 1:
         others = {chosen.single: 1} if chosen.takes_ensemble else chosen.ensemble
         on_test[not chosen.takes_ensemble] = _on_test(chosen, others, held, device, modules)
-    scored = score_choice(chosen, held, on_test)
+    scored = score_choice(chosen, held, on_test, _uncalibrated(ensemble, answers, tracks, held.test))
     _save(library, chosen, bundle, epochs, {"test": scored.taken.to_dict()})
     save_provenance(
         bundle, library.manifest, chosen.validation[0].track_ids, chosen.held_out if chosen.is_corrected else ()
@@ -206,6 +219,7 @@ def _select(
     registered_test = on_test[chosen.takes_ensemble]
     keep_predictions(_predictions_uri(record), chosen.held_out, registered_test)
     publish_choice(library, parent, chosen, held, scored, on_test)
+    publish_costs(library, parent, chosen, costs, max_milliseconds)
     version = register_candidate(bundle, parent.run_id, library.manifest.name, ensemble.classes, PYFUNC_CODE,
                                  version_tags(library, chosen, scored))  # fmt: skip
     return scored.selection(library, chosen, bundle, version)
@@ -227,7 +241,7 @@ def _save(
     named = {r.folder_name: w for r, w in zip(members, weights, strict=True)}
     facts = {"dataset": library.manifest.name, "trials": library.name, **(scores or {}), "members": named}
     save_ensemble(bundle, [r.folder.bundle_uri for r in members], weights, facts,
-                  [chosen.temperatures[i] for i in chosen.members])  # fmt: skip
+                  [chosen.temperatures[i] for i in chosen.members], chosen.registered_combination)  # fmt: skip
     for trial in members:
         if trial.folder.kept_epoch() != epochs[trial.index]:
             raise JobError(
@@ -242,6 +256,14 @@ def _rows(predicted: Sequence[Prediction], tracks: Sequence[Track], wanted: Sequ
     return np.stack([predicted[place[t.track_id]].probabilities for t in wanted])
 
 
+def _uncalibrated(
+    ensemble: Ensemble, answers: Sequence[Sequence[MemberPrediction]], tracks: Sequence[Track], wanted: Sequence[Track]
+) -> FloatArray:
+    """What the members predict of some tracks together without temperatures, (tracks, outputs)."""
+    plain = ensemble.without_temperatures()
+    return _rows([combine_members(plain, own) for own in zip(*answers, strict=True)], tracks, wanted)
+
+
 def _on_test(
     chosen: Chosen, members: dict[int, int], held: HeldOutTracks, device: str, modules: Sequence[str]
 ) -> FloatArray:
@@ -251,17 +273,10 @@ def _on_test(
     for i, own in zip(members, answers, strict=True):
         task, probabilities = chosen.trials[i].config.task, np.stack([a.probabilities for a in own])
         calibrated.append(apply_temperature(task, probabilities, chosen.temperatures[i]))
-    return weighted_mean(calibrated, list(members.values()))
-
-
-def _costs(library: TrialLibrary, trials: Sequence[TrialResult]) -> list[float]:
-    """Milliseconds a track of each trial's network, measured here."""
-    some, found = library.manifest.of("validation")[:MEASURED_TRACKS], []
-    reader = TrackReader(home.features_home(), home.node_cache())
-    for trial in trials:
-        member = load_bundle(trial.folder.bundle_uri, modules_of(trial.config))
-        found.append(milliseconds_a_track(member, [reader.read(member, t.content, t.source)[0] for t in some]))
-    return found
+    if len(members) == 1:
+        return calibrated[0]
+    own_task = chosen.trials[next(iter(members))].config.task  # as the bundle, the first one's
+    return chosen.combination.combine(own_task, calibrated, list(members.values()))
 
 
 def _promote(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tonearm.core.text import command, format_table
+from tonearm.ensembles.combination import MEAN, NAMES
 from tonearm.tasks.metrics import find_metric
 from tonearm.tracking import names
 from tonearm.tracking.query import champion_uri
@@ -18,7 +19,7 @@ from tonearm.workflows.promotion import format_with_interval, rounded
 if TYPE_CHECKING:
     import pandas as pd
 
-CONTEXT = ("sweep", "dataset", "headline", "page", "others")  # known from the sweep: not in its record
+CONTEXT = ("sweep", "dataset", "headline", "page", "others", "to_index")  # known from the sweep: not in its record
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,14 @@ class Selection:
         Index of the best single trial.
     page
         Where its run is looked at, for people; "" if that is not known.
+    calibration
+        Expected calibration error on test of what is registered, without and with the temperatures that validation
+        gave; None where predictions are no probabilities, and of what earlier versions selected.
+    combination
+        How the members of the ensemble answer together, a kind of
+        :class:`tonearm.ensembles.combination.Combination`.
+    to_index
+        Commands that index, for the new champion, the libraries that were indexed for the one before.
     others
         Of trials that came from another sweep or training than ``sweep``: its name, by index.
     """
@@ -81,6 +90,9 @@ class Selection:
     single_trial: int
     page: str = ""
     others: Mapping[int, str] = field(default_factory=dict)
+    calibration: tuple[float, float] | None = None
+    combination: str = MEAN
+    to_index: tuple[str, ...] = ()
 
     @property
     def chosen_from(self) -> tuple[str, ...]:
@@ -110,7 +122,8 @@ class Selection:
         scores = {k: Scores.from_dict(values[k]) for k in ("ensemble", "single", "held_out") if values[k]}
         members = {k: {int(i): w for i, w in values[k].items()} for k in ("members", "ensemble_members")}
         context = {"sweep": sweep, "dataset": dataset, "headline": headline, "others": others or {}}
-        return cls(**{**values, **scores, **members, **context})
+        calibration = tuple(values["calibration"]) if values.get("calibration") else None
+        return cls(**{**values, **scores, **members, **context, "calibration": calibration})
 
     @property
     def model(self) -> str:
@@ -147,11 +160,28 @@ class Selection:
             + format_with_interval(self.held_out.intervals[metric]),
             f"  on {self.single.tracks} test tracks, once:",
             format_table(rows),
+            *self._calibrated(),
             f"  registered as {names.model_name(self.dataset)} version {self.version}, {became}: {self.why}",
             f"  the champion: {champion_uri(self.dataset)}",
             f"  how it compares with the trials: {command('compare', self.sweep)}",
             *([f"  {self.page}"] if self.page else []),
+            *self._left_behind(),
         ])  # fmt: skip
+
+    def _left_behind(self) -> list[str]:
+        if not self.to_index:
+            return []
+        return [
+            f"  note: {len(self.to_index)} catalogue(s) of libraries are in the space of the champion before; this "
+            "one recommends from them when they are indexed for it:",
+            *(f"    {line}" for line in self.to_index),
+        ]
+
+    def _calibrated(self) -> list[str]:
+        if self.calibration is None:
+            return []
+        before, after = map(rounded, self.calibration)
+        return [f"  expected calibration error on test: {after}; {before} without temperatures, which validation gave"]
 
     def _explained(self) -> list[str]:
         came = [f"  trial {i:02d} is of {name}" for i, name in self.others.items()]
@@ -160,7 +190,8 @@ class Selection:
         members = ", ".join(f"{i:02d}" + (f" x{w}" if w > 1 else "") for i, w in self.ensemble_members.items())
         several = max(self.ensemble_members.values(), default=1) > 1
         times = "; xN: how often the search chose it, its weight" if several else ""
-        return [*came, f"  the ensemble is of trials {members}{times}"]
+        by = "" if self.combination == MEAN else f", combined by {NAMES[self.combination]}"
+        return [*came, f"  the ensemble is of trials {members}{times}{by}"]
 
     def __repr__(self) -> str:
         return str(self)

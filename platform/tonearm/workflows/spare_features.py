@@ -76,7 +76,7 @@ def spare_features(seconds: float, notes: list[str]) -> Iterator[Leftover]:
         uri, table = storage.join(root, folder), TABLE.fullmatch(folder)
         if table:
             if int(table[2]) < VERSIONS[table[1]]:
-                yield from _whole("tables of an earlier version", uri, seconds, notes)
+                yield from whole_folder("tables of an earlier version", uri, seconds, notes)
             continue
         if not storage.exists(storage.join(uri, "representation.json")):
             silent += [folder] if STORE.fullmatch(folder) else []
@@ -93,7 +93,7 @@ def spare_features(seconds: float, notes: list[str]) -> Iterator[Leftover]:
         elif representation.store_name() == folder:
             silent.append(folder)
         elif STORE.fullmatch(folder) and folder.rpartition("-")[0] == representation.kind:
-            yield from _whole("stores of an earlier version", uri, seconds, notes)
+            yield from whole_folder("stores of an earlier version", uri, seconds, notes)
         else:
             notes.append(f"{folder} is left alone: no store is called so, it may be a copy of your own")
             clips.update(own)
@@ -144,7 +144,8 @@ def _prune(uri: str, representation: Representation, parts: Sequence[PartWithSpa
     write_index(uri)
 
 
-def _whole(kind: str, uri: str, seconds: float, notes: list[str]) -> Iterator[Leftover]:
+def whole_folder(kind: str, uri: str, seconds: float, notes: list[str]) -> Iterator[Leftover]:
+    """A folder of which nothing is needed, if all of it was written so long ago."""
     files = storage.list_below(uri)
     if _is_old(uri, files, seconds, notes):
         names, size = [name for name, _, _ in files], sum(size for _, size, _ in files)

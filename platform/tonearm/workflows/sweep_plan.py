@@ -22,7 +22,7 @@ from tonearm.tracking.log import RunWriter, status_of
 from tonearm.tracking.retry import retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.recipe import Recipe, Stage
-from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
+from tonearm.training.stages import FinishedStage, StagePaths, StageRun, data_of_stage, seeded
 from tonearm.workflows.earlier_sweeps import told_of_earlier
 from tonearm.workflows.ray_session import stop_ray
 from tonearm.workflows.sweep_data import SWEPT
@@ -148,7 +148,7 @@ def _train_before(
                 if by_seed and stage.name in once:
                     finished[stage.name] = by_seed[0][stage.name]
                     continue
-                manifest = data[stage.data.signature()] if stage.data else data[""]
+                manifest = data_of_stage(stage, data[""], data)
                 run = StageRun(seeded(stage, stage.config.seed + seed), manifest, finished, places)
                 if anew is not None:
                     retrain_stage(run, seed, parent, anew)

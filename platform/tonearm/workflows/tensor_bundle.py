@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tonearm.core.errors import ConfigError
+from tonearm.core.protobuf import Field, fields, varint
 
 FOOTER_BYTES = 48
 MAGIC = 0xDB4775248B80FB57
 TYPES: dict[int, str] = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8"}
+EMPTY = memoryview(b"")
 DTYPE, SHAPE, SHARD, OFFSET, SIZE = 1, 2, 3, 4, 5  # fields of an entry
-LENGTHS = {1: 8, 5: 4}  # bytes of fields of a fixed length, by their wire type
 
 Array = npt.NDArray[np.generic]
 
@@ -47,16 +48,16 @@ def _entries(table: bytes) -> Iterator[tuple[bytes, bytes]]:
     footer = table[-FOOTER_BYTES:]
     if len(footer) < FOOTER_BYTES or struct.unpack("<Q", footer[-8:])[0] != MAGIC:
         raise ValueError("its end is not that of a table")
-    _, at = _varint(footer, 0)
-    _, at = _varint(footer, at)  # the two numbers of an index of something else
+    _, at = varint(footer, 0)
+    _, at = varint(footer, at)  # the two numbers of an index of something else
     for _, handle in _block(table, footer[at:]):
         yield from _block(table, handle)
 
 
 def _block(table: bytes, handle: bytes) -> list[tuple[bytes, bytes]]:
     """Keys and values of a block; a key begins with so many bytes of the one before."""
-    offset, at = _varint(handle, 0)
-    size, _ = _varint(handle, at)
+    offset, at = varint(handle, 0)
+    size, _ = varint(handle, at)
     if offset + size >= len(table) or size < 4:
         raise ValueError("a block lies outside the file")
     if table[offset + size]:
@@ -65,9 +66,9 @@ def _block(table: bytes, handle: bytes) -> list[tuple[bytes, bytes]]:
     end = size - 4 - 4 * struct.unpack("<I", block[-4:])[0]
     found, key, at = [], b"", 0
     while at < end:
-        shared, at = _varint(block, at)
-        own, at = _varint(block, at)
-        length, at = _varint(block, at)
+        shared, at = varint(block, at)
+        own, at = varint(block, at)
+        length, at = varint(block, at)
         key = key[:shared] + block[at : at + own]
         found.append((key, block[at + own : at + own + length]))
         at += own + length
@@ -75,61 +76,28 @@ def _block(table: bytes, handle: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _tensor(name: str, entry: bytes, numbers: bytes) -> Array:
-    fields = _fields(entry)
-    if _first(fields, SHARD):
+    own = fields(entry)
+    if _first(own, SHARD):
         raise ValueError(f"{name} lies in a further data file")
-    code = _first(fields, DTYPE)
+    code = _first(own, DTYPE)
     if code not in TYPES:
         raise ValueError(f"{name} has the type {code}, read are {', '.join(map(str, TYPES))}")
-    shape = [_first(_fields(_bytes(d)), 1) for d in _fields(_bytes(fields.get(SHAPE, [b""])[0])).get(2, [])]
-    offset, size, dtype = _first(fields, OFFSET), _first(fields, SIZE), np.dtype(TYPES[code])
+    shape = [_first(fields(_message(d)), 1) for d in fields(_message(own.get(SHAPE, [EMPTY])[0])).get(2, [])]
+    offset, size, dtype = _first(own, OFFSET), _first(own, SIZE), np.dtype(TYPES[code])
     if size != math.prod(shape) * dtype.itemsize or offset + size > len(numbers):
         raise ValueError(f"{name} of shape {shape} has {size} bytes at {offset} of {len(numbers)}")
     return np.frombuffer(numbers, dtype, math.prod(shape), offset).reshape(shape)
 
 
-def _fields(message: bytes) -> dict[int, list[int | bytes]]:
-    """Fields of a protocol buffer by their number: numbers, and bytes of what has a length."""
-    found: dict[int, list[int | bytes]] = {}
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        kind = tag & 7
-        value: int | bytes
-        if kind == 0:
-            value, at = _varint(message, at)
-        else:
-            length = LENGTHS.get(kind, 0)
-            if kind == 2:
-                length, at = _varint(message, at)
-            elif not length:
-                raise ValueError(f"wire type {kind}")
-            value, at = message[at : at + length], at + length
-        found.setdefault(tag >> 3, []).append(value)
-    return found
-
-
-def _first(fields: Mapping[int, list[int | bytes]], number: int) -> int:
+def _first(found: Mapping[int, list[Field]], number: int) -> int:
     """A number among the fields; what is 0 is left out when it is written."""
-    value = fields.get(number, [0])[0]
+    value = found.get(number, [0])[0]
     if not isinstance(value, int):
         raise ValueError(f"field {number} is no number")
     return value
 
 
-def _bytes(value: int | bytes) -> bytes:
-    if not isinstance(value, bytes):
+def _message(value: Field) -> memoryview:
+    if not isinstance(value, memoryview):
         raise ValueError("a number where a message is expected")
     return value
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """An unsigned number, seven bits a byte, the lowest first; and where it ends."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-        shift += 7

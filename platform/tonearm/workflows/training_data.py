@@ -7,14 +7,18 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tonearm.audio.windows import ClipConfig
 from tonearm.core.errors import DatasetError, JobError
 from tonearm.core.seeding import digest
 from tonearm.datasets.base import DatasetConfig
-from tonearm.datasets.manifest import Manifest, Track
+from tonearm.datasets.manifest import SPLITS, Manifest, Track
 from tonearm.features.base import Representation
+from tonearm.features.metadata import PictureFeature, TokensFeature
 from tonearm.features.weights import require_weights
 from tonearm.training.config import TrialConfig
+from tonearm.training.examples import has_input
 from tonearm.training.recipe import Recipe, Stage, recipe_representations
 from tonearm.workflows.defaults import MAX_REJECTED
 from tonearm.workflows.prepare import choose_dataset, extract_missing, make_catalogue
@@ -166,3 +170,20 @@ def prepare_data(
         logger.info("%s", made.describe())
         found[signature] = made.manifest
     return found
+
+
+def fitting_recipe(recipe: Recipe, manifest: Manifest) -> Recipe:
+    """The recipe without the optional stages of whose input the data set has nothing in some split; each is told."""
+    lost = []
+    for stage in recipe.stages:
+        if stage.optional and isinstance(stage.config, TrialConfig):
+            columns = [part.column for part in stage.config.feature.named_inputs().values()
+                       if isinstance(part, TokensFeature | PictureFeature)]  # fmt: skip
+            there = all(name in manifest.metadata for name in columns)
+            has = [has_input(part, manifest) for part in stage.config.feature.named_inputs().values() if there]
+            splits = np.array([t.split for t in manifest.tracks])
+            without = [s for s in SPLITS if not there or not np.logical_and.reduce([splits == s, *has]).any()]
+            if without:
+                logger.info(f"  {stage.name} is left out: {manifest.name} has none in {', '.join(without)}")
+                lost.append(stage.name)
+    return recipe.without(lost)

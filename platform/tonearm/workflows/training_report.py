@@ -13,6 +13,8 @@ from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
 from tonearm.core.figures import new_figure
 from tonearm.core.text import command, format_table, slug
+from tonearm.inference.made_catalogues import CHOSEN
+from tonearm.recommend.contest import Contest
 from tonearm.tracking import names
 from tonearm.tracking.dataset_input import split_sizes
 from tonearm.tracking.log import status_of
@@ -20,13 +22,15 @@ from tonearm.tracking.retry import address, retry, retry_best_effort
 from tonearm.training.config import TrialConfig
 from tonearm.training.plots import learning_curves
 from tonearm.workflows.figures import publish_figure
+from tonearm.workflows.known_artists import NAME as KNOWN_ARTISTS
+from tonearm.workflows.known_artists import keep_known_artists
 from tonearm.workflows.mlflow_pages import describe_training, page_line, write_description
 from tonearm.workflows.set_aside import set_aside_lines
 from tonearm.workflows.sweep_result import takes_only_audio
 from tonearm.workflows.training_data import TrainingRequest
 from tonearm.workflows.training_mean import log_means
 from tonearm.workflows.training_runs import FoldRun, Outcome
-from tonearm.workflows.training_scores import ModelRow, score_models, table_overlaps
+from tonearm.workflows.training_scores import ModelRow, cold_start, score_models, table_overlaps
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,15 +53,21 @@ class TrainingResult:
         The scores: a row a stage, and one for the mean of them if that is the recipe's answer.
     overlaps
         Of stages that are tables of artists: figures by name.
+    unknown_artists
+        Of recipes that predict such a table's vectors: how good recommendations are for artists of the test split.
     folder
         Where ``runs.png`` and ``summary.json`` lie.
+    known_artists
+        Of a model that places recordings among a table's artists: the catalogue of these; else "".
     """
 
     request: TrainingRequest
     outcome: Outcome
     rows: list[ModelRow]
     overlaps: Mapping[str, Mapping[str, float]]
+    unknown_artists: Contest | None
     folder: str
+    known_artists: str = ""
 
     @property
     def name(self) -> str:
@@ -128,12 +138,16 @@ class TrainingResult:
         for name, values in self.overlaps.items():
             lines.append(f"  {name}: " + ", ".join(f"{k} {v:.4f}" for k, v in values.items()))
             lines.append("  (its test pairs are those that it was trained on: the table knows no other artists)")
+        if self.unknown_artists:
+            lines.append(repr(self.unknown_artists))
         lines += [f"  {line}" for line in set_aside_lines(self.outcome.manifest.name)]
         lines.append(f"  plots and summary: {self.folder}")
         lines.append(f"  {page_line(self.outcome.manifest.name) or f'MLflow: {address()}'}")
         served = [r for r in self.runs[0].results if isinstance(r.config, TrialConfig) and takes_only_audio(r.config)]
         if served:
             lines.append(f"  serve it: {command('serve', '--model', served[0].folder.bundle_uri)}")
+            if self.known_artists:
+                lines.append(f"  it recommends from these artists with {CHOSEN}={KNOWN_ARTISTS}: {self.known_artists}")
             lines.append(f"  register it, with a catalogue to recommend from: {command('select', self.name)}")
         return "\n".join(lines)
 
@@ -152,7 +166,8 @@ def report_training(request: TrainingRequest, outcome: Outcome) -> TrainingResul
         if request.recipe.ensemble:
             log_means(outcome, request.recipe.weighted)
         folder = storage.join(home.reports_home(outcome.manifest.name), f"{request.name}-{outcome.signature}")
-        result = TrainingResult(request, outcome, rows, overlaps, folder)
+        unknown, known = cold_start(outcome), keep_known_artists(outcome)
+        result = TrainingResult(request, outcome, rows, overlaps, unknown, folder, known)
         _save(result)
     except BaseException as error:
         retry_best_effort(outcome.parent.end, status_of(error))
@@ -168,6 +183,7 @@ def _save(result: TrainingResult) -> None:
         "recipe": request.name, "dataset": outcome.manifest.name, "data_signature": outcome.manifest.signature(),
         "folds": request.folds, "seeds": request.seeds, "notes": list(outcome.manifest.notes),
         "overlaps": result.overlaps,
+        "unknown_artists": result.unknown_artists.metrics() if result.unknown_artists else None,
         "rows": [{"name": r.name, "each": r.each, "trivial": r.trivial, "pooled": r.pooled.to_dict(),
                   "parameters": r.parameters, "seconds": r.seconds} for r in result.rows],
     }  # fmt: skip
@@ -180,6 +196,8 @@ def _save(result: TrainingResult) -> None:
         text = describe_training(request.name, result.name, data.name, scores)
         write_description(outcome.parent, text)
         outcome.parent.dataset(data.name, data.signature(), home.data_home(data.name), split_sizes(data.tracks))
+        if result.unknown_artists:
+            outcome.parent.metrics(result.unknown_artists.metrics())
         outcome.parent.metrics({f"{names.HELD_OUT}{m}": last.mean(m) for m in last.each[0]})
         outcome.parent.metrics({f"{names.HELD_OUT}{m}_deviation": last.deviation(m) for m in last.each[0]})
         outcome.parent.end()

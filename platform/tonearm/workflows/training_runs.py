@@ -25,13 +25,13 @@ from tonearm.tracking.environment import machine_tags
 from tonearm.tracking.log import RunWriter, Status, status_of
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.training.config import TrialConfig
-from tonearm.training.stages import FinishedStage, StagePaths, StageRun, seeded
+from tonearm.training.stages import FinishedStage, StagePaths, StageRun, data_of_stage, divided_as_own, seeded
 from tonearm.training.trained_code import note_machine, told_of_other_code
 from tonearm.workflows.kept_splits import keep_folds, split_fold
 from tonearm.workflows.mlflow_pages import show_training
 from tonearm.workflows.ray_session import stop_ray
 from tonearm.workflows.sweep_result import takes_only_audio
-from tonearm.workflows.training_data import TrainingRequest, prepare_data
+from tonearm.workflows.training_data import TrainingRequest, fitting_recipe, prepare_data
 from tonearm.workflows.trial_library import keep_manifest
 
 logger = logging.getLogger(__name__)
@@ -73,8 +73,10 @@ class Outcome:
 def run_request(request: TrainingRequest) -> Outcome:
     """Prepare the data and train whatever is missing."""
     manifests = prepare_data(request)
-    stop_ray()  # training is one process: it has the cores to itself
+    if not all(isinstance(s.config, TrialConfig) and s.config.model.solved for s in request.recipe.stages):
+        stop_ray()  # training in steps is one process: it has the cores to itself
     own = manifests[request.recipe.data.signature()]
+    request = dataclasses.replace(request, recipe=fitting_recipe(request.recipe, own))
     kept, changes = NOTHING, tuple[str, ...]()
     if request.folds:
         kept, changes = keep_folds(own, request.folds, request.split_seed, request.grouped)
@@ -125,9 +127,9 @@ def _run(
         above = retry(RunWriter.open, own.name, name, parent.run_id, params, tags, former)
     try:
         for stage in request.recipe.stages:
-            # A table of artists, say, has data of its own, which the folds do not divide.
-            manifest = manifests[stage.data.signature()] if stage.data else own
-            run = StageRun(seeded(stage, seed), manifest, finished, places, "" if stage.data else label)
+            # A table of artists, say, has data of its own, which the folds need not divide.
+            manifest = data_of_stage(stage, own, manifests)
+            run = StageRun(seeded(stage, seed), manifest, finished, places, label if divided_as_own(stage) else "")
             for note in run.manifest.notes[len(manifest.notes) :]:
                 logger.info("  %s: %s", stage.name, note)
             if isinstance(run.config, TrialConfig) and takes_only_audio(run.config):

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tonearm.core.errors import JobError
+from tonearm.core.types import FloatArray
+from tonearm.core.unit_length import unit_length
 from tonearm.datasets.manifest import Manifest
 from tonearm.features.metadata import ArtistsFeature
 from tonearm.models import count_parameters
 from tonearm.recommend.artist_embeddings import overlap_of_table
+from tonearm.recommend.cold_start import hold_cold_start
+from tonearm.recommend.contest import Contest
 from tonearm.tasks.base import Task
+from tonearm.tasks.embedding import Embedding
 from tonearm.training.batches import truth_of
 from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
 from tonearm.training.evaluate import Scores, score_runs, trivial_scores
+from tonearm.training.examples import vector_rows
 from tonearm.training.predictions import TrackPredictions
 from tonearm.training.recipe import Recipe
+from tonearm.training.relations import RelationExamples, places_of_artists
 from tonearm.training.stages import FinishedStage
 from tonearm.workflows.training_mean import mean_of, mixture_of
 from tonearm.workflows.training_runs import Outcome, stages_of
+
+logger = logging.getLogger(__name__)
 
 ENSEMBLE = "mean of them"
 
@@ -130,3 +140,42 @@ def table_overlaps(outcome: Outcome) -> dict[str, dict[str, float]]:
                 load_bundle(done[0].folder.bundle_uri), done[0].manifest
             )
     return found
+
+
+def cold_start(outcome: Outcome) -> Contest | None:
+    """How good the artists are that the first run's networks recommend to those of the test split, by their recordings;
+    None where no network predicts a table's vectors, or there are too few such artists.
+
+    Where the table holds artists of the test split out, nothing was learned of them; else it was trained on their
+    relations, too, and what is unknown of them is what the networks hear.
+    """
+    finished = outcome.runs[0].finished
+    tables = [d for d in finished.values() if isinstance(d.config, TrialConfig)
+              and isinstance(d.config.feature, ArtistsFeature)]  # fmt: skip
+    networks = [d for d in finished.values() if isinstance(d.task, Embedding) and d.task.loss_kind == "cosine"]
+    if len(tables) != 1 or not networks:
+        return None
+    table = load_bundle(tables[0].folder.bundle_uri)
+    examples = RelationExamples(table.config, tables[0].manifest.tracks, (), tables[0].manifest.metadata)
+    names = examples.artists
+    rows = vector_rows(names, [t for d in networks for t in d.manifest.of("test")])
+    placed: dict[str, dict[int, FloatArray]] = {}
+    for done in networks:
+        found: dict[int, list[FloatArray]] = {}
+        for track_id, vector in zip(done.test.track_ids, done.test.probabilities, strict=True):
+            if track_id in rows:
+                found.setdefault(rows[track_id], []).append(vector)
+        placed[done.name] = {row: np.mean(unit_length(np.stack(own)), axis=0) for row, own in found.items()}
+    last = placed[networks[-1].name]
+    placed = {name: own for name, own in placed.items() if own.keys() == last.keys()}
+    own_places = places_of_artists(examples, table.network.get_parameter("table.weight").detach().cpu().numpy())
+    trained = vector_rows(
+        names, [t for d in networks for t in d.manifest.of("train")]
+    )  # where artists may cross splits
+    unknown = set(rows.values()) - set(trained.values()) | set(np.flatnonzero(~examples.known).tolist())
+    held_out = not examples.known.all()
+    contest = hold_cold_start(names, np.nan_to_num(own_places), examples.related, unknown, placed, held_out=held_out)
+    if contest is None:
+        logger.info("  note: what is recommended to unknown artists is not judged: fewer than two are of the test "
+                    "split alone and have known related artists")  # fmt: skip
+    return contest

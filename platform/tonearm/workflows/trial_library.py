@@ -129,7 +129,11 @@ def join_libraries(first: TrialLibrary, *others: TrialLibrary) -> TrialLibrary:
 
 
 def _of_training(run: RunSummary) -> TrialLibrary:
-    """The networks of a training's last stage's task, of all seeds; of a cross-validation those of its first fold."""
+    """The networks of a training's last stage's task, of all seeds; of a cross-validation those of its first fold.
+
+    Where the last stage is composed of the others, it alone is the result: their embeddings are of other spaces than
+    that which it places recordings in.
+    """
     stages = sorted(retry(leaf_runs, run.run_id), key=lambda leaf: leaf.started)
     folders = [TrialFolder(leaf.tags[names.FOLDER]) for leaf in stages if names.FOLDER in leaf.tags]
     folders = list({f.uri: f for f in folders if storage.exists(storage.join(f.bundle_uri, DESCRIPTION))}.values())
@@ -137,18 +141,26 @@ def _of_training(run: RunSummary) -> TrialLibrary:
     if not any(takes_only_audio(c) for c in configs):
         raise JobError(
             f"run {run.name} holds no network that takes audio alone and lies in {home.trials_home()}: estimators and "
-            f"what takes more than audio are not registered; {command('ls')} lists sweeps and trainings"
+            f"what takes more than audio are not registered, what {command('train', '--recipe', 'blocks')} solves of "
+            f"such features is; {command('ls')} lists sweeps and trainings"
         )
     last = next(c for c in reversed(configs) if takes_only_audio(c))
     alike = [(c, f) for c, f in zip(configs, folders, strict=True)
-             if takes_only_audio(c) and c.task == last.task and c.dataset.label == last.dataset.label]  # fmt: skip
+             if takes_only_audio(c) and c.task == last.task and c.dataset.label == last.dataset.label
+             and c.model.composed == last.model.composed]  # fmt: skip
     fold = min(c.dataset.fold for c, _ in alike)
     data = next(c.dataset for c, _ in alike if c.dataset.fold == fold)
     kept = [(c, f) for c, f in alike if c.dataset == data]
+    others = sum(c.dataset.fold == fold for c, _ in alike) - len(kept)
     results = tuple(read_result(i, f"{i:02d} {c.model.brief()}", c, f) for i, (c, f) in enumerate(kept))
     notes = [f"cross-validated: the networks of fold {fold} are registered, the report has the scores of all"] * bool(
         fold
     )
+    if others:
+        notes.append(f"{others} of {len(kept) + others} were trained on other data, as another seed's vectors, and "
+                     "are not compared: the first seed's are chosen from")  # fmt: skip
+    if last.model.composed:
+        notes.append(f"chosen from its last stage, {last.model.kind}, alone: the others are members of it")
     whole = _whole(run)
     own = names.lasting_name(run.tags)
     name = own or names.lasting_name(whole.tags) or run.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import subprocess
 import sys
@@ -9,7 +10,6 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,15 +17,15 @@ from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.core.home_use import using_home
 from tonearm.core.text import format_table
-from tonearm.features.encoders import describe_outputs, load_encoder, pooled, run_named
-from tonearm.features.frozen import EncoderOutput, Frozen, Order
-from tonearm.features.presets import as_representation, display_name
+from tonearm.features.base import Representation
+from tonearm.features.encoders import load_encoder
+from tonearm.features.frozen import FETCHED, EncoderOutput, Frozen, Order
+from tonearm.features.presets import PRESETS, as_representation, display_name
 from tonearm.features.raw import RawWaveform
+from tonearm.features.summaries import Summary
 from tonearm.features.weight_files import sha256_of, stored_place, weights_home
 from tonearm.features.weights import KNOWN, POOLED, register, registered, registered_names
-
-if TYPE_CHECKING:
-    from tonearm.core.types import FloatArray
+from tonearm.workflows.try_encoder import tried_outputs
 
 PACKAGE = "musicnn==0.1.0"  # its pins of TensorFlow and numpy exclude an install: it is only read
 CHECKPOINT = "musicnn/MSD_musicnn/"
@@ -49,13 +49,15 @@ def weights(what: str, file: str = "", **fields: object) -> str:
     ConfigError
         If it is none of these; further as :func:`add_encoder` and :func:`fetch_musicnn`.
     """
-    if what == "list":
-        return list_encoders()
+    given = {name: value for name, value in fields.items() if value}
     if what == "add":
-        return add_encoder(file, **{k: v for k, v in fields.items() if v})  # type: ignore[arg-type]
-    if what not in KNOWN:
+        return add_encoder(file, **given)  # type: ignore[arg-type]
+    if what != "list" and what not in KNOWN:
         raise ConfigError(f"weights {what}: say {', '.join(KNOWN)}, add FILE or list")
-    return fetch_musicnn(file)
+    unused = [*([file] if file and what == "list" else []), *(f"--{name.replace('_', '-')}" for name in given)]
+    if unused:
+        raise ConfigError(f"weights {what} takes no {', '.join(unused)}: leave it out, or say weights add")
+    return list_encoders() if what == "list" else fetch_musicnn(file)
 
 
 @using_home("adding weights")
@@ -88,8 +90,9 @@ def fetch_musicnn(wheel: str = "") -> str:
         file.write_bytes(to_torchscript(Musicnn(read_tensors(*places))))
         encoder = KNOWN["musicnn"].replace({"sha256": sha256_of(file)})
         _require_known_answer(encoder, file)
+        before = _replaced(encoder)
         register(encoder, file, licence)
-    return f"{_kept(encoder)}\n\n{licence.strip()}"
+    return f"{_kept(encoder)}{before}\n\n{licence.strip()}"
 
 
 def _download(requirement: str, folder: str) -> Path:
@@ -137,7 +140,7 @@ def _require_known_answer(encoder: Frozen, file: Path) -> None:
 @using_home("adding weights")
 def add_encoder(
     file: str, *, name: str = "", outputs: str | Sequence[str] = "", patch: int = 0, patches: int = 5, rate: int = 0,
-    of: str = "", order: Order | None = None, licence: str = "",
+    of: str = "", order: Order | None = None, licence: str = "", licence_file: str = "",
 ) -> str:  # fmt: skip
     """Keep a TorchScript or ONNX file in the home as an encoder under a name, once it has been tried.
 
@@ -157,6 +160,8 @@ def add_encoder(
         Of the input's axes; by default ``"samples"``, of a representation ``"frames_rows"``.
     licence
         Under which its authors have published it.
+    licence_file
+        Its text, by path or URI, which models that hear through the encoder keep.
 
     Returns
     -------
@@ -165,19 +170,22 @@ def add_encoder(
     Raises
     ------
     ConfigError
-        If it is not there, cannot be run, or does not take such patches.
+        If it is not there, cannot be run, does not take such patches, gives numbers of no use, or the name means
+        something else.
     """
     if not name or patch < 1 or (not of and rate < 1):
         raise ConfigError(
             "an encoder needs a name (--name), what it takes, a waveform's sample rate (--rate) or a representation "
             "(--of), and how much of that at once (--patch)"
         )
+    _require_free(name)
     inner = as_representation(of) if of else RawWaveform(sample_rate=rate, normalisation="none")
     if of and rate not in (0, inner.layout[0]):
         raise ConfigError(f"--rate is {rate}, {of} has {inner.layout[0]} Hz: leave one of them out")
     place = home.absolute(file)
     if not file or not storage.exists(place):
         raise ConfigError(f"{file or 'no file'}: no such file; give a TorchScript or ONNX file, by path or URI")
+    text = _text_of(licence_file) if licence_file else ""
     wanted = [o.strip() for o in (outputs.split(",") if isinstance(outputs, str) else outputs) if o.strip()]
     with tempfile.TemporaryDirectory() as folder:
         own = storage.local_path(place) if storage.is_local(place) else Path(folder) / "encoder"
@@ -186,33 +194,39 @@ def add_encoder(
         given = {"patch": patch, "patches": patches, "sha256": sha256_of(own), "name": name, "licence": licence,
                  "order": order or ("frames_rows" if of else "samples")}  # fmt: skip
         draft = Frozen(of=inner, outputs=(EncoderOutput(name="?", dim=1),), **given)  # type: ignore[arg-type]
-        encoder = draft.replace({"outputs": tuple(_outputs(draft, own, wanted))})
-        register(encoder, own)
-    return _kept(encoder)
+        encoder = draft.replace({"outputs": tuple(tried_outputs(draft, own, wanted))})
+        before = _replaced(encoder)
+        register(encoder, own, text)
+    return _kept(encoder) + before
 
 
-def _outputs(draft: Frozen, file: Path, wanted: Sequence[str]) -> list[EncoderOutput]:
-    """The outputs that are wanted with their sizes, which the file is asked for."""
-    noise = np.random.default_rng(0).normal(0, 0.1, (1, draft.of.freq_bins, draft.patch)).astype(np.float32)
-    two = np.concatenate([draft.ordered(noise), draft.ordered(2 * noise[..., ::-1])])
-    run = load_encoder(str(file), draft.sha256, "cpu")
-    both = run_named(draft.name, run, np.ascontiguousarray(two))
-    unknown = [name for name in wanted if name not in both]
-    if unknown or not wanted:
-        raise ConfigError(f"outputs {', '.join(unknown) or 'are not named'}: it has {describe_outputs(both)}")
-    alone = run_named(draft.name, run, np.ascontiguousarray(two[:1]))
-    return [EncoderOutput(name=name, dim=_dim(name, both[name], alone[name])) for name in wanted]
+def _require_free(name: str) -> None:
+    """Check that a name stands for nothing else among representations."""
+    taken = {*PRESETS, *Representation.registry, *Summary.registry, *FETCHED}
+    if found := taken & {name, name + POOLED}:
+        raise ConfigError(f"the name {name!r}: {found.pop()} is something else in --features, choose another")
 
 
-def _dim(name: str, both: FloatArray, alone: FloatArray) -> int:
-    """How many numbers an output gives of a patch, from what it is of two patches and of the first alone."""
-    rows, first = pooled(both), pooled(alone)
-    if rows.ndim != 2 or len(rows) != 2 or first.shape != (1, rows.shape[1]):
-        raise ConfigError(f"output {name!r} has shape {both.shape} for 2 patches, {alone.shape} for one: an encoder "
-                          "gives (patches, dim) or (patches, steps, dim)")  # fmt: skip
-    if not np.allclose(rows[:1], first, rtol=CLOSE, atol=CLOSE * max(1.0, float(np.abs(first).max()))):
-        raise ConfigError(f"output {name!r} of a patch depends on the others of its batch: an encoder hears each alone")
-    return int(rows.shape[1])
+def _replaced(encoder: Frozen) -> str:
+    """What becomes of an encoder that had its name."""
+    with contextlib.suppress(ConfigError):  # none, or a damaged one
+        earlier = registered(encoder.name)[0].sha256
+        if earlier != encoder.sha256:
+            place = stored_place(earlier)
+            return (
+                f"\nit replaces that of sha256 {earlier[:12]}; models that learned from it still need its file, {place}"
+            )
+    return ""
+
+
+def _text_of(file: str) -> str:
+    place = home.absolute(file)
+    if not storage.exists(place):
+        raise ConfigError(f"{file}: no such file; give the licence's text, by path or URI")
+    try:
+        return storage.read_bytes(place).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} is no text in UTF-8: {error}") from error
 
 
 def _kept(encoder: Frozen) -> str:

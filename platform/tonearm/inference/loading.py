@@ -10,6 +10,7 @@ from tonearm.ensembles.bundle import load_ensemble
 from tonearm.features.weights import require_weights
 from tonearm.inference.model import Model
 from tonearm.inference.recommend import Recommender
+from tonearm.tracking.fetch import fetch_model
 
 
 def load(uri: str | os.PathLike[str], allowed_modules: Collection[str] = ()) -> Model:
@@ -50,14 +51,3 @@ def load_recommender(uri: str | os.PathLike[str], allowed_modules: Collection[st
         If it has none.
     """
     return load(uri, allowed_modules).recommender
-
-
-def fetch_model(uri: str) -> str:
-    """The folder or URI of a bundle, fetched from MLflow's registry if it is a ``models:/`` URI."""
-    if not uri:
-        raise BundleError("no model named: give a folder, a URI or models:/NAME@champion")
-    if uri.startswith("models:/"):
-        from tonearm.tracking.query import download_model  # lazy: folders need no MLflow
-
-        return download_model(uri)
-    return uri

@@ -1,0 +1,69 @@
+"""Tempo, key, loudness, ... of a library's recordings: read where they were measured, else measured now."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tonearm.core import home
+from tonearm.features.descriptors import DESCRIPTORS
+from tonearm.features.row_store import DESCRIPTOR_TABLE, join_rows, read_rows
+from tonearm.features.store import track_key
+
+if TYPE_CHECKING:
+    from tonearm.audio.windows import ClipConfig
+
+
+def measured_descriptors(sources: Mapping[str, str], clips: Sequence[ClipConfig]) -> dict[str, Mapping[str, Any]]:
+    """The descriptors of recordings, by contents.
+
+    What extraction or an earlier call has measured is not measured again; a job that was killed goes on.
+
+    Parameters
+    ----------
+    sources
+        Paths or URIs of files by their contents.
+    clips
+        By which rows may have been measured; the first one is what is measured now.
+
+    Returns
+    -------
+    A row of each recording; one that is too short, or not finite, says nothing. One that cannot be read now has none.
+    """
+    found = _stored(sources, clips)
+    missing = [(content, source) for content, source in sources.items() if content not in found]
+    if missing:
+        _measure(missing, clips[0])
+        found |= _stored(dict(missing), clips[:1])
+    return found
+
+
+def without_descriptors(contents: Sequence[str], found: Mapping[str, Mapping[str, Any]]) -> int:
+    """Of how many recordings nothing is known."""
+    return sum(all(found.get(content, {}).get(name) is None for name in DESCRIPTORS) for content in contents)
+
+
+def _stored(contents: Mapping[str, str], clips: Sequence[ClipConfig]) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for clip in clips:
+        of_key = {track_key(content, clip): content for content in contents if content not in found}
+        rows = read_rows(home.features_home(), DESCRIPTOR_TABLE, of_key)
+        found |= {of_key[key]: row for key, row in rows.items()}
+    return found
+
+
+def _measure(missing: Sequence[tuple[str, str]], clip: ClipConfig) -> None:
+    from tonearm.inference.answers import file_items
+    from tonearm.inference.measuring import DescriptorMeter
+    from tonearm.pipelines.decoding import attempts_folder
+    from tonearm.workflows.predict_blocks import work_here_or_on_ray
+
+    attempts = uuid.uuid4().hex
+    arguments = {"clip": clip.to_dict(), "root": home.features_home(), "attempts": attempts}
+    try:
+        work_here_or_on_ray(file_items(missing), DescriptorMeter, arguments, "recordings measured", len(missing))
+    finally:
+        shutil.rmtree(attempts_folder(attempts), ignore_errors=True)
+    join_rows(home.features_home(), DESCRIPTOR_TABLE)

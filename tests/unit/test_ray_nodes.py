@@ -1,0 +1,34 @@
+"""What is said of a node that has other things installed than the process that would give it work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tonearm.workflows.ray_nodes import PACKAGES, _asking, _differences
+
+
+def changed(found: dict[str, Any], part: str, name: str, value: str) -> dict[str, Any]:
+    return {**found, part: {**found[part], name: value}}
+
+
+def test_this_process_has_all_that_is_asked_for() -> None:
+    found = _asking()()
+    assert all(found["versions"].values()) and all(found["code"].values()) and list(found["versions"]) == list(PACKAGES)
+    assert "+" not in found["versions"]["torch"], "torch 2.11.0+cpu and 2.11.0+cu130 are one version"
+    assert list(_differences(found, _asking()())) == []
+
+
+def test_differences_are_named() -> None:
+    own = _asking()()
+    node = changed(changed(own, "versions", "torch", ""), "code", "serve", "")
+    assert list(_differences(own, node)) == ["lacks torch, serve"]
+    node = changed(own, "versions", "numpy", "1.26.4")
+    assert list(_differences(own, node)) == [f"has numpy 1.26.4 (here {own['versions']['numpy']})"]
+    node = {**changed(own, "code", "tonearm", "ab"), "commit": "0123456789ab"}
+    (said,) = _differences(own, node)
+    assert said.startswith("has other code of tonearm, commit 0123456789ab (here ")
+
+
+def test_what_this_process_lacks_itself_is_not_asked_for() -> None:
+    node = _asking()()
+    assert list(_differences(changed(node, "versions", "av", ""), node)) == []
