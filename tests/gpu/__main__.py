@@ -28,7 +28,7 @@ def main() -> int:
         print("no GPU: torch.cuda.is_available() finds none here, so nothing was checked or measured")
         return 0
     if is_gpu(device):
-        torch.cuda.set_device(torch.device(device))
+        torch.cuda.set_device(torch.device(device).index or 0)  # "cuda" has no index, and this call wants one
     warnings.filterwarnings("ignore", message="Empty filters")
     sizes, quick = (QUICK if arguments.quick else Sizes()), arguments.quick
     head = describe(device)
