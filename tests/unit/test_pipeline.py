@@ -118,6 +118,7 @@ def test_steps_run_in_order_below_one_run(monkeypatch: pytest.MonkeyPatch) -> No
     runner = Runner()
     said = run_pipeline(read(), runner)
     assert runner.asked[2] == ("select", "demo-0a1b2c3d", "--no-promote"), "select takes what the sweep has made"
+    assert runner.asked[3] == ("index", "--model", "models:/tonearm-scores@champion", "--dataset", "scores")
     assert runner.jobs == JOBS and "pipeline night has ended" in said
     parent = get_run(PipelineLedger.load("night").run)
     children = child_runs(parent.run_id)
@@ -129,6 +130,29 @@ def test_steps_run_in_order_below_one_run(monkeypatch: pytest.MonkeyPatch) -> No
     again = Runner()
     run_pipeline(read(), again)
     assert again.jobs == JOBS and PipelineLedger.load("night").run != parent.run_id, "one that ended begins anew"
+
+
+@pytest.mark.usefixtures("database")
+def test_a_library_is_indexed_for_the_champion_of_the_pipelines_own_data_set() -> None:
+    """Another model was promoted last: that of another pipeline, say."""
+    asked = {}
+    for name, text in {
+        "made": "steps: [sweep demo --dataset scores, select, index --dataset library]",
+        "named": "steps: [select demo-0a1b2c3d, index --dataset library]",
+        "unselected": "steps: [sweep demo --dataset scores, index --dataset library]",
+        "given": "steps: [sweep demo --dataset scores, select, index --dataset library --model /a/model]",
+        "alone": "steps: [index --dataset library]",
+    }.items():
+        runner = Runner()
+        planned = plan_lines(read(text, f"own-{name}"))
+        run_pipeline(read(text, f"own-{name}"), runner)
+        asked[name] = runner.asked[-1][1:]
+        assert ("--model <champion" in planned) == (name in ("made", "named", "unselected"))
+    own = ("--model", "models:/tonearm-scores@champion", "--dataset", "library")
+    assert asked == {
+        "made": own, "named": own, "unselected": own, "alone": ("--dataset", "library"),
+        "given": ("--dataset", "library", "--model", "/a/model"),
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("database")

@@ -44,9 +44,24 @@ class Step:
         """Whether it selects from what the steps before have made, which has no name yet."""
         return self.job == "select" and not self.values.get("runs") and not self.values.get("rollback")
 
-    def command(self, made: Sequence[str] = ()) -> tuple[str, ...]:
-        """The job and its arguments; ``made``, names of what steps before have made, where it selects from that."""
-        return (self.job, *(made if self.selects_what_was_made else ()), *self.arguments)
+    @property
+    def takes_own_champion(self) -> bool:
+        """Whether it indexes for the champion of what the steps before have made, which it does not name."""
+        return self.job == "index" and not self.values.get("model")
+
+    def command(self, made: Sequence[str] = (), champion: str = "") -> tuple[str, ...]:
+        """The job and its arguments.
+
+        Parameters
+        ----------
+        made
+            Names of what steps before have made, where it selects from that.
+        champion
+            A model, where it takes that of the steps before.
+        """
+        given = made if self.selects_what_was_made else ()
+        model = ("--model", champion) if champion and self.takes_own_champion else ()
+        return (self.job, *given, *model, *self.arguments)
 
     def __str__(self) -> str:
         return command(*self.command())
@@ -71,6 +86,13 @@ class Pipeline:
         before = self.steps[: step.number - 1]
         last = max((s.number for s in before if s.job == "select"), default=0)
         return [s for s in before[last:] if s.job in MAKES]
+
+    def learned_before(self, step: Step) -> tuple[list[str], list[Step]]:
+        """What the last selection before a step chose from: the names of runs that it was given, or the steps that made
+        them. Without a selection the sweeps and trainings before it."""
+        chosen = [s for s in self.steps[: step.number - 1] if s.job == "select" and not s.values.get("rollback")]
+        last = chosen[-1] if chosen else step
+        return list(last.values.get("runs") or ()), self.made_for(last)
 
     def find(self, text: str) -> Step:
         """A step by its number or its job.

@@ -13,7 +13,7 @@ from tonearm.core.lock import DriverLock
 from tonearm.core.text import command, format_table
 from tonearm.tracking import names
 from tonearm.tracking.log import RunWriter, status_of
-from tonearm.tracking.query import get_run, made_in_step
+from tonearm.tracking.query import champion_uri, find_runs, get_run, made_in_step
 from tonearm.tracking.retry import retry, retry_best_effort
 from tonearm.workflows.mlflow_pages import run_line
 from tonearm.workflows.pipeline import MAKES, Pipeline, Step
@@ -87,6 +87,9 @@ def plan_lines(pipeline: Pipeline, start: str = "") -> str:
     rows = []
     for step in pipeline.steps:
         made = [f"<what step {s.number} makes>" for s in pipeline.made_for(step)] if step.selects_what_was_made else []
+        given, makers = pipeline.learned_before(step) if step.takes_own_champion else ([], [])
+        learned = given or [f"what step {s.number} makes" for s in makers]
+        made += [f"--model <champion of the data set of {learned[0]}>"] if learned else []
         line = " ".join([command(step.job), *made, *map(shlex.quote, step.arguments)])
         rows.append((str(step.number), line, "ended before, skipped" if step.number < begin else ""))
     return f"pipeline {pipeline.name}\n{format_table(rows)}"
@@ -96,7 +99,7 @@ def _run_step(
     pipeline: Pipeline, step: Step, key: str, ledger: PipelineLedger, run: Runner, again: str
 ) -> Ended:  # fmt: skip
     made = [name for s in pipeline.made_for(step) for name in ledger.ended[s.number].made]
-    words = step.command(made)
+    words = step.command(made, _own_champion(pipeline, step, ledger) if step.takes_own_champion else "")
     which = f"{ledger.run}/{step.number}"
     logger.info(f"\n[{step.number}/{len(pipeline.steps)}] {command(*words)}")
     child = retry(RunWriter.open, EXPERIMENT, f"{step.number} {step.job}", ledger.run, {"command": command(*words)})
@@ -124,6 +127,13 @@ def _run_step(
         retry_best_effort(child.end, status_of(error))
         raise
     return Ended(key, str(step), seconds, found)
+
+
+def _own_champion(pipeline: Pipeline, step: Step, ledger: PipelineLedger) -> str:
+    """The champion of the data set that the steps before learned; "" if they learned none."""
+    given, makers = pipeline.learned_before(step)
+    runs = given or [name for s in makers for name in ledger.ended[s.number].made]
+    return champion_uri(retry(find_runs, runs[0])[0].experiment) if runs else ""
 
 
 def _open(pipeline: Pipeline, ledger: PipelineLedger) -> RunWriter:
