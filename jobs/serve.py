@@ -12,6 +12,7 @@ import typer
 
 from jobs.common import cli_errors
 from serve.access import change_tokens, require_tokens, tokens_uri
+from serve.lean import import_mlflow, import_serve
 from tonearm.core.best_effort import best_effort
 from tonearm.core.processes import exit_on_stop_signals, require_free_port, wait_for_stop_signal
 from tonearm.core.text import command
@@ -43,6 +44,8 @@ def main(
         require_tokens(host, tokens_uri())  # before Ray starts, which takes seconds
         require_free_port(host, port)
         preflight(uses_ray=True, writes=False, tracks=not model or model.startswith("models:"))
+        import_serve()
+        import_mlflow()
         from serve.launch import check_settings, proxy_variables, recommends, require_cpus, serving
         from tonearm.workflows.classify import default_model
         from tonearm.workflows.ray_session import start_ray, stop_ray
@@ -52,7 +55,7 @@ def main(
                               most_wait_seconds=most_wait, challenger=challenger, share=share, salt=salt)  # fmt: skip
         print(f"loading {args.model} ...", flush=True)
         os.environ.update(proxy_variables(fast))  # Ray's processes read them
-        start_ray()
+        start_ray(first=import_serve)
         exit_on_stop_signals()  # Ray, too, has a handler of its own; the server must be taken down before Ray is
         require_cpus(args)
         with serving(args, host, port) as url:

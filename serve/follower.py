@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from serve.lean import import_mlflow
 from serve.rollout import Rollout, Route, State
 from serve.settings import AppArgs
 from serve.versions import Version, follows, resolve, resolve_challenger
@@ -91,6 +92,8 @@ class Follower:
 
     def __init__(self, args: dict[str, Any], first: Version | None = None) -> None:
         self._args = AppArgs(**args)
+        if follows(self._args.model):
+            import_mlflow()
         self._first, self._resolved, self._looked = first, first, -self._args.follow_seconds
         self._deployer = ServeDeployer(self._args)
         self._rollout = Rollout(self._deployer, self._wanted, self._args.canary_share, self._args.canary_seconds,

@@ -14,6 +14,7 @@ from serve.description import TAGS, describe
 from serve.front import SECONDS_TO_BEGIN, SECONDS_TO_SAY, Front
 from serve.guards import Guarded, guards_of
 from serve.handlers import add_handlers
+from serve.lean import ask_arrow
 from serve.metrics import Measured
 from serve.rollout import Route
 from serve.routes import batch, catalogue, feedback, library, listening, recommending, server, subsonic
@@ -55,6 +56,7 @@ class Ingress:
     """
 
     def __init__(self, follower: Any, args: dict[str, Any]) -> None:
+        ask_arrow()
         settings = AppArgs(**args)
 
         def ask_follower(answering: Route | None, outcomes: dict[Version, tuple[int, int]]) -> dict[str, Any]:

@@ -15,10 +15,13 @@ from tests.architecture.files import ROOT
 from tests.builders import track
 from tonearm.recommend import CatalogueIndex
 
-HEAVY = ("torch", "librosa", "numba", "mlflow", "sklearn", "matplotlib", "scipy.stats")
+HEAVY = ("torch", "pandas", "librosa", "numba", "mlflow", "sklearn", "matplotlib", "scipy.stats")
 
 ANSWER = """
 import asyncio, json, sys
+from serve.lean import ask_arrow, import_serve
+import_serve()
+ask_arrow()
 import serve.ingress
 from serve.admission import Admission
 from serve.answers import find_tracks, recommended, way

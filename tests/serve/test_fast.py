@@ -76,6 +76,18 @@ def _installed() -> bool:
 
 
 @pytest.mark.integration
+def test_no_process_holds_pandas(fast: Served) -> None:
+    """Ray Serve and MLflow would load it, 32 MiB in each, for what no server does. Seen in what is mapped."""
+    names = ("ray::ServeController", "ray::ProxyActor", "ray::HAProxy", "ray::ServeReplica")
+    processes = [p for p in psutil.Process(fast.process.pid).children(recursive=True)
+                 if " ".join(p.cmdline()).startswith(names)]  # fmt: skip
+    assert len(processes) >= 5
+    for process in [psutil.Process(fast.process.pid), *processes]:
+        maps = Path(f"/proc/{process.pid}/maps").read_text()
+        assert "_raylet" in maps and "/pandas/_libs/" not in maps, process.cmdline()
+
+
+@pytest.mark.integration
 def test_it_answers_as_python_does(fast: Served, model: str) -> None:
     told = httpx.post(f"{fast.url}/v1/classify", content=CLIPS[0], timeout=60).raise_for_status().json()
     wanted = load(model).predict(CLIPS[0])

@@ -12,9 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, logit
-from scipy.stats import rankdata
 
 from tonearm.core.types import FloatArray
 from tonearm.ensembles.combine import weighted_mean
@@ -63,6 +61,8 @@ class Combination:
             return apply_temperature(task, weighted_mean(predictions, weights), self.temperature)
         share = np.asarray(weights, dtype=np.float64) / np.sum(weights)
         if self.kind == RANK:
+            from scipy.stats import rankdata  # 20 MiB
+
             ranks = [rankdata(-np.asarray(p), axis=-1) - 1 for p in predictions]
             logits = -np.log1p(np.tensordot(share, np.stack(ranks), axes=1))
         else:
@@ -167,6 +167,8 @@ def _fit_stacking(
 
     The loss is convex: cross-entropy of classes and of fitness, binary cross-entropy of labels.
     """
+    from scipy.optimize import minimize  # 20 MiB, which a server never needs
+
     logits = _logits(task, predictions)
     members, tracks, outputs = logits.shape
     competing = not is_of_labels(task)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
 
 from tonearm.core.types import FloatArray
 from tonearm.tasks.base import Task
@@ -71,6 +70,8 @@ def fit_mixture(task: Task, predictions: Sequence[FloatArray], target: np.ndarra
 
     if count == 1:
         return Mixture(temperatures, (1.0,))
+    from scipy.optimize import minimize  # 20 MiB, which a server never needs
+
     found = minimize(loss, np.zeros(count - 1), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-6})
     rounded = [max(round(w, DIGITS), 10.0**-DIGITS) for w in weights_at(found.x).tolist()]
     return Mixture(temperatures, tuple(w / sum(rounded) for w in rounded))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
 
 from tonearm.core.types import FloatArray
@@ -45,6 +44,7 @@ def fit_temperature(task: Task, predictions: FloatArray, target: np.ndarray) -> 
     """
     if not (is_of_classes(task) or is_of_labels(task)):
         return 1.0
+    from scipy.optimize import minimize_scalar  # 20 MiB, which a server never needs
 
     def loss(log_temperature: float) -> float:
         scaled = apply_temperature(task, predictions, math.exp(log_temperature))

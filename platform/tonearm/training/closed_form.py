@@ -16,7 +16,6 @@ from typing import TypeGuard
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 
 from tonearm.core.errors import TrainingError
@@ -186,6 +185,8 @@ def calibrate(task: Task, decisions: np.ndarray, target: np.ndarray) -> tuple[fl
     squashed = isinstance(task, MultiHot) or (isinstance(task, Regression) and task.squash == "sigmoid")
     if not (squashed or isinstance(task, SingleLabel)):
         return 1.0, 0.0
+    from scipy.optimize import minimize  # 20 MiB, which a server never needs
+
     values, truth = torch.from_numpy(decisions), torch.from_numpy(target)
 
     def loss(at: np.ndarray) -> float:

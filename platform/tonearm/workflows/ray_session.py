@@ -27,8 +27,15 @@ PROXY_PATIENCE = ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "120")
 """Seconds that Serve waits for its HTTP proxy to start; Ray's own 5 are too few on a busy or slow machine."""
 
 
-def start_ray(num_cpus: int | None = None) -> None:
+def start_ray(num_cpus: int | None = None, first: Callable[[], None] | None = None) -> None:
     """Join the cluster that ``RAY_ADDRESS`` names (a submitted job has it), else start a private local one.
+
+    Parameters
+    ----------
+    num_cpus
+        Of a private one; all by default.
+    first
+        A function of a module's, which each worker of a private one calls before all else.
 
     Raises
     ------
@@ -56,7 +63,7 @@ def start_ray(num_cpus: int | None = None) -> None:
     address = cluster_address()
     require_cluster()
     try:
-        _join_cluster() if address else _start_here(num_cpus)
+        _join_cluster() if address else _start_here(num_cpus, first)
         export_metrics()
     except Exception as error:  # a node that is slow to start is a bare Exception of Ray's
         what = f"the cluster of {VARIABLE}={address} cannot be joined" if address else "Ray cannot be started here"
@@ -73,7 +80,7 @@ def _join_cluster() -> None:
         ray.init(address="auto", log_to_driver=False, logging_level=logging.ERROR)
 
 
-def _start_here(num_cpus: int | None) -> None:
+def _start_here(num_cpus: int | None, first: Callable[[], None] | None) -> None:
     import ray
 
     os.environ.setdefault("RAY_enable_worker_prestart", "0")  # ours are actors: none waits for work in advance
@@ -92,7 +99,7 @@ def _start_here(num_cpus: int | None) -> None:
                     **log_variables(),
                     "RAY_USAGE_STATS_ENABLED": "0",
                 },
-                "worker_process_setup_hook": _search_as_here(),
+                "worker_process_setup_hook": _search_as_here(first),
             },
         )
     _end_onlookers()
@@ -119,15 +126,20 @@ def stop_ray() -> None:
         withdraw_ray()
 
 
-def _search_as_here() -> Callable[[], None]:
+def _search_as_here(first: Callable[[], None] | None = None) -> Callable[[], None]:
     """What lets a worker find modules where this process does, after all others: a ``queue.py`` in the current folder
-    must not take the place of Python's own. Not by ``PYTHONPATH``, which comes before it."""
+    must not take the place of Python's own. Not by ``PYTHONPATH``, which comes before it. Then a function is called."""
     folders = module_folders()
+    module, name = (first.__module__, first.__name__) if first else ("", "")
 
     def append_folders() -> None:  # a function within a function travels by value: a worker cannot import ours yet
         import sys
 
         sys.path.extend(folder for folder in folders if folder not in sys.path)
+        if module:
+            import importlib
+
+            getattr(importlib.import_module(module), name)()
 
     return append_folders
 
