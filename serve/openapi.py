@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from serve.questions import Question
+from serve.questions import JSON_FIELDS, Question
 from serve.schemas_server import Problem
 from serve.uploads import AUDIO_FIELD
 
@@ -65,6 +65,14 @@ BATCH = {
             }
         },
     }
+}
+ASKED_BY_ADDRESS = {
+    "parameters": [
+        {"name": name, "in": "query", "description": schema["description"]}
+        | ({"content": {"application/json": {"schema": schema}}} if name in JSON_FIELDS else {"schema": schema})
+        for name, schema in Question.model_json_schema()["properties"].items()
+        if name != "uri"
+    ]
 }
 QUESTION = {
     "requestBody": {

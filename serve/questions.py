@@ -1,4 +1,4 @@
-"""What ``POST /v1/recommend`` is asked: fields of a form, or a JSON object with the same names."""
+"""What ``/v1/recommend`` is asked: fields of an address or of a form, or a JSON object with the same names."""
 
 from __future__ import annotations
 

@@ -231,7 +231,7 @@ class VectorRecommendation(VectorAnswer, Neighbours):
     """The recording's place in a space that was learnt, and neighbours."""
 
 
-#: Response of ``POST /v1/recommend``.
+#: Response of ``/v1/recommend``.
 Recommendation = Annotated[
     ClassRecommendation
     | LabelsRecommendation

@@ -100,18 +100,46 @@ async def read_request(
             audio, question = await read_upload(request, limit), Question()
     except ValueError as error:
         raise RefusedError(422, "invalid", str(error)) from None
-    asked = question.model_dump(exclude={"uri"})
     if question.uri and audio:
         raise RefusedError(422, "invalid", "a recording was sent, and uri names another: send one of them")
     if question.uri and read_uri is not None:
         audio = await read_uri(question.uri)
-    if not audio and not asked["like"] and not asked["artists"]:
+    return audio, _complete(question, k, bool(audio))
+
+
+def read_address(request: Request, k: int) -> dict[str, Any]:
+    """What is asked by an address alone; ``k`` where it is not said.
+
+    Raises
+    ------
+    RefusedError
+        As :func:`read_request`.
+    """
+    try:
+        question = read_fields(request.query_params.multi_items())
+    except ValueError as error:
+        raise RefusedError(422, "invalid", str(error)) from None
+    if question.uri:
+        raise RefusedError(422, "invalid", "uri is for POST: whoever asks by an address names tracks or artists")
+    return _complete(question, k, False)
+
+
+def _complete(question: Question, k: int, has_audio: bool) -> dict[str, Any]:
+    """The fields of a question that can be answered.
+
+    Raises
+    ------
+    RefusedError
+        If there is nothing to be like, or more windows are wanted than are heard.
+    """
+    asked = question.model_dump(exclude={"uri"})
+    if not has_audio and not asked["like"] and not asked["artists"]:
         raise RefusedError(400, "no_audio", f"there is no recording, and nothing is liked: {SEND}, or name track ids")
     count = question.k or k
     if question.windows and count > MAX_HEARD:
         detail = f"k is {count}: at most {MAX_HEARD} with windows, each of which is heard"
         raise RefusedError(422, "invalid", detail)
-    return audio, asked | {"k": count}
+    return asked | {"k": count}
 
 
 def _named(body: bytes) -> str:

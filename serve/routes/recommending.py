@@ -8,14 +8,14 @@ from fastapi import APIRouter, Query, Request
 from pydantic import TypeAdapter
 
 from serve.answers import recommended, way
-from serve.openapi import PROBLEMS, QUESTION, problems
+from serve.openapi import ASKED_BY_ADDRESS, PROBLEMS, QUESTION, problems
 from serve.problems import RefusedError
 from serve.questions import read_object, read_question
 from serve.schemas import Path, Recommendation
 from serve.schemas_feedback import Listener
 from serve.settings import MAX_NEIGHBOURS
 from serve.state import Here
-from serve.uploads import read_request
+from serve.uploads import read_address, read_request
 
 router = APIRouter(prefix="/v1", tags=["recommending"])
 RECOMMENDATION: TypeAdapter[Recommendation] = TypeAdapter(Recommendation)
@@ -31,6 +31,13 @@ async def recommend(
     """Which tracks of the catalogue sound like a recording, like what is liked, or both; and why."""
     asked = await read_request(request, here.args.max_upload_bytes, k or here.args.neighbours, here.read_uri)
     return RECOMMENDATION.validate_python(await recommended(here.front, *asked, listener))
+
+
+@router.get("/recommend", responses=problems(400, 409), openapi_extra=ASKED_BY_ADDRESS)
+async def recommend_by_address(here: Here, request: Request, listener: Listener = None) -> Recommendation:
+    """Which tracks of the catalogue sound like some of its tracks or artists; the quickest way to ask."""
+    asked = read_address(request, here.args.neighbours)
+    return RECOMMENDATION.validate_python(await recommended(here.front, b"", asked, listener))
 
 
 @router.get("/path", responses=problems(409))

@@ -4,8 +4,8 @@ make bench NAME=serving                                       the champion of TO
 make bench NAME=serving ARGS="--modes default --requests 50"  a quick look
 make bench NAME=serving ARGS="--soak 30"                      mixed requests while processes are killed, two promotions
 
-Ratios are what is to be looked at, all of one run: by id to the route that does nothing (1.5 or less, p50), a recording
-to the same in Python and two hops (1 or less), eight clients to Python alone (0.8 or more); with 32 clients the health
+Ratios are what is to be looked at, all of one run: by id (GET) to the route that does nothing (1.5 or less, p50), a
+recording to the same in Python and two hops (1 or less), eight clients to Python alone (0.8 or more); with 32 clients the health
 (p99) to one recording (1 or less) and a refusal (p50) to the same (0.3 or less). The last line is JSON.
 """
 
@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 
@@ -77,15 +78,19 @@ def measured(server: Running, mp3: bytes, python: list[float], requests: int, se
     asker = Asker(server.port)
     known = [t["track_id"] for word in "aeiou0" for t in json.loads(asker.ask("GET", f"/v1/search?q={word}")[1])
              .get("tracks", [])]  # fmt: skip
-    nothing, by_id, hops = [], [], []
+    nothing, by_id, posted, hops = [], [], [], []
     short = encode(music(0.1))
     for i in range(requests):  # in turn, so that all have the same neighbours
         nothing.append(asker.ask("GET", "/healthz")[2])
         if known:
-            question = json.dumps({"like": [known[i % len(known)]], "k": 5}).encode()
-            status, _, taken = asker.ask("POST", "/v1/recommend", question, "application/json")
+            seed = known[i % len(known)]
+            status, _, taken = asker.ask("GET", f"/v1/recommend?{urlencode({'like': seed, 'k': 5})}")
             assert status == 200, status
             by_id.append(taken)
+            question = json.dumps({"like": [seed], "k": 5}).encode()
+            status, _, taken = asker.ask("POST", "/v1/recommend", question, "application/json")
+            assert status == 200, status
+            posted.append(taken)
         if i % 4 == 0:
             hops.append(asker.ask("POST", "/v1/classify", short + os.urandom(8))[2])
     recordings = []
@@ -123,6 +128,7 @@ def measured(server: Running, mp3: bytes, python: list[float], requests: int, se
     lost = sum(status not in (200, 503) for status, _ in [*eight, *crowd])
     return {
         "nothing_p50_ms": p50(nothing) * 1e3, "by_id_p50_ms": p50(by_id) * 1e3 if by_id else float("nan"),
+        "posted_p50_ms": p50(posted) * 1e3 if posted else float("nan"),
         "hop_ms": hop * 1e3, "python_p50_ms": p50(python) * 1e3, "recording_p50_ms": p50(recordings) * 1e3,
         "eight_per_s": rate, "health_p99_ms": float(np.quantile(health, 0.99)) * 1e3, "health_probes": len(health),
         "refusal_p50_ms": p50(refused) * 1e3 if refused else float("nan"), "refused": len(refused), "lost": lost,

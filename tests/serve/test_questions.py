@@ -54,6 +54,7 @@ def test_http_and_python_recommend_the_same(one_model: str, monkeypatch: pytest.
     assert told(answer) == expected and answer["task"] == "seeds" and answer["notes"] == list(own.notes) != []
     form = {"like": "t0", "dislike": ["t1"], "k": "2", "where": '{"label": "a"}', "diversity": "0.5"}
     assert told(asked("POST", "/v1/recommend", data=form, files={"note": b""})) == expected
+    assert told(asked("GET", "/v1/recommend", params=form)) == expected
     both = asked("POST", "/v1/recommend", data={"like": "t0", "windows": "true"}, files={"audio": AUDIO})
     also = model.recommend(AUDIO, like="t0")
     assert [n["track_id"] for n in both["neighbours"]] == [r.track["track_id"] for r in also.results]
@@ -108,6 +109,28 @@ def test_what_cannot_be_asked_is_told(
 ) -> None:
     with pytest.raises(httpx.HTTPStatusError) as error:
         serve_in_process(one_model, monkeypatch)("POST", "/v1/recommend", **request_)
+    response = error.value.response
+    assert response.status_code == status and detail in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "detail"),
+    [
+        ({}, 400, "nothing is liked"),
+        ({"like": "t9"}, 422, "no row 't9'"),
+        ({"like": "t0", "liek": "1"}, 422, "known are uri, like"),
+        ({"like": "t0", "k": "many"}, 422, "valid integer"),
+        ({"like": "t0", "k": ["1", "2"]}, 422, "k is given twice"),
+        ({"like": "t0", "where": "year>3"}, 422, "where is 'year>3'"),
+        ({"uri": "https://somewhere/a.wav"}, 422, "uri is for POST"),
+        ({"like": "t0", "k": "50", "windows": "true"}, 422, "at most 10 with windows"),
+    ],
+)
+def test_what_an_address_cannot_ask_is_told(
+    asked: dict[str, Any], status: int, detail: str, monkeypatch: pytest.MonkeyPatch, one_model: str
+) -> None:
+    with pytest.raises(httpx.HTTPStatusError) as error:
+        serve_in_process(one_model, monkeypatch)("GET", "/v1/recommend", params=asked)
     response = error.value.response
     assert response.status_code == status and detail in response.json()["detail"]
 

@@ -36,6 +36,7 @@ __all__ = ["BatchAnswer", "Client", "ClientError", "answers"]
 Audio = str | os.PathLike[str] | bytes
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # is asked without a proxy
 LISTENER_HEADER = "Tonearm-Listener"
+LONGEST_ADDRESS = 2000  # characters of a query: it is quicker than a body, and not every proxy lets longer ones pass
 MOST_FILES, MOST_BYTES = 32, 50 * 2**20  # of one request of a batch
 
 
@@ -129,9 +130,11 @@ class Client:
             ``like``, ``dislike``, ``artists``, ``taste``, ``k``, ``where``, ``not_same``, ``diversity``, ``sliders``,
             ``windows``, as ``/docs`` of the server describes them.
         """
+        fields = {n: json.dumps(v) if isinstance(v, Mapping) else v for n, v in question.items()}
+        if audio is None and len(str(httpx.QueryParams(fields))) <= LONGEST_ADDRESS:
+            return cast("answers.Recommendation", self._got("/v1/recommend", **fields))
         if audio is None:
             return cast("answers.Recommendation", _read(self._asked("POST", "/v1/recommend", json=question)))
-        fields = {n: json.dumps(v) if isinstance(v, Mapping) else v for n, v in question.items()}
         form = {"files": {"audio": _bytes(audio)}, "data": fields}
         return cast("answers.Recommendation", _read(self._asked("POST", "/v1/recommend", **form)))
 
