@@ -5,8 +5,8 @@ make bench NAME=serving ARGS="--modes default --requests 50"  a quick look
 make bench NAME=serving ARGS="--soak 30"                      mixed requests while processes are killed, two promotions
 
 Ratios are what is to be looked at, all of one run: by id (GET) to the route that does nothing (1.5 or less, p50), a
-recording to the same in Python and two hops (1 or less), eight clients to Python alone (0.8 or more); with 32 clients the health
-(p99) to one recording (1 or less) and a refusal (p50) to the same (0.3 or less). The last line is JSON.
+recording to the same in Python and two hops (1 or less), eight clients to Python alone (0.8 or more); with 32 clients
+the health (p99) to one recording (1 or less) and a refusal (p50) to the same (0.3 or less). The last line is JSON.
 """
 
 from __future__ import annotations
