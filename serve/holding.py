@@ -41,7 +41,7 @@ def listener_target(args: AppArgs, version: Version) -> serve.RunTarget:
         **scale,
     )
     place = best_effort(f"the place of {version.uri}", fetch_model, version.uri) or ""
-    bound = listener.bind(version, args.max_seconds, args.allowed_modules, place)  # type: ignore[attr-defined]
+    bound = listener.bind(version, args.max_seconds, args.allowed_modules, place, args.gpus)  # type: ignore[attr-defined]
     return serve.RunTarget(target=bound, name=version.application(args.name), route_prefix=None)
 
 

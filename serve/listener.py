@@ -37,11 +37,14 @@ class Listener:
         That the model may import.
     place
         Folder or URI of its bundle, if somebody has fetched it; where it is not there, the version's URI is loaded.
+    gpus
+        The share of a GPU that it has, where it computes then; 0: on the CPU.
     """
 
     def __init__(
-        self, version: Version, max_seconds: float, allowed_modules: Sequence[str] = (), place: str = ""
-    ) -> None:
+        self, version: Version, max_seconds: float, allowed_modules: Sequence[str] = (), place: str = "",
+        gpus: float = 0.0,
+    ) -> None:  # fmt: skip
         limit_threads(1)
         import torch
 
@@ -49,13 +52,14 @@ class Listener:
         from tonearm.core import storage
         from tonearm.core.errors import TonearmError
         from tonearm.inference import load
+        from tonearm.training.sharing import device_with
 
         self._version, self._max_seconds = version, max_seconds
         self._one = threading.Lock()  # Serve calls from several threads: at once they would only hold memory
         self._unusable = ""
         try:
             there = place if place and storage.exists(place) else version.uri
-            self._model: Model = load(there, allowed_modules)
+            self._model: Model = load(there, allowed_modules, device_with(gpus))
             if self._model.has_catalogue:
                 len(self._model.library)  # one that cannot be read is told now, not to the first who asks
             self._warm_up()

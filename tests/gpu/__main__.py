@@ -9,7 +9,7 @@ import warnings
 
 import torch
 
-from tests.gpu import learning, parity, sharing, speed
+from tests.gpu import answering, learning, parity, sharing, speed
 from tests.gpu.device import QUICK, Sizes, describe
 from tests.gpu.report import Report
 from tonearm.core.precision import is_gpu
@@ -49,6 +49,8 @@ def main() -> int:
         learning.waiting(report, device, sizes)
     with report.section("extraction", f"Extraction of {sizes.seconds:g} s clips, {sizes.clips} a batch", 40):
         speed.extraction(report, device, sizes)
+    with report.section("answers", "A recording of a server, decoded", 40):
+        answering.answers(report, device, sizes)
     with report.section("memory", "Peak memory of a training step", 20):
         speed.memory(report, device, sizes)
     with report.section("sharing", "Two processes with half a card each", 40):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -21,8 +22,9 @@ from serve.app import build
 from serve.handlers import unexpected
 from serve.holding import listener_target
 from serve.launch import check_settings, require_cpus, start
+from serve.listener import Listener
 from serve.settings import AppArgs
-from serve.versions import Version
+from serve.versions import Version, resolve
 from tonearm.core.errors import BundleError, ConfigError, JobError
 from tonearm.core.processes import require_free_port
 
@@ -112,6 +114,12 @@ def test_a_deployment_is_asked_with_tokens_unless_it_says_otherwise(
     assert not tokens_of(tokens=False)
     new_token("anna", tokens_uri())
     assert tokens_of() and tokens_of(tokens=True)
+
+
+def test_a_copy_with_a_share_of_a_card_says_where_there_is_none(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    said = Listener(resolve(model), 60, gpus=0.25).about()
+    assert said["problem"] == "unusable" and "0.25 of a GPU, but torch sees none" in said["detail"]
 
 
 def test_unknown_settings_are_refused() -> None:

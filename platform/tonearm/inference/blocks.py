@@ -152,7 +152,7 @@ class BlockPredictor:
         for i, (content, source) in enumerate(tracks):
             try:
                 stored, was_stored = self._reader.read(member, content, source)
-                answers.append(predict_member(member, stored, self._device))
+                answers.append(predict_member(member, stored))
                 from_audio += not was_stored
             except AudioError as error:
                 if not self._keep_unusable:

@@ -9,6 +9,7 @@ from tonearm.audio.windows import Clip, ClipConfig, load_clips
 from tonearm.core.types import Prediction, Waveform
 from tonearm.ensembles.bundle import Ensemble
 from tonearm.features.base import Representation
+from tonearm.features.batched import extract_batch
 from tonearm.features.engine import compute_layouts
 from tonearm.features.normalisation import half_precision
 from tonearm.features.store import StoredClip
@@ -23,6 +24,8 @@ class Classifier:
     ----------
     ensemble
         The members.
+    device
+        Where features and networks are computed: ``"cpu"``, or a torch device such as ``"cuda"``.
 
     Attributes
     ----------
@@ -34,8 +37,10 @@ class Classifier:
         All representations by the name of their store.
     """
 
-    def __init__(self, ensemble: Ensemble) -> None:
-        self.ensemble = ensemble
+    def __init__(self, ensemble: Ensemble, device: str = "cpu") -> None:
+        self.ensemble, self.device = ensemble, device
+        for member in ensemble.members:
+            member.network.to(device)
         self.classes = ensemble.classes
         self.clips = tuple(dict.fromkeys(m.config.clip for m in ensemble.members))
         self.clip = max(self.clips, key=lambda clip: clip.seconds)
@@ -80,7 +85,7 @@ class Classifier:
             layouts = list(dict.fromkeys(f.layout for f in features.values()))
             found: dict[str, list[StoredClip]] = {name: [] for name in features}
             for part in load_clips(source, clip, layouts, shortest):
-                for name, values in as_stored(part, features).items():
+                for name, values in as_stored(part, features, self.device).items():
                     found[name].append(values)
             heard[clip] = found
         return heard
@@ -92,7 +97,7 @@ class Classifier:
         for clip in self.clips:
             features = self._features_of(clip)
             part = _middle(waveform, clip.seconds) if len(self.clips) > 1 else waveform
-            stored = as_stored(Clip(0, 0.0, {f.layout: part for f in features.values()}), features)
+            stored = as_stored(Clip(0, 0.0, {f.layout: part for f in features.values()}), features, self.device)
             heard[clip] = {name: [values] for name, values in stored.items()}
         return self._combined([heard[m.config.clip] for m in self.ensemble.members])
 
@@ -110,11 +115,14 @@ class Classifier:
         return combine_members(self.ensemble, answers)
 
 
-def as_stored(clip: Clip, chosen: dict[str, Representation]) -> dict[str, StoredClip]:
+def as_stored(clip: Clip, chosen: dict[str, Representation], device: str = "cpu") -> dict[str, StoredClip]:
     """The representations of a clip, of the layouts in which it can be used."""
     features = {name: f for name, f in chosen.items() if f.layout in clip.waveforms}
     # float16, as the store keeps them: the same numbers in serving as in training.
-    computed = compute_layouts(clip.waveforms, list(chosen.values()))
+    if device == "cpu":
+        computed = compute_layouts(clip.waveforms, list(chosen.values()))
+    else:
+        computed = extract_batch([clip.waveforms], list(chosen.values()), device)[0]
     return {
         name: StoredClip(half_precision(c.values), c.statistics(), clip.number, clip.start)
         for name, c in zip(features, computed, strict=True)

@@ -25,6 +25,7 @@ from tonearm.models.mean_kernel import MeanKernelNetwork
 from tonearm.tasks import Regression, SingleLabel, Task
 from tonearm.tasks.multi_hot import MultiHot
 from tonearm.training.bundle import Bundle
+from tonearm.training.logits import device_of
 from tonearm.training.windows import window_times
 
 SHOWN = 5  # inputs and tracks in a table
@@ -247,7 +248,8 @@ def _member_part(
     if not isinstance(network, MeanKernelNetwork):
         return MemberPart(config.model.kind, share, said, windows)
     with torch.inference_mode(), float32_products():
-        x, towards = member_windows(member, stored), torch.from_numpy(direction) / temperature
+        x = member_windows(member, stored)
+        towards = torch.from_numpy(direction).to(device_of(network)) / temperature
         likeness = network.likeness(network.vectors(x)).mean(dim=0)
         by_input, by_landmark, rest = network.contributions(x, towards)
     names = member.landmarks or tuple(f"training track {i}" for i in range(1, len(likeness) + 1))

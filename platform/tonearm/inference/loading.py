@@ -13,7 +13,7 @@ from tonearm.inference.recommend import Recommender
 from tonearm.tracking.fetch import fetch_model
 
 
-def load(uri: str | os.PathLike[str], allowed_modules: Collection[str] = ()) -> Model:
+def load(uri: str | os.PathLike[str], allowed_modules: Collection[str] = (), device: str = "cpu") -> Model:
     """Load a model for inference.
 
     Parameters
@@ -23,6 +23,8 @@ def load(uri: str | os.PathLike[str], allowed_modules: Collection[str] = ()) -> 
     allowed_modules
         Modules outside Tonearm that the model may have imported, such as ``mine.nets``; beside those that the
         environment variable ``TONEARM_ALLOWED_MODULES`` names.
+    device
+        Where it computes: ``"cpu"``, or a torch device such as ``"cuda"``.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def load(uri: str | os.PathLike[str], allowed_modules: Collection[str] = ()) -> 
         require_weights(r for member in ensemble.members for r in member.config.representations.values())
     except ConfigError as error:
         raise BundleError(f"the model at {uri} hears through a frozen encoder: {error}") from error
-    return Model(ensemble, uri, folder)
+    return Model(ensemble, uri, folder, device)
 
 
 def load_recommender(uri: str | os.PathLike[str], allowed_modules: Collection[str] = ()) -> Recommender:

@@ -16,7 +16,7 @@ from tonearm.features.store import StoredClip
 from tonearm.models.base import Inputs, Network, in_chunks
 from tonearm.models.mean_kernel import MeanKernelNetwork
 from tonearm.training.bundle import Bundle, track_embedding
-from tonearm.training.logits import on_device
+from tonearm.training.logits import device_of, on_device
 from tonearm.training.windows import clip_windows
 
 StoredTrack = Mapping[str, Sequence[StoredClip]]
@@ -43,15 +43,15 @@ class MemberPrediction:
     logits: FloatArray | None = None
 
 
-def predict_member(member: Bundle, stored: StoredTrack, device: str = "cpu") -> MemberPrediction:
-    """A track's prediction by one network, which is on the device.
+def predict_member(member: Bundle, stored: StoredTrack) -> MemberPrediction:
+    """A track's prediction by one network, on whatever device that is.
 
     Raises
     ------
     AudioError
         If its inputs have no clip in common.
     """
-    windows = on_device(member_windows(member, stored), device)
+    windows = member_windows(member, stored)
     with torch.inference_mode(), float32_products():
         found, embedded = _logits_and_embeddings(member.network, windows)
         direction = torch.nn.functional.normalize(track_embedding(embedded), dim=0)
@@ -63,7 +63,7 @@ def predict_member(member: Bundle, stored: StoredTrack, device: str = "cpu") -> 
 
 
 def member_windows(member: Bundle, stored: StoredTrack) -> Inputs:
-    """The windows of a track, as a network takes them; one where it hears a track at once.
+    """The windows of a track, as a network takes them and where it is; one where it hears a track at once.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def member_windows(member: Bundle, stored: StoredTrack) -> Inputs:
         name: torch.from_numpy(clip_windows(clips[name], config, r, member.scaling_of(name)))
         for name, r in config.audio_inputs().items()
     }
-    windows: Inputs = parts.get("", parts)
+    windows: Inputs = on_device(parts.get("", parts), device_of(member.network))
     return member.network.gather(windows, len(next(iter(parts.values()))))[0]
 
 

@@ -43,10 +43,12 @@ class Model(Classifier):
         The one that it was loaded by.
     folder
         Where its bundle lies, with its catalogues if it has any.
+    device
+        Where it computes.
     """
 
-    def __init__(self, ensemble: Ensemble, uri: str, folder: str) -> None:
-        super().__init__(ensemble)
+    def __init__(self, ensemble: Ensemble, uri: str, folder: str, device: str = "cpu") -> None:
+        super().__init__(ensemble, device)
         self.uri, self.folder = uri, folder
 
     def classify(self, source: Source) -> Classification:

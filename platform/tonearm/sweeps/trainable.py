@@ -61,6 +61,7 @@ def _train(job: dict[str, Any]) -> None:
     from tonearm.tracking.ray_metrics import export_metrics
     from tonearm.training.config import TrialConfig
     from tonearm.training.examples import make_examples
+    from tonearm.training.sharing import device_with
     from tonearm.training.trained_code import note_machine
     from tonearm.training.trial import TrialFolder, run_trial
 
@@ -87,7 +88,7 @@ def _train(job: dict[str, Any]) -> None:
         examples = make_examples(config, manifest, job["features"], job["cache"])
         # Closed in any case: whoever else wants the trial waits until it is free.
         reported, metrics = True, dict[str, Any]()
-        with closing(run_trial(config, examples, folder, device(job["gpus"]), True, begin)) as epochs:
+        with closing(run_trial(config, examples, folder, device_with(job["gpus"]), True, begin)) as epochs:
             for metrics in epochs:
                 reported = not metrics["replayed"]
                 if run and reported:
@@ -104,26 +105,3 @@ def _train(job: dict[str, Any]) -> None:
     finally:
         if run:
             run.close()
-
-
-def device(gpus: float) -> str:
-    """Where a trial computes; of a GPU that several share it takes no more memory than its part.
-
-    Raises
-    ------
-    TrainingError
-        If it was given a GPU that torch does not see.
-    """
-    import torch
-
-    from tonearm.core.errors import TrainingError
-    from tonearm.training.sharing import memory_fraction
-
-    if not gpus:
-        return "cpu"
-    if not torch.cuda.is_available():
-        raise TrainingError(f"the trial was given {gpus:g} of a GPU, but torch sees none: start it with gpus 0")
-    if gpus < 1:
-        total = torch.cuda.get_device_properties(0).total_memory
-        torch.cuda.set_per_process_memory_fraction(memory_fraction(gpus, total))
-    return "cuda"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import closing
 
 import numpy as np
 import torch
+from torch import nn
 
 from tonearm.core.precision import float32_products, is_gpu
 from tonearm.core.types import FloatArray
@@ -49,8 +51,14 @@ def window_logits(
             yield logits.reshape(-1, count, *logits.shape[1:])
 
 
-def on_device(inputs: Inputs, device: str) -> Inputs:
+def on_device(inputs: Inputs, device: str | torch.device) -> Inputs:
     """Examples where the network is."""
     if isinstance(inputs, torch.Tensor):
         return inputs.to(device, non_blocking=True)
     return {name: values.to(device, non_blocking=True) for name, values in inputs.items()}
+
+
+def device_of(network: nn.Module) -> torch.device:
+    """Where a network is: its first parameter or buffer; on the CPU if it has none."""
+    first = next(itertools.chain(network.parameters(), network.buffers()), None)
+    return torch.device("cpu") if first is None else first.device

@@ -22,3 +22,24 @@ def memory_fraction(gpus: float, total: int) -> float:
             "takes for itself, beside its tensors: raise gpus"
         )
     return fraction
+
+
+def device_with(gpus: float) -> str:
+    """Where a process computes that has so much of a GPU, 0 and more; of one that several share it takes no more
+    memory than its part from now on.
+
+    Raises
+    ------
+    TrainingError
+        If it has a GPU that torch does not see, or too little of one.
+    """
+    import torch
+
+    if not gpus:
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise TrainingError(f"this process was given {gpus:g} of a GPU, but torch sees none: start it with gpus 0")
+    if gpus < 1:
+        total = torch.cuda.get_device_properties(0).total_memory
+        torch.cuda.set_per_process_memory_fraction(memory_fraction(gpus, total))
+    return "cuda"
