@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from serve.answers_cache import answer_key
 from serve.front import Front
@@ -26,7 +26,7 @@ QUICK = 5_000  # tracks of a library that answers within some milliseconds
 
 #: HTTP status of the reasons for which audio is refused; anything else that is wrong with a recording is 422.
 STATUS_BY_REASON = {"empty": 400, "undecodable": 415, "bad_header": 415, "too_long": 413, "no_catalogue": 409,
-                    "damaged": 503}  # fmt: skip
+                    "not_remembered": 404, "damaged": 503}  # fmt: skip
 
 
 async def classified(
@@ -52,23 +52,33 @@ async def classified(
     return found if timeline else {**found, "timeline": None}
 
 
-async def attributes_of(front: Front, audio: bytes, listener: str | None = None) -> dict[str, Any]:
-    """What is measured of a recording, beside all tracks of the library.
+async def attributes_of(front: Front, audio: bytes, recording: str = "", listener: str | None = None) -> dict[str, Any]:
+    """What is measured of a recording, beside all tracks of the library; ``recording`` names one that was heard lately,
+    where there is no audio.
 
     Raises
     ------
     RefusedError
         If it cannot be told.
     """
-    content = await asyncio.to_thread(audio_key, audio)
+    content = await _content(audio, recording)
 
     async def answer(shelf: Shelf) -> dict[str, Any]:
         key = answer_key(content, {"attributes": True}, shelf.key)
-        heard = answered(await front.cache.answer(key, lambda: front.ask(shelf, "attributes", audio)))
+        heard = answered(await front.cache.answer(key, lambda: _measured(front, shelf, audio, recording)))
         values = heard["attributes"]
         return {**heard, "attributes": await asyncio.to_thread(measured, shelf.library, values)}
 
     return await by_version(front, content, answer, listener)
+
+
+async def _measured(front: Front, shelf: Shelf, audio: bytes, recording: str) -> dict[str, Any]:
+    if audio:
+        return cast(dict[str, Any], await front.ask(shelf, "attributes", audio))
+    started = time.perf_counter()
+    heard = answered(await front.ask(shelf, "recall", recording, True))
+    values = heard["described"].descriptors
+    return {"attributes": values, **shelf.signature, "seconds": time.perf_counter() - started}
 
 
 async def recommended(
@@ -81,16 +91,19 @@ async def recommended(
     RefusedError
         If it cannot be told.
     """
-    content = await asyncio.to_thread(audio_key, audio) if audio else b""
+    asked = {name: value for name, value in question.items() if name != "recording"}
+    recording = str(question["recording"])
+    content = await _content(audio, recording)
 
     async def answer(shelf: Shelf) -> dict[str, Any]:
         library = library_of(shelf)
-        if not audio and not question["windows"]:  # quicker made than remembered
-            return await _found(front, shelf, library, audio, question)
-        key = answer_key(content, question, shelf.key + state_of(library))
-        return answered(await front.cache.answer(key, lambda: _found(front, shelf, library, audio, question)))
+        if not content and not asked["windows"]:  # quicker made than remembered
+            return await _found(front, shelf, library, audio, recording, asked)
+        key = answer_key(content, asked, shelf.key + state_of(library))
+        found = await front.cache.answer(key, lambda: _found(front, shelf, library, audio, recording, asked))
+        return answered(found)
 
-    return await by_version(front, content or json.dumps(question, sort_keys=True).encode(), answer, listener)
+    return await by_version(front, content or json.dumps(asked, sort_keys=True).encode(), answer, listener)
 
 
 async def by_version(
@@ -116,7 +129,7 @@ async def by_version(
 
 
 async def _found(
-    front: Front, shelf: Shelf, library: Library, audio: bytes, question: Mapping[str, Any]
+    front: Front, shelf: Shelf, library: Library, audio: bytes, name: str, question: Mapping[str, Any]
 ) -> dict[str, Any]:
     from tonearm.inference.recommending import recommend
     from tonearm.recommend.request import Request
@@ -127,9 +140,11 @@ async def _found(
         return answered(await front.ask(shelf, "recommend", audio, dict(question)))
     said: dict[str, Any] = {"task": "seeds", **shelf.signature}
     recording: Described | None = None
-    if audio:
-        heard = answered(await front.ask(shelf, "listen", audio, shelf.has_descriptors))
-        said, recording = heard["said"], heard["described"]
+    if audio or name:
+        asked = ("listen", audio) if audio else ("recall", name)
+        heard = answered(await front.ask(shelf, *asked, shelf.has_descriptors))
+        recording = heard["described"]
+        said = {**heard["said"], "recording": recording.contents[0]}
     given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     request = Request(**given)
     found = await _read(library, lambda: recommend(library, request, recording).to_dict())
@@ -234,6 +249,11 @@ def answered(result: dict[str, Any]) -> dict[str, Any]:
         reason = result["problem"]
         raise RefusedError(STATUS_BY_REASON.get(reason, 422), reason, result["detail"])
     return result
+
+
+async def _content(audio: bytes, recording: str) -> bytes:
+    """What a recording is known by, that was sent or that is named; nothing where there is none."""
+    return await asyncio.to_thread(audio_key, audio) if audio else bytes.fromhex(recording)
 
 
 def audio_key(audio: bytes) -> bytes:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from serve.heard import FORGOTTEN, Heard
 from serve.settings import CLIP_SECONDS
 from serve.versions import Version
 from tonearm.core.threads import limit_threads
@@ -54,7 +55,7 @@ class Listener:
         from tonearm.inference import load
         from tonearm.training.sharing import device_with
 
-        self._version, self._max_seconds = version, max_seconds
+        self._version, self._max_seconds, self._heard = version, max_seconds, Heard()
         self._one = threading.Lock()  # Serve calls from several threads: at once they would only hold memory
         self._unusable = ""
         try:
@@ -91,9 +92,15 @@ class Listener:
 
         def answer() -> dict[str, Any]:
             found, described = self._model.listen(audio, descriptors)
-            return {"said": self._said(found), "described": described}
+            heard = {"said": self._said(found), "described": described}
+            self._heard.keep(described.contents[0], descriptors, heard)
+            return heard
 
         return self._answered(answer, audio)
+
+    def recall(self, recording: str, descriptors: bool) -> dict[str, Any]:
+        """The same of a recording that was heard lately, by the digest of its bytes."""
+        return self._heard.find(recording, descriptors) or FORGOTTEN
 
     def attributes(self, audio: bytes) -> dict[str, Any]:
         """What is measured of the clips that the model hears: descriptors by name."""

@@ -12,7 +12,7 @@ FAILURES = {
     400: "the body is empty or broken",
     401: "a token is needed, or nobody has this one",
     403: "the server reads no recordings at that URI",
-    404: "there is no such track, or its recording is gone",
+    404: "there is no such track, or its recording is gone; or the one that is named is not remembered any more",
     408: "the body came too slowly",
     409: "the model cannot answer this (it has no catalogue, or another task), or the event is another one",
     413: "too many bytes, seconds or files",
@@ -32,25 +32,37 @@ def problems(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"model": Problem, "description": FAILURES[code]} for code in found}
 
 
-PROBLEMS = problems(400, 403, 408, 409, 413, 415, 502, 504)
-UPLOAD = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {AUDIO_FIELD: {"type": "string", "format": "binary"}},
-                    "required": [AUDIO_FIELD],
-                }
+PROBLEMS = problems(400, 403, 404, 408, 409, 413, 415, 502, 504)
+
+
+def upload(*named: dict[str, Any]) -> dict[str, Any]:
+    """A body that is a recording, or that names one in one of several ways."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {AUDIO_FIELD: {"type": "string", "format": "binary"}},
+                        "required": [AUDIO_FIELD],
+                    }
+                },
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+                "application/json": {"schema": {"oneOf": list(named)} if len(named) > 1 else named[0]},
             },
-            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-            "application/json": {
-                "schema": {"type": "object", "properties": {"uri": {"type": "string"}}, "required": ["uri"]}
-            },
-        },
+        }
     }
-}
+
+
+def _naming(field: str) -> dict[str, Any]:
+    """A JSON object that names a recording by a field of a question."""
+    schema = Question.model_json_schema()["properties"][field]
+    return {"type": "object", "properties": {field: schema}, "required": [field]}
+
+
+UPLOAD = upload(_naming("uri"))
+UPLOAD_OR_NAME = upload(_naming("uri"), _naming("recording"))
 NDJSON = "application/x-ndjson"
 BATCH = {
     "requestBody": {
@@ -71,7 +83,7 @@ ASKED_BY_ADDRESS = {
         {"name": name, "in": "query", "description": schema["description"]}
         | ({"content": {"application/json": {"schema": schema}}} if name in JSON_FIELDS else {"schema": schema})
         for name, schema in Question.model_json_schema()["properties"].items()
-        if name != "uri"
+        if name not in ("uri", "recording")
     ]
 }
 QUESTION = {

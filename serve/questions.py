@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from serve.heard import NAME
 from serve.settings import MAX_HEARD, MAX_NEIGHBOURS, MOST_CONDITIONS, MOST_SEEDS
 
 JSON_FIELDS = ("where", "sliders")  # of a form: objects, as JSON texts
@@ -21,6 +22,11 @@ class Question(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     uri: str = Field(default="", max_length=2000, description="of a recording, where the server reads such")
+    recording: str = Field(
+        default="",
+        pattern=NAME,
+        description="one that was sent lately, as the answer to it named it; 404 if it is not remembered any more",
+    )
     like: list[str] = Field(default=[], max_length=MOST_SEEDS, description="track ids")
     dislike: list[str] = Field(
         default=[], max_length=MOST_SEEDS, description="track ids that the answer shall be away from"

@@ -188,6 +188,9 @@ class NeighbourTrack(CatalogueTrack):
 class Neighbours(BaseModel):
     """What a recommendation says beside the answer."""
 
+    recording: str | None = Field(
+        None, description="by which it may be named for a while, instead of being sent again; null if it cannot be"
+    )
     neighbours: list[NeighbourTrack] = Field(description="the best first")
     notes: list[str] = Field(description="what a person should know of them")
 

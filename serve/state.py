@@ -14,7 +14,7 @@ from serve.front import Front
 from serve.guards import Guards
 from serve.metrics import Metrics
 from serve.settings import AppArgs
-from serve.uploads import read_upload
+from serve.uploads import read_recording, read_upload
 from serve.uris import Uris
 
 
@@ -59,6 +59,10 @@ class State:
     async def read_upload(self, request: Request) -> bytes:
         """The recording of a request; raises are those of :func:`serve.uploads.read_upload`."""
         return await read_upload(request, self.args.max_upload_bytes, self.read_uri)
+
+    async def read_recording(self, request: Request) -> tuple[bytes, str]:
+        """The same, or the name of one; raises are those of :func:`serve.uploads.read_recording`."""
+        return await read_recording(request, self.args.max_upload_bytes, self.read_uri)
 
 
 def current_state() -> State:

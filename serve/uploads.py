@@ -35,16 +35,35 @@ async def read_upload(request: Request, limit: int, read_uri: ReadUri | None = N
     RefusedError
         400 if there is no audio, 413 if it is over the limit.
     """
+    audio, recording = await read_recording(request, limit, read_uri)
+    if recording:
+        detail = "recording is for /v1/recommend and /v1/attributes: send the recording itself, or name one by uri"
+        raise RefusedError(422, "invalid", detail)
+    return audio
+
+
+async def read_recording(request: Request, limit: int, read_uri: ReadUri | None = None) -> tuple[bytes, str]:
+    """The audio of a request, as :func:`read_upload` has it; or none, and the name of a recording that was heard
+    lately, where a JSON object says ``recording``.
+
+    Raises
+    ------
+    RefusedError
+        As :func:`read_upload`.
+    """
     counted = _limited(request, limit)
     if _is_form(request):
         audio, _ = await _read_form(counted, limit, needs_audio=True)
     elif _is_json(request) and read_uri is not None:
-        audio = await read_uri(_named(await counted.body()))
+        named = _named(await counted.body())
+        if named.recording:
+            return b"", named.recording
+        audio = await read_uri(named.uri)
     else:
         audio = await counted.body()
     if not audio:
         raise empty()
-    return audio
+    return audio, ""
 
 
 async def read_batch(request: Request, limit: int, most_files: int) -> FormData:
@@ -100,8 +119,9 @@ async def read_request(
             audio, question = await read_upload(request, limit), Question()
     except ValueError as error:
         raise RefusedError(422, "invalid", str(error)) from None
-    if question.uri and audio:
-        raise RefusedError(422, "invalid", "a recording was sent, and uri names another: send one of them")
+    if sum(map(bool, (audio, question.uri, question.recording))) > 1:
+        detail = "of a recording that is sent, uri and recording, each names one: say one of them"
+        raise RefusedError(422, "invalid", detail)
     if question.uri and read_uri is not None:
         audio = await read_uri(question.uri)
     return audio, _complete(question, k, bool(audio))
@@ -119,8 +139,9 @@ def read_address(request: Request, k: int) -> dict[str, Any]:
         question = read_fields(request.query_params.multi_items())
     except ValueError as error:
         raise RefusedError(422, "invalid", str(error)) from None
-    if question.uri:
-        raise RefusedError(422, "invalid", "uri is for POST: whoever asks by an address names tracks or artists")
+    if question.uri or question.recording:
+        detail = "uri and recording are for POST: whoever asks by an address names tracks or artists"
+        raise RefusedError(422, "invalid", detail)
     return _complete(question, k, False)
 
 
@@ -133,7 +154,9 @@ def _complete(question: Question, k: int, has_audio: bool) -> dict[str, Any]:
         If there is nothing to be like, or more windows are wanted than are heard.
     """
     asked = question.model_dump(exclude={"uri"})
-    if not has_audio and not asked["like"] and not asked["artists"]:
+    if question.recording and question.windows:
+        raise RefusedError(422, "invalid", "windows are heard in the recording itself: send it, do not name it")
+    if not has_audio and not question.recording and not asked["like"] and not asked["artists"]:
         raise RefusedError(400, "no_audio", f"there is no recording, and nothing is liked: {SEND}, or name track ids")
     count = question.k or k
     if question.windows and count > MAX_HEARD:
@@ -142,8 +165,8 @@ def _complete(question: Question, k: int, has_audio: bool) -> dict[str, Any]:
     return asked | {"k": count}
 
 
-def _named(body: bytes) -> str:
-    """The URI that a JSON object names.
+def _named(body: bytes) -> Question:
+    """The JSON object that names a recording.
 
     Raises
     ------
@@ -154,9 +177,9 @@ def _named(body: bytes) -> str:
         question = read_json(body)
     except ValueError as error:
         raise RefusedError(422, "invalid", str(error)) from None
-    if not question.uri:
+    if not question.uri and not question.recording:
         raise RefusedError(400, "no_audio", 'there is no recording: upload one, or name one as {"uri": "https://..."}')
-    return question.uri
+    return question
 
 
 def _is_json(request: Request) -> bool:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import TypeAdapter
 
 from serve.answers import attributes_of, classified
-from serve.openapi import PROBLEMS, UPLOAD
+from serve.openapi import PROBLEMS, UPLOAD, UPLOAD_OR_NAME
 from serve.schemas import Attributes, Classification, FitnessAnswer
 from serve.schemas_feedback import Listener
 from serve.state import Here
@@ -36,8 +36,8 @@ async def playlists(here: Here, request: Request, listener: Listener = None) -> 
     return FitnessAnswer(**await classified(here.front, audio, task="playlists", listener=listener))
 
 
-@router.post("/attributes", openapi_extra=UPLOAD)
+@router.post("/attributes", openapi_extra=UPLOAD_OR_NAME)
 async def attributes(here: Here, request: Request, listener: Listener = None) -> Attributes:
     """Tempo, key, loudness and the like of a recording, and where it lies among all tracks of the catalogue."""
-    audio = await here.read_upload(request)
-    return Attributes(**await attributes_of(here.front, audio, listener))
+    audio, recording = await here.read_recording(request)
+    return Attributes(**await attributes_of(here.front, audio, recording, listener))

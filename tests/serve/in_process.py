@@ -37,12 +37,8 @@ def serve_in_process(uri: str, monkeypatch: pytest.MonkeyPatch, **settings: Any)
 
         return SimpleNamespace(remote=call)
 
-    handle = SimpleNamespace(
-        **{
-            m.__name__: remote(m)
-            for m in (listener.classify, listener.listen, listener.recommend, listener.attributes, listener.sample)
-        }
-    )
+    methods = ("classify", "listen", "recall", "recommend", "attributes", "sample")
+    handle = SimpleNamespace(**{name: remote(getattr(listener, name)) for name in methods})
     said = {"current": route, "canary": None, "share": 0.0, "serving": True, "problem": "", "refused": []}
     front = Front(lambda answering, outcomes: said, lambda version: handle, Admission(), AnswersCache())
     front.look()

@@ -77,7 +77,7 @@ def test_a_way_is_the_same_over_http(one_model: str, monkeypatch: pytest.MonkeyP
     ("request_", "status", "detail"),
     [
         ({"json": {"like": ["t9"]}}, 422, "no row 't9'"),
-        ({"json": {"like": ["t0"], "liek": 1}}, 422, "known are uri, like"),
+        ({"json": {"like": ["t0"], "liek": 1}}, 422, "known are uri, recording, like"),
         ({"json": {"like": ["t0"], "k": 0}}, 422, "greater than or equal to 1"),
         ({"json": {}}, 400, "nothing is liked"),
         ({"content": b"[1]", "headers": {"Content-Type": "application/json"}}, 422, "give a JSON object"),
@@ -122,7 +122,7 @@ def test_what_cannot_be_asked_is_told(
         ({"like": "t0", "k": "many"}, 422, "valid integer"),
         ({"like": "t0", "k": ["1", "2"]}, 422, "k is given twice"),
         ({"like": "t0", "where": "year>3"}, 422, "where is 'year>3'"),
-        ({"uri": "https://somewhere/a.wav"}, 422, "uri is for POST"),
+        ({"uri": "https://somewhere/a.wav"}, 422, "are for POST"),
         ({"like": "t0", "k": "50", "windows": "true"}, 422, "at most 10 with windows"),
     ],
 )

@@ -135,9 +135,11 @@ class NeighbourTrack(CatalogueTrack):
 
 
 class Recommendation(Timed):
-    """Neighbours, the best first; of a recording, the fields of its :data:`Classification` are there, too."""
+    """Neighbours, the best first; of a recording, the fields of its :data:`Classification` are there, too, and
+    ``recording``, by which it may be named for a while instead of being sent again."""
 
     task: str
+    recording: str | None
     neighbours: list[NeighbourTrack]
     notes: list[str]
 

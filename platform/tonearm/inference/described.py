@@ -40,6 +40,11 @@ class Described:
     known: dict[str, Any]
     contents: tuple[str, str]
 
+    @property
+    def descriptors(self) -> dict[str, Any]:
+        """What was measured, by name."""
+        return {name: value for name, value in self.known.items() if name not in (PREDICTED, PROBABILITIES)}
+
     def known_to(self, library: Library) -> dict[str, Any]:
         """What a library's rows say, too."""
         names = set(library.names())
