@@ -39,7 +39,14 @@ def serve_in_process(uri: str, monkeypatch: pytest.MonkeyPatch, **settings: Any)
 
     methods = ("classify", "listen", "recall", "recommend", "attributes", "sample")
     handle = SimpleNamespace(**{name: remote(getattr(listener, name)) for name in methods})
-    said = {"current": route, "canary": None, "share": 0.0, "serving": True, "problem": "", "refused": []}
+    said: dict[str, Any] = {
+        "current": route,
+        "canary": None,
+        "share": 0.0,
+        "serving": True,
+        "problem": "",
+        "refused": [],
+    }
     front = Front(lambda answering, outcomes: said, lambda version: handle, Admission(), AnswersCache())
     front.look()
     monkeypatch.setattr(Front, "follow", lambda self: None)
