@@ -118,7 +118,7 @@ def test_what_cannot_be_asked_is_told(
     [
         ({}, 400, "nothing is liked"),
         ({"like": "t9"}, 422, "no row 't9'"),
-        ({"like": "t0", "liek": "1"}, 422, "known are uri, like"),
+        ({"like": "t0", "liek": "1"}, 422, "known are uri, recording, like"),
         ({"like": "t0", "k": "many"}, 422, "valid integer"),
         ({"like": "t0", "k": ["1", "2"]}, 422, "k is given twice"),
         ({"like": "t0", "where": "year>3"}, 422, "where is 'year>3'"),
