@@ -36,6 +36,7 @@ class MemoryLibrary:
         require_vectors(vectors, [str(row[ID]) for row in rows])
         self._rows = [{name: value for name, value in row.items() if value is not None} for row in rows]
         self._vectors = Vectors(half_of(vectors))
+        self._columns: dict[str, np.ndarray] = {}
         self._places = {row[ID]: place for place, row in enumerate(self._rows)}
         if len(self._places) < len(self._rows):
             raise BundleError(f"{len(self._rows)} rows have {len(self._places)} ids: give each row an id of its own")
@@ -51,7 +52,13 @@ class MemoryLibrary:
         return self._vectors.unit(places).astype(np.float32)
 
     def column(self, name: str) -> np.ndarray | None:
-        return values_as_column([row.get(name) for row in self._rows])
+        if name not in self._columns:
+            found = values_as_column([row.get(name) for row in self._rows])
+            if found is None:  # not kept: anybody may ask for any name
+                return None
+            found.flags.writeable = False
+            self._columns[name] = found
+        return self._columns[name]
 
     def names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for row in self._rows for name in row))
