@@ -5,6 +5,7 @@ import { curl, servedCatalogue } from "./asking.js";
 import { button, element, say } from "./dom.js";
 import { forgetMe, isKnown, takesFeedback, whenKnown } from "./feedback.js";
 import { told } from "./problems.js";
+import { session } from "./session.js";
 import { capital, plain } from "./words.js";
 
 const FIRST_SCORES = ["f1_micro", "f1_macro", "balanced_accuracy", "log_loss"];
@@ -17,7 +18,7 @@ export function aboutCard(answer, forget) {
   void facts(model, answer);
   const details = element("details", {}, element("summary", {}, "Ask the same by curl"), command,
     button("Copy", () => void copy(command.textContent ?? ""), { class: "small" }));
-  details.addEventListener("toggle", show); // sliders may have moved
+  session.asked = show;
   return element("article", { class: "card about", "aria-label": "Model and data" }, element("h3", {}, "Model and data"), model, details,
     element("div", { class: "row" }, button("Forget my file", forget, { class: "main" }), forgetMeButton()),
     element("p", { class: "hint" }, "The server writes no recording down; an answer may stay in its memory until others displace it."));

@@ -15,6 +15,8 @@ export const session = {
   question: plainQuestion(),
   /** @type {Question[]} */
   before: [],
+  /** Called when the question has changed. */
+  asked: () => {},
 };
 
 /** Begin with a recording. @param {Blob} file @param {string} name @param {string} sample track id, or "" */
@@ -27,7 +29,7 @@ export function begin(file, name, sample) {
 /** Forget the recording and everything about it. */
 export function forget() {
   if (session.recording) URL.revokeObjectURL(session.recording.url);
-  Object.assign(session, { recording: null, answer: null, question: plainQuestion(), before: [] });
+  Object.assign(session, { recording: null, answer: null, question: plainQuestion(), before: [], asked: () => {} });
 }
 
 /** Change the question; the one before is kept. @param {(question: Question) => void} change */
@@ -35,12 +37,14 @@ export function ask(change) {
   session.before.push(session.question);
   session.question = structuredClone(session.question);
   change(session.question);
+  session.asked();
 }
 
 /** Take the last change back. */
 export function undo() {
   const before = session.before.pop();
   if (before) session.question = before;
+  session.asked();
 }
 
 /** Whether nothing is asked beside the recording. @param {Question} question */

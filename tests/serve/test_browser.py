@@ -127,6 +127,8 @@ def test_a_file_is_heard_shown_shifted_and_forgotten(seen: Watched) -> None:
     page.get_by_text("Ask the same by curl").click()
     command = page.inner_text("pre")
     assert "-F 'like=" in command and "-F 'audio=@my flute.wav'" in command and page.url.rstrip("/") in command
+    refreshed(page, lambda: page.get_by_role("button", name="Undo").click())
+    assert "like=" not in page.inner_text("pre"), "the command is that of the question now"
     page.get_by_role("button", name="Forget my file").click()
     assert page.inner_text("#answer") == "" and page.locator("#choose").is_visible()
 
