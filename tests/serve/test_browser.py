@@ -238,6 +238,7 @@ def test_what_is_no_recording_is_told_with_what_to_do(browser: Any, url: str) ->
     with watched_page(browser) as watched:
         page = watched.page
         page.goto(url)
+        page.wait_for_selector("#ours button")  # what is asked for later than this fails offline, too
         page.set_input_files(
             "#file", {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no music at all " * 99}
         )
