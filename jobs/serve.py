@@ -12,10 +12,11 @@ import typer
 
 from jobs.common import cli_errors
 from serve.access import change_tokens, require_tokens, tokens_uri
-from serve.lean import import_mlflow, import_serve
+from serve.lean import import_serve
 from tonearm.core.best_effort import best_effort
 from tonearm.core.processes import exit_on_stop_signals, require_free_port, wait_for_stop_signal
 from tonearm.core.text import command
+from tonearm.tracking.lean import import_mlflow
 from tonearm.workflows.preflight import preflight
 
 

@@ -8,10 +8,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from serve.lean import import_mlflow
 from serve.rollout import Rollout, Route, State
 from serve.settings import AppArgs
 from serve.versions import Version, follows, resolve, resolve_challenger
+from tonearm.tracking.lean import import_mlflow
 
 SECONDS_BETWEEN_STEPS = 0.5
 SECONDS_TO_ADOPT = 3.0  # that a new follower waits for an ingress to say who answers

@@ -16,7 +16,7 @@ from tonearm.core import errors
 
 LONGEST = 400
 LONG = 300
-LONGEST_JOB, ALL_JOBS = 120, 1673  # lines: jobs parse, call one workflow, print
+LONGEST_JOB, ALL_JOBS = 120, 1677  # lines: jobs parse, call one workflow, print
 JUSTIFIED = {
     "platform/tonearm/models/kernels.py": "numba's cache on disk notices changes only in the file of the caller",
 }

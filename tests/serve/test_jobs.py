@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -25,8 +26,10 @@ from serve.launch import check_settings, require_cpus, start
 from serve.listener import Listener
 from serve.settings import AppArgs
 from serve.versions import Version, resolve
+from tests.builders import CLASSES, encode, sounds_like
 from tonearm.core.errors import BundleError, ConfigError, JobError
 from tonearm.core.processes import require_free_port
+from tonearm.inference import load
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "serve" / "config").glob("*.yaml"))
@@ -114,6 +117,17 @@ def test_a_deployment_is_asked_with_tokens_unless_it_says_otherwise(
     assert not tokens_of(tokens=False)
     new_token("anna", tokens_uri())
     assert tokens_of() and tokens_of(tokens=True)
+
+
+def test_a_model_answers_and_explains_where_it_is_put(model: str) -> None:
+    """``cpu:0`` takes a card's way: features in a batch, inputs brought to where each network is."""
+    for label in CLASSES:
+        song = encode(sounds_like(label, 5, 2.0))
+        wanted, found = load(model).classify(song), load(model, device="cpu:0").classify(song)
+        np.testing.assert_allclose(found.prediction.probabilities, wanted.prediction.probabilities, atol=2e-3)
+        np.testing.assert_allclose(found.embedding, wanted.embedding, atol=2e-3)
+        ours, theirs = ([m.log_odds for m in c.explanation.members] for c in (found, wanted) if c.explanation)
+        assert ours == pytest.approx(theirs, abs=0.05)
 
 
 def test_a_copy_with_a_share_of_a_card_says_where_there_is_none(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
