@@ -109,15 +109,20 @@ async function gotToken(problem) {
  */
 export const get = async (path, signal) => (await ask(path, { signal })).json();
 
+/** The header in which an answer says the id of its request, by which feedback names it. */
+const REQUEST_ID = "X-Request-ID";
+
 /**
- * The JSON answer to a JSON question.
+ * The JSON answer to a JSON question, with the id of the request.
  * @param {string} path
  * @param {unknown} question
- * @param {boolean} [keepalive] whether it is sent even if the page is left meanwhile; 64 KiB at most
+ * @param {{ signal?: AbortSignal, keepalive?: boolean }} [options] keepalive: it is sent even if the page is left meanwhile; 64 KiB at most
  * @returns {Promise<any>}
  */
-export const post = async (path, question, keepalive = false) =>
-  (await ask(path, { method: "POST", body: JSON.stringify(question), headers: { "Content-Type": "application/json" }, keepalive })).json();
+export async function post(path, question, options = {}) {
+  const response = await ask(path, { method: "POST", body: JSON.stringify(question), headers: { "Content-Type": "application/json" }, ...options });
+  return { ...(await response.json()), request_id: response.headers.get(REQUEST_ID) };
+}
 
 /** Delete something. @param {string} path @returns {Promise<Response>} */
 export const erase = (path) => ask(path, { method: "DELETE" });
@@ -130,7 +135,7 @@ export const erase = (path) => ask(path, { method: "DELETE" });
 export const getBytes = async (path) => (await ask(path)).blob();
 
 /**
- * Send a form and tell how much of it has gone.
+ * Send a form and tell how much of it has gone; the JSON answer, with the id of the request.
  * @param {string} path
  * @param {FormData} form
  * @param {AbortSignal} signal
@@ -138,8 +143,8 @@ export const getBytes = async (path) => (await ask(path)).blob();
  * @returns {Promise<any>}
  */
 export async function upload(path, form, signal, onSent = () => {}) {
-  const { status, text, retryAfter } = await send(path, form, signal, onSent);
-  if (status >= 200 && status < 300) return JSON.parse(text);
+  const { status, text, retryAfter, requestId } = await send(path, form, signal, onSent);
+  if (status >= 200 && status < 300) return { ...JSON.parse(text), request_id: requestId };
   const problem = problemOf(status, text, retryAfter);
   if (await gotToken(problem)) return upload(path, form, signal, onSent);
   throw problem;
@@ -151,7 +156,7 @@ export async function upload(path, form, signal, onSent = () => {}) {
  * @param {FormData} form
  * @param {AbortSignal} signal
  * @param {(share: number) => void} onSent
- * @returns {Promise<{ status: number, text: string, retryAfter: string | null }>}
+ * @returns {Promise<{ status: number, text: string, retryAfter: string | null, requestId: string | null }>}
  */
 function send(path, form, signal, onSent) {
   return new Promise((resolve, reject) => {
@@ -161,8 +166,8 @@ function send(path, form, signal, onSent) {
     for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => onSent(event.total ? event.loaded / event.total : 0);
     request.upload.onload = () => onSent(1);
-    request.onload = () =>
-      resolve({ status: request.status, text: request.responseText, retryAfter: request.getResponseHeader("Retry-After") });
+    request.onload = () => resolve({ status: request.status, text: request.responseText,
+      retryAfter: request.getResponseHeader("Retry-After"), requestId: request.getResponseHeader(REQUEST_ID) });
     request.onerror = () => reject(unreached());
     request.onabort = () => reject(new DOMException("cancelled", "AbortError"));
     request.onloadend = () => signal.removeEventListener("abort", stop);

@@ -1,6 +1,6 @@
 // The requests that are made of a recording.
 
-import { get, upload } from "./api.js";
+import { get, post, Problem, upload } from "./api.js";
 import { movedSliders, session } from "./session.js";
 
 /** @typedef {import("./types.d.ts").Answer} Answer */
@@ -35,17 +35,17 @@ export function servedCatalogue() {
   return catalogue;
 }
 
-/** The fields of the question beside the recording. @returns {[string, string][]} */
+/** The question beside the recording. */
+function asked() {
+  const { question: { like, dislike, diversity }, recording } = session, sliders = movedSliders(session.question);
+  return { k: NEIGHBOURS + (recording?.sample ? 1 : 0), ...(like.length ? { like } : {}), ...(dislike.length ? { dislike } : {}),
+    ...(Object.keys(sliders).length ? { sliders } : {}), ...(diversity ? { diversity } : {}) };
+}
+
+/** The same as fields of a form: of a list each by itself. @returns {[string, string][]} */
 export function fields() {
-  const { question, recording } = session;
-  /** @type {[string, string][]} */
-  const found = [["k", String(NEIGHBOURS + (recording?.sample ? 1 : 0))]];
-  for (const id of question.like) found.push(["like", id]);
-  for (const id of question.dislike) found.push(["dislike", id]);
-  const sliders = movedSliders(question);
-  if (Object.keys(sliders).length) found.push(["sliders", JSON.stringify(sliders)]);
-  if (question.diversity) found.push(["diversity", String(question.diversity)]);
-  return found;
+  return Object.entries(asked()).flatMap(([name, value]) => (Array.isArray(value) ? value.map((one) => /** @type {[string, string]} */ ([name, one]))
+    : [/** @type {[string, string]} */ ([name, typeof value === "object" ? JSON.stringify(value) : String(value)])]));
 }
 
 /** @param {[string, string][]} [more] */
@@ -65,10 +65,29 @@ function form(more = []) {
  * @returns {Promise<Answer>}
  */
 export async function hear(signal, onSent) {
-  const { tracks } = await served();
+  const { recording } = session, { tracks } = await served();
   if (!tracks) return upload("v1/classify?timeline=true", form(), signal, onSent);
-  const answer = await upload("v1/recommend", form(fields()), signal, onSent);
+  const answer = await named("v1/recommend", asked(), signal) ?? await upload("v1/recommend", form(fields()), signal, onSent);
+  if (recording) recording.known = answer.recording ?? "";
   return withoutItself(answer);
+}
+
+/**
+ * The answer of a server that has heard the recording before, and need not be sent it again; null of one that has not, or forgot.
+ * @param {string} path
+ * @param {object} question
+ * @param {AbortSignal} signal
+ */
+async function named(path, question, signal) {
+  const { recording } = session;
+  if (!recording?.known) return null;
+  try {
+    return await post(path, { ...question, recording: recording.known }, { signal });
+  } catch (error) {
+    if (!(error instanceof Problem) || error.code !== "not_remembered") throw error;
+    recording.known = "";
+    return null;
+  }
 }
 
 /** Neighbours with the windows that are most alike; each is heard, so it takes longer. @param {AbortSignal} signal @returns {Promise<Answer>} */
@@ -82,7 +101,7 @@ function withoutItself(answer) {
 }
 
 /** Tempo, key, loudness, … of the recording. @param {AbortSignal} signal @returns {Promise<import("./types.d.ts").MeasuredAttribute[]>} */
-export const measure = async (signal) => (await upload("v1/attributes", form(), signal)).attributes;
+export const measure = async (signal) => (await named("v1/attributes", {}, signal) ?? await upload("v1/attributes", form(), signal)).attributes;
 
 /** The command that asks the same. */
 export function curl() {

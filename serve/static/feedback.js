@@ -86,7 +86,7 @@ async function send(kind, track, seconds, { answer, recording }) {
   };
   for (let sent = 1; ; sent++) {
     try {
-      return await post(PATH, event, kind === "play" || kind === "skip"); // whoever leaves the page leaves the track
+      return await post(PATH, event, { keepalive: kind === "play" || kind === "skip" }); // whoever leaves the page leaves the track
     } catch (error) {
       if (sent >= TRIES || !(/** @type {import("./api.js").Problem} */ (error).mayComeBack)) throw error;
       await new Promise((resolve) => setTimeout(resolve, 500 * sent));

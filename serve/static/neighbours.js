@@ -29,6 +29,7 @@ export function neighboursCard(first) {
   /** @type {Promise<Map<string, Neighbour>> | null} */
   let windows = null;
   let answer = first;
+  const { recording } = session;
 
   const actions = {
     more: (/** @type {Neighbour} */ track) => refine(track, "like", "dislike"),
@@ -58,6 +59,7 @@ export function neighboursCard(first) {
     changed.textContent = "Asking again …";
     try {
       const found = await hear(mine.signal);
+      if (session.recording !== recording) return; // another one is heard by now
       const before = answer;
       answer = session.answer = found;
       windows = null;

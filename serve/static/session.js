@@ -22,7 +22,7 @@ export const session = {
 /** Begin with a recording. @param {Blob} file @param {string} name @param {string} sample track id, or "" */
 export function begin(file, name, sample) {
   forget();
-  session.recording = { file, name, url: URL.createObjectURL(file), sample };
+  session.recording = { file, name, url: URL.createObjectURL(file), sample, known: "" };
   return session.recording;
 }
 

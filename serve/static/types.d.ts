@@ -31,7 +31,9 @@ export interface Answer {
   bundle: string;
   seconds: number;
   arm?: string | null;
+  /** Of the request, from the header of its answer. */
   request_id?: string | null;
+  recording?: string | null;
   why?: string | null;
   heard?: number | null;
   sure?: number | null;
@@ -114,5 +116,8 @@ export interface Question {
   diversity: number;
 }
 
-/** A recording that is heard: a file of the user's, or a sample of the catalogue. */
-export interface Recording { file: Blob; name: string; url: string; sample: string }
+/**
+ * A recording that is heard: a file of the user's, or a sample of the catalogue. Once the server has heard it, `known`
+ * names it there, for as long as the server remembers; "": it does not.
+ */
+export interface Recording { file: Blob; name: string; url: string; sample: string; known: string }
