@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from serve.library import told
@@ -17,7 +15,6 @@ MOST_LABELS = 30
 MOST_ROWS_ASKED = 2_000  # of a large catalogue: rows among which tracks to begin with are looked for
 PLACED = 2_000  # different vectors that t-SNE places, in some seconds; others lie amid the nearest of these
 SHOWN = 20_000  # tracks of a map; of more a sample is told
-KEPT = 4  # maps: of the version before, too
 LABELS = ("label", "predicted")  # by which tracks are told apart
 
 
@@ -111,22 +108,3 @@ def catalogue_map(library: Library) -> dict[str, Any]:
         "trustworthiness": None if kept is None else kept.trustworthiness,
         "chance": None if kept is None else kept.chance,
     }
-
-
-class Maps:
-    """Maps that were made, by what they depend on; one that is being made is waited for, not made twice."""
-
-    def __init__(self) -> None:
-        self._made: dict[str, asyncio.Task[Mapping[str, Any]]] = {}
-
-    async def of(self, key: str, library: Library) -> Mapping[str, Any]:
-        """The map of a library; raises are those of :func:`catalogue_map`."""
-        if key not in self._made:
-            self._made[key] = asyncio.create_task(asyncio.to_thread(catalogue_map, library))
-            while len(self._made) > KEPT:
-                self._made.pop(next(iter(self._made)))
-        try:
-            return await asyncio.shield(self._made[key])  # who leaves does not take it from others
-        except Exception:
-            self._made.pop(key, None)  # what failed is tried again
-            raise

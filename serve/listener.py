@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from serve.heard import FORGOTTEN, Heard
+from serve.maps import MapMaker
 from serve.settings import CLIP_SECONDS
 from serve.versions import Version
 from tonearm.core.threads import limit_threads
@@ -56,6 +57,7 @@ class Listener:
         from tonearm.training.sharing import device_with
 
         self._version, self._max_seconds, self._heard = version, max_seconds, Heard()
+        self._maps = MapMaker()
         self._one = threading.Lock()  # Serve calls from several threads: at once they would only hold memory
         self._unusable = ""
         try:
@@ -111,6 +113,15 @@ class Listener:
             return {"attributes": measured(audio, self._model.clip), **self._signature()}
 
         return self._answered(answer, audio)
+
+    def map(self) -> dict[str, Any]:
+        """The catalogue in two dimensions; made beside what is heard meanwhile, which need not wait for it."""
+        from tonearm.core.errors import TonearmError
+
+        try:
+            return self._maps.of(self._model.library)
+        except TonearmError as error:
+            return damaged(error)
 
     def sample(
         self, source: str, what: str, start: float | None = None, seconds: float | None = None

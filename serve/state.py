@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from serve.catalogue import Maps
 from serve.feedback import FeedbackWriter
 from serve.front import Front
 from serve.guards import Guards
+from serve.maps import Maps
 from serve.metrics import Metrics
 from serve.settings import AppArgs
 from serve.uploads import read_recording, read_upload
@@ -38,7 +38,7 @@ class State:
 
     @cached_property
     def maps(self) -> Maps:
-        """Maps of the catalogue that were made here."""
+        """Maps of the catalogue that were told here."""
         return Maps()
 
     @cached_property

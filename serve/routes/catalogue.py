@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from serve.answers import library_of
+from serve.answers import answered, library_of
 from serve.catalogue import overview, samples
 from serve.openapi import problems
 from serve.schemas_catalogue import CatalogueAnswer, CatalogueMap, Samples
@@ -40,6 +40,10 @@ async def some(
 async def catalogue_map(here: Here) -> CatalogueMap:
     """The catalogue in two dimensions: what sounds alike to the model lies together. The first one takes a while."""
     shelf = await here.front.answering()
-    library = library_of(shelf)
-    found = await here.maps.of(shelf.key + state_of(library), library)
+    state = state_of(library_of(shelf))
+
+    async def made() -> dict[str, Any]:
+        return answered(await here.front.ask(shelf, "map"))
+
+    found = await here.maps.of(shelf.key, state, made)
     return CatalogueMap.model_validate({**found, **shelf.signature})

@@ -37,7 +37,7 @@ def serve_in_process(uri: str, monkeypatch: pytest.MonkeyPatch, **settings: Any)
 
         return SimpleNamespace(remote=call)
 
-    methods = ("classify", "listen", "recall", "recommend", "attributes", "sample")
+    methods = ("classify", "listen", "recall", "recommend", "attributes", "map", "sample")
     handle = SimpleNamespace(**{name: remote(getattr(listener, name)) for name in methods})
     said: dict[str, Any] = {
         "current": route,

@@ -1,16 +1,14 @@
-"""The catalogue as a whole: spreads, tracks to begin with, and a map that is made once."""
+"""The catalogue as a whole: spreads, tracks to begin with, and what a map tells."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
 from serve import catalogue
-from serve.catalogue import KEPT, Maps, overview, samples
+from serve.catalogue import overview, samples
 from tonearm.recommend.memory import MemoryLibrary
 
 
@@ -56,28 +54,3 @@ def test_a_large_map_tells_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     for place, track_id in enumerate(found["ids"]):
         row = int(track_id[1:])
         assert labels["names"][labels["of"][place]] == f"l{row % 3}" and found["years"][place] == 1900 + row
-
-
-def test_a_map_is_made_once_for_all_who_wait_and_again_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    made, fails, gate = list[int](), [True], threading.Event()
-
-    def make(one: Any) -> dict[str, Any]:
-        gate.wait(10)
-        made.append(1)
-        if fails.pop() if fails else False:
-            raise RuntimeError("of the first")
-        return {"count": len(made)}
-
-    async def ask() -> list[Any]:
-        maps = Maps()
-        asked = [asyncio.create_task(maps.of("a", None)) for _ in range(3)]  # type: ignore[arg-type]
-        await asyncio.sleep(0)
-        gate.set()
-        failed = await asyncio.gather(*asked, return_exceptions=True)
-        others = [await maps.of(str(key), None) for key in ("a", "a", *range(KEPT + 1))]  # type: ignore[arg-type]
-        return [failed, others, len(maps._made)]
-
-    monkeypatch.setattr(catalogue, "catalogue_map", make)
-    failed, others, kept = asyncio.run(ask())
-    assert [type(error) for error in failed] == [RuntimeError] * 3
-    assert [other["count"] for other in others] == [2, 2, *range(3, 4 + KEPT)] and kept == KEPT

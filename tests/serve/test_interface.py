@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.builders import encode, music, sounds_like
+from tests.serve.clients import processes_of
 from tonearm.client import Client
 
 pytestmark = pytest.mark.integration
@@ -54,3 +55,12 @@ def test_pages_and_players_are_answered(server: str) -> None:
     assert "example" in described["paths"]["/readyz"]["get"]["responses"]["200"]["content"]["application/json"]
     answer = httpx.get(f"{server}/rest/getSonicSimilarTracks.view?id=flute0&count=2&f=json", timeout=30).json()
     assert len(answer["subsonic-response"]["sonicMatch"]) == 2
+
+
+def test_a_map_is_made_by_a_listener_alone(server: str) -> None:
+    """What makes it, scikit-learn, stays out of the ingresses, each of which would hold it."""
+    found = [httpx.get(f"{server}/v1/map", timeout=120).raise_for_status().json() for _ in range(6)]
+    assert all(one == found[0] for one in found) and found[0]["count"] == 9
+    holding = {deployment: [any("/sklearn/" in place.path for place in process.memory_maps()) for process in
+                            processes_of("tonearm", deployment)] for deployment in ("Ingress", "Listener")}  # fmt: skip
+    assert holding["Listener"] == [True] and set(holding["Ingress"]) == {False}, holding
