@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ import pytest
 from search_spaces.recipes import RECIPES
 from serve.proxy import VARIABLES as PROXY
 from serve.settings import AppArgs
+from tests.browser.chromium import running_chromium
 from tests.builders import CLASSES, encode, sounds_like, tiny_config, track, write_part, write_recordings
 from tonearm.audio.windows import load_clip
 from tonearm.core.types import Waveform
@@ -93,6 +95,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    """Chromium."""
+    with running_chromium() as found:
+        yield found
 
 
 @pytest.fixture(scope="package")

@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import numpy as np
 import pytest
 
 from serve.settings import AppArgs
-from tests.browser.chromium import Watched, accessibility, running_chromium, until, watched_page
-from tests.builders import CLASSES, encode, sounds_like
-from tonearm.core.types import Waveform
-from tonearm.inference import load
-from tonearm.recommend import CatalogueIndex
+from tests.browser.chromium import Watched, accessibility, until, watched_page
+from tests.builders import CLASSES
+from tests.serve.browsing import EACH, VERDICT, ask, recording, refreshed, write_catalogue
 
 pytestmark = pytest.mark.integration
-
-EACH, SECONDS = 4, 3.0
-VERDICT = "#verdict"
-
-
-def write_catalogue(model: str, folder: Path) -> str:
-    """A copy of a model with a catalogue of recordings that can be heard and were measured; its folder."""
-    bundle, music = folder / "bundle", folder / "music"
-    shutil.copytree(model, bundle)
-    music.mkdir()
-    classifier, rows, vectors = load(str(bundle)), [], []
-    for label in CLASSES:
-        for i in range(EACH):
-            samples = sounds_like(label, i, SECONDS)
-            file = music / f"{label}{i}.wav"
-            file.write_bytes(encode(samples))
-            rows.append({"track_id": file.stem, "source": str(file), "title": f"Song of {label} {i}", "label": label,
-                         "artist": f"Artist {i}", "year": 1900 + 7 * len(rows), "tempo": 80.0 + 5 * len(rows),
-                         "loudness": -20.0 + len(rows)})  # fmt: skip
-            vectors.append(classifier.predict_waveform(Waveform(samples[None], 22050)).embedding)
-    unit = np.stack(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
-    shutil.rmtree(bundle / "catalogue")
-    CatalogueIndex(unit.astype(np.float32), rows).save(str(bundle / "catalogue"))
-    return str(bundle)
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +34,6 @@ def url(server: str, model: str, tmp_path_factory: pytest.TempPathFactory) -> It
     serve.delete(args.name)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_chromium() as found:
-        yield found
-
-
 @pytest.fixture
 def seen(browser: Any, url: str) -> Iterator[Watched]:
     """A page that asked no other host, ran nothing that its policy forbids, and failed nowhere."""
@@ -77,26 +42,6 @@ def seen(browser: Any, url: str) -> Iterator[Watched]:
         yield watched
         assert watched.hosts == {urlsplit(url).netloc}
         assert watched.violations() == [] and watched.errors == []
-
-
-def recording(label: str = "flute") -> dict[str, Any]:
-    return {"name": f"my {label}.wav", "mimeType": "audio/wav", "buffer": encode(sounds_like(label, 7, SECONDS))}
-
-
-def ask(page: Any) -> None:
-    """Send a recording, and wait for all that is said of it."""
-    page.set_input_files("#file", recording())
-    page.wait_for_selector(VERDICT)
-    page.wait_for_selector(".attributes")
-
-
-def refreshed(page: Any, act: Any) -> list[str]:
-    """Titles of the neighbours, once an act has had them asked for again."""
-    with page.expect_response(lambda response: response.url.endswith("/v1/recommend")) as answered:
-        act()
-    assert answered.value.ok, answered.value.text()
-    until(page, "!document.querySelector('.neighbours').hasAttribute('aria-busy')")
-    return list(page.locator(".neighbour h4").all_text_contents())
 
 
 def test_a_file_is_heard_shown_shifted_and_forgotten(seen: Watched) -> None:
@@ -135,11 +80,21 @@ def test_a_file_is_heard_shown_shifted_and_forgotten(seen: Watched) -> None:
 
 def test_a_thumb_is_kept_and_its_listener_forgotten(seen: Watched) -> None:
     page = seen.page
-    ask(page)
-    with page.expect_response(lambda response: response.url.endswith("/v1/feedback")) as kept:
-        page.get_by_role("button", name=re.compile("^Like Song")).first.click()
-    sent = kept.value.request.post_data_json
-    assert kept.value.ok and (sent["kind"], sent["position"]) == ("like", 1)
+    with page.expect_response(lambda response: response.url.endswith("/v1/recommend")) as answered:
+        ask(page)
+
+    def like() -> dict[str, Any]:
+        with page.expect_response(lambda response: response.url.endswith("/v1/feedback")) as kept:
+            page.get_by_role("button", name=re.compile("^Like Song")).first.click()
+        assert kept.value.ok, kept.value.text()
+        return dict(kept.value.request.post_data_json)
+
+    sent = like()
+    assert (sent["kind"], sent["position"], sent["model"]) == ("like", 1, answered.value.json()["model"])
+    assert sent["request_id"] == answered.value.headers["x-request-id"], "the answer that showed it"
+    with page.expect_response(lambda response: response.url.endswith("/v1/recommend")) as shifted:
+        refreshed(page, lambda: page.get_by_label("Variety").fill("1"))
+    assert like()["request_id"] == shifted.value.headers["x-request-id"] != sent["request_id"]
     listener = page.evaluate("localStorage['tonearm listener']")
     assert sent["listener"] == listener and len(listener) == 32
     with page.expect_response(lambda response: response.url.endswith(f"/v1/feedback/{listener}")) as forgotten:
