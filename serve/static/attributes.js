@@ -34,7 +34,8 @@ function row(one, spread) {
 /** @param {MeasuredAttribute} one @param {Spread} spread */
 function place(one, spread) {
   const below = one.quantile ?? 0, high = below >= 0.5;
-  return `${sides(spread)[high ? 1 : 0]} than ${percent(high ? below : 1 - below)}`;
+  const share = percent(high ? below : 1 - below);
+  return `${sides(spread)[high ? 1 : 0]} than ${share === "100 %" ? "all" : `${share} of the`} tracks`;
 }
 
 /** How the catalogue is spread, and where the recording lies. @param {number} value @param {Spread} spread @param {string} told */
@@ -48,7 +49,7 @@ function hill(value, spread, told) {
   });
   const most = Math.max(...heights);
   const points = heights.map((h, i) => `${((WIDTH * i) / POINTS).toFixed(1)},${(HEIGHT - 3 - (HEIGHT - 8) * (h / most)).toFixed(1)}`);
-  return svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${told} of ${spread.known} tracks` },
+  return svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${told}, ${spread.known} of which are known` },
     svg("path", { class: "hill", d: `M0,${HEIGHT - 3} L${points.join(" L")} L${WIDTH},${HEIGHT - 3} Z` }), ...marker(x(value)));
 }
 

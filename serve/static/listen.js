@@ -68,7 +68,7 @@ export async function listen(file, name, sample = "") {
       say("Cancelled.");
       clear();
     } else {
-      byId("progress").replaceChildren(banner(error, () => void listen(file, name, sample)));
+      byId("progress").replaceChildren(banner(error, () => void listen(file, name, sample), name));
       byId("sources").classList.remove("compact");
     }
   }

@@ -48,6 +48,16 @@ function draw(place, data) {
   const by = element("select", { id: "by" }, ...data.groups.map((group, i) => new Option(group.name, String(i))));
   const search = element("input", { type: "search", id: "find", placeholder: "title, artist, label", autocomplete: "off" });
   const said = element("span", { class: "hint", role: "status" });
+  const clear = button("Clear", () => {
+    search.value = said.textContent = "";
+    found(null);
+    listTracks([], "");
+  }, { class: "small", hidden: true });
+  const found = (/** @type {number[] | null} */ rows) => {
+    plot.found = rows && new Set(rows);
+    clear.hidden = rows === null;
+    plot.redraw();
+  };
   const lasso = button("Lasso", () => {}, { class: "small", "aria-pressed": "false", title: "Draw a loop around tracks to list them; or drag with Shift" });
   lasso.addEventListener("click", () => lasso.setAttribute("aria-pressed", String(lasso.getAttribute("aria-pressed") !== "true")));
   const texts = data.titles.map((_, i) => describe(data, i).join(" · "));
@@ -62,11 +72,10 @@ function draw(place, data) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colour);
   search.addEventListener("input", () => {
     const wanted = folded(search.value.trim());
-    const found = wanted ? texts.flatMap((text, i) => (folded(text).includes(wanted) ? [i] : [])) : null;
-    plot.found = found && new Set(found);
-    said.textContent = found ? `${found.length.toLocaleString("en")} found` : "";
-    listTracks(found ?? [], found ? `“${search.value.trim()}”` : "");
-    plot.redraw();
+    const rows = wanted ? texts.flatMap((text, i) => (folded(text).includes(wanted) ? [i] : [])) : null;
+    found(rows);
+    said.textContent = rows ? `${rows.length.toLocaleString("en")} found` : "";
+    listTracks(rows ?? [], rows ? `“${search.value.trim()}”` : "");
   });
 
   const point = (/** @type {number} */ i) => {
@@ -94,7 +103,7 @@ function draw(place, data) {
   watchPointer(plot, {
     point, playTrack, isLasso: () => lasso.getAttribute("aria-pressed") === "true",
     looped: (rows) => {
-      plot.found = rows.length ? new Set(rows) : null;
+      found(rows.length ? rows : null);
       listTracks(rows, "the loop");
       said.textContent = `${rows.length.toLocaleString("en")} in the loop`;
     },
@@ -102,6 +111,7 @@ function draw(place, data) {
   const land = (/** @type {import("./types.d.ts").Answer | null} */ answer) => {
     plot.landed = answer ? landing(data, answer) : null;
     plot.redraw();
+    if (!answer) said.textContent = "";
     if (plot.landed && session.recording) said.textContent = `${session.recording.name} has landed among its nearest`;
   };
   onAnswer(land);
@@ -111,7 +121,7 @@ function draw(place, data) {
     data.groups.length ? element("span", { class: "row" }, element("label", { for: "by" }, "Colour by"), by) : null,
     element("span", { class: "row" }, element("label", { for: "find" }, "Find"), search), lasso,
     element("span", { class: "row", role: "group", "aria-label": "Zoom" }, button("+", () => plot.zoom(1.4), { class: "small", "aria-label": "Zoom in" }),
-      button("−", () => plot.zoom(1 / 1.4), { class: "small", "aria-label": "Zoom out" }), button("Show all", () => plot.showAll(), { class: "small" })), said);
+      button("−", () => plot.zoom(1 / 1.4), { class: "small", "aria-label": "Zoom out" }), button("Show all", () => plot.showAll(), { class: "small" })), said, clear);
   place.replaceChildren(tools, element("div", { class: "map-both" }, element("div", { class: "map-plot" }, canvas, tip), element("div", {}, legend, list)),
     element("p", { class: "hint" }, about(data)));
   colour();

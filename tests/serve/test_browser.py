@@ -176,6 +176,8 @@ def test_the_map_plays_lists_and_shows_where_a_file_lands(seen: Watched) -> None
     assert f"{EACH * len(CLASSES)} in the loop" in page.inner_text(".listed")
     page.get_by_label("Find").fill("flute 2")
     assert page.locator(".listed li").count() == 1
+    page.get_by_role("button", name="Clear").click()
+    assert page.locator(".listed li").count() == 0 and not page.get_by_role("button", name="Clear").is_visible()
     page.evaluate(
         """(bytes) => {
           const data = new DataTransfer();
@@ -199,7 +201,8 @@ def test_what_is_no_recording_is_told_with_what_to_do(browser: Any, url: str) ->
         )
         alert = page.get_by_role("alert")
         alert.wait_for()
-        assert "no audio that can be read" in alert.inner_text() and "MP3" in alert.inner_text()
+        assert alert.inner_text().startswith("notes.txt") and "no recording that can be read" in alert.inner_text()
+        assert "begins as none of the known formats, MP3" in alert.inner_text()
         assert page.locator("#choose").is_visible() and page.locator("#answer *").count() == 0
         page.context.set_offline(True)
         page.set_input_files("#file", recording())
