@@ -101,7 +101,11 @@ function withoutItself(answer) {
 }
 
 /** Tempo, key, loudness, … of the recording. @param {AbortSignal} signal @returns {Promise<import("./types.d.ts").MeasuredAttribute[]>} */
-export const measure = async (signal) => (await named("v1/attributes", {}, signal) ?? await upload("v1/attributes", form(), signal)).attributes;
+export async function measure(signal) {
+  const isMeasured = (await servedCatalogue())?.attributes.some(({ name }) => name !== "year"); // then the recording was measured when it was heard, too
+  const known = isMeasured ? await named("v1/attributes", {}, signal) : null;
+  return (known ?? await upload("v1/attributes", form(), signal)).attributes;
+}
 
 /** The command that asks the same. */
 export function curl() {

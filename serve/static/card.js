@@ -11,6 +11,8 @@ import { capital, clock, credits, ordinal, percent, titled } from "./words.js";
 
 const THUMB = "M2 10h4v11H2zM8 21V10l4.5-8c2 .3 2.9 1.6 2.5 3.5L14.3 9H20c1.4 0 2.2 1 2 2.3l-1.5 8c-.2 1.100-1.100 1.700-2 1.700z"; // not every machine has the emoji
 
+const WHOLE = 20; // seconds of a window that is no part of a clip but most of it
+
 /** @typedef {import("./types.d.ts").Neighbour} Neighbour */
 /** @typedef {{ more: (track: Neighbour) => void, less: (track: Neighbour) => void, windows: () => Promise<Map<string, Neighbour>>, isNew: boolean }} Actions */
 
@@ -94,6 +96,10 @@ async function showWindows(track, name, actions, place) {
     const match = (await actions.windows()).get(track.track_id)?.match;
     if (!match) {
       place.textContent = "There are no windows to compare: the model hears a recording as a whole, or this one is gone.";
+      return;
+    }
+    if (match.seconds >= WHOLE && match.start === 0 && match.seed_start === 0) {
+      place.textContent = `The model hears ${Math.round(match.seconds)} s at once, so no part of them is nearer than another.`;
       return;
     }
     const { recording } = session;

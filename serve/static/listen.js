@@ -50,7 +50,7 @@ export async function listen(file, name, sample = "") {
   });
   try {
     const answer = await hear(mine.signal, (share) => progress.sent(share));
-    session.answer = answer;
+    session.answer = session.plainly = answer;
     progress.set("sent", "done", bytes(file.size));
     progress.set("heard", "done", `${answer.seconds.toFixed(1)} s`);
     progress.set("compared", "now");

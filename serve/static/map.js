@@ -98,7 +98,8 @@ function draw(place, data) {
     if (!rows.length) return list.replaceChildren(...(what ? [element("p", {}, `No track in ${what}.`)] : []));
     const more = rows.length > LISTED ? element("p", { class: "hint" }, `The first ${LISTED}.`) : "";
     list.replaceChildren(element("h3", {}, `${rows.length.toLocaleString("en")} in ${what}`), element("ol", {}, ...rows.slice(0, LISTED).map((i) =>
-      element("li", { onmouseenter: () => point(i) }, playButton(trackSound(data.ids[i], data.titles[i]), { text: "" }), element("span", {}, texts[i])))), more);
+      element("li", { onmouseenter: () => point(i) }, playButton(trackSound(data.ids[i], data.titles[i]), { text: "" }),
+        element("span", {}, data.titles[i], element("small", {}, describe(data, i).slice(1).join(" · ")))))), more);
   };
   watchPointer(plot, {
     point, playTrack, isLasso: () => lasso.getAttribute("aria-pressed") === "true",
@@ -112,17 +113,17 @@ function draw(place, data) {
     plot.landed = answer ? landing(data, answer) : null;
     plot.redraw();
     if (!answer) said.textContent = "";
-    if (plot.landed && session.recording) said.textContent = `${session.recording.name} has landed among its nearest`;
+    if (plot.landed && session.recording) said.textContent = `${session.recording.name} has landed near ${plot.landed.near}`;
   };
   onAnswer(land);
-  land(session.answer);
+  land(session.plainly);
 
   const tools = element("div", { class: "row tools" },
     data.groups.length ? element("span", { class: "row" }, element("label", { for: "by" }, "Colour by"), by) : null,
     element("span", { class: "row" }, element("label", { for: "find" }, "Find"), search), lasso,
     element("span", { class: "row", role: "group", "aria-label": "Zoom" }, button("+", () => plot.zoom(1.4), { class: "small", "aria-label": "Zoom in" }),
       button("−", () => plot.zoom(1 / 1.4), { class: "small", "aria-label": "Zoom out" }), button("Show all", () => plot.showAll(), { class: "small" })), said, clear);
-  place.replaceChildren(tools, element("div", { class: "map-both" }, element("div", { class: "map-plot" }, canvas, tip), element("div", {}, legend, list)),
+  place.replaceChildren(tools, element("div", { class: "map-both" }, element("div", { class: "map-plot" }, canvas, tip), element("div", { class: "map-side" }, list, legend)),
     element("p", { class: "hint" }, about(data)));
   colour();
 }
@@ -142,7 +143,7 @@ function landing(data, answer) {
   const rows = nearest.map((one) => data.ids.indexOf(one.track_id)).filter((row) => row >= 0).slice(0, BESIDE);
   if (!rows.length) return null;
   const median = (/** @type {number[]} */ values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-  return { x: median(rows.map((row) => data.x[row])), y: median(rows.map((row) => data.y[row])) };
+  return { x: median(rows.map((row) => data.x[row])), y: median(rows.map((row) => data.y[row])), near: data.titles[rows[0]] };
 }
 
 /** @param {CatalogueMap} data */

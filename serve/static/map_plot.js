@@ -21,7 +21,7 @@ export class Plot {
     /** @type {Set<number> | null} */
     this.found = null;
     this.chosen = -1;
-    /** @type {{ x: number, y: number } | null} where a dropped file has landed, in the map's units */
+    /** @type {{ x: number, y: number, near: string } | null} where a dropped file has landed, in the map's units */
     this.landed = null;
     /** @type {[number, number][]} */
     this.loop = [];

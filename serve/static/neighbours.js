@@ -22,7 +22,7 @@ const titles = new Map();
 /** @param {Answer} first */
 export function neighboursCard(first) {
   const list = element("ol", { class: "neighbours" });
-  const asked = element("div", { class: "row asked" }), changed = element("p", { class: "hint changed", role: "status" });
+  const asked = element("div", { class: "row asked" }), changed = element("p", { class: "hint changed", role: "status", tabIndex: -1 });
   const panel = element("div", { class: "sliders" });
   /** @type {AbortController | null} */
   let running = null;
@@ -52,6 +52,7 @@ export function neighboursCard(first) {
   }
 
   async function refresh() {
+    const goesOn = list.contains(document.activeElement) || asked.contains(document.activeElement); // what was pressed is made anew
     running?.abort();
     const mine = running = new AbortController();
     showAsked();
@@ -65,6 +66,7 @@ export function neighboursCard(first) {
       windows = null;
       fill(new Set((before.neighbours ?? []).map((one) => one.track_id)));
       changed.textContent = whatChanged(before, found);
+      if (goesOn) changed.focus({ preventScroll: true });
     } catch (error) {
       if (!cancelled(error)) changed.replaceChildren(banner(error, () => void refresh()));
     } finally {
@@ -89,9 +91,9 @@ export function neighboursCard(first) {
       made.append(element("span", { "aria-hidden": "true" }, " ✕"), element("span", { class: "unseen" }, ": take it away"));
       return made;
     };
-    const back = button("Undo", () => { undo(); void refresh(); }, { class: "small", disabled: !session.before.length });
+    const back = button("Undo", () => { undo(); void refresh(); }, { class: "small", hidden: !session.before.length });
     const plainly = button("Reset", () => { ask((changed) => Object.assign(changed, { like: [], dislike: [], sliders: {}, diversity: 0 })); void refresh(); },
-      { class: "small", disabled: isPlain(question) });
+      { class: "small", hidden: isPlain(question) });
     asked.replaceChildren(...question.like.map((id) => chip("more like", id, "like")),
       ...question.dislike.map((id) => chip("less like", id, "dislike")), back, plainly);
     setSliders?.();

@@ -10,8 +10,10 @@ export const plainQuestion = () => ({ like: [], dislike: [], sliders: {}, divers
 export const session = {
   /** @type {Recording | null} */
   recording: null,
-  /** @type {Answer | null} */
+  /** @type {Answer | null} to the question as it is now */
   answer: null,
+  /** @type {Answer | null} to the recording alone */
+  plainly: null,
   question: plainQuestion(),
   /** @type {Question[]} */
   before: [],
@@ -29,7 +31,7 @@ export function begin(file, name, sample) {
 /** Forget the recording and everything about it. */
 export function forget() {
   if (session.recording) URL.revokeObjectURL(session.recording.url);
-  Object.assign(session, { recording: null, answer: null, question: plainQuestion(), before: [], asked: () => {} });
+  Object.assign(session, { recording: null, answer: null, plainly: null, question: plainQuestion(), before: [], asked: () => {} });
 }
 
 /** Change the question; the one before is kept. @param {(question: Question) => void} change */

@@ -66,6 +66,7 @@ def test_a_file_is_heard_shown_shifted_and_forgotten(seen: Watched) -> None:
     assert page.get_by_label("Variety").input_value() == "0"
     liked = refreshed(page, lambda: page.get_by_role("button", name="More like").first.click())
     assert first[0] not in liked and f"more like {first[0]}" in page.inner_text(".chip")
+    assert "new" in page.evaluate("document.activeElement.textContent"), "keys go on there, not from the page's top"
 
     page.get_by_role("button", name="Why").first.click()
     page.wait_for_selector(".why-body img")
@@ -154,6 +155,19 @@ def test_a_recording_of_the_microphone_is_heard(seen: Watched) -> None:
     page.get_by_role("button", name="Stop and listen").click()
     page.wait_for_selector(VERDICT)
     assert "recording.webm" in page.inner_text(".verdict-card") and page.locator(".neighbour").count() == 8
+
+
+def test_a_recording_lands_near_what_sounds_like_it_whatever_is_asked_beside(seen: Watched) -> None:
+    page = seen.page
+    ask(page)
+    nearest = page.locator(".neighbour h4").first.inner_text()
+    assert nearest not in refreshed(page, lambda: page.get_by_role("button", name="More like").first.click())
+    page.goto(f"{page.url}#map")
+    page.wait_for_selector(f"text=my flute.wav has landed near {nearest}")
+    page.goto(f"{page.url.partition('#')[0]}#listen")
+    page.get_by_role("button", name="Forget my file").click()
+    page.goto(f"{page.url.partition('#')[0]}#map")
+    assert page.locator("text=has landed").count() == 0
 
 
 def test_the_map_plays_lists_and_shows_where_a_file_lands(seen: Watched) -> None:
