@@ -44,9 +44,9 @@ def recording(label: str = "flute") -> dict[str, Any]:
     return {"name": f"my {label}.wav", "mimeType": "audio/wav", "buffer": encode(sounds_like(label, 7, SECONDS))}
 
 
-def ask(page: Any) -> None:
+def ask(page: Any, name: str = "my flute.wav") -> None:
     """Send a recording, and wait for all that is said of it."""
-    page.set_input_files("#file", recording())
+    page.set_input_files("#file", recording() | {"name": name})
     page.wait_for_selector(VERDICT)
     page.wait_for_selector(".attributes")
 
