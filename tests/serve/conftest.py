@@ -97,9 +97,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_model(tmp_path_factory.mktemp("model"))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium."""
+    """Chromium; for as long as it runs, Playwright's event loop runs in this thread, and no other can."""
     with running_chromium() as found:
         yield found
 
