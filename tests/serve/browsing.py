@@ -24,7 +24,7 @@ def write_catalogue(model: str, folder: Path) -> str:
     bundle, music = folder / "bundle", folder / "music"
     shutil.copytree(model, bundle)
     music.mkdir()
-    classifier, rows, vectors = load(str(bundle)), [], []
+    classifier, rows, vectors = load(str(bundle)), list[dict[str, Any]](), []
     for label in CLASSES:
         for i in range(EACH):
             samples = sounds_like(label, i, SECONDS)
