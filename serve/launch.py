@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import socket
 import threading
 import time
@@ -35,14 +36,15 @@ SECONDS_TO_ANSWER = 120.0  # the model is loaded meanwhile; a busy machine takes
 
 def proxy_variables(fast: bool = False) -> dict[str, str]:
     """Variables of the process that starts Ray, which make its HTTP proxy a safe one, or a fast one that is as safe,
-    and let it keep no worker that has nothing to do.
+    let it keep no worker that has nothing to do, and let no process keep freed memory apart for each of its threads.
 
     Raises
     ------
     ConfigError
         If there can be no fast one here.
     """
-    return {"RAY_num_workers_soft_limit": "0"} | proxy.VARIABLES | (fast_variables() if fast else {})
+    memory = {"MALLOC_ARENA_MAX": os.environ.get("MALLOC_ARENA_MAX", "1")}
+    return memory | {"RAY_num_workers_soft_limit": "0"} | proxy.VARIABLES | (fast_variables() if fast else {})
 
 
 def start(args: AppArgs, host: str = "127.0.0.1", port: int = 0) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tonearm.core.errors import TrackingError
 from tonearm.tracking.log import client
 from tonearm.tracking.register import refusals_told
@@ -96,3 +98,18 @@ def _bundle_path(uri: str) -> str:
     if not kept:
         raise TrackingError(f"{uri} was not logged by Tonearm: it has no artifact named bundle")
     return str(kept["path"])
+
+
+def bundle_in(folder: str) -> str:
+    """The folder of the bundle in a logged model's local one; "" if there is none.
+
+    MLflow keeps it under its own name, which the model's description tells. That is read here: MLflow's reader loads
+    pandas and SciPy, 40 MiB of a server.
+    """
+    try:
+        described = yaml.safe_load((Path(folder) / "MLmodel").read_text("utf-8"))
+        place = described["flavors"]["python_function"]["artifacts"]["bundle"]["path"]
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
+        return ""
+    bundle = Path(folder) / str(place)
+    return str(bundle) if bundle.is_dir() else ""

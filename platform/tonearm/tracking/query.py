@@ -14,6 +14,7 @@ from tonearm.core.text import command
 from tonearm.tracking import names
 from tonearm.tracking.known_runs import MIN_PREFIX_LENGTH, SHOWN, list_runs, no_such_run
 from tonearm.tracking.log import client
+from tonearm.tracking.model_files import bundle_in
 from tonearm.tracking.retry import address, is_unavailable
 
 if TYPE_CHECKING:
@@ -210,11 +211,9 @@ def download_model(uri: str) -> str:
         folder = mlflow.artifacts.download_artifacts(artifact_uri=uri)
     except (MlflowException, OSError) as error:
         raise TrackingError(f"the registry at {address()} has no usable {uri}: {error}") from error
-    # MLflow keeps a folder under its own name; the model's description knows which one "bundle" is.
-    kept = mlflow.models.Model.load(folder).flavors.get("python_function", {}).get("artifacts", {}).get("bundle")
-    if not kept or not (Path(folder) / kept["path"]).is_dir():
+    if not (bundle := bundle_in(folder)):
         raise TrackingError(f"{uri} was not logged by Tonearm: it has no artifact named bundle")
-    return str(Path(folder) / kept["path"])
+    return bundle
 
 
 def champion_uri(dataset: str) -> str:
