@@ -14,6 +14,8 @@ from tonearm.core.error_text import describe_error
 from tonearm.core.errors import JobError, TrainingError
 from tonearm.workflows.ray_session import PROXY_PATIENCE, start_ray
 
+OF_FULL_STORE = "Ray's object store is full of what other jobs hold, and so is the disk of its temporary folder: "
+
 
 def test_serve_is_given_time_to_start_its_proxy() -> None:
     from ray.serve._private import constants
@@ -34,7 +36,7 @@ def test_a_node_that_does_not_start_in_time_is_one_line(monkeypatch: pytest.Monk
 
 
 def test_errors_of_ray_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
+    from ray.exceptions import ActorDiedError, GetTimeoutError, ObjectStoreFullError, OutOfDiskError, RayTaskError
 
     def from_worker(cause: Exception) -> Exception:
         return RayTaskError("f", "Traceback (of a worker):\n  many\n  lines", cause).as_instanceof_cause()
@@ -46,6 +48,8 @@ def test_errors_of_ray_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     raised: list[tuple[Exception, str]] = [
         (ActorDiedError(), "Ray gave up: ActorDiedError: The actor died"),
         (GetTimeoutError("no answer"), "Ray gave up: GetTimeoutError: no answer"),
+        (OutOfDiskError("Local disk is full"), f"Local disk is full ({OF_FULL_STORE}"),
+        (ObjectStoreFullError("Failed to put object 1"), f"Failed to put object 1 ({OF_FULL_STORE}"),
         (from_worker(of_data), "error: too short\n"),
         (from_worker(on_full_disk), "error: No space left on device: make space there"),
         (full, "error: No space left on device: make space there"),

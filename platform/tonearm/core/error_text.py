@@ -10,6 +10,11 @@ import traceback
 from tonearm.core.errors import TonearmError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_STORE = (
+    "Ray's object store is full of what other jobs hold, and so is the disk of its temporary folder: make space there, "
+    "or end those jobs, which `ray memory` lists"
+)
+BUSY = "a machine that is slow, busy or short of memory may be why"
 
 
 def describe_error(error: BaseException) -> str:
@@ -35,14 +40,15 @@ def describe_error(error: BaseException) -> str:
     if not isinstance(error, of_ray) and not (type(error) is TimeoutError and _raised_in_ray(error)):
         return ""
     raised = getattr(error, "cause", None) or error
+    why = FULL_STORE if type(raised).__name__ in ("OutOfDiskError", "ObjectStoreFullError") else BUSY
     line = next(iter(str(raised).strip().splitlines()), "")
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", errors="backslashreplace", prefix="tonearm-error-", suffix=".txt", delete=False
     ) as file:
         traceback.print_exception(error, file=file)
     return (
-        f"Ray gave up: {type(raised).__name__}: {line[:300]} (a machine that is slow, busy or short of memory "
-        f"may be why; what is finished is kept, the same command goes on; all that was said is in {file.name})"
+        f"Ray gave up: {type(raised).__name__}: {line[:300]} ({why}; what is finished is kept, "
+        f"the same command goes on; all that was said is in {file.name})"
     )
 
 
