@@ -5,6 +5,7 @@
 # again. This does: after 1 s, then ever later, a minute at most. TERM or INT end Ray, and this.
 set -u
 ray=${RAY_PROGRAM:-ray}
+case $ray in */*) export PATH="${ray%/*}:$PATH" ;; esac # a job that is submitted runs python: the one beside ray
 slowest=${TONEARM_NODE_SLOWEST:-60} # seconds between two starts, and after which a start counts as one that held
 child='' ended='' pause=1
 
