@@ -15,6 +15,8 @@ from tonearm.core.errors import JobError
 
 SECONDS_TO_END = 10.0  # of a child that was asked to, before it is killed
 SECONDS_TO_LEAVE = 60.0  # of one that ends a Ray of its own, and says in MLflow that its runs are over
+PARENT = "TONEARM_PARENT"  # which process runs this one along with itself
+PR_SET_PDEATHSIG = 1  # of Linux's prctl
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
@@ -41,8 +43,9 @@ def exit_on_stop_signals() -> None:
     """Let SIGTERM and SIGHUP raise SystemExit, so that ``finally`` is reached; the exit code is 128 + the signal's.
 
     Only the main thread can ask for it; elsewhere nothing is done. Ctrl-C raises KeyboardInterrupt anyway. What is
-    ignored stays so, as ``nohup`` asks for.
+    ignored stays so, as ``nohup`` asks for. Whom :func:`run_along` has started is sent SIGTERM when its parent ends.
     """
+    _end_with_parent()
     if threading.current_thread() is not threading.main_thread():
         return
     for number in _heeded():
@@ -83,10 +86,11 @@ def run_until_stopped(command: Sequence[str], environment: Mapping[str, str]) ->
 def run_along(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a command to its end in this process's own group, so that what ends the group ends both; its exit code.
 
-    Who is asked to stop before it has ended waits for it, a minute at most.
+    Who is asked to stop before it has ended waits for it, a minute at most. Where this process is killed, on Linux, a
+    command of ours is asked to stop.
     """
     exit_on_stop_signals()
-    child = subprocess.Popen(command, env=dict(environment))
+    child = subprocess.Popen(command, env={**environment, PARENT: str(os.getpid())})
     try:
         return child.wait()
     except BaseException as error:
@@ -98,6 +102,18 @@ def run_along(command: Sequence[str], environment: Mapping[str, str]) -> int:
             child.kill()
             child.wait()
         raise
+
+
+def _end_with_parent() -> None:
+    """Let this process be sent SIGTERM when the one that runs it along with itself ends, or now if it has ended."""
+    parent = os.environ.pop(PARENT, "")  # what this process starts is none of it
+    if not parent or sys.platform != "linux":
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(parent):
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _heeded() -> list[signal.Signals]:
