@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
 from serve.answers_cache import answer_key
@@ -64,7 +65,7 @@ async def attributes_of(front: Front, audio: bytes, recording: str = "", listene
     content = await _content(audio, recording)
 
     async def answer(shelf: Shelf) -> dict[str, Any]:
-        key = answer_key(content, {"attributes": True}, shelf.key)
+        key = answer_key(content, {"attributes": True, "recording": recording}, shelf.key)
         heard = answered(await front.cache.answer(key, lambda: _measured(front, shelf, audio, recording)))
         values = heard["attributes"]
         return {**heard, "attributes": await asyncio.to_thread(measured, shelf.library, values)}
@@ -99,7 +100,7 @@ async def recommended(
         library = library_of(shelf)
         if not content and not asked["windows"]:  # quicker made than remembered
             return await _found(front, shelf, library, audio, recording, asked)
-        key = answer_key(content, asked, shelf.key + state_of(library))
+        key = answer_key(content, question, shelf.key + state_of(library))
         found = await front.cache.answer(key, lambda: _found(front, shelf, library, audio, recording, asked))
         return answered(found)
 
@@ -137,14 +138,15 @@ async def _found(
     started = time.perf_counter()
     fields = dict(question)
     if fields.pop("windows"):  # windows are heard
-        return answered(await front.ask(shelf, "recommend", audio, dict(question)))
+        with nullcontext() if audio else front.admission.listened():  # who sends audio was let in with it
+            return answered(await front.ask(shelf, "recommend", audio, dict(question)))
     said: dict[str, Any] = {"task": "seeds", **shelf.signature}
     recording: Described | None = None
     if audio or name:
         asked = ("listen", audio) if audio else ("recall", name)
         heard = answered(await front.ask(shelf, *asked, shelf.has_descriptors))
         recording = heard["described"]
-        said = {**heard["said"], "recording": recording.contents[0]}
+        said = {**heard["said"], "recording": heard["name"]}
     given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     request = Request(**given)
     found = await _read(library, lambda: recommend(library, request, recording).to_dict())

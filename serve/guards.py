@@ -75,7 +75,7 @@ class Guards:
                 allow_origins=self.origins,
                 allow_methods=["GET", "HEAD", "POST", "DELETE"],
                 allow_headers=["Authorization", "Content-Type", LISTENER_HEADER],
-                expose_headers=["Retry-After", "WWW-Authenticate"],
+                expose_headers=["Retry-After", "WWW-Authenticate", "X-Request-ID"],
             )
         return Hosts(app, self.hosts) if self.hosts else app
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ray import serve
 
+from serve.heard import MOST
 from serve.listener import Listener
 from serve.log_settings import log_settings
 from serve.settings import AppArgs
@@ -41,7 +42,8 @@ def listener_target(args: AppArgs, version: Version) -> serve.RunTarget:
         **scale,
     )
     place = best_effort(f"the place of {version.uri}", fetch_model, version.uri) or ""
-    bound = listener.bind(version, args.max_seconds, args.allowed_modules, place, args.gpus)  # type: ignore[attr-defined]
+    settings = (version, args.max_seconds, args.allowed_modules, place, args.gpus, MOST if args.cache_bytes else 0)
+    bound = listener.bind(*settings)  # type: ignore[attr-defined]
     return serve.RunTarget(target=bound, name=version.application(args.name), route_prefix=None)
 
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from serve.heard import FORGOTTEN, Heard
+from serve.heard import FORGOTTEN, MOST, Heard
 from serve.maps import MapMaker
 from serve.settings import CLIP_SECONDS
 from serve.versions import Version
@@ -41,11 +41,13 @@ class Listener:
         Folder or URI of its bundle, if somebody has fetched it; where it is not there, the version's URI is loaded.
     gpus
         The share of a GPU that it has, where it computes then; 0: on the CPU.
+    remembered
+        Recordings of which it remembers what it has heard.
     """
 
     def __init__(
         self, version: Version, max_seconds: float, allowed_modules: Sequence[str] = (), place: str = "",
-        gpus: float = 0.0,
+        gpus: float = 0.0, remembered: int = MOST,
     ) -> None:  # fmt: skip
         limit_threads(1)
         import torch
@@ -56,7 +58,7 @@ class Listener:
         from tonearm.inference import load
         from tonearm.training.sharing import device_with
 
-        self._version, self._max_seconds, self._heard = version, max_seconds, Heard()
+        self._version, self._max_seconds, self._heard = version, max_seconds, Heard(remembered)
         self._maps = MapMaker()
         self._one = threading.Lock()  # Serve calls from several threads: at once they would only hold memory
         self._unusable = ""
@@ -94,14 +96,12 @@ class Listener:
 
         def answer() -> dict[str, Any]:
             found, described = self._model.listen(audio, descriptors)
-            heard = {"said": self._said(found), "described": described}
-            self._heard.keep(described.contents[0], descriptors, heard)
-            return heard
+            return self._heard.keep(descriptors, {"said": self._said(found), "described": described})
 
         return self._answered(answer, audio)
 
     def recall(self, recording: str, descriptors: bool) -> dict[str, Any]:
-        """The same of a recording that was heard lately, by the digest of its bytes."""
+        """The same of a recording that was heard lately, by the name that it was given."""
         return self._heard.find(recording, descriptors) or FORGOTTEN
 
     def attributes(self, audio: bytes) -> dict[str, Any]:

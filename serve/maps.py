@@ -1,6 +1,6 @@
 """Maps of the catalogue: a listener makes one for each state of it, and the ingresses keep what it told.
 
-Who makes one loads scikit-learn, some 100 MiB, and computes for seconds: one process a version does, not each ingress.
+Who makes one loads scikit-learn, some 100 MiB, and computes for seconds: a copy of the model does, not each ingress.
 """
 
 from __future__ import annotations

@@ -56,6 +56,8 @@ async def read_recording(request: Request, limit: int, read_uri: ReadUri | None 
         audio, _ = await _read_form(counted, limit, needs_audio=True)
     elif _is_json(request) and read_uri is not None:
         named = _named(await counted.body())
+        if named.recording and named.uri:
+            raise RefusedError(422, "invalid", "uri and recording each name a recording: say one of them")
         if named.recording:
             return b"", named.recording
         audio = await read_uri(named.uri)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import sys
 
 os.environ["RAY_AUTH_MODE"] = "token"  # every Ray of the tests answers to them alone; read once, when it is imported
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
@@ -63,8 +62,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Before its fixtures: weights that these draw are the same in every run, whatever ran before in the process."""
-    if torch := sys.modules.get("torch"):
-        torch.manual_seed(0)
+    import torch
+
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True)

@@ -43,7 +43,8 @@ async def catalogue_map(here: Here) -> CatalogueMap:
     state = state_of(library_of(shelf))
 
     async def made() -> dict[str, Any]:
-        return answered(await here.front.ask(shelf, "map"))
+        with here.front.admission.listened():
+            return answered(await here.front.ask(shelf, "map"))
 
     found = await here.maps.of(shelf.key, state, made)
     return CatalogueMap.model_validate({**found, **shelf.signature})

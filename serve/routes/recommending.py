@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter
 
 from serve.answers import recommended, way
@@ -34,8 +34,11 @@ async def recommend(
 
 
 @router.get("/recommend", responses=problems(400, 409), openapi_extra=ASKED_BY_ADDRESS)
-async def recommend_by_address(here: Here, request: Request, listener: Listener = None) -> Recommendation:
+async def recommend_by_address(
+    here: Here, request: Request, response: Response, listener: Listener = None
+) -> Recommendation:
     """Which tracks of the catalogue sound like some of its tracks or artists; the quickest way to ask."""
+    response.headers["Cache-Control"] = "private, no-store"  # it is this listener's, of the catalogue as it is now
     asked = read_address(request, here.args.neighbours)
     return RECOMMENDATION.validate_python(await recommended(here.front, b"", asked, listener))
 

@@ -66,7 +66,7 @@ export function neighboursCard(first) {
       windows = null;
       fill(new Set((before.neighbours ?? []).map((one) => one.track_id)));
       changed.textContent = whatChanged(before, found);
-      if (goesOn) changed.focus({ preventScroll: true });
+      if (goesOn && document.activeElement === document.body) changed.focus({ preventScroll: true });
     } catch (error) {
       if (!cancelled(error)) changed.replaceChildren(banner(error, () => void refresh()));
     } finally {

@@ -26,6 +26,8 @@ from tonearm.training.losses import batch_loss
 from tonearm.training.optim import build_optimizer
 from tonearm.training.prefetch import pinned_batch, prefetched
 
+RESUMED = 1e-3  # of the loss, relatively, where a card does not add up in one order even if it is told to
+
 
 def train(batches: Batches, device: str, state: State | None = None) -> Iterator[EpochReport]:
     """The trial, from the same first weights each time."""
@@ -75,7 +77,8 @@ def resume(report: Report, device: str, sizes: Sizes) -> None:
             buffer.seek(0)
             state = torch.load(buffer, "cpu", weights_only=True)
             again = _losses(train(batches, device, state))
-        report.check("resume", _apart(again, whole[1:]), _apart(same, whole), two_in_one_go=free)
+        allowed = 0.0 if same == whole else RESUMED
+        report.check("resume", _apart(again, whole[1:]), allowed, two_in_one_go=free)
 
 
 def _losses(reports: Iterable[EpochReport]) -> list[float]:

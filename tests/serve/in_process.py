@@ -27,6 +27,7 @@ Ask = Callable[..., dict[str, Any]]
 
 def serve_in_process(uri: str, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Ask:
     """Start the application of a model; what Ray would carry from the route to the listener is called."""
+    monkeypatch.setattr("serve.ingress.ask_arrow", lambda: None)  # it holds for all of this process
     version = resolve(uri)
     listener = Listener(version, max_seconds=60)
     route = Route(version, listener.about())

@@ -66,7 +66,9 @@ def test_a_file_is_heard_shown_shifted_and_forgotten(seen: Watched) -> None:
     assert page.get_by_label("Variety").input_value() == "0"
     liked = refreshed(page, lambda: page.get_by_role("button", name="More like").first.click())
     assert first[0] not in liked and f"more like {first[0]}" in page.inner_text(".chip")
-    assert "new" in page.evaluate("document.activeElement.textContent"), "keys go on there, not from the page's top"
+    assert page.evaluate("document.activeElement.classList.contains('changed')"), (
+        "keys go on there, not from the page's top"
+    )
 
     page.get_by_role("button", name="Why").first.click()
     page.wait_for_selector(".why-body img")

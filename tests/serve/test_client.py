@@ -50,6 +50,10 @@ def test_every_question_is_answered(client: Client, place: Path, tmp_path: Path)
     assert [n["rank"] for n in like["neighbours"]] == [1, 2] and like["task"] == "seeds"
     heard = client.recommend(AUDIO, like=["flute 0.wav"], where={"track_id": ["bass 0.wav"]}, k=3)
     assert [n["track_id"] for n in heard["neighbours"]] == ["bass 0.wav"] and heard["task"] == "single_label"
+    named = client.recommend(
+        recording=heard["recording"], like=["flute 0.wav"], where={"track_id": ["bass 0.wav"]}, k=3
+    )
+    assert named["neighbours"] == heard["neighbours"] and client.recommend(like=["flute 0.wav"], k=None)["neighbours"]
     assert client.path("bass 0.wav", "flute 0.wav", n=1)["steps"][0]["track_id"] == "bass 0.wav"
     assert client.track("flute 0.wav")["track_id"] == "flute 0.wav"
     assert client.picture("flute 0.wav").startswith(b"\x89PNG") and len(client.clip("flute 0.wav")) > 1000

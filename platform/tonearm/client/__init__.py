@@ -131,7 +131,8 @@ class Client:
             ``windows``, as ``/docs`` of the server describes them.
         """
         fields = {n: json.dumps(v) if isinstance(v, Mapping) else v for n, v in question.items()}
-        if audio is None and len(str(httpx.QueryParams(fields))) <= LONGEST_ADDRESS:
+        plain = not {"uri", "recording"} & fields.keys() and None not in fields.values()
+        if audio is None and plain and len(str(httpx.QueryParams(fields))) <= LONGEST_ADDRESS:
             return cast("answers.Recommendation", self._got("/v1/recommend", **fields))
         if audio is None:
             return cast("answers.Recommendation", _read(self._asked("POST", "/v1/recommend", json=question)))

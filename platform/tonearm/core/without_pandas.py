@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 class _NoPandas:
-    """A finder that says, as Python does, that pandas is not installed."""
+    """A finder that says to one thread that pandas is not installed."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name.partition(".")[0] == "pandas":
+        if name.partition(".")[0] == "pandas" and threading.get_ident() == self._thread:
             raise ModuleNotFoundError("No module named 'pandas'", name=name)
 
 
 @contextmanager
 def without_pandas() -> Iterator[None]:
-    """What is loaded meanwhile sees no pandas, unless it was loaded before. Whoever wants it loads it later."""
+    """What this thread loads meanwhile sees no pandas, unless it was loaded before; other threads do. Whoever wants it
+    loads it later."""
+    if "pandas" in sys.modules:
+        yield
+        return
     finder = _NoPandas()
     sys.meta_path.insert(0, finder)
     try:

@@ -25,7 +25,8 @@ class Classifier:
     ensemble
         The members.
     device
-        Where features and networks are computed: ``"cpu"``, or a torch device such as ``"cuda"``.
+        Where features and networks are computed: ``"cpu"``, or a torch device such as ``"cuda"``; empty: networks where
+        they are, features on the CPU.
 
     Attributes
     ----------
@@ -37,9 +38,9 @@ class Classifier:
         All representations by the name of their store.
     """
 
-    def __init__(self, ensemble: Ensemble, device: str = "cpu") -> None:
-        self.ensemble, self.device = ensemble, device
-        for member in ensemble.members:
+    def __init__(self, ensemble: Ensemble, device: str = "") -> None:
+        self.ensemble, self.device = ensemble, device or "cpu"
+        for member in ensemble.members if device else ():
             member.network.to(device)
         self.classes = ensemble.classes
         self.clips = tuple(dict.fromkeys(m.config.clip for m in ensemble.members))
@@ -120,9 +121,9 @@ def as_stored(clip: Clip, chosen: dict[str, Representation], device: str = "cpu"
     features = {name: f for name, f in chosen.items() if f.layout in clip.waveforms}
     # float16, as the store keeps them: the same numbers in serving as in training.
     if device == "cpu":
-        computed = compute_layouts(clip.waveforms, list(chosen.values()))
+        computed = compute_layouts(clip.waveforms, list(features.values()))
     else:
-        computed = extract_batch([clip.waveforms], list(chosen.values()), device)[0]
+        computed = extract_batch([clip.waveforms], list(features.values()), device)[0]
     return {
         name: StoredClip(half_precision(c.values), c.statistics(), clip.number, clip.start)
         for name, c in zip(features, computed, strict=True)
