@@ -18,7 +18,7 @@ from tonearm.audio.windows import load_clip, load_clips
 from tonearm.core import storage
 from tonearm.core.errors import AudioError, BundleError, DatasetError, StoreError
 from tonearm.datasets.manifest import Track
-from tonearm.ensembles.bundle import save_ensemble
+from tonearm.ensembles.bundle import Ensemble, save_ensemble
 from tonearm.ensembles.combination import fit_combination
 from tonearm.features import extract
 from tonearm.features.store import FeatureStore, prepare_store, track_key
@@ -28,6 +28,7 @@ from tonearm.inference.catalogues import CATALOGUE
 from tonearm.recommend import CatalogueIndex
 from tonearm.tasks import SingleLabel
 from tonearm.training.batches import Batches
+from tonearm.training.bundle import load_bundle
 from tonearm.training.config import TrialConfig
 from tonearm.training.trial import TrialFolder, run_trial
 from tonearm.training.windows import clip_windows
@@ -240,6 +241,12 @@ def test_recording_of_the_catalogue_is_its_own_neighbour(trained: Trained, ensem
         assert found[0].similarity == pytest.approx(1, abs=1e-4)
         assert [n.similarity for n in found] == sorted((n.similarity for n in found), reverse=True)
         assert prediction.labels == CLASSES
+
+
+def test_who_reads_features_leaves_a_network_where_it_is(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    member = load_bundle(trained.folders[0].bundle_uri)
+    monkeypatch.setattr(member.network, "to", lambda *_: pytest.fail("a card would lose it"))
+    Classifier(Ensemble((member,), (1.0,), {}, (1.0,)))
 
 
 def test_model_without_catalogue_recommends_nothing(trained: Trained) -> None:
