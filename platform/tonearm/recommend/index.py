@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -74,18 +74,23 @@ class CatalogueIndex:
         self.library = MemoryLibrary(vectors[self.placed], placed)
 
     @classmethod
-    def build(cls, vectors: FloatArray, tracks: Sequence[Track]) -> CatalogueIndex:
+    def build(
+        cls, vectors: FloatArray, tracks: Sequence[Track], said: Sequence[Mapping[str, Any]] = ()
+    ) -> CatalogueIndex:
         """Index tracks by their embeddings, (tracks, dim). Those that a network maps to zeros are left out, and told:
-        nothing is near them."""
+        nothing is near them. ``said``: what else is known of each, by the names of columns."""
         if len(vectors) != len(tracks) or len(tracks) == 0:
             raise BundleError(f"{len(vectors)} vectors for {len(tracks)} tracks: give one vector a track, at least one")
         nowhere = [t.track_id for t, vector in zip(tracks, vectors, strict=True) if not vector.any()]
         if nowhere:
             logger.warning(f"  {len(nowhere)} of {len(tracks)} tracks are left out of the catalogue, the model maps "
                            f"them to zeros: {list_examples(nowhere)}")  # fmt: skip
-            vectors, tracks = vectors[vectors.any(axis=1)], [t for t in tracks if t.track_id not in set(nowhere)]
+            placed: BoolArray = np.any(vectors, axis=1)
+            vectors, tracks = vectors[placed], [t for t, has in zip(tracks, placed, strict=True) if has]
+            said = [more for more, has in zip(said, placed, strict=True) if has] if said else ()
         rows = catalogue_rows(tracks)
-        return cls(unit_length(vectors), rows, data=_digest(rows, tracks))
+        whole = [{**row, **more} for row, more in zip(rows, said, strict=True)] if said else rows
+        return cls(unit_length(vectors), whole, data=_digest(rows, tracks))
 
     def is_of(self, tracks: Sequence[Track]) -> bool:
         """Whether it is of these tracks as they are: the same recordings, described alike, in this order.

@@ -135,7 +135,7 @@ def _prepare(
         features = [*chosen.representations(), *(recipe_representations(recipe.stages) if recipe else ())]
         require_weights(features)
         return prepare_catalogue(catalogue, list(dict.fromkeys(features)), chosen.trial.clip, chosen.trial.min_seconds,
-                                 request.seed, request.max_rejected)  # fmt: skip
+                                 request.seed, request.max_rejected, descriptors=True)  # fmt: skip
 
     try:
         return prepare(space), space

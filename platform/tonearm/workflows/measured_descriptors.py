@@ -32,11 +32,11 @@ def measured_descriptors(sources: Mapping[str, str], clips: Sequence[ClipConfig]
     -------
     A row of each recording; one that is too short, or not finite, says nothing. One that cannot be read now has none.
     """
-    found = _stored(sources, clips)
+    found = stored_descriptors(list(sources), clips)
     missing = [(content, source) for content, source in sources.items() if content not in found]
     if missing:
         _measure(missing, clips[0])
-        found |= _stored(dict(missing), clips[:1])
+        found |= stored_descriptors([content for content, _ in missing], clips[:1])
     return found
 
 
@@ -45,7 +45,8 @@ def without_descriptors(contents: Sequence[str], found: Mapping[str, Mapping[str
     return sum(all(found.get(content, {}).get(name) is None for name in DESCRIPTORS) for content in contents)
 
 
-def _stored(contents: Mapping[str, str], clips: Sequence[ClipConfig]) -> dict[str, Mapping[str, Any]]:
+def stored_descriptors(contents: Sequence[str], clips: Sequence[ClipConfig]) -> dict[str, Mapping[str, Any]]:
+    """The descriptors of those of some recordings that were measured, by contents."""
     found: dict[str, Mapping[str, Any]] = {}
     for clip in clips:
         of_key = {track_key(content, clip): content for content in contents if content not in found}

@@ -8,8 +8,6 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import BundleError, ConfigError
 from tonearm.core.plugins import modules_of
@@ -33,6 +31,7 @@ from tonearm.workflows.predict_blocks import predict_usable
 from tonearm.workflows.prepared import PreparedData
 from tonearm.workflows.prepared_names import manifest_uri, prepared_name
 from tonearm.workflows.recommend_page import publish_contest
+from tonearm.workflows.registered_catalogue import registered_catalogue
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -231,7 +230,7 @@ def _catalogue(
             changed = "its tracks are described otherwise now, or files have changed"
         until = "" if save else f"; until it gets one of these ({how}) it is served with that"
         logger.info(f"  the catalogue of {model.uri} is of earlier data: {changed}{until}")
-    index = CatalogueIndex.build(np.stack([predicted[t.track_id].embedding for t in heard]), heard)
+    index = registered_catalogue(model.ensemble, heard, [predicted[t.track_id] for t in heard], list(model.clips))
     if save:
         logger.info(f"  a catalogue of {len(heard)} tracks is kept in {model.save_catalogue(index)}")
     return index

@@ -24,7 +24,6 @@ from tonearm.ensembles.provenance import save_provenance
 from tonearm.inference import PYFUNC_CODE
 from tonearm.inference.catalogues import save_to_register
 from tonearm.inference.member import MemberPrediction, combine_members
-from tonearm.recommend import CatalogueIndex
 from tonearm.sweeps.results import TrialResult
 from tonearm.tasks.temperature import apply_temperature
 from tonearm.tracking import names
@@ -49,6 +48,7 @@ from tonearm.workflows.publish_choice import (
     version_tags,
 )
 from tonearm.workflows.recommend import refresh_champion
+from tonearm.workflows.registered_catalogue import registered_catalogue
 from tonearm.workflows.selection import Selection
 from tonearm.workflows.sweep_result import Sweep
 from tonearm.workflows.training_report import TrainingResult
@@ -205,7 +205,8 @@ def _select(
     )
     answers = predict_blocks([chosen.trials[i].folder.bundle_uri for i in members], tracks, device, modules)
     predicted = [combine_members(ensemble, own) for own in zip(*answers, strict=True)]
-    save_to_register(bundle, CatalogueIndex.build(np.stack([p.embedding for p in predicted]), tracks))
+    clips = list(dict.fromkeys(chosen.trials[i].config.clip for i in members))
+    save_to_register(bundle, registered_catalogue(ensemble, tracks, predicted, clips))
     on_test = {chosen.takes_ensemble: _rows(predicted, tracks, held.test)}
     keep_heard_tracks(bundle, tracks, predicted, held, parent)
     if len(chosen.ensemble) > 1:
