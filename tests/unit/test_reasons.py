@@ -52,6 +52,15 @@ def test_the_sentence_is_made_of_the_data() -> None:
     assert Reasons().sentence == "sounds alike"
 
 
+@pytest.mark.parametrize(("value", "seed", "told"), [
+    (-22.42, -22.31, "softer (-22.4, -22.3 LUFS)"), (-22.4, -20.1, "softer (-22, -20 LUFS)"),
+    (-22.404, -22.403, "softer (-22.404, -22.403 LUFS)"), (-8.0, -9.0, "louder (-8.00, -9.00 LUFS)"),
+])  # fmt: skip
+def test_what_differs_has_as_many_digits_as_tell_it_apart(value: float, seed: float, told: str) -> None:
+    differing = Reasons((Attribute("loudness", value, seed, 0.2, 0.7, shared=False),))
+    assert differing.sentence == f"sounds alike; but {told}"
+
+
 @pytest.mark.parametrize("name", ["tempo", "year"])
 def test_what_is_not_known_of_one_is_no_reason(name: str) -> None:
     seed = {k: v for k, v in library().row(0).items() if k != name}

@@ -131,9 +131,11 @@ def _comparative(attribute: Attribute) -> str:
 
 
 def _both(attribute: Attribute) -> str:
-    """The result's value and the seed's, with as many digits as tell them apart."""
+    """The result's value and the seed's; of what differs with as many digits as tell them apart."""
     value, seed = float(attribute.value), float(attribute.seed)
     digits = 0 if max(abs(value), abs(seed)) >= 20 else 2
+    if not attribute.shared:  # "louder (-22, -22 LUFS)" would tell nothing
+        digits = next((d for d in range(digits, 4) if f"{value:.{d}f}" != f"{seed:.{d}f}"), digits)
     unit = UNITS.get(attribute.name, "")
     return f"{value:.{digits}f}, {seed:.{digits}f}{' ' + unit if unit else ''}"
 
