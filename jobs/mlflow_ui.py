@@ -27,18 +27,18 @@ def main(
         from tonearm.core import home, storage
         from tonearm.core.text import format_table
         from tonearm.tracking.pages import experiment_pages
+        from tonearm.tracking.retry import address
 
         url = f"http://{host}:{port}"
         pages = experiment_pages(url)  # makes the database, or says why it cannot be reached
-        print(f"experiments of {home.tracking_uri()}: {url}  (Ctrl-C ends it)", flush=True)
+        print(f"experiments of {address()}: {url}  (Ctrl-C ends it)", flush=True)
         if pages:
             print(format_table(pages), flush=True)
-        artifacts = storage.file_uri(home.artifacts_home())
-        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", home.tracking_uri(),
-                   "--default-artifact-root", artifacts, "--host", host, "--port", str(port),
-                   "--workers", "1"]  # fmt: skip
-        # MLflow's workers for evaluating language models would be six more processes that nobody here uses.
-        sys.exit(run_until_stopped(command, {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}))
+        command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+        # No arguments, which who lists processes sees; and without six processes for evaluating language models.
+        more = {"MLFLOW_BACKEND_STORE_URI": home.tracking_uri(), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                "MLFLOW_DEFAULT_ARTIFACT_ROOT": storage.file_uri(home.artifacts_home())}  # fmt: skip
+        sys.exit(run_until_stopped(command, {**os.environ, **more}))
 
 
 if __name__ == "__main__":

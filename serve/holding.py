@@ -50,7 +50,7 @@ def listener_target(args: AppArgs, version: Version) -> serve.RunTarget:
 def replica_options(cpus: float, gpus: float = 0.0, works: bool = True) -> dict[str, Any]:
     """What Ray reserves for a process, and its environment: one that works does so beside the loop in which Serve asks
     it how it is, in the fast mode, too."""
-    variables = {**thread_environment(), **home.place_variables(), **log_variables()}  # the driver's
+    variables = {**thread_environment(), **home.handed_variables(), **log_variables()}  # the driver's
     if works:
         variables["RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD"] = "1"
     return {"num_cpus": cpus, "num_gpus": gpus, "runtime_env": {"env_vars": variables}}

@@ -6,7 +6,6 @@ import math
 import os
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from tonearm.core.errors import ConfigError
 from tonearm.core.precision import require_device
 from tonearm.recommend.factors import LatentFactors, evaluate_factors
 from tonearm.statistics.intervals import bootstrap_interval
-from tonearm.sweeps.worker_places import worker_places
 from tonearm.tracking import moved_home
 from tonearm.tracking.pages import LOCAL, run_page, web_server
 from tonearm.workflows.preflight import preflight
@@ -122,16 +120,3 @@ def test_page_is_on_the_server_that_was_used(monkeypatch: pytest.MonkeyPatch) ->
     assert web_server() == LOCAL and run_page("1", "a", web_server()).startswith(f"{LOCAL}/#/experiments/1/runs/a?")
     monkeypatch.setenv(home.TRACKING, "https://me:secret@host:5000/")
     assert web_server() == "https://host:5000"
-
-
-def test_password_is_not_in_what_tune_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    uri = "postgresql://me:secret@host/runs"
-    handed: dict[str, str] = {}
-    monkeypatch.setattr("ray.get_runtime_context", lambda: SimpleNamespace(runtime_env={"env_vars": handed}))
-    monkeypatch.setenv(home.TRACKING, uri)
-    assert worker_places()[home.TRACKING] == uri, "a worker would not have it otherwise"
-    handed[home.TRACKING] = uri
-    assert home.TRACKING not in worker_places() and home.HOME in worker_places()
-    handed[home.TRACKING] = "http://host:5000"
-    monkeypatch.setenv(home.TRACKING, "http://host:5000")
-    assert worker_places()[home.TRACKING] == "http://host:5000"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tonearm.workflows.ray_nodes import PACKAGES, _asking, _differences
+import pytest
+
+from tonearm.core import home
+from tonearm.workflows.ray_nodes import PACKAGES, _asking, _differences, _elsewhere
 
 
 def changed(found: dict[str, Any], part: str, name: str, value: str) -> dict[str, Any]:
@@ -32,3 +35,13 @@ def test_differences_are_named() -> None:
 def test_what_this_process_lacks_itself_is_not_asked_for() -> None:
     node = _asking()()
     assert list(_differences(changed(node, "versions", "av", ""), node)) == []
+
+
+def test_a_password_that_a_node_does_not_have_is_named_and_does_not_travel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(home.TRACKING, "postgresql://me:hush@host/runs")
+    own, ask = _asking()(), _asking()
+    assert "hush" not in str(own) and "hush" not in str([cell.cell_contents for cell in ask.__closure__ or ()])
+    assert _elsewhere(own, ask()) == []
+    for value in ("postgresql://me:other@host/runs", ""):
+        monkeypatch.setenv(home.TRACKING, value)
+        assert _elsewhere(own, ask()) == [home.TRACKING]

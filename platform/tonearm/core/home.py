@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from tonearm.core.errors import ConfigError
+from tonearm.core.passwords import without_password
 from tonearm.core.storage import is_local, join, local_path
 from tonearm.core.text import printable
 
@@ -101,6 +102,21 @@ def place_variables() -> dict[str, str]:
     if _setting(FEEDBACK):
         known[FEEDBACK] = feedback_uri()
     return {**known, TRACKING: tracking_uri()} if _setting(TRACKING) or "://" not in _setting(HOME) else known
+
+
+def handed_variables() -> dict[str, str]:
+    """Those of :func:`place_variables` that Ray may hand to workers.
+
+    It writes what it hands over to its logs. So one with a password is left out: processes of this machine inherit it,
+    nodes of a cluster must have it themselves.
+    """
+    return {name: value for name, value in place_variables().items() if name not in secret_variables()}
+
+
+def secret_variables() -> tuple[str, ...]:
+    """Names of the variables of places that hold a password now."""
+    given = {name: _setting(name) for name in (TRACKING, FEEDBACK)}
+    return tuple(name for name, value in given.items() if without_password(value) != value)
 
 
 def data_root() -> str:

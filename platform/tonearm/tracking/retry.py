@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 from tonearm.core import home
 from tonearm.core.errors import TrackingError
+from tonearm.core.passwords import without_password
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +27,6 @@ PERMANENT_ERRORS = ("authentication failed", "access denied", "does not exist", 
 def address() -> str:
     """The tracking URI for messages: without its password."""
     return without_password(home.tracking_uri())
-
-
-def without_password(uri: str) -> str:
-    """A URI, also one that is none, without the password in it."""
-    return re.sub(r"(://[^:/@\s]*):[^/\s]*@", r"\1:***@", uri)
 
 
 def disable_client_retries() -> None:

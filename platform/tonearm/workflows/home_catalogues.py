@@ -13,6 +13,7 @@ from typing import Any
 
 from tonearm.core import home, storage
 from tonearm.core.errors import TonearmError
+from tonearm.core.passwords import without_password
 from tonearm.core.text import command
 from tonearm.tracking.overview import ModelGlance
 
@@ -101,8 +102,8 @@ def write_request(uri: str, request: IndexRequest) -> None:
 
 
 def own_tracking() -> str:
-    """The MLflow server, "" if it is the home's own database, which may be moved with it."""
-    uri = home.tracking_uri()
+    """The MLflow server, without its password; "" if it is the home's own database, which may be moved with it."""
+    uri = without_password(home.tracking_uri())
     return "" if storage.join(home.home(), "mlflow.db") in uri else uri
 
 
@@ -190,7 +191,7 @@ def _listed(space: str, uri: str, registered: set[str]) -> ListedCatalogue:
 def _state(request: IndexRequest, registered: set[str]) -> str:
     """Whether a catalogue's model is there. Of what this machine cannot see, nobody says that it is gone."""
     if request.model.startswith("models:/"):
-        if request.tracking != own_tracking():
+        if without_password(request.tracking) != own_tracking():  # earlier versions kept it
             return UNKNOWN
         if not registered:  # a database that is away looks like one without models
             return UNKNOWN

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, TonearmError
+from tonearm.core.passwords import without_password
 from tonearm.core.process_environment import may_write, private_token, spare_loopback, writable_caches
 from tonearm.tracking.moved_home import set_only_looking
-from tonearm.tracking.retry import without_password
 from tonearm.workflows.ray_address import check_ray_address, cluster_address, require_cluster
 from tonearm.workflows.tracking_server import require_tracking_server
 
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 DRIVERS = {"postgresql": "psycopg", "mysql": "MySQLdb", "mssql": "pyodbc"}  # SQLAlchemy's own choices
 SERVERS = ("http", "https", "databricks", "databricks-uc", "uc")
 KINDS = "http://HOST:5000, sqlite:////PATH/mlflow.db or postgresql://USER@HOST/DATABASE"
+ESCAPED = "in a password / ? # and @ are written %2F %3F %23 and %40"
 READ_ONLY = ("http", "https", "data", "git", "github", "memory", "zip", "tar", "libarchive", "reference")
 """Storages of fsspec in which nothing can be kept for other processes."""
 SQLITE_BEGINS = b"SQLite format 3\0"
@@ -162,7 +163,8 @@ def tracking_problems(uri: str, writes: bool = False, installed: bool = True) ->
         parts = urlsplit(uri)
         host, _ = parts.hostname, parts.port
     except ValueError as error:  # urllib's words: "Port out of range 0-65535"
-        yield f"{said}: {error}; give one such as {KINDS}"
+        hidden = without_password(uri) != uri  # and a part of it in these words
+        yield f"{said}: {ESCAPED if hidden else error}; give one such as {KINDS}"
         return
     if kind in ("http", "https") and not host:
         yield f"{said}: it names no host; give one such as {KINDS}"
@@ -215,8 +217,8 @@ def _path_problems(uri: str, said: str) -> Iterator[str]:
 
 def _home_problems(where: str, writes: bool) -> Iterator[str]:
     if "://" in where:
-        found = list(_remote_problems(where, f"{home.HOME} is {where}"))
-        yield from found or _tried(where, f"{home.HOME} is {where}", writes)
+        said = f"{home.HOME} is {without_password(where)}"
+        yield from list(_remote_problems(where, said)) or _tried(where, said, writes)
     elif Path(where).exists() and not Path(where).is_dir():
         yield f"{home.HOME} is {where}, which is no folder: give one"
     elif writes and not may_write(where):

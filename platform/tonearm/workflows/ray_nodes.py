@@ -1,5 +1,5 @@
-"""What the other nodes of a cluster have installed: one that lacks a package, or has other code, is named before work
-starts. It would fail in the middle of it, or come to other results."""
+"""What the other nodes of a cluster have installed: one that lacks a package, has other code, or would keep runs in
+another database, is named before work starts. It would fail in the middle of it, or come to other results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from tonearm.core import home
 from tonearm.core.errors import JobError
 from tonearm.tracking.environment import commit
 
@@ -25,21 +26,32 @@ def check_nodes() -> None:
     Raises
     ------
     JobError
-        If a node lacks a package, has another version of one, or other code than this process; all are named.
+        If a node lacks a package, has another version of one, or other code than this process, or other places with
+        a password, which are not sent; all are named.
     """
     import ray
 
     here = ray.get_runtime_context().get_node_id()
     nodes = ray.nodes()  # type: ignore[no-untyped-call]
-    others = {n["NodeID"]: n["NodeManagerAddress"] for n in nodes if n["Alive"] and n["NodeID"] != here}
-    if not others:
+    asked = {n["NodeID"]: n["NodeManagerAddress"] for n in nodes if n["Alive"]}
+    if not home.secret_variables():
+        asked.pop(here, None)  # else its workers may have another environment than this process
+    if not asked:
         return
     own = _asking()()
-    problems = [f"node {others[node]} {what}" for node, found in _answers(others) for what in _differences(own, found)]
+    found = [(asked[node], has) for node, has in _answers(asked)]
+    problems = [f"node {address} {what}" for address, has in found for what in _differences(own, has)]
     if problems:
         raise JobError(
             f"{'; '.join(problems)}: install constraints.txt and this commit there, send the code along with "
             "tonearm submit, or take the node out of the cluster"
+        )
+    elsewhere = [f"node {address} has another {name}" for address, has in found for name in _elsewhere(own, has)]
+    if elsewhere:
+        raise JobError(
+            f"{'; '.join(elsewhere)} than this job, whose password is not sent, since Ray would write it to its logs: "
+            "set it on the nodes, or leave the password out of it there and here (PGPASSWORD or ~/.pgpass have it, or "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)"
         )
 
 
@@ -69,12 +81,13 @@ def _answers(nodes: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _asking() -> Callable[[], dict[str, Any]]:
     """What finds out what a process can import. It travels by value: where it runs, Tonearm may be missing."""
-    packages, code = PACKAGES, CODE
+    packages, code, secret = PACKAGES, CODE, home.secret_variables()
 
     def ask() -> dict[str, Any]:
         import hashlib
         import importlib.metadata
         import importlib.util
+        import os
         import pathlib
 
         versions: dict[str, str] = {}
@@ -98,9 +111,15 @@ def _asking() -> Callable[[], dict[str, Any]]:
             known = commit()
         except ImportError:
             known = ""
-        return {"versions": versions, "code": digests, "commit": known}
+        hidden = {name: hashlib.blake2b(os.environ.get(name, "").strip().encode()).hexdigest() for name in secret}
+        return {"versions": versions, "code": digests, "commit": known, "secrets": hidden}
 
     return ask
+
+
+def _elsewhere(own: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """The variables of places with a password that a node has otherwise than this process."""
+    return [name for name, hidden in own["secrets"].items() if found["secrets"].get(name) != hidden]
 
 
 def _differences(own: dict[str, Any], found: dict[str, Any]) -> Iterator[str]:

@@ -95,7 +95,7 @@ def _start_here(num_cpus: int | None, first: Callable[[], None] | None) -> None:
             runtime_env={
                 "env_vars": {
                     **thread_environment(),
-                    **home.place_variables(),
+                    **home.handed_variables(),  # the others are inherited
                     **log_variables(),
                     "RAY_USAGE_STATS_ENABLED": "0",
                 },

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from tonearm.core.errors import ConfigError
 from tonearm.core.log_lines import VARIABLE as LOG
 from tonearm.core.log_lines import wants_json
+from tonearm.core.passwords import without_password
 from tonearm.core.plugins import ALLOWED_MODULES, allowed_modules, modules_to_send
 from tonearm.core.seeding import digest
 from tonearm.core.text import command
 from tonearm.tracking.environment import STATE, commit, state
-from tonearm.tracking.retry import without_password
 from tonearm.workflows.follow_job import exit_code, follow, is_lost, spoken_time
 from tonearm.workflows.preflight import submission_problems
 
