@@ -17,7 +17,8 @@ export function attributesCard(attributes, catalogue) {
   const compared = spreads.size > 0 && attributes.some((one) => spreads.has(one.name));
   return element("article", { class: "card", "aria-label": "Attributes" }, element("h3", {}, "Measured"),
     element("dl", { class: "attributes" }, ...rows),
-    compared ? null : element("p", { class: "hint" }, "The catalogue's tracks were not measured, so the strips show the usual range. ",
+    compared ? null : !catalogue ? element("p", { class: "hint" }, "The strips show the usual range.")
+      : element("p", { class: "hint" }, "The catalogue's tracks were not measured, so the strips show the usual range. ",
       element("code", {}, "tonearm extract --descriptors"), ", then ", element("code", {}, "tonearm index"), " measures them."));
 }
 

@@ -65,7 +65,7 @@ export function inWords(answer) {
   const why = answer.why ? capital(answer.why) : "";
   if (answer.task === "single_label" && answer.label !== undefined) {
     const sure = answer.sure ?? answer.probabilities?.[0]?.probability ?? 0;
-    return { title: `${capital(answer.label)}, ${sureness(sure)}`, detail: why };
+    return { title: `${capital(answer.label)}, ${answer.doubt ? "if anything" : sureness(sure)}`, detail: why };
   }
   if (answer.task === "multi_label") {
     const labels = answer.labels ?? [];
