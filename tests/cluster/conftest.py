@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jobs import extract as extract_job
-from tests.cluster.network import Network
+from tests.cluster.network import Machine, Network
 from tests.cluster.nodes import Cluster
 from tests.extract_in_process import extract_in_process
 from tests.integration.conftest import write_music
+from tests.servers import PATIENCE
 from tests.tracking_database import put_database
 from tonearm.features.presets import parse_features
 from tonearm.features.store import FeatureStore
+from tonearm.pipelines.extract import TRACKS_A_PART
 
 FEATURE = "mel(n_mels=32,n_fft=1024,hop=512,frames=None)"  # that of tests.integration.spaces
 PER_CLASS, CLASSES, SECONDS = 32, 3, 4.0
 TRACKS = PER_CLASS * CLASSES
+BATCHES = TRACKS // TRACKS_A_PART
 OPTIONS = ("--dataset", "folder", "--features", FEATURE, "--seconds", "10", "--min-seconds", "3")
 
 
@@ -77,6 +84,47 @@ def values(home: Path | str) -> dict[str, bytes]:
 def parts(home: Path) -> int:
     """How many parts were written; they are joined in the end."""
     return len(list((home / "features").glob("*/parts/*.npy")))
+
+
+def workers(machine: Machine) -> list[psutil.Process]:
+    """The extraction's workers on a machine."""
+    return machine.processes("Extractor")
+
+
+def at_work(machine: Machine) -> bool:
+    """Whether one of them has tracks in its hands: Ray writes the method that runs into the process's title."""
+    return bool(machine.processes("Extractor)).submit"))
+
+
+@contextmanager
+def midway(made: Cluster, driver: subprocess.Popen[str], home: Path, *on: Machine) -> Iterator[None]:
+    """A moment at which something is written, something is not, and workers of these machines have tracks in hand.
+
+    All workers stand still in it, and go on behind it: else a quick machine would be through before its end.
+    """
+    deadline = time.monotonic() + PATIENCE
+    machines = made.network.machines
+    try:
+        while True:
+            assert driver.poll() is None, f"it ended before: {driver.stdout.read() if driver.stdout else ''}"
+            assert time.monotonic() < deadline, f"not midway within {PATIENCE:.0f} s: {parts(home)} parts"
+            if parts(home):
+                _each(machines, "suspend", lambda m: m not in on or at_work(m))
+                if all(map(at_work, on)):  # those that stand still stay so
+                    break
+                _each(machines, "resume", lambda m: m in on and not at_work(m))
+            time.sleep(0.005)
+        assert parts(home) < BATCHES, "all was written before anything could be done to it"
+        yield
+    finally:
+        _each(machines, "resume", lambda m: True)
+
+
+def _each(machines: Sequence[Machine], action: str, chosen: Callable[[Machine], bool]) -> None:
+    """Let the workers of some machines stand still, or go on."""
+    for process in (p for machine in machines if chosen(machine) for p in workers(machine)):
+        with suppress(psutil.Error):
+            getattr(process, action)()
 
 
 def fresh_home(made: Cluster, name: str) -> Path:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import extraction, fresh_home, values
+from tests.cluster.conftest import extraction, fresh_home, midway, values
 from tests.cluster.nodes import PATIENT, Cluster, cluster
-from tests.servers import missing, wait_until
+from tests.servers import missing
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 
@@ -56,9 +56,8 @@ def extract_meanwhile(made: Cluster, recordings: Path, seconds: float) -> tuple[
     node = made.network.machines[1]
     home = fresh_home(made, f"cut-{seconds:.0f}")
     driver = made.begin(*extraction(recordings))
-    wait_until(lambda: driver.poll() is not None or bool(node.processes("Extractor")), "the node works")
-    assert driver.poll() is None, driver.stdout.read() if driver.stdout else ""
-    node.cut()
+    with midway(made, driver, home, node):
+        node.cut()
     try:
         time.sleep(seconds)
     finally:

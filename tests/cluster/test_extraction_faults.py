@@ -14,7 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import TRACKS, extraction, fresh_home, parts, say_if_not_isolated, values
+from tests.cluster.conftest import (
+    TRACKS,
+    extraction,
+    fresh_home,
+    midway,
+    parts,
+    say_if_not_isolated,
+    values,
+    workers,
+)
 from tests.cluster.network import ROOT, Machine, run
 from tests.cluster.nodes import QUICK, Cluster, cluster
 from tests.servers import missing, wait_until
@@ -57,27 +66,13 @@ def ended(driver: Driver) -> str:
     return output
 
 
-def works(machine: Machine) -> bool:
-    return bool(machine.processes("Extractor"))
-
-
-def midway(driver: Driver, home: Path, *on: Machine) -> None:
-    """Until something is written, and these machines work."""
-
-    def now() -> bool:
-        assert driver.poll() is None, f"it ended before: {driver.stdout.read() if driver.stdout else ''}"
-        return parts(home) > 0 and all(map(works, on))
-
-    wait_until(now, "the extraction was midway")
-
-
 def test_a_node_that_is_killed_costs_no_track(
     made: Cluster, node: Machine, recordings: Path, expected: dict[str, bytes]
 ) -> None:
     home = fresh_home(made, "killed")
     driver = made.begin(*extraction(recordings))
-    midway(driver, home, node)
-    node.kill()
+    with midway(made, driver, home, node):
+        node.kill()
     assert f"{TRACKS} tracks extracted now" in ended(driver)
     assert values(home) == expected
     made.start(node)
@@ -92,8 +87,8 @@ def test_a_node_that_is_cut_off_is_replaced_and_comes_back(
         missing("root's right to make network namespaces, and iproute2: apt-get install iproute2")
     home = fresh_home(made, "cut")
     driver = made.begin(*extraction(recordings))
-    midway(driver, home, node)
-    node.cut()
+    with midway(made, driver, home, node):
+        node.cut()
     try:
         ended(driver)
         made.wait_for(made.head)
@@ -110,12 +105,12 @@ def test_two_of_the_same_at_once_and_a_killed_client(
 ) -> None:
     home = fresh_home(made, "twice")
     first, second = (made.begin(*extraction(recordings), on=m) for m in (made.head, node))
-    midway(first, home)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait(60)
+    with midway(made, first, home):
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait(60)
     ended(second)
     assert values(home) == expected
-    wait_until(lambda: not works(made.head) and not works(node), "no worker outlives its driver")
+    wait_until(lambda: not workers(made.head) and not workers(node), "no worker outlives its driver")
     assert "0 tracks extracted now" in made.job(*extraction(recordings))
 
 
