@@ -125,7 +125,7 @@ class Machine:
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
     wrapper: Sequence[str] = ()  # of all commands, such as faketime
-    group: str = ""  # a control group's folder, for all that is started on it
+    groups: Sequence[str] = ()  # folders of control groups, for all that is started on it
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -159,8 +159,7 @@ class Machine:
             full = ["setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.namespace,
                     "unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc",
                     "sh", "-c", script, "sh", self.name, str(self.folder), str(self.private), *full]  # fmt: skip
-        if self.group:
-            full = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', f"{self.group}/cgroup.procs", *full]
+        full = self._in_groups(full)
         with self.log.open("a") as log:
             self.process = subprocess.Popen(full, cwd=ROOT, env=self.environment, text=True, stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, start_new_session=True)  # fmt: skip
@@ -168,10 +167,15 @@ class Machine:
     def command(self, *command: str) -> list[str]:
         """A command as it is started on this machine, from any other."""
         full = [*self.wrapper, *command]
-        if not self.network.isolated:
-            return full
-        return ["nsenter", "--target", str(self._first().pid), "--net", "--mount", "--uts", "--pid",
-                f"--wd={ROOT}", "--", *full]  # fmt: skip
+        if self.network.isolated:
+            full = ["nsenter", "--target", str(self._first().pid), "--net", "--mount", "--uts", "--pid",
+                    f"--wd={ROOT}", "--", *full]  # fmt: skip
+        return self._in_groups(full)
+
+    def _in_groups(self, command: list[str]) -> list[str]:
+        for folder in self.groups:
+            command = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', f"{folder}/cgroup.procs", *command]
+        return command
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
         """Start a process on this machine, in a group of its own."""
@@ -205,7 +209,7 @@ class Machine:
 
     def processes(self, word: str = "") -> list[psutil.Process]:
         """All that run on the machine, and have a word in their command line."""
-        found = []
+        found: list[psutil.Process] = []
         if self.process is None or self.process.poll() is not None:
             return found
         for process in psutil.Process(self.process.pid).children(recursive=True):

@@ -48,7 +48,7 @@ class Cluster:
 
     def add(
         self, name: str, *options: str, cpus: int = 1, keeper: bool = True, python: str = sys.executable,
-        wrapper: Sequence[str] = (), group: str = "", **environment: str,
+        wrapper: Sequence[str] = (), groups: Sequence[str] = (), **environment: str,
     ) -> Machine:  # fmt: skip
         """A machine with a node on it, which joins; the first is the head.
 
@@ -60,11 +60,11 @@ class Cluster:
             Whether ``infra/node.sh`` starts it again: on a busy machine Ray may give up while it starts.
         python
             The interpreter of the node and its workers; another one is started without that.
-        wrapper, group
+        wrapper, groups
             As :class:`Machine` has them.
         """
         machine = self.network.machine(name)
-        machine.wrapper, machine.group = wrapper, group
+        machine.wrapper, machine.groups = wrapper, groups
         if not hasattr(self, "head"):
             self.head = machine
             if not any(o.startswith("--dashboard") for o in options):

@@ -32,6 +32,11 @@ def quick() -> SearchSpace:
     return SearchSpace(BASE, over, search=Grid(), scheduler=Full())
 
 
+def alike() -> SearchSpace:
+    """One configuration: trials that differ in their seed only."""
+    return SearchSpace(BASE, {"optim.lr": Choice(3e-3)}, search=Grid(), scheduler=Full())
+
+
 def too_large() -> SearchSpace:
     """The second of three trials asks for more memory than any machine has."""
     over = {"model": Choice(*(SimpleConfig(variant="chroma", width=width) for width in (1, 200_000, 2)))}
