@@ -14,7 +14,6 @@ from tonearm.core.text import command
 from tonearm.tracking import names
 from tonearm.tracking.known_runs import MIN_PREFIX_LENGTH, SHOWN, list_runs, no_such_run
 from tonearm.tracking.log import client
-from tonearm.tracking.model_files import bundle_in
 from tonearm.tracking.retry import address, is_unavailable
 
 if TYPE_CHECKING:
@@ -205,6 +204,8 @@ def download_model(uri: str) -> str:
     """
     import mlflow
     from mlflow.exceptions import MlflowException
+
+    from tonearm.tracking.model_files import bundle_in  # with what registers models: who looks needs none of it
 
     client()
     try:
