@@ -42,7 +42,7 @@ def made(short_folder: Path) -> Iterator[Cluster]:
     with cluster(folder, **QUICK, **remembers) as found:
         if not found.network.isolated:
             missing("root's right to make network namespaces, and iproute2: apt-get install iproute2")
-        head = found.add("head", "--dashboard-host=127.0.0.1", "--dashboard-port=8265")
+        head = found.add("head", "--dashboard-host=127.0.0.1", "--dashboard-port=8265", cpus=0)
         found.wait_for(head)
         nodes = [found.add(name, cpus=2) for name in ("one", "two")]
         found.wait_for(head, *nodes)
@@ -88,6 +88,8 @@ def test_a_node_and_then_the_head_are_killed_while_it_serves(
         "cpus": 0.2,
         "replicas": 2,
         "cache_bytes": 0,
+        "tokens": False,
+        "hosts": [machine.address for machine in (head, one, two)],
     }
     config = made.network.folder / "serve.yaml"
     config.write_text(yaml.safe_dump(document))
