@@ -9,7 +9,7 @@ import pytest
 
 from tonearm.pipelines import extract
 from tonearm.pipelines.extractor import Extractor
-from tonearm.workflows import prepare, prepare_catalogue
+from tonearm.workflows import prepare, prepare_catalogue, sweep_plan, training_runs
 
 
 def extract_in_process(monkeypatch: pytest.MonkeyPatch, batch: int = 16) -> None:
@@ -23,3 +23,5 @@ def extract_in_process(monkeypatch: pytest.MonkeyPatch, batch: int = 16) -> None
     monkeypatch.setattr(extract, "_worker_results", results)
     for module in (prepare, prepare_catalogue):
         monkeypatch.setattr(module, "start_ray", lambda: None)
+    for module in (training_runs, sweep_plan):
+        monkeypatch.setattr(module, "stop_ray", lambda: None)  # that of other tests goes on

@@ -84,7 +84,7 @@ def test_everything_runs_with_the_cpu_in_place_of_the_card(bare: Path) -> None:
     assert found["failed"] == 0 and found["ok"] + found["measured"] + found["not_run"] == len(rows)
     assert {section for section, _ in rows} == {
         "representations", "networks", "precisions", "resume", "steps", "waiting", "extraction", "memory", "sharing",
-        "compile",
+        "answers", "compile",
     }  # fmt: skip
     cpu_has_none = {("precisions", "tf32"), ("precisions", "float16"), ("memory", "simple"), ("memory", "rnn")}
     left_out = {key for key, r in rows.items() if r["status"] == "not run"}
@@ -92,5 +92,5 @@ def test_everything_runs_with_the_cpu_in_place_of_the_card(bare: Path) -> None:
     assert rows["networks", "albums"]["text"] == "torchvision is not installed"
     assert rows["representations", "descriptors"]["status"] == "ok"
     assert rows["representations", "cqt"]["values"]["off"] <= 0.05
-    assert rows["resume", "resume"]["values"]["exact"]
+    assert rows["resume", "resume"]["values"]["off"] == 0.0
     assert rows["sharing", "half a card each"]["values"]["ratio"] > 0
