@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from ray.tune.execution import class_cache
 
 from serve.holding import replica_options
 from tonearm.core import home
 from tonearm.core.passwords import without_password
-from tonearm.sweeps.worker_places import worker_places
+from tonearm.sweeps.worker_places import KEYS, keep_keys, worker_places
 from tonearm.workflows.home_catalogues import own_tracking
 from tonearm.workflows.preflight import submission_problems, tracking_problems
 
@@ -71,3 +72,10 @@ def test_ray_and_the_homes_files_are_not_told_one(uri: str, monkeypatch: pytest.
     assert home.place_variables()[home.TRACKING] == home.place_variables()[home.FEEDBACK] == uri
     monkeypatch.setenv(home.TRACKING, "postgresql://me@host/runs")
     assert worker_places()[home.TRACKING] == "postgresql://me@host/runs"
+
+
+def test_tune_hands_no_key_of_s3_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", {"RAY_CHDIR_TO_TRIAL_DIR", *KEYS})
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    keep_keys()
+    assert {"RAY_CHDIR_TO_TRIAL_DIR"} == class_cache.ENV_VARS_TO_PROPAGATE

@@ -25,7 +25,7 @@ from tonearm.sweeps.scheduling import require_resources
 from tonearm.sweeps.trainable import FAILED, train
 from tonearm.sweeps.trial_names import tuned_numbers
 from tonearm.sweeps.trial_runs import Retraining, code_tag, mark_running_as_killed
-from tonearm.sweeps.worker_places import worker_places
+from tonearm.sweeps.worker_places import keep_keys, worker_places
 from tonearm.tasks.base import Task
 from tonearm.tracking import names
 from tonearm.tracking.dataset_input import split_sizes
@@ -122,6 +122,7 @@ def _tune(context: SweepContext, callback: _ProgressCallback) -> None:
         return
     retry(RunWriter(context.parent).resume)
     require_resources(context.cpus, context.gpus)
+    keep_keys()
     tuner = tune.Tuner(
         tune.with_resources(train, {"cpu": context.cpus, "gpu": context.gpus}),
         tune_config=tune.TuneConfig(
