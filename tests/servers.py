@@ -62,25 +62,41 @@ def missing(what: str) -> NoReturn:
 
 @dataclass
 class Postgres:
-    """A PostgreSQL server in a folder of its own, which can be stopped and started again."""
+    """A PostgreSQL server in a folder of its own, which can be stopped and started again.
+
+    Attributes
+    ----------
+    host
+        The address that it listens on.
+    password
+        Of its user; "": it asks for none.
+    """
 
     programs: Path
     folder: Path
     user: str | None
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    host: str = "127.0.0.1"
+    password: str = ""
 
     @property
     def uri(self) -> str:
-        return f"postgresql://tonearm@127.0.0.1:{self.port}/postgres"
+        """With its password."""
+        return f"postgresql://tonearm{f':{self.password}' * bool(self.password)}@{self.host}:{self.port}/postgres"
 
     def create(self) -> None:
-        initdb = [self.programs / "initdb", "-D", self.folder / "data", "-A", "trust", "-U", "tonearm", "--no-sync"]
+        kept = self.folder / "password"
+        kept.write_text(self.password)
+        asked = ["-A", "scram-sha-256", "--pwfile", kept] if self.password else ["-A", "trust"]
+        initdb = [self.programs / "initdb", "-D", self.folder / "data", *asked, "-U", "tonearm", "--no-sync"]
         subprocess.run(initdb, check=True, capture_output=True, user=self.user, cwd=self.folder)
+        with (self.folder / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet scram-sha-256\n" * bool(self.password))
 
     def start(self) -> None:
         command = [self.programs / "postgres", "-D", self.folder / "data", "-p", str(self.port), "-k", self.folder,
-                   "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]  # fmt: skip
+                   "-c", f"listen_addresses={self.host}", "-c", "fsync=off"]  # fmt: skip
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, user=self.user, cwd=self.folder)
         wait_until(self._answers, f"PostgreSQL started, see {self.folder / 'log'}")
@@ -155,12 +171,12 @@ class TrackingServer:
             return False
 
 
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(host: str = "127.0.0.1", password: str = "") -> Iterator[Postgres]:
     """A fresh server, for as long as a fixture lasts."""
     initdb = needs("initdb")
     root = os.geteuid() == 0  # PostgreSQL refuses to run as root
     folder = Path(tempfile.mkdtemp(prefix="tonearm-postgres-"))
-    server = Postgres(initdb.parent, folder, "nobody" if root else None)
+    server = Postgres(initdb.parent, folder, "nobody" if root else None, host=host, password=password)
     if root:
         shutil.chown(folder, "nobody")
     try:
