@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,17 @@ def test_a_catalogue_whose_model_is_gone_is_cleaned_away_and_no_other(
     assert "catalogues whose model is gone" in str(found) and gone in str(found) and Path(gone).exists()
     clean(delete=True, hours=0)
     assert not Path(gone).exists() and Path(stays, "catalogue.json").exists()
+
+
+def test_files_of_the_future_are_new_and_deleted_where_no_age_is_asked_for(
+    music: Path, model: str, tmp_path: Path
+) -> None:
+    """A clock that was set back, by a second or by an hour."""
+    gone = index_library(write_model(tmp_path / "other", seed=7), audio=[str(music)]).uri
+    shutil.rmtree(tmp_path / "other")
+    for path in Path(gone).rglob("*"):
+        os.utime(path, (time.time() + 3600, time.time() + 3600))
+    assert gone not in str(clean(hours=0.1)) and gone in str(clean(hours=0))
 
 
 def test_a_catalogue_of_a_trial_that_was_deleted_as_a_whole_is_without_model(music: Path, model: str) -> None:

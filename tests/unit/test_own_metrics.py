@@ -19,6 +19,7 @@ from tests.servers import wait_until
 from tests.unit.test_rungs import Sweep, space
 from tonearm.core import metrics
 from tonearm.core.metrics import DATA_SECONDS, EPOCH_SECONDS, EPOCHS, REJECTS, TRIALS, WAITING_TRACKS, Metric
+from tonearm.core.process_identity import process_identity
 from tonearm.pipelines.decoding import count_track
 from tonearm.sweeps import Asha
 from tonearm.tracking import ray_metrics
@@ -119,11 +120,13 @@ def test_rays_of_killed_jobs_are_forgotten(tonearm_home: Path) -> None:
     folder.mkdir(parents=True)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    for pid, port in ((os.getpid(), 1), (dead.pid, 2)):
+    own = process_identity(os.getpid())
+    names = [f"{FILE}{os.getpid()}-{own}.json", f"{FILE}{dead.pid}-{own}.json", f"{FILE}{os.getpid()}-{own}0.json"]
+    for port, name in enumerate(names, 1):
         group = {"targets": [f"127.0.0.1:{port}"], "labels": {"job": "ray"}}
-        (folder / f"{FILE}{pid}.json").write_text(json.dumps([group]))
+        (folder / name).write_text(json.dumps([group]))
     assert local_targets() == ["127.0.0.1:1"]
-    assert [p.name for p in folder.iterdir()] == [f"{FILE}{os.getpid()}.json"]
+    assert [p.name for p in folder.iterdir()] == names[:1]
 
 
 def test_a_gauge_that_stays_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.builders import tiny_config, toy_batches
 from tonearm.core import lock, storage
 from tonearm.core.errors import JobError
 from tonearm.core.lock import DriverLock
+from tonearm.core.process_identity import process_identity
 from tonearm.training import whole_trial as copying
 from tonearm.training.bundle import DESCRIPTION, load_bundle
 from tonearm.training.trial import LOCK, TrialFolder, run_trial
@@ -175,3 +180,46 @@ def test_what_a_killed_process_left_is_not_waited_for(tmp_path: Path) -> None:
     assert all(epoch["replayed"] for epoch in run_trial(config, batches, folder))
     with whole_trial(folder) as copy:
         assert copy.kept_epoch() in (1, 2)
+
+
+@pytest.mark.parametrize("set_by", [-3600.0, 3600.0])
+def test_a_driver_of_this_machine_is_known_when_its_clock_is_set(
+    set_by: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's time of boot moves with the clock, and with it all at which processes are said to have begun."""
+    now, boot = time.time, getattr(psutil._psplatform, "boot_time", None)
+    with DriverLock(str(tmp_path)):
+        before = psutil.Process().create_time()
+        monkeypatch.setattr(time, "time", lambda: now() + set_by)
+        if boot and psutil.LINUX:
+            monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: boot() + set_by)
+            assert psutil.Process().create_time() == before + set_by
+        assert lock.running_driver(str(tmp_path)), "it lives"
+        with pytest.raises(JobError, match=f"by process {os.getpid()} on"):
+            DriverLock(str(tmp_path)).__enter__()
+
+
+def test_a_killed_driver_holds_nothing_while_nobody_asked_for_its_exit_code(tmp_path: Path) -> None:
+    """As in a container whose first process does not look after others."""
+    code = f"import time; from tonearm.core.lock import DriverLock; DriverLock({str(tmp_path)!r}).__enter__(); input()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as driver:
+        while not (tmp_path / lock.FILE).exists():
+            assert driver.poll() is None
+            time.sleep(0.02)
+        assert lock.running_driver(str(tmp_path))
+        os.kill(driver.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while lock.running_driver(str(tmp_path)):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert driver.returncode is None, "a zombie"
+
+
+def test_of_a_lock_of_an_earlier_version_the_process_is_known(tmp_path: Path) -> None:
+    with DriverLock(str(tmp_path)):
+        uri = str(tmp_path / lock.FILE)
+        earlier = {k: v for k, v in storage.read_json(uri).items() if k != "process"}
+        storage.write_json(uri, {**earlier, "started": 1.0})
+        assert lock.running_driver(str(tmp_path))
+        storage.write_json(uri, {**earlier, "process": f"{process_identity(os.getpid())}0"})
+        assert not lock.running_driver(str(tmp_path)), "another process has its number"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tonearm.core import storage
 from tonearm.core.errors import JobError
+from tonearm.core.process_identity import process_identity
 from tonearm.core.seeding import digest
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class DriverLock:
         self._thread = threading.Thread(target=self._heartbeat_loop, name=f"lock of a {what}", daemon=True)
 
     def __enter__(self) -> DriverLock:
-        self._owner = {"host": platform.node(), "pid": os.getpid(), "started": _started(os.getpid()),
+        self._owner = {"host": platform.node(), "pid": os.getpid(), "process": process_identity(os.getpid()),
                        "since": time.time(), "what": self._what, "token": uuid.uuid4().hex}  # fmt: skip
         told = False
         while other := self._claim():
@@ -222,17 +223,5 @@ def _is_alive(other: dict[str, Any], uri: str) -> bool:
     if other["host"] != platform.node():
         silent = storage.age_by_store(uri)
         return (time.time() - float(other["beat"]) if silent is None else silent) < STALE_SECONDS
-    started = _started(other["pid"])
-    return started is not None and abs(started - other["started"]) < 1
-
-
-def _started(pid: int) -> float | None:
-    """When a process of this machine was started, in seconds since 1970, if that can be told; None if there is none."""
-    try:
-        import psutil
-    except ImportError:  # a bare machine that only trains
-        return 0.0 if Path(f"/proc/{pid}").exists() else None
-    try:
-        return float(psutil.Process(pid).create_time())
-    except psutil.NoSuchProcess:
-        return None
+    identity = process_identity(other["pid"])
+    return identity is not None and other.get("process", identity) == identity  # earlier versions wrote none

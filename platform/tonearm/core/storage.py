@@ -188,7 +188,7 @@ def list_below(uri: str, named: re.Pattern[str] | None = None) -> list[tuple[str
             with contextlib.suppress(OSError):  # it has just gone
                 if (named is None or named.search(path.name)) and path.is_file():
                     status = path.stat()
-                    found.append((str(path), status.st_size, time.time() - status.st_mtime))
+                    found.append((str(path), status.st_size, _age(status.st_mtime)))
         return found
     filesystem, path_there = _remote(uri)
     filesystem.invalidate_cache()
@@ -201,7 +201,8 @@ def list_below(uri: str, named: re.Pattern[str] | None = None) -> list[tuple[str
 
 
 def _age(written: float | None) -> float | None:
-    return None if written is None else time.time() - written
+    """Never less than nothing: by a clock that was set back, or another machine's, files are of the future."""
+    return None if written is None else max(0.0, time.time() - written)
 
 
 def _written(entry: dict[str, Any]) -> float | None:

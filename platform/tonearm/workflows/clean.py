@@ -171,7 +171,7 @@ def _side_files(notes: list[str]) -> Iterator[Leftover]:
 def _predictions(seconds: float) -> Iterator[Leftover]:
     """Blocks of whole data sets, of which what was selected holds what it needs, and answers for files."""
     for place, size, age in storage.list_below(home.predictions_home(), BLOCK_NAME):
-        if age is not None and age > seconds:
+        if age is not None and age >= seconds:
             yield Leftover("predictions that can be made again", place, 1, size, partial(storage.remove, place))
 
 
@@ -187,7 +187,7 @@ def _temporary(seconds: float, notes: list[str]) -> Iterator[Leftover]:
     for place, size, age in storage.list_temporary(home.home()):
         if age is None:
             notes.append(f"{place} is left alone: {AGE_UNKNOWN}")
-        elif age > seconds:
+        elif age >= seconds:
             yield Leftover(kind, place, 1, size, partial(storage.remove, place))
     for path in Path(tempfile.gettempdir()).glob("tonearm-*"):
         if not TEMPORARY.fullmatch(path.name):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tonearm.core import home, storage
 from tonearm.core.process_environment import may_write
+from tonearm.core.process_identity import process_identity
 
 FOLDER, FILE = "metrics", f"ray-{platform.node()}-"  # of this machine: others may share the home
 _announced: set[Path] = set()
@@ -30,7 +31,7 @@ def announce_ray() -> None:
     addresses = [f"{n['NodeManagerAddress']}:{n['MetricsExportPort']}" for n in nodes if n.get("MetricsExportPort")]
     where = home.home()
     root = Path(storage.local_path(where)) if storage.is_local(where) and may_write(where) else Path(home.node_cache())
-    own = root / FOLDER / f"{FILE}{os.getpid()}.json"
+    own = root / FOLDER / f"{FILE}{os.getpid()}-{process_identity(os.getpid())}.json"
     own.parent.mkdir(parents=True, exist_ok=True)
     storage.write_json(str(own), [{"targets": addresses, "labels": {"job": "ray"}}])
     _announced.add(own)
@@ -64,9 +65,5 @@ def local_targets() -> list[str]:
 
 def _is_alive(path: Path) -> bool:
     """Whether the process lives that wrote a file, and no other one has its number since."""
-    import psutil
-
-    try:
-        return bool(psutil.Process(int(path.stem.removeprefix(FILE))).create_time() < path.stat().st_mtime + 1)
-    except (psutil.Error, ValueError, OSError):
-        return False
+    pid, _, identity = path.stem.removeprefix(FILE).partition("-")
+    return pid.isdecimal() and process_identity(int(pid)) == identity
