@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import tests.conftest  # noqa: F401  (what all of the tests' Rays answer to, before Ray is imported)
-from tests.builders import CLASSES, encode, sounds_like
+from tests.cluster.library import part_of, write_library
 from tests.cluster.measures import Batches, cables, control_group, touched
 from tests.cluster.nodes import Cluster, cluster
 from tests.integration.conftest import write_music
@@ -37,7 +37,6 @@ from tonearm.core.text import format_table
 from tonearm.pipelines.extract import TRACKS_A_PART
 from tonearm.sweeps.ledger import Ledger
 
-SECONDS, DISTINCT = 31.0, 30  # of a recording: a little more than one clip; the files of one differ in their title
 LINEAR, OVERHEAD, SUBMISSION, BESIDE = 0.8, 30.0, 8.0, 0.01  # what is wanted
 FEATURE = "mel(n_mels=32,n_fft=1024,hop=512,frames=None)"  # that of the sweep's space
 HEAVY = "mel,cqt,chroma,mfcc"
@@ -62,30 +61,6 @@ def running(folder: Path, count: int, share: float) -> Iterator[Cluster]:
             ending.callback(machines[-1].kill)
         made.wait_for(*machines)
         yield made
-
-
-def write_library(folder: Path, tracks: int) -> None:
-    """So many files of a few recordings, in a folder a class."""
-    import mutagen
-
-    for label in CLASSES:
-        (folder / label).mkdir(parents=True)
-    made = [encode(sounds_like(CLASSES[i % 3], i, SECONDS), container="OGG") for i in range(min(DISTINCT, tracks))]
-    for i in range(tracks):
-        path = folder / CLASSES[i % 3] / f"{i}.ogg"
-        path.write_bytes(made[i % len(made)])
-        file = mutagen.File(path)
-        file["title"] = [f"number {i}"]
-        file.save()
-
-
-def part_of(library: Path, folder: Path, tracks: int) -> Path:
-    """A folder with the first of a library's files."""
-    for i in range(tracks):
-        name = f"{CLASSES[i % 3]}/{i}.ogg"
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).symlink_to(library / name)
-    return folder
 
 
 def home_of(made: Cluster, home: Path) -> Path:
@@ -156,18 +131,50 @@ def sweep(made: Cluster, music: Path, home: Path, epochs: int) -> dict[str, floa
     home_of(made, home)
     count = len(made.network.machines) - 1
     made.job(*extraction(music, FEATURE, "--seconds", "10", "--min-seconds", "3"))  # once: all clusters share the home
-    made.job("jobs.sweep", "tests.integration.spaces:alike", "--dataset", "music", "--seeds", str(count), "--epochs",
-             str(epochs), "--set", "window.train_per_track=16",
-             "--set", f"optim.patience={1000 + count}")  # fmt: skip
-    described = [p.parent for p in home.glob("trials/*/sweep.json") if len(Ledger(str(p.parent)).proposals) == count]
-    (ledger,) = map(Ledger, map(str, described))
-    times = [sorted(ledger.trial(p).times().values()) for p in ledger.proposals]
+    made.job(*trainings(count, epochs, 1000 + count))
+    times = [sorted(of.values()) for of in times_of(home, 1000 + count)]
     began, ended = max(t[0] for t in times), min(t[-1] for t in times)
     counted = [[t for t in each if began <= t <= ended] for each in times]
     if min(map(len, counted)) < ENOUGH:
         sys.exit(f"the {count} trials trained together for {min(map(len, counted))} epochs of {epochs}, {ENOUGH} are "
                  "needed: nodes begin apart, give more --epochs")  # fmt: skip
     return {"epochs": sum((len(t) - 1) / (t[-1] - t[0]) for t in counted), "epoch": (ended - began) / len(counted[0])}
+
+
+def trainings(count: int, epochs: int, patience: int) -> tuple[str, ...]:
+    """A sweep of so many trials, which differ by their seed only; by its patience, which is never used up, its own."""
+    return ("jobs.sweep", "tests.integration.spaces:alike", "--dataset", "music", "--seeds", str(count), "--epochs",
+            str(epochs), "--set", "window.train_per_track=16", "--set", f"optim.patience={patience}")  # fmt: skip
+
+
+def times_of(home: Path, patience: int) -> list[dict[int, float]]:
+    """When each epoch of each trial of such a sweep ended, as far as it has come."""
+    folders = [str(path.parent) for path in home.glob("trials/*/sweep.json")]
+    ledgers = [ledger for ledger in map(Ledger, folders) if ledger.proposals]
+    return [
+        ledger.trial(p).times() for ledger in ledgers for p in ledger.proposals if p.config.optim.patience == patience
+    ]
+
+
+def kill_in_sweep(made: Cluster, home: Path, epochs: int) -> float:
+    """Seconds from a node's death to the next epoch of the trial that was on it, which comes last of all trials' next
+    ones. The node is started again at once, as its supervisor would: all others are at work."""
+    home_of(made, home)
+    nodes, patience = made.network.machines[1:], 2000 + len(made.network.machines)
+    driver = made.begin(*trainings(len(nodes), epochs, patience))
+
+    def trained(epochs: int) -> bool:
+        times = times_of(home, patience)
+        return len(times) == len(nodes) and all(len(of) >= epochs for of in times)
+
+    wait_until(lambda: driver.poll() is not None or trained(ENOUGH), "all trials are trained")
+    nodes[-1].kill()
+    died = time.time()
+    made.start(nodes[-1])
+    output, _ = driver.communicate(timeout=500)
+    assert driver.returncode == 0, output
+    made.wait_for(*made.network.machines)
+    return max(min(t for t in of.values() if t > died) - died for of in times_of(home, patience))
 
 
 def submission(made: Cluster) -> float:
@@ -197,6 +204,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[int, dict[str, fl
             if count in (1, most):
                 some = part_of(folder / "library", place / "some", count * options.tracks // 2)
                 tell(count, row, {"kill": kill(made, some), "batch": count * TRACKS_A_PART / row["rate"]})
+                tell(count, row, {"kill_in_sweep": kill_in_sweep(made, folder / "swept", options.epochs)})
             if count == most:
                 tell(count, row, {"submission": submission(made)})
     return found
@@ -253,6 +261,7 @@ def result(found: dict[int, dict[str, float]], share: float, load: float) -> dic
         "linear": min(of[most] for of in linear.values()) >= LINEAR,
         "submission": found[most]["submission"] <= SUBMISSION,
         "kill": all(row["kill"] <= 2 * row["batch"] + OVERHEAD for row in killed.values()),
+        "kill_in_sweep": all(row["kill_in_sweep"] <= 2 * row["epoch"] + OVERHEAD for row in killed.values()),
         "network": max(row["network"] for row in found.values()) <= BESIDE,
         "object_store": max(row["object_store"] for row in found.values()) <= BESIDE,
     }
@@ -266,6 +275,7 @@ def result(found: dict[int, dict[str, float]], share: float, load: float) -> dic
         "network_of_starting": {n: round(row["starting"]) for n, row in found.items()},
         "object_store_over_features": {n: round(row["object_store"], 5) for n, row in found.items()},
         "kill_seconds": {n: round(row["kill"], 1) for n, row in killed.items()},
+        "kill_in_sweep_seconds": {n: round(row["kill_in_sweep"], 1) for n, row in killed.items()},
         "batch_seconds": round(found[most]["batch"], 1), "epoch_seconds": round(found[most]["epoch"], 2),
         "submission_seconds": round(found[most]["submission"], 1), "met": met,
     }  # fmt: skip

@@ -32,6 +32,12 @@ def quick() -> SearchSpace:
     return SearchSpace(BASE, over, search=Grid(), scheduler=Full())
 
 
+def half_of_quick() -> SearchSpace:
+    """Two of those four."""
+    over = {"optim.lr": Choice(5e-3), "feature.normalisation": Choice("frame", "track")}
+    return SearchSpace(BASE, over, search=Grid(), scheduler=Full())
+
+
 def alike() -> SearchSpace:
     """One configuration: trials that differ in their seed only."""
     return SearchSpace(BASE, {"optim.lr": Choice(3e-3)}, search=Grid(), scheduler=Full())

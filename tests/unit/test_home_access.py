@@ -26,7 +26,18 @@ def test_who_may_write_but_not_delete_is_let_in(monkeypatch: pytest.MonkeyPatch)
     assert storage.UNFINISHED.search(uri) and re.fullmatch(rf"{HOME}/\.\w+\.tmp", uri), "tonearm clean finds it"
     monkeypatch.setattr(storage, "write_bytes", lambda uri, data: refuse(uri))
     (problem,) = _tried(HOME, "the home", writes=True)
-    assert "nothing can be written (PermissionError" in problem
+    assert "nothing can be written (PermissionError" in problem and "give a bucket" in problem
+
+
+def test_a_clock_that_is_off_is_named_and_not_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the words of S3, which refuses requests of a time that is 15 minutes off."""
+
+    def refuse(uri: str, data: bytes) -> None:
+        raise PermissionError("The difference between the request time and the server's time is too large.")
+
+    monkeypatch.setattr(storage, "write_bytes", refuse)
+    (problem,) = _tried(HOME, "the home", writes=True)
+    assert problem.endswith("is too large.): set this machine's clock")
 
 
 @pytest.mark.parametrize(("there", "told"), [((HOME, "s3://bucket"), False), (("s3://bucket",), False), ((), True)])

@@ -271,10 +271,9 @@ def _tried(where: str, said: str, writes: bool) -> Iterator[str]:
     except Exception as error:  # every driver has errors of its own
         line = next(iter(str(error).strip().splitlines()), "")[:150]
         key = " (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)" if where.startswith("s3") else ""
-        yield (
-            f"{said}, where nothing can be {'written' if writes else 'read'} ({type(error).__name__}: {line}): "
-            f"give a bucket that is there, and credentials{key} that may"
-        )
+        fix = f"give a bucket that is there, and credentials{key} that may"
+        fix = "set this machine's clock" if "request time" in line else fix  # S3's words, 15 minutes off
+        yield f"{said}, where nothing can be {'written' if writes else 'read'} ({type(error).__name__}: {line}): {fix}"
 
 
 def allow_open_files() -> None:

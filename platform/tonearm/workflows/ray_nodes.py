@@ -1,14 +1,17 @@
-"""What the other nodes of a cluster have installed: one that lacks a package, has other code, or would keep runs in
-another database, is named before work starts. It would fail in the middle of it, or come to other results."""
+"""What the other nodes of a cluster have installed: one that lacks a package, has other code, another time of day, or
+would keep runs in another database, is named before work starts. It would fail in the middle of it, or come to other
+results."""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from tonearm.core import home
 from tonearm.core.errors import JobError
+from tonearm.core.passwords import without_password
 from tonearm.tracking.environment import commit
 
 logger = logging.getLogger(__name__)
@@ -18,6 +21,7 @@ PACKAGES = ("av", "librosa", "mlflow", "numba", "numpy", "pandas", "pyarrow", "s
 """Distributions that results, or what is written, hang on."""
 CODE = ("tonearm", "search_spaces", "serve")
 SECONDS_TO_ANSWER = 120.0
+SECONDS_OFF, SECONDS_REFUSED = 60.0, 900.0  # by which clocks may differ; by which S3 takes no request any more
 
 
 def check_nodes() -> None:
@@ -27,7 +31,7 @@ def check_nodes() -> None:
     ------
     JobError
         If a node lacks a package, has another version of one, or other code than this process, or other places with
-        a password, which are not sent; all are named.
+        a password, which are not sent, or a clock with which it cannot write to the home; all are named.
     """
     import ray
 
@@ -38,8 +42,9 @@ def check_nodes() -> None:
         asked.pop(here, None)  # else its workers may have another environment than this process
     if not asked:
         return
-    own = _asking()()
+    own, began = _asking()(), time.time()
     found = [(asked[node], has) for node, has in _answers(asked)]
+    _compare_clocks({address: _seconds_ahead(has["clock"], began, time.time()) for address, has in found})
     problems = [f"node {address} {what}" for address, has in found for what in _differences(own, has)]
     if problems:
         raise JobError(
@@ -89,6 +94,7 @@ def _asking() -> Callable[[], dict[str, Any]]:
         import importlib.util
         import os
         import pathlib
+        import time
 
         versions: dict[str, str] = {}
         for name in packages:
@@ -112,9 +118,26 @@ def _asking() -> Callable[[], dict[str, Any]]:
         except ImportError:
             known = ""
         hidden = {name: hashlib.blake2b(os.environ.get(name, "").strip().encode()).hexdigest() for name in secret}
-        return {"versions": versions, "code": digests, "commit": known, "secrets": hidden}
+        return {"versions": versions, "code": digests, "commit": known, "secrets": hidden, "clock": time.time()}
 
     return ask
+
+
+def _seconds_ahead(clock: float, began: float, ended: float) -> float:
+    """By how much a node's clock is ahead of this machine's at least, if it said that time between these two."""
+    return clock - ended if clock > ended else min(0.0, clock - began)
+
+
+def _compare_clocks(ahead: dict[str, float]) -> None:
+    """Tell which nodes' clocks are off, by seconds; with a home in a store, those that it does not let write."""
+    off = {f"the clock of node {address} is {abs(s) / 60:.0f} minutes {'ahead of' if s > 0 else 'behind'} ours": abs(s)
+           for address, s in ahead.items() if abs(s) > SECONDS_OFF}  # fmt: skip
+    refused = [said for said, seconds in off.items() if seconds > SECONDS_REFUSED]
+    if refused and "://" in home.home():
+        raise JobError(f"{'; '.join(refused)}, so that {without_password(home.home())} refuses what it writes: set it, "
+                       "or take the node out of the cluster")  # fmt: skip
+    if off:
+        logger.warning("  note: %s: times in MLflow and in logs are wrong by that; set it", "; ".join(off))
 
 
 def _elsewhere(own: dict[str, Any], found: dict[str, Any]) -> list[str]:
