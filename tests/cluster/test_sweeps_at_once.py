@@ -12,8 +12,7 @@ from tests.cluster.conftest import say_if_not_isolated
 from tests.cluster.nodes import QUICK, Cluster, cluster
 from tests.cluster.sweeps import EPOCHS, long_sweep, prepared, trained, undisturbed_sweep
 from tests.integration.conftest import Workplace
-from tests.integration.quick_sweep import Figures, require_complete, run_name
-from tonearm.tracking import names, query
+from tests.integration.quick_sweep import Figures, figures, patience, require_complete
 from tonearm.tracking.overview import overview
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
@@ -70,19 +69,13 @@ def test_the_same_sweep_from_two_hosts(made: Cluster, place: Workplace, undistur
 def test_two_sweeps_that_want_the_same_trials(made: Cluster, place: Workplace, undisturbed: Figures) -> None:
     """Another space, of two of the four: what one trains the other waits for, and takes."""
     head, node = made.network.machines
-    space, *rest = long_sweep(2)[1:]
-    drivers = [
-        made.begin("jobs.sweep", space, *rest, on=head),
-        made.begin("jobs.sweep", space.replace(":quick", ":half_of_quick"), *rest, on=node),
-    ]
+    whole, half = long_sweep(2), (*long_sweep(12), *patience(2))  # the later one counts
+    half = tuple(word.replace(":quick", ":half_of_quick") for word in half)
+    drivers = [made.begin(*whole, on=head), made.begin(*half, on=node)]
     for code, output in ended(drivers):
         assert code == 0 and "Traceback" not in output, output
     require_complete(place, 2, undisturbed, EPOCHS)
     require_trained_once(made, place, 2)
-    swept = {run.name: run for run in overview().runs if run.parent is None and "quick-" in run.name}
-    (half,) = [run for name, run in swept.items() if name.startswith("half_of_quick-")]
-    assert half.status == "FINISHED"
-    of_half = {r.tags[names.CONFIG]: r for r in query.child_runs(half.run_id)}
-    (whole,) = query.find_runs(run_name(place, 2))
-    of_whole = {r.tags[names.CONFIG]: r for r in query.child_runs(whole.run_id)}
-    assert len(of_half) == 2 and of_half.keys() < of_whole.keys()
+    both = figures(place, 12)
+    assert len(both) == 2 and all(of in undisturbed.values() for of in both.values())
+    assert {run.status for run in overview().runs} == {"FINISHED"}
