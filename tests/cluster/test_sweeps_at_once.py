@@ -69,9 +69,9 @@ def test_the_same_sweep_from_two_hosts(made: Cluster, place: Workplace, undistur
 def test_two_sweeps_that_want_the_same_trials(made: Cluster, place: Workplace, undisturbed: Figures) -> None:
     """Another space, of two of the four: what one trains the other waits for, and takes."""
     head, node = made.network.machines
-    whole, half = long_sweep(2), (*long_sweep(12), *patience(2))  # the later one counts
-    half = tuple(word.replace(":quick", ":half_of_quick") for word in half)
-    drivers = [made.begin(*whole, on=head), made.begin(*half, on=node)]
+    half = ("jobs.sweep", "tests.integration.spaces:half_of_quick", "--dataset", "music", "--seed", "12", *patience(2),
+            "--epochs", str(EPOCHS))  # fmt: skip
+    drivers = [made.begin(*long_sweep(2), on=head), made.begin(*half, on=node)]
     for code, output in ended(drivers):
         assert code == 0 and "Traceback" not in output, output
     require_complete(place, 2, undisturbed, EPOCHS)
