@@ -29,7 +29,7 @@ Tail = Literal["drop", "pad", "wrap"]
 
 def main(
     dataset: Annotated[str, typer.Option(help=f"folder: your recordings; all kinds: {DATASETS}")],
-    audio: Annotated[str, typer.Option(help="folder of the recordings, or of the data set's files")] = "",
+    audio: Annotated[str, typer.Option(help="folder of the recordings (s3:// too), or of the data set's files")] = "",
     label: Annotated[str, typer.Option(help="folder: folder, artist, album, genre or a column of tracks.csv")] = "",
     option: Options = None,
     merge_labels: MergeLabels = False,

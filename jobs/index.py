@@ -19,7 +19,7 @@ from tonearm.workflows.preflight import preflight
 def main(
     model: Annotated[str, typer.Option(help="folder, URI or models:/NAME@ALIAS; by default the last champion")] = "",
     dataset: Annotated[str, typer.Option(help="a prepared data set")] = "",
-    audio: Annotated[list[str] | None, typer.Option(help="or a folder of recordings; may be given again")] = None,
+    audio: Annotated[list[str] | None, typer.Option(help="or a folder of recordings, s3:// too; repeatable")] = None,
     name: Annotated[str, typer.Option(help="of the catalogue; by default the data set's or the folder's")] = "",
     kind: Annotated[Literal["track", "album", "artist"], typer.Option(help="what a row is")] = "track",
     merge: Annotated[bool, typer.Option("--merge", help="write what was added into one base with the rest")] = False,

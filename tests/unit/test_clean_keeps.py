@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from jobs import clean as job
 from tests.unit.test_clean import CLIP, FEATURES, in_process, kinds, music, prepared  # noqa: F401  fixtures
-from tonearm.core import home, storage
+from tonearm.core import home, remote_files, storage
 from tonearm.core.errors import JobError
 from tonearm.core.home_use import DELETING, using_home
 from tonearm.datasets.manifest import Reject, save_rejects
@@ -175,7 +175,7 @@ def test_what_is_being_written_elsewhere_is_young(monkeypatch: pytest.MonkeyPatc
     file: Any = fsspec.filesystem("memory").store[upload.removeprefix("memory:/")]
     file.created = datetime.now(UTC) - timedelta(days=2)
     assert [found.place for found in clean().leftovers] == [place]
-    monkeypatch.setattr(storage, "WRITTEN", ())  # as of a store that does not tell
+    monkeypatch.setattr(remote_files, "WRITTEN", ())  # as of a store that does not tell
     found = clean(hours=0)
     assert not found.leftovers and f"{place} is left alone: it cannot be told when it was written" in str(found)
 
@@ -190,7 +190,7 @@ def test_what_is_being_written_elsewhere_is_young(monkeypatch: pytest.MonkeyPatc
     ],
 )  # fmt: skip
 def test_stores_tell_in_several_ways_when_a_file_was_written(entry: dict[str, Any], seconds: float | None) -> None:
-    assert storage._written(entry) == seconds
+    assert remote_files.written_at(entry) == seconds
 
 
 def test_nothing_is_deleted_while_the_home_is_used_and_the_other_way_round(music: Path) -> None:  # noqa: F811

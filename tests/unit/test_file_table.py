@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mutagen.id3
 import pytest
@@ -207,14 +208,35 @@ def test_a_damaged_piece_costs_a_reading(
 def test_other_code_reads_tags_again(
     root: Path, opened: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    read: list[str] = []
+    read_tags = content._read_tags
+    monkeypatch.setattr(content, "_read_tags", lambda path, *data: read.append(path) or read_tags(path, *data))
     scan(root)
+    assert len(opened()) == 3 and not read
     scan(root, tags=True)
-    assert len(opened()) == 6  # the first time no tags were read
+    assert not opened() and len(read) == 3  # their bytes are as they were
     scan(root, tags=True)
-    assert opened() == []
+    assert not opened() and len(read) == 3
     monkeypatch.setattr(content, "tag_reader", lambda: "another")
     scan(root, tags=True)
-    assert len(opened()) == 3
+    assert not opened() and len(read) == 6
+
+
+def test_what_changed_before_its_tags_were_read_is_read_as_a_whole(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan(root)
+    known = content._known
+
+    def changed_meanwhile(*given: Any) -> Any:
+        found = known(*given)
+        (root / "b.mp3").write_bytes(b"other" * 99)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(content, "_known", changed_meanwhile)
+        files = {path.name: path for path in sorted(root.glob("*.mp3"))}
+        read, _ = read_files(files, str(root), tags=True)
+    assert read["b.mp3"].content == content_digest(root / "b.mp3")
+    scan(root, tags=True)
 
 
 def test_contents_alone_need_no_root(root: Path, opened: Callable[[], list[str]]) -> None:

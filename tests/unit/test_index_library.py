@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import dataclasses
 import shutil
+import uuid
 from functools import partial
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import torch
@@ -30,6 +32,7 @@ from tonearm.recommend import CatalogueIndex
 from tonearm.recommend.catalogue import Catalogue
 from tonearm.recommend.catalogue_rows import group_rows, track_row
 from tonearm.tasks.answers import ClassAnswer, Value, ValuesAnswer, VectorAnswer
+from tonearm.workflows.home_catalogues import read_request
 from tonearm.workflows.index import index_library
 from tonearm.workflows.prepared_names import manifest_uri
 
@@ -90,6 +93,25 @@ def test_a_library_is_indexed_recommended_from_and_followed_while_it_changes(
     assert len(loaded.library.parts) == 2  # type: ignore[attr-defined]
     assert "one base of all" in run("--audio", str(music), "--model", model, "--merge")[1]
     assert len(loaded.library.parts) == 1 and len(library) == 6  # type: ignore[attr-defined]
+
+
+def test_a_library_elsewhere_is_indexed_and_not_fetched_again(music: Path, model: str) -> None:
+    uri, memory = f"memory://{uuid.uuid4().hex}/music", fsspec.filesystem("memory")
+    names = [path.relative_to(music).as_posix() for path in music.glob("*/*")]
+    for name in names:
+        memory.pipe_file(f"{uri}/{name}", (music / name).read_bytes())
+    here = index_library(model, audio=[str(music)], name="here")
+    with counting_heard() as heard:
+        code, told = run("--audio", uri, "--model", model)
+    assert code == 0 and "6 added, 0 removed, 0 replaced" in told and not heard, "they are the same recordings"
+    there = Catalogue.open(here.uri.replace("/here", "/music"), load(model).digest)
+    assert sorted(there.column("source")) == sorted(f"{uri}/{name}" for name in names)  # type: ignore[arg-type]
+    assert read_request(there.uri).audio == (uri,)
+    memory.pipe_file(f"{uri}/new.wav", FLUTE)
+    memory.rm_file(f"{uri}/{there.ids[0]}")
+    with counting_heard() as heard:
+        assert "1 added, 1 removed, 0 replaced" in run("--audio", f"{uri}/", "--model", model)[1]
+    assert heard == ["new.wav"]
 
 
 def test_a_catalogue_that_is_damaged_while_it_is_served_is_told_and_the_last_one_stays(

@@ -76,7 +76,7 @@ def test_what_is_no_setting_is_shown(texts: list[str]) -> None:
 def test_fields_and_folder_make_a_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     assert choose_dataset("fma", "~/fma", {"subset": "small"}) == FmaConfig(root="/home/me/fma", subset="small")
-    assert choose_dataset("fma", "s3://bucket/fma").root == "s3://bucket/fma"
+    assert choose_dataset("folder", "s3://bucket/music").root == "s3://bucket/music"
     assert choose_dataset("folder", "here", {"label": ""}) == FolderConfig(
         root="here", label=""
     )  # metadata is predicted

@@ -93,7 +93,7 @@ def test_eight_trials_on_a_node_ask_for_each_file_of_their_tracks_once(
     for examples in made:
         assert len(next(examples.train(1, 4, 2)).track_ids) == 4
     with monkeypatch.context() as patch:  # what is here already is not asked for, nor even listed
-        patch.setattr(storage, "_remote", None)
+        patch.setattr(storage, "filesystem_of", None)
         make_examples(config, manifest, remote.rsplit("/", 1)[0], cache)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tonearm.core.errors import AudioError, ConfigError
+from tonearm.core.remote_files import open_remote
 from tonearm.core.storage import is_local, local_path
 
 Source = bytes | bytearray | memoryview | BinaryIO | str | os.PathLike[str]
@@ -46,9 +50,7 @@ def open_handle(source: bytes | str) -> Any:
             raise AudioError("empty", "the file has no bytes")
         return io.BytesIO(source)
     if not is_local(source):
-        import fsspec
-
-        return WatchedFile(fsspec.open(source, "rb").open())
+        return WatchedFile(open_remote(source))
     path = local_path(source)
     if source.startswith("~/") and not path.exists():
         path = Path(source).expanduser()
@@ -57,6 +59,40 @@ def open_handle(source: bytes | str) -> Any:
     if path.is_dir():
         raise AudioError("undecodable", f"{path} is a folder, no audio file")
     return os.open(path, os.O_RDONLY)
+
+
+@contextmanager
+def open_named(uri: str, data: bytes | None = None) -> Iterator[Any]:
+    """A file that has a name, by whose end readers of tags tell what it may be; None if it is not there.
+
+    Parameters
+    ----------
+    data
+        All its bytes, where they were read before.
+
+    Raises
+    ------
+    OSError
+        Of a file elsewhere, when the block ends, if it could not be read in it.
+    """
+    file: Any = None
+    if data is not None:
+        file = NamedFile(io.BytesIO(data), uri)
+    elif is_local(uri):
+        with suppress(OSError):
+            file = open(local_path(uri).__fspath__(), "rb")  # noqa: PTH123, SIM115  its name is to be a text
+    else:
+        with suppress(FileNotFoundError):
+            file = NamedFile(open_remote(uri), uri)
+    if file is None:
+        yield None
+        return
+    try:
+        yield file
+    finally:
+        file.close()
+    if isinstance(file, NamedFile) and file.error is not None:
+        raise file.error
 
 
 class WatchedFile:
@@ -90,6 +126,20 @@ class WatchedFile:
         except Exception as error:
             self.error = self.error or error
             raise
+
+
+class NamedFile(WatchedFile):
+    """One with a name; a place before its beginning is the same error as of a local file, and none that is stored."""
+
+    def __init__(self, file: Any, name: str) -> None:
+        super().__init__(file)
+        self.name = name
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        try:
+            return int(self._file.seek(place, whence))
+        except ValueError as error:
+            raise OSError(errno.EINVAL, str(error)) from None
 
 
 class FileView:

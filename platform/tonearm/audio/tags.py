@@ -8,11 +8,10 @@ import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from tonearm.audio.sources import open_named
 from tonearm.audio.tag_texts import read_as_meant
-from tonearm.core.storage import is_local, local_path
 
 TAG_FIELDS = ("title", "artist", "album", "genre", "year", "albumartist")
 #: What the fields are called: in ID3, in MP4, in Vorbis comments, in APEv2 and in the INFO chunk of a WAV.
@@ -41,7 +40,9 @@ def read_tags(source: str | os.PathLike[str]) -> dict[str, str]:
     return {field: values[0] for field, values in read_tag_values(source).items()}
 
 
-def read_tag_values(source: str | os.PathLike[str], repaired: Repaired | None = None) -> Values:
+def read_tag_values(
+    source: str | os.PathLike[str], repaired: Repaired | None = None, data: bytes | None = None
+) -> Values:
     """Read the file's own tags; absent or unreadable tags are left out, since tags are optional.
 
     They are looked for in the container's own place, then in an ID3 or APEv2 tag in front of it or behind it, then in
@@ -51,75 +52,83 @@ def read_tag_values(source: str | os.PathLike[str], repaired: Repaired | None = 
 
     Parameters
     ----------
+    source
+        A path or a URI, of which the parts with tags are fetched.
     repaired
         Is told the encoding, the text as it stands there and as it was read, of each that was marked as latin-1
         wrongly; None logs the first of each encoding.
+    data
+        All bytes of the file, where they were read before.
 
     Returns
     -------
     dict
         A subset of ``title artist album genre year albumartist`` to their values, each a non-empty text.
+
+    Raises
+    ------
+    OSError
+        If a file elsewhere cannot be read: that it has no tags is not known then.
     """
     uri = os.fspath(source)
-    if not is_local(uri):
-        return {}
-    path = local_path(uri)
     found: Values = {}
-    for read in (_of_container, _of_id3, _of_apev2, _of_chunks, _of_matroska):
-        values = _tried(read, path, repaired or partial(_log_repair, path))
-        found = {**values, **found}
-        if len(found) == len(TAG_FIELDS) or (read is _of_container and {"title", "artist", "genre"} <= set(found)):
-            break
+    with open_named(uri, data) as file:
+        for read in (_of_container, _of_id3, _of_apev2, _of_chunks, _of_matroska) if file is not None else ():
+            values = _tried(read, file, repaired or partial(_log_repair, uri.rpartition("/")[2]))
+            found = {**values, **found}
+            if len(found) == len(TAG_FIELDS) or (read is _of_container and {"title", "artist", "genre"} <= set(found)):
+                break
     return {field: found[field] for field in TAG_FIELDS if field in found}
 
 
-def _tried(read: Callable[[Path], Any], path: Path, repaired: Repaired) -> Values:
-    """What one place has, by field; nothing where it is not there or is damaged."""
+def _tried(read: Callable[[Any], Any], file: Any, repaired: Repaired) -> Values:
+    """What one place in an open file has, by field; nothing where it is not there or is damaged."""
     import mutagen
 
     try:
-        tags = read(path)
+        file.seek(0)
+        tags = read(file)
         return _values(tags, repaired) if tags is not None else {}
     except (mutagen.MutagenError, OSError, EOFError, struct.error, *BUILTIN_ERRORS):
         return {}
 
 
-def _of_container(path: Path) -> Any:
+def _of_container(file: Any) -> Any:
     import mutagen
 
-    file = mutagen.File(path)
-    return None if file is None else file.tags
+    found = mutagen.File(file)
+    return None if found is None else found.tags
 
 
-def _of_id3(path: Path) -> Any:
+def _of_id3(file: Any) -> Any:
     import mutagen.id3
 
-    return mutagen.id3.ID3(path)  # type: ignore[no-untyped-call]
+    return mutagen.id3.ID3(file)  # type: ignore[no-untyped-call]
 
 
-def _of_apev2(path: Path) -> Any:
+def _of_apev2(file: Any) -> Any:
     import mutagen.apev2
 
-    return mutagen.apev2.APEv2(path)  # type: ignore[no-untyped-call]
+    return mutagen.apev2.APEv2(file)  # type: ignore[no-untyped-call]
 
 
-def _of_chunks(path: Path) -> dict[str, list[str]] | None:
+def _of_chunks(file: Any) -> dict[str, list[str]] | None:
     """The INFO list of a WAV, and the text chunks of an AIFF."""
     found: dict[str, list[str]] = {}
-    with path.open("rb") as file:
-        head, size = file.read(12), path.stat().st_size
-        if head[:4] == b"FORM" and head[8:11] == b"AIF":
-            places = [(name, at, n) for name, at, n in _chunks(file, 12, size, ">") if name in AIFF_CHUNKS]
-        elif head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
-            lists = [(at, n) for name, at, n in _chunks(file, 12, size) if name == b"LIST"]
-            places = [
-                place for at, n in lists if _bytes_at(file, at, 4) == b"INFO" for place in _chunks(file, at + 4, at + n)
-            ]
-        else:
-            return None
-        for name, at, length in places:
-            text = _bytes_at(file, at, min(length, 4096)).rstrip(b"\0 ")
-            found.setdefault(AIFF_CHUNKS.get(name, name.decode("latin-1")), [text.decode("latin-1")])
+    size = file.seek(0, os.SEEK_END)
+    head = _bytes_at(file, 0, 12)
+    if head[:4] == b"FORM" and head[8:11] == b"AIF":
+        places = [(name, at, n) for name, at, n in _chunks(file, 12, size, ">") if name in AIFF_CHUNKS]
+    elif head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
+        lists = [(at, n) for name, at, n in _chunks(file, 12, size) if name == b"LIST"]
+        places = [
+            place for at, n in lists if _bytes_at(file, at, 4) == b"INFO" for place in _chunks(file, at + 4, at + n)
+        ]
+    else:
+        return None
+    for name, at, length in places:
+        text = _bytes_at(file, at, min(length, 4096)).rstrip(b"\0 ")
+        found.setdefault(AIFF_CHUNKS.get(name, name.decode("latin-1")), [text.decode("latin-1")])
     return found
 
 
@@ -132,15 +141,15 @@ class _Comments(dict[str, list[str]]):
     """Tags that are called as in Vorbis comments."""
 
 
-def _of_matroska(path: Path) -> _Comments | None:
+def _of_matroska(file: Any) -> _Comments | None:
     """The tags of WebM and Matroska, as FFmpeg finds them: those of the file, else of its first audio stream."""
-    with path.open("rb") as file:
-        if file.read(4) != MATROSKA:
-            return None
+    if file.read(4) != MATROSKA:
+        return None
     import av
 
+    file.seek(0)
     try:
-        with av.open(str(path), format="matroska", metadata_errors="ignore") as container:
+        with av.open(file, format="matroska", metadata_errors="ignore") as container:
             places = [*(stream.metadata for stream in container.streams.audio[:1]), container.metadata]
             tags = [{name.lower(): text for name, text in found.items()} for found in places]
     except av.FFmpegError:
@@ -222,10 +231,10 @@ def _as_meant(text: str, repaired: Repaired) -> str:
     return meant
 
 
-def _log_repair(path: Path, encoding: str, text: str, meant: str) -> None:
+def _log_repair(name: str, encoding: str, text: str, meant: str) -> None:
     if encoding not in _told:
         _told.add(encoding)
         logger.warning(
-            "the tags of %s are marked as latin-1 and read as %s: %r is %r; others like it are not named", path.name,
+            "the tags of %s are marked as latin-1 and read as %s: %r is %r; others like it are not named", name,
             encoding, text, meant,
         )  # fmt: skip

@@ -64,10 +64,15 @@ class FolderWalk:
         return os.fsencode(path.relative_to(self.folder)).decode("utf-8", "backslashreplace")
 
 
+def is_hidden_name(name: str) -> bool:
+    """Whether a folder of this name is hidden, trash or made by a system."""
+    return name.startswith(".") or name.casefold() in SYSTEM_FOLDERS
+
+
 def is_left_out(folder: Path) -> bool:
     """Whether a folder is none of the user's music: hidden, trash, made by a system, or Tonearm's own home."""
     name = folder.name
-    if name.startswith(".") or name.casefold() in SYSTEM_FOLDERS:
+    if is_hidden_name(name):
         return True
     own = home.home()
     place = storage.local_path(own) if storage.is_local(own) else None

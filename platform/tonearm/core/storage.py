@@ -10,15 +10,17 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from tonearm.core.remote_files import filesystem_of, fresh_info, mark_of, written_at
+
 FILE = "file://"
 UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.tmp$")  # names of files before they are published
-WRITTEN = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")  # as fsspec's stores call it
+ASKED_AT_ONCE = 16  # requests to a store elsewhere
 ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs"}  # object stores: what is put is seen whole or not at all
 
 
@@ -49,18 +51,11 @@ def join(base: str, *parts: str) -> str:
     return "/".join([base.rstrip("/") or "/", *(p.strip("/") for p in parts)])
 
 
-def _remote(uri: str) -> tuple[Any, str]:
-    import fsspec  # lazy: local files, which a bare training machine reads, need no fsspec
-
-    filesystem, path = fsspec.core.url_to_fs(uri)
-    return filesystem, path
-
-
 def exists(uri: str) -> bool:
     """Whether a file or folder is there."""
     if is_local(uri):
         return local_path(uri).exists()
-    filesystem, path = _remote(uri)
+    filesystem, path = filesystem_of(uri)
     filesystem.invalidate_cache()  # other processes write there, too: an old listing would hide it
     return bool(filesystem.exists(path))
 
@@ -70,26 +65,39 @@ def size(uri: str) -> int:
     try:
         if is_local(uri):
             return local_path(uri).stat().st_size
-        filesystem, path = _remote(uri)
+        filesystem, path = filesystem_of(uri)
         return int(filesystem.size(path))
     except (OSError, ValueError, TypeError, ImportError):  # the last: no driver for such URIs here
         return -1
 
 
 def stamp(uri: str) -> str:
-    """Size and modification time of a local file, as text; empty for files elsewhere."""
+    """Size and modification time of a local file, as text; of one elsewhere its size and its store's mark of it, or the
+    time. Empty where that cannot be found out."""
     try:
-        status = local_path(uri).stat() if is_local(uri) else None
-    except (OSError, ValueError):
+        if is_local(uri):
+            status = local_path(uri).stat()
+            return f"{status.st_size}-{status.st_mtime_ns}"
+        entry = fresh_info(uri)
+        told = mark_of(entry) or written_at(entry)
+        return f"{entry['size']}-{told}" if told else ""
+    except Exception:  # every driver has errors of its own
         return ""
-    return f"{status.st_size}-{status.st_mtime_ns}" if status else ""
+
+
+def stamps(uris: Sequence[str]) -> list[str]:
+    """The stamp of each file; stores elsewhere are asked for several at a time."""
+    if all(map(is_local, uris)):
+        return [stamp(uri) for uri in uris]
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        return list(pool.map(stamp, uris))
 
 
 def read_bytes(uri: str) -> bytes:
     """The whole content of a file."""
     if is_local(uri):
         return local_path(uri).read_bytes()
-    filesystem, path = _remote(uri)
+    filesystem, path = filesystem_of(uri)
     data: bytes = filesystem.cat_file(path)
     return data
 
@@ -130,7 +138,7 @@ def publish(path: Path, uri: str) -> None:
 def _upload(uri: str, send: Callable[[Any, str], None]) -> None:
     """Send a file so that no reader ever sees a part of it: to object stores directly, elsewhere under another name,
     which is then changed."""
-    filesystem, remote = _remote(uri)
+    filesystem, remote = filesystem_of(uri)
     protocols = filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,)
     if ATOMIC.intersection(protocols):
         send(filesystem, remote)
@@ -148,7 +156,7 @@ def fetch(uri: str, path: Path) -> None:
         if is_local(uri):
             shutil.copyfile(local_path(uri), temporary)
         else:
-            filesystem, remote = _remote(uri)
+            filesystem, remote = filesystem_of(uri)
             filesystem.get_file(remote, str(temporary))
         publish(temporary, str(path))
     finally:
@@ -160,7 +168,7 @@ def remove(uri: str) -> None:
     if is_local(uri):
         local_path(uri).unlink(missing_ok=True)
         return
-    filesystem, path = _remote(uri)
+    filesystem, path = filesystem_of(uri)
     with contextlib.suppress(FileNotFoundError):
         filesystem.rm_file(path)
 
@@ -190,32 +198,19 @@ def list_below(uri: str, named: re.Pattern[str] | None = None) -> list[tuple[str
                     status = path.stat()
                     found.append((str(path), status.st_size, _age(status.st_mtime)))
         return found
-    filesystem, path_there = _remote(uri)
+    filesystem, path_there = filesystem_of(uri)
     filesystem.invalidate_cache()
     if not filesystem.exists(path_there):
         return []
     there = filesystem.find(path_there, detail=True)
     chosen = {name: entry for name, entry in there.items() if named is None or named.search(name)}
-    return [(filesystem.unstrip_protocol(name), int(entry.get("size") or 0), _age(_written(entry)))
+    return [(filesystem.unstrip_protocol(name), int(entry.get("size") or 0), _age(written_at(entry)))
             for name, entry in chosen.items()]  # fmt: skip
 
 
 def _age(written: float | None) -> float | None:
     """Never less than nothing: by a clock that was set back, or another machine's, files are of the future."""
     return None if written is None else max(0.0, time.time() - written)
-
-
-def _written(entry: dict[str, Any]) -> float | None:
-    """When a file elsewhere was last written, by what its store tells of it, in seconds since 1970."""
-    for name in WRITTEN:
-        at = entry.get(name)
-        with contextlib.suppress(ValueError):
-            at = datetime.fromisoformat(at) if isinstance(at, str) else at
-        if isinstance(at, datetime):
-            return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-        if isinstance(at, int | float):
-            return float(at)
-    return None
 
 
 def remove_stale(uri: str, seconds: float = 86_400.0) -> int:
@@ -239,8 +234,8 @@ def modified(uri: str) -> float | None:
     try:
         if is_local(uri):
             return local_path(uri).stat().st_mtime
-        filesystem, path = _remote(uri)
-        return _written(filesystem.info(path))
+        filesystem, path = filesystem_of(uri)
+        return written_at(filesystem.info(path))
     except (OSError, ValueError, TypeError, ImportError):  # the last: no driver for such URIs here
         return None
 
@@ -268,7 +263,7 @@ def list_folders(uri: str) -> list[str]:
     if is_local(uri):
         folder = local_path(uri)
         return sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
-    filesystem, path = _remote(uri)
+    filesystem, path = filesystem_of(uri)
     filesystem.invalidate_cache()
     if not filesystem.exists(path):
         return []
@@ -282,7 +277,7 @@ def list_files(uri: str, suffix: str = "") -> list[str]:
         folder = local_path(uri)
         names = [p.name for p in folder.iterdir() if p.is_file()] if folder.is_dir() else []
     else:
-        filesystem, path = _remote(uri)
+        filesystem, path = filesystem_of(uri)
         filesystem.invalidate_cache()
         names = []
         if filesystem.exists(path):

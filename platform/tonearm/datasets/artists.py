@@ -18,7 +18,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -64,6 +64,8 @@ class ArtistsConfig(DatasetConfig, kind="artists"):
     artists_file
         The table of artists, below the root; of the same name with the other suffix, ``.parquet`` or ``.csv``, too.
     """
+
+    on_this_machine: ClassVar[bool] = True
 
     audio: bool = True
     relations_file: str = "relations.csv"

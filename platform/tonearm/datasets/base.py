@@ -59,11 +59,13 @@ class DatasetConfig(Config):
     Attributes
     ----------
     root
-        Local folder that holds the data set's files.
+        Folder that holds the data set's files, or its URI where they may lie elsewhere.
     """
 
     registry: ClassVar[Registry[type[DatasetConfig]]] = Registry("data set")
     has_audio: ClassVar[bool] = True
+    on_this_machine: ClassVar[bool] = False
+    """Whether the files must be."""
 
     root: str = ""
 

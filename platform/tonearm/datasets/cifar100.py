@@ -43,6 +43,7 @@ class Cifar100Config(DatasetConfig, kind="cifar100"):
     """
 
     has_audio: ClassVar[bool] = False
+    on_this_machine: ClassVar[bool] = True
 
     validation: float = 0.1
     seed: int = 0

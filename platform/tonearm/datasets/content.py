@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tonearm.core.progress import Progress
+from tonearm.core.remote_files import open_remote
+from tonearm.core.remote_path import AnyPath, RemotePath, reason_of
 from tonearm.core.seeding import ByteBlocks, digest
 from tonearm.datasets.file_table import (
     FileRecord,
@@ -34,7 +36,8 @@ MOST_THREADS = 16
 """They wait for disks and networks, and a digest lets go of Python's lock."""
 FILES_AT_ONCE = 4096  # wait in memory to be read
 CHECKED_AT_ONCE = 64  # by one thread: handing them over takes as long as the look at one
-SHOWN_FROM = 1000  # files; fewer need no progress line
+SHOWN_FROM, SHOWN_ELSEWHERE = 1000, 10  # files; fewer need no progress line
+BYTES_AT_ONCE = 16 * 2**20  # of a file elsewhere, which each thread may hold
 
 
 class FileReading(NamedTuple):
@@ -92,16 +95,18 @@ def digest_files(files: Mapping[str, Path], root: str = "") -> tuple[dict[str, s
 
 
 def read_files(
-    files: Mapping[str, Path], root: str, tags: bool = False
+    files: Mapping[str, AnyPath], root: str, tags: bool = False
 ) -> tuple[dict[str, FileReading], dict[str, Reject]]:
     """Read files, several at a time; those that are as they were when they were read last are not opened.
+
+    Of a file elsewhere nothing is kept on this machine; where its tags alone are lacking, it is not read as a whole.
 
     Parameters
     ----------
     files
-        By track id.
+        By track id; those elsewhere as they were listed.
     root
-        Folder that they are in; what is read of it is kept together.
+        Folder or URI that they are in; what is read of it is kept together.
     tags
         Whether their tags are read, too.
 
@@ -110,16 +115,18 @@ def read_files(
     What those hold that can be used, and the rejects: ``missing`` (it cannot be read, with the cause) and ``empty``.
     Both by track id, in the order given.
     """
-    threads = min(MOST_THREADS, 4 * (os.cpu_count() or 1))
+    elsewhere = any(isinstance(path, RemotePath) for path in files.values())
+    threads = MOST_THREADS if elsewhere else min(MOST_THREADS, 4 * (os.cpu_count() or 1))
     read: dict[str, FileRecord | Reject] = {}
     with _pool(threads) as pool, closing(FileTable(root)) as table:
         known: dict[str, FileRecord | None] = {}
-        for records in pool.map(partial(_known, table, tags), _some(files, CHECKED_AT_ONCE)):
+        for records in pool.map(partial(_known, table), _some(files, CHECKED_AT_ONCE)):
             known.update(records)
-        new = {track_id: path for track_id, path in files.items() if known[track_id] is None}
+        whole = {i: record for i, record in known.items() if record and (not tags or record.reader == tag_reader())}
+        new = {track_id: path for track_id, path in files.items() if track_id not in whole}
         with Progress("files read", len(new)) as progress:
             for some in _some(new, FILES_AT_ONCE):
-                results = pool.map(partial(_read, tags), some.values())
+                results = pool.map(partial(_read, tags), some.values(), [known[track_id] for track_id in some])
                 for (track_id, path), found in zip(some.items(), results, strict=True):
                     if isinstance(found, FileRecord):
                         table.add(path, found)
@@ -128,9 +135,9 @@ def read_files(
                         reason, detail, size = found
                         read[track_id] = Reject(track_id=track_id, source=str(path), stage="scan", reason=reason,
                                                 detail=detail, bytes=size)  # fmt: skip
-                    if len(new) >= SHOWN_FROM:
+                    if len(new) >= (SHOWN_ELSEWHERE if elsewhere else SHOWN_FROM):
                         progress.add()
-    everything = {track_id: known[track_id] or read[track_id] for track_id in files}
+    everything = {track_id: whole.get(track_id) or read[track_id] for track_id in files}
     return (
         {i: _reading(found, tags) for i, found in everything.items() if isinstance(found, FileRecord)},
         {i: found for i, found in everything.items() if isinstance(found, Reject)},
@@ -147,33 +154,41 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _some(files: Mapping[str, Path], count: int) -> Iterator[dict[str, Path]]:
+def _some(files: Mapping[str, AnyPath], count: int) -> Iterator[dict[str, AnyPath]]:
     """The files, so many at a time."""
     items = iter(files.items())
     while some := dict(islice(items, count)):
         yield some
 
 
-def _known(table: FileTable, tags: bool, files: Mapping[str, Path]) -> dict[str, FileRecord | None]:
+def _known(table: FileTable, files: Mapping[str, AnyPath]) -> dict[str, FileRecord | None]:
     """What was read of files, if that is what they hold now."""
     found: dict[str, FileRecord | None] = {}
     for track_id, path in files.items():
         record = table.get(path)
         try:
-            same = record is not None and record.is_of(file_stamp(path.stat()))
+            same = record is not None and record.is_of(file_stamp(path))
         except OSError:
             same = False  # what is wrong is told by reading it
-        found[track_id] = record if same and record and (not tags or record.reader == tag_reader()) else None
+        found[track_id] = record if same else None
     return found
 
 
-def _read(tags: bool, path: Path) -> FileRecord | tuple[str, str, int]:
-    """What a file holds, or reason, detail and size of a reject."""
+def _read(tags: bool, path: AnyPath, known: FileRecord | None) -> FileRecord | tuple[str, str, int]:
+    """What a file holds, or reason, detail and size of a reject.
+
+    Parameters
+    ----------
+    known
+        Where its tags alone are lacking, what was read before.
+    """
+    if isinstance(path, RemotePath):
+        return _read_elsewhere(tags, path, known)
     try:
-        read_ns, before = time.time_ns(), file_stamp(path.stat())
-        content = content_digest(path)
-        own = _read_tags(path) if tags and before[0] else ""
-        after = file_stamp(path.stat())
+        read_ns, before = time.time_ns(), file_stamp(path)
+        content = known.content if known and known.is_of(before) else content_digest(path)
+        own = _read_tags(str(path)) if tags and before[0] else ""
+        after = file_stamp(path)
     except OSError as error:
         return "missing", f"cannot be read: {error.strerror or error}", -1
     if not after[0]:
@@ -183,11 +198,33 @@ def _read(tags: bool, path: Path) -> FileRecord | tuple[str, str, int]:
     return FileRecord(after, read_ns, content, tag_reader() if tags else "", own)
 
 
-def _read_tags(path: Path) -> str:
+def _read_elsewhere(tags: bool, file: RemotePath, known: FileRecord | None) -> FileRecord | tuple[str, str, int]:
+    """As :func:`_read`: a small file by one request, a large one by blocks."""
+    if file.size == 0:
+        return "empty", "the file has no bytes", 0
+    read_ns, stamp, data = time.time_ns(), file.stamp, None
+    try:
+        if known:
+            content = known.content
+        elif 0 < file.size <= BYTES_AT_ONCE:
+            data = file.read_bytes()
+            content = hashlib.blake2b(data, digest_size=16).hexdigest()
+            if len(data) != file.size:  # it was written meanwhile: nothing that will be known again
+                stamp = (-1, 0, 0)
+        else:
+            with open_remote(file.uri, held=1) as opened:
+                content = hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        own = _read_tags(file.uri, data) if tags else ""
+    except Exception as error:  # every driver has errors of its own
+        return "missing", f"cannot be read: {reason_of(error)}", file.size
+    return FileRecord(stamp, read_ns, content, tag_reader() if tags else "", own)
+
+
+def _read_tags(source: str, data: bytes | None = None) -> str:
     from tonearm.audio.tags import read_tag_values
 
     repairs: list[tuple[str, str, str]] = []
-    values = read_tag_values(path, lambda *repair: repairs.append(repair))
+    values = read_tag_values(source, lambda *repair: repairs.append(repair), data)
     return tags_to_text(values, repairs)
 
 

@@ -7,10 +7,10 @@ import csv
 import io
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tonearm.core.errors import DatasetError
+from tonearm.core.remote_path import AnyPath
 from tonearm.datasets.text_encodings import NAMES, guess_encoding
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def csv_reader(text: str, separator: str = ",", spaced: bool = False) -> Reader:
     return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=spaced)
 
 
-def read_csv_text(path: Path) -> CsvText:
+def read_csv_text(path: AnyPath) -> CsvText:
     """Decode a CSV file in UTF-8 or UTF-16, or in the encoding that is the likeliest.
 
     A first line ``sep=;`` is obeyed, lines that are each one quoted field (a CSV that was saved as CSV once more) are

@@ -1,6 +1,7 @@
 """What was read of a library's files, kept in the home: a file that is as it was then is not read again.
 
-A table a root: of each file its size and its times of modification and change, the digest of its bytes, its tags. The
+A table a root: of each file its size and its times of modification and change, the digest of its bytes, its tags; of
+one elsewhere its size and its store's mark of what it holds, or where there is none the time it was written. The
 time of change (``ctime``) tells of programs that edit tags and put the time of modification back. A file that was
 written within two seconds of being read may have been written again within one tick of its clock: it is read again.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from tonearm.core import home, storage
 from tonearm.core.parquet import read_parquet
+from tonearm.core.remote_path import AnyPath, RemotePath, any_path
 from tonearm.core.seeding import digest
 
 FOLDER = "files-1"
@@ -30,7 +32,7 @@ COLUMNS = ("path", "size", "modified_ns", "changed_ns", "read_ns", "content", "r
 logger = logging.getLogger(__name__)
 
 Stamp = tuple[int, int, int]
-"""Bytes, time of modification and time of change of a file, in ns since 1970."""
+"""Bytes, time of modification and time of change of a file, in ns since 1970; see also :class:`RemotePath`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,17 @@ class FileRecord:
         return stamp == self.stamp and all(abs(self.read_ns - at) >= RACY_NS for at in stamp[1:])
 
 
-def file_stamp(status: os.stat_result) -> Stamp:
-    """The stamp of what ``stat`` says."""
+def file_stamp(path: AnyPath) -> Stamp:
+    """The stamp of a file as it is now; of one elsewhere as it was listed.
+
+    Raises
+    ------
+    OSError
+        If it is not there.
+    """
+    if isinstance(path, RemotePath):
+        return path.stamp
+    status = path.stat()
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
@@ -84,23 +95,23 @@ class FileTable:
     Parameters
     ----------
     root
-        Folder of the files.
+        Folder or URI of the files.
     """
 
     def __init__(self, root: str) -> None:
-        self._folder = storage.join(home.home(), FOLDER, digest(os.fsencode(Path(root).absolute())))
+        self._folder = storage.join(home.home(), FOLDER, digest(_name(any_path(root))))
         self._pieces: list[str] = []
         self._added: dict[bytes, FileRecord] = {}
         self._written = time.monotonic()
         self._records = self._load()
 
-    def get(self, path: Path) -> FileRecord | None:
+    def get(self, path: AnyPath) -> FileRecord | None:
         """What is known of a file."""
-        return self._records.get(os.fsencode(path.absolute()))
+        return self._records.get(_name(path))
 
-    def add(self, path: Path, record: FileRecord) -> None:
+    def add(self, path: AnyPath, record: FileRecord) -> None:
         """Keep what was read; it is written every ten seconds, and by :meth:`close`."""
-        self._added[os.fsencode(path.absolute())] = record
+        self._added[_name(path)] = record
         if time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
             self._write(self._added)
 
@@ -157,6 +168,10 @@ class FileTable:
             self._added, self._written = {}, time.monotonic()
         self._pieces.append(name)
         return True
+
+
+def _name(path: AnyPath) -> bytes:
+    return os.fsencode(str(path.absolute()))
 
 
 def _parquet(records: Iterable[tuple[bytes, FileRecord]]) -> bytes:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tonearm.audio.decode import AUDIO_SUFFIXES
+from tonearm.core import home, storage
 from tonearm.core.errors import DatasetError
-from tonearm.core.folder_walk import FolderWalk
+from tonearm.core.folder_walk import FolderWalk, is_hidden_name
+from tonearm.core.remote_path import AnyPath, RemotePath, list_remote
 from tonearm.datasets.manifest import Reject
 
 #: Music, or sound with a picture, of kinds that are counted where they are not read.
@@ -30,7 +34,7 @@ class FoundRecordings:
     Attributes
     ----------
     files
-        Paths of the audio files by their name relative to the folder, sorted.
+        Paths of the audio files by their name relative to the folder, sorted; those elsewhere as they were listed.
     rejects
         Those whose name is no text (``bad_name``).
     notes
@@ -39,7 +43,7 @@ class FoundRecordings:
         Names, relative to the folder, of what may be tables on them.
     """
 
-    files: dict[str, Path]
+    files: Mapping[str, AnyPath]
     rejects: list[Reject]
     notes: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
@@ -50,34 +54,39 @@ def find_recordings(root: str) -> FoundRecordings:
 
     Hidden folders, trash and what systems keep for themselves are left out, and so is Tonearm's own home.
 
+    Parameters
+    ----------
+    root
+        A folder, or the URI of one, which is listed once.
+
     Raises
     ------
     DatasetError
-        If the folder is absent or holds no audio file.
+        If the folder is absent, cannot be listed or holds no audio file.
     """
-    folder = Path(root)
+    if not storage.is_local(root):
+        return _find_elsewhere(root)
+    folder = storage.local_path(root)
     if not root or not folder.is_dir():
         raise DatasetError(f"AUDIO {root!r} is no folder: give the folder that holds your recordings")
     walk = FolderWalk(folder)
     found, links, other_kinds, tables = list[Path](), list[Path](), Counter[str](), list[str]()
     for base, names in walk:
         for name in names:
-            lower = name.lower()
-            if name.startswith("."):
-                continue
-            if lower.endswith(AUDIO_SUFFIXES):
+            kind = _kind(name)
+            if kind == "audio":
                 path = base / name
                 (links if path.is_symlink() else found).append(path)
-            elif lower.endswith(OTHER_KINDS):
-                other_kinds[Path(lower).suffix] += 1
-            elif lower.endswith(TABLES):
+            elif kind == "other":
+                other_kinds[Path(name.lower()).suffix] += 1
+            elif kind == "table":
                 tables.append((base / name).relative_to(folder).as_posix())
     kept, doubles = _without_doubles(found, links)
     notes = _notes(walk, other_kinds, doubles)
     paths = sorted([*found, *kept])
     if not paths:
-        raise DatasetError("; ".join([f"no audio below {root!r}: looked for {', '.join(AUDIO_SUFFIXES)}", *notes]))
-    files, rejects = {}, []
+        raise _nothing_found(root, notes)
+    files, rejects = dict[str, Path](), []
     for path in paths:
         relative = path.relative_to(folder).as_posix()
         if _is_text(relative):
@@ -87,6 +96,47 @@ def find_recordings(root: str) -> FoundRecordings:
             rejects.append(Reject(track_id=shown, source=shown, stage="scan", reason="bad_name",
                                   detail="its name is not UTF-8: rename it"))  # fmt: skip
     return FoundRecordings(files, rejects, notes, tuple(filter(_is_text, sorted(tables))))
+
+
+def _find_elsewhere(root: str) -> FoundRecordings:
+    """As :func:`find_recordings`, of a folder elsewhere: there are no links."""
+    listed = list_remote(root)
+    if not listed:
+        raise DatasetError(f"AUDIO {root!r} holds no files: give the URI of the folder that holds your recordings")
+    files, tables, skipped, other_kinds = dict[str, RemotePath](), list[str](), set[str](), Counter[str]()
+    own = home.home().rstrip("/")
+    for name, path in listed.items():
+        folders = name.split("/")[:-1]
+        above = ["/".join(folders[: n + 1]) for n in range(len(folders))]
+        hidden = (f for f in above if is_hidden_name(f.rpartition("/")[2]) or f"{root.rstrip('/')}/{f}" == own)
+        if left_out := next(hidden, ""):
+            skipped.add(left_out)
+            continue
+        kind = _kind(path.name)
+        if kind == "audio":
+            files[name] = path
+        elif kind == "other":
+            other_kinds[Path(name.lower()).suffix] += 1
+        elif kind == "table":
+            tables.append(name)
+    notes = _notes(FolderWalk(Path(), skipped=sorted(skipped)), other_kinds, [])
+    if not files:
+        raise _nothing_found(root, notes)
+    return FoundRecordings(files, [], notes, tuple(sorted(tables)))
+
+
+def _kind(name: str) -> Literal["", "audio", "other", "table"]:
+    """What a file is by its name: a recording, one of a kind that is not read, maybe a table; "": nothing."""
+    lower = name.lower()
+    if lower.startswith("."):
+        return ""
+    kinds: dict[Literal["audio", "other", "table"], tuple[str, ...]]
+    kinds = {"audio": AUDIO_SUFFIXES, "other": OTHER_KINDS, "table": TABLES}
+    return next((kind for kind, suffixes in kinds.items() if lower.endswith(suffixes)), "")
+
+
+def _nothing_found(root: str, notes: Sequence[str]) -> DatasetError:
+    return DatasetError("; ".join([f"no audio below {root!r}: looked for {', '.join(AUDIO_SUFFIXES)}", *notes]))
 
 
 def _without_doubles(found: list[Path], links: list[Path]) -> tuple[list[Path], list[Path]]:

@@ -20,7 +20,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tonearm.core.errors import DatasetError
 from tonearm.datasets.base import Catalogue, DatasetConfig
@@ -54,6 +54,8 @@ class FmaConfig(DatasetConfig, kind="fma"):
     split
         ``published``: the split of ``tracks.csv``. ``group``: none yet; to be split anew by artist.
     """
+
+    on_this_machine: ClassVar[bool] = True
 
     subset: Literal["small", "medium", "large"] = "medium"
     labels: Literal["top", "all"] = "top"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from tonearm.audio.tags import named_genres
+from tonearm.core.remote_path import AnyPath, RemotePath, any_path
 from tonearm.core.text import list_examples, quoted
 from tonearm.datasets.artist_names import main_artist_key
 from tonearm.datasets.cells import clean_text, is_unknown
@@ -112,8 +113,8 @@ def _genres_of_numbers(value: str, plain: bool) -> list[str] | None:
 
 
 def without_contradicting_rows(
-    files: Mapping[str, Path], labels: dict[str, tuple[str, ...]], label: str, asked: FolderConfig, table: TrackTable,
-    rejects: list[Reject],
+    files: Mapping[str, AnyPath], contents: Mapping[str, str], labels: dict[str, tuple[str, ...]], label: str,
+    asked: FolderConfig, table: TrackTable, rejects: list[Reject],
 ) -> dict[str, tuple[str, ...]]:  # fmt: skip
     """The labels without those of files to which two rows of the table give different ones."""
     if asked.several or asked.contradictions == "keep":
@@ -121,20 +122,19 @@ def without_contradicting_rows(
     key = (main_artist_key if label == "artist" else spelling_key) if asked.merge_labels else str
     told = {i: own[label] for i, own in table.contradictions.items() if i in labels and label in own}
     told = {i: values for i, values in told.items() if len(set(map(key, values))) > 1}
-    rejects += [
-        set_aside(i, files[i], CONTRADICTION, f"{table.name} gives {i} two labels: {' and '.join(map(repr, values))}")
-        for i, values in told.items()
-    ]
+    for i, values in told.items():
+        detail = f"{table.name} gives {i} two labels: {' and '.join(map(repr, values))}"
+        rejects.append(set_aside(i, files[i], CONTRADICTION, detail, contents[i]))
     return {i: own for i, own in labels.items() if i not in told}
 
 
 def _folder_of(relative: str, root: str) -> str:
     """The name of a file's folder, also of one that lies in the root itself."""
-    return Path(relative).parent.name or Path(root).absolute().name
+    return PurePosixPath(relative).parent.name or any_path(root).absolute().name
 
 
 def one_of_each_content(
-    files: Mapping[str, Path], contents: Mapping[str, str], labels: Mapping[str, tuple[str, ...]],
+    files: Mapping[str, AnyPath], contents: Mapping[str, str], labels: Mapping[str, tuple[str, ...]],
     asked: FolderConfig, rejects: list[Reject],
 ) -> tuple[dict[str, tuple[str, ...]], list[str]]:  # fmt: skip
     """The labels of the files that are kept: of those with the same bytes one, or none if their labels contradict.
@@ -155,7 +155,7 @@ def one_of_each_content(
             kept[first] = tuple(union if asked.several_labels else sorted(union))
         elif asked.contradictions == "reject" and labels_differ([labels[i] for i in alike]):
             detail = f"the same bytes under two labels: {told}"
-            rejects += [set_aside(i, files[i], CONTRADICTION, detail) for i in alike]
+            rejects += [set_aside(i, files[i], CONTRADICTION, detail, contents[i]) for i in alike]
             continue
         else:
             kept[first] = labels[first]
@@ -165,9 +165,10 @@ def one_of_each_content(
     return {i: kept[i] for i in contents if i in kept}, differing_notes(differing, asked.several)
 
 
-def set_aside(relative: str, path: Path, reason: str, detail: str) -> Reject:
+def set_aside(relative: str, path: AnyPath, reason: str, detail: str, content: str = "") -> Reject:
     try:
-        size = path.stat().st_size
+        size = path.size if isinstance(path, RemotePath) else path.stat().st_size
     except OSError:  # it is gone meanwhile
         size = -1
-    return Reject(track_id=relative, source=str(path), stage="scan", reason=reason, detail=detail, bytes=size)
+    return Reject(track_id=relative, source=str(path), stage="scan", reason=reason, detail=detail, key=content,
+                  bytes=size)  # fmt: skip

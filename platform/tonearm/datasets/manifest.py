@@ -86,7 +86,7 @@ class Reject:
     """A track that was set aside: where, the countable reason, what was seen.
 
     ``key`` identifies the content that failed, so that a repaired file is tried again and a broken one is not; of one
-    that was extracted and contradicts another it is the content itself.
+    that is well and contradicts another it is the content itself.
     ``bytes`` is the size of the file, -1 where it is not known.
     """
 

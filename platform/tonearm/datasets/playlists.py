@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -46,6 +47,8 @@ class PlaylistsConfig(DatasetConfig, kind="playlists"):
     group_column
         A column whose values never cross splits; "": the artist, or else the track.
     """
+
+    on_this_machine: ClassVar[bool] = True
 
     table: str = "playlists.csv"
     track_column: str = "track"

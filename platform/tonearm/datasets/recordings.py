@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
+from tonearm.core.remote_path import AnyPath, any_path
 from tonearm.core.text import slug
 from tonearm.datasets.artist_names import artist_group
 from tonearm.datasets.cells import clean_text, is_unknown, to_number, to_year
@@ -21,7 +21,7 @@ MOST_LETTERS = 60
 
 def dataset_name(root: str, most: int | None = MOST_LETTERS) -> str:
     """A data set's name from its folder's: small letters, digits and hyphens; the first ``most`` of them, or all."""
-    return slug(Path(root).resolve().name)[:most].strip("-") or "folder"
+    return slug(any_path(root).resolve().name)[:most].strip("-") or "folder"
 
 
 class TagRepairs:
@@ -56,7 +56,7 @@ def recording_tags(
     return {name: values for name, values in stated.items() if values}
 
 
-def make_track(track_id: str, path: Path, content: str, known: Known, labels: Sequence[str] = ()) -> Track:
+def make_track(track_id: str, path: AnyPath, content: str, known: Known, labels: Sequence[str] = ()) -> Track:
     """A track whose group is its artist, or else its album's; an unknown artist makes it its own group.
 
     Parameters

@@ -64,6 +64,7 @@ class SpotifyConfig(DatasetConfig, kind="spotify"):
     """
 
     has_audio: ClassVar[bool] = False
+    on_this_machine: ClassVar[bool] = True
 
     match: Literal["exact", "contains"] = "exact"
     drop_multi_artist: bool = False

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tonearm.core.errors import DatasetError
+from tonearm.core.remote_path import AnyPath
 from tonearm.datasets.csv_text import CsvText, csv_reader, read_csv_text
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def find_table(root: str, *stems: str) -> Path | None:
 
 
 def read_table(
-    path: Path, columns: Sequence[str], optional: Sequence[str] | None = (), guess_encoding: bool = False
+    path: AnyPath, columns: Sequence[str], optional: Sequence[str] | None = (), guess_encoding: bool = False
 ) -> dict[str, np.ndarray]:
     """Columns of a table, a row a line.
 
@@ -35,7 +36,7 @@ def read_table(
     ----------
     path
         CSV (in UTF-8 or UTF-16; separated by comma, semicolon, tab or bar, whichever the first lines have as many of
-        as the header, or as a first line ``sep=;`` says), or Parquet.
+        as the header, or as a first line ``sep=;`` says), or Parquet of this machine.
     columns
         That must be there.
     optional
@@ -54,7 +55,7 @@ def read_table(
         If the file cannot be read, or columns are missing; all of them are listed.
     """
     try:
-        if path.suffix == ".parquet":
+        if isinstance(path, Path) and path.suffix == ".parquet":
             return _read_parquet(path, columns, optional)
         return _read_csv(path, columns, optional, guess_encoding)
     except (OSError, ValueError) as error:  # what pandas and pyarrow raise is of these
@@ -83,7 +84,7 @@ def parse_list(value: Any) -> tuple[str, ...] | None:
 
 
 def _read_csv(
-    path: Path, columns: Sequence[str], optional: Sequence[str] | None, guess_encoding: bool
+    path: AnyPath, columns: Sequence[str], optional: Sequence[str] | None, guess_encoding: bool
 ) -> dict[str, np.ndarray]:
     import pandas as pd
 
@@ -135,7 +136,7 @@ def _without_surplus(found: CsvText) -> pd.DataFrame:
     return pd.DataFrame(rows[1:], columns=named.columns)
 
 
-def _chosen(path: Path, present: Sequence[str], columns: Sequence[str], optional: Sequence[str] | None) -> list[str]:
+def _chosen(path: AnyPath, present: Sequence[str], columns: Sequence[str], optional: Sequence[str] | None) -> list[str]:
     missing = [name for name in columns if name not in present]
     if missing:
         raise DatasetError(f"{path} lacks the column(s) {', '.join(missing)}: it has {', '.join(present)}")

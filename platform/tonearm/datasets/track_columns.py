@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from tonearm.core.errors import DatasetError
+from tonearm.core.remote_path import AnyPath
 from tonearm.datasets.cells import clean_text
 from tonearm.datasets.csv_text import CsvText, read_csv_text
 from tonearm.datasets.file_names import QUOTES, FileNames, Rank
@@ -34,7 +34,7 @@ TRIED = 200
 MOSTLY = 0.5
 
 
-def named_columns(path: Path) -> dict[str, list[str]]:
+def named_columns(path: AnyPath) -> dict[str, list[str]]:
     """The columns as text, by their names without spaces around; those that are meant in any case in small letters.
 
     Empty rows are left out.
@@ -87,7 +87,7 @@ def _bare(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
-def naming_column(path: Path, cells: Mapping[str, Sequence[str]], matches: FileNames) -> str:
+def naming_column(path: AnyPath, cells: Mapping[str, Sequence[str]], matches: FileNames) -> str:
     """The column that names the files: one that is called so and does, or else one that may be called so and does, or
     else the one whose values mostly do, by more than a stem.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
+from tonearm.core.remote_path import AnyPath, RemotePath
 from tonearm.core.text import list_examples
 from tonearm.datasets.cells import clean_text, is_unknown, to_number, to_year
 from tonearm.datasets.csv_text import CsvText, read_csv_text
@@ -75,7 +75,7 @@ class TrackTable:
         return Metadata(track_ids, columns) if columns else Metadata()
 
 
-def find_track_table(folder: Path, tables: Sequence[str]) -> tuple[Path, list[str]]:
+def find_track_table(folder: AnyPath, tables: Sequence[str]) -> tuple[AnyPath, list[str]]:
     """The table in a folder: ``tracks.csv``, or of that name in other letters or as ``.tsv``; and what is not read.
 
     Parameters
@@ -95,7 +95,7 @@ def find_track_table(folder: Path, tables: Sequence[str]) -> tuple[Path, list[st
     return folder / used, notes
 
 
-def read_track_table(path: Path, files: Iterable[str]) -> TrackTable:
+def read_track_table(path: AnyPath, files: Iterable[str]) -> TrackTable:
     """Read a ``tracks.csv`` (see :func:`~tonearm.datasets.tables.read_table`); an absent one is empty.
 
     A row names its file by the path, a part of it, or the stem (:class:`~tonearm.datasets.file_names.FileNames`).
@@ -114,6 +114,7 @@ def read_track_table(path: Path, files: Iterable[str]) -> TrackTable:
     """
     if not path.exists():
         return TrackTable()
+    path = path.fetched() if isinstance(path, RemotePath) else path
     cells, text = named_columns(path), read_csv_text(path)
     matches = FileNames(files)
     key = naming_column(path, cells, matches)

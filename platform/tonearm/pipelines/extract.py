@@ -269,10 +269,11 @@ def _pending_items(
     """What workers are given: a row for each track that a store or a table lacks."""
     places: dict[str, Container[object]] = {**stores, **tables}
     lacking = {k: [n for n, there in places.items() if k not in there] for k in by_key}
+    sources = {k: same[0].source for k, same in by_key.items() if lacking[k]}
+    stamps = storage.stamps(list(sources.values()))
     return [
-        {"source": same[0].source, "key": k, "lacking": " ".join(lacking[k]), "stamp": storage.stamp(same[0].source)}
-        for k, same in by_key.items()
-        if lacking[k]
+        {"source": source, "key": k, "lacking": " ".join(lacking[k]), "stamp": stamp}
+        for (k, source), stamp in zip(sources.items(), stamps, strict=True)
     ]
 
 

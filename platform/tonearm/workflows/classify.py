@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tonearm.core import storage
 from tonearm.core.errors import AudioError, ConfigError, TonearmError
+from tonearm.core.remote_path import is_remote_folder
 from tonearm.core.text import printable
 from tonearm.tracking import names
 from tonearm.tracking.query import last_promoted
@@ -110,7 +111,7 @@ def classify(
     Parameters
     ----------
     files
-        Paths or URIs; of a local folder all recordings in it are classified, to any depth, as a data set has them; of a
+        Paths or URIs; of a folder all recordings in it are classified, to any depth, as a data set has them; of a
         ``.txt`` file the paths, folders and URIs that it names, one a line.
     model
         A folder, a URI or ``models:/NAME@ALIAS``; by default the model that was promoted last.
@@ -163,16 +164,25 @@ def expand_files(files: Sequence[str]) -> tuple[list[str], dict[str, str], list[
     """
     found, unusable, notes = list[str](), dict[str, str](), list[str]()
     for file in (f for given in files for f in (_listed(given) if given.lower().endswith(LIST) else [given])):
-        if not storage.is_local(file) or not storage.local_path(file).is_dir():
+        if not _is_folder(file):
             found.append(file)
             continue
         from tonearm.datasets.find_files import find_recordings  # brings NumPy: wrong names are told before
 
-        below = find_recordings(str(storage.local_path(file)))
+        below = find_recordings(file)
         found += [str(path) for path in below.files.values()]
         unusable |= {f"{file}/{r.source}": f"{r.reason}: {r.detail}" for r in below.rejects}
         notes += [f"{file}: {note}" for note in below.notes]
     return list(dict.fromkeys(found)), unusable, notes
+
+
+def _is_folder(file: str) -> bool:
+    """Whether a path or URI is a folder's; of one elsewhere that is called like a recording nobody is asked."""
+    if storage.is_local(file):
+        return storage.local_path(file).is_dir()
+    from tonearm.audio.decode import AUDIO_SUFFIXES  # brings NumPy: wrong names are told before
+
+    return not file.lower().endswith(AUDIO_SUFFIXES) and is_remote_folder(file)
 
 
 def _listed(uri: str) -> list[str]:

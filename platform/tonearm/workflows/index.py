@@ -7,12 +7,12 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tonearm.core import storage
 from tonearm.core.errors import ConfigError, JobError
 from tonearm.core.home_use import using_home
+from tonearm.core.remote_path import any_path
 from tonearm.core.text import list_examples, slug
 from tonearm.datasets.manifest import Reject, Track
 from tonearm.workflows.answer_table import write_table
@@ -104,7 +104,7 @@ def index_library(
     dataset
         A prepared data set.
     audio
-        Or folders of recordings, to any depth.
+        Or folders of recordings, or their URIs, to any depth.
     name
         Of the catalogue; by default that of the data set or the first folder. Only by one that is given here does a
         library take the place of another.
@@ -156,7 +156,7 @@ def index_library(
     change = change_catalogue(
         uri, space, [rows[i] for i in new], vectors[new], gone - set(unread), merge, anew=bool(damage)
     )
-    audio_folders = tuple(sorted({str(Path(folder).resolve()) for folder in audio}))
+    audio_folders = tuple(sorted({str(any_path(folder).resolve()) for folder in audio}))
     model_uri, tracking = _absolute(loaded.uri), ""
     if loaded.uri.startswith("models:/"):
         model_uri, tracking = pinned_uri(loaded.uri), own_tracking()
@@ -185,7 +185,7 @@ def _of_folders(folders: Sequence[str]) -> _Tracks:
     from tonearm.datasets.folder import FolderConfig
     from tonearm.datasets.recordings import dataset_name
 
-    roots = sorted({str(Path(folder).resolve()) for folder in folders})
+    roots = sorted({str(any_path(folder).resolve()) for folder in folders})
     found = _Tracks([], {}, [], dataset_name(folders[0]), " and ".join(roots))
     for folder in dict.fromkeys(folders):
         scanned = FolderConfig(root=folder, label="", contradictions="keep").catalogue()

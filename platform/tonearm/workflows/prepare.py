@@ -15,6 +15,7 @@ from tonearm.core import home, storage
 from tonearm.core.best_effort import best_effort
 from tonearm.core.errors import ConfigError
 from tonearm.core.home_use import using_home
+from tonearm.core.passwords import without_password
 from tonearm.core.text import slug
 from tonearm.datasets import DatasetConfig
 from tonearm.datasets.base import Catalogue
@@ -153,11 +154,16 @@ def with_root(data: DatasetConfig) -> DatasetConfig:
     Raises
     ------
     ConfigError
-        If it has neither.
+        If it has neither, or cannot be read from there.
     """
     root = data.root or data.default_root()
     if not root:
         raise ConfigError(f"data set {data.kind} needs the folder of its files: root")
+    if data.on_this_machine and "://" in root:
+        raise ConfigError(
+            f"data set {data.kind} is read from a folder of this machine, not from {without_password(root)}: copy its "
+            "files here; of recordings alone, data set folder reads them there"
+        )
     return data.replace({"root": os.path.expanduser(root)})  # noqa: PTH111  a URI must stay as it is
 
 

@@ -1,0 +1,67 @@
+"""Files elsewhere, by any driver of fsspec: which one reads a URI, and what its store tells of a file."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+WRITTEN = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")  # as fsspec's stores call it
+MARKS = ("ETag", "etag", "generation", "content_md5", "md5Hash")  # what is another one when a file is written anew
+BLOCK_BYTES = 4 * 2**20  # that are read at once; the driver of S3 would read 50 MiB for a file's first bytes
+MOST_BLOCKS = 16  # of a file, that are held in memory
+CHAINED = re.compile(r"^[^/:]+::|::[A-Za-z][A-Za-z0-9+.\-]*://")  # zip://a.mp3::s3://bucket/all
+
+
+def filesystem_of(uri: str) -> tuple[Any, str]:
+    """The file system of a URI, and the path in it.
+
+    Two colons in a name, as in ``s3://bucket/Kino :: Noch.mp3``, chain nothing.
+    """
+    import fsspec  # lazy: local files, which a bare training machine reads, need no fsspec
+
+    if "::" in uri and not CHAINED.search(uri):
+        kind = fsspec.get_filesystem_class(uri.partition("://")[0])
+        return kind(**kind._get_kwargs_from_urls(uri)), str(kind._strip_protocol(uri))
+    filesystem, path = fsspec.core.url_to_fs(uri)
+    return filesystem, path
+
+
+def open_remote(uri: str, block: int = BLOCK_BYTES, held: int = MOST_BLOCKS) -> Any:
+    """A file elsewhere, opened to be read anywhere: what is asked for is fetched by blocks, of which the last are held.
+
+    Parameters
+    ----------
+    block
+        Bytes of a block.
+    held
+        So many of them.
+    """
+    filesystem, path = filesystem_of(uri)
+    return filesystem.open(path, "rb", block_size=block, cache_type="blockcache", cache_options={"maxblocks": held})
+
+
+def fresh_info(uri: str) -> dict[str, Any]:
+    """What the store tells of a file now, whatever an earlier listing said."""
+    filesystem, path = filesystem_of(uri)
+    filesystem.invalidate_cache(path)
+    return dict(filesystem.info(path))
+
+
+def written_at(entry: dict[str, Any]) -> float | None:
+    """When a file elsewhere was last written, by what its store tells of it, in seconds since 1970."""
+    for name in WRITTEN:
+        at = entry.get(name)
+        with contextlib.suppress(ValueError):
+            at = datetime.fromisoformat(at) if isinstance(at, str) else at
+        if isinstance(at, datetime):
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        if isinstance(at, int | float):
+            return float(at)
+    return None
+
+
+def mark_of(entry: dict[str, Any]) -> str:
+    """What a store calls the content of a file, which is another one when it is written anew; "" if it does not."""
+    return next((str(entry[name]).strip('"') for name in MARKS if entry.get(name)), "")
