@@ -75,7 +75,7 @@ def test_an_extraction_on_clocks_that_are_off(made: Cluster, recordings: Path, e
             said = made.job("jobs.clean", "--yes", "--hours", "0", on=machine, check=False)
             assert "runs on this home" in said and "Traceback" not in said, said
     output = output_of(driver)
-    assert f"node {behind.address} is 1" in output and "minutes behind ours" in output, "told of the other two"
+    assert f"node {behind.address} is 1" in output and "minutes behind this machine" in output, "told of the other two"
     assert values(home) == expected
     for machine in made.network.machines:
         assert "0 tracks extracted now" in made.job(*extraction(recordings), on=machine)

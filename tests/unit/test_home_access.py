@@ -36,8 +36,18 @@ def test_a_clock_that_is_off_is_named_and_not_credentials(monkeypatch: pytest.Mo
         raise PermissionError("The difference between the request time and the server's time is too large.")
 
     monkeypatch.setattr(storage, "write_bytes", refuse)
-    (problem,) = _tried(HOME, "the home", writes=True)
-    assert problem.endswith("is too large.): set this machine's clock")
+    monkeypatch.setattr(storage, "exists", lambda uri: refuse(uri, b""))
+    for writes in (True, False):
+        (problem,) = _tried(HOME, "the home", writes=writes)
+        assert problem.endswith("is too large.): set this machine's clock")
+
+
+def test_who_may_not_list_is_let_in_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(uri: str) -> bool:
+        raise PermissionError("Access Denied.")
+
+    monkeypatch.setattr(storage, "exists", refuse)
+    assert list(_tried(HOME, "the home", writes=False)) == []
 
 
 @pytest.mark.parametrize(("there", "told"), [((HOME, "s3://bucket"), False), (("s3://bucket",), False), ((), True)])

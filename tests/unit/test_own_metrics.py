@@ -25,7 +25,7 @@ from tonearm.sweeps import Asha
 from tonearm.tracking import ray_metrics
 from tonearm.training.bundle import build_network
 from tonearm.training.fit import fit
-from tonearm.workflows.metrics_targets import FILE, local_targets
+from tonearm.workflows.metrics_targets import HOST, file_name, local_targets
 
 Told = Counter[tuple[str, ...]]
 
@@ -120,13 +120,15 @@ def test_rays_of_killed_jobs_are_forgotten(tonearm_home: Path) -> None:
     folder.mkdir(parents=True)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    own = process_identity(os.getpid())
-    names = [f"{FILE}{os.getpid()}-{own}.json", f"{FILE}{dead.pid}-{own}.json", f"{FILE}{os.getpid()}-{own}0.json"]
+    own, here = process_identity(os.getpid()), os.getpid()
+    names = [file_name(*process) for process in ((here, own), (dead.pid, own), (here, f"{own}0"))]
+    others = file_name(dead.pid, own).replace(HOST, f"@another-{HOST[1:]}")
+    names.append(others)
     for port, name in enumerate(names, 1):
         group = {"targets": [f"127.0.0.1:{port}"], "labels": {"job": "ray"}}
         (folder / name).write_text(json.dumps([group]))
     assert local_targets() == ["127.0.0.1:1"]
-    assert [p.name for p in folder.iterdir()] == names[:1]
+    assert {p.name for p in folder.iterdir()} == {names[0], others}, "another machine's is left alone"
 
 
 def test_a_gauge_that_stays_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,14 +212,39 @@ def test_a_killed_driver_holds_nothing_while_nobody_asked_for_its_exit_code(tmp_
         while lock.running_driver(str(tmp_path)):
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        assert driver.returncode is None, "a zombie"
+        assert psutil.Process(driver.pid).status() == psutil.STATUS_ZOMBIE
 
 
-def test_of_a_lock_of_an_earlier_version_the_process_is_known(tmp_path: Path) -> None:
+def test_a_lock_of_an_earlier_version_is_judged_by_its_signs_of_life(tmp_path: Path) -> None:
+    """Its process is known by a number alone, which any other has since: in a container mostly the same one."""
     with DriverLock(str(tmp_path)):
         uri = str(tmp_path / lock.FILE)
         earlier = {k: v for k, v in storage.read_json(uri).items() if k != "process"}
         storage.write_json(uri, {**earlier, "started": 1.0})
         assert lock.running_driver(str(tmp_path))
+        os.utime(uri, (time.time() - 100, time.time() - 100))
+        assert not lock.running_driver(str(tmp_path))
         storage.write_json(uri, {**earlier, "process": f"{process_identity(os.getpid())}0"})
         assert not lock.running_driver(str(tmp_path)), "another process has its number"
+
+
+def test_a_driver_of_which_nothing_is_shown_is_judged_by_its_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another user's, where /proc shows each only their own."""
+    with DriverLock(str(tmp_path)):
+        monkeypatch.setattr(lock, "process_identity", lambda pid: "")
+        assert lock.running_driver(str(tmp_path))
+        os.utime(tmp_path / lock.FILE, (time.time() - 100, time.time() - 100))
+        assert not lock.running_driver(str(tmp_path))
+
+
+def test_a_process_that_proc_does_not_show_is_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(pid: int, signal: int) -> None:
+        raise PermissionError
+
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    assert process_identity(ended.pid) is None
+    monkeypatch.setattr(os, "kill", refuse)
+    assert process_identity(ended.pid) == ""

@@ -216,12 +216,13 @@ def running_driver(folder: str, file: str = FILE) -> dict[str, Any] | None:
 
 
 def _is_alive(other: dict[str, Any], uri: str) -> bool:
-    """Whether who wrote a lock lives. One of another machine is judged by the store's clock: theirs may be an hour off,
-    or ours."""
+    """Whether who wrote a lock lives. One of another machine, or of which nothing is known, is judged by its signs of
+    life, and by the store's clock: theirs may be an hour off, or ours."""
     if other.get("over"):
         return False
-    if other["host"] != platform.node():
-        silent = storage.age_by_store(uri)
-        return (time.time() - float(other["beat"]) if silent is None else silent) < STALE_SECONDS
-    identity = process_identity(other["pid"])
-    return identity is not None and other.get("process", identity) == identity  # earlier versions wrote none
+    if other["host"] == platform.node() and other.get("process"):  # earlier versions wrote none
+        identity = process_identity(other["pid"])
+        if identity != "":
+            return bool(identity == other["process"])
+    silent = storage.age_by_store(uri)
+    return (time.time() - float(other["beat"]) if silent is None else silent) < STALE_SECONDS

@@ -19,8 +19,13 @@ from tonearm.core import home, storage
 from tonearm.core.process_environment import may_write
 from tonearm.core.process_identity import process_identity
 
-FOLDER, FILE = "metrics", f"ray-{platform.node()}-"  # of this machine: others may share the home
+FOLDER, HOST = "metrics", f"@{platform.node()}.json"  # how files of this machine's end: others may share the home
 _announced: set[Path] = set()
+
+
+def file_name(pid: int, identity: str | None) -> str:
+    """Of a process of this machine, in :data:`FOLDER`."""
+    return f"ray-{pid}-{identity}{HOST}"
 
 
 def announce_ray() -> None:
@@ -31,7 +36,7 @@ def announce_ray() -> None:
     addresses = [f"{n['NodeManagerAddress']}:{n['MetricsExportPort']}" for n in nodes if n.get("MetricsExportPort")]
     where = home.home()
     root = Path(storage.local_path(where)) if storage.is_local(where) and may_write(where) else Path(home.node_cache())
-    own = root / FOLDER / f"{FILE}{os.getpid()}-{process_identity(os.getpid())}.json"
+    own = root / FOLDER / file_name(os.getpid(), process_identity(os.getpid()))
     own.parent.mkdir(parents=True, exist_ok=True)
     storage.write_json(str(own), [{"targets": addresses, "labels": {"job": "ray"}}])
     _announced.add(own)
@@ -50,7 +55,7 @@ def local_targets() -> list[str]:
     where = [Path(home.node_cache())]
     if storage.is_local(home.home()):
         where.append(Path(storage.local_path(home.home())))
-    for path in sorted(path for root in where for path in (root / FOLDER).glob(f"{glob.escape(FILE)}*.json")):
+    for path in sorted(path for root in where for path in (root / FOLDER).glob(f"ray-*{glob.escape(HOST)}")):
         if not _is_alive(path):
             with suppress(OSError):  # a home that is read-only
                 path.unlink()
@@ -65,5 +70,5 @@ def local_targets() -> list[str]:
 
 def _is_alive(path: Path) -> bool:
     """Whether the process lives that wrote a file, and no other one has its number since."""
-    pid, _, identity = path.stem.removeprefix(FILE).partition("-")
-    return pid.isdecimal() and process_identity(int(pid)) == identity
+    pid, _, identity = path.name.removeprefix("ray-").removesuffix(HOST).partition("-")
+    return pid.isdecimal() and process_identity(int(pid)) in (identity, "")

@@ -29,6 +29,7 @@ KINDS = "http://HOST:5000, sqlite:////PATH/mlflow.db or postgresql://USER@HOST/D
 ESCAPED = "in a password / ? # and @ are written %2F %3F %23 and %40"
 READ_ONLY = ("http", "https", "data", "git", "github", "memory", "zip", "tar", "libarchive", "reference")
 """Storages of fsspec in which nothing can be kept for other processes."""
+CLOCK_OFF = "request time"  # of S3's words on who is 15 minutes off
 SQLITE_BEGINS = b"SQLite format 3\0"
 ENOUGH_FILES, MANY_FILES = 1024, 65_536
 """Files that a process may have open: below the first Ray fails when much runs at once; more than the second is never
@@ -264,15 +265,16 @@ def _tried(where: str, said: str, writes: bool) -> Iterator[str]:
             with suppress(Exception):  # who may write may not be allowed to delete, which only tonearm clean must
                 storage.remove(attempt)
         else:
-            with suppress(PermissionError):  # who may not list may read what is named
-                bucket = "/".join(where.split("/")[:3])
-                if not storage.exists(where) and not storage.exists(bucket):
-                    logger.warning(f"  note: {said}, and no bucket {bucket} is seen: is its name right?")
+            bucket = "/".join(where.split("/")[:3])
+            if not storage.exists(where) and not storage.exists(bucket):
+                logger.warning(f"  note: {said}, and no bucket {bucket} is seen: is its name right?")
     except Exception as error:  # every driver has errors of its own
         line = next(iter(str(error).strip().splitlines()), "")[:150]
+        if isinstance(error, PermissionError) and not writes and CLOCK_OFF not in line:
+            return  # who may not list may read what is named
         key = " (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)" if where.startswith("s3") else ""
         fix = f"give a bucket that is there, and credentials{key} that may"
-        fix = "set this machine's clock" if "request time" in line else fix  # S3's words, 15 minutes off
+        fix = "set this machine's clock" if CLOCK_OFF in line else fix
         yield f"{said}, where nothing can be {'written' if writes else 'read'} ({type(error).__name__}: {line}): {fix}"
 
 
