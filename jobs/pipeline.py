@@ -12,20 +12,17 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jobs.common import cli_errors, require_folder
-from tonearm.core.errors import ConfigError
 from tonearm.core.text import command, parse_fields
 from tonearm.workflows.preflight import preflight
+from tonearm.workflows.sent_files import read_file
 
 if TYPE_CHECKING:
     from tonearm.workflows.pipeline import Pipeline, Step
-
-SENT = "TONEARM_PIPELINE_TEXT"
-"""The file's text, where the file is on another machine: tonearm submit sends it."""
 
 
 def main(
@@ -35,7 +32,7 @@ def main(
 ) -> None:
     """Run a pipeline's steps; the first that fails ends it, and the same command goes on there."""
     with cli_errors():
-        pipeline = read(file, os.environ.get(SENT, ""), check=True)
+        pipeline = read(file, check=True)
         preflight(uses_ray=not dry, writes=not dry)
         from tonearm.workflows.run_pipeline import plan_lines, run_pipeline
 
@@ -43,31 +40,27 @@ def main(
 
 
 def read(file: str, text: str = "", check: bool = False) -> Pipeline:
-    """The pipeline of a file, or of its text; ``check``: whether its steps must be able to run on this machine.
+    """The pipeline of a file, or of a text in its place; ``check``: whether its steps must be able to run here.
 
     Raises
     ------
     ConfigError
         With all that is wrong.
     """
-    from jobs.arguments import read_arguments
     from tonearm.workflows.pipeline import read_pipeline
 
-    return read_pipeline(text or read_text(file), Path(file).stem, read_arguments, _check if check else lambda _: None)
+    return read_pipeline(text or read_file(file), Path(file).stem, _values, _check if check else lambda _: None)
 
 
-def read_text(file: str) -> str:
-    """What is in a pipeline's file.
+def _values(job: str, arguments: Sequence[str]) -> dict[str, Any]:
+    from jobs.arguments import read_arguments
 
-    Raises
-    ------
-    ConfigError
-        If it cannot be read.
-    """
-    try:
-        return Path(file).expanduser().read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    given = read_arguments(job, arguments)
+    if not given.get("config"):
+        return given
+    from serve.config_file import read_config
+
+    return {**given, "configuration": read_config(given["config"], given["dataset"])}
 
 
 def _check(step: Step) -> None:

@@ -45,9 +45,8 @@ def main(
             raise ConfigError(
                 f"{action} takes {'no job' if action == 'list' else 'the id of one job'}: {' '.join(rest)}"
             )
-        dashboard = address or os.environ.get("RAY_API_SERVER_ADDRESS") or "http://127.0.0.1:8265"
-        code = _run(rest, dashboard, home, again, retries, off_head, patience) if action == "run" else _ask(
-            action, "".join(rest), dashboard, patience)  # fmt: skip
+        code = _run(rest, address, home, again, retries, off_head, patience) if action == "run" else _ask(
+            action, "".join(rest), address, patience)  # fmt: skip
     sys.exit(code)
 
 
@@ -58,6 +57,7 @@ def _run(
     from jobs.arguments import read_arguments
     from jobs.cli import COMMANDS
     from tonearm.workflows.ray_jobs import RayJobs
+    from tonearm.workflows.sent_files import variables
     from tonearm.workflows.submit import Submission, run_submission
 
     if not words:
@@ -68,10 +68,10 @@ def _run(
     submission.check()
     name = next((name for name, (known, _) in COMMANDS.items() if known == module.removeprefix("jobs.")), "")
     given = read_arguments(name, words[1:]) if name else {}
-    if name == "pipeline":  # its file is on this machine alone
-        text = pipeline.read_text(given["file"])
-        pipeline.read(given["file"], text)
-        submission = dataclasses.replace(submission, variables={pipeline.SENT: text})
+    files = [given["config"]] if given.get("config") else []  # they are on this machine alone
+    if name == "pipeline":
+        files = [given["file"], *pipeline.read(given["file"]).files()]
+    submission = dataclasses.replace(submission, variables=variables(files))
     jobs = RayJobs(address, patience, _note)
     return run_submission(jobs, submission, _show, _note, again=again, retries=retries, off_head=off_head)
 

@@ -39,6 +39,10 @@ class FakeCluster:
         Whether the next job that is sent is taken, and the answer lost.
     status
         Of all answers, if it is not 200.
+    serves
+        What its Serve was told to run, each time.
+    serving
+        What becomes of the application ``tonearm``, at each look, the last for ever.
     """
 
     script: list[tuple[list[str], dict[str, Any]]] = field(default_factory=list)
@@ -51,6 +55,8 @@ class FakeCluster:
     lose_answer: bool = False
     status: int = 200
     url: str = ""
+    serves: list[dict[str, Any]] = field(default_factory=list)
+    serving: list[dict[str, str]] = field(default_factory=list)
 
     def submit(self, request: dict[str, Any]) -> str:
         job = request["submission_id"]
@@ -103,6 +109,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer({"version": "4", "ray_version": cluster.ray_version, "ray_commit": "x", "session_name": "s"})
         elif path == "/api/v0/cluster_metadata":
             self._answer({"result": True, "data": {"pythonVersion": cluster.python_version}})
+        elif path == "/api/serve/applications" and self.command == "PUT":
+            cluster.serves.append(json.loads(request))
+            self._answer("" if cluster.serving else "ValidationError: no", 200 if cluster.serving else 400)
+        elif path == "/api/serve/applications":
+            found = cluster.serving.pop(0) if len(cluster.serving) > 1 else cluster.serving[0]
+            self._answer({"applications": {"tonearm": found} if found else {}})
         elif path.startswith("/nodes"):
             self._answer({"data": {"summary": [{"raylet": {"nodeId": "ff00", "isHeadNode": True}}]}})
         elif path == "/api/jobs" and self.command == "POST":

@@ -19,6 +19,7 @@ from tonearm.tracking.query import child_runs, get_run
 from tonearm.workflows import pipeline as described
 from tonearm.workflows.pipeline_ledger import PipelineLedger, folder
 from tonearm.workflows.run_pipeline import plan_lines, run_pipeline
+from tonearm.workflows.sent_files import variable
 
 FILE = """
 steps:
@@ -227,4 +228,5 @@ def test_the_file_travels_with_a_submitted_pipeline(tmp_path: Path, monkeypatch:
         build(["submit"])([*words, str(tmp_path / "p.yaml")])
     first, second = cluster.sent
     assert end.value.code == 1, "a typo is told here"
-    assert first["runtime_env"]["env_vars"][job.SENT] == FILE and first["submission_id"] != second["submission_id"]
+    sent = first["runtime_env"]["env_vars"][variable(str(tmp_path / "p.yaml"))]
+    assert sent == FILE and first["submission_id"] != second["submission_id"]

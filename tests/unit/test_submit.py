@@ -126,6 +126,7 @@ def test_a_lost_driver_is_sent_again_as_often_as_was_asked(cluster: FakeCluster,
     cluster.script = [(["a\n"], RAY_FAILED), (["b\n"], ended(-9)), (["c\n"], ended(0))]
     code, out, err = call("--retries", "2", "--", "sweep")
     assert (code, out) == (0, "a\nb\nc\n") and err.count("lost its driver") == 2
+    assert "lost its driver (Job entrypoint command failed): it is sent again" in err
     cluster.script = [(["a\n"], RAY_FAILED), (["never\n"], ended(0))]
     code, out, err = call("--", "sweep", "demo", "--trials", "3")
     assert (code, out) == (1, "a\n") and "failed to get job supervisor" in err and "--retries" in err

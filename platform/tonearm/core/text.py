@@ -8,6 +8,7 @@ import shlex
 import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from tonearm.core.errors import ConfigError
 
@@ -70,6 +71,24 @@ def list_examples(texts: Sequence[str], between: str = ", ", most: int = 3) -> s
     """The first few of many: ``a, b, c and 4 more``."""
     more = f" and {len(texts) - most} more" if len(texts) > most else ""
     return between.join(texts[:most]) + more
+
+
+def read_yaml(text: str, what: str) -> Any:
+    """What a text in YAML says; ``what`` it is of, for the message.
+
+    Raises
+    ------
+    ConfigError
+        If it is no YAML.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise ConfigError(f"{what} is YAML: {where}{getattr(error, 'problem', None) or error}") from None
 
 
 def slug(text: str) -> str:

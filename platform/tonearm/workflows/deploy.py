@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from tonearm.client import Client
 from tonearm.core.errors import ClientError, JobError, TrackingError
@@ -16,7 +17,13 @@ SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_ANSWER = 10.0
 
 
-def deploy(dataset: str, server: str = "", promote_anyway: bool = False, seconds: float = 600.0) -> str:
+def deploy(
+    dataset: str,
+    server: str = "",
+    promote_anyway: bool = False,
+    seconds: float = 600.0,
+    start: Callable[[], None] | None = None,
+) -> str:
     """Deploy a data set's champion: a server that follows the registry takes it by itself, which is waited for.
 
     Parameters
@@ -29,6 +36,8 @@ def deploy(dataset: str, server: str = "", promote_anyway: bool = False, seconds
         Whether what was selected last becomes the champion, although it was not shown to be better.
     seconds
         How long the server may take.
+    start
+        Called once there is a champion: it starts servers, say.
 
     Returns
     -------
@@ -58,6 +67,8 @@ def deploy(dataset: str, server: str = "", promote_anyway: bool = False, seconds
     said = f"{name} version {champion.version} is the champion"
     if candidate is not None and candidate.version != champion.version:
         said += f" (version {candidate.version}, selected last, is not: --promote makes it)"
+    if start is not None:
+        start()
     if not server:
         return f"{said}; servers that follow it take it by themselves"
     _wait_until_served(server, name, champion.version, seconds)

@@ -10,7 +10,7 @@ from typing import Any
 from tonearm.core.errors import ConfigError, TonearmError
 from tonearm.core.registry import unknown_name
 from tonearm.core.seeding import digest
-from tonearm.core.text import command, slug
+from tonearm.core.text import command, read_yaml, slug
 from tonearm.tracking import names
 from tonearm.tracking.environment import state
 
@@ -31,7 +31,8 @@ class Step:
     job, arguments
         As in ``tonearm sweep demo``.
     values
-        What the arguments mean, by the names of the job's parameters.
+        What the arguments mean, by the names of the job's parameters; ``configuration``: what is in the file that
+        ``config`` names.
     """
 
     number: int
@@ -75,11 +76,16 @@ class Pipeline:
     steps: tuple[Step, ...]
 
     def keys(self) -> list[str]:
-        """What each step is known by once it has ended: its command, the code, and all steps before it."""
+        """What each step is known by once it has ended: its command, what is in the file that this names, the code, and
+        all steps before it."""
         keys: list[str] = []
         for step in self.steps:
-            keys.append(digest(step.command(), state(), keys[-1:]))
+            keys.append(digest(step.command(), step.values.get("configuration"), state(), keys[-1:]))
         return keys
+
+    def files(self) -> list[str]:
+        """The files that its steps name."""
+        return [str(s.values["config"]) for s in self.steps if s.values.get("config")]
 
     def made_for(self, step: Step) -> list[Step]:
         """The steps that a selection which names no run selects from: those since the one before."""
@@ -140,7 +146,7 @@ def read_pipeline(
     ConfigError
         With all that is wrong.
     """
-    found = _parsed(text)
+    found = read_yaml(text, "a pipeline's file")
     if not isinstance(found, dict):
         raise ConfigError("a pipeline's file has keys: name and steps")
     problems = [str(unknown_name("key", str(key), KEYS)) for key in found if key not in KEYS]
@@ -164,17 +170,6 @@ def read_pipeline(
     if problems:
         raise ConfigError(problems)
     return pipeline
-
-
-def _parsed(text: str) -> Any:
-    import yaml
-
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise ConfigError(f"a pipeline's file is YAML: {where}{getattr(error, 'problem', None) or error}") from None
 
 
 def _step(number: int, line: object, read_arguments: Callable[[str, Sequence[str]], Mapping[str, Any]]) -> Step:

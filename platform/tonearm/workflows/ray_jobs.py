@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+DASHBOARD = "http://127.0.0.1:8265"  # where Ray has it
 PATIENCE = 120.0  # seconds that a head which has answered before may be away
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_TO_CONNECT, SECONDS_TO_ANSWER = 10.0, 60.0  # Ray's client by itself would wait for ever
@@ -42,7 +43,7 @@ class RayJobs:
     Parameters
     ----------
     address
-        Of the cluster's dashboard, ``http://HOST:8265``.
+        Of the cluster's dashboard, ``http://HOST:8265``; "": what ``RAY_API_SERVER_ADDRESS`` says, else this machine.
     patience
         Seconds to wait for a head that does not answer; None: for one that has answered before
         :data:`PATIENCE`, else none.
@@ -58,6 +59,7 @@ class RayJobs:
     """
 
     def __init__(self, address: str, patience: float | None = None, note: Callable[[str], None] = print) -> None:
+        address = address or os.environ.get(ADDRESSES[0], "").strip() or DASHBOARD
         if not re.match(r"https?://[^/]", address):
             raise ConfigError(f"{address!r} is no address of a cluster's dashboard: give http://HOST:8265")
         self.address = address.rstrip("/")
@@ -139,17 +141,36 @@ class RayJobs:
                     ) from None
                 time.sleep(SECONDS_BETWEEN_LOOKS)
 
-    def _head_node(self) -> str:
-        nodes = self._json("/nodes?view=summary")["data"]["summary"]
-        return next(str(n["raylet"]["nodeId"]) for n in nodes if n["raylet"].get("isHeadNode"))
+    def get(self, path: str) -> Any:
+        """What the dashboard has at a path."""
 
-    def _json(self, path: str) -> Any:
         def got() -> Any:
             answer = self._client._do_request("GET", path)
             answer.raise_for_status()
             return answer.json()
 
         return self._ask(got)
+
+    def put(self, path: str, content: Mapping[str, Any]) -> None:
+        """Have the dashboard take something at a path.
+
+        Raises
+        ------
+        JobError
+            If it does not take it.
+        """
+
+        def sent() -> None:
+            answer = self._client._do_request("PUT", path, json_data=dict(content))
+            if answer.status_code in (400, 500):
+                raise JobError(f"the cluster at {self.address} does not take it: {_line(RuntimeError(answer.text))}")
+            answer.raise_for_status()
+
+        self._ask(sent)
+
+    def _head_node(self) -> str:
+        nodes = self.get("/nodes?view=summary")["data"]["summary"]
+        return next(str(n["raylet"]["nodeId"]) for n in nodes if n["raylet"].get("isHeadNode"))
 
     def _require_versions(self) -> None:
         """Check Ray's version there against ours, and that Python is one that Tonearm runs on.
@@ -161,13 +182,13 @@ class RayJobs:
         """
         import ray
 
-        there = str(self._json("/api/version")["ray_version"])
+        there = str(self.get("/api/version")["ray_version"])
         if there.split(".")[:2] != ray.__version__.split(".")[:2]:
             raise JobError(
                 f"the cluster at {self.address} runs Ray {there}, and jobs are written for Ray {ray.__version__}: "
                 f"install ray=={ray.__version__} on its nodes"
             )
-        found: Mapping[str, Any] = self._json("/api/v0/cluster_metadata").get("data") or {}
+        found: Mapping[str, Any] = self.get("/api/v0/cluster_metadata").get("data") or {}
         python = str(found.get("pythonVersion", ""))
         number = tuple(int(part) for part in re.findall(r"\d+", python)[:2])
         if number and number < LEAST_PYTHON:

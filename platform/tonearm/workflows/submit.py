@@ -231,7 +231,9 @@ def _next(job: str) -> str:
 
 
 def _why_lost(end: JobDetails | None) -> str:
-    return "the cluster knows it no more" if end is None else str(end.message or end.status).splitlines()[0][:200]
+    if end is None:
+        return "the cluster knows it no more"
+    return str(end.message or end.status).splitlines()[0].partition(", last available logs")[0][:200]
 
 
 def _as_package(source: Path, folder: Path) -> str:
