@@ -209,8 +209,8 @@ def test_other_code_reads_tags_again(
     root: Path, opened: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    read_tags = content._read_tags
-    monkeypatch.setattr(content, "_read_tags", lambda path, *data: read.append(path) or read_tags(path, *data))
+    read_own = content._read_own
+    monkeypatch.setattr(content, "_read_own", lambda path, *data: read.append(path) or read_own(path, *data))
     scan(root)
     assert len(opened()) == 3 and not read
     scan(root, tags=True)

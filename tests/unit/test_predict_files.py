@@ -60,9 +60,9 @@ def counting_heard() -> Iterator[list[str]]:
     heard: list[str] = []
     predict = FilePredictor._predict
 
-    def counted(self: FilePredictor, content: str, source: str) -> tuple[np.ndarray, np.ndarray]:
+    def counted(self: FilePredictor, content: str, source: str, stamp: str) -> tuple[np.ndarray, np.ndarray]:
         heard.append(Path(source).name)
-        return predict(self, content, source)
+        return predict(self, content, source, stamp)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FilePredictor, "_predict", counted)
@@ -259,10 +259,10 @@ def test_a_failure_that_may_be_gone_is_tried_again(
 ) -> None:
     predict, fails = FilePredictor._predict, [MemoryError(), ValueError("odd"), AudioError("too_short", "0.1 s")]
 
-    def failing(self: FilePredictor, content: str, source: str) -> tuple[np.ndarray, np.ndarray]:
+    def failing(self: FilePredictor, content: str, source: str, stamp: str) -> tuple[np.ndarray, np.ndarray]:
         if fails:
             raise fails.pop()
-        return predict(self, content, source)
+        return predict(self, content, source, stamp)
 
     monkeypatch.setattr(FilePredictor, "_predict", failing)
     out = str(tmp_path / "answers.csv")

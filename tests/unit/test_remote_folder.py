@@ -18,7 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from tests.builders import encode, music
 from tests.extract_in_process import extract_in_process
 from tonearm.audio.windows import ClipConfig
-from tonearm.core import home, remote_files, remote_path
+from tonearm.core import home, remote_files
 from tonearm.core.errors import ConfigError, DatasetError
 from tonearm.core.remote_path import RemotePath
 from tonearm.datasets import content
@@ -38,7 +38,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TONEARM_HOME", str(tmp_path / "home"))
     now = time.time_ns
     monkeypatch.setattr(content.time, "time_ns", lambda: now() + 60 * 10**9)  # all was written long before
-    monkeypatch.setattr(content, "BYTES_AT_ONCE", 30_000)  # some files are read by blocks
+    monkeypatch.setattr(content, "BYTES_AT_ONCE", 30_000)  # the digests of larger files are read by blocks
     root = tmp_path / "My Music"
     for i, name in enumerate(["Rock/a.flac", "Rock/b.ogg", "Rock 2/c.flac", "Ska/Kino, Noch #1?.mp3", "d%20.flac"]):
         path = root / name
@@ -154,9 +154,7 @@ def prepared(root: str, clip: ClipConfig, name: str) -> Any:
                    max_rejected=1.0)  # fmt: skip
 
 
-def test_labels_may_lack_and_only_beginnings_of_these_files_are_fetched_again(
-    local: Path, fetched: Callable[[], list[str]]
-) -> None:
+def test_what_has_no_label_is_not_fetched_again(local: Path, fetched: Callable[[], list[str]]) -> None:
     uri = put(local)
     first = scan_folder(uri, "genre")
     assert {r.track_id: r.reason for r in first.rejects} == {
@@ -164,21 +162,7 @@ def test_labels_may_lack_and_only_beginnings_of_these_files_are_fetched_again(
     }  # fmt: skip
     fetched()
     assert plain(scan_folder(uri, "genre"), uri) == plain(first, uri)
-    assert fetched() == ["b.ogg", "page.mp3", "tracks.csv"]
-
-
-def test_where_only_tags_are_to_be_read_again_files_are_not_fetched_whole(
-    local: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    uri = put(local)
-    first = scan_folder(uri, "artist")
-    monkeypatch.setattr(content, "tag_reader", lambda: "another")
-    whole: list[str] = []
-    read_bytes = remote_path.read_bytes
-    monkeypatch.setattr(remote_path, "read_bytes", lambda uri: whole.append(uri) or read_bytes(uri))
-    monkeypatch.setattr(content, "open_remote", None)
-    assert plain(scan_folder(uri, "artist"), uri) == plain(first, uri)
-    assert whole == [f"{uri}/tracks.csv"]
+    assert fetched() == ["tracks.csv"]
 
 
 def test_what_cannot_be_fetched_now_is_set_aside_and_fetched_the_next_time(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tonearm.core.errors import AudioError, ConfigError
-from tonearm.core.remote_files import open_remote
+from tonearm.core.remote_files import HEAD_BYTES, open_remote
 from tonearm.core.storage import is_local, local_path
 
 Source = bytes | bytearray | memoryview | BinaryIO | str | os.PathLike[str]
@@ -65,6 +65,8 @@ def open_handle(source: bytes | str) -> Any:
 def open_named(uri: str, data: bytes | None = None) -> Iterator[Any]:
     """A file that has a name, by whose end readers of tags tell what it may be; None if it is not there.
 
+    One elsewhere is fetched by small blocks, as far as it is read.
+
     Parameters
     ----------
     data
@@ -83,7 +85,7 @@ def open_named(uri: str, data: bytes | None = None) -> Iterator[Any]:
             file = open(local_path(uri).__fspath__(), "rb")  # noqa: PTH123, SIM115  its name is to be a text
     else:
         with suppress(FileNotFoundError):
-            file = NamedFile(open_remote(uri), uri)
+            file = NamedFile(open_remote(uri, HEAD_BYTES), uri)
     if file is None:
         yield None
         return
@@ -136,10 +138,19 @@ class NamedFile(WatchedFile):
         self.name = name
 
     def seek(self, place: int, whence: int = 0) -> int:
+        if whence and self._base(whence) + place < 0:  # of bytes in memory Python would take their beginning
+            raise OSError(errno.EINVAL, f"{place} bytes from there are before the beginning")
         try:
             return int(self._file.seek(place, whence))
         except ValueError as error:
             raise OSError(errno.EINVAL, str(error)) from None
+
+    def _base(self, whence: int) -> int:
+        """The place that another one is given from: the current one, or the end."""
+        at = int(self._file.tell())
+        end = int(self._file.seek(0, whence))
+        self._file.seek(at)
+        return end
 
 
 class FileView:

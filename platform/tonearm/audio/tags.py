@@ -53,7 +53,7 @@ def read_tag_values(
     Parameters
     ----------
     source
-        A path or a URI, of which the parts with tags are fetched.
+        A path or a URI; of one elsewhere the blocks that tags may be in are fetched, a small file as a whole.
     repaired
         Is told the encoding, the text as it stands there and as it was read, of each that was marked as latin-1
         wrongly; None logs the first of each encoding.

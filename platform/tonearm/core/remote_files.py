@@ -9,6 +9,7 @@ from typing import Any
 
 WRITTEN = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")  # as fsspec's stores call it
 MARKS = ("ETag", "etag", "generation", "content_md5", "md5Hash")  # what is another one when a file is written anew
+HEAD_BYTES = 2**18  # that are read at once where a beginning and an end may be all that is looked at
 BLOCK_BYTES = 4 * 2**20  # that are read at once; the driver of S3 would read 50 MiB for a file's first bytes
 MOST_BLOCKS = 16  # of a file, that are held in memory
 CHAINED = re.compile(r"^[^/:]+::|::[A-Za-z][A-Za-z0-9+.\-]*://")  # zip://a.mp3::s3://bucket/all
@@ -60,6 +61,12 @@ def written_at(entry: dict[str, Any]) -> float | None:
         if isinstance(at, int | float):
             return float(at)
     return None
+
+
+def stamp_text(size: int | None, mark: str, written: float | None) -> str:
+    """Size and mark of a file, or the time it was written, as text; "" where its store does not tell."""
+    told = mark or written
+    return f"{size}-{told}" if told and size is not None and size >= 0 else ""
 
 
 def mark_of(entry: dict[str, Any]) -> str:

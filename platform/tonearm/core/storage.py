@@ -10,17 +10,15 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from tonearm.core.remote_files import filesystem_of, fresh_info, mark_of, written_at
+from tonearm.core.remote_files import filesystem_of, fresh_info, mark_of, stamp_text, written_at
 
 FILE = "file://"
 UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.tmp$")  # names of files before they are published
-ASKED_AT_ONCE = 16  # requests to a store elsewhere
 ATOMIC = {"s3", "s3a", "gs", "gcs", "az", "abfs"}  # object stores: what is put is seen whole or not at all
 
 
@@ -71,26 +69,22 @@ def size(uri: str) -> int:
         return -1
 
 
-def stamp(uri: str) -> str:
+def stamp_now(uri: str) -> str:
     """Size and modification time of a local file, as text; of one elsewhere its size and its store's mark of it, or the
-    time. Empty where that cannot be found out."""
+    time. Empty where its store tells neither; whatever its driver raises where it is not there or does not answer."""
+    if is_local(uri):
+        status = local_path(uri).stat()
+        return f"{status.st_size}-{status.st_mtime_ns}"
+    entry = fresh_info(uri)
+    return stamp_text(entry.get("size"), mark_of(entry), written_at(entry))
+
+
+def stamp(uri: str) -> str:
+    """As :func:`stamp_now`; empty where that cannot be found out."""
     try:
-        if is_local(uri):
-            status = local_path(uri).stat()
-            return f"{status.st_size}-{status.st_mtime_ns}"
-        entry = fresh_info(uri)
-        told = mark_of(entry) or written_at(entry)
-        return f"{entry['size']}-{told}" if told else ""
+        return stamp_now(uri)
     except Exception:  # every driver has errors of its own
         return ""
-
-
-def stamps(uris: Sequence[str]) -> list[str]:
-    """The stamp of each file; stores elsewhere are asked for several at a time."""
-    if all(map(is_local, uris)):
-        return [stamp(uri) for uri in uris]
-    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        return list(pool.map(stamp, uris))
 
 
 def read_bytes(uri: str) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import stat
 import time
@@ -19,10 +20,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tonearm.core.progress import Progress
-from tonearm.core.remote_files import open_remote
+from tonearm.core.remote_files import HEAD_BYTES, open_remote, stamp_text
 from tonearm.core.remote_path import AnyPath, RemotePath, reason_of
 from tonearm.core.seeding import ByteBlocks, digest
 from tonearm.datasets.file_table import (
+    WRITTEN_MEANWHILE,
     FileRecord,
     FileTable,
     file_stamp,
@@ -51,11 +53,17 @@ class FileReading(NamedTuple):
         Values by field, see :func:`tonearm.audio.tags.read_tag_values`.
     repairs
         Encoding, text as it stands there and as it was read, of each text that was read in another encoding.
+    foreign
+        Why it is none of the formats that are read, by its beginning, where tags were read; "" if it may be one.
+    stamp
+        Of the file that was read, see :func:`tonearm.core.storage.stamp_now`; "" if its store tells none.
     """
 
     content: str
     tags: Mapping[str, tuple[str, ...]] = {}
     repairs: tuple[tuple[str, str, str], ...] = ()
+    foreign: str = ""
+    stamp: str = ""
 
 
 def content_digest(path: Path) -> str:
@@ -99,7 +107,8 @@ def read_files(
 ) -> tuple[dict[str, FileReading], dict[str, Reject]]:
     """Read files, several at a time; those that are as they were when they were read last are not opened.
 
-    Of a file elsewhere nothing is kept on this machine; where its tags alone are lacking, it is not read as a whole.
+    Of a file elsewhere nothing is kept on this machine. Where its tags alone are lacking, only blocks of it are read in
+    which they may be; so are they, after its digest, of one too large to be held in memory.
 
     Parameters
     ----------
@@ -108,7 +117,7 @@ def read_files(
     root
         Folder or URI that they are in; what is read of it is kept together.
     tags
-        Whether their tags are read, too.
+        Whether their tags are read, too, and whether they begin as audio.
 
     Returns
     -------
@@ -139,7 +148,7 @@ def read_files(
                         progress.add()
     everything = {track_id: whole.get(track_id) or read[track_id] for track_id in files}
     return (
-        {i: _reading(found, tags) for i, found in everything.items() if isinstance(found, FileRecord)},
+        {i: _reading(found, tags, files[i]) for i, found in everything.items() if isinstance(found, FileRecord)},
         {i: found for i, found in everything.items() if isinstance(found, Reject)},
     )
 
@@ -187,15 +196,15 @@ def _read(tags: bool, path: AnyPath, known: FileRecord | None) -> FileRecord | t
     try:
         read_ns, before = time.time_ns(), file_stamp(path)
         content = known.content if known and known.is_of(before) else content_digest(path)
-        own = _read_tags(str(path)) if tags and before[0] else ""
+        own = _read_own(path) if tags and before[0] else ("", "", "")
         after = file_stamp(path)
     except OSError as error:
         return "missing", f"cannot be read: {error.strerror or error}", -1
     if not after[0]:
         return "empty", "the file has no bytes", 0
-    if before != after:  # it was being written: nothing that will be known again
-        after = (-1, 0, 0)
-    return FileRecord(after, read_ns, content, tag_reader() if tags else "", own)
+    if before != after:
+        after = WRITTEN_MEANWHILE
+    return FileRecord(after, read_ns, content, *own)
 
 
 def _read_elsewhere(tags: bool, file: RemotePath, known: FileRecord | None) -> FileRecord | tuple[str, str, int]:
@@ -209,25 +218,49 @@ def _read_elsewhere(tags: bool, file: RemotePath, known: FileRecord | None) -> F
         elif 0 < file.size <= BYTES_AT_ONCE:
             data = file.read_bytes()
             content = hashlib.blake2b(data, digest_size=16).hexdigest()
-            if len(data) != file.size:  # it was written meanwhile: nothing that will be known again
-                stamp = (-1, 0, 0)
+            if len(data) != file.size:
+                stamp = WRITTEN_MEANWHILE
         else:
             with open_remote(file.uri, held=1) as opened:
                 content = hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-        own = _read_tags(file.uri, data) if tags else ""
+        own = _read_own(file, data) if tags else ("", "", "")
     except Exception as error:  # every driver has errors of its own
         return "missing", f"cannot be read: {reason_of(error)}", file.size
-    return FileRecord(stamp, read_ns, content, tag_reader() if tags else "", own)
+    return FileRecord(stamp, read_ns, content, *own)
 
 
-def _read_tags(source: str, data: bytes | None = None) -> str:
+def _read_own(path: AnyPath, data: bytes | None = None) -> tuple[str, str, str]:
+    """The reader, the tags and what is foreign of a file, as its record has them; ``data`` are all its bytes."""
     from tonearm.audio.tags import read_tag_values
 
     repairs: list[tuple[str, str, str]] = []
-    values = read_tag_values(source, lambda *repair: repairs.append(repair), data)
-    return tags_to_text(values, repairs)
+    values = read_tag_values(str(path), lambda *repair: repairs.append(repair), data)
+    return tag_reader(), tags_to_text(values, repairs), _foreign(path, data)
 
 
-def _reading(record: FileRecord, tags: bool) -> FileReading:
+def _foreign(path: AnyPath, data: bytes | None) -> str:
+    from tonearm.audio.formats import find_format
+    from tonearm.audio.sources import HeadReader, WatchedFile
+
+    opened = io.BytesIO(data) if data is not None else path.open("rb") if isinstance(path, Path) else None
+    with closing(WatchedFile(opened or open_remote(str(path), HEAD_BYTES))) as file:
+        try:
+            find_format(HeadReader(file), at_most=0)
+        except RuntimeError as error:
+            if file.error is not None:  # of the storage, and nothing about the file
+                raise
+            return str(error)
+    return ""
+
+
+def _reading(record: FileRecord, tags: bool, path: AnyPath) -> FileReading:
     values, repairs = tags_from_text(record.tags) if tags else ({}, [])
-    return FileReading(record.content, values, tuple(repairs))
+    return FileReading(record.content, values, tuple(repairs), record.foreign if tags else "", _stamp(record, path))
+
+
+def _stamp(record: FileRecord, path: AnyPath) -> str:
+    if record.stamp == WRITTEN_MEANWHILE:
+        return "written meanwhile"  # which no file has: it is not used
+    if isinstance(path, RemotePath):
+        return stamp_text(path.size, path.mark, path.written)
+    return f"{record.stamp[0]}-{record.stamp[1]}"

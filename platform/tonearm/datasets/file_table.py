@@ -1,6 +1,7 @@
 """What was read of a library's files, kept in the home: a file that is as it was then is not read again.
 
-A table a root: of each file its size and its times of modification and change, the digest of its bytes, its tags; of
+A table a root: of each file its size and its times of modification and change, the digest of its bytes, its tags, and
+whether it begins as audio; of
 one elsewhere its size and its store's mark of what it holds, or where there is none the time it was written. The
 time of change (``ctime``) tells of programs that edit tags and put the time of modification back. A file that was
 written within two seconds of being read may have been written again within one tick of its clock: it is read again.
@@ -18,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from tonearm.core import home, storage
 from tonearm.core.parquet import read_parquet
@@ -28,7 +30,9 @@ FOLDER = "files-1"
 RACY_NS = 2_000_000_000
 SECONDS_BETWEEN_WRITES = 10.0
 MOST_PIECES = 8
-COLUMNS = ("path", "size", "modified_ns", "changed_ns", "read_ns", "content", "reader", "tags")
+COLUMNS = ("path", "size", "modified_ns", "changed_ns", "read_ns", "content", "reader", "tags", "foreign")
+LATER = ("foreign",)  # which tables that were written before do not have: of their files it is read again
+WRITTEN_MEANWHILE = (-1, 0, 0)  # instead of the stamp of a file that was not read as one: it will not be known again
 logger = logging.getLogger(__name__)
 
 Stamp = tuple[int, int, int]
@@ -48,9 +52,11 @@ class FileRecord:
     content
         Digest of its bytes.
     reader
-        Which code read its tags, see :func:`tag_reader`; "" if they were not read.
+        Which code read what is below, see :func:`tag_reader`; "" if that was not read.
     tags
         JSON of the values by field and of the repairs.
+    foreign
+        Why it is none of the formats that are read, by its beginning; "" if it may be one.
     """
 
     stamp: Stamp
@@ -58,6 +64,7 @@ class FileRecord:
     content: str
     reader: str = ""
     tags: str = ""
+    foreign: str = ""
 
     def is_of(self, stamp: Stamp) -> bool:
         """Whether a file of this stamp surely is the one that was read."""
@@ -80,12 +87,12 @@ def file_stamp(path: AnyPath) -> Stamp:
 
 @cache
 def tag_reader() -> str:
-    """A digest of the code that reads tags: other code may find others in the same file."""
+    """A digest of the code that reads tags and formats: other code may find others in the same file."""
     import mutagen
 
-    from tonearm.audio import tag_texts, tags
+    from tonearm.audio import formats, mpeg, tag_texts, tags
 
-    code = [Path(str(module.__file__)).read_bytes() for module in (tags, tag_texts)]
+    code = [Path(str(module.__file__)).read_bytes() for module in (tags, tag_texts, formats, mpeg)]
     return digest(mutagen.version_string, *code)
 
 
@@ -144,13 +151,13 @@ class FileTable:
                 logger.warning("%s cannot be read (%s): the files in it are read again", uri, error)
                 continue
             try:
-                columns = read_parquet(data, COLUMNS)
+                columns = _columns(data)
             except (OSError, ValueError) as error:
                 logger.warning("%s is damaged (%s): the files in it are read again", uri, error)
                 storage.remove(uri)
                 continue
             self._pieces.append(name)
-            for path, size, modified, changed, *rest in zip(*(columns[n].to_pylist() for n in COLUMNS), strict=True):
+            for path, size, modified, changed, *rest in zip(*columns, strict=True):
                 found[path] = FileRecord((size, modified, changed), *rest)
         return found
 
@@ -174,12 +181,20 @@ def _name(path: AnyPath) -> bytes:
     return os.fsencode(str(path.absolute()))
 
 
+def _columns(data: bytes) -> list[list[Any]]:
+    """The columns of a piece; one that was not there when it was written says "" of all."""
+    table = read_parquet(data)
+    if missing := [name for name in COLUMNS if name not in (*table.column_names, *LATER)]:
+        raise ValueError(f"it has no column {missing[0]!r}")
+    return [table[n].to_pylist() if n in table.column_names else [""] * table.num_rows for n in COLUMNS]
+
+
 def _parquet(records: Iterable[tuple[bytes, FileRecord]]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [(path, *r.stamp, r.read_ns, r.content, r.reader, r.tags) for path, r in records]
-    kinds = (pa.binary(), *(pa.int64(),) * 4, *(pa.string(),) * 3)
+    rows = [(path, *r.stamp, r.read_ns, r.content, r.reader, r.tags, r.foreign) for path, r in records]
+    kinds = (pa.binary(), *(pa.int64(),) * 4, *(pa.string(),) * 4)
     arrays = [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), kinds, strict=True)]
     buffer = io.BytesIO()
     pq.write_table(pa.table(arrays, names=COLUMNS), buffer, compression="zstd")

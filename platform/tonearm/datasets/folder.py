@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from tonearm.audio.formats import find_format
-from tonearm.audio.sources import HeadReader
 from tonearm.core.config import OMIT_DEFAULT
 from tonearm.core.errors import DatasetError
-from tonearm.core.remote_files import open_remote
-from tonearm.core.remote_path import AnyPath, RemotePath, any_path
+from tonearm.core.remote_path import any_path
 from tonearm.datasets.artist_groups import group_by_artist
 from tonearm.datasets.base import Catalogue, DatasetConfig
-from tonearm.datasets.content import MOST_THREADS, read_files
+from tonearm.datasets.content import read_files
 from tonearm.datasets.contradictions import contradiction_note
 from tonearm.datasets.find_files import find_recordings
 from tonearm.datasets.folder_labels import one_of_each_content, read_labels, set_aside, without_contradicting_rows
@@ -27,7 +23,6 @@ from tonearm.datasets.track_table import TABLE, TrackTable, find_track_table, re
 __all__ = ["PATH_COLUMNS", "TABLE", "FolderConfig", "FolderScan", "scan_folder"]
 
 FROM_TAGS = ("artist", "album", "genre")
-HEAD_BYTES = 2**18  # that are fetched at once of the beginning of a file elsewhere
 
 
 class FolderConfig(DatasetConfig, kind="folder"):
@@ -153,12 +148,11 @@ def scan_folder(root: str, label: str = "folder", separator: str = "", *, config
     contents = {i: reading.content for i, reading in read.items()}
     labels = without_contradicting_rows(found.files, contents, labels, label, asked, table, rejects)
     usable, copy_notes = one_of_each_content(found.files, {i: contents[i] for i in labels}, labels, asked, rejects)
-    foreign = _no_audio({i: found.files[i] for i, own in usable.items() if label and not own})
     tracks = []
     for relative, own in usable.items():
         if own or not label:
-            tracks.append(make_track(relative, found.files[relative], read[relative].content, known[relative], own))
-        elif reason := foreign[relative]:
+            tracks.append(make_track(relative, found.files[relative], read[relative], known[relative], own))
+        elif reason := read[relative].foreign:
             rejects.append(set_aside(relative, found.files[relative], "undecodable", reason))
         else:
             detail = f"neither {table.name} nor its tags give it a {label!r}"
@@ -190,23 +184,6 @@ def _resolved_label(label: str, table: TrackTable, root: str, notes: Sequence[st
         return label
     problem = f"LABEL {label!r} is no column of {any_path(root) / table.name}: it has {', '.join(table.columns)}"
     raise DatasetError("; ".join([problem, *notes]))
-
-
-def _no_audio(files: Mapping[str, AnyPath]) -> dict[str, str]:
-    """Why a file is none that is read here, by its beginning; "" if it may be: of a script no label is missed."""
-    with ThreadPoolExecutor(MOST_THREADS) as pool:  # those elsewhere take a request each
-        return dict(zip(files, pool.map(_no_format, files.values()), strict=True))
-
-
-def _no_format(path: AnyPath) -> str:
-    try:
-        with open_remote(path.uri, HEAD_BYTES) if isinstance(path, RemotePath) else path.open("rb") as file:
-            find_format(HeadReader(file))
-    except RuntimeError as error:
-        return str(error)
-    except Exception:  # every driver has errors of its own; it was read a moment ago, and has no label
-        return ""
-    return ""
 
 
 def _refuse(root: str, label: str, files: int, rejects: list[Reject], notes: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from tonearm.core.seeding import digest
 from tonearm.core.text import command
 from tonearm.datasets.metadata import Metadata
 from tonearm.datasets.metadata_files import open_metadata, write_metadata
-from tonearm.datasets.record_files import read_records, write_records
+from tonearm.datasets.record_files import NOT_WRITTEN, read_records, write_records
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -51,6 +51,9 @@ class Track:
     recording
         Of a recording that occurs in several forms (two encodings, say) the first of their ids; "" of one that occurs
         once. It stays in one split and one fold.
+    stamp
+        Of the file that the content was read of, see :func:`tonearm.core.storage.stamp_now`; "" where it is not known.
+        It is not written, nor is it any part of the track's identity.
     """
 
     track_id: str
@@ -69,6 +72,7 @@ class Track:
     longitude: float | None = None
     licence: str | None = None
     recording: str = ""
+    stamp: str = field(default="", compare=False, repr=False, metadata=NOT_WRITTEN)
 
     @property
     def all_labels(self) -> tuple[str, ...]:

@@ -242,7 +242,7 @@ def _recordings(root: str, table: _Memberships) -> _Found:
         if first == relative:
             path = files[relative]
             tags = recording_tags(reading, relative, known, repairs)
-            found.tracks[relative] = make_track(relative, path, reading.content, tags)
+            found.tracks[relative] = make_track(relative, path, reading, tags)
             found.albums.update({relative: tags["albumartist"][0]} if "albumartist" in tags else {})
         else:
             detail = f"the same bytes as {first}, which is on its playlists, too"

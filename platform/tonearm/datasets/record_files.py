@@ -12,6 +12,9 @@ from tonearm.core.damage import describe_unreadable
 from tonearm.core.errors import DatasetError
 from tonearm.core.parquet import read_parquet
 
+NOT_WRITTEN = {"written": False}
+"""Metadata of a field that a file does not have."""
+
 
 def write_records(uri: str, rows: Sequence[Any], kind: type[Any], header: dict[str, str]) -> None:
     """Write instances of a dataclass, and texts that belong to all of them."""
@@ -25,7 +28,7 @@ def write_records(uri: str, rows: Sequence[Any], kind: type[Any], header: dict[s
         "longitude": pa.float64(),
         "labels": pa.list_(pa.string()),
     }
-    fields = [pa.field(f.name, types.get(f.name, pa.string())) for f in dataclasses.fields(kind)]
+    fields = [pa.field(f.name, types.get(f.name, pa.string())) for f in _written(kind)]
     schema = pa.schema(fields, metadata=header)
     table = pa.Table.from_arrays([pa.array([getattr(r, f.name) for r in rows], f.type) for f in fields], schema=schema)
     buffer = io.BytesIO()
@@ -46,7 +49,7 @@ def read_records(uri: str, kind: type[Any], needed: Sequence[str] = ()) -> tuple
     except (OSError, ValueError) as error:  # pyarrow's errors are of these
         raise DatasetError(describe_unreadable(uri, error, "make the data set again")) from None
     header = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
-    fields = {f.name: f.default is dataclasses.MISSING for f in dataclasses.fields(kind)}
+    fields = {f.name: f.default is dataclasses.MISSING for f in _written(kind)}
     strange = set(table.column_names) - set(fields)
     lacking = {name for name, required in fields.items() if required} - set(table.column_names)
     if strange or lacking or not header.keys() >= set(needed):
@@ -54,3 +57,7 @@ def read_records(uri: str, kind: type[Any], needed: Sequence[str] = ()) -> tuple
             f"{uri} is no table of {kind.__name__.lower()}s that was written here: make the data set again"
         )
     return (row for batch in table.to_batches(10_000) for row in batch.to_pylist()), header  # never all as dicts
+
+
+def _written(kind: type[Any]) -> list[dataclasses.Field[Any]]:
+    return [f for f in dataclasses.fields(kind) if f.metadata.get("written", True)]

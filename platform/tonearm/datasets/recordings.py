@@ -56,11 +56,13 @@ def recording_tags(
     return {name: values for name, values in stated.items() if values}
 
 
-def make_track(track_id: str, path: AnyPath, content: str, known: Known, labels: Sequence[str] = ()) -> Track:
+def make_track(track_id: str, path: AnyPath, reading: FileReading, known: Known, labels: Sequence[str] = ()) -> Track:
     """A track whose group is its artist, or else its album's; an unknown artist makes it its own group.
 
     Parameters
     ----------
+    reading
+        What the file holds.
     known
         By name: title, artist, albumartist, album, year (1..9999, or else unknown), place, latitude, longitude,
         licence. Of several values the first counts.
@@ -72,7 +74,7 @@ def make_track(track_id: str, path: AnyPath, content: str, known: Known, labels:
     return Track(
         track_id=track_id,
         source=str(path.absolute()),
-        content=content,
+        content=reading.content,
         label=labels[0] if labels else "",
         labels=tuple(labels) if len(labels) > 1 else (),
         group=artist_group(artist) or artist_group(first.get("albumartist")) or f"track:{track_id}",
@@ -84,4 +86,5 @@ def make_track(track_id: str, path: AnyPath, content: str, known: Known, labels:
         latitude=to_number(first.get("latitude"), float),
         longitude=to_number(first.get("longitude"), float),
         licence=first.get("licence"),
+        stamp=reading.stamp,
     )

@@ -21,7 +21,7 @@ from tonearm.core.types import FloatArray
 from tonearm.ensembles.bundle import Ensemble
 from tonearm.ensembles.combination import Combination
 from tonearm.features.row_store import join_rows, read_rows, scan_rows, write_rows
-from tonearm.inference.batch import TrackReader, require_same
+from tonearm.inference.batch import TrackReader, same_throughout
 from tonearm.inference.blocks import bundle_digest
 from tonearm.inference.classify import Classifier
 from tonearm.inference.member import combine_members, predict_member
@@ -108,8 +108,8 @@ def _answer(row: Mapping[str, Any]) -> Answer:
     return Answer(probabilities, embedding, row["reason"], row["detail"])
 
 
-def file_items(files: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Files, each its content and its path or URI, as they travel to workers, some at once."""
+def file_items(files: Sequence[tuple[str, str, str]]) -> list[dict[str, Any]]:
+    """Files, each its content, its path or URI, and its stamp or "", as they travel to workers, some at once."""
     parts = [files[first : first + FILES_AT_ONCE] for first in range(0, len(files), FILES_AT_ONCE)]
     return [{"files": json.dumps(part)} for part in parts]
 
@@ -148,16 +148,16 @@ class FilePredictor:
         """Columns of :func:`file_items`; of each the number of its files."""
         counts = []
         for item in batch["files"]:
-            rows = [self._row(content, source) for content, source in json.loads(str(item))]
+            rows = [self._row(*file) for file in json.loads(str(item))]
             write_rows(self._uri, TABLE, rows)
             counts.append(len(rows))
         return {"tracks": np.array(counts), "from_audio": np.zeros(len(counts), np.int64)}
 
-    def _row(self, content: str, source: str) -> dict[str, Any]:
+    def _row(self, content: str, source: str, stamp: str) -> dict[str, Any]:
         """One odd file must not cost the answers of the others: whatever fails on it is its reason."""
         row: dict[str, Any] = {"track_key": content, "reason": "", "detail": "", "probabilities": b"", "embedding": b""}
         try:
-            probabilities, embedding = self._predict(content, source)
+            probabilities, embedding = self._predict(content, source, stamp)
             row |= {"probabilities": probabilities.tobytes(), "embedding": embedding.tobytes()}
         except AudioError as error:
             row |= {"reason": error.reason, "detail": error.detail}
@@ -169,13 +169,12 @@ class FilePredictor:
             row |= {"reason": "unexpected_error", "detail": f"{type(error).__name__}: {error}"}
         return row
 
-    def _predict(self, content: str, source: str) -> tuple[FloatArray, FloatArray]:
+    def _predict(self, content: str, source: str, stamp: str) -> tuple[FloatArray, FloatArray]:
         """Probabilities and embedding; features that are stored are not computed again."""
         ensemble = self._classifier.ensemble
         stored = [self._reader.stored(member, content) for member in ensemble.members]
         if any(clips is None for clips in stored):
-            require_same(source, content)
-            with decoding_attempt(self._attempts, content):
+            with same_throughout(source, content, stamp), decoding_attempt(self._attempts, content):
                 heard = self._classifier.hear(source)
             stored = [heard[member.config.clip] for member in ensemble.members]
         pairs = zip(ensemble.members, stored, strict=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
+from tonearm.audio.unchanged import require_unchanged
 from tonearm.core import storage
 from tonearm.core.errors import AudioError
 from tonearm.core.types import Prediction
@@ -75,9 +77,9 @@ class TrackReader:
         stored = self.stored(member, content)
         if stored is not None:
             return stored, True
-        require_same(source, content)
         alone = Classifier(Ensemble((member,), (1.0,), {}, (1.0,)))
-        return alone.hear(source)[member.config.clip], False
+        with same_throughout(source, content):
+            return alone.hear(source)[member.config.clip], False
 
     def stored(self, member: Bundle, content: str) -> StoredTrack | None:
         """What a member hears of a track, if all of it is stored."""
@@ -89,6 +91,28 @@ class TrackReader:
         if all(name in self._stores and key in self._stores[name] for name in needed):
             return stored_track(member, content, self._stores)
         return None
+
+
+@contextmanager
+def same_throughout(source: str, content: str, stamp: str = "") -> Iterator[None]:
+    """Check that a file holds what a content says before it is heard, and that it is the same one afterwards.
+
+    Parameters
+    ----------
+    stamp
+        Of a file elsewhere that the content was read of; "" where it is not known, so that only what is written
+        meanwhile is seen.
+
+    Raises
+    ------
+    AudioError
+        ``changed`` if it does not, ``missing`` if it cannot be read.
+    """
+    if storage.is_local(source) or not stamp:
+        stamp = storage.stamp(source)
+    require_same(source, content)
+    yield
+    require_unchanged(source, stamp)
 
 
 def require_same(source: str, content: str) -> None:

@@ -13,7 +13,7 @@ from tonearm.core.errors import AudioError
 from tonearm.features.descriptor_means import describe_track
 from tonearm.features.row_store import DESCRIPTOR_TABLE, write_rows
 from tonearm.features.store import track_key
-from tonearm.inference.batch import require_same
+from tonearm.inference.batch import same_throughout
 from tonearm.inference.described import measured
 from tonearm.pipelines.decoding import attempts_folder, decoding_attempt
 
@@ -41,17 +41,16 @@ class DescriptorMeter:
         counts = []
         for item in batch["files"]:
             files = json.loads(str(item))
-            rows = [self._row(content, source) for content, source in files]
+            rows = [self._row(*file) for file in files]
             write_rows(self._root, DESCRIPTOR_TABLE, [row for row in rows if row])
             counts.append(len(files))
         return {"tracks": np.array(counts), "from_audio": np.zeros(len(counts), np.int64)}
 
-    def _row(self, content: str, source: str) -> dict[str, Any] | None:
+    def _row(self, content: str, source: str, stamp: str) -> dict[str, Any] | None:
         """What is too short, or not finite, has a row that says nothing, as in extraction."""
         row = {"track_key": track_key(content, self._clip), **describe_track([])}
         try:
-            require_same(source, content)
-            with decoding_attempt(self._attempts, content):
+            with same_throughout(source, content, stamp), decoding_attempt(self._attempts, content):
                 return row | measured(source, self._clip)
         except AudioError as error:
             return None if error.reason in MAY_BE_BACK else row

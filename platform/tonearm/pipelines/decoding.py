@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tonearm.audio.decode import Layout
+from tonearm.audio.unchanged import require_unchanged
 from tonearm.audio.windows import Clip, ClipConfig, load_clips
 from tonearm.core import storage
 from tonearm.core.errors import AudioError
@@ -144,6 +145,7 @@ class BatchDecoding:
         layouts, beside = self.job.layouts(lacking), self.job.analysis_layouts(lacking)
         gated = layouts or beside[:1]  # where only the tables are lacking, their layouts decide on a reject
         with self.job.attempt(row["key"]):
+            stamp = stamp or storage.stamp(source)
             clips = load_clips(
                 source, self.job.clip, gated, self.job.min_seconds, beside, partial(row.__setitem__, "note")
             )
@@ -155,8 +157,7 @@ class BatchDecoding:
                     break
                 row["audio"] += next(iter(clip.waveforms.values())).duration
                 yield clip
-            if stamp and storage.stamp(source) != stamp:
-                raise AudioError("changed", f"{source} was written to while it was being extracted: run again")
+            require_unchanged(source, stamp)
 
     @contextmanager
     def rejecting(self, source: str, row: dict[str, Any]) -> Iterator[None]:

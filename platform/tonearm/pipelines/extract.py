@@ -269,12 +269,16 @@ def _pending_items(
     """What workers are given: a row for each track that a store or a table lacks."""
     places: dict[str, Container[object]] = {**stores, **tables}
     lacking = {k: [n for n, there in places.items() if k not in there] for k in by_key}
-    sources = {k: same[0].source for k, same in by_key.items() if lacking[k]}
-    stamps = storage.stamps(list(sources.values()))
+    firsts = {k: same[0] for k, same in by_key.items() if lacking[k]}
     return [
-        {"source": source, "key": k, "lacking": " ".join(lacking[k]), "stamp": stamp}
-        for (k, source), stamp in zip(sources.items(), stamps, strict=True)
+        {"source": t.source, "key": k, "lacking": " ".join(lacking[k]), "stamp": t.stamp or _local_stamp(t.source)}
+        for k, t in firsts.items()
     ]
+
+
+def _local_stamp(source: str) -> str:
+    """The stamp of a file that was not listed; one elsewhere is asked for by the worker that decodes it."""
+    return storage.stamp(source) if storage.is_local(source) else ""
 
 
 def _worker_results(items: list[dict[str, str]], job: dict[str, Any], gpu: str) -> Iterator[dict[str, Any]]:

@@ -22,7 +22,7 @@ Kind = Literal["track", "album", "artist"]
 KINDS: tuple[Kind, ...] = ("track", "album", "artist")
 TOP = 3  # predicted labels that are kept
 ALIKE = ("artist", "album", "place", "licence")  # are said of a group where all its tracks that say it agree
-OF_TRACK = ("split", "group")  # hang on a data set, not on the recording
+OF_TRACK = ("split", "group", "stamp")  # hang on a data set or a listing, not on the recording
 
 
 def track_row(track: Track, answer: Answer, descriptors: Mapping[str, Any]) -> dict[str, Any]:

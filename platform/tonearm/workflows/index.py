@@ -217,11 +217,12 @@ def _embedded(model: Model, library: _Tracks) -> tuple[list[dict[str, Any]], Any
     from tonearm.workflows.predict_files import hear_contents
 
     wanted = {t.content: t.source for t in library.tracks}
-    table, heard = hear_contents(model, wanted)
+    stamps = {t.content: t.stamp for t in library.tracks}
+    table, heard = hear_contents(model, wanted, stamps)
     answers = table.read(wanted)
     usable = {content: source for content, source in wanted.items() if not answers[content].reason}
     clips = dict.fromkeys([*model.clips, *([library.clip] if library.clip else [])])
-    described = measured_descriptors(usable, list(clips))
+    described = measured_descriptors(usable, list(clips), stamps)
     silent = without_descriptors(list(usable), described)
     library.notes += [f"{silent} recordings have no tempo, key, ...: nothing can be measured of them"] if silent else []
     read = model.ensemble.task.read

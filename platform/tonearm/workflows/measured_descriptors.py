@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from tonearm.audio.windows import ClipConfig
 
 
-def measured_descriptors(sources: Mapping[str, str], clips: Sequence[ClipConfig]) -> dict[str, Mapping[str, Any]]:
+def measured_descriptors(
+    sources: Mapping[str, str], clips: Sequence[ClipConfig], stamps: Mapping[str, str] | None = None
+) -> dict[str, Mapping[str, Any]]:
     """The descriptors of recordings, by contents.
 
     What extraction or an earlier call has measured is not measured again; a job that was killed goes on.
@@ -27,16 +29,18 @@ def measured_descriptors(sources: Mapping[str, str], clips: Sequence[ClipConfig]
         Paths or URIs of files by their contents.
     clips
         By which rows may have been measured; the first one is what is measured now.
+    stamps
+        Of the files that the contents were read of, by contents, where they are known.
 
     Returns
     -------
     A row of each recording; one that is too short, or not finite, says nothing. One that cannot be read now has none.
     """
     found = stored_descriptors(list(sources), clips)
-    missing = [(content, source) for content, source in sources.items() if content not in found]
+    missing = [(c, source, (stamps or {}).get(c, "")) for c, source in sources.items() if c not in found]
     if missing:
         _measure(missing, clips[0])
-        found |= stored_descriptors([content for content, _ in missing], clips[:1])
+        found |= stored_descriptors([content for content, *_ in missing], clips[:1])
     return found
 
 
@@ -55,7 +59,7 @@ def stored_descriptors(contents: Sequence[str], clips: Sequence[ClipConfig]) -> 
     return found
 
 
-def _measure(missing: Sequence[tuple[str, str]], clip: ClipConfig) -> None:
+def _measure(missing: Sequence[tuple[str, str, str]], clip: ClipConfig) -> None:
     from tonearm.inference.answers import file_items
     from tonearm.inference.measuring import DescriptorMeter
     from tonearm.pipelines.decoding import attempts_folder

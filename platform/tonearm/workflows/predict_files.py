@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from tonearm.core import home, storage
 from tonearm.core.errors import JobError
+from tonearm.core.remote_files import fresh_info, mark_of, written_at
+from tonearm.core.remote_path import NO_LISTING, AnyPath, RemotePath, reason_of
 from tonearm.core.seeding import digest
 from tonearm.workflows.answer_table import require_table, set_aside_uri, write_set_aside, write_table
 from tonearm.workflows.classify import default_model, expand_files, require_files, require_model
@@ -109,9 +111,9 @@ def predict_files(files: Sequence[str], out: str, *, model: str = "", neighbours
     library = loaded.library if neighbours and loaded.has_catalogue else None
     if neighbours and library is None:
         notes.append(f"the model {loaded.uri} has no catalogue, so there are no neighbours")
-    contents, tags, unread = _read([file for file in chosen if file not in set_aside])
+    contents, tags, stamps, unread = _read([file for file in chosen if file not in set_aside])
     set_aside |= unread
-    table, heard = hear_contents(loaded, {content: _source(file) for file, content in contents.items()})
+    table, heard = hear_contents(loaded, {content: _source(file) for file, content in contents.items()}, stamps)
     answers = table.read(contents.values(), embeddings=False)
     unheard = {file: answers[content] for file, content in contents.items() if answers[content].reason}
     set_aside |= {file: (answer.reason, answer.detail) for file, answer in unheard.items()}
@@ -125,7 +127,9 @@ def predict_files(files: Sequence[str], out: str, *, model: str = "", neighbours
     return PredictedFiles(out, loaded.uri, len(rows), heard, set_aside, tuple(notes))
 
 
-def hear_contents(model: Model, wanted: Mapping[str, str]) -> tuple[AnswerTable, int]:
+def hear_contents(
+    model: Model, wanted: Mapping[str, str], stamps: Mapping[str, str] | None = None
+) -> tuple[AnswerTable, int]:
     """Have a model's answers of files: what was heard before is not heard again.
 
     Parameters
@@ -134,6 +138,8 @@ def hear_contents(model: Model, wanted: Mapping[str, str]) -> tuple[AnswerTable,
         Its answers are kept in the home.
     wanted
         Paths or URIs of files by their contents.
+    stamps
+        Of the files that the contents were read of, by contents, where they are known.
 
     Returns
     -------
@@ -147,7 +153,7 @@ def hear_contents(model: Model, wanted: Mapping[str, str]) -> tuple[AnswerTable,
     members, ensemble = shared_members(model.folder, model.ensemble), model.ensemble
     table = AnswerTable(home.predictions_home(), members, ensemble.identity())
     known = table.lasting(wanted)
-    missing = [(content, source) for content, source in wanted.items() if content not in known]
+    missing = [(c, source, (stamps or {}).get(c, "")) for c, source in wanted.items() if c not in known]
     if known:
         logger.info(f"  {len(known)} of {len(wanted)} recordings were heard before")
     if missing:
@@ -169,40 +175,62 @@ def hear_contents(model: Model, wanted: Mapping[str, str]) -> tuple[AnswerTable,
 
 def _read(
     files: Sequence[str],
-) -> tuple[dict[str, str], dict[str, dict[str, str | None]], dict[str, tuple[str, str]]]:
-    """Content, and title and artist, of each file that can be read, in their order; reason and detail of the others."""
+) -> tuple[dict[str, str], dict[str, dict[str, str | None]], dict[str, str], dict[str, tuple[str, str]]]:
+    """Content, and title and artist, of each file that can be read, in their order; stamps by contents; reason and
+    detail of the others."""
     from tonearm.datasets.cells import clean_text, is_unknown
-    from tonearm.datasets.content import read_files
+    from tonearm.datasets.content import FileReading, read_files
 
-    local = {file: storage.local_path(file).absolute() for file in files if storage.is_local(file)}
-    root = os.path.commonpath([str(path.parent) for path in local.values()] or ["."])
-    read, rejects = read_files(local, root, tags=True)
-    contents, unread = {file: found.content for file, found in read.items()}, dict[str, tuple[str, str]]()
-    unread |= {file: (reject.reason, reject.detail) for file, reject in rejects.items()}
-    elsewhere = [file for file in files if file not in local]
+    places: dict[str, dict[str, AnyPath]] = {}
+    contents, unread, read = dict[str, str](), dict[str, tuple[str, str]](), dict[str, FileReading]()
     with ThreadPoolExecutor(READERS) as pool:
-        for file, found in zip(elsewhere, pool.map(_content_elsewhere, elsewhere), strict=True):
-            if isinstance(found, str):
+        for file, found in zip(files, pool.map(_look_at, files), strict=True):
+            if isinstance(found, tuple):
+                unread[file] = found
+            elif isinstance(found, str):
                 contents[file] = found
             else:
-                unread[file] = found
+                kind = found.uri.partition("://")[0] if isinstance(found, RemotePath) else ""
+                places.setdefault(kind, {})[file] = found
+    for kind, some in places.items():
+        known, rejects = read_files(some, _shared_folder(kind, list(some.values())), tags=True)
+        read |= known
+        unread |= {file: (reject.reason, reject.detail) for file, reject in rejects.items()}
+    contents |= {file: found.content for file, found in read.items()}
     tags = {}
     for file, reading in read.items():
         said = {name: [clean_text(v) for v in reading.tags.get(name, ())] for name in ("title", "artist")}
         tags[file] = {name: next((v for v in values if not is_unknown(v)), None) for name, values in said.items()}
-    return {file: contents[file] for file in files if file in contents}, tags, unread
+    in_order = {file: contents[file] for file in files if file in contents}
+    stamps = {read[file].content: read[file].stamp for file in in_order if file in read}
+    return in_order, tags, stamps, unread
 
 
-def _content_elsewhere(uri: str) -> str | tuple[str, str]:
-    """What stands for a remote file's content: its bytes and the time they were written, where its storage tells that,
-    else a digest of them; or why it cannot be read."""
+def _shared_folder(kind: str, paths: Sequence[AnyPath]) -> str:
+    """The folder, or the URI of one, that all are in; these are of one kind of URI, or local."""
+    if not kind:
+        return os.path.commonpath([os.path.dirname(path) for path in map(str, paths)])  # noqa: PTH120
+    folders = [str(path).partition("://")[2].rpartition("/")[0].strip("/") for path in paths]
+    return f"{kind}://{os.path.commonpath(folders)}"
+
+
+def _look_at(file: str) -> AnyPath | str | tuple[str, str]:
+    """A file as it can be read, with what its storage tells of it; of a single file on the web what stands for its
+    content, its bytes and the time they were written where that is told, else a digest of them; or why it cannot be
+    read."""
+    if storage.is_local(file):
+        return storage.local_path(file).absolute()
     try:
-        size, written = storage.size(uri), storage.modified(uri)
+        if file.partition("://")[0] not in NO_LISTING:
+            entry = fresh_info(file)
+            size = -1 if entry.get("size") is None else int(entry["size"])
+            return RemotePath(file, size, written_at(entry), mark_of(entry))
+        size, written = storage.size(file), storage.modified(file)
         if size > 0 and written is not None:
-            return digest(uri, size, written, size=16)
-        data = storage.read_bytes(uri)
+            return digest(file, size, written, size=16)
+        data = storage.read_bytes(file)
     except Exception as error:  # every driver has errors of its own
-        return "missing", f"cannot be read: {type(error).__name__}: {error}"
+        return "missing", f"cannot be read: {reason_of(error)}"
     return hashlib.blake2b(data, digest_size=16).hexdigest() if data else ("empty", "the file has no bytes")
 
 
