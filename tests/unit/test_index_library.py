@@ -8,11 +8,14 @@ import shutil
 import uuid
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import numpy as np
 import pytest
 import torch
+from fsspec import AbstractFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 from jobs import index as job
 from tests.builders import CLASSES, encode, sounds_like, track, write_recordings
@@ -95,7 +98,9 @@ def test_a_library_is_indexed_recommended_from_and_followed_while_it_changes(
     assert len(loaded.library.parts) == 1 and len(library) == 6  # type: ignore[attr-defined]
 
 
-def test_a_library_elsewhere_is_indexed_and_not_fetched_again(music: Path, model: str) -> None:
+def test_a_library_elsewhere_is_indexed_and_not_fetched_again(
+    music: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     uri, memory = f"memory://{uuid.uuid4().hex}/music", fsspec.filesystem("memory")
     names = [path.relative_to(music).as_posix() for path in music.glob("*/*")]
     for name in names:
@@ -112,6 +117,17 @@ def test_a_library_elsewhere_is_indexed_and_not_fetched_again(music: Path, model
     with counting_heard() as heard:
         assert "1 added, 1 removed, 0 replaced" in run("--audio", f"{uri}/", "--model", model)[1]
     assert heard == ["new.wav"]
+    forbidden, ls = f"/{names[-1].partition('/')[0]}", MemoryFileSystem.ls
+
+    def refusing(self: MemoryFileSystem, path: str, *rest: Any, **more: Any) -> Any:
+        if path.endswith(forbidden):
+            raise PermissionError(13, "Permission denied")
+        return ls(self, path, *rest, **more)
+
+    monkeypatch.setattr(MemoryFileSystem, "find", AbstractFileSystem.find)  # as most drivers list
+    monkeypatch.setattr(MemoryFileSystem, "ls", refusing)
+    told = run("--audio", uri, "--model", model)[1]
+    assert "0 added, 0 removed, 0 replaced" in told and "recordings cannot be read this time" in told
 
 
 def test_a_catalogue_that_is_damaged_while_it_is_served_is_told_and_the_last_one_stays(

@@ -7,8 +7,10 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-WRITTEN = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")  # as fsspec's stores call it
-MARKS = ("ETag", "etag", "generation", "content_md5", "md5Hash")  # what is another one when a file is written anew
+MILLISECONDS = "modificationTime"  # of HDFS; all other numbers are seconds
+WRITTEN = ("LastModified", "last_modified", "mtime", "modified", "updated", "modify", MILLISECONDS, "created")
+MARKS = ("ETag", "etag", "generation", "content_md5", "md5Hash", "sha")  # another one when a file is written anew
+DIGITS = re.compile(r"^(\d{8})(\d{6})")  # as FTP writes a time, in UTC
 HEAD_BYTES = 2**18  # that are read at once where a beginning and an end may be all that is looked at
 BLOCK_BYTES = 4 * 2**20  # that are read at once; the driver of S3 would read 50 MiB for a file's first bytes
 MOST_BLOCKS = 16  # of a file, that are held in memory
@@ -55,11 +57,11 @@ def written_at(entry: dict[str, Any]) -> float | None:
     for name in WRITTEN:
         at = entry.get(name)
         with contextlib.suppress(ValueError):
-            at = datetime.fromisoformat(at) if isinstance(at, str) else at
+            at = datetime.fromisoformat(DIGITS.sub(r"\1T\2", at)) if isinstance(at, str) else at
         if isinstance(at, datetime):
             return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
         if isinstance(at, int | float):
-            return float(at)
+            return at / 1000 if name == MILLISECONDS else float(at)
     return None
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tonearm.core.errors import DatasetError
 from tonearm.core.passwords import without_password
-from tonearm.core.remote_files import filesystem_of, mark_of, written_at
+from tonearm.core.remote_files import CHAINED, filesystem_of, mark_of, written_at
 from tonearm.core.storage import is_local, local_path, read_bytes
 
 NO_LISTING = ("http", "https", "data")  # kinds of URIs that are of single files
+S3 = ("s3", "s3a")
+CLOCK_OFF = "request time"  # of S3's words on who is 15 minutes off
+LOST = (ConnectionError, TimeoutError, EOFError)  # a server that is away, whatever folder it is asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +68,6 @@ class RemotePath:
         """Itself: there are no links."""
         return self
 
-    def exists(self) -> bool:
-        """Whether a file is there."""
-        filesystem, path = filesystem_of(self.uri)
-        return bool(filesystem.exists(path))
-
     def read_bytes(self) -> bytes:
         """The whole content."""
         return read_bytes(self.uri) if self.data is None else self.data
@@ -110,12 +111,35 @@ def is_remote_folder(uri: str) -> bool:
         return False
 
 
-def list_remote(uri: str) -> dict[str, RemotePath]:
-    """All files below a folder elsewhere, by one listing.
+def name_below(uri: str, root: str) -> str:
+    """The name of a place relative to a folder elsewhere, however both are spelled; "" if it is not below it."""
+    if is_local(uri):
+        return ""
+    with suppress(Exception):  # nobody can tell
+        (own, path), (other, folder) = filesystem_of(uri), filesystem_of(root)
+        path, folder = (re.sub("/+", "/", place).strip("/") for place in (path, folder))
+        if own == other and path.startswith(above := f"{folder}/" if folder else ""):
+            return path.removeprefix(above)
+    return ""
 
-    Returns
-    -------
-    By their names relative to it, in the order of :class:`pathlib.Path`; none if there is no such folder.
+
+class Listing(NamedTuple):
+    """What is below a folder elsewhere.
+
+    Attributes
+    ----------
+    files
+        By their names relative to it, in the order of :class:`pathlib.Path`; none if there is no such folder.
+    unlisted
+        Folders that cannot be listed, relative to it, with the cause.
+    """
+
+    files: dict[str, RemotePath]
+    unlisted: list[tuple[str, str]]
+
+
+def list_remote(uri: str) -> Listing:
+    """All files below a folder elsewhere, by one listing.
 
     Raises
     ------
@@ -126,6 +150,11 @@ def list_remote(uri: str) -> dict[str, RemotePath]:
         raise DatasetError(
             f"AUDIO {plain} has a password, which tables, logs and messages would keep: leave it out, and set it where "
             "the storage's driver finds it, such as fsspec's ~/.config/fsspec/*.json"
+        )
+    if CHAINED.search(uri):
+        raise DatasetError(
+            f"AUDIO {uri!r} chains storages, in which recordings have no URIs of their own: unpack or copy them to a "
+            "folder or s3://BUCKET/MUSIC, and give that"
         )
     kind, _, rest = uri.partition("://")
     if kind in NO_LISTING:
@@ -140,7 +169,7 @@ def list_remote(uri: str) -> dict[str, RemotePath]:
         filesystem, path = filesystem_of(uri)
         path = path.rstrip("/")
         filesystem.invalidate_cache()  # an earlier listing would hide what is new
-        found = filesystem.find(path, detail=True)
+        found, unlisted = _find(filesystem, path)
     except Exception as error:  # every driver has errors of its own
         raise DatasetError(f"AUDIO {uri!r} {_why(kind, error)}") from None
     if path in found:
@@ -151,21 +180,90 @@ def list_remote(uri: str) -> dict[str, RemotePath]:
         if entry.get("type") == "file" and not name.endswith("/"):  # no folder that a program wrote as an empty object
             size = -1 if entry.get("size") is None else int(entry["size"])
             files[name] = RemotePath(f"{uri.rstrip('/')}/{name}", size, written_at(entry), mark_of(entry))
-    return {name: files[name] for name in sorted(files, key=lambda name: name.split("/"))}
+    filesystem.invalidate_cache()  # some keep a listing, and look for every file that is opened in all of it
+    return Listing(
+        {name: files[name] for name in sorted(files, key=lambda name: name.split("/"))},
+        [(place.removeprefix(path).removeprefix("/"), cause) for place, cause in unlisted],
+    )
+
+
+def _find(filesystem: Any, path: str) -> tuple[dict[str, dict[str, Any]], list[tuple[str, str]]]:
+    """What the store tells of each file below a folder, by path; and the folders that cannot be listed, with the cause.
+
+    The ``find`` that most drivers inherit leaves such folders out without a word.
+    """
+    if not _inherits_find(filesystem):
+        return filesystem.find(path, detail=True), []
+    found, unlisted, pending = dict[str, dict[str, Any]](), list[tuple[str, str]](), [path]
+    while pending:
+        folder = pending.pop()
+        try:
+            entries = filesystem.ls(folder, detail=True)
+        except Exception as error:  # every driver has errors of its own
+            if folder == path and filesystem.isfile(path):
+                return {path: {}}, []
+            gone = isinstance(error, FileNotFoundError)
+            if isinstance(error, LOST) or (folder == path and not gone):
+                raise
+            unlisted += [] if gone else [(folder, reason_of(error))]
+            continue
+        for entry in entries:
+            place = entry["name"].rstrip("/")
+            if entry["type"] == "directory" and place != folder:
+                pending.append(place)
+            else:
+                found[entry["name"]] = entry
+    return found, unlisted
+
+
+def _inherits_find(filesystem: Any) -> bool:
+    """Whether a driver lists folder by folder, as fsspec does for those that have no other way."""
+    from fsspec.asyn import AsyncFileSystem
+
+    kind, base = type(filesystem), AsyncFileSystem
+    return kind._find is base._find if isinstance(filesystem, base) else kind.find is base.find
+
+
+def is_unlistable(uri: str) -> bool:
+    """Whether a folder elsewhere cannot be listed, so that nobody can say if a file is in it."""
+    try:
+        filesystem, path = filesystem_of(uri)
+        if _inherits_find(filesystem):  # any other listing fails as a whole
+            filesystem.ls(path.rstrip("/"), detail=True)
+    except Exception as error:  # every driver has errors of its own
+        return not isinstance(error, FileNotFoundError)
+    return False
 
 
 def _why(kind: str, error: Exception) -> str:
     """The end of a sentence on a folder that cannot be listed, with the fix."""
     from fsspec.registry import known_implementations
 
-    line = reason_of(error)
     if kind not in known_implementations:
         return f"is of no storage that is known ({kind}://): give a folder or s3://BUCKET/MUSIC"
     if isinstance(error, ImportError):
-        how = "pip install 'tonearm[s3]'" if kind in ("s3", "s3a") else known_implementations[kind].get("err", line)
-        return f"needs a driver that is not installed here: {how}"
+        return f"needs a driver that is not installed here: {driver_hint(kind)}"
     if isinstance(error, FileNotFoundError):
-        return f"cannot be listed, there is no such bucket ({line}): give one that is there"
-    key = " (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)" if kind in ("s3", "s3a") else ""
-    fix = f"give a bucket that answers, and credentials{key} that may list and read it"
-    return f"cannot be listed ({line}): {'set the clock of this machine' if 'request time' in line else fix}"
+        return f"cannot be listed, there is no such bucket ({reason_of(error)}): give one that is there"
+    return f"cannot be listed ({reason_of(error)}): {remedy(kind, error, 'may list and read it')}"
+
+
+def driver_hint(kind: str) -> str:
+    """How the driver of a kind of storage that fsspec knows is installed."""
+    from fsspec.registry import known_implementations
+
+    return "pip install 'tonearm[s3]'" if kind in S3 else known_implementations[kind].get("err", "install it")
+
+
+def remedy(kind: str, error: Exception, may: str) -> str:
+    """What to do where a storage refuses.
+
+    Parameters
+    ----------
+    may
+        What its credentials must permit, as in ``"may list it"``.
+    """
+    if CLOCK_OFF in str(error):
+        return "set this machine's clock"
+    key = " (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)" if kind in S3 else ""
+    return f"give a bucket that is there, and credentials{key} that {may}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from tonearm.audio.decode import AUDIO_SUFFIXES
 from tonearm.core import home, storage
 from tonearm.core.errors import DatasetError
 from tonearm.core.folder_walk import FolderWalk, is_hidden_name
-from tonearm.core.remote_path import AnyPath, RemotePath, list_remote
+from tonearm.core.remote_path import AnyPath, RemotePath, list_remote, name_below
 from tonearm.datasets.manifest import Reject
 
 #: Music, or sound with a picture, of kinds that are counted where they are not read.
@@ -25,6 +25,8 @@ OTHER_KINDS = (
     ".xm", ".s3m", ".it", ".avi", ".mov", ".wmv", ".flv", ".mpg", ".mpeg", ".ogv", ".ogx", ".shn", ".voc", ".alac",
 )  # fmt: skip
 TABLES = (".csv", ".tsv", ".xlsx", ".xls", ".ods", ".numbers")
+Kind = Literal["audio", "other", "table"]
+KINDS: tuple[tuple[Kind, tuple[str, ...]], ...] = (("audio", AUDIO_SUFFIXES), ("other", OTHER_KINDS), ("table", TABLES))
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def find_recordings(root: str) -> FoundRecordings:
             elif kind == "table":
                 tables.append((base / name).relative_to(folder).as_posix())
     kept, doubles = _without_doubles(found, links)
-    notes = _notes(walk, other_kinds, doubles)
+    notes = _notes(walk.unreadable, walk.skipped, other_kinds, doubles)
     paths = sorted([*found, *kept])
     if not paths:
         raise _nothing_found(root, notes)
@@ -100,16 +102,14 @@ def find_recordings(root: str) -> FoundRecordings:
 
 def _find_elsewhere(root: str) -> FoundRecordings:
     """As :func:`find_recordings`, of a folder elsewhere: there are no links."""
-    listed = list_remote(root)
-    if not listed:
+    listed, unlisted = list_remote(root)
+    if not listed and not unlisted:
         raise DatasetError(f"AUDIO {root!r} holds no files: give the URI of the folder that holds your recordings")
-    files, tables, skipped, other_kinds = dict[str, RemotePath](), list[str](), set[str](), Counter[str]()
-    own = home.home().rstrip("/")
+    files, tables, other_kinds = dict[str, RemotePath](), list[str](), Counter[str]()
+    own = name_below(home.home(), root)
+    skipped = {left_out for name, _ in unlisted if (left_out := _left_out(name, own))}
     for name, path in listed.items():
-        folders = name.split("/")[:-1]
-        above = ["/".join(folders[: n + 1]) for n in range(len(folders))]
-        hidden = (f for f in above if is_hidden_name(f.rpartition("/")[2]) or f"{root.rstrip('/')}/{f}" == own)
-        if left_out := next(hidden, ""):
+        if left_out := _left_out(name.rpartition("/")[0], own):
             skipped.add(left_out)
             continue
         kind = _kind(path.name)
@@ -119,20 +119,31 @@ def _find_elsewhere(root: str) -> FoundRecordings:
             other_kinds[Path(name.lower()).suffix] += 1
         elif kind == "table":
             tables.append(name)
-    notes = _notes(FolderWalk(Path(), skipped=sorted(skipped)), other_kinds, [])
+    notes = _notes([(n, why) for n, why in unlisted if not _left_out(n, own)], skipped, other_kinds, [])
     if not files:
         raise _nothing_found(root, notes)
+    if unmarked := [name for name, path in files.items() if not path.mark and path.written is None]:
+        notes += (f"{len(unmarked)} file(s) whose storage tells neither a mark nor a time of what they hold, e.g. "
+                  f"{unmarked[0]!r}: fetched anew every time",)  # fmt: skip
     return FoundRecordings(files, [], notes, tuple(sorted(tables)))
 
 
-def _kind(name: str) -> Literal["", "audio", "other", "table"]:
+def _left_out(folder: str, own: str) -> str:
+    """The first on the way to a folder that is hidden or the home; "" if none is."""
+    names = folder.split("/")
+    above = ("/".join(names[: n + 1]) for n in range(len(names)))
+    return next((f for f in above if is_hidden_name(f.rpartition("/")[2]) or (own and f == own)), "")
+
+
+def _kind(name: str) -> Kind | Literal[""]:
     """What a file is by its name: a recording, one of a kind that is not read, maybe a table; "": nothing."""
     lower = name.lower()
     if lower.startswith("."):
         return ""
-    kinds: dict[Literal["audio", "other", "table"], tuple[str, ...]]
-    kinds = {"audio": AUDIO_SUFFIXES, "other": OTHER_KINDS, "table": TABLES}
-    return next((kind for kind, suffixes in kinds.items() if lower.endswith(suffixes)), "")
+    for kind, suffixes in KINDS:
+        if lower.endswith(suffixes):
+            return kind
+    return ""
 
 
 def _nothing_found(root: str, notes: Sequence[str]) -> DatasetError:
@@ -164,16 +175,18 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _notes(walk: FolderWalk, other_kinds: Counter[str], doubles: list[Path]) -> tuple[str, ...]:
+def _notes(
+    unreadable: Collection[tuple[str, str]], skipped: Collection[str], other_kinds: Counter[str], doubles: list[Path]
+) -> tuple[str, ...]:
     notes = []
     if other_kinds:
         kinds = ", ".join(f"{suffix} {n}" for suffix, n in other_kinds.most_common())
         notes.append(f"{other_kinds.total()} file(s) of kinds that are not read: {kinds}")
-    if walk.unreadable:
-        place, cause = min(walk.unreadable)
-        notes.append(f"{len(walk.unreadable)} folder(s) cannot be read, e.g. {place!r}: {cause}")
-    if walk.skipped:
-        notes.append(f"{len(walk.skipped)} hidden or system folder(s) not looked at, e.g. {min(walk.skipped)!r}")
+    if unreadable:
+        place, cause = min(unreadable)
+        notes.append(f"{len(unreadable)} folder(s) cannot be read, e.g. {place!r}: {cause}")
+    if skipped:
+        notes.append(f"{len(skipped)} hidden or system folder(s) not looked at, e.g. {min(skipped)!r}")
     if doubles:
         notes.append(f"{len(doubles)} link(s) to files that are found anyway, e.g. {doubles[0].name!r}: left out")
     return tuple(notes)

@@ -75,8 +75,10 @@ class TrackTable:
         return Metadata(track_ids, columns) if columns else Metadata()
 
 
-def find_track_table(folder: AnyPath, tables: Sequence[str]) -> tuple[AnyPath, list[str]]:
+def find_track_table(folder: AnyPath, tables: Sequence[str]) -> tuple[AnyPath | None, list[str]]:
     """The table in a folder: ``tracks.csv``, or of that name in other letters or as ``.tsv``; and what is not read.
+
+    Of a folder elsewhere the listing says whether there is one: None if there is not.
 
     Parameters
     ----------
@@ -92,10 +94,10 @@ def find_track_table(folder: AnyPath, tables: Sequence[str]) -> tuple[AnyPath, l
         notes.append(f"{list_examples(below)} in folders below: not read, only the {TABLE} of the folder itself is")
     if here and not named:
         notes.append(f"no {TABLE}, but {list_examples(here)}: what is to be read must be a CSV called {TABLE}")
-    return folder / used, notes
+    return None if isinstance(folder, RemotePath) and not named else folder / used, notes
 
 
-def read_track_table(path: AnyPath, files: Iterable[str]) -> TrackTable:
+def read_track_table(path: AnyPath | None, files: Iterable[str]) -> TrackTable:
     """Read a ``tracks.csv`` (see :func:`~tonearm.datasets.tables.read_table`); an absent one is empty.
 
     A row names its file by the path, a part of it, or the stem (:class:`~tonearm.datasets.file_names.FileNames`).
@@ -112,9 +114,10 @@ def read_track_table(path: AnyPath, files: Iterable[str]) -> TrackTable:
     DatasetError
         If it cannot be read, or no column names the file.
     """
-    if not path.exists():
+    if isinstance(path, RemotePath):
+        path = path.fetched()
+    elif path is None or not path.exists():
         return TrackTable()
-    path = path.fetched() if isinstance(path, RemotePath) else path
     cells, text = named_columns(path), read_csv_text(path)
     matches = FileNames(files)
     key = naming_column(path, cells, matches)

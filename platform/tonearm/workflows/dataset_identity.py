@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tonearm.core import storage
 from tonearm.core.errors import ConfigError, DatasetError
+from tonearm.core.remote_path import is_remote_folder
 from tonearm.core.text import slug
 from tonearm.datasets.base import Catalogue, DatasetConfig
 from tonearm.datasets.manifest import Manifest, load_manifest
@@ -76,9 +77,9 @@ def _same_root(there: Manifest, catalogue: Catalogue) -> bool:
     if not there.root:  # written before roots were kept
         below = [t for t in there.tracks if not t.source or t.source.startswith(catalogue.root.rstrip("/") + "/")]
         return bool(below) or _is_moved(there, catalogue)
-    if storage.is_local(there.root) and not storage.local_path(there.root).exists():
-        return _is_moved(there, catalogue)
-    return False
+    local = storage.is_local(there.root)
+    is_there = storage.local_path(there.root).exists() if local else is_remote_folder(there.root)
+    return not is_there and _is_moved(there, catalogue)
 
 
 def _is_moved(there: Manifest, catalogue: Catalogue) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tonearm.core import storage
 from tonearm.core.damage import is_damage
 from tonearm.core.errors import ConfigError, DamagedCatalogueError
+from tonearm.core.remote_path import is_unlistable
 
 if TYPE_CHECKING:
     from tonearm.recommend.catalogue import Catalogue
@@ -78,13 +80,16 @@ def unread_rows(
         return sorted(gone) if unread else []
     sources = there.column("source")
     known = {} if sources is None else dict(zip(there.ids, sources, strict=True))
-    return sorted(i for i in gone if i in unread or _out_of_reach(known.get(i)))
+    unlistable = cache(is_unlistable)  # each folder once
+    return sorted(i for i in gone if i in unread or _out_of_reach(known.get(i), unlistable))
 
 
-def _out_of_reach(source: str | None) -> bool:
+def _out_of_reach(source: str | None, unlistable: Callable[[str], bool]) -> bool:
     """Whether nobody can say now if a file is there."""
-    if not source or not storage.is_local(source):
+    if not source:
         return False
+    if not storage.is_local(source):
+        return unlistable(source.rpartition("/")[0])
     try:
         storage.local_path(source).stat()
     except OSError as error:

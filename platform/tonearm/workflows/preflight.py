@@ -17,6 +17,7 @@ from tonearm.core import home, storage
 from tonearm.core.errors import ConfigError, TonearmError
 from tonearm.core.passwords import without_password
 from tonearm.core.process_environment import may_write, private_token, spare_loopback, writable_caches
+from tonearm.core.remote_path import CLOCK_OFF, S3, driver_hint, reason_of, remedy
 from tonearm.tracking.moved_home import set_only_looking
 from tonearm.workflows.ray_address import check_ray_address, cluster_address, require_cluster
 from tonearm.workflows.tracking_server import require_tracking_server
@@ -29,7 +30,6 @@ KINDS = "http://HOST:5000, sqlite:////PATH/mlflow.db or postgresql://USER@HOST/D
 ESCAPED = "in a password / ? # and @ are written %2F %3F %23 and %40"
 READ_ONLY = ("http", "https", "data", "git", "github", "memory", "zip", "tar", "libarchive", "reference")
 """Storages of fsspec in which nothing can be kept for other processes."""
-CLOCK_OFF = "request time"  # of S3's words on who is 15 minutes off
 SQLITE_BEGINS = b"SQLite format 3\0"
 ENOUGH_FILES, MANY_FILES = 1024, 65_536
 """Files that a process may have open: below the first Ray fails when much runs at once; more than the second is never
@@ -248,12 +248,11 @@ def _remote_problems(where: str, said: str, installed: bool = True) -> Iterator[
     if not installed:
         return
     needed = [known_implementations[kind]["class"].partition(".")[0]]
-    if kind in ("s3", "s3a"):
+    if kind in S3:
         needed.append("boto3")  # by which MLflow keeps its artifacts there
     missing = [module for module in needed if find_spec(module) is None]
     if missing:
-        how = "pip install 'tonearm[s3]'" if "boto3" in needed else known_implementations[kind].get("err", "install it")
-        yield f"{said}, which needs {' and '.join(missing)}: {how}"
+        yield f"{said}, which needs {' and '.join(missing)}: {driver_hint(kind)}"
 
 
 def _tried(where: str, said: str, writes: bool) -> Iterator[str]:
@@ -269,13 +268,10 @@ def _tried(where: str, said: str, writes: bool) -> Iterator[str]:
             if not storage.exists(where) and not storage.exists(bucket):
                 logger.warning(f"  note: {said}, and no bucket {bucket} is seen: is its name right?")
     except Exception as error:  # every driver has errors of its own
-        line = next(iter(str(error).strip().splitlines()), "")[:150]
-        if isinstance(error, PermissionError) and not writes and CLOCK_OFF not in line:
+        if isinstance(error, PermissionError) and not writes and CLOCK_OFF not in str(error):
             return  # who may not list may read what is named
-        key = " (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)" if where.startswith("s3") else ""
-        fix = f"give a bucket that is there, and credentials{key} that may"
-        fix = "set this machine's clock" if CLOCK_OFF in line else fix
-        yield f"{said}, where nothing can be {'written' if writes else 'read'} ({type(error).__name__}: {line}): {fix}"
+        fix = remedy(where.partition("://")[0], error, "may")
+        yield f"{said}, where nothing can be {'written' if writes else 'read'} ({reason_of(error)}): {fix}"
 
 
 def allow_open_files() -> None:

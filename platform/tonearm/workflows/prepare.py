@@ -159,11 +159,13 @@ def with_root(data: DatasetConfig) -> DatasetConfig:
     root = data.root or data.default_root()
     if not root:
         raise ConfigError(f"data set {data.kind} needs the folder of its files: root")
-    if data.on_this_machine and "://" in root:
+    if data.on_this_machine and not storage.is_local(root):
         raise ConfigError(
             f"data set {data.kind} is read from a folder of this machine, not from {without_password(root)}: copy its "
             "files here; of recordings alone, data set folder reads them there"
         )
+    if data.on_this_machine:
+        root = str(storage.local_path(root)) if "://" in root else root
     return data.replace({"root": os.path.expanduser(root)})  # noqa: PTH111  a URI must stay as it is
 
 
