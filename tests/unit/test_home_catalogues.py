@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -34,8 +35,11 @@ from tonearm.workflows.listing import list_home
 
 
 @pytest.fixture(autouse=True)
-def alone(tonearm_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def alone(tonearm_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other processes left in the machine's temporary folder is not listed, nor deleted."""
     monkeypatch.setattr(cleaning, "find_jobs", list)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
 
 
 @pytest.fixture
