@@ -106,7 +106,8 @@ def test_only_what_is_new_is_fetched(far: Workplace, store: ObjectStore, monkeyp
     monkeypatch.setattr(driver, "_call_s3", watched)
     output = far.call("jobs.extract", *OPTIONS, "--audio", MUSIC)
     assert "2 tracks extracted now" in output
-    assert sorted(fetched) == ["get_object My Music/bass/0.ogg", "get_object My Music/bass/new.ogg", "list_objects_v2 "]
+    new = [f"{how}_object My Music/bass/{name}.ogg" for how in ("get", "head") for name in ("0", "new")]
+    assert sorted(fetched) == [*new, "list_objects_v2 "], "each is looked at and fetched, what is known is neither"
     ids = {t.track_id for t in load_manifest(str(far.home / "data" / "music" / "manifest.parquet")).tracks}
     assert "bass/new.ogg" in ids and "bass/1.ogg" not in ids and len(ids) == TRACKS + 1
 
