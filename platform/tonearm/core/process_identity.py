@@ -31,10 +31,8 @@ def _is_hidden(pid: int) -> bool:
     """Whether a process runs of which there is no file: ``/proc`` may be told to show each user only their own."""
     try:
         os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, PermissionError)
     return False  # our own, which has ended or begun this moment
 
 

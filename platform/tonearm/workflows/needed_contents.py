@@ -103,7 +103,7 @@ def _set_aside(name: str) -> Iterator[str]:
         if reject.key:
             yield reject.key
             continue
-        try:  # of a table from before the content was kept, or of files that were not extracted
+        try:  # of a table from before the content was kept
             if not storage.is_local(reject.source):
                 raise OSError("it is not on this machine")
             yield content_digest(Path(storage.local_path(reject.source)))
