@@ -130,7 +130,7 @@ def test_members_are_combined_alike_for_a_file_a_store_and_a_table(trained: Trai
                                atol=1e-5)  # fmt: skip
     worker = FilePredictor(members, [2.0, 1.0], [1.0, 1.0], json.loads(json.dumps(combination.to_dict())),
                            str(tmp_path / "answers"), str(tmp_path / "none"), str(tmp_path), "attempt")  # fmt: skip
-    worker({"files": [json.dumps([[t.content, t.source] for t in asked])]})
+    worker({"files": [json.dumps([[t.content, t.source, t.stamp] for t in asked])]})
     table = AnswerTable(str(tmp_path), members, model.ensemble.identity())
     assert table.uri != AnswerTable(str(tmp_path), members, [[2.0, 1.0], [1.0, 1.0]]).uri, "of the weighted mean"
     table.uri = str(tmp_path / "answers")

@@ -34,15 +34,25 @@ def reader(data: bytes) -> ReadAt:
     return lambda place, count: data[place : place + count]
 
 
+@pytest.fixture(scope="module")
+def longest_accepted() -> float:
+    """CPU time to decode a recording of the longest length that is accepted, on this machine, in seconds."""
+    minute = encode(music(60.0), container="MP3")
+    started = time.process_time()
+    for _ in range(int(AT_MOST / 60)):
+        decode(minute)
+    return time.process_time() - started
+
+
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_refused_file_costs_less_than_a_second(name: str) -> None:
+def test_a_refused_file_costs_little_beside_the_longest_accepted_one(name: str, longest_accepted: float) -> None:
     make, reason = BOMBS[name]
     data = make()
     started = time.process_time()
     with pytest.raises(AudioError) as refused:
         describe(data, at_most=AT_MOST)
     assert refused.value.reason == reason, refused.value
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 4 * longest_accepted
 
 
 def test_the_limit_is_that_of_the_music_and_not_of_what_is_claimed() -> None:
