@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-READERS = 16  # threads that ask a storage elsewhere
-
 
 @dataclass(frozen=True)
 class PredictedFiles:
@@ -179,11 +177,11 @@ def _read(
     """Content, and title and artist, of each file that can be read, in their order; stamps by contents; reason and
     detail of the others."""
     from tonearm.datasets.cells import clean_text, is_unknown
-    from tonearm.datasets.content import FileReading, read_files
+    from tonearm.datasets.content import MOST_THREADS, FileReading, read_files
 
     places: dict[str, dict[str, AnyPath]] = {}
     contents, unread, read = dict[str, str](), dict[str, tuple[str, str]](), dict[str, FileReading]()
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(MOST_THREADS) as pool:
         for file, found in zip(files, pool.map(_look_at, files), strict=True):
             if isinstance(found, tuple):
                 unread[file] = found
