@@ -70,6 +70,7 @@ export async function listen(file, name, sample = "") {
     } else {
       byId("progress").replaceChildren(banner(error, () => void listen(file, name, sample), name));
       byId("sources").classList.remove("compact");
+      (byId("progress").querySelector("button") ?? byId("choose")).focus({ preventScroll: true }); // what can be done next
     }
   }
 }

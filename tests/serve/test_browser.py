@@ -220,11 +220,13 @@ def test_what_is_no_recording_is_told_with_what_to_do(browser: Any, url: str) ->
         assert alert.inner_text().startswith("notes.txt") and "no recording that can be read" in alert.inner_text()
         assert "begins as none of the known formats, MP3" in alert.inner_text()
         assert page.locator("#choose").is_visible() and page.locator("#answer *").count() == 0
+        until(page, "document.activeElement.id === 'choose'")
         page.context.set_offline(True)
         page.set_input_files("#file", recording())
         page.get_by_role("alert").get_by_text("The server was not reached").wait_for()
         page.context.set_offline(False)
-        page.get_by_role("button", name="Try again").click()
+        until(page, "document.activeElement.textContent === 'Try again'")
+        page.keyboard.press("Enter")
         page.wait_for_selector(VERDICT)
         assert watched.violations() == []
 
