@@ -19,13 +19,13 @@ LINE = re.compile(r"^(\d+\.\d+)s (call|setup)\s+(\S+)$", re.MULTILINE)
 
 
 def main() -> None:
-    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-s", "-m", "long", "tests/cluster", "--durations=0",
+    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-sv", "-m", "long", "tests/cluster", "--durations=0",
                "--timeout=1800", *sys.argv[1:]]  # fmt: skip
     load, began = os.getloadavg()[0], time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     said = []
-    for line in process.stdout:  # shown as it comes: it takes long
+    for line in process.stdout:  # a test a line, as it ends: it takes long
         print(line, end="", flush=True)
         said.append(line)
     code = process.wait()

@@ -5,6 +5,10 @@ from __future__ import annotations
 import errno
 import inspect
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ import pytest
 from jobs.common import cli_errors
 from tonearm.core.error_text import describe_error
 from tonearm.core.errors import JobError, TrainingError
-from tonearm.workflows.ray_session import PROXY_PATIENCE, start_ray
+from tonearm.workflows.ray_session import PROXY_PATIENCE, TRIES, start_ray
 
 OF_FULL_STORE = "Ray's object store is full of what other jobs hold, and so is the disk of its temporary folder: "
 
@@ -26,13 +30,59 @@ def test_serve_is_given_time_to_start_its_proxy() -> None:
     assert f'{name}: "{seconds}"' in submitted and float(seconds) >= 60
 
 
-def test_a_node_that_does_not_start_in_time_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_never_starts_in_time_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries = []
+
     def slow(**_: object) -> None:
+        assert all(process.poll() is not None for process in tries), "the one before takes the machine's time"
+        tries.append(subprocess.Popen(["sleep", "600"]))
         raise Exception("The current node timed out during startup.\nThis could happen")  # as ray._private.node does
 
     monkeypatch.setattr("ray.init", slow)
     with pytest.raises(JobError, match=r"^Ray cannot be started here: The current node timed out .*run it again"):
         start_ray()
+    assert len(tries) == TRIES and caplog.text.count("Ray was not up within its 30 s") == TRIES - 1
+    tries[-1].kill()  # the last one's end with the process that gives up
+    tries[-1].wait()
+
+
+SLOW_AT_FIRST = """
+import psutil
+from ray._private import services
+from tonearm.workflows.ray_session import start_ray
+
+node_of, ray_of = services.get_node, []
+
+def slow_at_first(*address):
+    found = node_of(*address)
+    ray_of.append(psutil.Process().children(recursive=True))
+    if len(ray_of) == 1:
+        raise Exception("The current node timed out during startup. ")
+    return found
+
+services.get_node = slow_at_first
+start_ray(num_cpus=1)
+import ray
+
+assert not any(process.is_running() for process in ray_of[0]), ray_of[0]
+print(len(ray_of[0]), ray.get(ray.remote(lambda: 6 * 7).remote()))
+"""
+
+
+@pytest.mark.integration
+def test_a_node_that_starts_in_time_when_asked_again(tmp_path: Path) -> None:
+    environment = {**os.environ, "RAY_TMPDIR": tempfile.mkdtemp(prefix="tn", dir="/tmp"),
+                   "PYTHONPATH": str(Path(__file__).parents[2] / "platform")}  # fmt: skip
+    environment.pop("RAY_ADDRESS", None)
+    done = subprocess.run([sys.executable, "-c", SLOW_AT_FIRST], cwd=tmp_path, env=environment, text=True,
+                          capture_output=True, timeout=300)  # fmt: skip
+    shutil.rmtree(environment["RAY_TMPDIR"], ignore_errors=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    started, answer = map(int, done.stdout.split())
+    assert started >= 2 and answer == 42
+    assert "Ray was not up within its 30 s: this machine may be busy" in done.stderr
 
 
 def test_errors_of_ray_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

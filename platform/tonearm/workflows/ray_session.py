@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tonearm.core import home
@@ -25,6 +25,10 @@ from tonearm.workflows.ray_nodes import check_nodes
 OBJECT_STORE_BYTES = 256 * 2**20  # workers write their own files: only paths and figures travel
 PROXY_PATIENCE = ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "120")
 """Seconds that Serve waits for its HTTP proxy to start; Ray's own 5 are too few on a busy or slow machine."""
+TRIES, NOT_UP = 3, "timed out during startup"
+"""How often a private Ray is started whose node is not up within Ray's 30 s, which no setting changes; what Ray says
+then, in an exception of no kind of its own."""
+logger = logging.getLogger(__name__)
 
 
 def start_ray(num_cpus: int | None = None, first: Callable[[], None] | None = None) -> None:
@@ -81,9 +85,30 @@ def _join_cluster() -> None:
 
 
 def _start_here(num_cpus: int | None, first: Callable[[], None] | None) -> None:
-    import ray
+    import psutil
 
     os.environ.setdefault("RAY_enable_worker_prestart", "0")  # ours are actors: none waits for work in advance
+    for tries in range(1, TRIES + 1):
+        others = psutil.Process().children(recursive=True)
+        try:
+            _start_private(num_cpus, first)
+            break
+        except Exception as error:
+            if NOT_UP not in str(error) or tries == TRIES:
+                raise
+            left = [p for p in psutil.Process().children(recursive=True) if p not in others]
+            for process in left:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(left, timeout=10)
+            logger.warning("Ray was not up within its 30 s: this machine may be busy. Starting it again")
+    _end_onlookers()
+    best_effort("the file that tells Prometheus of this Ray", announce_ray)
+
+
+def _start_private(num_cpus: int | None, first: Callable[[], None] | None) -> None:
+    import ray
+
     with _native_stderr_closed(), keep_sigterm_handler():
         ray.init(
             address="local",  # private: never a cluster that somebody runs on this machine
@@ -102,8 +127,6 @@ def _start_here(num_cpus: int | None, first: Callable[[], None] | None) -> None:
                 "worker_process_setup_hook": _search_as_here(first),
             },
         )
-    _end_onlookers()
-    best_effort("the file that tells Prometheus of this Ray", announce_ray)
 
 
 def _end_onlookers() -> None:
