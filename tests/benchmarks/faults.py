@@ -19,8 +19,8 @@ LINE = re.compile(r"^(\d+\.\d+)s (call|setup)\s+(\S+)$", re.MULTILINE)
 
 
 def main() -> None:
-    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-sv", "-m", "long", "tests/cluster", "--durations=0",
-               "--timeout=1800", *sys.argv[1:]]  # fmt: skip
+    command = [sys.executable, "-m", "pytest", "-p", "no:xdist", "-svv", "-m", "long", "tests/cluster",
+               "--durations=0", "--timeout=1800", *sys.argv[1:]]  # fmt: skip
     load, began = os.getloadavg()[0], time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -33,19 +33,28 @@ def test_serve_is_given_time_to_start_its_proxy() -> None:
 def test_a_node_that_never_starts_in_time_is_one_line(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tries = []
+    import ray
+
+    tries: list[subprocess.Popen[bytes]] = []
+    sleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+    other = subprocess.Popen(sleep)
 
     def slow(**_: object) -> None:
         assert all(process.poll() is not None for process in tries), "the one before takes the machine's time"
-        tries.append(subprocess.Popen(["sleep", "600"]))
+        tries.append(subprocess.Popen([*sleep, f"{ray.__path__[0]}/a/part/of/it"]))
         raise Exception("The current node timed out during startup.\nThis could happen")  # as ray._private.node does
 
     monkeypatch.setattr("ray.init", slow)
-    with pytest.raises(JobError, match=r"^Ray cannot be started here: The current node timed out .*run it again"):
-        start_ray()
-    assert len(tries) == TRIES and caplog.text.count("Ray was not up within its 30 s") == TRIES - 1
-    tries[-1].kill()  # the last one's end with the process that gives up
-    tries[-1].wait()
+    try:
+        with pytest.raises(JobError, match=r"^Ray cannot be started here: The current node timed out .*run it again"):
+            start_ray()
+        assert len(tries) == TRIES and caplog.text.count("Ray was not up within its 30 s") == TRIES - 1
+        assert all(process.poll() is not None for process in tries), "nothing of it is left to who starts another one"
+        assert other.poll() is None, "it is not of Ray"
+    finally:
+        for process in (other, *tries):
+            process.kill()
+            process.wait()
 
 
 SLOW_AT_FIRST = """
@@ -76,9 +85,11 @@ def test_a_node_that_starts_in_time_when_asked_again(tmp_path: Path) -> None:
     environment = {**os.environ, "RAY_TMPDIR": tempfile.mkdtemp(prefix="tn", dir="/tmp"),
                    "PYTHONPATH": str(Path(__file__).parents[2] / "platform")}  # fmt: skip
     environment.pop("RAY_ADDRESS", None)
-    done = subprocess.run([sys.executable, "-c", SLOW_AT_FIRST], cwd=tmp_path, env=environment, text=True,
-                          capture_output=True, timeout=300)  # fmt: skip
-    shutil.rmtree(environment["RAY_TMPDIR"], ignore_errors=True)
+    try:
+        done = subprocess.run([sys.executable, "-c", SLOW_AT_FIRST], cwd=tmp_path, env=environment, text=True,
+                              capture_output=True, timeout=300)  # fmt: skip
+    finally:
+        shutil.rmtree(environment["RAY_TMPDIR"], ignore_errors=True)
     assert done.returncode == 0, done.stderr[-3000:]
     started, answer = map(int, done.stdout.split())
     assert started >= 2 and answer == 42

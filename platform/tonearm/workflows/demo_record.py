@@ -163,7 +163,7 @@ def code_signature() -> str:
         for place in sorted(spec.submodule_search_locations or ()) if spec else ():
             root = Path(place)
             for path in sorted(root.rglob("*")):
-                if path.is_file() and path.suffix not in NOT_CODE:
+                if "__pycache__" not in path.parts and path.suffix not in NOT_CODE and path.is_file():
                     parts += [f"{package}/{path.relative_to(root)}", path.read_bytes()]
     return digest(*parts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -25,9 +25,9 @@ from tonearm.workflows.ray_nodes import check_nodes
 OBJECT_STORE_BYTES = 256 * 2**20  # workers write their own files: only paths and figures travel
 PROXY_PATIENCE = ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "120")
 """Seconds that Serve waits for its HTTP proxy to start; Ray's own 5 are too few on a busy or slow machine."""
-TRIES, NOT_UP = 3, "timed out during startup"
-"""How often a private Ray is started whose node is not up within Ray's 30 s, which no setting changes; what Ray says
-then, in an exception of no kind of its own."""
+TRIES, NOT_UP = 3, "timed out "
+"""How often a private Ray is started that is not up within its 30 s, which no setting changes for the node; what Ray
+says then of its node or its GCS, in lower case, in exceptions of no kind of their own."""
 logger = logging.getLogger(__name__)
 
 
@@ -71,7 +71,9 @@ def start_ray(num_cpus: int | None = None, first: Callable[[], None] | None = No
         export_metrics()
     except Exception as error:  # a node that is slow to start is a bare Exception of Ray's
         what = f"the cluster of {VARIABLE}={address} cannot be joined" if address else "Ray cannot be started here"
-        fix = ": the machine may be busy, run it again, what is finished is kept" if "timed out" in str(error) else ""
+        fix = (
+            ": the machine may be busy, run it again, what is finished is kept" if NOT_UP in str(error).lower() else ""
+        )
         raise JobError(f"{what}: {' '.join(str(error).split())}{fix}") from error
     if address:
         check_nodes()
@@ -88,19 +90,17 @@ def _start_here(num_cpus: int | None, first: Callable[[], None] | None) -> None:
     import psutil
 
     os.environ.setdefault("RAY_enable_worker_prestart", "0")  # ours are actors: none waits for work in advance
-    for tries in range(1, TRIES + 1):
-        others = psutil.Process().children(recursive=True)
+    before = psutil.Process().children(recursive=True)
+    for left in reversed(range(TRIES)):
         try:
             _start_private(num_cpus, first)
             break
         except Exception as error:
-            if NOT_UP not in str(error) or tries == TRIES:
+            if NOT_UP not in str(error).lower():
                 raise
-            left = [p for p in psutil.Process().children(recursive=True) if p not in others]
-            for process in left:
-                with suppress(psutil.NoSuchProcess):
-                    process.kill()
-            psutil.wait_procs(left, timeout=10)
+            _end_rays_processes(before)
+            if not left:
+                raise
             logger.warning("Ray was not up within its 30 s: this machine may be busy. Starting it again")
     _end_onlookers()
     best_effort("the file that tells Prometheus of this Ray", announce_ray)
@@ -127,6 +127,25 @@ def _start_private(num_cpus: int | None, first: Callable[[], None] | None) -> No
                 "worker_process_setup_hook": _search_as_here(first),
             },
         )
+
+
+def _end_rays_processes(before: Sequence[Any]) -> None:
+    """End those of Ray that this process has started since, with all that they have started: a start that failed leaves
+    them to go on until this process ends."""
+    import psutil
+    import ray
+
+    found = []
+    for process in psutil.Process().children():
+        with suppress(psutil.Error):
+            if process not in before and any(ray.__path__[0] in part for part in process.cmdline()):
+                found += [process, *process.children(recursive=True)]
+    for process in found:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    _, alive = psutil.wait_procs(found, timeout=10)
+    if alive:
+        logger.warning("of a Ray that was not up in time these processes do not end: %s", [p.pid for p in alive])
 
 
 def _end_onlookers() -> None:
