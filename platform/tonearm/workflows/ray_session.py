@@ -26,8 +26,9 @@ OBJECT_STORE_BYTES = 256 * 2**20  # workers write their own files: only paths an
 PROXY_PATIENCE = ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "120")
 """Seconds that Serve waits for its HTTP proxy to start; Ray's own 5 are too few on a busy or slow machine."""
 TRIES, NOT_UP = 3, "timed out "
-"""How often a private Ray is started that is not up within its 30 s, which no setting changes for the node; what Ray
-says then of its node or its GCS, in lower case, in exceptions of no kind of their own."""
+"""How often a private Ray is started that is not up in time: its raylet ends itself when its agents are not there after
+15 s, which no setting changes (ray-project/ray#65983), and the second time their files are in memory; what Ray says
+then, in lower case, in exceptions of no kind of their own."""
 logger = logging.getLogger(__name__)
 
 
@@ -101,7 +102,7 @@ def _start_here(num_cpus: int | None, first: Callable[[], None] | None) -> None:
             _end_rays_processes(before)
             if not left:
                 raise
-            logger.warning("Ray was not up within its 30 s: this machine may be busy. Starting it again")
+            logger.warning("Ray was not up in time: this machine may be busy. Starting it again")
     _end_onlookers()
     best_effort("the file that tells Prometheus of this Ray", announce_ray)
 
