@@ -139,7 +139,7 @@ def test_a_killed_client_of_a_job_ends_nothing(
 ) -> None:
     home = fresh_home(made, "submitted")
     client = made.head.start(sys.executable, "-m", "jobs.submit", "--address", "http://127.0.0.1:8265",
-                             "--home", str(home), "--", *extraction(recordings))  # fmt: skip
+                             "--patience", "60", "--home", str(home), "--", *extraction(recordings))  # fmt: skip
     wait_until(lambda: client.poll() is not None or (home / "features").exists(), "the job works")
     assert client.poll() is None, client.stdout.read() if client.stdout else ""
     for process in made.head.processes("jobs.submit"):
