@@ -27,8 +27,8 @@ PROXY_PATIENCE = ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "120")
 """Seconds that Serve waits for its HTTP proxy to start; Ray's own 5 are too few on a busy or slow machine."""
 TRIES, NOT_UP = 3, "timed out "
 """How often a private Ray is started that is not up in time: its raylet ends itself when its agents are not there after
-15 s, which no setting changes (ray-project/ray#65983), and the second time their files are in memory; what Ray says
-then, in lower case, in exceptions of no kind of their own."""
+15 s, which no setting changes (ray-project/ray#65983); what Ray says then, in lower case, in exceptions of no kind of
+their own."""
 logger = logging.getLogger(__name__)
 
 
@@ -91,7 +91,7 @@ def _start_here(num_cpus: int | None, first: Callable[[], None] | None) -> None:
     import psutil
 
     os.environ.setdefault("RAY_enable_worker_prestart", "0")  # ours are actors: none waits for work in advance
-    before = psutil.Process().children(recursive=True)
+    before = psutil.Process().children()
     for left in reversed(range(TRIES)):
         try:
             _start_private(num_cpus, first)
